@@ -1,0 +1,244 @@
+"""Jobs: run one piece of work per input in parallel, collect what failed, and decide the exit code."""
+
+import argparse
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.cli import UsageError
+from utils.files import locked
+
+# Windows cannot wait for more handles than this at once.
+MOST_PROCESSES = 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and the target made from it; work that needs more carries it in a `functools.partial`."""
+
+    source: Path | str
+    target: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: ``done``, ``skipped`` or ``failed``; every field travels between processes."""
+
+    job: Job
+    status: str
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    trace: str = ""
+
+
+Work = Callable[[Job], str | None]
+
+
+def run_options(args: argparse.Namespace) -> dict:
+    """The keyword arguments of `run_jobs` that `utils.cli.add_run_options` put on the command line."""
+    return {"processes": args.processes, "verbose": args.verbose, "quiet": args.quiet, "dask": args.dask}
+
+
+def run_jobs(
+    work: Work,
+    jobs: Sequence[Job],
+    *,
+    noun: str = "files",
+    processes: int = 1,
+    verbose: bool = False,
+    quiet: bool = False,
+    dask: str | None = None,
+    redo: bool = False,
+) -> int:
+    """Run `work` for each job whose target does not exist yet, and say how it went.
+
+    Parameters
+    ----------
+    work : callable
+        Takes a `Job`, makes its target (through `utils.files.atomic_path`), may return a line for ``--verbose``.
+        A top-level function, or a `functools.partial` of one, because it travels to other processes.
+    jobs : sequence of Job
+    redo : bool
+        Run the work even where the target exists; then the work itself says what it left alone.
+
+    Returns
+    -------
+    int
+        0 when every job is done or was done before, 1 when some failed.
+
+    Raises
+    ------
+    UsageError
+        If two jobs share a target; before any work.
+    """
+    refuse_shared_targets(jobs)
+    skipped = [] if redo else [job for job in jobs if job.target.exists()]
+    open_jobs = [job for job in jobs if redo or job not in set(skipped)]
+    outcomes = [Outcome(job, "skipped") for job in skipped]
+    with progress(len(open_jobs), noun, quiet) as step:
+        for outcome in _outcomes(work, open_jobs, processes, dask, redo):
+            outcomes.append(outcome)
+            step(_lines(outcome, verbose))
+    return summarize(outcomes, noun, quiet)
+
+
+def refuse_shared_targets(jobs: Sequence[Job]) -> None:
+    """Raise `UsageError` when two inputs would write one target (also on file systems that ignore case)."""
+    sources = defaultdict(list)
+    for job in jobs:
+        sources[str(job.target).casefold()].append(job)
+    shared = [group for group in sources.values() if len(group) > 1]
+    if shared:
+        clashes = "\n".join(f"  {', '.join(str(j.source) for j in g)} -> {g[0].target}" for g in shared)
+        raise UsageError(f"inputs that would share a target; rename or move all but one of each:\n{clashes}")
+
+
+def summarize(outcomes: Sequence[Outcome], noun: str, quiet: bool = False) -> int:
+    """Print one summary line (failures once more on stderr) and return the exit code."""
+    count = Counter(outcome.status for outcome in outcomes)
+    parts = [f"{count[s]} {name}" for s, name in (("done", "done"), ("skipped", "done before"), ("failed", "failed"))]
+    if not quiet:
+        print(f"{noun}: {', '.join(parts)}")
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        print(f"failed ({len(failed)}); the same command tries them again:", file=sys.stderr)
+        for outcome in failed:
+            print(f"  {outcome.job.source}: {outcome.message}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+@contextmanager
+def progress(total: int, noun: str, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
+    """Yield a step function that advances a bar (on a terminal only) and prints lines above it, to stderr."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=f" {noun}", disable=True if quiet else None, file=sys.stderr, leave=False) as bar:
+
+        def step(lines: list[str]) -> None:
+            for line in lines:
+                bar.write(line, file=sys.stderr)
+            bar.update()
+
+        yield step
+
+
+def run_one(work: Work, job: Job, redo: bool = False) -> Outcome:
+    """Do one job under its target's lock; whatever goes wrong becomes its outcome."""
+    caught: list[warnings.WarningMessage]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("always", RuntimeWarning)
+        try:
+            with locked(job.target):
+                if job.target.exists() and not redo:
+                    return Outcome(job, "skipped")  # another run made it while this one waited for the lock
+                message = work(job) or ""
+            return Outcome(job, "done", message, _sentences(caught))
+        except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name
+            return Outcome(job, "failed", describe(error), _sentences(caught), traceback.format_exc())
+
+
+def describe(error: BaseException) -> str:
+    """One line for an exception: its own message, or its kind when it has none."""
+    message = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        message = f"{error.strerror}" + (f" ({error.filename})" if error.filename else "")
+    if not message or isinstance(error, KeyError | IndexError | AttributeError | TypeError | AssertionError):
+        return f"{type(error).__name__}: {message}".rstrip(": ")
+    return message
+
+
+def _sentences(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(" ".join(str(w.message).split()) for w in caught))
+
+
+def _lines(outcome: Outcome, verbose: bool) -> list[str]:
+    lines = [f"{outcome.job.source}: warning: {sentence}" for sentence in outcome.warnings]
+    if outcome.status == "failed":
+        lines.append(f"{outcome.job.source}: {outcome.message}")
+        lines += [outcome.trace] if verbose else []
+    elif verbose:
+        lines.append(f"{outcome.job.source}: {outcome.message or outcome.status}")
+    return lines
+
+
+def _outcomes(
+    work: Work, jobs: Sequence[Job], processes: int, dask: str | None, redo: bool
+) -> Iterator[Outcome]:
+    """Yield outcomes as they come; a worker that dies takes only its own job down."""
+    if not dask and (processes == 1 or len(jobs) < 2):
+        yield from (run_one(work, job, redo) for job in jobs)
+        return
+    orphans = []
+    with executor(min(processes, len(jobs), MOST_PROCESSES), dask) as pool:
+        futures = {pool.submit(run_one, work, job, redo): job for job in jobs}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                orphans.append(futures[future])
+    for job in orphans:
+        yield _alone(work, job, redo)
+
+
+def _alone(work: Work, job: Job, redo: bool) -> Outcome:
+    """Repeat a job of a broken pool in a process of its own, which tells the culprit from its neighbours."""
+    with executor(1) as pool:
+        try:
+            return pool.submit(run_one, work, job, redo).result()
+        except BrokenProcessPool:
+            return Outcome(job, "failed", "the process working on it died (killed, or out of memory)")
+
+
+@contextmanager
+def executor(processes: int, dask: str | None = None) -> Iterator[Executor]:
+    """A pool of spawned processes, or a Dask cluster; an interrupt stops its workers at once."""
+    if dask:
+        yield _dask_executor(dask)
+        return
+    method = multiprocessing.get_start_method(allow_none=True) or "spawn"
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context(method), initializer=_start_worker)
+    try:
+        yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _dask_executor(address: str) -> Executor:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError("--dask needs the package 'distributed'; install requirements.txt") from error
+    try:
+        return Client(address, timeout="30s").get_executor()
+    except OSError as error:
+        raise UsageError(f"no Dask scheduler answers at {address}: {error}") from error
+
+
+def _start_worker() -> None:
+    """A worker leaves Ctrl-C to its parent, and ends when the parent was killed and cannot end it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
