@@ -1,0 +1,165 @@
+"""2D images: read any common format as one channel, the way it would be displayed."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from utils.files import list_files, suffix
+
+TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".lsm", ".stk", ".svs"})
+IMAGE_SUFFIXES = TIFF_SUFFIXES | frozenset(
+    ".png .apng .jpg .jpeg .jpe .jfif .jp2 .j2k .jpx .j2c .jpf .jxl .jxr .wdp .hdp .webp .avif .bmp .dib .gif "
+    ".pgm .ppm .pbm .pnm .pam .tga .pcx .qoi .sgi .tif.gz".split()
+)
+# Rec. 709 weights, those of skimage.color.rgb2gray (https://poynton.ca/PDFs/ColorFAQ.pdf, question 9).
+LUMINANCE = (0.2125, 0.7154, 0.0721)
+
+
+def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The image files of a folder in natural order, and the other files in it (hidden and system files are neither)."""
+    files = list_files(folder)
+    images = [f for f in files if suffix(f) in IMAGE_SUFFIXES]
+    return images, [f for f in files if suffix(f) not in IMAGE_SUFFIXES]
+
+
+def read_gray(path: Path) -> np.ndarray:
+    """Read an image file as one channel, in its own dtype.
+
+    Palettes and RGB(A) become luminance where channels differ, white-is-zero images are inverted (what a viewer shows),
+    of several pages the first is taken and a warning says so.
+
+    Returns
+    -------
+    ndarray, shape (h, w)
+        bool for 1-bit images, else integers or floats in native byte order.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file is no image or is damaged; the message says what is wrong.
+    """
+    if path.stat().st_size == 0:
+        raise ValueError("the file is empty")
+    pixels = _read_tiff(path) if _is_tiff(path) else _read_picture(path)
+    if pixels.ndim != 2 or 0 in pixels.shape:
+        raise ValueError(f"expected a 2D image, found an array of shape {pixels.shape}")
+    return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+
+def luminance(pixels: np.ndarray) -> np.ndarray:
+    """One channel of an image whose last axis is gray, gray + alpha, RGB or RGBA.
+
+    Returns
+    -------
+    ndarray, shape (..., without the last axis), same dtype
+        The channel itself where all three are equal; else Rec. 709 luminance, rounded for integers.
+    """
+    if pixels.shape[-1] < 3:
+        return pixels[..., 0]
+    red, green, blue = (pixels[..., channel] for channel in range(3))
+    if np.array_equal(red, green) and np.array_equal(red, blue):
+        return red
+    mixed = red * LUMINANCE[0] + green * LUMINANCE[1] + blue * LUMINANCE[2]
+    return (np.rint(mixed) if pixels.dtype.kind in "iu" else mixed).astype(pixels.dtype)
+
+
+def _is_tiff(path: Path) -> bool:
+    """Whether the content is TIFF (classic or Big), whatever the name says."""
+    with path.open("rb") as f:
+        return f.read(4) in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
+    try:
+        with tifffile.TiffFile(path) as tif:
+            if not tif.pages:
+                raise ValueError("a TIFF without a single page; it is empty or cut short")
+            pages = max(len(tif.pages), _planes(tif.series[0]))
+            if pages > 1:
+                warnings.warn(f"holds {pages} pages: the first was taken", stacklevel=2)
+            return _tiff_page(tif.pages.first)
+    except (tifffile.TiffFileError, IndexError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"not a readable TIFF: {error}") from error
+
+
+def _planes(series) -> int:
+    sizes = [n for n, axis in zip(series.shape, series.axes, strict=True) if axis not in "YXS"]
+    return int(np.prod(sizes, dtype=np.int64))
+
+
+def _tiff_page(page) -> np.ndarray:
+    pixels = page.asarray()
+    axes = page.axes
+    if "S" in axes:
+        pixels = luminance(np.moveaxis(pixels, axes.index("S"), -1))
+        axes = axes.replace("S", "")
+    pixels = pixels[tuple(slice(None) if a in "YX" else 0 for a in axes)]
+    if page.photometric == 3 and page.colormap is not None:
+        return _palette(pixels, page.colormap)
+    if page.photometric == 0:  # MINISWHITE
+        return _inverted(pixels, page.bitspersample)
+    return pixels
+
+
+def _palette(indices: np.ndarray, colormap: np.ndarray) -> np.ndarray:
+    """The displayed gray of palette indices; colormap: (3, entries) uint16 with 65535 = full."""
+    colours = colormap.T
+    if colours.max(initial=0) < 256:  # some writers fill a TIFF colour map with 8-bit values
+        colours = colours * 257
+    return (luminance(colours) // 257).astype(np.uint8)[indices]
+
+
+def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
+    if pixels.dtype.kind == "b":
+        return ~pixels
+    if pixels.dtype.kind == "u":
+        return pixels.dtype.type((1 << bits) - 1) - pixels
+    return -pixels if pixels.dtype.kind == "f" else np.invert(pixels)
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = None  # EM images are larger than what Pillow takes for an attack
+    try:
+        with Image.open(path) as image:
+            if (frames := getattr(image, "n_frames", 1)) > 1:
+                warnings.warn(f"holds {frames} frames: the first was taken", stacklevel=2)
+            if not _is_deep_colour(path):
+                return luminance(_pillow_pixels(image))
+    except UnidentifiedImageError:
+        pass
+    except SyntaxError as error:  # what Pillow raises for a broken PNG
+        raise ValueError(f"a damaged image: {error}") from error
+    return _read_with_codecs(path)
+
+
+def _pillow_pixels(image) -> np.ndarray:
+    if image.mode == "P":
+        image = image.convert("RGB")
+    elif image.mode in {"CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBa", "La"}:
+        image = image.convert("LA" if image.mode in {"PA", "La"} else "RGB")
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def _is_deep_colour(path: Path) -> bool:
+    """Whether this is a PNG of 16-bit colour, which Pillow would cut to 8 bits."""
+    with path.open("rb") as f:
+        head = f.read(26)
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and head[24] == 16 and head[25] in (2, 4, 6)
+
+
+def _read_with_codecs(path: Path) -> np.ndarray:
+    import imagecodecs
+
+    try:
+        pixels = imagecodecs.imread(path)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"no image format that can be read, whatever its name says ({path.suffix})") from error
+    return pixels if pixels.ndim == 2 else luminance(pixels)
