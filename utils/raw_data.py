@@ -1,0 +1,75 @@
+"""Raw voxels at a known place in a file: mapped, never read whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.volume_base import ArrayVolume
+from utils.voxel_size import VoxelSize
+
+
+@dataclass(frozen=True)
+class RawData:
+    """Where uncompressed voxels lie.
+
+    Attributes
+    ----------
+    path : Path
+    dtype : numpy.dtype
+        With its byte order.
+    shape : tuple of int
+        (z, y, x) or (z, y, x, colours), as stored.
+    start : int
+        Where the data, or what is to be skipped before it, begins.
+    skip : int
+        Bytes to skip; -1 means that the data ends where the file does.
+    lines : int
+        Lines of text to skip before the bytes.
+    """
+
+    path: Path
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    start: int = 0
+    skip: int = 0
+    lines: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the data."""
+        return int(np.prod([int(n) for n in self.shape], dtype=object)) * self.dtype.itemsize
+
+    def offset(self) -> int:
+        """Where the voxels begin, once it is sure that the file holds all of them.
+
+        Raises
+        ------
+        ValueError
+            If the file is too short, or the header's shape is impossible.
+        """
+        if min(self.shape) < 1:
+            raise ValueError(f"the header promises the shape {self.shape}: nothing to read")
+        if not self.path.is_file():
+            raise FileNotFoundError(f"the data file {self.path.name} that the header names is missing")
+        size = self.path.stat().st_size
+        begin = size - self.nbytes if self.skip < 0 else self._after_lines() + self.skip
+        if begin < self.start or begin + self.nbytes > size:
+            needed = max(begin, self.start) + self.nbytes
+            raise ValueError(
+                f"the file is cut short: {size} bytes, {needed} needed for {self.shape} {self.dtype.name} voxels"
+            )
+        return begin
+
+    def _after_lines(self) -> int:
+        with self.path.open("rb") as f:
+            f.seek(self.start)
+            for _ in range(self.lines):
+                f.readline()
+            return f.tell()
+
+
+def raw_volume(name: str, raw: RawData, size: VoxelSize, *, axes: tuple[int, int, int] = (0, 1, 2)) -> ArrayVolume:
+    """A volume mapped from raw data; `axes` says which stored axis is z, y and x."""
+    mapped = np.memmap(raw.path, raw.dtype, mode="r", offset=raw.offset(), shape=raw.shape)
+    return ArrayVolume(name, mapped.transpose(*axes, *range(3, mapped.ndim)), size)

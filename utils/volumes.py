@@ -1,0 +1,188 @@
+"""Volumes: open any 3D format as (z, y, x) with its voxel size in nm; list, name and sample them."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from utils import metaimage, nifti, nrrd
+from utils.contrast import Contrast, measure_contrast
+from utils.files import list_dirs, list_files, stem, suffix
+from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
+from utils.itk import open_itk, open_itk_hdf5
+from utils.mrc import MRC_SUFFIXES, open_mrc
+from utils.slice_folder import open_slices
+from utils.tiff_stack import open_tiff
+from utils.volume_base import Volume
+
+__all__ = ["Volume", "is_isotropic", "list_volumes", "open_volume", "volume_contrast", "volume_name"]
+
+PACKED_MRC = frozenset(end + packed for end in MRC_SUFFIXES for packed in (".gz", ".bz2"))
+OPENERS: dict[str, Callable[[Path], Volume]] = {
+    **dict.fromkeys(MRC_SUFFIXES | PACKED_MRC, open_mrc),
+    **dict.fromkeys((".nrrd", ".nhdr"), nrrd.open_nrrd),
+    **dict.fromkeys((".mha", ".mhd"), metaimage.open_metaimage),
+    **dict.fromkeys((".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"), nifti.open_nifti),
+    **dict.fromkeys(TIFF_SUFFIXES, open_tiff),
+    **dict.fromkeys((".gipl", ".gipl.gz", ".vtk", ".mnc", ".pic", ".dcm", ".dicom", ".spr"), open_itk),
+    **dict.fromkeys((".h5", ".hdf5"), open_itk_hdf5),
+}
+NGFF_SUFFIXES = (".zarr", ".n5", ".precomputed", ".pc")
+NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json", "info")
+# Voxels in a volume's sample, and how they are spread when the volume has more.
+SAMPLE_VOXELS = 1 << 22
+SAMPLE_SLICES = 32
+SAMPLE_BANDS = 8
+# z may differ from x and y by a quarter before slices along x and y would look squeezed.
+ANISOTROPY = 0.25
+
+
+def open_volume(source: Path | str) -> Volume:
+    """Open a volume file, a folder of slices, an OME-Zarr, N5 or precomputed folder, or a URL of one.
+
+    Only the header is read; voxels are when the volume is indexed: ``volume[z0:z1, y0:y1, x0:x1]``.
+
+    Raises
+    ------
+    ValueError, OSError
+        If it cannot be read; the message is one sentence.
+    """
+    if _is_url(source):
+        from utils import ngff
+
+        return ngff.open_volume_level(str(source))
+    path = Path(source)
+    if path.is_dir():
+        if _is_ngff(path):
+            from utils import ngff
+
+            return ngff.open_volume_level(str(path))
+        return open_slices(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path.name}: no such volume")
+    opener = OPENERS.get(suffix(path))
+    if opener is None:
+        raise ValueError(f"no volume format is known by the suffix {suffix(path) or path.name!r}")
+    if path.stat().st_size == 0:
+        raise ValueError("the file is empty")
+    return opener(path)
+
+
+def volume_name(source: Path | str) -> str:
+    """The name that patches carry: without suffix; of a URL its last part."""
+    if _is_url(source):
+        last = re.split(r"[?#]", str(source))[0].rstrip("/").rpartition("/")[2]
+        end = next((e for e in (".ome.zarr", *NGFF_SUFFIXES) if last.lower().endswith(e)), "")
+        return last[: len(last) - len(end)] or last
+    return stem(source)
+
+
+def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Volumes directly in a folder, and what else lies there.
+
+    Returns
+    -------
+    volumes : list of Path
+        Files of a known volume format, folders of at least two slices, OME-Zarr/N5/precomputed folders.
+    passed_over : list of Path
+        Videos, text, pictures and other files, folders without slices. The data file of a detached header belongs to
+        its header and is in neither list; hidden and system files are not either.
+    """
+    files = list_files(folder)
+    known = [f for f in files if suffix(f) in OPENERS]
+    owned = {data for f in known for data in _data_files(f)}
+    folders = list_dirs(folder)
+    volumes = [f for f in known if f not in owned] + [d for d in folders if _is_ngff(d) or _has_slices(d)]
+    taken = owned.union(volumes)
+    return sorted(volumes, key=[*files, *folders].index), [p for p in [*files, *folders] if p not in taken]
+
+
+def is_isotropic(volume: Volume) -> bool:
+    """Whether slices along x and y are worth cutting: z spacing within 25 % of y's and x's, and no video.
+
+    A missing voxel size counts as isotropic; `Volume.voxel_size` says so once.
+    """
+    if "video" in volume.name.lower():
+        return False
+    size = volume.voxel_size
+    if size is None:
+        return True
+    z, y, x = size
+    return all(abs(z - side) <= ANISOTROPY * side * (1 + 1e-6) for side in (y, x))
+
+
+def volume_contrast(volume: Volume, method: str = "percentile") -> Contrast:
+    """The contrast window of a whole volume.
+
+    Percentiles come from at most 4 M voxels, the same on every machine: all of a small volume, else bands of rows of 32
+    slices from the first to the last. `minmax` looks at every voxel, slab by slab, so that none is clipped.
+    """
+    if volume.dtype == np.uint8 or volume.dtype.kind == "b" or (method == "dtype" and volume.dtype.kind in "iu"):
+        return measure_contrast(np.zeros(1, volume.dtype), method)
+    if method != "percentile":
+        return measure_contrast(np.concatenate([_extremes(slab) for slab in slabs(volume)]), method)
+    parts = [volume[box].ravel() for box in _sample_boxes(volume.shape)]
+    sample = np.concatenate(parts)
+    return measure_contrast(sample[:: max(1, -(-sample.size // SAMPLE_VOXELS))], method)
+
+
+def slabs(volume: Volume, voxels: int = SAMPLE_VOXELS) -> Iterator[np.ndarray]:
+    """The volume's slices in order, as many at a time as hold about `voxels` voxels, at least one."""
+    depth = max(1, voxels // (volume.shape[1] * volume.shape[2]))
+    for z in range(0, volume.shape[0], depth):
+        yield volume[z : z + depth]
+
+
+def _extremes(slab: np.ndarray) -> np.ndarray:
+    """Smallest and largest finite value; nothing where there is none."""
+    values = slab[np.isfinite(slab)] if slab.dtype.kind == "f" else slab
+    return np.array([values.min(), values.max()], slab.dtype) if values.size else values[:0].ravel()
+
+
+def _sample_boxes(shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice]]:
+    z, y, x = shape
+    whole = slice(None)
+    if z * y * x <= SAMPLE_VOXELS:
+        return [(whole, whole, whole)]
+    slices = min(z, SAMPLE_SLICES)
+    rows = max(1, SAMPLE_VOXELS // slices // x)
+    bands = min(SAMPLE_BANDS, rows, y)
+    height = min(rows // bands, y)
+    starts = np.linspace(0, y - height, bands).astype(int).tolist() if rows < y else [0]
+    height = height if rows < y else y
+    return [
+        (slice(i, i + 1), slice(start, start + height), whole)
+        for i in np.linspace(0, z - 1, slices).astype(int).tolist()
+        for start in starts
+    ]
+
+
+def _is_url(source: Path | str) -> bool:
+    return isinstance(source, str) and "://" in source
+
+
+def _is_ngff(folder: Path) -> bool:
+    return folder.name.lower().endswith(NGFF_SUFFIXES) or any((folder / name).is_file() for name in NGFF_FILES)
+
+
+def _has_slices(folder: Path) -> bool:
+    return sum(suffix(f) in IMAGE_SUFFIXES for f in list_files(folder)) >= 2
+
+
+def _data_files(header: Path) -> list[Path]:
+    """Files that only hold the voxels of a detached header."""
+    end = suffix(header)
+    if end in {".hdr", ".hdr.gz", ".spr"}:
+        base = header.name[: -len(end)]
+        return [header.with_name(base + data) for data in (".img", ".img.gz", ".sdt")]
+    try:
+        if end == ".nhdr":
+            name = nrrd.read_header(header).data_file
+        elif end == ".mhd":
+            name = metaimage.read_header(header)[0]["ElementDataFile"]
+        else:
+            return []
+    except (ValueError, OSError):  # a damaged header fails by itself, later
+        return []
+    return [header.parent / name] if name else []
