@@ -13,7 +13,8 @@ SYSTEM_NAMES = frozenset(
     | {"system volume information"}
 )
 _SUFFIX = re.compile(
-    r"(\.(nii|hdr|img|gipl|nrrd|mrcs?|map|rec|st|ali|tiff?)\.(gz|bz2)|\.ome\.(tiff?|btf|zarr)|\.[A-Za-z][A-Za-z0-9]{0,9})$",
+    r"(\.(nii|hdr|img|gipl|nrrd|mrcs?|map|rec|st|ali|tiff?)\.(gz|bz2)|\.ome\.(tiff?|btf|zarr)"
+    r"|\.[A-Za-z][A-Za-z0-9]{0,9})$",
     re.IGNORECASE,
 )
 _FOLDER_SUFFIX = re.compile(r"(\.ome)?\.(zarr|n5|precomputed|pc)$", re.IGNORECASE)

@@ -11,7 +11,7 @@ from utils.files import list_files, suffix
 TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".lsm", ".stk", ".svs"})
 IMAGE_SUFFIXES = TIFF_SUFFIXES | frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .jp2 .j2k .jpx .j2c .jpf .jxl .jxr .wdp .hdp .webp .avif .bmp .dib .gif "
-    ".pgm .ppm .pbm .pnm .pam .tga .pcx .qoi .sgi .tif.gz".split()
+    ".pgm .ppm .pbm .pnm .pam .tga .pcx .qoi .sgi".split()
 )
 # Rec. 709 weights, those of skimage.color.rgb2gray (https://poynton.ca/PDFs/ColorFAQ.pdf, question 9).
 LUMINANCE = (0.2125, 0.7154, 0.0721)
@@ -42,7 +42,7 @@ def read_gray(path: Path) -> np.ndarray:
     """
     if path.stat().st_size == 0:
         raise ValueError("the file is empty")
-    pixels = _read_tiff(path) if _is_tiff(path) else _read_picture(path)
+    pixels = _read_tiff(path) if is_tiff(path) else _read_picture(path)
     if pixels.ndim != 2 or 0 in pixels.shape:
         raise ValueError(f"expected a 2D image, found an array of shape {pixels.shape}")
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
@@ -65,7 +65,7 @@ def luminance(pixels: np.ndarray) -> np.ndarray:
     return (np.rint(mixed) if pixels.dtype.kind in "iu" else mixed).astype(pixels.dtype)
 
 
-def _is_tiff(path: Path) -> bool:
+def is_tiff(path: Path) -> bool:
     """Whether the content is TIFF (classic or Big), whatever the name says."""
     with path.open("rb") as f:
         return f.read(4) in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
@@ -82,7 +82,7 @@ def _read_tiff(path: Path) -> np.ndarray:
             pages = max(len(tif.pages), _planes(tif.series[0]))
             if pages > 1:
                 warnings.warn(f"holds {pages} pages: the first was taken", stacklevel=2)
-            return _tiff_page(tif.pages.first)
+            return tiff_page(tif.pages.first)
     except (tifffile.TiffFileError, IndexError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"not a readable TIFF: {error}") from error
 
@@ -92,17 +92,19 @@ def _planes(series) -> int:
     return int(np.prod(sizes, dtype=np.int64))
 
 
-def _tiff_page(page) -> np.ndarray:
+def tiff_page(page) -> np.ndarray:
+    """The displayed gray of one page of a `tifffile.TiffFile`, shape (h, w)."""
     pixels = page.asarray()
     axes = page.axes
     if "S" in axes:
         pixels = luminance(np.moveaxis(pixels, axes.index("S"), -1))
         axes = axes.replace("S", "")
     pixels = pixels[tuple(slice(None) if a in "YX" else 0 for a in axes)]
-    if page.photometric == 3 and page.colormap is not None:
-        return _palette(pixels, page.colormap)
-    if page.photometric == 0:  # MINISWHITE
-        return _inverted(pixels, page.bitspersample)
+    key = page.keyframe  # later pages of a stack know only what differs from it
+    if key.photometric == 3 and key.colormap is not None:
+        return _palette(pixels, key.colormap)
+    if key.photometric == 0:  # MINISWHITE
+        return _inverted(pixels, key.bitspersample)
     return pixels
 
 

@@ -1,6 +1,5 @@
 """Folders of slices: one image file per z, in natural order."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +27,7 @@ class SliceFolder(PagedVolume):
     def _decode_page(self, z: int) -> np.ndarray:
         path = self._slices[z]
         try:
-            with warnings.catch_warnings():  # what was said of the first slice holds for them all
-                warnings.simplefilter("ignore")
-                page = read_gray(path)
+            page = read_gray(path)
         except (OSError, ValueError) as error:
             raise ValueError(f"slice {path.name}: {error}") from error
         if page.shape != self.shape[1:] or page.dtype != self.dtype:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from utils.files import stem
-from utils.images import _tiff_page
+from utils.images import tiff_page
 from utils.volume_base import ArrayVolume, PagedVolume, Volume, reading_as
 from utils.voxel_size import VoxelSize, checked, significant
 
@@ -35,7 +35,7 @@ class TiffPages(PagedVolume):
         if page is None:
             return np.zeros(self.shape[1:], self.dtype)
         with reading_as("TIFF"):
-            return np.ascontiguousarray(_tiff_page(page), self.dtype)
+            return np.ascontiguousarray(tiff_page(page), self.dtype)
 
     def close(self) -> None:
         super().close()
@@ -74,7 +74,7 @@ def _open(path: Path, tif: Any) -> Volume:
         tif.close()
         return ArrayVolume(stem(path), _zyx(mapped, axes, slice_axis), size)
     pages = _pages(series, axes, slice_axis)
-    first = _tiff_page(pages[0])
+    first = tiff_page(pages[0])
     tif.filehandle.set_lock(True)
     return TiffPages(stem(path), tif, pages, (len(pages), *first.shape), first.dtype.newbyteorder("="), size)
 

@@ -184,6 +184,8 @@ def reading_as(kind: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, EOFError, zlib.error, IndexError, KeyError, TypeError, OverflowError) as error:
+        if isinstance(error, KeyError):
+            raise ValueError(f"cannot be read as {kind}: its header has no {error}") from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         detail = lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__
         raise ValueError(f"cannot be read as {kind}: {detail}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import metaimage, nifti, nrrd
+from utils import metaimage, nifti, nrrd_reader
 from utils.contrast import Contrast, measure_contrast
 from utils.files import list_dirs, list_files, stem, suffix
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
@@ -21,7 +21,7 @@ __all__ = ["Volume", "is_isotropic", "list_volumes", "open_volume", "volume_cont
 PACKED_MRC = frozenset(end + packed for end in MRC_SUFFIXES for packed in (".gz", ".bz2"))
 OPENERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys(MRC_SUFFIXES | PACKED_MRC, open_mrc),
-    **dict.fromkeys((".nrrd", ".nhdr"), nrrd.open_nrrd),
+    **dict.fromkeys((".nrrd", ".nhdr"), nrrd_reader.open_nrrd),
     **dict.fromkeys((".mha", ".mhd"), metaimage.open_metaimage),
     **dict.fromkeys((".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"), nifti.open_nifti),
     **dict.fromkeys(TIFF_SUFFIXES, open_tiff),
@@ -178,7 +178,7 @@ def _data_files(header: Path) -> list[Path]:
         return [header.with_name(base + data) for data in (".img", ".img.gz", ".sdt")]
     try:
         if end == ".nhdr":
-            name = nrrd.read_header(header).data_file
+            name = nrrd_reader.read_header(header).data_file
         elif end == ".mhd":
             name = metaimage.read_header(header)[0]["ElementDataFile"]
         else:

@@ -1,0 +1,253 @@
+"""Volumes: every format gives the same voxels, by region as whole; what is listed; contrast; isotropy."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utils.contrast import Contrast
+from utils.nrrd import write_nrrd
+from utils.volumes import is_isotropic, list_volumes, open_volume, volume_contrast, volume_name
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHAPE = (7, 9, 11)
+VOXEL_SIZE = (30.0, 8.0, 6.0)
+ITK_FILES = [
+    "a.nrrd",
+    "a.nhdr",
+    "a.mha",
+    "a.mhd",
+    "a.nii",
+    "a.nii.gz",
+    "a.hdr",
+    "a.img.gz",
+    "a.gipl",
+    "a.vtk",
+    "a.NRRD",
+]
+
+
+def voxels_of(dtype="int16"):
+    return np.random.default_rng(1).integers(0, 200, SHAPE).astype(dtype)
+
+
+def write_itk(path, voxels, voxel_size=VOXEL_SIZE, compress=False):
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(voxel_size[::-1])
+    scratch = path.with_name(path.name.lower())
+    sitk.WriteImage(image, str(scratch), compress)
+    if scratch != path:
+        scratch.rename(path)
+
+
+@pytest.fixture(scope="module")
+def one_of_each(tmp_path_factory):
+    """The same voxels in many formats: {name: path}."""
+    folder, voxels = tmp_path_factory.mktemp("formats"), voxels_of()
+    for name in ["raw.nrrd", "pair.mhd", "plain.nii", "single.mha"]:
+        write_itk(folder / name, voxels)
+    write_itk(folder / "packed.nrrd", voxels, compress=True)
+    tifffile.imwrite(folder / "mapped.tif", voxels)
+    tifffile.imwrite(folder / "paged.tif", voxels, compression="zlib", photometric="minisblack")
+    (folder / "slices").mkdir()
+    for z, page in enumerate(voxels):
+        tifffile.imwrite(folder / "slices" / f"{z}.tif", page)
+    return sorted(p for p in folder.iterdir() if p.suffix != ".raw")
+
+
+@pytest.mark.parametrize("name", ITK_FILES)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_what_itk_writes_reads_back(tmp_path, name, dtype):
+    voxels = voxels_of(dtype)
+    write_itk(tmp_path / name, voxels)
+    with open_volume(tmp_path / name) as volume:
+        assert (volume.shape, volume.dtype, volume.name) == (SHAPE, voxels.dtype, "a")
+        assert volume.voxel_size == VOXEL_SIZE
+        np.testing.assert_array_equal(volume[:], voxels)
+        assert volume.streams == (name[-3:].lower() not in {".gz", "ipl", "vtk"})
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_regions_equal_the_whole(one_of_each, data):
+    path = data.draw(st.sampled_from(one_of_each))
+    box = tuple(slice(*sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2)))) for n in SHAPE)
+    with open_volume(path) as volume:
+        region = volume[box]
+        np.testing.assert_array_equal(region, voxels_of()[box])
+        assert region.flags.c_contiguous and region.flags.writeable and region.dtype.isnative
+
+
+def test_indexing_is_numpys(one_of_each):
+    voxels = voxels_of()
+    with open_volume(one_of_each[0]) as volume:
+        np.testing.assert_array_equal(volume[2], voxels[2])
+        np.testing.assert_array_equal(volume[-1, 3:5, 100:], voxels[-1, 3:5, 100:])
+        np.testing.assert_array_equal(volume[5:99, :, 4], voxels[5:99, :, 4])
+        for bad in (7, (0, 0, 0, 0)):
+            with pytest.raises(IndexError):
+                volume[bad]
+        with pytest.raises(ValueError, match="step of 2"):
+            volume[::2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("empty.nrrd", b"", "empty"),
+        ("text.nrrd", b"hello", "NRRD"),
+        ("text.mrc", b"hello", "MRC"),
+        ("text.nii", b"hello", "NIfTI"),
+        ("text.nii.gz", b"hello", "gzip"),
+        ("text.mrc.bz2", b"hello", "data stream"),
+        ("text.mha", b"hello", "MetaImage"),
+        ("text.tif", b"hello", "TIFF"),
+        ("text.gipl", b"hello", "SimpleITK"),
+        ("text.h5", b"hello", "HDF5"),
+        ("text.xyz", b"hello", "suffix"),
+        ("lone.hdr", b"x" * 400, "missing"),
+        ("half.nrrd", b"NRRD0004\ntype: uint8\nsizes: 2 2 2\nencoding: raw\n\n1234", "cut short"),
+        ("none.nrrd", b"NRRD0004\ntype: uint8\nencoding: raw\n\n", "sizes"),
+        ("gone.nhdr", b"NRRD0004\ntype: uint8\nsizes: 2 2 2\nencoding: raw\ndata file: gone.raw\n", "gone.raw"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises((ValueError, OSError), match=reason) as caught, open_volume(tmp_path / name) as volume:
+        volume[:]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such volume"):
+        open_volume(tmp_path / "a.nrrd")
+
+
+def test_listing(tmp_path, one_of_each):
+    for path in one_of_each[0].parent.iterdir():
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    for name in ("video.mp4", "notes.txt", "other.raw", "patches.pkl", ".DS_Store", "Thumbs.db", "._raw.nrrd", "z.png"):
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("empty", "brain.zarr", "plain_zarr3"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "plain_zarr3" / "zarr.json").write_text("{}")
+    volumes, passed = list_volumes(tmp_path)
+    expected = [*(p.name for p in one_of_each), "brain.zarr", "plain_zarr3"]
+    assert sorted(p.name for p in volumes) == sorted(expected)
+    assert sorted(p.name for p in passed) == ["empty", "notes.txt", "other.raw", "patches.pkl", "video.mp4", "z.png"]
+
+
+def test_listing_is_in_natural_order(tmp_path):
+    for number in (10, 9, 1):
+        (tmp_path / f"v{number}.mrc").write_bytes(b"x")
+    assert [p.name for p in list_volumes(tmp_path)[0]] == ["v1.mrc", "v9.mrc", "v10.mrc"]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("a.b.nii.gz", "a.b"),
+        ("x.mrc_y.mrc", "x.mrc_y"),
+        ("m.map.bz2", "m"),
+        ("s3://bucket/dir/brain.ome.zarr/", "brain"),
+        ("precomputed://https://host/em/aligned", "aligned"),
+    ],
+)
+def test_names(source, name):
+    assert volume_name(source if "://" in source else Path(source)) == name
+
+
+@pytest.mark.parametrize(
+    ("size", "name", "answer"),
+    [
+        ((10, 8, 8), "a.nrrd", True),
+        ((10.1, 8, 8), "a.nrrd", False),
+        ((6, 8, 8), "a.nrrd", True),
+        ((5.9, 8, 8), "a.nrrd", False),
+        ((0.05, 0.04, 0.04), "a.nrrd", True),
+        ((8, 8, 8), "a_video.nrrd", False),
+        ((8, 8, 8), "Video_1.nrrd", False),
+    ],
+)
+def test_isotropy(tmp_path, size, name, answer):
+    write_nrrd(tmp_path / name, voxels_of("uint8"), size)
+    with open_volume(tmp_path / name) as volume:
+        assert is_isotropic(volume) is answer
+
+
+def test_a_missing_voxel_size_is_said_once(tmp_path):
+    write_nrrd(tmp_path / "a.nrrd", voxels_of("uint8"))
+    with open_volume(tmp_path / "a.nrrd") as volume:
+        with pytest.warns(UserWarning, match="voxel size missing"):
+            assert is_isotropic(volume)
+        assert volume.voxel_size is None and is_isotropic(volume)
+
+
+@pytest.mark.parametrize("size", [(0, 4, 4), (50, -4, 4), (57594928, 4, 4), (1, 1, 1), (float("nan"), 4, 4)])
+def test_sizes_that_cannot_be_true_are_missing(tmp_path, size):
+    header = (
+        f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 1 1 2\nspacings: {size[2]} {size[1]} {size[0]}\nencoding: raw\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + b"12")
+    with open_volume(tmp_path / "a.nrrd") as volume, pytest.warns(UserWarning, match="voxel size missing: .* says"):
+        assert volume.voxel_size is None
+
+
+def test_small_volumes_are_sampled_whole(tmp_path):
+    voxels = voxels_of("int16")
+    write_nrrd(tmp_path / "a.nrrd", voxels, VOXEL_SIZE)
+    with open_volume(tmp_path / "a.nrrd") as volume:
+        low, high = np.percentile(voxels, (0.1, 99.9))
+        assert volume_contrast(volume, "percentile") == Contrast("percentile", low, high)
+        assert volume_contrast(volume, "minmax") == Contrast("minmax", voxels.min(), voxels.max())
+        assert volume_contrast(volume, "dtype") == Contrast("dtype", -32768, 32767)
+
+
+def test_large_volumes_are_sampled_from_first_to_last_slice(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", 6000)
+    voxels = np.random.default_rng(0).normal(0, 10, (90, 60, 70)).astype(np.float32)
+    voxels[[0, -1]] += 1000
+    voxels[50, 5, 5] = 5e4
+    voxels[51, 5, 5] = np.nan
+    write_nrrd(tmp_path / "a.nrrd", voxels, VOXEL_SIZE)
+    with open_volume(tmp_path / "a.nrrd") as volume:
+        seen = []
+        monkeypatch.setattr(type(volume), "_read", lambda self, box: seen.append(box) or self._array[box])
+        window = volume_contrast(volume, "percentile")
+        assert {box[0].start for box in seen} >= {0, 89}
+        assert sum(np.prod([s.stop - s.start for s in box]) for box in seen) <= 6000
+        assert window.low < 0 and window.high > 900
+        assert volume_contrast(volume, "minmax").high == 5e4
+
+
+def test_uint8_needs_no_look_at_the_voxels(tmp_path):
+    write_nrrd(tmp_path / "a.nrrd", voxels_of("uint8"), VOXEL_SIZE)
+    with open_volume(tmp_path / "a.nrrd") as volume:
+        assert volume_contrast(volume).method == "none"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the real files are not here")
+@pytest.mark.filterwarnings("ignore:voxel size missing")
+def test_real_files():
+    volumes, passed = list_volumes(SHARED / "3d")
+    assert passed == []
+    sizes = {}
+    for path in volumes:
+        if path.suffix == ".h5":
+            with pytest.raises(ValueError, match="HDF5"):
+                open_volume(path)
+            continue
+        with open_volume(path) as volume:
+            sizes[path.name] = (volume.shape, str(volume.dtype), volume.voxel_size)
+            assert volume[-1:].shape == (1, *volume.shape[1:])
+    assert sizes["EMD-3197.map"] == sizes["EMD-3197.map.bz2"] == ((20, 20, 20), "float32", (1.14, 1.14, 1.14))
+    assert sizes["cryodrgn_50S-vol.mrc"] == ((128, 32, 32), "float32", (0.4, 0.4, 0.4))
+    assert sizes["de_ROI_Random_Scan_movie.mrc"] == ((348, 16, 16), "uint16", None)
+    assert sizes["cylindra_13pf_MT.tif"] == ((36, 206, 94), "uint8", (1.052, 1.052, 1.052))
+    assert sizes["imagej_float32_stack.tif"][1:] == ("float32", (2500.0, 168.674711, 168.674711))
+    assert sizes["isbi2012_train_slices"] == ((30, 512, 512), "uint8", None)
