@@ -1,0 +1,70 @@
+"""Voxels of one level as z, y, x: through tensorstore, through translated chunks, or through zarr-python."""
+
+from typing import Any
+
+import numpy as np
+
+from utils.ngff_chunks import Box, read_translated, translation
+from utils.ngff_metadata import Level
+from utils.ngff_store import ForbiddenError, StalledError, Store, context, wait
+from utils.ngff_view import open_view
+
+
+class LevelReader:
+    """Reads boxes of one level; safe to use from many threads at once.
+
+    Parameters
+    ----------
+    store : Store
+        At the multiscale's address.
+    level : Level
+    """
+
+    def __init__(self, store: Store, level: Level) -> None:
+        self.store, self.level = store, level
+        self.what = f"{store}/{level.path}".rstrip("/")
+        self._translate = translation(store, level)
+        self._view: Any = None
+        self._zarr: Any = None
+        if self._translate is None:
+            self._open()
+
+    def _open(self) -> None:
+        access = self.store.access
+        try:
+            self._view = open_view(self.store.kvstore(), self.level, context(access), access, self.what)
+        except (ForbiddenError, StalledError):
+            raise
+        except OSError as error:
+            if not self.level.grid["kind"].startswith("zarr"):
+                raise
+            from utils.ngff_zarr_python import open_zarr
+
+            self._zarr = open_zarr(self.store.at(self.level.path), self.level, error)
+
+    def read(self, box: Box) -> np.ndarray:
+        """Voxels of a box (slices along z, y, x inside of the level) as a C-ordered array.
+
+        Raises
+        ------
+        OSError
+            If the server stalls or refuses, or a chunk cannot be decoded. Chunks that are not stored are fill values.
+        """
+        if self._translate is not None:
+            return read_translated(self.store, self.level, box, self._translate)
+        if self._zarr is not None:
+            from utils.ngff_zarr_python import read_zarr
+
+            return read_zarr(self._zarr, self.level, box, self.what)
+        try:
+            voxels = wait(self._view[box].read(order="C"), self.store.access, self.what)
+        except ForbiddenError:
+            if self.level.grid.get("sharded"):
+                raise
+            # Without permission to list, S3 answers 403 for chunks that were never stored.
+            return read_translated(self.store, self.level, box, bytes)
+        return voxels.astype(self.level.dtype, copy=False)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._view = self._zarr = self._translate = None
