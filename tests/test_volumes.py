@@ -17,19 +17,7 @@ from utils.volumes import is_isotropic, list_volumes, open_volume, volume_contra
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHAPE = (7, 9, 11)
 VOXEL_SIZE = (30.0, 8.0, 6.0)
-ITK_FILES = [
-    "a.nrrd",
-    "a.nhdr",
-    "a.mha",
-    "a.mhd",
-    "a.nii",
-    "a.nii.gz",
-    "a.hdr",
-    "a.img.gz",
-    "a.gipl",
-    "a.vtk",
-    "a.NRRD",
-]
+ITK_FILES = ["a.nrrd", "a.nhdr", "a.mha", "a.mhd", "a.nii", "a.nii.gz", "a.hdr", "a.img.gz", "a.gipl", "a.NRRD"]
 
 
 def voxels_of(dtype="int16"):

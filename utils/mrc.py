@@ -157,10 +157,10 @@ def _fields(head: bytes) -> np.ndarray:
     machine = head[212:214]
     layouts = (HEADER, HEADER.newbyteorder(">"))
     for layout in layouts[::-1] if machine == b"\x11\x11" else layouts:  # the mark is often missing or wrong
-        fields = np.frombuffer(head, layout, count=1)[0]
+        fields = np.frombuffer(head, layout, count=1).reshape(())
         if (fields["size"] > 0).all() and int(fields["mode"]) in _MODES | _REFUSED:
             return fields
-    fields = np.frombuffer(head, HEADER, count=1)[0]
+    fields = np.frombuffer(head, HEADER, count=1).reshape(())
     raise ValueError(
         f"is not an MRC file that can be read: its header says size {_listed(fields['size'])}, mode {fields['mode']}"
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from utils.files import stem
 from utils.images import tiff_page
+from utils.raw_data import RawData
 from utils.volume_base import ArrayVolume, PagedVolume, Volume, reading_as
 from utils.voxel_size import VoxelSize, checked, significant
 
@@ -70,7 +71,8 @@ def _open(path: Path, tif: Any) -> Volume:
     slice_axis = _slice_axis(axes, shape)
     plain = series.keyframe.photometric == _PHOTOMETRIC_GRAY and "S" not in axes and series.dtype.kind != "b"
     if series.dataoffset is not None and plain:
-        mapped = np.memmap(path, series.dtype.newbyteorder(tif.byteorder), "r", series.dataoffset, shape)
+        raw = RawData(path, series.dtype.newbyteorder(tif.byteorder), shape, series.dataoffset)
+        mapped = np.memmap(path, raw.dtype, "r", raw.offset(), shape)
         tif.close()
         return ArrayVolume(stem(path), _zyx(mapped, axes, slice_axis), size)
     pages = _pages(series, axes, slice_axis)
