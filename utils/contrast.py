@@ -36,7 +36,10 @@ class Contrast:
         return cls(str(values["method"]), float(values["low"]), float(values["high"]))
 
 
-def measure_contrast(sample: ArrayLike, method: str = "percentile") -> Contrast:
+NO_CONTRAST = Contrast("none", 0.0, 255.0)
+
+
+def measure_contrast(sample: ArrayLike, method: str = "percentile", *, name: str = "") -> Contrast:
     """The contrast window of an image, or of a sample of a volume.
 
     Parameters
@@ -46,6 +49,8 @@ def measure_contrast(sample: ArrayLike, method: str = "percentile") -> Contrast:
         the percentiles.
     method : {'percentile', 'minmax', 'dtype'}
         0.1-99.9 percentile, smallest to largest value, or the whole range of an integer dtype (floats have none: minmax).
+    name : str
+        What warnings call the image, where a caller measures several.
 
     Raises
     ------
@@ -58,18 +63,23 @@ def measure_contrast(sample: ArrayLike, method: str = "percentile") -> Contrast:
     if values.dtype.kind not in "buif":
         raise ValueError(f"values of type {values.dtype} have no intensity; expected integers or real numbers")
     if values.dtype == np.uint8:
-        return Contrast("none", 0.0, 255.0)
+        return NO_CONTRAST
     if values.dtype.kind == "b":
         return Contrast("dtype", 0.0, 1.0)
     if method == "dtype" and values.dtype.kind in "iu":
         limits = np.iinfo(values.dtype)
         return Contrast(method, float(limits.min), float(limits.max))
-    return _measured(_finite(values), method)
+    finite = _finite(values)
+    if finite.size < values.size:
+        _warn(name, f"{values.size - finite.size} values are not finite: NaN and -inf become 0, +inf 255")
+    contrast = _measured(finite, method)
+    if contrast.low == contrast.high:
+        _warn(name, f"constant ({contrast.low:g} everywhere): everything becomes 0")
+    return contrast
 
 
 def _measured(values: np.ndarray, method: str) -> Contrast:
     if values.size == 0:
-        warnings.warn("no finite value: everything becomes 0", stacklevel=3)
         return Contrast(method, 0.0, 0.0)
     if method == "percentile":
         if values.size > SAMPLE:
@@ -77,10 +87,7 @@ def _measured(values: np.ndarray, method: str) -> Contrast:
         low, high = np.percentile(values.astype(np.float64), PERCENTILES)
         if low < high:
             return Contrast(method, float(low), float(high))
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        warnings.warn(f"constant ({low:g} everywhere): everything becomes 0", stacklevel=3)
-    return Contrast("minmax", low, high)
+    return Contrast("minmax", float(values.min()), float(values.max()))
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -88,12 +95,11 @@ def _finite(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind != "f":
         return values
     finite = np.isfinite(values)
-    if finite.all():
-        return values
-    warnings.warn(
-        f"{finite.size - np.count_nonzero(finite)} values are not finite: NaN and -inf become 0, +inf 255", stacklevel=4
-    )
-    return values[finite]
+    return values if finite.all() else values[finite]
+
+
+def _warn(name: str, sentence: str) -> None:
+    warnings.warn(f"{name}: {sentence}" if name else sentence, stacklevel=3)
 
 
 def to_uint8(values: np.ndarray, contrast: Contrast | str = "percentile") -> np.ndarray:

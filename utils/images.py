@@ -1,6 +1,7 @@
 """2D images: read any common format as one channel, the way it would be displayed."""
 
 import logging
+import struct
 import warnings
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def read_gray(path: Path) -> np.ndarray:
     """
     if path.stat().st_size == 0:
         raise ValueError("the file is empty")
-    pixels = _read_tiff(path) if is_tiff(path) else _read_picture(path)
+    try:
+        pixels = _read_tiff(path) if is_tiff(path) else _read_picture(path)
+    except (LookupError, RuntimeError, SyntaxError, TypeError, EOFError, OverflowError, struct.error) as error:
+        raise ValueError(f"a damaged image, or none: {error or type(error).__name__}") from error
     if pixels.ndim != 2 or 0 in pixels.shape:
         raise ValueError(f"expected a 2D image, found an array of shape {pixels.shape}")
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
@@ -75,16 +79,13 @@ def _read_tiff(path: Path) -> np.ndarray:
     import tifffile
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
-    try:
-        with tifffile.TiffFile(path) as tif:
-            if not tif.pages:
-                raise ValueError("a TIFF without a single page; it is empty or cut short")
-            pages = max(len(tif.pages), _planes(tif.series[0]))
-            if pages > 1:
-                warnings.warn(f"holds {pages} pages: the first was taken", stacklevel=2)
-            return tiff_page(tif.pages.first)
-    except (tifffile.TiffFileError, IndexError, KeyError, RuntimeError, TypeError) as error:
-        raise ValueError(f"not a readable TIFF: {error}") from error
+    with tifffile.TiffFile(path) as tif:
+        if not len(tif.pages):
+            raise ValueError("a TIFF without a single page: empty or cut short")
+        pages = max(len(tif.pages), _planes(tif.series[0]))
+        if pages > 1:
+            warnings.warn(f"{path.name} holds {pages} pages: the first was taken", stacklevel=3)
+        return tiff_page(tif.pages.first)
 
 
 def _planes(series) -> int:
@@ -131,13 +132,11 @@ def _read_picture(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if (frames := getattr(image, "n_frames", 1)) > 1:
-                warnings.warn(f"holds {frames} frames: the first was taken", stacklevel=2)
+                warnings.warn(f"{path.name} holds {frames} frames: the first was taken", stacklevel=3)
             if not _is_deep_colour(path):
                 return luminance(_pillow_pixels(image))
     except UnidentifiedImageError:
         pass
-    except SyntaxError as error:  # what Pillow raises for a broken PNG
-        raise ValueError(f"a damaged image: {error}") from error
     return _read_with_codecs(path)
 
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from utils.cli import UsageError
 from utils.files import locked
 
+# What work returns when it finds its target made before; counted apart from what this run did.
+SKIPPED = "done before"
 # Windows cannot wait for more handles than this at once.
 MOST_PROCESSES = 60
 
@@ -31,6 +33,14 @@ class Job:
     target: Path
 
 
+class SomeFailed(Exception):
+    """Raised by work that kept what it could: the parts of its input that failed, each with its reason."""
+
+    def __init__(self, failures: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{path}: {reason}" for path, reason in failures.items()))
+        self.failures = failures
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a job: ``done``, ``skipped`` or ``failed``; every field travels between processes."""
@@ -39,6 +49,7 @@ class Outcome:
     status: str
     message: str = ""
     warnings: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
     trace: str = ""
 
 
@@ -60,6 +71,7 @@ def run_jobs(
     quiet: bool = False,
     dask: str | None = None,
     redo: bool = False,
+    alone: Callable[[Job], bool] | None = None,
 ) -> int:
     """Run `work` for each job whose target does not exist yet, and say how it went.
 
@@ -70,7 +82,9 @@ def run_jobs(
         A top-level function, or a `functools.partial` of one, because it travels to other processes.
     jobs : sequence of Job
     redo : bool
-        Run the work even where the target exists; then the work itself says what it left alone.
+        Run the work even where the target exists; the work itself then returns `SKIPPED` for what it left alone.
+    alone : callable, optional
+        Tells the jobs whose work uses all processes by itself (as threads): they run one after another.
 
     Returns
     -------
@@ -87,7 +101,7 @@ def run_jobs(
     open_jobs = [job for job in jobs if redo or job not in set(skipped)]
     outcomes = [Outcome(job, "skipped") for job in skipped]
     with progress(len(open_jobs), noun, quiet) as step:
-        for outcome in _outcomes(work, open_jobs, processes, dask, redo):
+        for outcome in _outcomes(work, open_jobs, processes, dask, redo, alone):
             outcomes.append(outcome)
             step(_lines(outcome, verbose))
     return summarize(outcomes, noun, quiet)
@@ -110,12 +124,12 @@ def summarize(outcomes: Sequence[Outcome], noun: str, quiet: bool = False) -> in
     parts = [f"{count[s]} {name}" for s, name in (("done", "done"), ("skipped", "done before"), ("failed", "failed"))]
     if not quiet:
         print(f"{noun}: {', '.join(parts)}")
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        print(f"failed ({len(failed)}); the same command tries them again:", file=sys.stderr)
-        for outcome in failed:
-            print(f"  {outcome.job.source}: {outcome.message}", file=sys.stderr)
-    return 1 if failed else 0
+    failures = [failure for outcome in outcomes for failure in outcome.failures]
+    if failures:
+        print(f"failed ({len(failures)}); the same command tries again:", file=sys.stderr)
+        for path, reason in failures:
+            print(f"  {path}: {reason}", file=sys.stderr)
+    return 1 if count["failed"] else 0
 
 
 @contextmanager
@@ -145,9 +159,15 @@ def run_one(work: Work, job: Job, redo: bool = False) -> Outcome:
                 if job.target.exists() and not redo:
                     return Outcome(job, "skipped")  # another run made it while this one waited for the lock
                 message = work(job) or ""
-            return Outcome(job, "done", message, _sentences(caught))
+            return Outcome(job, "skipped" if message == SKIPPED else "done", message, _sentences(caught))
+        except SomeFailed as error:
+            return Outcome(job, "failed", "", _sentences(caught), tuple(error.failures.items()))
         except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name
-            return Outcome(job, "failed", describe(error), _sentences(caught), traceback.format_exc())
+            return _failed(job, describe(error), _sentences(caught), traceback.format_exc())
+
+
+def _failed(job: Job, reason: str, said: tuple[str, ...] = (), trace: str = "") -> Outcome:
+    return Outcome(job, "failed", reason, said, ((str(job.source), reason),), trace)
 
 
 def describe(error: BaseException) -> str:
@@ -167,39 +187,47 @@ def _sentences(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
 def _lines(outcome: Outcome, verbose: bool) -> list[str]:
     lines = [f"{outcome.job.source}: warning: {sentence}" for sentence in outcome.warnings]
     if outcome.status == "failed":
-        lines.append(f"{outcome.job.source}: {outcome.message}")
-        lines += [outcome.trace] if verbose else []
+        lines += [f"{path}: {reason}" for path, reason in outcome.failures]
+        lines += [outcome.trace] if verbose and outcome.trace else []
     elif verbose:
         lines.append(f"{outcome.job.source}: {outcome.message or outcome.status}")
     return lines
 
 
 def _outcomes(
-    work: Work, jobs: Sequence[Job], processes: int, dask: str | None, redo: bool
+    work: Work,
+    jobs: Sequence[Job],
+    processes: int,
+    dask: str | None,
+    redo: bool,
+    alone: Callable[[Job], bool] | None,
 ) -> Iterator[Outcome]:
     """Yield outcomes as they come; a worker that dies takes only its own job down."""
     if not dask and (processes == 1 or len(jobs) < 2):
         yield from (run_one(work, job, redo) for job in jobs)
         return
+    large = [job for job in jobs if alone is not None and not dask and alone(job)]
+    small = [job for job in jobs if job not in set(large)]
     orphans = []
-    with executor(min(processes, len(jobs), MOST_PROCESSES), dask) as pool:
-        futures = {pool.submit(run_one, work, job, redo): job for job in jobs}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                orphans.append(futures[future])
-    for job in orphans:
+    if small:
+        with executor(min(processes, len(small), MOST_PROCESSES), dask) as pool:
+            futures = {pool.submit(run_one, work, job, redo): job for job in small}
+            for future in as_completed(futures):
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    orphans.append(futures[future])
+    for job in [*orphans, *large]:
         yield _alone(work, job, redo)
 
 
 def _alone(work: Work, job: Job, redo: bool) -> Outcome:
-    """Repeat a job of a broken pool in a process of its own, which tells the culprit from its neighbours."""
+    """Do a job in a process of its own; of a broken pool this tells the culprit from its neighbours."""
     with executor(1) as pool:
         try:
             return pool.submit(run_one, work, job, redo).result()
         except BrokenProcessPool:
-            return Outcome(job, "failed", "the process working on it died (killed, or out of memory)")
+            return _failed(job, "the process working on it died (killed, or out of memory)")
 
 
 @contextmanager

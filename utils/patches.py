@@ -1,12 +1,13 @@
 """Patches: the tile grid, the patch names, and the patch dictionary."""
 
-import io
+import os
 import pickle
 import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def patch_boxes(shape: tuple[int, int], crop: int, edges: str = "shift") -> list
 # The grammar: each formatter stands beside the pattern that reads its names back.
 _NAME_2D = re.compile(r"^(?P<source>.+)-LOC-2d-(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$", re.DOTALL)
 _NAME_3D = re.compile(
-    r"^(?P<source>.+)-LOC-(?P<axis>[012])_(?P<first>\d+)(_(?P<stop>\d+))?"
+    r"^(?P<source>.+)-LOC-(?P<axis>[012])_(?P<first>-?\d+)(_(?P<stop>\d+))?"
     r"_(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$",
     re.DOTALL,
 )
@@ -95,7 +96,7 @@ def format_name_3d(source: str, axis: int, index: int, count: int, box: Box) -> 
 def format_name_subvolume(source: str, axis: int, first: int, stop: int, count: int, box: Box) -> str:
     """``{volume name}-LOC-{axis}_{first}_{past the last}_{y0}-{y1}_{x0}-{x1}``.
 
-    ``first`` may lie before slice 0 where a subvolume was padded: it is then written as 0 - n, e.g. ``-02``.
+    A padded subvolume may begin before slice 0: ``first`` is then negative.
     """
     return (
         f"{source}-LOC-{axis}_{_padded(first, count)}_{_padded(stop, count)}_{box.y0}-{box.y1}_{box.x0}-{box.x1}"
@@ -150,24 +151,69 @@ def dataset_of(name: str) -> str:
     return name.split("-ROI-")[0].split("-LOC-")[0] or name
 
 
-def save_patches(path: Path, names: Sequence[str], patches: Sequence[np.ndarray] | np.ndarray, **extra: Any) -> None:
+def save_patches(path: Path, names: Sequence[str], patches: Iterable[np.ndarray], **extra: Any) -> None:
     """Write a patch dictionary, completely or not at all.
+
+    A copy of `meta` follows the pickle, where `load_meta` finds it without reading the patches.
 
     Parameters
     ----------
     path : Path
         The ``.pkl`` to write.
     names : sequence of str
-    patches : sequence of (h, w) uint8 arrays, or (n, h, w) uint8 array
-        Indexed like `names`.
+    patches : iterable of (h, w) uint8 arrays
+        Indexed like `names`. An iterator is written as it comes (a dictionary may be larger than memory), before names
+        and the rest: both may still be filled while it runs.
     **extra
         Further keys (``hashes``, ``meta``): plain Python values and numpy arrays.
     """
-    if len(names) != len(patches):
-        raise ValueError(f"{len(names)} names for {len(patches)} patches")
-    kept = patches if isinstance(patches, np.ndarray) else list(patches)
+    stream = _Stream(patches)
     with atomic_path(path) as scratch, scratch.open("wb") as f:
-        pickle.dump({"names": list(names), "patches": kept, **extra}, f, protocol=4)
+        _dump({"patches": stream, "names": names, **extra}, f)
+        if stream.count != len(names):
+            raise ValueError(f"{len(names)} names for {stream.count} patches")
+        start = f.tell()
+        _dump(extra.get("meta", {}), f)
+        f.write(_FOOTER.pack(f.tell() - start, _MAGIC))
+
+
+_MAGIC = b"patchdic"
+_FOOTER = struct.Struct(">Q8s")
+
+
+def _dump(content: dict, file: BinaryIO) -> None:
+    pickler = pickle.Pickler(file, protocol=4)
+    pickler.fast = True  # no memo: it would keep every patch alive until the end
+    pickler.dump(content)
+
+
+def load_meta(path: Path) -> dict[str, Any]:
+    """The ``meta`` of a patch dictionary, ``{}`` when it has none; quick, however many patches there are."""
+    with path.open("rb") as f:
+        size = f.seek(0, os.SEEK_END)
+        f.seek(max(0, size - _FOOTER.size))
+        tail = f.read()
+        length, magic = _FOOTER.unpack(tail) if len(tail) == _FOOTER.size else (0, b"")
+        if magic != _MAGIC:
+            return load_patches(path).get("meta", {})
+        f.seek(size - _FOOTER.size - length)
+        return _load(f)
+
+
+class _Stream:
+    """Pickles as the list of what an iterable yields, without holding it."""
+
+    def __init__(self, items: Iterable[np.ndarray]) -> None:
+        self.items = items
+        self.count = 0
+
+    def __reduce__(self) -> tuple:
+        return list, (), None, self._counted()
+
+    def _counted(self) -> Iterator[np.ndarray]:
+        for item in self.items:
+            self.count += 1
+            yield np.ascontiguousarray(item)
 
 
 def load_patches(path: Path) -> dict[str, Any]:
@@ -183,25 +229,37 @@ def load_patches(path: Path) -> dict[str, Any]:
     ValueError
         If the file is no patch dictionary, is damaged, or asks for anything but plain data and numpy arrays.
     """
+    with path.open("rb") as f:
+        return _checked(_load(f))
+
+
+def _load(file: BinaryIO) -> Any:
     try:
-        content = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
+        return _PlainUnpickler(file, encoding="latin1").load()
     except _DAMAGED as error:
         raise ValueError(f"not a readable patch dictionary: {error or type(error).__name__}") from error
-    return _checked(content)
 
 
-_DAMAGED = (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, MemoryError)
+_DAMAGED = (pickle.UnpicklingError, EOFError, LookupError, AttributeError, ImportError, TypeError, ValueError)
+_DAMAGED += (OverflowError, MemoryError, RecursionError)
 _PLAIN_GLOBALS = frozenset(
     (module, name)
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
-    for name in ("_reconstruct", "scalar", "_frombuffer")
-) | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+    for module, names in (
+        ("numpy._core.multiarray", ("_reconstruct", "scalar")),
+        ("numpy._core.numeric", ("_frombuffer",)),
+        ("numpy", ("ndarray", "dtype")),
+        ("builtins", ("list",)),  # how `save_patches` spells a list that it streams
+        ("_codecs", ("encode",)),  # how protocol 2 spells bytes
+    )
+    for name in names
+)
 
 
 class _PlainUnpickler(pickle.Unpickler):
     """Admits dict, list, tuple, str, numbers, bytes and numpy's arrays; refuses everything else before it runs."""
 
     def find_class(self, module: str, name: str) -> Any:
+        module = module.replace("numpy.core.", "numpy._core.")  # numpy 1 wrote its files under the old name
         if (module, name) not in _PLAIN_GLOBALS:
             raise pickle.UnpicklingError(
                 f"refused: it asks for {module}.{name}, and a patch dictionary holds only plain data and arrays"

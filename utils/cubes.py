@@ -1,0 +1,173 @@
+"""The cube grid: a volume as crop^3 cells, each read once and cut on all axes.
+
+Along a side a cell has a tile (the rows or columns of its patches, as in `utils.patches.tiles`) and its own slices.
+Both are the same interval but at the end of a side, where the last tile is moved inward or there is none.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.dhash import bits_of_rows, reduce_last, reduce_middle
+from utils.hashing import is_flat, patch_hasher
+from utils.patches import Box, tiles
+
+Span = tuple[int, int]
+# Slices turned to float32 at a time, so that the scratch stays in a core's cache.
+SLAB = 8
+
+
+@dataclass(frozen=True)
+class Block:
+    """One cell's part of a side: where its patches lie, if any do, and which slices are its own."""
+
+    tile: Span | None
+    slices: Span
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the grid.
+
+    `blocks` are its z, y, x parts; `axes` those on which it has patches; `spacing` the step between slices.
+    """
+
+    blocks: tuple[Block, Block, Block]
+    axes: tuple[int, ...]
+    spacing: int = 1
+
+    def slices(self, axis: int) -> range:
+        """Indices of the slices that this cell cuts across an axis."""
+        first, stop = self.blocks[axis].slices
+        return range(-(-first // self.spacing) * self.spacing, stop, self.spacing)
+
+    def box(self, axis: int) -> Box:
+        """Rows and columns of the cell's patches across an axis."""
+        rows, columns = (self.blocks[a].tile for a in range(3) if a != axis)
+        if rows is None or columns is None:
+            raise ValueError(f"the cell has no patch on axis {axis}")
+        return Box(*rows, *columns)
+
+    def patches(self) -> list[tuple[int, int]]:
+        """(axis, slice index) of every patch, in the order in which the cell hashes them."""
+        return [(axis, index) for axis in self.axes for index in self.slices(axis)]
+
+    def __len__(self) -> int:
+        return sum(len(self.slices(axis)) for axis in self.axes)
+
+    def region(self) -> tuple[Span, Span, Span]:
+        """The z, y, x intervals of voxels that the patches cover."""
+        return tuple(self._extent(side) for side in range(3))  # type: ignore[return-value]
+
+    def _extent(self, side: int) -> Span:
+        spans = [self.blocks[side].tile] if any(axis != side for axis in self.axes) else []
+        if side in self.axes:
+            own = self.slices(side)
+            spans.append((own[0], own[-1] + 1))
+        known = [span for span in spans if span is not None]
+        return min(s[0] for s in known), max(s[1] for s in known)
+
+
+def grid(
+    shape: Sequence[int], crop: int, axes: Sequence[int] = (0, 1, 2), *, edges: str = "shift", spacing: int = 1
+) -> list[Cell]:
+    """All cells of a volume that have patches, in memory order."""
+    sides = [_blocks(length, crop, edges) for length in shape]
+    cells = [_cell((z, y, x), axes, spacing) for z in sides[0] for y in sides[1] for x in sides[2]]
+    return [cell for cell in cells if cell.axes]
+
+
+def _blocks(length: int, crop: int, edges: str) -> list[Block]:
+    spans = tiles(length, crop, edges)
+    starts = range(0, length, crop)
+    return [
+        Block(spans[i] if i < len(spans) else None, (start, min(start + crop, length)))
+        for i, start in enumerate(starts)
+    ]
+
+
+def _cell(blocks: tuple[Block, Block, Block], axes: Sequence[int], spacing: int) -> Cell:
+    whole = Cell(blocks, tuple(axes), spacing)
+    present = [
+        axis
+        for axis in sorted(axes)
+        if all(blocks[side].tile is not None for side in range(3) if side != axis) and len(whole.slices(axis))
+    ]
+    return Cell(blocks, tuple(present), spacing)
+
+
+def cut(cube: np.ndarray, cell: Cell, axis: int, index: int) -> np.ndarray:
+    """One patch of a cell; `cube` holds the voxels of ``cell.region()``."""
+    origin = [first for first, _ in cell.region()]
+    where: list[int | slice] = []
+    for side in range(3):
+        tile = cell.blocks[side].tile
+        if side == axis or tile is None:
+            where.append(index - origin[side])
+        else:
+            where.append(slice(tile[0] - origin[side], tile[1] - origin[side]))
+    return cube[tuple(where)]
+
+
+def hash_cell(
+    cube: np.ndarray, cell: Cell, crop: int, *, hash_size: int = 8, method: str = "dhash"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hash every patch of a cell.
+
+    Parameters
+    ----------
+    cube : ndarray of uint8
+        The voxels of ``cell.region()``, z, y, x.
+    crop : int
+        Patches with a shorter side are resized (bilinear) to crop x crop before they are hashed.
+
+    Returns
+    -------
+    hashes : ndarray of uint64, shape (len(cell), words)
+    flat : ndarray of bool, shape (len(cell),)
+        Patches of one value throughout: they have no meaningful hash, theirs is 0.
+    """
+    if method == "dhash" and _is_square(cell, crop):
+        hashes = np.concatenate([bits_of_rows(rows) for rows in _reduced(cube, cell, hash_size)])
+    else:
+        hash_one = patch_hasher(crop, hash_size, method)
+        hashes = np.stack([hash_one(cut(cube, cell, *where)) for where in cell.patches()])
+    # A flat patch has equal neighbours everywhere, so only patches with an all-zero dHash need a look at their pixels.
+    suspects = ~hashes.any(axis=1) if method == "dhash" else np.ones(len(hashes), bool)
+    flat = np.array([s and is_flat(cut(cube, cell, *w)) for s, w in zip(suspects, cell.patches(), strict=True)], bool)
+    hashes[flat] = 0
+    return hashes, flat
+
+
+def _is_square(cell: Cell, crop: int) -> bool:
+    return all(cell.box(axis)[1::2] == (cell.box(axis).y0 + crop, cell.box(axis).x0 + crop) for axis in cell.axes)
+
+
+def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarray]:
+    """For each axis of the cell its patches shrunk to (slices, hash size, hash size + 1).
+
+    The xy and the xz patches share their first pass, along x; both second passes then run on an array that is 25
+    times smaller. The yz patches are reduced along y, then z.
+    """
+    origin = [first for first, _ in cell.region()]
+    z, y, x = (_within(cell.blocks[side].tile, origin[side]) for side in range(3))
+    own = [np.array(cell.slices(axis)) - origin[axis] for axis in range(3)]
+    if 0 in cell.axes or 1 in cell.axes:
+        along_x = _by_slabs(cube[:, :, x], lambda slab: reduce_last(slab, hash_size + 1))
+        if 0 in cell.axes:
+            yield reduce_middle(along_x[own[0]][:, y], hash_size)
+        if 1 in cell.axes:
+            yield reduce_middle(along_x[z][:, own[1]].swapaxes(0, 1), hash_size)
+    if 2 in cell.axes:
+        along_y = _by_slabs(cube[z, y], lambda slab: reduce_middle(slab, hash_size + 1))
+        yield reduce_middle(along_y[:, :, own[2]].transpose(2, 0, 1), hash_size)
+
+
+def _within(tile: Span | None, origin: int) -> slice:
+    return slice(None) if tile is None else slice(tile[0] - origin, tile[1] - origin)
+
+
+def _by_slabs(cube: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    parts = [reduce(cube[first : first + SLAB].astype(np.float32)) for first in range(0, len(cube), SLAB)]
+    return np.concatenate(parts)

@@ -1,0 +1,79 @@
+"""Exemplars: the few hashes that stand for all their near-duplicates, chosen greedily in a seeded random order."""
+
+import numpy as np
+
+# Candidates judged together, and pairs compared at a time: both keep the scratch arrays in a core's cache.
+BLOCK = 64
+PAIRS = 1 << 17
+
+
+def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Hamming distances between packed hashes, (..., words) with (..., words), broadcast."""
+    return np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.uint16)
+
+
+def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndarray | None = None) -> np.ndarray:
+    """Choose exemplars: no two within `distance` bits of each other, every other hash within `distance` of one.
+
+    Candidates are taken in a random order; each that no exemplar represents yet becomes one (the greedy rule of
+    CEM500K, https://doi.org/10.7554/eLife.65894). Equal hashes cost nothing: only the first of them is compared.
+
+    Parameters
+    ----------
+    hashes : ndarray of uint64, shape (n, words)
+    distance : int
+        Largest Hamming distance at which two patches count as near-duplicates.
+    seed : int
+        Of the random order.
+    last : ndarray of bool, shape (n,), optional
+        Candidates to consider after all others, so that they represent none of them: flat patches, whose hashes mean
+        nothing.
+
+    Returns
+    -------
+    ndarray of intp, sorted
+        Indices of the exemplars.
+    """
+    order = np.random.default_rng(seed).permutation(len(hashes))
+    if last is not None:
+        order = np.concatenate([order[~last[order]], order[last[order]]])
+    if len(hashes):
+        _, first = np.unique(hashes[order], axis=0, return_index=True)
+        order = order[np.sort(first)]
+    chosen: list[np.ndarray] = []
+    remaining = np.ascontiguousarray(hashes[order])
+    while len(order):
+        picked = _pick(remaining[:BLOCK], distance)
+        chosen.append(order[:BLOCK][picked])
+        left = BLOCK + np.flatnonzero(~_near_any(remaining[BLOCK:], remaining[:BLOCK][picked], distance))
+        order, remaining = order[left], remaining[left]
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.intp)
+
+
+def _pick(block: np.ndarray, distance: int) -> list[int]:
+    """The greedy rule within one block of candidates."""
+    near = hamming(block[:, np.newaxis], block) <= distance
+    picked: list[int] = []
+    represented = np.zeros(len(block), bool)
+    for candidate in range(len(block)):
+        if not represented[candidate]:
+            picked.append(candidate)
+            represented |= near[candidate]
+    return picked
+
+
+def _near_any(candidates: np.ndarray, chosen: np.ndarray, distance: int) -> np.ndarray:
+    """Which candidates lie within `distance` of any of the chosen: (n, words) and (m, words) -> (n,) bool."""
+    near = np.zeros(len(candidates), bool)
+    words = candidates.shape[1]
+    step = max(1, PAIRS // words)
+    for start in range(0, len(candidates), step):
+        part = np.ascontiguousarray(candidates[start : start + step].T)
+        closest = np.full(part.shape[1], np.iinfo(np.uint16).max, np.uint16)
+        for hash_ in chosen:
+            apart = np.bitwise_count(part[0] ^ hash_[0]).astype(np.uint16)
+            for word in range(1, words):
+                apart += np.bitwise_count(part[word] ^ hash_[word])
+            np.minimum(closest, apart, out=closest)
+        near[start : start + step] = closest <= distance
+    return near
