@@ -143,7 +143,7 @@ def test_listing_is_in_natural_order(tmp_path):
         ("x.mrc_y.mrc", "x.mrc_y"),
         ("m.map.bz2", "m"),
         ("s3://bucket/dir/brain.ome.zarr/", "brain"),
-        ("precomputed://https://host/em/aligned", "aligned"),
+        ("s3://bucket/brain.n5#s2", "brain_s2"),
     ],
 )
 def test_names(source, name):
@@ -239,3 +239,14 @@ def test_real_files():
     assert sizes["cylindra_13pf_MT.tif"] == ((36, 206, 94), "uint8", (1.052, 1.052, 1.052))
     assert sizes["imagej_float32_stack.tif"][1:] == ("float32", (2500.0, 168.674711, 168.674711))
     assert sizes["isbi2012_train_slices"] == ((30, 512, 512), "uint8", None)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the real files are not here")
+def test_pyramids_made_by_others():
+    truth = np.load(SHARED / "ngff_made" / "truth.npz")["s0"]
+    volumes = [p for p in list_volumes(SHARED / "ngff_made")[0] if p.name in {"raw.pc", "omezarr04.zarr", "omezarr05.zarr"}]
+    assert len(volumes) == 3
+    for path in volumes:
+        with open_volume(path) as volume:
+            assert (volume.name, volume.voxel_size) == (path.stem, (30.0, 8.0, 6.0))
+            np.testing.assert_array_equal(volume[10:20, 5:50, 7:9], truth[10:20, 5:50, 7:9])

@@ -1,6 +1,5 @@
 """Volumes: open any 3D format as (z, y, x) with its voxel size in nm; list, name and sample them."""
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,15 +48,11 @@ def open_volume(source: Path | str) -> Volume:
         If it cannot be read; the message is one sentence.
     """
     if _is_url(source):
-        from utils import ngff
-
-        return ngff.open_volume_level(str(source))
+        return _open_ngff(str(source))
     path = Path(source)
     if path.is_dir():
         if _is_ngff(path):
-            from utils import ngff
-
-            return ngff.open_volume_level(str(path))
+            return _open_ngff(path)
         return open_slices(path)
     if not path.exists():
         raise FileNotFoundError(f"{path.name}: no such volume")
@@ -70,12 +65,13 @@ def open_volume(source: Path | str) -> Volume:
 
 
 def volume_name(source: Path | str) -> str:
-    """The name that patches carry: without suffix; of a URL its last part."""
-    if _is_url(source):
-        last = re.split(r"[?#]", str(source))[0].rstrip("/").rpartition("/")[2]
-        end = next((e for e in (".ome.zarr", *NGFF_SUFFIXES) if last.lower().endswith(e)), "")
-        return last[: len(last) - len(end)] or last
-    return stem(source)
+    """The name that patches carry: without suffix; of a URL its last telling part, and the level it chooses."""
+    if not _is_url(source):
+        return stem(source)
+    from utils import ngff
+
+    level = ngff.split_level(str(source))[1]
+    return ngff.volume_name(str(source)) + (f"_s{level}" if level else "")
 
 
 def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -156,6 +152,14 @@ def _sample_boxes(shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice
         for i in np.linspace(0, z - 1, slices).astype(int).tolist()
         for start in starts
     ]
+
+
+def _open_ngff(source: Path | str) -> Volume:
+    from utils import ngff
+
+    volume = ngff.open_volume_level(source)
+    volume.name = volume_name(source)  # not the level's: patches are traced back by the name of what was listed
+    return volume
 
 
 def _is_url(source: Path | str) -> bool:
