@@ -98,6 +98,13 @@ def write_nrrd(path: Path, voxels: np.ndarray, voxel_size: tuple[float, float, f
         out.write(voxels)
 
 
+def nrrd_header(
+    shape: tuple[int, int, int], dtype: DTypeLike, voxel_size: tuple[float, float, float] | None = None
+) -> bytes:
+    """The header of a raw NRRD, for writers that put the voxels in place themselves, in any order."""
+    return _header(shape, np.dtype(dtype).newbyteorder("<"), voxel_size)[0]
+
+
 def _header(
     shape: tuple[int | None, int, int], dtype: np.dtype, voxel_size: tuple[float, float, float] | None
 ) -> tuple[bytes, int]:
