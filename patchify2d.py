@@ -69,10 +69,8 @@ def patchify(args: argparse.Namespace) -> int:
     refuse_shared_names(groups)
     rule = {"hash": args.hash, "hash_size": args.hash_size, "distance": args.distance, "seed": args.seed}
     options = Options(args.crop_size, args.edges, args.contrast, rule if args.dedupe else None)
-    jobs = [Job(group.folder, args.savedir / f"{group.name}.pkl") for group in groups]
-    images = {group.folder: group.images for group in groups}
-    threads = max(1, args.processes // len(jobs))
-    work = partial(patchify_group, images=images, options=options, update=args.update, threads=threads)
+    jobs = [Job(group, args.savedir / f"{group.name}.pkl") for group in groups]
+    work = partial(patchify_group, options=options, update=args.update, threads=max(1, args.processes // len(jobs)))
     return run_jobs(work, jobs, noun="groups", redo=True, **run_options(args))
 
 
@@ -85,12 +83,9 @@ def refuse_shared_names(groups: Sequence[Group]) -> None:
                 raise UsageError(f"{other} and {image} would give their patches the same names; rename or move one")
 
 
-def patchify_group(
-    job: Job, images: dict[Path, tuple[Path, ...]], options: Options, update: bool = False, threads: int = 1
-) -> str:
-    """Write the dictionary of one group, unless there is one that still stands."""
-    folder = Path(job.source)
-    members = images[folder]
+def patchify_group(job: Job, options: Options, update: bool = False, threads: int = 1) -> str:
+    """Write the dictionary of one `Group`, unless there is one that still stands."""
+    folder, members = job.source.folder, job.source.images
     if job.target.exists():
         record = load_meta(job.target)
         if not must_redo(record, members, job.target, asdict(options), update=update):

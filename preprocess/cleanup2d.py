@@ -84,7 +84,7 @@ def _looks_clean(image: Path) -> bool:
 
 def _without_successors(jobs: list[Job]) -> list[Job]:
     """Refuse to overwrite other images; a successor that a killed run left beside its source is no other image."""
-    renamed = {job.target: Path(job.source) for job in jobs if job.target != job.source and job.target.exists()}
+    renamed = {job.target: job.source for job in jobs if job.target != job.source and job.target.exists()}
     leftovers = {target for target, source in renamed.items() if was_made_from(target, source)}
     if clashes := [f"  {source} -> {target}" for target, source in renamed.items() if target not in leftovers]:
         raise UsageError("images that would overwrite another; rename one of each:\n" + "\n".join(clashes))
@@ -93,7 +93,7 @@ def _without_successors(jobs: list[Job]) -> list[Job]:
 
 def clean_copy(job: Job, contrast: str) -> str:
     """Write the uint8 copy of one image; one that is clean already is copied byte for byte."""
-    source = Path(job.source)
+    source = job.source
     pixels = read_gray(source)
     if source.name == job.target.name and is_clean(source):
         copy_file(source, job.target)
@@ -104,7 +104,7 @@ def clean_copy(job: Job, contrast: str) -> str:
 
 def clean_in_place(job: Job, contrast: str) -> str:
     """Replace one image by its uint8 version; an original of another name goes once its successor is complete."""
-    source = Path(job.source)
+    source = job.source
     pixels = read_gray(source)
     if is_clean(source):
         return SKIPPED

@@ -16,6 +16,9 @@ class Group:
     folder: Path
     images: tuple[Path, ...]
 
+    def __str__(self) -> str:
+        return str(self.folder)
+
 
 def list_groups(folder: Path, *, without: Path | None = None) -> tuple[list[Group], list[Path]]:
     """The groups of a folder and, apart, what lies there and is no image.

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from utils.cli import UsageError
 from utils.files import locked
@@ -27,9 +28,13 @@ MOST_PROCESSES = 60
 
 @dataclass(frozen=True)
 class Job:
-    """One input and the target made from it; work that needs more carries it in a `functools.partial`."""
+    """One input and the target made from it.
 
-    source: Path | str
+    `source` is whatever the work takes, its ``str()`` what messages call it: a path, mostly. What all jobs share is
+    carried by a `functools.partial` of the work.
+    """
+
+    source: Any
     target: Path
 
 

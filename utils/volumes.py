@@ -15,7 +15,7 @@ from utils.slice_folder import open_slices
 from utils.tiff_stack import open_tiff
 from utils.volume_base import Volume
 
-__all__ = ["Volume", "is_isotropic", "list_volumes", "open_volume", "volume_contrast", "volume_name"]
+__all__ = ["Volume", "is_isotropic", "is_ngff", "list_volumes", "open_volume", "volume_contrast", "volume_name"]
 
 PACKED_MRC = frozenset(end + packed for end in MRC_SUFFIXES for packed in (".gz", ".bz2"))
 OPENERS: dict[str, Callable[[Path], Volume]] = {
@@ -51,7 +51,7 @@ def open_volume(source: Path | str) -> Volume:
         return _open_ngff(str(source))
     path = Path(source)
     if path.is_dir():
-        if _is_ngff(path):
+        if is_ngff(path):
             return _open_ngff(path)
         return open_slices(path)
     if not path.exists():
@@ -89,7 +89,7 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
     known = [f for f in files if suffix(f) in OPENERS]
     owned = {data for f in known for data in _data_files(f)}
     folders = list_dirs(folder)
-    volumes = [f for f in known if f not in owned] + [d for d in folders if _is_ngff(d) or _has_slices(d)]
+    volumes = [f for f in known if f not in owned] + [d for d in folders if is_ngff(d) or _has_slices(d)]
     taken = owned.union(volumes)
     return sorted(volumes, key=[*files, *folders].index), [p for p in [*files, *folders] if p not in taken]
 
@@ -166,7 +166,8 @@ def _is_url(source: Path | str) -> bool:
     return isinstance(source, str) and "://" in source
 
 
-def _is_ngff(folder: Path) -> bool:
+def is_ngff(folder: Path) -> bool:
+    """Whether a folder is an OME-Zarr, N5 or precomputed image, by its name or its metadata."""
     return folder.name.lower().endswith(NGFF_SUFFIXES) or any((folder / name).is_file() for name in NGFF_FILES)
 
 

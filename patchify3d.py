@@ -1,0 +1,211 @@
+"""Cut volumes into patches and keep one of each set of near-duplicates.
+
+Every volume in DIR (any format, folders of slices, OME-Zarr/N5/precomputed folders), or the images that a URL or a CSV
+of URLs names, becomes one patch dictionary SAVE/{volume}.pkl. Slices are cut on all chosen axes, on xy only where z
+spacing differs from xy by more than 25 % or the name contains 'video'. A volume that has its dictionary is skipped.
+
+Example:
+    python patchify3d.py volumes patches -cs 224 --axes 0 1 2 -p 4
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.cli import (
+    add_dedupe_options,
+    add_patch_options,
+    add_run_options,
+    make_parser,
+    natural_int,
+    output_dir,
+    positive_int,
+    run_script,
+    say_passed_over,
+)
+from utils.contrast import Contrast, to_uint8
+from utils.cubes import Cell, cut, grid, hash_cell
+from utils.exemplars import exemplars
+from utils.jobs import Job, describe, run_jobs, run_options
+from utils.parallel import ordered_map
+from utils.patches import format_name_3d, save_patches
+from utils.sources import VolumeSource, volume_sources
+from utils.volumes import Volume, is_isotropic, volume_contrast
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Cut every volume of a folder; see the module's docstring."""
+    parser = make_parser(__doc__)
+    parser.add_argument("source", metavar="DIR|URL|CSV", help="folder of volumes, URL of an NGFF image, or CSV of URLs")
+    parser.add_argument("savedir", type=output_dir, metavar="SAVE", help="folder for the patch dictionaries")
+    add_patch_options(parser)
+    parser.add_argument(
+        "--axes", type=int, nargs="+", choices=(0, 1, 2), default=[0, 1, 2], help="0 = xy, 1 = xz, 2 = yz (default all)"
+    )
+    parser.add_argument("--spacing", type=positive_int, default=1, metavar="N", help="cut every N-th slice (default 1)")
+    parser.add_argument("--level", type=natural_int, metavar="N", help="level of NGFF images (default: CSV's mip, or 0)")
+    add_dedupe_options(parser)
+    parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
+    add_run_options(parser, seed=True)
+    return run_script(patchify, parser, argv)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides a dictionary's content; recorded in it."""
+
+    crop: int
+    axes: tuple[int, ...]
+    spacing: int
+    edges: str
+    contrast_method: str
+    hash: str
+    hash_size: int
+    distance: int
+    seed: int
+
+
+def patchify(args: argparse.Namespace) -> int:
+    """List the volumes, then cut those that have no dictionary yet."""
+    sources, passed_over = volume_sources(args.source, args.level)
+    say_passed_over(passed_over, "volumes", args.quiet)
+    axes = tuple(sorted(set(args.axes)))
+    options = Options(
+        args.crop_size, axes, args.spacing, args.edges, args.contrast, args.hash, args.hash_size, args.distance, args.seed
+    )
+    if args.list:
+        return list_work(sources, options)
+    jobs = [Job(source, args.savedir / f"{source.name}.pkl") for source in sources]
+    work = partial(patchify_volume, options=options, processes=args.processes)
+    return run_jobs(work, jobs, noun="volumes", alone=lambda job: job.source.is_large(), **run_options(args))
+
+
+def list_work(sources: Sequence[VolumeSource], options: Options) -> int:
+    """Print what would be done: volume, shape, voxel size, axes and number of patches, with tabs between them."""
+    print("volume\tshape_zyx\tvoxel_size_zyx_nm\taxes\tpatches")
+    failures = {}
+    for source in sources:
+        try:
+            with warnings.catch_warnings(), source.open() as volume:
+                warnings.simplefilter("ignore")  # a voxel size that is missing shows as such
+                axes = axes_to_cut(volume, options.axes)
+                size = volume.voxel_size
+                patches = sum(map(len, volume_grid(volume, options)))
+        except (OSError, ValueError) as error:
+            failures[str(source)] = describe(error)
+            continue
+        nm = " x ".join(f"{side:g}" for side in size) if size else "missing"
+        print(source.name, " x ".join(map(str, volume.shape)), nm, " ".join(map(str, axes)), patches, sep="\t")
+    for path, reason in failures.items():
+        print(f"{path}: {reason}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def axes_to_cut(volume: Volume, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The chosen axes; of an anisotropic volume or a video only axis 0."""
+    if is_isotropic(volume):
+        return axes
+    if 0 not in axes:
+        raise ValueError("anisotropic or a video: only axis 0 (xy) can be cut, and --axes leaves it out")
+    return (0,)
+
+
+def volume_grid(volume: Volume, options: Options) -> list[Cell]:
+    """The cells of a volume, in memory order."""
+    axes = axes_to_cut(volume, options.axes)
+    return grid(volume.shape, options.crop, axes, edges=options.edges, spacing=options.spacing)
+
+
+def patchify_volume(job: Job, options: Options, processes: int = 1) -> str:
+    """Hash every patch of one `VolumeSource`, choose exemplars, write their pixels.
+
+    A large volume is spread over `processes` threads; small ones run side by side instead.
+    """
+    threads = processes if job.source.is_large() else 1
+    with job.source.open() as volume:
+        cells = volume_grid(volume, options)
+        contrast = volume_contrast(volume, options.contrast_method)
+        hashes, flat = hash_volume(volume, cells, contrast, options, threads)
+        kept = exemplars(hashes, options.distance, options.seed, last=flat)
+        chosen = group_by_cell(kept, cells)
+        names = [patch_name(volume, cell, axis, index) for cell, wanted in chosen for axis, index in wanted]
+        patches = fetch(volume, chosen, contrast, threads)
+        meta = describe_volume(job.source, volume, contrast, options, len(hashes))
+        save_patches(job.target, names, patches, hashes=hashes[kept], meta=meta)
+    return f"{len(hashes)} patches, {len(kept)} kept"
+
+
+def hash_volume(
+    volume: Volume, cells: Sequence[Cell], contrast: Contrast, options: Options, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes and flatness of every patch, cell by cell; see `utils.cubes.hash_cell`."""
+
+    def work(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+        cube = read_cell(volume, cell, contrast)
+        return hash_cell(cube, cell, options.crop, hash_size=options.hash_size, method=options.hash)
+
+    hashes, flat = zip(*ordered_map(work, cells, threads), strict=True)
+    return np.concatenate(hashes), np.concatenate(flat)
+
+
+def read_cell(volume: Volume, cell: Cell, contrast: Contrast) -> np.ndarray:
+    """The voxels of a cell's region as uint8."""
+    z, y, x = cell.region()
+    return to_uint8(volume[slice(*z), slice(*y), slice(*x)], contrast)
+
+
+def group_by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[tuple[int, int]]]]:
+    """For every cell with kept patches: the (axis, slice index) of each, in the order of the hashes."""
+    ends = np.cumsum([len(cell) for cell in cells])
+    grouped: dict[int, list[tuple[int, int]]] = {}
+    for patch in kept.tolist():
+        at = int(np.searchsorted(ends, patch, side="right"))
+        own = cells[at].patches()
+        grouped.setdefault(at, []).append(own[patch - int(ends[at])])
+    return [(cells[at], wanted) for at, wanted in grouped.items()]
+
+
+def patch_name(volume: Volume, cell: Cell, axis: int, index: int) -> str:
+    """The name of a cell's patch."""
+    return format_name_3d(volume.name, axis, index, volume.shape[axis], cell.box(axis))
+
+
+def fetch(
+    volume: Volume, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]], contrast: Contrast, threads: int
+) -> Iterator[np.ndarray]:
+    """Yield the pixels of the kept patches, reading each cell once more."""
+
+    def work(entry: tuple[Cell, list[tuple[int, int]]]) -> list[np.ndarray]:
+        cell, wanted = entry
+        cube = read_cell(volume, cell, contrast)
+        return [np.ascontiguousarray(cut(cube, cell, axis, index)) for axis, index in wanted]
+
+    for patches in ordered_map(work, chosen, threads):
+        yield from patches
+
+
+def describe_volume(
+    source: VolumeSource, volume: Volume, contrast: Contrast, options: Options, patches: int
+) -> dict[str, Any]:
+    """What the dictionary remembers, so that the conversion can be repeated exactly; the same on every machine."""
+    origin = source.address.name if isinstance(source.address, Path) else source.address
+    return {
+        "source": origin,
+        "shape": volume.shape,
+        "voxel_size": volume.voxel_size,
+        "dtype": volume.dtype.name,
+        "contrast": contrast.as_dict(),
+        "patches": patches,
+        **asdict(options),
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,103 @@
+"""Where volumes come from: folders of files, single files, URLs, tables of URLs; each under the name its patches carry."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.cli import UsageError
+from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
+
+# A file of this size is worth all processes at once; smaller ones are better done side by side.
+LARGE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class VolumeSource:
+    """A volume that can be opened.
+
+    Attributes
+    ----------
+    name : str
+        What patches of it are called; of an NGFF image it ends in ``_s{level}``.
+    address : Path or str
+        File, folder or URL.
+    level : int, optional
+        Of an NGFF image.
+    voxel_size : tuple of float, optional
+        z, y, x in nm at level 0, where a table overrules the metadata.
+    """
+
+    name: str
+    address: Path | str
+    level: int | None = None
+    voxel_size: tuple[float, float, float] | None = None
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    def open(self) -> Volume:
+        """Open the volume; only its header is read."""
+        if self.level is None:
+            return open_volume(self.address)
+        from utils.ngff_table import DatasetRow, open_dataset_row
+
+        return open_dataset_row(DatasetRow(self.name.rpartition("_s")[0], str(self.address), self.level, self.voxel_size))
+
+    def is_large(self) -> bool:
+        """Whether one volume keeps several processes busy; folders and URLs count as large."""
+        return not (isinstance(self.address, Path) and self.address.is_file()) or (
+            self.address.stat().st_size >= LARGE_BYTES
+        )
+
+
+def volume_sources(where: str, level: int | None = None) -> tuple[list[VolumeSource], list[Path]]:
+    """The volumes that an argument stands for, and what lies beside them and is none.
+
+    Parameters
+    ----------
+    where : str
+        A folder of volumes, one volume (file, NGFF folder), the URL of an NGFF image, or a CSV of such.
+    level : int, optional
+        Of NGFF images, where a table does not say; 0 by default.
+
+    Raises
+    ------
+    UsageError
+        If nothing is there, or no volume.
+    """
+    if "://" in where:
+        return [_ngff_source(where, level)], []
+    path = Path(where).expanduser()
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return _table(path, level), []
+    if path.is_file() or (path.is_dir() and is_ngff(path)):
+        return [_source(path, level)], []
+    if not path.is_dir():
+        raise UsageError(f"{where}: no such folder, file or CSV")
+    volumes, passed_over = list_volumes(path)
+    if not volumes:
+        raise UsageError(f"{where}: no volume in it (looked for .nrrd, .mrc, .tif, .nii.gz, .zarr, folders of slices ...)")
+    return [_source(volume, level) for volume in volumes], passed_over
+
+
+def _source(path: Path, level: int | None) -> VolumeSource:
+    if path.is_dir() and is_ngff(path):
+        return _ngff_source(str(path), level)
+    return VolumeSource(volume_name(path), path)
+
+
+def _ngff_source(url: str, level: int | None) -> VolumeSource:
+    from utils.ngff_table import dataset_of_url
+
+    row = dataset_of_url(url)
+    chosen = level if level is not None else row.level or 0
+    return VolumeSource(f"{row.name}_s{chosen}", row.url, chosen)
+
+
+def _table(path: Path, level: int | None) -> list[VolumeSource]:
+    from utils.ngff_table import read_datasets_csv
+
+    rows = list(read_datasets_csv(path))
+    if not rows:
+        raise UsageError(f"{path}: no row that can be used")
+    chosen = [(row, level if level is not None else row.level) for row in rows]
+    return [VolumeSource(f"{row.name}_s{at}", row.url, at, row.voxel_size) for row, at in chosen]
