@@ -1,0 +1,71 @@
+# make demo      a first result: generated sample data through every stage, into ./demo
+# make test      the tests (ARGS="tests/test_dhash.py -x" chooses)
+# make check     rules, format and types
+# make curate    IN=DIR OUT=DIR: the same stages over your 2d/, video/ and 3d/ folders
+# make format    puts the code into the format that make check asks for
+# make clean     removes the environment and the demo
+#
+# Each makes .venv and installs the pinned requirements first; a second run installs nothing.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+WORKERS ?= logical
+
+python := $(VENV)/bin/python
+# The stamps carry the requirements' checksum: a clone's file dates say nothing about what is installed.
+sum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
+installed := $(VENV)/installed-$(call sum,requirements.txt)
+installed_dev := $(VENV)/installed-dev-$(call sum,requirements.txt requirements-dev.txt)
+
+.PHONY: help demo test check curate format clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: $(installed)
+	@PYTHON="$(abspath_python)" bash examples/demo.sh demo
+
+curate: $(installed)
+	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'usage: make curate IN=DIR OUT=DIR' >&2; exit 2; }
+	@PYTHON="$(abspath_python)" bash examples/curate.sh "$(IN)" "$(OUT)"
+
+test: $(installed_dev)
+	$(python) -m pytest -n $(WORKERS) --maxprocesses 4 $(ARGS)
+
+check: $(installed_dev)
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy .
+
+format: $(installed_dev)
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Not $(abspath): it splits a path with spaces.
+abspath_python = $(CURDIR)/$(python)
+
+$(python):
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'This needs Python 3.11 or newer; "$(PYTHON)" is not. Name another: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@# Debian splits the module that puts pip into a new environment from Python; pip itself can then fill it.
+	@"$(PYTHON)" -m venv $(VENV) >/dev/null 2>&1 || "$(PYTHON)" -m venv --without-pip --clear $(VENV)
+
+pip = if $(python) -m pip --version >/dev/null 2>&1; then set -- $(python) -m pip; \
+  else set -- "$(PYTHON)" -m pip --python $(python); fi; \
+  "$$@" install --quiet --disable-pip-version-check
+
+$(installed): | $(python)
+	@echo 'installing requirements.txt into $(VENV) (once; torch is large)'
+	@$(pip) -r requirements.txt
+	@rm -f $(VENV)/installed-[0-9]* && touch $@
+
+$(installed_dev): | $(python)
+	@echo 'installing requirements-dev.txt into $(VENV) (once; torch is large)'
+	@$(pip) -r requirements-dev.txt
+	@rm -f $(VENV)/installed-* && touch $@ $(installed)
