@@ -15,7 +15,7 @@ from utils.ngff_address import Address
 SLOWEST_BYTES_PER_SECOND = 256
 
 
-class StalledError(OSError):
+class StalledError(TimeoutError):
     """The server stopped answering."""
 
 

@@ -1,0 +1,153 @@
+"""Sample cubes from NGFF datasets that are too large to download: OME-Zarr, N5, Neuroglancer precomputed.
+
+CSV|URL is a table of datasets (columns: download_url, volume_name, mip, voxel_x, voxel_y, voxel_z, crop, crop_size,
+invert, padding_value; scraping/ngff_datasets.csv is one) or the address of one image: a local path, file://,
+http(s)://, s3:// (anonymous) or gs://. The format is found by looking. Of each dataset a coarse level is fetched once
+as an overview, boxes that hold specimen rather than padding are found on it, and cubes at random places are written as
+SAVE/{volume_name}_s{level}-ROI-x0-x1_y0-y1_z0-z1.nrrd: uint8, scaled once per dataset, with the voxel size in nm.
+SAVE/{volume_name}.json records how. The same command goes on after an interruption; a larger -gb keeps what is there
+and adds to it.
+
+Example:
+    python scraping/ngff_download.py scraping/ngff_datasets.csv rois -gb 5
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from utils.cli import (
+    UsageError,
+    add_run_options,
+    fraction,
+    make_parser,
+    natural_int,
+    output_dir,
+    positive_float,
+    positive_int,
+    run_script,
+)
+from utils.contrast import CONTRASTS
+from utils.jobs import Job, run_jobs, run_options
+from utils.voxel_size import nm_per
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Sample every dataset of a table; see the module's docstring."""
+    parser = make_parser(__doc__)
+    parser.add_argument("source", metavar="CSV|URL", help="table of datasets, or the address of one")
+    parser.add_argument("savedir", type=output_dir, metavar="SAVE", help="folder for the cubes")
+    parser.add_argument("-gb", "--gb", type=positive_float, default=5.0, metavar="X", help="GB per dataset (default 5)")
+    parser.add_argument("--list", action="store_true", help="show levels and what would be taken; download nothing")
+    level = parser.add_mutually_exclusive_group()
+    level.add_argument("--level", type=natural_int, metavar="N", help="level for every dataset, 0 is the finest")
+    level.add_argument("--voxel-nm", type=positive_float, metavar="X", help="level whose voxels are nearest to X nm")
+    parser.add_argument("-cs", "--crop-size", type=positive_int, metavar="N", help="side of a cube (default 256)")
+    parser.add_argument("--min-frac", type=fraction, default=0.7, help="least share of specimen in a box (default 0.7)")
+    parser.add_argument("--unit", metavar="UNIT", help="of lengths where the metadata names none (nm, um, ...)")
+    parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="how intensities become uint8")
+    parser.add_argument("--workers", type=positive_int, default=8, metavar="N", help="cubes in flight (default 8)")
+    parser.add_argument("--endpoint", metavar="URL", help="S3 or GCS server to use instead of the public one")
+    parser.add_argument("--region", help="region of the S3 server")
+    parser.add_argument("--timeout", type=positive_float, default=60.0, metavar="S", help="seconds without an answer")
+    parser.add_argument("--retries", type=natural_int, default=5, metavar="N", help="tries after the first (default 5)")
+    add_run_options(parser, seed=True)
+    return run_script(download, parser, argv)
+
+
+def download(args: argparse.Namespace) -> int:
+    """List the datasets, then sample (or only describe) each."""
+    rows = read_rows(args.source)
+    options = sampling_options(args)
+    if args.list:
+        return describe_all(rows, options, args.savedir)
+    jobs = [Job(_source(row), args.savedir / f"{_name(row, n)}.json") for n, row in enumerate(rows)]
+    by_target = dict(zip((job.target for job in jobs), rows, strict=True))
+    return run_jobs(
+        partial(sample_row, rows=by_target, options=options), jobs, noun="datasets", redo=True, **run_options(args)
+    )
+
+
+def read_rows(source: str) -> list:
+    """Rows of a table, or the one row that an address makes.
+
+    Raises
+    ------
+    UsageError
+        If a table is not there or is no table.
+    """
+    from utils.ngff_table import dataset_of_url, read_table
+
+    if not source.lower().endswith((".csv", ".tsv")) or "://" in source:
+        return [dataset_of_url(source)]
+    try:
+        return read_table(Path(source).expanduser())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{source}: {error.strerror if isinstance(error, OSError) else error}") from error
+
+
+def sampling_options(args: argparse.Namespace):
+    """The command line as options of `utils.ngff_sampling`."""
+    from utils.ngff_sampling import Access, Options
+
+    if args.unit is not None and nm_per(args.unit) is None:
+        raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")
+    return Options(
+        gigabytes=args.gb,
+        level=args.level,
+        voxel_nm=args.voxel_nm,
+        crop_size=args.crop_size,
+        seed=args.seed,
+        workers=args.workers,
+        min_frac=args.min_frac,
+        unit=args.unit,
+        contrast=args.contrast,
+        access=Access(args.timeout, args.retries, 8 * args.workers, args.endpoint, args.region),
+    )
+
+
+def sample_row(job: Job, *, rows: dict, options) -> str:
+    """Sample the dataset of one row; the work of a job."""
+    from utils.ngff_fetch import sample
+
+    return sample(_usable(rows[job.target]), options, job.target.parent)
+
+
+def describe_all(rows: list, options, folder: Path) -> int:
+    """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
+    from utils.ngff_listing import describe
+
+    failed = 0
+    for row in rows:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                print(describe(_usable(row), options, folder))
+            except (OSError, ValueError) as error:
+                failed += 1
+                print(f"{_source(row)}: {error}", file=sys.stderr)
+        for warning in caught:
+            print(f"{_source(row)}: warning: {warning.message}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _usable(row):
+    if hasattr(row, "reason"):
+        raise ValueError(row.reason)
+    return row
+
+
+def _source(row) -> str:
+    return row.where if hasattr(row, "reason") else row.url
+
+
+def _name(row, number: int) -> str:
+    return f".row-{number}" if hasattr(row, "reason") else row.name
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
