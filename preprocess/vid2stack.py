@@ -1,0 +1,86 @@
+"""Turn videos into stacks: every frame a slice, one channel, uint8, as NRRD.
+
+Reads .mp4, .avi, .mov and .mkv files of DIR, whatever the case of their suffix. The stack lies beside its video, or in
+OUT: {stem}.nrrd where the stem contains "video", else {stem}_video.nrrd. Frames are written one by one, so that memory
+does not grow with the length. A video that ends before its promised number of frames is reported and leaves nothing,
+unless --keep-partial.
+
+Example:
+    python preprocess/vid2stack.py videos -o stacks -p 2
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script
+from utils.files import atomic_path, list_files, stem
+from utils.jobs import Job, run_jobs, run_options
+from utils.nrrd import NrrdWriter
+from utils.video import VIDEO_SUFFIXES, Video
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Convert every video of a folder; see the module's docstring."""
+    parser = make_parser(__doc__)
+    parser.add_argument("dir", type=existing_dir, metavar="DIR", help="folder of videos")
+    parser.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="folder for the stacks (default: DIR)")
+    parser.add_argument("--keep-partial", action="store_true", help="keep the frames of a video that is cut short")
+    add_run_options(parser)
+    return run_script(convert, parser, argv)
+
+
+def convert(args: argparse.Namespace) -> int:
+    """List the videos and write the stacks that are not there yet."""
+    videos = list_files(args.dir, VIDEO_SUFFIXES)
+    if not videos:
+        raise UsageError(f"{args.dir}: no videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
+    folder = args.output or args.dir
+    jobs = [Job(video, folder / stack_name(video)) for video in videos]
+    work = partial(write_stack, keep_partial=args.keep_partial)
+    return run_jobs(work, jobs, noun="videos", **run_options(args))
+
+
+def stack_name(video: Path) -> str:
+    """The name of a video's stack: it says "video", because only its xy slices are images.
+
+    >>> stack_name(Path("cells.v2.MP4")), stack_name(Path("a_video.avi"))
+    ('cells.v2_video.nrrd', 'a_video.nrrd')
+    """
+    name = stem(video)
+    return f"{name}.nrrd" if "video" in name else f"{name}_video.nrrd"
+
+
+def write_stack(job: Job, keep_partial: bool = False) -> str:
+    """Write one video as NRRD.
+
+    Raises
+    ------
+    ValueError
+        If it is no video, its frames change size, or it is cut short and `keep_partial` is not set.
+    """
+    with Video(Path(job.source)) as video, atomic_path(job.target) as scratch:
+        frames = iter(video)
+        first = next(frames, None)
+        if first is None:
+            raise ValueError(video.shortfall())
+        with NrrdWriter(scratch, (None, *first.shape), np.uint8) as stack:
+            stack.write(first)
+            for frame in frames:
+                stack.write(frame)
+        if lacking := video.shortfall():
+            if not keep_partial:
+                raise ValueError(f"{lacking} (--keep-partial keeps the frames there are)")
+            warnings.warn(lacking, stacklevel=2)
+    return f"{video.decoded} frames -> {job.target.name}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
