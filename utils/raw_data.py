@@ -1,12 +1,16 @@
 """Raw voxels at a known place in a file: mapped, never read whole."""
 
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from utils.volume_base import ArrayVolume
+from utils.volume_base import ArrayVolume, Box
 from utils.voxel_size import VoxelSize
+
+# Mapped pages that may stay resident.
+MAPPED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,35 @@ class RawData:
             return f.tell()
 
 
+class MappedVolume(ArrayVolume):
+    """A volume mapped from a file, whose pages are given back now and then.
+
+    Mapped pages count as the process's memory until the system wants them back; a whole volume would add up.
+    """
+
+    def __init__(self, name: str, raw: RawData, size: VoxelSize, axes: tuple[int, int, int] = (0, 1, 2)) -> None:
+        offset = raw.offset()
+        with raw.path.open("rb") as f:
+            self._mapping = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+        count = raw.nbytes // raw.dtype.itemsize
+        stored = np.frombuffer(self._mapping, raw.dtype, count, offset).reshape(raw.shape)
+        self._touched = 0
+        super().__init__(name, stored.transpose(*axes, *range(3, stored.ndim)), size)
+
+    def _read(self, box: Box) -> np.ndarray:
+        self._touched += self._reach(box)
+        if self._touched > MAPPED_BYTES and hasattr(self._mapping, "madvise"):  # not on Windows
+            self._touched = self._reach(box)
+            self._mapping.madvise(mmap.MADV_DONTNEED)
+        return super()._read(box)
+
+    def _reach(self, box: Box) -> int:
+        """About how many bytes of pages a box touches: rows shorter than a page bring their neighbours along."""
+        z, y, x = (part.stop - part.start for part in box)
+        row = self.shape[2] * self.dtype.itemsize
+        return z * y * min(row, x * self.dtype.itemsize + mmap.PAGESIZE)
+
+
 def raw_volume(name: str, raw: RawData, size: VoxelSize, *, axes: tuple[int, int, int] = (0, 1, 2)) -> ArrayVolume:
     """A volume mapped from raw data; `axes` says which stored axis is z, y and x."""
-    mapped = np.memmap(raw.path, raw.dtype, mode="r", offset=raw.offset(), shape=raw.shape)
-    return ArrayVolume(name, mapped.transpose(*axes, *range(3, mapped.ndim)), size)
+    return MappedVolume(name, raw, size, axes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.files import stem
 from utils.images import tiff_page
-from utils.raw_data import RawData
+from utils.raw_data import RawData, raw_volume
 from utils.volume_base import ArrayVolume, PagedVolume, Volume, reading_as
 from utils.voxel_size import VoxelSize, checked, significant
 
@@ -72,6 +72,9 @@ def _open(path: Path, tif: Any) -> Volume:
     plain = series.keyframe.photometric == _PHOTOMETRIC_GRAY and "S" not in axes and series.dtype.kind != "b"
     if series.dataoffset is not None and plain:
         raw = RawData(path, series.dtype.newbyteorder(tif.byteorder), shape, series.dataoffset)
+        if len(shape) == 3 and slice_axis:
+            tif.close()
+            return raw_volume(stem(path), raw, size, axes=tuple(map(axes.index, (slice_axis, "Y", "X"))))
         mapped = np.memmap(path, raw.dtype, "r", raw.offset(), shape)
         tif.close()
         return ArrayVolume(stem(path), _zyx(mapped, axes, slice_axis), size)
