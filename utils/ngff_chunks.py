@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.ngff_faults import wait
 from utils.ngff_metadata import Level
-from utils.ngff_store import Store, wait
+from utils.ngff_store import Store
 from utils.ngff_view import open_view
 
 Box = tuple[slice, slice, slice]
@@ -145,8 +146,8 @@ def read_translated(store: Store, level: Level, box: Box, translate: Translate) 
             memory.write(f"{at}{name}", _translated(raw, translate, f"{folder}/{name}")).result()
     for name, value in _metadata_files(level).items():
         memory.write(name, json.dumps(value)).result()
-    view = open_view(memory, _raw_level(level), settings, store.access, str(folder))
-    voxels = wait(view[box].read(order="C"), store.access, str(folder))
+    view = open_view(memory, _raw_level(level), settings, store.access.timeout, str(folder))
+    voxels = wait(view[box].read(order="C"), store.access.timeout, str(folder))
     return voxels.astype(level.dtype, copy=False)
 
 

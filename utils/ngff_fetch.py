@@ -8,15 +8,16 @@ import numpy as np
 from utils.blocks import blocks, write_blocks
 from utils.contrast import Contrast, measure_contrast, to_uint8
 from utils.files import atomic_path
-from utils.jobs import SKIPPED, SomeFailed
+from utils.jobs import SKIPPED
+from utils.ngff_address import Address
 from utils.ngff_overview import BLOCK_BYTES
 from utils.ngff_read import LevelReader
 from utils.ngff_sampling import GB, Options, Plan, contrast_of_cubes, look, overview_of, plan
 from utils.ngff_table import Dataset
 from utils.nrrd import nrrd_header
-from utils.roi_crops import Crops, PaddingError, inverted, make_crops
-from utils.roi_record import Record, read_record
-from utils.rois import Roi, all_boxes, not_padding, shuffled, within
+from utils.roi_crops import Crops, PaddingError, inverted
+from utils.roi_record import Record, read_record, take
+from utils.rois import all_boxes, not_padding, shuffled, within
 
 
 def sample(dataset: Dataset, options: Options, folder: Path) -> str:
@@ -29,7 +30,8 @@ def sample(dataset: Dataset, options: Options, folder: Path) -> str:
     ValueError, OSError
         If nothing can be taken.
     """
-    read_record(folder / f"{dataset.name}.json", dataset.url)  # a name that is taken is said before anything is fetched
+    # A name that is taken is said before anything is fetched.
+    read_record(folder / f"{dataset.name}.json", str(Address.parse(dataset.url)))
     made = plan(dataset, options)
     record = Record(folder / f"{dataset.name}.json", _settings(made, options))
     if not dataset.crop:
@@ -50,7 +52,7 @@ def _settings(made: Plan, options: Options) -> dict:
     """What a record says of a run; the first part decides which boxes are chosen."""
     dataset, level = made.dataset, made.level
     return {
-        "source": dataset.url,
+        "source": str(Address.parse(dataset.url)),
         "url": dataset.url,
         "volume_name": dataset.name,
         "level": made.index,
@@ -67,18 +69,6 @@ def _settings(made: Plan, options: Options) -> dict:
         "dtype": level.dtype.name,
         "overview_level": made.overview,
     }
-
-
-def take(crops: Crops, chosen: list[Roi], kept: list[Roi], record: Record, threads: int) -> str:
-    """Make the chosen cubes that are missing; the record is written before (it fixes the contrast) and after."""
-    missing = [roi for roi in chosen if not crops.path(roi).exists()]
-    record.write(crops, chosen, kept, {})
-    failures = make_crops(crops, missing, threads)
-    record.write(crops, chosen, kept, failures)
-    if failures:
-        raise SomeFailed({str(crops.path(roi)): reason for roi, reason in failures.items()})
-    size = sum(roi.voxels for roi in chosen) / GB
-    return f"{len(missing)} cubes brought, {len(chosen)} there ({size:.3g} GB)" if missing else SKIPPED
 
 
 def fetch_whole(made: Plan, options: Options, folder: Path, record: Record) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from utils.ngff_chunks import Box, read_translated, translation
+from utils.ngff_faults import ForbiddenError, StalledError, wait
 from utils.ngff_metadata import Level
-from utils.ngff_store import ForbiddenError, StalledError, Store, context, wait
+from utils.ngff_store import Store, context
 from utils.ngff_view import open_view
 
 
@@ -32,7 +33,7 @@ class LevelReader:
     def _open(self) -> None:
         access = self.store.access
         try:
-            self._view = open_view(self.store.kvstore(), self.level, context(access), access, self.what)
+            self._view = open_view(self.store.kvstore(), self.level, context(access), access.timeout, self.what)
         except (ForbiddenError, StalledError):
             raise
         except OSError as error:
@@ -57,7 +58,7 @@ class LevelReader:
 
             return read_zarr(self._zarr, self.level, box, self.what)
         try:
-            voxels = wait(self._view[box].read(order="C"), self.store.access, self.what)
+            voxels = wait(self._view[box].read(order="C"), self.store.access.timeout, self.what)
         except ForbiddenError:
             if self.level.grid.get("sharded"):
                 raise

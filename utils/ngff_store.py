@@ -1,26 +1,18 @@
-"""Stores over file, HTTP, S3 and GCS whose every request ends in time, and what went wrong in one sentence."""
+"""Stores over file, HTTP, S3 and GCS: how they are opened, and the small files in them."""
 
 import functools
 import json
 import os
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from utils.ngff_address import Address
+from utils.ngff_faults import ForbiddenError, wait
 
 # A server that sends less than this counts as stalled, so that a byte now and then cannot hold a run up for ever.
 SLOWEST_BYTES_PER_SECOND = 256
-
-
-class StalledError(TimeoutError):
-    """The server stopped answering."""
-
-
-class ForbiddenError(OSError):
-    """The server refused access (401 or 403)."""
 
 
 @dataclass(frozen=True)
@@ -92,61 +84,6 @@ def context(access: Access):
     return ts.Context(settings)
 
 
-def wait(future, access: Access, what: str):
-    """The result of a tensorstore future; an error when no request was answered for the whole time-out.
-
-    A deadline for the whole read would end slow but living transfers, so the clock starts again with every answer.
-
-    Raises
-    ------
-    StalledError, ForbiddenError, OSError
-        With a sentence that names `what`.
-    """
-    answered, since = _answers(), time.monotonic()
-    while True:
-        left = access.timeout - (time.monotonic() - since)
-        try:
-            return future.result(timeout=max(0.01, min(left, 0.5)))
-        except TimeoutError as error:
-            if _answers() != answered:
-                answered, since = _answers(), time.monotonic()
-            elif time.monotonic() - since >= access.timeout:
-                future.cancel()
-                raise StalledError(
-                    f"{what}: no answer for {access.timeout:g} s; try again later or with a longer --timeout"
-                ) from error
-        except ValueError as error:
-            raise explain(error, what) from error
-
-
-def _answers() -> float:
-    """A number that grows with every request that ended well or was answered with 'no such key'."""
-    import tensorstore as ts
-
-    total = 0.0
-    for metric in ts.experimental_collect_matching_metrics("/tensorstore/kvstore/"):
-        if metric["name"].endswith("/bytes_read"):
-            total += sum(value["value"] for value in metric["values"])
-    for metric in ts.experimental_collect_matching_metrics("/tensorstore/http/response_codes"):
-        total += sum(value["value"] for value in metric["values"] if value["code"] in ("403", "404"))
-    return total
-
-
-def explain(error: ValueError, what: str) -> OSError:
-    """Turn tensorstore's report into one sentence of the right kind."""
-    text = " ".join(str(error).split())
-    code = re.search(r"(?:HTTP code |http_response_code=')(\d+)", text)
-    if "PERMISSION_DENIED" in text:
-        return ForbiddenError(f"{what}: access is forbidden ({code[1] if code else 'no permission to read'})")
-    if code and code[1].startswith("3"):
-        return OSError(f"{what}: the server redirects ({code[1]}); give the address that it redirects to")
-    if "Timeout was reached" in text:
-        return StalledError(f"{what}: the server stalled; try again later or with a longer --timeout")
-    if "Error reading" in text and re.search(r"DATA_LOSS|FAILED_PRECONDITION|OUT_OF_RANGE|INVALID_ARGUMENT", text):
-        return OSError(f"{what}: a chunk cannot be decoded (truncated, damaged or not a chunk): {text}")
-    return OSError(f"{what}: {text}")
-
-
 @dataclass(frozen=True)
 class Store:
     """Small files below one address, fetched side by side."""
@@ -159,7 +96,9 @@ class Store:
         import tensorstore as ts
 
         settings = context(self.access)
-        return wait(ts.KvStore.open(kvstore_spec(self.address, self.access), context=settings), self.access, str(self))
+        return wait(
+            ts.KvStore.open(kvstore_spec(self.address, self.access), context=settings), self.access.timeout, str(self)
+        )
 
     def __str__(self) -> str:
         return str(self.address)
@@ -182,7 +121,7 @@ class Store:
         refusal: ForbiddenError | None = None
         for key, future in pending.items():
             try:
-                answer = wait(future, self.access, str(self.address.at(key)))
+                answer = wait(future, self.access.timeout, str(self.address.at(key)))
                 found[key] = bytes(answer.value) if answer.state == "value" else None
             except ForbiddenError as error:
                 refusal, found[key] = error, None

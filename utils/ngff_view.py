@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
+from utils.ngff_faults import wait
 from utils.ngff_metadata import Level
-from utils.ngff_store import Access, wait
 
 # Other writers add these fields to Zarr 3 metadata; tensorstore refuses what it does not know.
 _EXTRA_FIELDS = ("nthreads", "storage_transformers")
 
 
-def open_view(kvstore: Any, level: Level, settings: Any, access: Access, what: str) -> Any:
+def open_view(kvstore: Any, level: Level, settings: Any, timeout: float, what: str) -> Any:
     """Open a level over a key-value store as a tensorstore whose axes are z, y, x and begin at 0.
 
     Raises
@@ -18,7 +18,7 @@ def open_view(kvstore: Any, level: Level, settings: Any, access: Access, what: s
     OSError
         If tensorstore cannot open it, or its shape is not what the metadata says.
     """
-    array = wait(_open(kvstore, level, settings), access, what)
+    array = wait(_open(kvstore, level, settings), timeout, what)
     origin = array.domain.inclusive_min
     picked = array[tuple(slice(None) if axis in level.axes else origin[axis] for axis in range(level.rank))]
     view = picked.transpose(kept_order(level)).translate_to[0, 0, 0]

@@ -14,6 +14,7 @@ from utils.nrrd import write_nrrd
 from utils.patches import format_roi, parse_roi
 from utils.rois import Roi, not_padding
 
+GB = 10**9
 Read = Callable[[tuple[slice, slice, slice]], np.ndarray]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from utils.contrast import Contrast
 from utils.files import atomic_path
+from utils.jobs import SKIPPED, SomeFailed
 from utils.patches import parse_roi
-from utils.roi_crops import Crops
+from utils.roi_crops import GB, Crops, make_crops
 from utils.rois import Roi
 
 # With these alike, two runs choose from one random order, and the second only goes further along it.
@@ -83,6 +84,24 @@ class Record:
         if not self.path.exists() or self.path.read_text() != text:
             with atomic_path(self.path) as scratch:
                 scratch.write_text(text)
+
+
+def take(crops: Crops, chosen: list[Roi], kept: list[Roi], record: Record, threads: int) -> str:
+    """Make the chosen cubes that are missing; the record is written before (it fixes the contrast) and after.
+
+    Raises
+    ------
+    SomeFailed
+        If cubes failed; the others are kept.
+    """
+    missing = [roi for roi in chosen if not crops.path(roi).exists()]
+    record.write(crops, chosen, kept, {})
+    failures = make_crops(crops, missing, threads)
+    record.write(crops, chosen, kept, failures)
+    if failures:
+        raise SomeFailed({str(crops.path(roi)): reason for roi, reason in failures.items()})
+    size = sum(roi.voxels for roi in chosen) / GB
+    return f"{len(missing)} cubes made, {len(chosen)} there ({size:.3g} GB)" if missing else SKIPPED
 
 
 def _text(record: dict) -> str:

@@ -1,0 +1,104 @@
+"""Crop cubes from local volumes that are too large to patchify whole, in any format that patchify3d reads.
+
+VOLUME|DIR is a volume, or a folder of which every volume above --min-size-gb is cropped and the others are left alone.
+Boxes that hold specimen rather than padding are found on every few slices, a random choice of them is written as
+SAVE/{volume name}-ROI-x0-x1_y0-y1_z0-z1.nrrd: uint8, scaled once per volume, with the volume's voxel size.
+SAVE/{volume name}.json records how. The same command goes on after an interruption; a larger -gb keeps what is there
+and adds to it. Formats that stream (raw NRRD, MRC, MHA, NIfTI, TIFF, OME-Zarr, N5, precomputed) are read by region.
+
+Example:
+    python scraping/crop_rois_from_volume.py volumes rois -cs 256 -gb 5
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from utils.cli import (
+    UsageError,
+    add_run_options,
+    fraction,
+    make_parser,
+    output_dir,
+    positive_float,
+    positive_int,
+    run_script,
+    say_passed_over,
+)
+from utils.contrast import CONTRASTS
+from utils.jobs import Job, run_jobs, run_options
+
+GB = 10**9
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Crop cubes from one volume or from the large ones of a folder; see the module's docstring."""
+    parser = make_parser(__doc__)
+    parser.add_argument("source", type=Path, metavar="VOLUME|DIR", help="volume, or folder of volumes")
+    parser.add_argument("savedir", type=output_dir, metavar="SAVE", help="folder for the cubes")
+    parser.add_argument("-cs", "--crop-size", type=positive_int, default=256, metavar="N", help="side of a cube (256)")
+    parser.add_argument("-gb", "--gb", type=positive_float, default=5.0, metavar="X", help="GB per volume (default 5)")
+    parser.add_argument(
+        "--min-size-gb", type=float, default=5.0, metavar="X", help="volumes of a folder up to X GB are left alone (5)"
+    )
+    parser.add_argument("--padding-value", type=float, default=0.0, metavar="V", help="value outside of the specimen")
+    parser.add_argument("--min-frac", type=fraction, default=0.7, help="least share of specimen in a box (default 0.7)")
+    parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="how intensities become uint8")
+    add_run_options(parser, seed=True)
+    return run_script(crop, parser, argv)
+
+
+def crop(args: argparse.Namespace) -> int:
+    """List the volumes, then crop cubes from each; -p works as threads within one volume."""
+    from utils.volume_crops import CropOptions, volume_target
+
+    options = CropOptions(
+        args.crop_size, args.gb, args.padding_value, args.min_frac, args.contrast, args.seed, args.processes
+    )
+    jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args)]
+    one_at_a_time = {**run_options(args), "processes": 1}
+    return run_jobs(partial(crop_one, options=options), jobs, noun="volumes", redo=True, **one_at_a_time)
+
+
+def large_volumes(args: argparse.Namespace) -> list[Path]:
+    """The one volume given, or those of a folder above the size threshold; the others are named.
+
+    Raises
+    ------
+    UsageError
+        If there is no volume.
+    """
+    from utils.volume_crops import find_volumes, volume_bytes
+
+    if not args.source.exists():
+        raise UsageError(f"{args.source}: no such volume or folder")
+    volumes, others, many = find_volumes(args.source)
+    if not volumes:
+        raise UsageError(f"{args.source}: no volumes here; expected files, folders of slices or NGFF folders")
+    say_passed_over(others, "volume", args.quiet)
+    if not many:
+        return volumes
+    large: list[Path] = []
+    small: list[Path] = []
+    for path in volumes:
+        try:
+            (large if volume_bytes(path) > args.min_size_gb * GB else small).append(path)
+        except (OSError, ValueError):
+            large.append(path)  # fails, with its reason, when its turn comes
+    if small and not args.quiet:
+        print(f"left alone, up to {args.min_size_gb:g} GB: {', '.join(str(path) for path in small)}", file=sys.stderr)
+    return large
+
+
+def crop_one(job: Job, *, options) -> str:
+    """Crop one volume; the work of a job."""
+    from utils.volume_crops import crop_volume
+
+    return crop_volume(Path(job.source), options, job.target)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

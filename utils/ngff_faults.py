@@ -1,0 +1,67 @@
+"""Waiting for tensorstore: never longer than the time-out without an answer, and what went wrong in one sentence."""
+
+import re
+import time
+
+
+class StalledError(TimeoutError):
+    """The server stopped answering."""
+
+
+class ForbiddenError(OSError):
+    """The server refused access (401 or 403)."""
+
+
+def wait(future, timeout: float, what: str):
+    """The result of a tensorstore future; an error when no request was answered for the whole time-out.
+
+    A deadline for the whole read would end slow but living transfers, so the clock starts again with every answer.
+
+    Raises
+    ------
+    StalledError, ForbiddenError, OSError
+        With a sentence that names `what`.
+    """
+    answered, since = _answers(), time.monotonic()
+    while True:
+        left = timeout - (time.monotonic() - since)
+        try:
+            return future.result(timeout=max(0.01, min(left, 0.5)))
+        except TimeoutError as error:
+            if _answers() != answered:
+                answered, since = _answers(), time.monotonic()
+            elif time.monotonic() - since >= timeout:
+                future.cancel()
+                raise StalledError(
+                    f"{what}: no answer for {timeout:g} s; try again later or with a longer --timeout"
+                ) from error
+        except ValueError as error:
+            raise explain(error, what) from error
+
+
+def _answers() -> float:
+    """A number that grows with every request that ended well or was answered with 'no such key'."""
+    import tensorstore as ts
+
+    total = 0.0
+    for metric in ts.experimental_collect_matching_metrics("/tensorstore/kvstore/"):
+        if metric["name"].endswith("/bytes_read"):
+            total += sum(value["value"] for value in metric["values"])
+    for metric in ts.experimental_collect_matching_metrics("/tensorstore/http/response_codes"):
+        total += sum(value["value"] for value in metric["values"] if value["code"] in ("403", "404"))
+    return total
+
+
+def explain(error: ValueError, what: str) -> OSError:
+    """Turn tensorstore's report into one sentence of the right kind."""
+    text = " ".join(str(error).split())
+    code = re.search(r"(?:HTTP code |http_response_code=')(\d+)", text)
+    if "PERMISSION_DENIED" in text:
+        return ForbiddenError(f"{what}: access is forbidden ({code[1] if code else 'no permission to read'})")
+    if code and code[1].startswith("3"):
+        return OSError(f"{what}: the server redirects ({code[1]}); give the address that it redirects to")
+    if "Timeout was reached" in text:
+        return StalledError(f"{what}: the server stalled; try again later or with a longer --timeout")
+    if "Error reading" in text and re.search(r"DATA_LOSS|FAILED_PRECONDITION|OUT_OF_RANGE|INVALID_ARGUMENT", text):
+        return OSError(f"{what}: a chunk cannot be decoded (truncated, damaged or not a chunk): {text}")
+    return OSError(f"{what}: {text}")
