@@ -1,0 +1,347 @@
+"""Weights files: bundled, by path, fetched over loopback from servers of every temper."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+
+import classify_patches
+from utils.classifier import load_weights
+from utils.download import FetchError, Patience
+from utils.models import build_model
+from utils.weights import FILE_NAME, LITE, ZENODO_URLS, cache_name, find_weights, record_of, sha256_of
+
+CONTENT = b"weights " * 5000
+
+
+class Server:
+    """A loopback server that gives each request the next of its answers; the last one stays."""
+
+    def __init__(self) -> None:
+        self.answers: list = []
+        self.paths: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.paths.append(self.path)
+                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                answer(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.httpd.daemon_threads = True
+        threading.Thread(target=self.httpd.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.httpd.server_port}/files/model.pth"
+
+
+def whole(content: bytes = CONTENT, status: int = 200, **headers: str):
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    return answer
+
+
+def truncated(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Content-Length", str(len(CONTENT)))
+    request.end_headers()
+    request.wfile.write(CONTENT[:100])
+
+
+def stalled(release: threading.Event):
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(CONTENT)))
+        request.end_headers()
+        request.wfile.write(CONTENT[:100])
+        request.wfile.flush()
+        release.wait(30)
+
+    return answer
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.httpd.shutdown()
+    server.httpd.server_close()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+def check(path: Path) -> None:
+    if not path.read_bytes().startswith(b"weights"):
+        raise ValueError(f"{path}: no weights")
+
+
+def patient(waits: list[float], **changes) -> Patience:
+    return Patience(**{"stall": 5.0, "sleep": waits.append, **changes})
+
+
+def fetch(server: Server, waits: list[float] | None = None, **options) -> Path:
+    return find_weights(server.url, check, patience=patient([] if waits is None else waits), **options)
+
+
+def test_fetched_once_then_cached_with_size_and_digest(server, capsys):
+    server.answers = [whole()]
+    path = fetch(server)
+    assert path == fetch(server)
+    assert server.paths == ["/files/model.pth"]
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert json.loads(record_of(path).read_text()) == {"origin": server.url, "size": len(CONTENT), "sha256": digest}
+    said = capsys.readouterr().err
+    assert digest in said and str(len(CONTENT)) in said
+
+
+def test_no_scratch_is_left(server, cache):
+    server.answers = [truncated, truncated, truncated, whole()]
+    path = fetch(server)
+    assert sorted(f.name for f in cache.iterdir() if f.suffix != ".lock") == sorted([path.name, record_of(path).name])
+
+
+def test_truncated_is_tried_again_and_never_cached(server, cache):
+    server.answers = [truncated]
+    waits: list[float] = []
+    with pytest.raises(FetchError, match="broke off after 100 of 40000 bytes"):
+        fetch(server, waits)
+    assert waits == [1, 2, 4]
+    assert not list(cache.glob("*.pth"))
+
+
+def test_not_found_is_not_repeated(server):
+    server.answers = [whole(b"gone", 404)]
+    waits: list[float] = []
+    with pytest.raises(FetchError, match="HTTP 404") as error:
+        fetch(server, waits)
+    assert waits == [] and len(server.paths) == 1
+    assert "--weights lite" in str(error.value)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_in_seconds_is_honoured(server, status):
+    server.answers = [whole(b"later", status, Retry_After="7"), whole()]
+    waits: list[float] = []
+    assert fetch(server, waits).read_bytes() == CONTENT
+    assert waits == [7]
+
+
+def test_retry_after_as_a_date_is_honoured(server):
+    server.answers = [whole(b"later", 429, Retry_After=formatdate(0, usegmt=True)), whole()]
+    waits: list[float] = []
+    assert fetch(server, waits).read_bytes() == CONTENT
+    assert waits == [0]
+
+
+def test_busy_without_retry_after_backs_off(server):
+    server.answers = [whole(b"", 500), whole(b"", 502), whole()]
+    waits: list[float] = []
+    fetch(server, waits)
+    assert waits == [1, 2]
+
+
+def test_absurd_retry_after_is_said_not_waited_for(server):
+    server.answers = [whole(b"", 429, Retry_After="86400")]
+    waits: list[float] = []
+    with pytest.raises(FetchError, match="86400 s"):
+        fetch(server, waits)
+    assert waits == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_followed(server, status):
+    server.answers = [whole(b"", status, Location="/moved/there.pth"), whole()]
+    assert fetch(server).read_bytes() == CONTENT
+    assert server.paths[1] == "/moved/there.pth"
+
+
+def test_a_stalled_server_ends(server):
+    release = threading.Event()
+    server.answers = [stalled(release)]
+    patience = Patience(attempts=2, stall=0.2, sleep=lambda seconds: None)
+    with pytest.raises(FetchError, match="timed out"):
+        find_weights(server.url, check, patience=patience)
+    release.set()
+
+
+def test_a_trickle_ends(server):
+    done = threading.Event()
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        while not done.wait(0.02):
+            try:
+                request.wfile.write(b"w")
+            except OSError:
+                return
+
+    server.answers = [drip]
+    with pytest.raises(FetchError, match="bytes in"):
+        find_weights(server.url, check, patience=Patience(attempts=1, stall=0.1, slowest=1e6))
+    done.set()
+
+
+def test_second_form_is_tried_when_the_first_fails(server):
+    server.answers = [whole(b"", 404), whole()]
+    first, second = server.url, server.url + "/content"
+    path = find_weights("zenodo", check, zenodo_urls=(first, second), patience=patient([]))
+    assert path.name == FILE_NAME
+    assert server.paths == ["/files/model.pth", "/files/model.pth/content"]
+
+
+def test_zenodo_forms_of_today():
+    assert all("6458015" in url and FILE_NAME in url and "/record/" not in url for url in ZENODO_URLS)
+
+
+def test_a_web_page_is_no_weights(server, cache):
+    server.answers = [whole(b"<!DOCTYPE html>")]
+    with pytest.raises(FetchError, match="what came: no weights"):
+        fetch(server)
+    assert not list(cache.glob("*.pth"))
+
+
+def test_cached_file_is_enough_without_a_network(cache):
+    cache.mkdir(parents=True)
+    (cache / FILE_NAME).write_bytes(CONTENT)
+    path = find_weights("zenodo", check, zenodo_urls=("http://127.0.0.1:9/x",), patience=patient([]))
+    assert path == cache / FILE_NAME
+    assert json.loads(record_of(path).read_text())["sha256"] == sha256_of(path)
+
+
+def test_damaged_cache_is_fetched_again(server, cache, capsys):
+    server.answers = [whole()]
+    path = fetch(server)
+    path.write_bytes(CONTENT[:50])
+    assert fetch(server).read_bytes() == CONTENT
+    assert "when it was stored; fetching it again" in capsys.readouterr().err
+
+
+def test_foreign_file_in_the_cache_is_fetched_again(server, cache):
+    cache.mkdir(parents=True)
+    (cache / FILE_NAME).write_bytes(b"half of something")
+    server.answers = [whole()]
+    path = find_weights("zenodo", check, zenodo_urls=(server.url,), patience=patient([]))
+    assert path.read_bytes() == CONTENT
+
+
+def test_offline_without_cache_names_file_folder_and_lite(cache):
+    with pytest.raises(FetchError) as error:
+        find_weights("zenodo", check, zenodo_urls=("http://127.0.0.1:9/x",), patience=patient([]))
+    message = str(error.value)
+    assert FILE_NAME in message and str(cache) in message and "--weights lite" in message
+
+
+def test_pinned_digest(server, cache):
+    server.answers = [whole()]
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert fetch(server, sha256=digest.upper()).is_file()
+    with pytest.raises(FetchError, match=f"{digest}, expected {'0' * 64}"):
+        fetch(server, sha256="0" * 64)
+    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+        fetch(server, sha256="abc")
+
+
+def test_urls_that_end_alike_do_not_meet_in_the_cache(server):
+    server.answers = [whole(), whole(b"weights of another kind")]
+    other = server.url.replace("/files/", "/other/")
+    assert fetch(server).read_bytes() != find_weights(other, check, patience=patient([])).read_bytes()
+    assert cache_name("http://a/..%2f..%2fx?y=/../z").count("/") == 0
+
+
+def test_path_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="zenodo, lite, a path or a URL"):
+        find_weights(str(tmp_path / "none.pth"), check)
+
+
+def test_bundled_model_is_small_and_loads():
+    assert LITE.stat().st_size <= 2_000_000
+    assert find_weights("lite", load_weights) == LITE
+
+
+class Attack:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def test_code_in_a_weights_file_is_refused_by_name_and_not_run(tmp_path):
+    path, marker = tmp_path / "attack.pth", tmp_path / "ran"
+    torch.save({"layer4.2.conv2.weight": Attack(marker)}, path)
+    with pytest.raises(ValueError, match="refused") as error:
+        load_weights(path)
+    assert "posix.mkdir" in str(error.value) or "nt.mkdir" in str(error.value)
+    assert not marker.exists()
+
+
+def test_attack_over_http_is_not_cached(server, tmp_path, cache):
+    path, marker = tmp_path / "attack.pth", tmp_path / "ran"
+    torch.save({"layer4.2.conv2.weight": Attack(marker)}, path)
+    server.answers = [whole(path.read_bytes())]
+    with pytest.raises(FetchError, match="refused"):
+        find_weights(server.url, load_weights, patience=patient([]))
+    assert not marker.exists() and not list(cache.glob("*.pth"))
+
+
+def test_wrong_shapes_missing_and_unknown_layers(tmp_path):
+    state = build_model("lite").state_dict()
+    path = tmp_path / "x.pth"
+    for change, words in (
+        ({**state, "fc.weight": torch.zeros(1000, 1024)}, r"fc.weight has the shape \(1000, 1024\), expected \(1, 1024\)"),
+        ({k: v for k, v in state.items() if k != "fc.bias"}, r"1 missing \(first: fc.bias\)"),
+        ({**state, "extra": torch.zeros(1)}, r"1 unknown \(first: extra\)"),
+        ({"conv.weight": torch.zeros(1)}, "fit neither network"),
+        ([1, 2], "plain dict of tensors"),
+    ):
+        torch.save(change, path)
+        with pytest.raises(ValueError, match=words):
+            load_weights(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04 cut off", bytes(range(256)) * 9])
+def test_files_that_are_no_weights(tmp_path, content):
+    path = tmp_path / "x.pth"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.pth: "):
+        load_weights(path)
+
+
+def test_the_published_network_over_loopback(server, tmp_path, monkeypatch):
+    """ResNet34 with one output, as large as the published file, fetched by the script and used."""
+    import io
+
+    import numpy as np
+
+    from utils.patches import save_patches
+
+    buffer = io.BytesIO()
+    torch.save(build_model("resnet34").state_dict(), buffer)
+    assert 85e6 < buffer.tell() < 86e6
+    server.answers = [whole(buffer.getvalue())]
+    save_patches(tmp_path / "in" / "a.pkl", ["p"], np.zeros((1, 224, 224), np.uint8))
+    assert classify_patches.main([str(tmp_path / "in"), str(tmp_path / "out"), "--weights", server.url]) == 0
+    assert (tmp_path / "out" / "a.csv").read_text().startswith("name,score,kept\np,")

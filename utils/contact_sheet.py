@@ -1,0 +1,97 @@
+"""Contact sheets: rows of patches under headings, each with a caption."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.files import atomic_path
+
+TILE = 112
+GAP = 4
+LINE = 14
+COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One patch, shape (h, w) uint8, and what stands below it."""
+
+    patch: np.ndarray
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and the tiles below it."""
+
+    heading: str
+    tiles: Sequence[Tile]
+
+
+def save_sheet(path: Path, sections: Sequence[Section], *, columns: int = COLUMNS, note: str = "") -> None:
+    """Draw sections below each other and write them as a PNG.
+
+    Parameters
+    ----------
+    path : Path
+    sections : sequence of Section
+        A section without tiles is drawn as its heading alone.
+    columns : int
+        Tiles in a row.
+    note : str
+        Stored in the PNG's text, for `read_note`.
+    """
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_itxt("note", note)
+    with atomic_path(path) as scratch:
+        draw_sheet(sections, columns).save(scratch, format="PNG", pnginfo=info)
+
+
+def read_note(path: Path) -> str:
+    """The note that `save_sheet` stored; empty when there is no such picture."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.is_file():
+        return ""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return str(getattr(image, "text", {}).get("note", ""))
+    except (OSError, SyntaxError, UnidentifiedImageError):
+        return ""
+
+
+def draw_sheet(sections: Sequence[Section], columns: int = COLUMNS):
+    """Draw sections; returns a gray PIL image."""
+    from PIL import Image, ImageDraw
+
+    pitch, row = TILE + GAP, TILE + GAP + LINE
+    rows = [-(-len(section.tiles) // columns) for section in sections]
+    height = sum(2 * LINE + count * row for count in rows) + GAP
+    sheet = Image.new("L", (columns * pitch + GAP, height), 255)
+    pen, y = ImageDraw.Draw(sheet), GAP
+    for section, count in zip(sections, rows, strict=True):
+        pen.text((GAP, y), section.heading, fill=0)
+        for i, tile in enumerate(section.tiles):
+            x0, y0 = GAP + i % columns * pitch, y + int(1.5 * LINE) + i // columns * row
+            sheet.paste(_thumbnail(tile.patch), (x0, y0))
+            pen.text((x0, y0 + TILE), tile.caption, fill=0)
+        y += 2 * LINE + count * row
+    return sheet
+
+
+def _thumbnail(patch: np.ndarray):
+    """Fit a patch into a tile, sides in proportion, gray around it."""
+    from PIL import Image
+
+    scale = TILE / max(patch.shape)
+    size = (max(1, round(patch.shape[1] * scale)), max(1, round(patch.shape[0] * scale)))
+    rule = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
+    small = Image.fromarray(np.ascontiguousarray(patch)).resize(size, rule)
+    tile = Image.new("L", (TILE, TILE), 208)
+    tile.paste(small, ((TILE - size[0]) // 2, (TILE - size[1]) // 2))
+    return tile

@@ -1,0 +1,138 @@
+"""Downloads that end: retries with back-off, Retry-After, dead and dripping connections, truncation."""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+CHUNK = 1 << 18
+LARGEST = 2 << 30
+
+
+class FetchError(OSError):
+    """A download that did not succeed; the message says why."""
+
+
+class _TryLaterError(Exception):
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a server.
+
+    Attributes
+    ----------
+    attempts : int
+        Tries per URL.
+    stall : float
+        Seconds without a single byte after which a connection counts as dead.
+    slowest : float
+        Bytes per second below which, over three stalls' time, it counts as dead too.
+    longest_wait : float
+        The longest Retry-After, in seconds, that is still waited for.
+    sleep : callable
+        Takes seconds.
+    """
+
+    attempts: int = 4
+    stall: float = 20.0
+    slowest: float = 100.0
+    longest_wait: float = 180.0
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+
+def download(url: str, target: Path, patience: Patience) -> tuple[str, int]:
+    """Download one URL into a file, however often that has to be tried.
+
+    Returns
+    -------
+    sha256, size
+        Of what was written.
+
+    Raises
+    ------
+    FetchError
+        If the server refuses, or all tries failed.
+    """
+    for attempt in range(1, patience.attempts + 1):
+        try:
+            return _try_once(url, target, patience)
+        except _TryLaterError as error:
+            if attempt == patience.attempts:
+                raise FetchError(f"{error}, {attempt} tries") from error
+            wait = 2.0 ** (attempt - 1) if error.wait is None else error.wait
+            say(f"{url}: {error}; trying again in {wait:.0f} s")
+            patience.sleep(wait)
+    raise FetchError("no tries were allowed")
+
+
+def say(sentence: str) -> None:
+    """Print a sentence to the log, which is stderr."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _try_once(url: str, target: Path, patience: Patience) -> tuple[str, int]:
+    request = Request(url, headers={"User-Agent": "em-patch-curation", "Accept-Encoding": "identity"})
+    try:
+        with urlopen(request, timeout=patience.stall) as response:
+            length = response.headers.get("Content-Length") or ""
+            expected = int(length) if length.isdigit() else None
+            say(f"fetching {url}" + (f" ({expected / 1e6:.1f} MB)" if expected else ""))
+            digest, size = _copy(response, target, patience)
+    except HTTPError as error:
+        raise _refusal(error, patience) from error
+    except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        raise _TryLaterError(f"no answer ({reason})") from error
+    if expected is not None and size != expected:
+        raise _TryLaterError(f"the download broke off after {size} of {expected} bytes")
+    return digest, size
+
+
+def _copy(response, target: Path, patience: Patience) -> tuple[str, int]:
+    digest, size, start = hashlib.sha256(), 0, time.monotonic()
+    with target.open("wb") as file:
+        # read1 returns what has come; read would wait for a whole chunk and hide a trickle.
+        while chunk := response.read1(CHUNK):
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+            elapsed = time.monotonic() - start
+            if elapsed > 3 * patience.stall and size < patience.slowest * elapsed:
+                raise TimeoutError(f"only {size} bytes in {elapsed:.0f} s")
+            if size > LARGEST:
+                raise FetchError(f"more than {LARGEST} bytes came, too many for any weights used here")
+    return digest.hexdigest(), size
+
+
+def _refusal(error: HTTPError, patience: Patience) -> Exception:
+    reason = f"HTTP {error.code} {error.reason}"
+    wait = _retry_after(error.headers.get("Retry-After"))
+    error.close()
+    if error.code not in BUSY:
+        return FetchError(reason)
+    if wait is not None and wait > patience.longest_wait:
+        return FetchError(f"{reason}, and the server asks to come back in {wait:.0f} s")
+    return _TryLaterError(reason, wait)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds to wait, from a Retry-After of seconds or of a date (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,150 @@
+"""The two networks that tell informative patches from uninformative ones, and what each wants as input.
+
+``resnet34`` is the published network (Conrad & Narayan 2021, doi:10.7554/eLife.65894); ``lite`` is ShuffleNetV2 x0.5
+with one input channel, small enough to lie in the repository.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+ARCHITECTURES = ("resnet34", "lite")
+SIDES = {"resnet34": 224, "lite": 144}
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# Below this standard deviation (gray levels) a patch is not stretched any further: what is left is mostly noise.
+LEAST_STD = 6.0
+# Padding is black or white, or nearly so after JPEG; beyond so many deviations it says nothing more.
+BLACK, WHITE, FARTHEST = 3.0, 252.0, 4.0
+_declared: list[torch.library.Library] = []
+
+
+def torchvision_models():
+    """Import torchvision.models, also where torchvision's compiled operators cannot load.
+
+    Its Linux wheel is built for CUDA; beside a CPU-only torch two operators get a fake registration without a check,
+    and the import fails. Their schemas are all that the import wants, and nothing here calls them.
+    """
+    if not _declared and not _operators_load():
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _declared.append(library)
+    from torchvision import models
+
+    return models
+
+
+def build_model(arch: str) -> nn.Module:
+    """Build a network with one output (a logit; above 0 is informative) and random weights.
+
+    Raises
+    ------
+    ValueError
+        If `arch` is unknown.
+    """
+    models = torchvision_models()
+    if arch == "resnet34":
+        model = models.resnet34(weights=None)
+        model.fc = nn.Linear(model.fc.in_features, 1)
+    elif arch == "lite":
+        model = models.shufflenet_v2_x0_5(weights=None, num_classes=1)
+        model.conv1[0] = nn.Conv2d(1, 24, 3, stride=2, padding=1, bias=False)
+    else:
+        raise ValueError(f"unknown architecture {arch!r}; expected one of {', '.join(ARCHITECTURES)}")
+    return model
+
+
+def detect_arch(state: Mapping[str, Tensor]) -> str:
+    """Tell which network a state_dict belongs to, by the names of its layers.
+
+    Raises
+    ------
+    ValueError
+        If it belongs to neither.
+    """
+    if "layer4.2.conv2.weight" in state:
+        return "resnet34"
+    if "stage4.3.branch2.0.weight" in state:
+        return "lite"
+    raise ValueError(
+        f"these weights fit neither network ({', '.join(ARCHITECTURES)}); their first layers are {list(state)[:3]}"
+    )
+
+
+def load_state(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Load a state_dict, strictly: every layer, every shape.
+
+    Raises
+    ------
+    ValueError
+        If layers are missing, unknown or of another shape; the message holds `origin` and the first of them.
+    """
+    expected = model.state_dict()
+    missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    wrong = [k for k in expected.keys() & state.keys() if tuple(expected[k].shape) != tuple(state[k].shape)]
+    if missing or unknown:
+        found = " and ".join(_first("missing", missing) + _first("unknown", unknown))
+        raise ValueError(f"{origin}: other layers than expected: {found}")
+    if wrong:
+        k = min(wrong)
+        shapes = f"{tuple(state[k].shape)}, expected {tuple(expected[k].shape)}"
+        raise ValueError(f"{origin}: layer {k} has the shape {shapes} ({len(wrong)} layers differ)")
+    model.load_state_dict({k: state[k].to(expected[k].dtype) for k in expected})
+
+
+def prepare(patches: Tensor, arch: str, *, resize: bool = True) -> Tensor:
+    """Turn patches into what a network wants, on the device where they are.
+
+    Parameters
+    ----------
+    patches : Tensor, shape (n, h, w)
+        uint8, or float in 0..255.
+    arch : str
+        ``resnet34``: three equal channels, ImageNet's mean and deviation. ``lite``: one channel, each patch
+        with mean 0 and deviation 1 (padding left out), so that a detector's contrast settings hardly matter.
+    resize : bool
+        Bring patches to the network's side (`SIDES`) unless they have it.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, 3 or 1, side, side)
+    """
+    x = patches.unsqueeze(1).float()
+    side = SIDES[arch] if resize else x.shape[-1]
+    if tuple(x.shape[2:]) != (side, side):
+        x = nn.functional.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=True)
+    if arch == "lite":
+        return _standardized(x)
+    mean = torch.tensor(IMAGENET_MEAN, device=x.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=x.device).view(1, 3, 1, 1)
+    return (x / 255 - mean) / std
+
+
+def _standardized(x: Tensor) -> Tensor:
+    """Each patch with mean 0 and deviation 1, measured without black and white padding, clamped to its range."""
+    inside = ((x > BLACK) & (x < WHITE)).float()
+    count = inside.sum((2, 3), keepdim=True).clamp_min(1)
+    mean = (x * inside).sum((2, 3), keepdim=True) / count
+    variance = ((x - mean).square() * inside).sum((2, 3), keepdim=True) / count
+    return ((x - mean) / variance.sqrt().clamp_min(LEAST_STD)).clamp(-FARTHEST, FARTHEST)
+
+
+def _operators_load() -> bool:
+    """Whether torchvision's compiled operators load here; asked of its own library file, without importing it."""
+    import importlib.util
+    from pathlib import Path
+
+    spec = importlib.util.find_spec("torchvision")
+    folders = spec.submodule_search_locations if spec else None
+    for library in (f for folder in folders or [] for f in Path(folder).glob("_C.*")):
+        try:
+            torch.ops.load_library(str(library))
+        except (OSError, RuntimeError):
+            return False
+    return hasattr(torch.ops.torchvision, "nms")
+
+
+def _first(what: str, names: list[str]) -> list[str]:
+    return [f"{len(names)} {what} (first: {names[0]})"] if names else []

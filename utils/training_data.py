@@ -1,0 +1,250 @@
+"""Labelled patches for training: reading the lists, splitting by source, and drawing batches."""
+
+import csv
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from utils.augment import exposure, heavy, published
+from utils.contrast import to_uint8
+from utils.images import read_gray
+from utils.negatives import uninformative
+
+FEWEST_LABELS = 64
+LABELS = {"good": True, "informative": True, "bad": False, "uninformative": False}
+LEFT_OUT = frozenset({"none", "", "nan"})
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Patches with labels, indexed alike.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+    patches : tuple of uint8 arrays, shape (h, w)
+    good : ndarray of bool
+    sources : tuple of str
+        What each patch was cut from; empty when unknown.
+    """
+
+    paths: tuple[Path, ...]
+    patches: tuple[np.ndarray, ...]
+    good: np.ndarray
+    sources: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def subset(self, chosen: np.ndarray) -> "Labelled":
+        """The patches at these indices."""
+        sources = tuple(self.sources[i] for i in chosen) if self.sources else ()
+        return Labelled(
+            tuple(self.paths[i] for i in chosen), tuple(self.patches[i] for i in chosen), self.good[chosen], sources
+        )
+
+    def merged(self, groups: Sequence[Sequence[str]]) -> "Labelled":
+        """The same patches, the sources of each group counted as one, named ``a+b``.
+
+        Raises
+        ------
+        ValueError
+            If a group names a source that is not there.
+        """
+        names = {name: "+".join(group) for group in groups for name in group}
+        unknown = sorted(names.keys() - set(self.sources))
+        if unknown:
+            known = ", ".join(sorted(set(self.sources))) or "none"
+            raise ValueError(f"no patch has the source {unknown[0]!r}; there are {known}")
+        return replace(self, sources=tuple(names.get(source, source) for source in self.sources))
+
+
+def read_labelled(table: Path, labels: Path | None = None) -> Labelled:
+    """Read labelled patches from one CSV (columns path, label, perhaps source) or from two ``.npy`` arrays.
+
+    Relative paths count from the folder of `table`; labels are good, bad or none, and none is left out.
+
+    Raises
+    ------
+    ValueError
+        If labels are unknown, too few or all of one class.
+    FileNotFoundError
+        If patches are missing.
+    """
+    names, marks, sources = _read_csv(table) if labels is None else _read_arrays(table, labels)
+    unknown = sorted({mark for mark in marks if mark not in LABELS and mark not in LEFT_OUT})
+    if unknown:
+        raise ValueError(f"unknown labels {', '.join(map(repr, unknown[:5]))}; expected good, bad or none")
+    used = [i for i, mark in enumerate(marks) if mark in LABELS]
+    good = np.array([LABELS[marks[i]] for i in used], bool)
+    _check_enough(good, len(marks))
+    paths = tuple(table.parent / names[i] for i in used)
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"{len(missing)} of {len(paths)} patches do not exist, the first is {missing[0]}")
+    patches = tuple(_read_patch(path) for path in paths)
+    return Labelled(paths, patches, good, tuple(sources[i] for i in used) if sources else ())
+
+
+def split_by_source(data: Labelled, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose about `share` of the patches for validation, whole sources where sources are known.
+
+    Returns
+    -------
+    train, validation : ndarrays of int
+        Indices; both hold both classes. Without sources, or when no choice of them does so, patches are drawn
+        one by one from each class (the latter with a warning, since validation then flatters).
+    """
+    rng = np.random.default_rng([seed, 15])
+    everything = np.arange(len(data))
+    if share == 0:
+        return everything, everything[:0]
+    if data.sources:
+        names = np.array(data.sources)
+        chosen = _sources_to_hold_out(names, data.good, share, rng)
+        if chosen:
+            held = np.isin(names, chosen)
+            return everything[~held], everything[held]
+        warnings.warn("no choice of whole sources has both classes on both sides: split by patch instead", stacklevel=2)
+    parts = [rng.permutation(everything[data.good == kind]) for kind in (True, False)]
+    counts = [max(1, round(share * len(part))) for part in parts]
+    held = np.sort(np.concatenate([part[:n] for part, n in zip(parts, counts, strict=True)]))
+    return np.setdiff1d(everything, held), held
+
+
+@dataclass(frozen=True)
+class BatchRule:
+    """How batches are made of labelled and generated patches.
+
+    Attributes
+    ----------
+    size : int
+        Patches in a batch.
+    side : int
+        Side of the patches in pixels.
+    generated : float
+        Share of the batch that is generated uninformative patches.
+    augmentation : str
+        ``published`` (every patch once per epoch) or ``heavy`` (patches are drawn so that classes are balanced and
+        small sources count for more than their size).
+    seed : int
+    """
+
+    size: int
+    side: int
+    generated: float
+    augmentation: str
+    seed: int
+
+    @property
+    def labelled(self) -> int:
+        """Labelled patches in a batch."""
+        return max(1, self.size - round(self.size * self.generated))
+
+    def steps(self, patches: int) -> int:
+        """Batches in an epoch over so many labelled patches."""
+        return max(1, round(patches / self.labelled))
+
+    def order(self, data: Labelled, epoch: int) -> np.ndarray:
+        """Indices of an epoch's labelled patches, in order; depends on the seed and the epoch alone."""
+        rng = np.random.default_rng([self.seed, epoch, 0])
+        count = self.steps(len(data)) * self.labelled
+        if self.augmentation == "heavy":
+            return rng.choice(len(data), count, p=_draw_weights(data, self.generated))
+        return np.resize(rng.permutation(len(data)), count)
+
+    def batch(self, data: Labelled, order: np.ndarray, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Make one batch: float32 patches (n, side, side) in 0..255 and their labels (n,) 1 good, 0 bad."""
+        rng = np.random.default_rng([self.seed, epoch, 1 + step])
+        images, labels = [], []
+        for i in order[step * self.labelled : (step + 1) * self.labelled]:
+            good = bool(data.good[i])
+            images.append(self._augmented(rng, data.patches[i], good))
+            labels.append(float(good))
+        pool = np.flatnonzero(data.good)
+        for _ in range(self.size - self.labelled):
+            ruin = self._augmented(rng, data.patches[rng.choice(pool)], True)
+            images.append(exposure(rng, uninformative(rng, ruin)))
+            labels.append(0.0)
+        return np.stack(images).astype(np.float32), np.array(labels, np.float32)
+
+    def _augmented(self, rng: np.random.Generator, patch: np.ndarray, good: bool) -> np.ndarray:
+        if self.augmentation == "heavy":
+            return heavy(rng, patch, self.side, informative=good)
+        return published(rng, patch, self.side)
+
+
+def _draw_weights(data: Labelled, generated: float) -> np.ndarray:
+    """Probability of each patch: root of its source's size shared among the source, good ones half of the batch."""
+    names = np.array(data.sources or ("",) * len(data))
+    _, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(counts[inverse])
+    good_share = min(0.75, 0.5 / (1 - generated)) if generated < 1 else 0.5
+    weights[data.good] *= good_share / weights[data.good].sum()
+    weights[~data.good] *= (1 - good_share) / weights[~data.good].sum()
+    return weights / weights.sum()
+
+
+def _read_csv(table: Path) -> tuple[list[str], list[str], list[str]]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        if not {"path", "label"} <= set(columns):
+            raise ValueError(f"{table}: columns are {', '.join(columns) or 'none'}; expected path,label[,source]")
+        rows = list(reader)
+    marks = [(row["label"] or "").strip().lower() for row in rows]
+    sources = [row["source"] or "" for row in rows] if "source" in columns else []
+    return [row["path"] for row in rows], marks, sources
+
+
+def _read_arrays(paths: Path, labels: Path) -> tuple[list[str], list[str], list[str]]:
+    names, marks = (_strings(path) for path in (paths, labels))
+    if len(names) != len(marks):
+        raise ValueError(f"{paths} holds {len(names)} paths, but {labels} holds {len(marks)} labels")
+    return names, [mark.strip().lower() for mark in marks], []
+
+
+def _strings(path: Path) -> list[str]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        hint = "; save it as strings: np.save(path, array.astype(str))" if "Object" in str(error) else ""
+        raise ValueError(f"{path}: not a .npy array of strings ({error}){hint}") from error
+    return [str(value) for value in array.ravel()]
+
+
+def _read_patch(path: Path) -> np.ndarray:
+    try:
+        return to_uint8(read_gray(path))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _check_enough(good: np.ndarray, rows: int) -> None:
+    if len(good) < FEWEST_LABELS:
+        raise ValueError(f"{len(good)} patches of {rows} are labelled good or bad; at least {FEWEST_LABELS} are needed")
+    if good.all() or not good.any():
+        kind, other = ("good", "bad") if good.all() else ("bad", "good")
+        raise ValueError(f"all {len(good)} labels are {kind!r}; some {other!r} ones are needed as well")
+
+
+def _sources_to_hold_out(names: np.ndarray, good: np.ndarray, share: float, rng: np.random.Generator) -> list[str]:
+    """Of many random choices of sources, the one nearest to `share` with both classes on both sides."""
+    best, best_gap = [], np.inf
+    unique = np.unique(names)
+    for _ in range(300):
+        order = rng.permutation(unique)
+        sizes = np.cumsum([(names == name).sum() for name in order]) / len(names)
+        count = int(np.abs(sizes - share).argmin()) + 1
+        held = np.isin(names, order[:count])
+        gap = abs(held.mean() - share)
+        if gap < best_gap and _both(good[held]) and _both(good[~held]):
+            best, best_gap = [str(name) for name in order[:count]], gap
+    return best if best_gap < max(0.2, share) else []
+
+
+def _both(good: np.ndarray) -> bool:
+    return bool(good.any() and not good.all())

@@ -1,0 +1,92 @@
+"""What a training says about itself: figures, ROC curve, confusion matrix, worst errors."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from utils.contact_sheet import Section, Tile, save_sheet
+from utils.files import atomic_path
+
+WORST = 24
+
+
+def scores_of(scores: np.ndarray, good: np.ndarray) -> dict[str, float]:
+    """Loss, accuracy at 0.5 and AUROC of scores 0..1 against labels; AUROC is NaN with one class only."""
+    from sklearn.metrics import roc_auc_score
+
+    p = np.clip(scores, 1e-7, 1 - 1e-7)
+    loss = float(-np.mean(np.where(good, np.log(p), np.log(1 - p))))
+    both = bool(good.any() and not good.all())
+    auroc = float(roc_auc_score(good, scores)) if both else float("nan")
+    return {"loss": loss, "accuracy": float(np.mean((scores > 0.5) == good)), "auroc": auroc}
+
+
+def confusion(scores: np.ndarray, good: np.ndarray) -> list[list[int]]:
+    """Counts at threshold 0.5: rows bad, good (label); columns rejected, kept."""
+    kept = scores > 0.5
+    return [[int(np.sum((good == label) & (kept == choice))) for choice in (False, True)] for label in (False, True)]
+
+
+def save_pictures(
+    folder: Path, paths: Sequence[Path], patches: Sequence[np.ndarray], good: np.ndarray, scores: np.ndarray, title: str
+) -> None:
+    """Write roc_curve.png, confusion_matrix.png and worst_errors.png."""
+    save_roc(folder / "roc_curve.png", scores, good, title)
+    save_confusion(folder / "confusion_matrix.png", scores, good, title)
+    save_worst(folder / "worst_errors.png", paths, patches, good, scores)
+
+
+def save_roc(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
+    """Draw the ROC curve."""
+    from sklearn.metrics import roc_curve
+
+    false_positive, true_positive, _ = roc_curve(good, scores)
+    figure, axes = _figure(title)
+    axes.plot(false_positive, true_positive, label=f"AUROC {scores_of(scores, good)['auroc']:.4f}")
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    axes.set(xlabel="bad patches kept", ylabel="good patches kept", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.legend(loc="lower right")
+    _save(figure, path)
+
+
+def save_confusion(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
+    """Draw the confusion matrix at threshold 0.5."""
+    counts = np.array(confusion(scores, good))
+    figure, axes = _figure(title)
+    axes.imshow(counts, cmap="Blues")
+    for (row, column), count in np.ndenumerate(counts):
+        shade = "white" if count > counts.max() / 2 else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=shade)
+    axes.set(xticks=(0, 1), xticklabels=("rejected", "kept"), yticks=(0, 1), yticklabels=("bad", "good"))
+    _save(figure, path)
+
+
+def save_worst(
+    path: Path, paths: Sequence[Path], patches: Sequence[np.ndarray], good: np.ndarray, scores: np.ndarray
+) -> None:
+    """Draw the bad patches with the highest scores and the good ones with the lowest."""
+    sections = []
+    for label, word, sign in ((False, "bad", -1), (True, "good", 1)):
+        indices = np.flatnonzero(good == label)
+        ranked = sorted(indices, key=lambda i: (sign * scores[i], paths[i].name))[:WORST]
+        extreme = "lowest" if label else "highest"
+        tiles = [Tile(patches[i], f"{scores[i]:.2f} {paths[i].parent.name[:11]}") for i in ranked]
+        wrong = int(np.sum((scores[indices] > 0.5) != label))
+        sections.append(Section(f"{extreme} scores of {len(indices)} {word} patches ({wrong} wrong at 0.5)", tiles))
+    save_sheet(path, sections)
+
+
+def _figure(title: str):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=10)
+    return figure, axes
+
+
+def _save(figure, path: Path) -> None:
+    with atomic_path(path) as scratch:
+        # No version in the file: the same training gives the same bytes.
+        figure.savefig(scratch, format="png", dpi=110, metadata={"Software": None})
