@@ -20,7 +20,9 @@ from utils.voxel_size import VoxelSize, checked, significant
 MRC_SUFFIXES = frozenset({".mrc", ".mrcs", ".rec", ".st", ".map", ".ali"})
 HEADER_BYTES = 1024
 IMOD_STAMP = 1146047817
-SIGNED_BYTES = 1  # bit 0 of imodFlags
+# Bits of imodFlags.
+SIGNED_BYTES = 1
+_PACKED_NIBBLES = 16
 _MODES = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 16: "u1"}
 _REFUSED = {3: "complex 16-bit integers", 4: "complex numbers", 101: "4-bit values"}
 HEADER = np.dtype(
@@ -99,6 +101,8 @@ def parse_header(head: bytes, size: int | None, *, signed: bool | None = None) -
     mode = int(fields["mode"])
     if mode in _REFUSED:
         raise ValueError(f"MRC mode {mode} holds {_REFUSED[mode]}, which are no image: convert it with its own program")
+    if mode == 0 and is_marked(fields) and int(fields["flags"]) & _PACKED_NIBBLES:
+        raise ValueError("by IMOD's mark its bytes hold two 4-bit values each: unpack it with IMOD's newstack first")
     code = _MODES[mode]
     if mode == 0 and (signed if signed is not None else bytes_are_signed(fields)):
         code = "i1"
@@ -108,13 +112,18 @@ def parse_header(head: bytes, size: int | None, *, signed: bool | None = None) -
     return MrcHeader(fields, dtype, shape, HEADER_BYTES + _extended(fields, shape, dtype, size))
 
 
+def is_marked(fields: np.ndarray) -> bool:
+    """Whether the header bears IMOD's stamp, so that its flags count."""
+    return int(fields["stamp"]) == IMOD_STAMP
+
+
 def bytes_are_signed(fields: np.ndarray) -> bool:
     """Whether mode 0 holds signed bytes: by IMOD's mark, else by the header's minimum and maximum, else no.
 
     The MRC2014 standard says signed, most programs wrote unsigned; without a mark only the statistics tell. They do
     not count where max < min, the standard's way to say that they were never measured.
     """
-    if int(fields["stamp"]) == IMOD_STAMP:
+    if is_marked(fields):
         return bool(int(fields["flags"]) & SIGNED_BYTES)
     low, high = float(fields["min"]), float(fields["max"])
     if not (np.isfinite(low) and np.isfinite(high)) or high < low or low == high == 0:

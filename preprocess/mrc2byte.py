@@ -1,0 +1,86 @@
+"""Turn MRC files into unsigned bytes that IMOD, mrcfile and SimpleITK read alike; no IMOD needed.
+
+Reads .mrc, .mrcs, .rec, .st, .map and .ali files of DIR in modes 0, 1, 2, 6 and 12. Signed bytes are shifted by 128,
+wider types scaled once per volume, unsigned bytes left as they are. Files are replaced in place, each at once and
+whole; with -o copies go to OUT. Voxel size, origin, axis order and extended header stay.
+
+Whether bytes are signed is told by IMOD's mark; without it by the header's minimum and maximum, or by --signed and
+--unsigned. In place a file that IMOD's mark calls unsigned is done, whatever the options, so that a second run changes
+nothing.
+
+Example:
+    python preprocess/mrc2byte.py tomograms -o bytes -p 4
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script, say_passed_over
+from utils.contrast import CONTRASTS
+from utils.files import atomic_path, list_files, suffix
+from utils.jobs import SKIPPED, Job, run_jobs, run_options
+from utils.mrc import MRC_SUFFIXES, is_marked
+from utils.mrc_bytes import is_unsigned, read_header, write_unsigned
+from utils.volumes import PACKED_MRC
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Convert every MRC file of a folder; see the module's docstring."""
+    parser = make_parser(__doc__)
+    parser.add_argument("dir", type=existing_dir, metavar="DIR", help="folder of MRC files")
+    parser.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="write copies here (default: in place)")
+    parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="intensity window per volume")
+    signs = parser.add_mutually_exclusive_group()
+    signs.add_argument("--signed", action="store_const", const=True, help="bytes of mode 0 are signed")
+    signs.add_argument("--unsigned", dest="signed", action="store_const", const=False, help="they are unsigned")
+    add_run_options(parser)
+    return run_script(convert, parser, argv)
+
+
+def convert(args: argparse.Namespace) -> int:
+    """List the files and convert what is not unsigned bytes yet."""
+    if args.output is not None and args.output.resolve() == args.dir.resolve():
+        raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
+    files = list_files(args.dir, MRC_SUFFIXES)
+    if not files:
+        raise UsageError(f"{args.dir}: no MRC files (looked for {', '.join(sorted(MRC_SUFFIXES))})")
+    packed = [f for f in list_files(args.dir) if suffix(f) in PACKED_MRC]
+    say_passed_over(packed, "plain MRC files (unpack them first)", args.quiet)
+    in_place = args.output is None
+    jobs = [Job(file, file if in_place else args.output / file.name) for file in files]
+    work = partial(write_bytes, contrast=args.contrast, signed=args.signed)
+    return run_jobs(work, jobs, noun="MRC files", redo=in_place, **run_options(args))
+
+
+def write_bytes(job: Job, contrast: str = "percentile", signed: bool | None = None) -> str:
+    """Write one file as unsigned bytes; source and target may be the same.
+
+    Raises
+    ------
+    ValueError
+        If the header is broken beyond repair or the voxels are no gray values.
+    """
+    source = Path(job.source)
+    in_place = source == job.target
+    header = read_header(source, signed=signed)
+    if in_place and header.mode == 0 and is_marked(header.fields):
+        header = read_header(source, signed=None if signed else signed)
+    if is_unsigned(header):
+        if in_place:
+            return SKIPPED
+        with atomic_path(job.target) as scratch:
+            shutil.copyfile(source, scratch)
+        return "unsigned bytes already: copied"
+    with atomic_path(job.target) as scratch:
+        write_unsigned(source, scratch, header, contrast)
+    return f"{header.dtype.name} -> unsigned bytes"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
