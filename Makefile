@@ -18,7 +18,7 @@ sum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 installed := $(VENV)/installed-$(call sum,requirements.txt)
 installed_dev := $(VENV)/installed-dev-$(call sum,requirements.txt requirements-dev.txt)
 
-.PHONY: help demo test check curate format clean
+.PHONY: help demo test check rules formatted types curate format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -34,9 +34,15 @@ curate: $(installed)
 test: $(installed_dev)
 	$(python) -m pytest -n $(WORKERS) --maxprocesses 4 $(ARGS)
 
-check: $(installed_dev)
+check: rules formatted types
+
+rules: $(installed_dev)
 	$(python) -m ruff check .
+
+formatted: $(installed_dev)
 	$(python) -m ruff format --check .
+
+types: $(installed_dev)
 	$(python) -m mypy .
 
 format: $(installed_dev)
@@ -58,7 +64,7 @@ $(python):
 
 pip = if $(python) -m pip --version >/dev/null 2>&1; then set -- $(python) -m pip; \
   else set -- "$(PYTHON)" -m pip --python $(python); fi; \
-  "$$@" install --quiet --disable-pip-version-check
+  "$$@" install --disable-pip-version-check $$([ -t 1 ] || echo -qq)
 
 $(installed): | $(python)
 	@echo 'installing requirements.txt into $(VENV) (once; torch is large)'

@@ -70,6 +70,8 @@ forget_outdated() { # PATCHES FILTERED
 }
 
 # All volumes under one roof, each once: MRC and videos converted, everything else linked to where it is.
+shopt -s nocasematch
+mrc=0
 link_volumes() {
   local entry link
   mkdir -p "$out/volumes"
@@ -78,9 +80,11 @@ link_volumes() {
   done
   for entry in "$in/3d"/*; do
     link=$out/volumes/$(basename "$entry")
-    case $entry in
-      *.[mM][rR][cC]) continue ;;
-    esac
+    if [ -f "$entry" ]; then
+      case $entry in
+        *.mrc | *.mrcs | *.rec | *.st | *.map | *.ali) mrc=$((mrc + 1)) && continue ;;
+      esac
+    fi
     if [ -e "$entry" ] && [ ! -e "$link" ]; then ln -s "$entry" "$link"; fi
   done
 }
@@ -98,7 +102,7 @@ link_volumes
 if holds "$in/video" '*'; then
   stage preprocess/vid2stack.py "$in/video" -o "$out/volumes" -p "$processes"
 fi
-if holds "$in/3d" '*.[mM][rR][cC]'; then
+if [ "$mrc" -gt 0 ]; then
   stage preprocess/mrc2byte.py "$in/3d" -o "$out/volumes" -p "$processes"
 fi
 if holds "$out/volumes" '*'; then

@@ -1,8 +1,8 @@
 """Generate a small collection of EM-like images, volumes and videos, laid out as a user's would be.
 
 OUT/2d holds groups of images in 8 bits, 16 bits and colour; OUT/3d an isotropic NRRD, an anisotropic ImageJ TIFF and an
-int16 MRC; OUT/video two videos; OUT/remote an OME-Zarr to be served. Cells lie in empty resin, so that there are patches
-to keep and to reject. Hidden files and notes lie about, as they do. The same seed gives the same bytes.
+int16 MRC; OUT/video two videos; OUT/remote an OME-Zarr to be served. Cells lie in empty resin, so that there are
+patches to keep and to reject. Hidden files and notes lie about, as they do. The same seed gives the same bytes.
 
 Example:
     python examples/make_sample_data.py demo/input --size 384
@@ -95,7 +95,7 @@ def video(path: Path, size: int, seed: int, code: str) -> None:
 def image(path: Path, size: int, seed: int, number: int, kind: str) -> None:
     """A micrograph: ``gray`` in 8 bits, ``deep`` in a camera's 12 bits, ``colour`` with a yellow bar."""
     side = size * 4 // 3
-    pixels = sections(Tissue(seed + 10 + number, side * 5.0), np.array([500.0]), (side, side), 6.0)[0]
+    pixels = sections(Tissue(seed + 10 + number, side * 6.5), np.array([500.0]), (side, side), 8.0)[0]
     _write_picture(path, _dressed(pixels, kind))
 
 
