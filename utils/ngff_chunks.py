@@ -1,7 +1,7 @@
 """Stored chunks that tensorstore cannot take as they are: found by name, translated, and read from memory.
 
-CloudVolume writes precomputed chunks as ``name.gz`` files, z5 writes N5 blocks as lz4, and S3 answers 403 for chunks
-that were never stored. Each becomes a small copy in memory of just the chunks that a box needs.
+CloudVolume writes precomputed chunks as ``name.gz`` files, z5 and n5-java write N5 blocks as lz4. Just the chunks that
+a box needs become a small copy in memory.
 """
 
 import gzip
@@ -48,22 +48,14 @@ def _stored(level: Level, zyx, other: int) -> list[int]:
 
 
 def _name(level: Level, index: tuple[int, ...], chunk: list[int], sizes: list[int]) -> str:
-    kind, metadata = level.grid["kind"], level.grid.get("metadata", {})
-    if kind == "precomputed":
+    if level.grid["kind"] == "precomputed":
         offset = _stored(level, level.offset, 0)
         spans = [
             f"{i * c + o}-{min((i + 1) * c, n) + o}"
             for i, c, n, o in zip(index[:3], chunk[:3], sizes[:3], offset[:3], strict=True)
         ]
         return "_".join(spans)
-    if kind == "n5":
-        return "/".join(map(str, index))
-    if kind == "zarr":
-        return metadata.get("dimension_separator", ".").join(map(str, index))
-    encoding = metadata.get("chunk_key_encoding", {})
-    default = encoding.get("name", "default") == "default"
-    separator = encoding.get("configuration", {}).get("separator", "/" if default else ".")
-    return separator.join(["c"] * default + [str(i) for i in index])
+    return "/".join(map(str, index))
 
 
 def translation(store: Store, level: Level) -> Translate | None:
@@ -144,8 +136,8 @@ def read_translated(store: Store, level: Level, box: Box, translate: Translate) 
         raw = found[name] if found[name] is not None else found.get(f"{name}.gz")
         if raw is not None:
             memory.write(f"{at}{name}", _translated(raw, translate, f"{folder}/{name}")).result()
-    for name, value in _metadata_files(level).items():
-        memory.write(name, json.dumps(value)).result()
+    if level.grid["kind"] == "precomputed":
+        memory.write("info", json.dumps(level.grid["info"])).result()
     view = open_view(memory, _raw_level(level), settings, store.access.timeout, str(folder))
     voxels = wait(view[box].read(order="C"), store.access.timeout, str(folder))
     return voxels.astype(level.dtype, copy=False)
@@ -158,17 +150,8 @@ def _translated(raw: bytes, translate: Translate, what: str) -> bytes:
         raise OSError(f"{what}: the chunk cannot be decoded: {error}") from error
 
 
-def _metadata_files(level: Level) -> dict[str, dict]:
-    if level.grid["kind"] == "precomputed":
-        return {"info": level.grid["info"]}
-    if level.grid["kind"] == "n5":
-        return {}
-    name = "zarr.json" if level.grid["kind"] == "zarr3" else ".zarray"
-    return {f"{level.path}/{name}".lstrip("/"): level.grid["metadata"]}
-
-
 def _raw_level(level: Level) -> Level:
-    if level.grid["kind"] != "n5" or level.spec["metadata"]["compression"]["type"] != "lz4":
+    if level.grid["kind"] != "n5":
         return level
     metadata = level.spec["metadata"] | {"compression": {"type": "raw"}}
     return replace(level, spec=level.spec | {"metadata": metadata})

@@ -9,7 +9,7 @@ class StalledError(TimeoutError):
 
 
 class ForbiddenError(OSError):
-    """The server refused access (401 or 403)."""
+    """The server refused access (401 or 403), or says that something is gone (410)."""
 
 
 def wait(future, timeout: float, what: str):
@@ -56,6 +56,8 @@ def explain(error: ValueError, what: str) -> OSError:
     """Turn tensorstore's report into one sentence of the right kind."""
     text = " ".join(str(error).split())
     code = re.search(r"(?:HTTP code |http_response_code=')(\d+)", text)
+    if code and code[1] == "410":
+        return ForbiddenError(f"{what}: is gone (410)")
     if "PERMISSION_DENIED" in text:
         return ForbiddenError(f"{what}: access is forbidden ({code[1] if code else 'no permission to read'})")
     if code and code[1].startswith("3"):

@@ -130,7 +130,7 @@ class Store:
                     raise self._redirected(key, error) from error
                 found[key] = None
         if strict and refusal and not any(found.values()):
-            raise refusal
+            raise ForbiddenError(f"{self}: forbidden, or nothing is here (some servers do not tell which): {refusal}")
         return found
 
     def read_json(self, keys: Iterable[str], *, strict: bool = False) -> dict[str, dict | None]:
@@ -160,7 +160,7 @@ class Store:
 
 def _means_absent(error: OSError) -> bool:
     # A key below a file (a path such as volume.nrrd/zarr.json) is as absent as any other.
-    return bool(re.search(r"HTTP code 410|ENOTDIR|Not a directory", str(error)))
+    return bool(re.search(r"ENOTDIR|Not a directory", str(error)))
 
 
 def _json_object(raw: bytes | None, what: str) -> tuple[dict | None, str | None]:
