@@ -1,6 +1,7 @@
 """A loopback HTTP server over a folder, with faults, latency and a log; also stands in for S3 with path-style keys."""
 
 import http.server
+import re
 import socket
 import struct
 import threading
@@ -12,6 +13,10 @@ from urllib.parse import unquote
 # What a fault function may return for a path and how often it was asked for: a status code, or one of
 # "stall", "reset", "short" (body shorter than promised), "truncate" (half of the body), "html", "gzip", a URL (redirect).
 Fault = str | int | None
+
+
+# An object's address in the JSON interface of GCS.
+_GCS = re.compile(r"^/storage/v1/b/([^/]+)/o/")
 
 
 class Loopback:
@@ -52,7 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             if served.latency:
                 served.released.wait(served.latency)
-            path = unquote(self.path.split("?")[0])
+            path = _GCS.sub(r"/\1/", unquote(self.path.split("?")[0]))
             self._answer(path, served.fault(path, served.count(path)))
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
@@ -105,6 +110,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, headers: dict | None = None, short: bool = False) -> None:
         self.send_response(status)
         self.send_header("ETag", '"loopback"')
+        self.send_header("x-goog-generation", "1")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
@@ -122,9 +128,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(
-    root: Path, fault: Callable[[str, int], Fault] | None = None, latency: float = 0.0
-) -> Iterator[Loopback]:
+def serving(root: Path, fault: Callable[[str, int], Fault] | None = None, latency: float = 0.0) -> Iterator[Loopback]:
     """Serve a folder for as long as the block lasts."""
     loopback = Loopback(root, fault, latency)
     handler = type("BoundHandler", (Handler,), {"loopback": loopback})

@@ -28,8 +28,8 @@ def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
 def read_gray(path: Path) -> np.ndarray:
     """Read an image file as one channel, in its own dtype.
 
-    Palettes and RGB(A) become luminance where channels differ, white-is-zero images are inverted (what a viewer shows),
-    of several pages the first is taken and a warning says so.
+    Palettes and RGB(A) become luminance where channels differ, white-is-zero images are inverted (what a viewer shows;
+    1-bit masks stay as stored), of several pages the first is taken and a warning says so.
 
     Returns
     -------
@@ -118,8 +118,8 @@ def _palette(indices: np.ndarray, colormap: np.ndarray) -> np.ndarray:
 
 
 def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
-    if pixels.dtype.kind == "b":
-        return ~pixels
+    if pixels.dtype.kind == "b":  # masks: tifffile marks all of them white-is-zero, and True is still the foreground
+        return pixels
     if pixels.dtype.kind == "u":
         return pixels.dtype.type((1 << bits) - 1) - pixels
     return -pixels if pixels.dtype.kind == "f" else np.invert(pixels)

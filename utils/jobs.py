@@ -24,6 +24,7 @@ from utils.files import locked
 SKIPPED = "done before"
 # Windows cannot wait for more handles than this at once.
 MOST_PROCESSES = 60
+DASK_TIMEOUT = "30s"
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def progress(total: int, noun: str, quiet: bool) -> Iterator[Callable[[list[str]
     """Yield a step function that advances a bar (on a terminal only) and prints lines above it, to stderr."""
     from tqdm import tqdm
 
+    tqdm.set_lock(threading.RLock())  # its own lock would settle the start method of processes on the system's default
     with tqdm(total=total, unit=f" {noun}", disable=True if quiet else None, file=sys.stderr, leave=False) as bar:
 
         def step(lines: list[str]) -> None:
@@ -239,7 +241,8 @@ def _alone(work: Work, job: Job, redo: bool) -> Outcome:
 def executor(processes: int, dask: str | None = None) -> Iterator[Executor]:
     """A pool of spawned processes, or a Dask cluster; an interrupt stops its workers at once."""
     if dask:
-        yield _dask_executor(dask)
+        with _dask_client(dask) as client:
+            yield client.get_executor()
         return
     method = multiprocessing.get_start_method(allow_none=True) or "spawn"
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context(method), initializer=_start_worker)
@@ -253,15 +256,15 @@ def executor(processes: int, dask: str | None = None) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _dask_executor(address: str) -> Executor:
+def _dask_client(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
         raise UsageError("--dask needs the package 'distributed'; install requirements.txt") from error
     try:
-        return Client(address, timeout="30s").get_executor()
-    except OSError as error:
-        raise UsageError(f"no Dask scheduler answers at {address}: {error}") from error
+        return Client(address, timeout=DASK_TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no Dask scheduler answers at {address}: {describe(error)}") from error
 
 
 def _start_worker() -> None:

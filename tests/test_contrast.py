@@ -1,0 +1,100 @@
+"""utils/contrast.py: one window per image, defined results for every kind of number."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from utils.contrast import CONTRASTS, Contrast, measure_contrast, to_uint8
+
+REAL_DTYPES = ("bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
+
+
+@pytest.mark.filterwarnings("ignore:.*(constant|finite)")
+@given(
+    st.sampled_from(REAL_DTYPES).flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=2, max_dims=3))),
+    st.sampled_from(CONTRASTS),
+)
+def test_any_array_becomes_uint8_of_its_shape_and_order(values, method):
+    result = to_uint8(values, method)
+    assert result.dtype == np.uint8
+    assert result.shape == values.shape
+    finite = np.isfinite(values)
+    order = np.argsort(values[finite], kind="stable")
+    assert (np.diff(result[finite][order].astype(int)) >= 0).all()
+
+
+def test_uint8_passes_untouched(rng):
+    values = rng.integers(0, 256, (9, 9), dtype=np.uint8)
+    for method in CONTRASTS:
+        assert to_uint8(values, method) is values
+
+
+def test_twelve_bit_camera_fills_the_range(rng):
+    values = rng.integers(0, 4096, (300, 300)).astype(np.uint16)
+    result = to_uint8(values)
+    assert (result.min(), result.max()) == (0, 255)
+    assert abs(float(result.mean()) - 127.5) < 2
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint16", "uint32"])
+def test_full_range_of_the_dtype(dtype):
+    limits = np.iinfo(dtype)
+    values = np.array([[limits.min, limits.max]], dtype)
+    assert to_uint8(values, "dtype").tolist() == [[0, 255]]
+
+
+def test_signed_bytes_shift_by_128():
+    values = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
+    assert np.array_equal(to_uint8(values, "dtype"), (values.astype(np.int16) + 128).astype(np.uint8))
+
+
+def test_minmax_and_rounding():
+    values = np.array([[-10.0, 0.0, 245.0]])
+    assert to_uint8(values, "minmax").tolist() == [[0, 10, 255]]
+    assert to_uint8(np.array([[0, 255, 510]], np.int32), "minmax").tolist() == [[0, 128, 255]]
+
+
+def test_not_finite_values_have_a_defined_result():
+    values = np.array([[np.nan, -np.inf, np.inf, 0.0, 1.0]], np.float32)
+    with pytest.warns(UserWarning, match="3 values are not finite"):
+        assert to_uint8(values, "minmax").tolist() == [[0, 0, 255, 0, 255]]
+
+
+@pytest.mark.parametrize("values", [np.zeros((4, 4), np.float32), np.full((4, 4), -7, np.int16)])
+def test_constant_images_become_zero_aloud(values):
+    with pytest.warns(UserWarning, match="constant"):
+        assert not to_uint8(values).any()
+
+
+def test_nothing_finite():
+    with pytest.warns(UserWarning):
+        assert not to_uint8(np.full((3, 3), np.nan)).any()
+
+
+def test_mostly_constant_images_fall_back_to_minmax():
+    values = np.zeros((200, 200), np.uint16)
+    values[0, 0] = 900
+    assert measure_contrast(values) == Contrast("minmax", 0.0, 900.0)
+
+
+def test_a_window_is_shared_and_repeated_exactly(rng):
+    volume = rng.normal(size=(6, 40, 40)).astype(np.float32)
+    window = measure_contrast(volume)
+    whole = to_uint8(volume, window)
+    again = Contrast.from_dict(window.as_dict())
+    assert np.array_equal(to_uint8(volume[3:5, 7:], again), whole[3:5, 7:])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_byte_order_does_not_matter(order, rng):
+    values = rng.integers(-3000, 3000, (50, 50)).astype(f"{order}i2")
+    assert np.array_equal(to_uint8(values), to_uint8(values.astype(np.int16)))
+
+
+def test_complex_and_unknown_methods_are_refused():
+    with pytest.raises(ValueError, match="complex64"):
+        to_uint8(np.ones((2, 2), np.complex64))
+    with pytest.raises(ValueError, match="'gamma' is none of"):
+        to_uint8(np.ones((2, 2)), "gamma")

@@ -1,0 +1,72 @@
+"""utils/cubes.py: every patch of every axis, once, from cells read once."""
+
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from utils.cubes import cut, grid, hash_cell
+from utils.dhash import pack_bits
+from utils.patches import EDGES, tiles
+
+shapes = st.tuples(*[st.integers(1, 40)] * 3)
+axis_sets = st.sampled_from([(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
+
+
+@given(shapes, st.integers(3, 20), axis_sets, st.sampled_from(EDGES), st.integers(1, 4))
+def test_the_grid_covers_every_patch_once(shape, crop, axes, edges, spacing):
+    voxels = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
+    seen = set()
+    for cell in grid(shape, crop, axes, edges=edges, spacing=spacing):
+        cube = voxels[tuple(slice(*span) for span in cell.region())]
+        assert len(cell) == len(cell.patches()) > 0
+        for axis, index in cell.patches():
+            box = cell.box(axis)
+            expected = np.take(voxels, index, axis)[box.y0 : box.y1, box.x0 : box.x1]
+            assert np.array_equal(cut(cube, cell, axis, index), expected)
+            assert (axis, index, box) not in seen
+            seen.add((axis, index, box))
+    assert len(seen) == sum(expected_count(shape, crop, axis, edges, spacing) for axis in axes)
+
+
+def expected_count(shape, crop, axis, edges, spacing) -> int:
+    rows, columns = (len(tiles(side, crop, edges)) for i, side in enumerate(shape) if i != axis)
+    return len(range(0, shape[axis], spacing)) * rows * columns
+
+
+@pytest.mark.parametrize("shape", [(33, 50, 41), (10, 70, 41), (16, 16, 16), (17, 40, 8), (1, 40, 40)])
+@pytest.mark.parametrize("edges", EDGES)
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1,), (0, 2)])
+@pytest.mark.parametrize("size", [8, 16])
+def test_hashes_are_the_librarys(shape, edges, axes, size, rng):
+    voxels = rng.integers(0, 256, shape, dtype=np.uint8)
+    voxels[:, :16, :16] = 7
+    for cell in grid(shape, 16, axes, edges=edges):
+        cube = voxels[tuple(slice(*span) for span in cell.region())]
+        hashes, flat = hash_cell(cube, cell, 16, hash_size=size)
+        for where, packed, is_flat in zip(cell.patches(), hashes, flat, strict=True):
+            patch = cut(cube, cell, *where)
+            assert is_flat == (patch.min() == patch.max())
+            image = Image.fromarray(np.ascontiguousarray(patch))
+            image = image if patch.shape == (16, 16) else image.resize((16, 16), Image.Resampling.BILINEAR)
+            expected = pack_bits(np.asarray(imagehash.dhash(image, size).hash).reshape(1, -1))[0]
+            assert np.array_equal(packed, np.zeros_like(packed) if is_flat else expected)
+
+
+def test_other_hashes(rng):
+    voxels = rng.integers(0, 256, (16, 16, 16), dtype=np.uint8)
+    (cell,) = grid(voxels.shape, 16)
+    hashes, _ = hash_cell(voxels, cell, 16, method="phash")
+    image = Image.fromarray(voxels[:, 3].copy())
+    assert np.array_equal(hashes[16 + 3], pack_bits(imagehash.phash(image).hash.reshape(1, -1))[0])
+
+
+def test_one_value_has_no_hash():
+    voxels = np.full((16, 16, 16), 200, np.uint8)
+    (cell,) = grid(voxels.shape, 16)
+    for method in ("dhash", "average"):
+        hashes, flat = hash_cell(voxels, cell, 16, method=method)
+        assert flat.all()
+        assert not hashes.any()

@@ -1,0 +1,115 @@
+"""utils/files.py: names, listings, complete targets, locks."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from utils.files import atomic_path, list_dirs, list_files, locked, natural_key, safe_name, stem, suffix
+
+
+def test_listing_ignores_litter_and_counts(tmp_path):
+    for name in ("s10.png", "s9.png", ".DS_Store", "._s9.png", "Thumbs.db", "desktop.ini", "~$notes.doc", "a.TXT"):
+        (tmp_path / name).touch()
+    for name in ("group", ".hidden", "@eaDir", "__MACOSX"):
+        (tmp_path / name).mkdir()
+    assert [f.name for f in list_files(tmp_path)] == ["a.TXT", "s9.png", "s10.png"]
+    assert [f.name for f in list_files(tmp_path, {".txt"})] == ["a.TXT"]
+    assert [d.name for d in list_dirs(tmp_path)] == ["group"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected_stem", "expected_suffix"),
+    [
+        ("vol.nii.gz", "vol", ".nii.gz"),
+        ("a.mrc_b.mrc", "a.mrc_b", ".mrc"),
+        ("brain.v1.2.MRC.BZ2", "brain.v1.2", ".mrc.bz2"),
+        ("cell_1.5um", "cell_1.5um", ""),
+        ("scan.ome.tiff", "scan", ".ome.tiff"),
+        ("x.map.gz", "x", ".map.gz"),
+        (".nrrd", ".nrrd", ""),
+        ("archive.gz", "archive", ".gz"),
+        ("tif.tif.tif", "tif.tif", ".tif"),
+    ],
+)
+def test_stem_and_suffix(name, expected_stem, expected_suffix):
+    assert (stem(Path(name)), suffix(Path(name))) == (expected_stem, expected_suffix)
+
+
+def test_stem_of_folders_keeps_dots(tmp_path):
+    for name, expected in (("cell_v1.2_10nm", "cell_v1.2_10nm"), ("em.ome.zarr", "em"), ("x.n5", "x")):
+        (tmp_path / name).mkdir()
+        assert stem(tmp_path / name) == expected
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=20))
+def test_natural_order_is_numeric(numbers):
+    names = [f"slice{n}.png" for n in numbers]
+    assert sorted(names, key=natural_key) == [f"slice{n}.png" for n in sorted(numbers)]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "/etc/passwd", "C:evil", "nul\0"])
+def test_unsafe_names_are_refused(name):
+    with pytest.raises(ValueError, match="cannot become a file name"):
+        safe_name(name)
+
+
+def test_safe_names_pass():
+    assert safe_name("vol..1-LOC-2d-0-9_0-9") == "vol..1-LOC-2d-0-9_0-9"
+
+
+def test_atomic_path_leaves_all_or_nothing(tmp_path):
+    target = tmp_path / "new" / "volume.nii.gz"
+    with pytest.raises(OSError, match="disk full"), atomic_path(target) as scratch:
+        assert scratch.name.endswith(".nii.gz")
+        scratch.write_bytes(b"half")
+        raise OSError("disk full")
+    assert list(target.parent.iterdir()) == []
+    with atomic_path(target) as scratch:
+        scratch.write_bytes(b"whole")
+        assert not target.exists()
+    assert target.read_bytes() == b"whole"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_atomic_path_makes_folders_and_clears_leftovers(tmp_path):
+    target = tmp_path / "folder"
+    (tmp_path / ".folder.part").mkdir()
+    (tmp_path / ".folder.part" / "stale").touch()
+    with atomic_path(target) as scratch:
+        scratch.mkdir()
+        (scratch / "page").write_text("text")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+    assert [p.name for p in target.iterdir()] == ["page"]
+
+
+def test_lock_of_a_killed_process_does_not_block(tmp_path):
+    target = tmp_path / "target"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, str(ROOT), str(target)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "locked\n"
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    with locked(target):
+        target.touch()
+    assert [p.name for p in tmp_path.iterdir()] == ["target"]
+
+
+HOLD_LOCK = """
+import sys; sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from utils.files import locked
+with locked(Path(sys.argv[2])):
+    print("locked", flush=True)
+    sys.stdin.read()
+    import signal; signal.pause()
+"""

@@ -1,0 +1,138 @@
+"""utils/images.py: every kind of 2D image becomes one displayed channel."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from utils.contrast import to_uint8
+from utils.images import list_images, luminance, read_gray
+
+
+@pytest.fixture
+def gray(rng):
+    return rng.integers(0, 256, (40, 50), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.bmp", "a.pgm", "a.gif", "a.webp"])
+def test_gray_formats(tmp_path, gray, name):
+    options = {"lossless": True} if name.endswith("webp") else {}
+    Image.fromarray(gray).save(tmp_path / name, **options)
+    pixels = read_gray(tmp_path / name)
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels, gray)
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "<i2", "<u4", ">i4", "<f4", ">f8"])
+def test_depths_and_byte_orders(tmp_path, gray, dtype):
+    order = ">" if dtype.startswith(">") else "<"
+    tifffile.imwrite(tmp_path / "a.tif", gray.astype(dtype), byteorder=order)
+    pixels = read_gray(tmp_path / "a.tif")
+    assert pixels.dtype == np.dtype(dtype).newbyteorder("=")
+    assert np.array_equal(pixels, gray)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zlib", "zstd", "packbits", "jpeg2000", "lerc"])
+def test_tiff_codecs(tmp_path, gray, compression):
+    tifffile.imwrite(tmp_path / "a.tif", gray, compression=compression)
+    assert np.array_equal(read_gray(tmp_path / "a.tif"), gray)
+
+
+def test_one_bit(tmp_path, gray):
+    bits = gray > 128
+    Image.fromarray(bits).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "b.tif", bits)
+    tifffile.imwrite(tmp_path / "black.tif", bits, photometric="minisblack")
+    for name in ("a.png", "b.tif", "black.tif"):
+        assert np.array_equal(to_uint8(read_gray(tmp_path / name)), bits * np.uint8(255))
+
+
+def test_white_is_zero_is_displayed_inverted(tmp_path, gray):
+    tifffile.imwrite(tmp_path / "a.tif", gray, photometric="miniswhite")
+    assert np.array_equal(read_gray(tmp_path / "a.tif"), 255 - gray)
+
+
+def test_equal_channels_are_the_channel_others_luminance(tmp_path, gray):
+    colour = np.stack([gray, gray // 2, 255 - gray], axis=-1)
+    Image.fromarray(np.stack([gray] * 3, axis=-1)).save(tmp_path / "equal.png")
+    Image.fromarray(np.dstack([gray] * 3 + [np.full_like(gray, 9)])).save(tmp_path / "alpha.png")
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    tifffile.imwrite(tmp_path / "planar.tif", np.moveaxis(colour, -1, 0), photometric="rgb", planarconfig="separate")
+    assert np.array_equal(read_gray(tmp_path / "equal.png"), gray)
+    assert np.array_equal(read_gray(tmp_path / "alpha.png"), gray)
+    expected = np.rint(colour @ np.array([0.2125, 0.7154, 0.0721])).astype(np.uint8)
+    assert np.array_equal(read_gray(tmp_path / "colour.png"), expected)
+    assert np.array_equal(read_gray(tmp_path / "planar.tif"), expected)
+
+
+def test_sixteen_bit_colour_png_keeps_its_depth(tmp_path, gray):
+    import imagecodecs
+
+    deep = np.stack([gray.astype(np.uint16) * 200] * 3, axis=-1)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(deep))
+    assert np.array_equal(read_gray(tmp_path / "a.png"), deep[..., 0])
+
+
+def test_palettes_are_displayed_gray(tmp_path):
+    indices = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    ramp = np.arange(256, dtype=np.uint16)[::-1] * 257
+    colours = np.stack([ramp, ramp, ramp])
+    colours[:, 9] = (65535, 0, 0)  # an overlay colour among the grays
+    tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=colours)
+    pixels = read_gray(tmp_path / "a.tif").ravel()
+    expected = np.arange(256)[::-1].copy()
+    expected[9] = round(0.2125 * 255)
+    assert np.abs(pixels.astype(int) - expected).max() <= 1
+    assert np.array_equal(np.delete(pixels, 9), np.delete(expected, 9))
+
+
+def test_several_pages_the_first_aloud(tmp_path, gray):
+    tifffile.imwrite(tmp_path / "two.tif", np.stack([gray, 255 - gray]))
+    with pytest.warns(UserWarning, match=r"two\.tif holds 2 pages"):
+        assert np.array_equal(read_gray(tmp_path / "two.tif"), gray)
+
+
+def test_a_tiff_under_another_name(tmp_path, gray):
+    tifffile.imwrite(tmp_path / "a.tif", gray)
+    (tmp_path / "a.tif").rename(tmp_path / "a.png")
+    Image.fromarray(gray).save(tmp_path / "b.png")
+    (tmp_path / "b.png").rename(tmp_path / "b.tif")
+    assert np.array_equal(read_gray(tmp_path / "a.png"), gray)
+    assert np.array_equal(read_gray(tmp_path / "b.tif"), gray)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg", "a.jp2"])
+def test_damage_is_a_sentence(tmp_path, gray, name):
+    Image.fromarray(gray).save(tmp_path / "whole.png")
+    for content in (b"", b"no image", (tmp_path / "whole.png").read_bytes()[:200]):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises((ValueError, OSError)) as caught:
+            read_gray(tmp_path / name)
+        assert str(caught.value)
+
+
+def test_a_tiff_cut_short(tmp_path, gray):
+    tifffile.imwrite(tmp_path / "a.tif", gray)
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data[:-500])
+    with pytest.raises((ValueError, OSError)):
+        read_gray(tmp_path / "a.tif")
+
+
+def test_listing_tells_images_from_others(tmp_path):
+    for name in ("b.TIF", "a10.png", "a9.png", "notes.txt", ".DS_Store", "Thumbs.db", "._a9.png"):
+        (tmp_path / name).touch()
+    images, others = list_images(tmp_path)
+    assert [i.name for i in images] == ["a9.png", "a10.png", "b.TIF"]
+    assert [o.name for o in others] == ["notes.txt"]
+
+
+def test_luminance_keeps_dtype(rng):
+    pixels = rng.normal(size=(5, 6, 3)).astype(np.float32)
+    assert luminance(pixels).dtype == np.float32
+
+
+def test_real_zeiss_palette(real_data):
+    pixels = read_gray(real_data / "2d/vendor_sem/zeiss_sem_512.tif")
+    assert pixels.shape == (384, 512)
+    assert pixels.std() > 30

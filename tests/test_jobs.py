@@ -1,0 +1,260 @@
+"""utils/jobs.py and utils/cli.py: exit codes, failures, locks, dying workers."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from utils.cli import UsageError, add_run_options, fraction, make_parser, positive_int, run_script
+from utils.files import atomic_path
+from utils.jobs import SKIPPED, Job, SomeFailed, describe, run_jobs
+
+
+def copy_upper(job: Job, log: Path | None = None) -> str:
+    text = Path(job.source).read_text()
+    if "bad" in text:
+        raise ValueError(f"cannot use {text!r}")
+    if "die" in text:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "odd" in text:
+        warnings.warn("an odd input", stacklevel=1)
+    if "parts" in text:
+        raise SomeFailed({f"{job.source}#2": "the second part is broken"})
+    if log:
+        with log.open("a") as f:
+            f.write(f"{job.target.name}\n")
+    with atomic_path(job.target) as scratch:
+        scratch.write_text(text.upper())
+    return "copied"
+
+
+@pytest.fixture
+def make_jobs(tmp_path):
+    def make(**texts: str) -> list[Job]:
+        jobs = []
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text)
+            jobs.append(Job(tmp_path / name, tmp_path / "out" / name))
+        return jobs
+
+    return make
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_good_jobs(make_jobs, processes, capsys):
+    jobs = make_jobs(a="one", b="two", c="three")
+    assert run_jobs(copy_upper, jobs, processes=processes) == 0
+    assert [job.target.read_text() for job in jobs] == ["ONE", "TWO", "THREE"]
+    assert capsys.readouterr().out == "files: 3 done, 0 done before, 0 failed\n"
+    assert run_jobs(copy_upper, jobs, processes=processes) == 0
+    assert capsys.readouterr().out == "files: 0 done, 3 done before, 0 failed\n"
+    assert sorted(p.name for p in (jobs[0].target.parent).iterdir()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_failures_are_named_twice_and_stop_no_other(make_jobs, processes, capsys):
+    jobs = make_jobs(a="one", b="bad", c="odd", d="parts")
+    assert run_jobs(copy_upper, jobs, processes=processes) == 1
+    out, err = capsys.readouterr()
+    assert out == "files: 2 done, 0 done before, 2 failed\n"
+    assert err.count(f"{jobs[1].source}: cannot use 'bad'") == 2
+    assert err.count(f"{jobs[3].source}#2: the second part is broken") == 2
+    assert f"{jobs[2].source}: warning: an odd input" in err
+    assert "Traceback" not in err
+    assert jobs[0].target.exists()
+    assert not jobs[1].target.exists()
+
+
+def test_verbose_shows_tracebacks_and_quiet_no_summary(make_jobs, capsys):
+    assert run_jobs(copy_upper, make_jobs(b="bad"), verbose=True) == 1
+    assert "Traceback" in capsys.readouterr().err
+    assert run_jobs(copy_upper, make_jobs(a="one"), quiet=True) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_dying_worker_takes_only_its_own_job_down(make_jobs, capsys):
+    jobs = make_jobs(a="one", b="die", c="three", d="four")
+    assert run_jobs(copy_upper, jobs, processes=2) == 1
+    out, err = capsys.readouterr()
+    assert ", 1 failed" in out
+    assert [job.target.exists() for job in jobs] == [True, False, True, True]
+    assert f"{jobs[1].source}: the process working on it died" in err
+
+
+def test_shared_targets_are_refused_before_any_work(tmp_path):
+    jobs = [Job("a.tif", tmp_path / "x.pkl"), Job("b.tif", tmp_path / "X.pkl")]
+    with pytest.raises(UsageError, match=r"a\.tif, b\.tif"):
+        run_jobs(copy_upper, jobs)
+    assert list(tmp_path.iterdir()) == []
+
+
+def decide(job: Job) -> str:
+    return SKIPPED if job.target.exists() else copy_upper(job)
+
+
+def test_work_decides_when_redone(make_jobs, capsys):
+    jobs = make_jobs(a="one")
+    assert run_jobs(decide, jobs, redo=True) == run_jobs(decide, jobs, redo=True) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "files: 0 done, 1 done before, 0 failed"
+
+
+def test_large_jobs_run_alone(make_jobs):
+    jobs = make_jobs(a="one", b="two", c="three")
+    assert run_jobs(copy_upper, jobs, processes=2, alone=lambda job: job.source.name == "b") == 0
+    assert all(job.target.exists() for job in jobs)
+
+
+def test_two_runs_do_the_work_once(make_jobs, tmp_path):
+    jobs = make_jobs(**{f"f{i}": "text" for i in range(12)})
+    log = tmp_path / "log"
+    runs = [
+        subprocess.Popen([sys.executable, "-c", TWO_RUNS, str(ROOT), str(tmp_path)], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    assert [run.wait() for run in runs] == [0, 0]
+    for run in runs:
+        assert run.stdout is not None
+        run.stdout.close()
+    assert sorted(log.read_text().split()) == sorted(job.target.name for job in jobs)
+
+
+TWO_RUNS = """
+import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
+from functools import partial
+from pathlib import Path
+from test_jobs import copy_upper
+from utils.jobs import Job, run_jobs
+base = Path(sys.argv[2])
+jobs = [Job(base / f"f{i}", base / "out" / f"f{i}") for i in range(12)]
+sys.exit(run_jobs(partial(copy_upper, log=base / "log"), jobs))
+"""
+
+
+def endless(job: Job, started: Path) -> str:
+    started.write_text(str(os.getpid()))
+    while True:
+        signal.pause()
+
+
+def test_workers_end_with_a_killed_parent(make_jobs, tmp_path):
+    make_jobs(a="one", b="two")
+    parent = subprocess.Popen([sys.executable, "-c", ENDLESS, str(ROOT), str(tmp_path)])
+    started = tmp_path / "started"
+    while not started.exists() or not started.read_text():
+        assert parent.poll() is None
+    worker = int(started.read_text())
+    parent.kill()
+    parent.wait()
+    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+        os.sched_yield()
+
+
+ENDLESS = """
+import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
+from functools import partial
+from pathlib import Path
+from test_jobs import endless
+from utils.jobs import Job, run_jobs
+base = Path(sys.argv[2])
+if __name__ == "__main__":
+    run_jobs(partial(endless, started=base / "started"), [Job(base / n, base / "out" / n) for n in "ab"], processes=2)
+"""
+
+
+@pytest.mark.parametrize(("error", "sentence"), [(KeyError("x"), "KeyError: 'x'"), (ValueError(""), "ValueError")])
+def test_describe_says_something(error, sentence):
+    assert describe(error) == sentence
+
+
+def test_describe_names_the_file(tmp_path):
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "absent").read_text()
+    assert describe(caught.value) == f"No such file or directory ({tmp_path / 'absent'})"
+
+
+def body(args: argparse.Namespace) -> int:
+    if args.p == 7:
+        raise UsageError("seven is not supported")
+    if args.p == 8:
+        raise KeyboardInterrupt
+    if args.p == 9:
+        raise OSError("the disk is gone")
+    return 0
+
+
+def parser_for_test() -> argparse.ArgumentParser:
+    parser = make_parser("Do a thing.\n\nExample:\n    thing -p 3\n")
+    parser.add_argument("-p", type=positive_int, default=1)
+    parser.add_argument("--verbose", action="store_true")
+    return parser
+
+
+@pytest.mark.parametrize(("value", "code"), [(1, 0), (7, 2), (8, 130), (9, 1)])
+def test_exit_codes(value, code, capsys):
+    assert run_script(body, parser_for_test(), ["-p", str(value)]) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_bad_arguments_exit_2(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run_script(body, parser_for_test(), ["-p", "0"])
+    assert caught.value.code == 2
+    assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
+    with pytest.raises(argparse.ArgumentTypeError, match="from 0 to 1"):
+        fraction("1.5")
+
+
+def test_help_shows_the_example(capsys):
+    parser = parser_for_test()
+    add_run_options_parser = make_parser("Text.")
+    add_run_options(add_run_options_parser, seed=True)
+    assert "--seed" in add_run_options_parser.format_help()
+    assert parser.format_help().rstrip().endswith("thing -p 3")
+
+
+def test_dask_cluster_runs_the_same_jobs(make_jobs, tmp_path):
+    """Through a script of its own: a cluster leaves threads behind that outlive a test."""
+    pytest.importorskip("distributed")
+    make_jobs(a="one", b="bad")
+    done = subprocess.run([sys.executable, "-c", DASK, str(ROOT), str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == "files: 1 done, 0 done before, 1 failed\n"
+    assert (tmp_path / "out" / "a").read_text() == "ONE"
+
+
+DASK = """
+import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
+from pathlib import Path
+from distributed import LocalCluster
+from test_jobs import copy_upper
+from utils.jobs import Job, run_jobs
+if __name__ == "__main__":
+    base = Path(sys.argv[2])
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        code = run_jobs(copy_upper, [Job(base / n, base / "out" / n) for n in "ab"], dask=cluster.scheduler_address)
+    sys.exit(code)
+"""
+
+
+def test_an_absent_cluster_is_bad_usage():
+    pytest.importorskip("distributed")
+    done = subprocess.run([sys.executable, "-c", NO_DASK, str(ROOT)], capture_output=True, text=True)
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in done.stdout
+
+
+NO_DASK = """
+import sys; sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from utils import jobs
+jobs.DASK_TIMEOUT = "1s"
+try:
+    jobs.run_jobs(str, [jobs.Job("a", Path("never"))], dask="tcp://127.0.0.1:9")
+except jobs.UsageError as error:
+    print(error)
+"""

@@ -1,0 +1,204 @@
+"""utils/patches.py: the tile grid, names there and back, dictionaries that run no code."""
+
+import pickle
+import subprocess
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.patches import (
+    Box,
+    dataset_of,
+    format_name_2d,
+    format_name_3d,
+    format_name_subvolume,
+    format_roi,
+    load_meta,
+    load_patches,
+    parse_name,
+    parse_roi,
+    patch_boxes,
+    save_patches,
+    tiles,
+)
+
+sides = st.integers(1, 2000)
+crops = st.integers(1, 512)
+sources = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\\\0"), min_size=1, max_size=30)
+boxes = st.builds(Box, *[st.integers(0, 10**6)] * 4)
+
+
+@given(sides, crops)
+def test_shifted_tiles_are_whole_and_in_place(side, crop):
+    spans = tiles(side, crop)
+    assert len(spans) == (1 if side <= crop else max(1, int(side / crop + 0.5)))
+    assert all(stop - start == min(crop, side) for start, stop in spans)
+    assert all(0 <= start and stop <= side for start, stop in spans)
+    assert all(start == i * crop for i, (start, _) in enumerate(spans[:-1]))
+
+
+@given(sides, crops)
+def test_kept_and_dropped_edges(side, crop):
+    kept, dropped = tiles(side, crop, "keep"), tiles(side, crop, "drop")
+    assert all(a[1] == b[0] for a, b in zip(kept, kept[1:], strict=False))
+    assert set(dropped) <= set(kept)
+    assert all(stop - start == min(crop, side) for start, stop in dropped)
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        (335, [(0, 224)]),
+        (336, [(0, 224), (112, 336)]),
+        (223, [(0, 223)]),
+        (448, [(0, 224), (224, 448)]),
+        (559, [(0, 224), (224, 448)]),
+        (560, [(0, 224), (224, 448), (336, 560)]),
+    ],
+)
+def test_half_a_crop_decides(side, expected):
+    assert tiles(side, 224) == expected
+
+
+def test_unknown_edges():
+    with pytest.raises(ValueError, match="'wrap' is none of"):
+        tiles(10, 3, "wrap")
+
+
+def test_boxes_go_row_by_row():
+    assert patch_boxes((448, 300), 224)[1] == Box(224, 448, 0, 224)
+
+
+@given(sources, boxes)
+def test_2d_names_round_trip(source, box):
+    name = parse_name(format_name_2d(source, box))
+    assert (name.source, name.box, name.axis) == (source, box, None)
+
+
+@given(sources, boxes, st.integers(0, 2), st.integers(1, 10**5), st.data())
+def test_3d_names_round_trip_and_sort(source, box, axis, count, data):
+    index = data.draw(st.integers(0, count - 1))
+    text = format_name_3d(source, axis, index, count, box)
+    name = parse_name(text)
+    assert (name.source, name.axis, name.first, name.stop, name.box) == (source, axis, index, None, box)
+    assert len(text) == len(format_name_3d(source, axis, count - 1, count, box))
+
+
+@pytest.mark.parametrize(("count", "index", "padded"), [(1, 0, "0"), (10, 3, "3"), (11, 3, "03"), (100, 3, "03")])
+def test_index_is_as_wide_as_the_last_one(count, index, padded):
+    assert f"-LOC-0_{padded}_" in format_name_3d("v", 0, index, count, Box(0, 1, 0, 1))
+
+
+@given(sources, boxes, st.integers(0, 2), st.integers(-9, 500), st.integers(1, 9))
+def test_subvolume_names_round_trip(source, box, axis, first, depth):
+    name = parse_name(format_name_subvolume(source, axis, first, first + depth, 1000, box))
+    assert (name.source, name.axis, name.first, name.stop) == (source, axis, first, first + depth)
+
+
+@given(st.tuples(*[st.tuples(st.integers(0, 9999), st.integers(0, 9999))] * 3))
+def test_roi_names_round_trip(spans):
+    name = format_roi("cell_s2", *spans)
+    assert parse_roi(name) == ("cell_s2", spans)
+    assert dataset_of(name) == dataset_of(f"{name}-LOC-0_1_0-2_0-2") == "cell_s2"
+
+
+@pytest.mark.parametrize("name", ["plain", "v-LOC-3_1_0-1_0-1", "v-LOC-2d-0-1", "-LOC-2d-0-1_0-1"])
+def test_other_names_are_refused(name):
+    with pytest.raises(ValueError, match="is no patch name"):
+        parse_name(name)
+    with pytest.raises(ValueError, match="no region's name"):
+        parse_roi(name)
+
+
+@pytest.fixture
+def patches(rng):
+    return [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((8, 8), (8, 8), (5, 8))]
+
+
+def test_dictionary_round_trip(tmp_path, patches):
+    path = tmp_path / "group.pkl"
+    names = ["a", "b", "c"]
+    save_patches(path, names, iter(patches), hashes=np.arange(3, dtype=np.uint64), meta={"crop": 8})
+    for content in (load_patches(path), pickle.loads(path.read_bytes())):
+        assert content["names"] == names
+        assert all(np.array_equal(a, b) for a, b in zip(content["patches"], patches, strict=True))
+        assert content["meta"] == {"crop": 8}
+        assert content["hashes"].tolist() == [0, 1, 2]
+    assert load_meta(path) == {"crop": 8}
+
+
+def test_empty_dictionary(tmp_path):
+    save_patches(tmp_path / "e.pkl", [], [])
+    assert load_patches(tmp_path / "e.pkl")["patches"] == []
+    assert load_meta(tmp_path / "e.pkl") == {}
+
+
+def test_wrong_count_writes_nothing(tmp_path, patches):
+    with pytest.raises(ValueError, match="2 names for 3 patches"):
+        save_patches(tmp_path / "x.pkl", ["a", "b"], patches)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_dictionaries_of_older_scripts_load(tmp_path, patches, protocol):
+    path = tmp_path / "old.pkl"
+    stacked = np.stack(patches[:2])
+    for old in (stacked, list(stacked), tuple(stacked), np.asfortranarray(stacked)):
+        path.write_bytes(pickle.dumps({"names": np.array(["a", "b"]).tolist(), "patches": old, "x": 1.5}, protocol))
+        content = load_patches(path)
+        assert all(np.array_equal(a, b) for a, b in zip(content["patches"], stacked, strict=True))
+        assert load_meta(path) == {}
+
+
+class Attack:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return subprocess.check_call, (["touch", str(self.target)],)
+
+
+@pytest.mark.parametrize("where", ["names", "patches", "meta", "whole"])
+def test_a_pickle_that_carries_code_is_refused_by_name(tmp_path, patches, where):
+    attack = Attack(tmp_path / "owned")
+    content = attack if where == "whole" else {"names": ["a"], "patches": patches[:1], where: [attack]}
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(ValueError, match=r"refused: it asks for subprocess\.check_call"):
+        load_patches(tmp_path / "evil.pkl")
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [b"cbuiltins\neval\n(S'1'\ntR.", b"cos\nsystem\n(S'true'\ntR.", b"cnumpy\nload\n.", b"cnumpy\nndarray.tofile\n."],
+)
+def test_other_globals_are_refused(tmp_path, opcodes):
+    (tmp_path / "evil.pkl").write_bytes(opcodes)
+    with pytest.raises(ValueError, match="refused: it asks for"):
+        load_patches(tmp_path / "evil.pkl")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not a readable"),
+        (b"text", "not a readable"),
+        (pickle.dumps([1, 2]), "expected a dict"),
+        (pickle.dumps({"names": ["a"], "patches": []}), "1 names for 0 patches"),
+        (pickle.dumps({"names": ["a"], "patches": [np.zeros((2, 2))]}), "expected a 2D array of uint8"),
+        (pickle.dumps({"names": ["a"], "patches": ["x"]}), "is str"),
+    ],
+)
+def test_other_files_are_a_sentence(tmp_path, content, reason):
+    (tmp_path / "x.pkl").write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
+        load_patches(tmp_path / "x.pkl")
+
+
+def test_cut_short(tmp_path, patches):
+    save_patches(tmp_path / "x.pkl", ["a", "b", "c"], patches)
+    (tmp_path / "x.pkl").write_bytes((tmp_path / "x.pkl").read_bytes()[:150])
+    with pytest.raises(ValueError, match="not a readable patch dictionary"):
+        load_patches(tmp_path / "x.pkl")
