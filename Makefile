@@ -25,7 +25,7 @@ help:
 	@sed -n 's/^# //p' Makefile
 
 demo: $(installed)
-	@PYTHON="$(abspath_python)" bash examples/demo.sh demo
+	@"$(abspath_python)" examples/demo.py demo
 
 curate: $(installed)
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'usage: make curate IN=DIR OUT=DIR' >&2; exit 2; }

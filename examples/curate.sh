@@ -9,7 +9,7 @@
 #
 #     PROCESSES  at once (default: all cores)          CROP      side of a patch in pixels (default 224)
 #     WEIGHTS    zenodo (default), lite, a path, a URL THRESHOLD a kept patch scores above it (default 0.5)
-#     SLICES     per flipbook (default 5)              LIMIT     flipbooks per dataset (default 100)
+#     SLICES     per flipbook (default 5)              LIMIT     flipbooks in all (default 100)
 #     PYTHON     (default: the one of make's .venv)
 set -u
 
@@ -82,6 +82,7 @@ link_volumes() {
     link=$out/volumes/$(basename "$entry")
     if [ -f "$entry" ]; then
       case $entry in
+        *.json) continue ;; # how a region was downloaded, beside it
         *.mrc | *.mrcs | *.rec | *.st | *.map | *.ali) mrc=$((mrc + 1)) && continue ;;
       esac
     fi
