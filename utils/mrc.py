@@ -132,6 +132,13 @@ def bytes_are_signed(fields: np.ndarray) -> bool:
     return low < 0 and -low > high - 127
 
 
+def read_mrc_header(path: Path) -> MrcHeader:
+    """The header of an MRC file, also of a compressed one."""
+    opener = _opener(path)
+    with reading_as("MRC"), opener(path) if opener else path.open("rb") as f:
+        return parse_header(f.read(HEADER_BYTES), None if opener else path.stat().st_size)
+
+
 def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
     """Open an MRC file; mapped, or decoded once when it is compressed (.gz, .bz2)."""
     opener = _opener(path)

@@ -82,7 +82,7 @@ class Volume(ABC):
 class ArrayVolume(Volume):
     """A volume over a memory-mapped array, or over one that `decode` brings into memory at the first read.
 
-    The array is (z, y, x) or (z, y, x, colours); colours are read as luminance, or their mean luminance weights.
+    The array is (z, y, x) or (z, y, x, colours); colours are read as luminance.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     files = list_files(folder)
     known = [f for f in files if suffix(f) in OPENERS]
-    owned = {data for f in known for data in _data_files(f)}
+    owned = {data for f in known for data in data_files(f)}
     folders = list_dirs(folder)
     volumes = [f for f in known if f not in owned] + [d for d in folders if is_ngff(d) or _has_slices(d)]
     taken = owned.union(volumes)
@@ -175,7 +175,7 @@ def _has_slices(folder: Path) -> bool:
     return sum(suffix(f) in IMAGE_SUFFIXES for f in list_files(folder)) >= 2
 
 
-def _data_files(header: Path) -> list[Path]:
+def data_files(header: Path) -> list[Path]:
     """Files that only hold the voxels of a detached header."""
     end = suffix(header)
     if end in {".hdr", ".hdr.gz", ".spr"}:

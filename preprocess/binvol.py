@@ -1,0 +1,176 @@
+"""Bin volumes: every block of N x N x N voxels becomes their average, the voxel size grows with it.
+
+Reads every volume in DIR: files, folders of slices, OME-Zarr and N5. The binned volume is {name}_bin{N}.nrrd (with
+--axes xy {name}_bin{N}xy.nrrd); MRC files stay MRC and keep their labels and origin. It lies beside its original, or
+in OUT. Voxels left over at the end of an axis, fewer than N, are dropped; averages of integers are rounded to the
+nearest, halves up. Every new file is read back and compared before it gets its name; with --inplace the original is
+deleted after that (folders never are). Volumes whose name ends in _bin{N} are results and are not binned again.
+
+Example:
+    python preprocess/binvol.py volumes --factor 2 --axes xy -o binned
+"""
+
+import argparse
+import math
+import re
+import sys
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
+from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script, say_passed_over
+from utils.files import atomic_path, suffix
+from utils.jobs import Job, run_jobs, run_options
+from utils.mrc import MRC_SUFFIXES, read_mrc_header
+from utils.mrc_writer import MrcWriter
+from utils.nrrd import NrrdWriter
+from utils.volumes import PACKED_MRC, Volume, data_files, list_volumes, open_volume, slabs, volume_name
+
+_RESULT = re.compile(r"_bin\d+(xy)?$")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Bin every volume of a folder; see the module's docstring."""
+    parser = make_parser(__doc__)
+    parser.add_argument("dir", type=existing_dir, metavar="DIR", help="folder of volumes")
+    parser.add_argument(
+        "--factor", type=bin_factor, default=2, metavar="N", help="voxels per side of a block (default 2)"
+    )
+    parser.add_argument("--axes", choices=("xyz", "xy"), default="xyz", help="bin along all axes, or leave z as it is")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="folder for the results (default: DIR)")
+    where.add_argument("--inplace", action="store_true", help="delete each original once its result is verified")
+    add_run_options(parser)
+    return run_script(bin_volumes, parser, argv)
+
+
+def bin_factor(text: str) -> int:
+    """Argument type: a whole number of at least 2."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 2")
+    return int(text)
+
+
+def bin_volumes(args: argparse.Namespace) -> int:
+    """List the volumes and bin those that are not binned yet."""
+    found, passed_over = list_volumes(args.dir)
+    sources = [source for source in found if not _RESULT.search(volume_name(source))]
+    if not found:
+        raise UsageError(f"{args.dir}: no volumes (looked for .nrrd, .mrc, .tif, .nii and others, folders of slices)")
+    say_passed_over(passed_over, "volumes", args.quiet)
+    factors = (args.factor if args.axes == "xyz" else 1, args.factor, args.factor)
+    jobs = [Job(source, (args.output or args.dir) / result_name(source, factors)) for source in sources]
+    work = partial(bin_volume, factors=factors, inplace=args.inplace)
+    return run_jobs(work, jobs, noun="volumes", redo=args.inplace, **run_options(args))
+
+
+def result_name(source: Path, factors: Factors) -> str:
+    """The file name of a binned volume."""
+    end = ".nrrd"
+    if source.is_file() and suffix(source) in MRC_SUFFIXES | PACKED_MRC:
+        end = suffix(source) if suffix(source) in MRC_SUFFIXES else Path(suffix(source)).stem
+    return f"{volume_name(source)}_bin{factors[2]}{'xy' if factors[0] == 1 else ''}{end}"
+
+
+def bin_volume(job: Job, factors: Factors, inplace: bool = False) -> str:
+    """Write one binned volume, verify it, and delete the original where that is wanted.
+
+    Raises
+    ------
+    ValueError
+        If the volume cannot be read or binned, or what was written does not read back the same.
+    """
+    source = Path(job.source)
+    with open_volume(source) as volume:
+        if job.target.exists():
+            with open_volume(job.target) as result:
+                _compare(result, volume, factors, checksum(binned_slabs(volume, factors), result.dtype))
+        else:
+            with atomic_path(job.target) as scratch:
+                written = write_binned(volume, source, scratch, factors)
+                with open_volume(scratch) as result:
+                    _compare(result, volume, factors, written)
+        shape = binned_shape(volume.shape, factors)
+    if inplace and source.is_dir():
+        warnings.warn("binned, but a folder is never deleted: remove it yourself", stacklevel=2)
+    elif inplace:
+        _delete(source)
+    return f"{' x '.join(map(str, shape))} voxels"
+
+
+def write_binned(volume: Volume, source: Path, target: Path, factors: Factors) -> int:
+    """Write the binned volume in its source's family of formats.
+
+    Returns
+    -------
+    int
+        Checksum of the voxels.
+    """
+    shape, dtype = binned_shape(volume.shape, factors), binned_dtype(volume.dtype)
+    size = binned_voxel_size(volume, factors)
+    writer: MrcWriter | NrrdWriter
+    if suffix(target) in MRC_SUFFIXES:
+        writer = MrcWriter(target, shape, dtype, read_mrc_header(source), size)
+    else:
+        dtype = np.dtype(np.float32) if dtype == np.float16 else dtype  # NRRD has no half floats
+        writer = NrrdWriter(target, shape, dtype, size)
+    with writer:
+        return checksum(_written(binned_slabs(volume, factors), writer), dtype)
+
+
+def _written(parts: Iterable[np.ndarray], writer: MrcWriter | NrrdWriter) -> Iterator[np.ndarray]:
+    for part in parts:
+        writer.write(part)
+        yield part
+
+
+def binned_voxel_size(volume: Volume, factors: Factors) -> tuple[float, float, float] | None:
+    """The voxel size times the factors; None where it is missing."""
+    if volume.voxel_size is None:
+        return None
+    z, y, x = (side * factor for side, factor in zip(volume.voxel_size, factors, strict=True))
+    return (z, y, x)
+
+
+def checksum(parts: Iterable[np.ndarray], dtype: np.dtype) -> int:
+    """CRC-32 of the voxels of successive slabs, stored as `dtype`."""
+    found = 0
+    for part in parts:
+        found = zlib.crc32(np.ascontiguousarray(part, dtype).data, found)
+    return found
+
+
+def _compare(result: Volume, volume: Volume, factors: Factors, expected: int) -> None:
+    """Raise unless a file holds the binned volume: shape, voxel size and every voxel."""
+    size = binned_voxel_size(volume, factors)
+    same_size = size is None or (
+        result.voxel_size is not None
+        and all(math.isclose(a, b, rel_tol=1e-5) for a, b in zip(size, result.voxel_size, strict=True))
+    )
+    if (
+        result.shape != binned_shape(volume.shape, factors)
+        or not same_size
+        or checksum(slabs(result), result.dtype) != expected
+    ):
+        raise ValueError("the file of the binned volume does not hold what it should: remove it, then try again")
+
+
+def _delete(source: Path) -> None:
+    """Delete a volume's file, and the data file of its detached header where no other header needs it."""
+    siblings = [p for p in list_volumes(source.parent)[0] if p != source and p.is_file()]
+    shared = {data for sibling in siblings for data in data_files(sibling)}
+    own = [data for data in data_files(source) if data not in shared]
+    source.unlink()
+    for data in own:
+        data.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
