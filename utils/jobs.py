@@ -103,8 +103,8 @@ def run_jobs(
         If two jobs share a target; before any work.
     """
     refuse_shared_targets(jobs)
-    skipped = [] if redo else [job for job in jobs if job.target.exists()]
-    open_jobs = [job for job in jobs if redo or job not in set(skipped)]
+    finished = [not redo and job.target.exists() for job in jobs]
+    skipped, open_jobs = ([job for job, done in zip(jobs, finished, strict=True) if done is s] for s in (True, False))
     outcomes = [Outcome(job, "skipped") for job in skipped]
     with progress(len(open_jobs), noun, quiet) as step:
         for outcome in _outcomes(work, open_jobs, processes, dask, redo, alone):
@@ -213,8 +213,8 @@ def _outcomes(
     if not dask and (processes == 1 or len(jobs) < 2):
         yield from (run_one(work, job, redo) for job in jobs)
         return
-    large = [job for job in jobs if alone is not None and not dask and alone(job)]
-    small = [job for job in jobs if job not in set(large)]
+    single = [alone is not None and not dask and alone(job) for job in jobs]
+    large, small = ([job for job, by_itself in zip(jobs, single, strict=True) if by_itself is s] for s in (True, False))
     orphans = []
     if small:
         with executor(min(processes, len(small), MOST_PROCESSES), dask) as pool:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.files import safe_name
-from utils.ngff import split_level, volume_name
+from utils.ngff import Access, NgffVolume, open_multiscale, split_level, volume_name
+from utils.ngff_voxel_size import level_voxel_size
 
 Lengths = tuple[float, float, float]
 
@@ -102,6 +103,14 @@ def read_datasets_csv(path: Path) -> Iterator[DatasetRow]:
         z, y, x = row.given_size
         size = (z, y, x) if z is not None and y is not None and x is not None else None
         yield DatasetRow(row.name, row.url, row.level or 0, size)
+
+
+def open_dataset_row(row: DatasetRow) -> NgffVolume:
+    """Open a row's level; the voxel size that the row gives for level 0 is scaled to it."""
+    image = open_multiscale(row.url, Access(cache_bytes=64 << 20))
+    level = image.index(row.level)
+    size = level_voxel_size(image, level, row.voxel_size) if row.voxel_size else None
+    return image.open_level(level, name=row.name, voxel_size=size)
 
 
 def dataset_of_url(url: str) -> Dataset:
