@@ -1,0 +1,78 @@
+"""Which boxes to take so that none overlaps another too much: a seeded order, then greedily."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import product
+from math import prod
+
+Span = tuple[int, int]
+Box3D = tuple[Span, Span, Span]
+Sides = tuple[int, int, int]
+
+
+def seeded_order(name: str, seed: int) -> bytes:
+    """Sort key of a random order that depends on nothing but names and seed.
+
+    Taking more of an order, or adding names to it, keeps what was chosen before at its place.
+    """
+    return hashlib.blake2b(f"{seed}:{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def without_overlap(boxes: Iterable[tuple[Hashable, Box3D]], most: float) -> Iterator[bool]:
+    """For each box whether it is taken: unless it overlaps one taken before by more than a share of its volume.
+
+    Parameters
+    ----------
+    boxes : iterable of (space, box)
+        Boxes in different spaces never overlap.
+    most : float
+        Share of a box's volume, 0 to 1, that one box taken before may cover.
+    """
+    spaces: defaultdict[Hashable, _Taken] = defaultdict(_Taken)
+    for space, box in boxes:
+        taken = spaces[space]
+        free = not taken.covers(box, most)
+        if free:
+            taken.add(box)
+        yield free
+
+
+class _Taken:
+    """Boxes on one grid for each size of box, so that a look concerns the neighbours only, however many there are."""
+
+    def __init__(self) -> None:
+        self._grids: dict[Sides, defaultdict[tuple[int, ...], list[Box3D]]] = {}
+
+    def add(self, box: Box3D) -> None:
+        sides = _sides(box)
+        grid = self._grids.setdefault(sides, defaultdict(list))
+        for cell in _cells(box, sides):
+            grid[cell].append(box)
+
+    def covers(self, box: Box3D, most: float) -> bool:
+        allowed = most * _volume(box)
+        for sides, grid in self._grids.items():
+            largest = prod(min(pair) for pair in zip(sides, _sides(box), strict=True))
+            if largest > allowed and any(
+                _shared(box, other) > allowed for cell in _cells(box, sides) for other in grid.get(cell, ())
+            ):
+                return True
+        return False
+
+
+def _sides(box: Box3D) -> Sides:
+    z, y, x = (stop - first for first, stop in box)
+    return z, y, x
+
+
+def _volume(box: Box3D) -> int:
+    return prod(_sides(box))
+
+
+def _cells(box: Box3D, sides: Sides) -> Iterator[tuple[int, ...]]:
+    return product(*(range(first // side, -(-stop // side)) for (first, stop), side in zip(box, sides, strict=True)))
+
+
+def _shared(one: Sequence[Span], other: Sequence[Span]) -> int:
+    return prod(max(0, min(a[1], b[1]) - max(a[0], b[0])) for a, b in zip(one, other, strict=True))

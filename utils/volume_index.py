@@ -1,0 +1,72 @@
+"""Volumes by the names that their patches carry."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from utils.cli import UsageError
+from utils.sources import VolumeSource, volume_sources
+
+_LEVEL = re.compile(r"^(?P<image>.+)_s(?P<level>\d+)$", re.DOTALL)
+
+
+class VolumeIndex:
+    """Finds the volume of a name.
+
+    Parameters
+    ----------
+    places : sequence of str
+        Folders of volumes, single volumes, URLs, CSVs of URLs; see `utils.sources.volume_sources`.
+
+    Attributes
+    ----------
+    passed_over : list of Path
+        What lies there and is no volume.
+
+    Raises
+    ------
+    UsageError
+        If a place holds no volume, or two volumes share a name.
+    """
+
+    def __init__(self, places: Sequence[str]) -> None:
+        self.passed_over: list[Path] = []
+        sources: dict[tuple, VolumeSource] = {}
+        for place in places:
+            found, others = volume_sources(place)
+            self.passed_over += others
+            sources |= {(source.name, _resolved(source.address)): source for source in found}
+        self._by_name = _unique(sources.values())
+        self._images: defaultdict[str, list[VolumeSource]] = defaultdict(list)
+        for source in sources.values():
+            if source.level is not None:
+                self._images[source.name.rpartition("_s")[0]].append(source)
+
+    def find(self, name: str) -> VolumeSource | None:
+        """The volume of this very name; of an image with levels, ``x_s2`` is found where ``x_s0`` was listed."""
+        if name in self._by_name:
+            return self._by_name[name]
+        asked = _LEVEL.match(name)
+        levels = self._images.get(asked["image"], []) if asked else []
+        if asked is None or len({_resolved(source.address) for source in levels}) != 1:
+            return None
+        return replace(levels[0], name=name, level=int(asked["level"]))
+
+
+def _unique(sources: Iterable[VolumeSource]) -> dict[str, VolumeSource]:
+    by_name: defaultdict[str, list[VolumeSource]] = defaultdict(list)
+    for source in sources:
+        by_name[source.name].append(source)
+    shared = [f"  {name}: {', '.join(map(str, same))}" for name, same in by_name.items() if len(same) > 1]
+    if shared:
+        raise UsageError(
+            "volumes of one name, so that patches cannot tell them apart; rename or leave out all but one:\n"
+            + "\n".join(shared)
+        )
+    return {name: same[0] for name, same in by_name.items()}
+
+
+def _resolved(address: Path | str) -> str:
+    return address if isinstance(address, str) and "://" in address else str(Path(address).resolve())
