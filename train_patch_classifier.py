@@ -73,19 +73,20 @@ def train_command(args: argparse.Namespace) -> int:
 
     options = {k: getattr(args, k) for k in ("epochs", "batch_size", "lr", "generated", "augmentation", "side", "seed")}
     recipe = with_options(args.arch, options)
-    data, device = labelled(args), pick_device(args.device)
+    data, grouped = labelled(args)
+    device = pick_device(args.device)
     if not args.leave_one_source_out:
         target = args.save / "patch_quality_classifier_nn.pth"
         start = None if target.exists() else first_weights(args.init, args.arch)
         work = partial(
-            save_training, recipe, data, start, share=args.validation, half=args.half, device=device, quiet=args.quiet
+            save_training, recipe, grouped, start, share=args.validation, half=args.half, device=device, quiet=args.quiet
         )
         return run_jobs(work, [Job(args.labels[0], target)], noun="trainings", verbose=args.verbose, quiet=args.quiet)
     folder = args.save / "leave_one_source_out"
-    jobs = [Job(source, folder / f"{source}.csv") for source in sorted(set(data.sources))]
+    jobs = [Job(source, folder / f"{source}.csv") for source in sorted(set(grouped.sources))]
     if len(jobs) < 2:
         raise UsageError(f"{args.labels[0]}: --leave-one-source-out needs a column 'source' with at least two sources")
-    work = partial(leave_out, recipe, data, first_weights(args.init, args.arch), device=device, quiet=args.quiet)
+    work = partial(leave_out, recipe, grouped, first_weights(args.init, args.arch), device=device, quiet=args.quiet)
     code = run_jobs(work, jobs, noun="sources", processes=args.processes, quiet=args.quiet)
     if code == 0:
         print(summarize_left_out(args.save, data, [job.target for job in jobs]))
@@ -93,14 +94,14 @@ def train_command(args: argparse.Namespace) -> int:
 
 
 def labelled(args: argparse.Namespace):
-    """The labelled patches that the command line names; too few or missing ones are bad usage."""
+    """The labelled patches that the command line names, and the same with sources that count as one."""
     from utils.training_data import read_labelled
 
     if len(args.labels) > 2 or (len(args.labels) == 1 and args.labels[0].suffix.lower() != ".csv"):
         raise UsageError("expected LABELS.csv SAVE, or PATHS.npy LABELS.npy SAVE")
     try:
         data = read_labelled(*args.labels)
-        return data.merged([group.split(",") for group in args.together])
+        return data, data.merged([group.split(",") for group in args.together])
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
 

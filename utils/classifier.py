@@ -109,8 +109,8 @@ class Classifier:
             if len(stack) == 1:
                 raise
         torch.cuda.empty_cache()
-        self.batch_size = max(1, self.batch_size // 2)
-        middle = len(stack) // 2
+        middle = (len(stack) + 1) // 2
+        self.batch_size = min(self.batch_size, middle)
         return np.concatenate([self._batch(half, dtype) for half in (stack[:middle], stack[middle:])])
 
     @torch.inference_mode()

@@ -1,6 +1,7 @@
 """The training loop: seeded, one checkpoint per epoch, resumable with the same result."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -203,7 +204,7 @@ def _set_rate(recipe: Recipe, optimizer, step: int, total: int) -> None:
     rate = recipe.lr
     if recipe.schedule == "cosine":
         warm = max(1, total // 20)
-        rate *= min(1.0, (step + 1) / warm) * 0.5 * (1 + np.cos(np.pi * step / total))
+        rate *= min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / total))
     for group in optimizer.param_groups:
         group["lr"] = rate
 

@@ -134,15 +134,18 @@ def summarize_left_out(folder: Path, data: Labelled, tables: Sequence[Path]) -> 
     return "\n".join(lines)
 
 
+def imagenet_url(arch: str) -> str:
+    """Where torchvision keeps a network's ImageNet weights."""
+    return getattr(torchvision_models(), IMAGENET[arch][0]).IMAGENET1K_V1.url
+
+
 def _imagenet_weights(arch: str) -> State:
     """Fetch torchvision's ImageNet weights and fit them to one output (and, for lite, one channel)."""
-    weights, builder = IMAGENET[arch]
-    models = torchvision_models()
-    url = getattr(models, weights).IMAGENET1K_V1.url
+    models, url = torchvision_models(), imagenet_url(arch)
 
     def check(path: Path) -> State:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        load_state(getattr(models, builder)(weights=None), state, str(path))
+        load_state(getattr(models, IMAGENET[arch][1])(weights=None), state, str(path))
         return state
 
     path = fetch_cached([url], url.rsplit("/", 1)[-1], check, instead="begin with --init random or --init PATH")

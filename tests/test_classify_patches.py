@@ -1,0 +1,242 @@
+"""classify_patches.py: what it keeps, where it puts it, and what it does when things go wrong."""
+
+import csv
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import classify_patches
+from utils.download import Patience
+from utils.kept import read_description, read_table, tiff_paths
+from utils.patches import save_patches
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def cells(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
+    """Half blank patches, half with smooth structure."""
+    rng = np.random.default_rng(seed)
+    stack = np.full((count, side, side), 128, np.uint8)
+    for i in range(0, count, 2):
+        coarse = rng.integers(40, 220, (16, 16)).astype(np.uint8)
+        stack[i] = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
+    return stack
+
+
+def names(stem: str, count: int) -> list[str]:
+    return [f"{stem}-LOC-0_{i:03d}_0-224_0-224" for i in range(count)]
+
+
+def classify(source: Path, target: Path, *options: str) -> int:
+    return classify_patches.main([str(source), str(target), "--weights", "lite", "-p", "1", *options])
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def deduped(tmp_path: Path) -> Path:
+    folder = tmp_path / "deduped"
+    meta = {
+        "source": "fly.nrrd",
+        "voxel_size": (np.float64(40.0), 8.0, 8.0),
+        "contrast": {"method": "percentile", "low": np.float32(12), "high": 3000.0},
+    }
+    for roi, seed in (("x0-9_y0-9_z0-9", 1), ("x9-18_y0-9_z0-9", 2)):
+        stem = f"fly-ROI-{roi}"
+        save_patches(folder / f"{stem}.pkl", names(stem, 6), cells(6, seed=seed), meta=meta)
+    save_patches(folder / "mouse.v1.2.pkl", names("mouse.v1.2", 4), list(cells(4)))
+    return folder
+
+
+def test_good_path(deduped, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert classify(deduped, out, "--threshold", "0.3") == 0
+    assert "3 done" in capsys.readouterr().out
+    for dictionary in deduped.iterdir():
+        rows = read_table(out / f"{dictionary.stem}.csv")
+        dataset = dictionary.stem.split("-ROI-")[0]
+        assert [n for n, _, _ in rows] == pickle.loads(dictionary.read_bytes())["names"]
+        for name, score, kept in rows:
+            assert kept == (score > 0.3) == (out / dataset / f"{name}.tiff").exists()
+    assert {p.name for p in out.glob("*.png")} == {"fly.png", "mouse.v1.2.png"}
+
+
+def test_csv_has_exactly_the_columns(deduped, tmp_path):
+    classify(deduped, tmp_path / "out")
+    with (tmp_path / "out" / "mouse.v1.2.csv").open() as file:
+        assert next(csv.reader(file)) == ["name", "score", "kept"]
+
+
+def test_regions_share_a_folder_and_none_is_lost(deduped, tmp_path):
+    out = tmp_path / "out"
+    assert classify(deduped, out, "--threshold", "0") == 0
+    kept = [n for csv_file in out.glob("fly-ROI-*.csv") for n, _, k in read_table(csv_file) if k]
+    assert sorted(p.stem for p in (out / "fly").iterdir()) == sorted(kept)
+    assert {n.split("-LOC-")[0] for n in kept} == {p.stem for p in deduped.glob("fly*")}
+
+
+def test_tiffs_hold_the_patch_and_what_reconstruct3d_needs(deduped, tmp_path):
+    out = tmp_path / "out"
+    classify(deduped, out, "--threshold", "0")
+    content = pickle.loads(next(deduped.glob("fly-ROI-x0*")).read_bytes())
+    name, patch = content["names"][0], content["patches"][0]
+    path = out / "fly" / f"{name}.tiff"
+    image = tifffile.imread(path)
+    assert image.dtype == np.uint8 and np.array_equal(image, patch)
+    description = read_description(path)
+    assert description["contrast"] == {"method": "percentile", "low": 12.0, "high": 3000.0}
+    assert description["voxel_size"] == [40.0, 8.0, 8.0]
+    assert description["score"] == dict((n, s) for n, s, _ in read_table(out / f"{name.split('-LOC-')[0]}.csv"))[name]
+    plain = read_description(next((out / "mouse.v1.2").iterdir()))
+    assert plain["voxel_size"] is None and plain["contrast"] is None
+
+
+def test_second_run_skips_without_loading_weights(deduped, tmp_path, capsys):
+    out = tmp_path / "out"
+    classify(deduped, out)
+    before = tree(out)
+    assert classify_patches.main([str(deduped), str(out), "--weights", str(tmp_path / "none.pth")]) == 0
+    assert "0 done, 3 done before" in capsys.readouterr().out
+    assert tree(out) == before
+
+
+def test_same_bytes_again_and_with_another_batch_size(deduped, tmp_path):
+    classify(deduped, tmp_path / "a")
+    classify(deduped, tmp_path / "b", "--batch_size", "1")
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_sheet_covers_regions_that_come_later(deduped, tmp_path):
+    out = tmp_path / "out"
+    later = deduped / "fly-ROI-x9-18_y0-9_z0-9.pkl"
+    later.rename(tmp_path / later.name)
+    classify(deduped, out)
+    first = (out / "fly.png").read_bytes()
+    (tmp_path / later.name).rename(later)
+    classify(deduped, out)
+    whole = (out / "fly.png").read_bytes()
+    assert whole != first
+    classify(deduped, tmp_path / "at_once")
+    assert whole == (tmp_path / "at_once" / "fly.png").read_bytes()
+    (out / "fly.png").unlink()
+    classify(deduped, out)
+    assert (out / "fly.png").read_bytes() == whole
+
+
+def test_empty_dictionary_mixed_sizes_and_older_files(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    save_patches(folder / "empty.pkl", [], [])
+    mixed = [cells(1, side)[0] for side in (224, 64, 300)] + [np.zeros((138, 224), np.uint8)]
+    save_patches(folder / "mixed.pkl", names("mixed", 4), mixed)
+    older = {"names": ["old_0", "old_1"], "patches": np.zeros((2, 224, 224), np.uint8)}
+    (folder / "older.pkl").write_bytes(pickle.dumps(older, protocol=2))
+    assert classify(folder, out, "--threshold", "0") == 0
+    assert (out / "empty.csv").read_text() == "name,score,kept\n"
+    assert [n for n, _, _ in read_table(out / "mixed.csv")] == names("mixed", 4)
+    assert [tifffile.imread(out / "mixed" / f"{n}.tiff").shape for n, _, k in read_table(out / "mixed.csv") if k]
+    assert len(read_table(out / "older.csv")) == 2
+
+
+class Attack:
+    def __reduce__(self):
+        return os.mkdir, ("attacked",)
+
+
+def test_bad_dictionaries_fail_alone(deduped, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (deduped / "attack.pkl").write_bytes(pickle.dumps({"names": ["a"], "patches": [Attack()]}))
+    (deduped / "cut.pkl").write_bytes(next(deduped.glob("mouse*")).read_bytes()[:1000])
+    assert classify(deduped, tmp_path / "out") == 1
+    captured = capsys.readouterr()
+    assert "3 done, 0 done before, 2 failed" in captured.out
+    assert "attack.pkl: " in captured.err and "mkdir" in captured.err and "cut.pkl: " in captured.err
+    assert not Path("attacked").exists()
+    assert {p.name for p in (tmp_path / "out").glob("*.csv")} == {f"{p.stem}.csv" for p in deduped.glob("[fm]*")}
+
+
+@pytest.mark.parametrize("name", ["../escape", "/tmp/escape", "a/b", "a\\b", "", ".."])
+def test_names_that_would_leave_the_folder_are_refused(tmp_path, name, capsys):
+    save_patches(tmp_path / "in" / "a.pkl", [name], cells(1))
+    assert classify(tmp_path / "in", tmp_path / "out", "--threshold", "0") == 1
+    assert "cannot become a file name" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.tiff")) and not (tmp_path / "out" / "a.csv").exists()
+
+
+def test_two_patches_of_one_name_are_refused(tmp_path, capsys):
+    with pytest.raises(ValueError, match="share a file"):
+        tiff_paths(tmp_path, ["a-LOC", "A-loc"])
+    for roi, seed in (("x0-1_y0-1_z0-1", 0), ("x1-2_y0-1_z0-1", 4)):
+        save_patches(tmp_path / "in" / f"d-ROI-{roi}.pkl", ["same"], cells(1, seed=seed))
+    (tmp_path / "all.pth").symlink_to(ROOT / "utils" / "lite_weights.pth")
+    code = classify(tmp_path / "in", tmp_path / "out", "--threshold", "0")
+    kept = [k for f in (tmp_path / "out").glob("*.csv") for _, _, k in read_table(f)]
+    assert (code, kept) == (1, [True]) and "already written from d-ROI-" in capsys.readouterr().err
+
+
+def test_killed_before_the_table_is_done_again(deduped, tmp_path):
+    """A real kill after some TIFFs and before the CSV: the next run leaves what an unbroken one leaves."""
+    out = tmp_path / "out"
+    script = f"""
+        import os, signal, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        import classify_patches, utils.kept
+        def killed(*args):
+            os.kill(os.getpid(), signal.SIGKILL)
+        utils.kept.save_table = killed
+        classify_patches.main([{str(deduped)!r}, {str(out)!r}, "--weights", "lite", "--threshold", "0"])
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert list(out.rglob("*.tiff")) and not list(out.glob("*.csv"))
+    assert classify(deduped, out, "--threshold", "0.3") == 0
+    classify(deduped, tmp_path / "unbroken", "--threshold", "0.3")
+    visible = {k: v for k, v in tree(out).items() if not Path(k).name.startswith(".")}
+    assert visible == tree(tmp_path / "unbroken")
+
+
+def test_bad_usage(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    assert classify(tmp_path / "in", tmp_path / "out") == 2
+    assert "no patch dictionaries (.pkl)" in capsys.readouterr().err
+    save_patches(tmp_path / "in" / "a.pkl", [], [])
+    assert classify_patches.main([str(tmp_path / "in"), str(tmp_path / "out"), "--weights", "no.pth"]) == 2
+    assert "no such weights file" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        classify(tmp_path / "in", tmp_path / "out", "--threshold", "1.5")
+
+
+def test_offline_without_weights_is_one_sentence(deduped, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("utils.weights.ZENODO_URLS", ("http://127.0.0.1:9/x.pth",))
+    monkeypatch.setattr("utils.weights.Patience", partial(Patience, sleep=lambda seconds: None))
+    assert classify_patches.main([str(deduped), str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "patch_quality_classifier_nn.pth" in said and str(tmp_path / "torch") in said and "--weights lite" in said
+    assert "Traceback" not in said
+
+
+def test_help_from_another_directory(tmp_path):
+    command = [sys.executable, str(ROOT / "classify_patches.py"), "--help"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "--weights" in shown.stdout
+
+
+def test_help_does_not_import_torch(tmp_path):
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import classify_patches; classify_patches.parse_options(); "
+        "print(sorted({'torch', 'cv2', 'PIL', 'tifffile', 'SimpleITK', 'matplotlib'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

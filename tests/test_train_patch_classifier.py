@@ -1,0 +1,285 @@
+"""train_patch_classifier.py: both kinds of lists, the split, resuming, what is written, and clear errors."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import classify_patches
+import train_patch_classifier
+from utils.augment import heavy, published
+from utils.classifier import load_weights
+from utils.models import build_model, detect_arch
+from utils.negatives import RUINS, SCENES, uninformative
+from utils.patches import save_patches
+from utils.training import LITE, PUBLISHED
+from utils.training_data import BatchRule, Labelled, read_labelled, split_by_source
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ("--arch", "lite", "--side", "32", "--batch_size", "16", "--epochs", "2", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory) -> Path:
+    """72 small patches of 6 sources: blobs are good, blanks are bad, a few are none."""
+    folder = tmp_path_factory.mktemp("labelled")
+    rng = np.random.default_rng(0)
+    with (folder / "labels.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("path", "label", "source"))
+        for i in range(75):
+            good = i % 2 == 0
+            coarse = rng.integers(0, 256, (8, 8)) if good else rng.integers(120, 124, (8, 8))
+            picture = Image.fromarray(coarse.astype(np.uint8)).resize((48, 48), Image.Resampling.BICUBIC)
+            name = f"source{i % 6}/patch{i}.png"
+            (folder / name).parent.mkdir(exist_ok=True)
+            picture.save(folder / name)
+            rows.writerow((name, ("good" if good else "bad") if i < 72 else "none", f"s{i % 6 // 2}"))
+    return folder / "labels.csv"
+
+
+def train(*arguments: object) -> int:
+    return train_patch_classifier.main([*map(str, arguments), *TINY, "--quiet"])
+
+
+def test_good_path_from_a_table(labels, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert train_patch_classifier.main([str(labels), str(out), *TINY]) == 0
+    assert {p.name for p in out.iterdir()} == {
+        "patch_quality_classifier_nn.pth",
+        "metrics.json",
+        "roc_curve.png",
+        "confusion_matrix.png",
+        "worst_errors.png",
+    }
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert sum(metrics["patches"].values()) == 72
+    assert len(metrics["epochs"]) == 2 and {"loss", "accuracy", "validation_auroc"} <= metrics["epochs"][0].keys()
+    assert sum(map(sum, metrics["confusion"])) == metrics["patches"]["validation"]
+    said = capsys.readouterr().err
+    assert "epoch 1/2: loss" in said and "validation auroc" in said
+    for picture in out.glob("*.png"):
+        with Image.open(picture) as image:
+            assert image.size[0] > 100
+
+
+def test_arrays_give_a_model_that_classify_takes(labels, tmp_path):
+    with labels.open() as file:
+        rows = list(csv.DictReader(file))
+    np.save(tmp_path / "paths.npy", np.array([str(labels.parent / row["path"]) for row in rows]))
+    np.save(tmp_path / "labels.npy", np.array([row["label"] for row in rows]))
+    out = tmp_path / "out"
+    assert train(tmp_path / "paths.npy", tmp_path / "labels.npy", out, "--half") == 0
+    weights = out / "patch_quality_classifier_nn.pth"
+    assert weights.stat().st_size < 1_000_000
+    save_patches(tmp_path / "in" / "a.pkl", ["p"], np.zeros((1, 224, 224), np.uint8))
+    assert classify_patches.main([str(tmp_path / "in"), str(tmp_path / "c"), "--weights", str(weights)]) == 0
+
+
+def test_second_run_skips(labels, tmp_path, capsys):
+    train(labels, tmp_path)
+    before = (tmp_path / "patch_quality_classifier_nn.pth").read_bytes()
+    assert train(labels, tmp_path, "--seed", "5") == 0
+    assert "done before" not in capsys.readouterr().err
+    assert (tmp_path / "patch_quality_classifier_nn.pth").read_bytes() == before
+
+
+def test_seed_decides(labels, tmp_path):
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(labels, tmp_path / folder, "--seed", seed)
+    a, b, c = (load_weights(tmp_path / f / "patch_quality_classifier_nn.pth")["fc.weight"] for f in "abc")
+    assert torch.equal(a, b) and not torch.equal(a, c)
+    for name in ("metrics.json", "roc_curve.png", "confusion_matrix.png", "worst_errors.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_killed_training_ends_like_an_unbroken_one(labels, tmp_path):
+    arguments = [str(labels), str(tmp_path / "killed"), *TINY, "--quiet"]
+    script = f"""
+        import os, signal, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        import utils.training, train_patch_classifier
+        save = utils.training._save
+        def killed(*args):
+            save(*args)
+            os.kill(os.getpid(), signal.SIGKILL)
+        utils.training._save = killed
+        train_patch_classifier.main({arguments!r})
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert (tmp_path / "killed" / "checkpoint.pth").exists()
+    assert train(labels, tmp_path / "killed") == 0 == train(labels, tmp_path / "unbroken")
+    states = [load_weights(tmp_path / f / "patch_quality_classifier_nn.pth") for f in ("killed", "unbroken")]
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+    texts = [(tmp_path / f / "metrics.json").read_text() for f in ("killed", "unbroken")]
+    assert texts[0] == texts[1]
+
+
+def test_checkpoint_of_other_options_is_refused(labels, tmp_path, capsys):
+    mark = {"progress": {}, "mark": {"epochs": 99}}
+    tmp_path.joinpath("out").mkdir()
+    torch.save(mark, tmp_path / "out" / "checkpoint.pth")
+    assert train(labels, tmp_path / "out") == 1
+    assert "was made with other" in capsys.readouterr().err
+
+
+def test_leave_one_source_out(labels, tmp_path, capsys):
+    assert train(labels, tmp_path, "--leave-one-source-out", "--together", "s0,s1") == 0
+    assert "pooled" in capsys.readouterr().out
+    figures = json.loads((tmp_path / "leave_one_source_out.json").read_text())
+    assert set(figures["sources"]) == {"s0", "s1", "s2"} and 0 <= figures["pooled"]["auroc"] <= 1
+    assert (tmp_path / "worst_errors.png").exists()
+    assert train(labels, tmp_path, "--leave-one-source-out", "--together", "s0,s1") == 0
+    assert len(list((tmp_path / "leave_one_source_out").glob("*.csv"))) == 2
+
+
+def test_init_from_weights_and_zero_validation(labels, tmp_path):
+    torch.save(build_model("lite").state_dict(), tmp_path / "start.pth")
+    assert train(labels, tmp_path / "out", "--init", tmp_path / "start.pth", "--validation", "0") == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["patches"] == {"training": 72, "validation": 0} and "nothing held out" in metrics["judged on"]
+
+
+def test_imagenet_weights_that_cannot_be_fetched(labels, tmp_path, capsys, monkeypatch):
+    from functools import partial
+
+    from utils.download import Patience
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("utils.weights.Patience", partial(Patience, sleep=lambda seconds: None, attempts=1))
+    monkeypatch.setattr("utils.training_runs.imagenet_url", lambda arch: "http://127.0.0.1:9/resnet34-b627a593.pth")
+    assert train_patch_classifier.main([str(labels), str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "resnet34-b627a593.pth" in said and str(tmp_path / "torch") in said and "--init random" in said
+
+
+def table(folder: Path, rows: list[tuple[str, str]], head: tuple[str, ...] = ("path", "label")) -> Path:
+    folder.mkdir(exist_ok=True)
+    with (folder / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+    return folder / "t.csv"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([("a.png", "good")] * 32 + [("a.png", "bad")] * 31, "63 patches of 63 .* at least 64"),
+        ([("a.png", "good")] * 70, "all 70 labels are 'good'"),
+        ([("a.png", "bad")] * 70 + [("a.png", "none")] * 9, "all 70 labels are 'bad'"),
+        ([("a.png", "good"), ("gone.png", "bad")] * 40, "40 of 80 patches do not exist, the first is .*gone.png"),
+        ([("a.png", "good"), ("a.png", "fine")] * 40, "unknown labels 'fine'"),
+        ([("a.png", "good"), ("broken.png", "bad")] * 40, "broken.png: "),
+    ],
+)
+def test_labels_that_cannot_be_used(tmp_path, capsys, rows, words):
+    path = table(tmp_path / "in", rows)
+    Image.new("L", (32, 32)).save(path.with_name("a.png"))
+    path.with_name("broken.png").write_bytes(b"no picture")
+    assert train(path, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    import re
+
+    assert re.search(words, said), said
+
+
+def test_bad_usage(labels, tmp_path, capsys):
+    assert train(table(tmp_path / "in", [], ("file", "mark")), tmp_path / "out") == 2
+    assert "expected path,label[,source]" in capsys.readouterr().err
+    np.save(tmp_path / "a.npy", np.array(["x"] * 70))
+    np.save(tmp_path / "b.npy", np.array(["good"] * 71))
+    assert train(tmp_path / "a.npy", tmp_path / "b.npy", tmp_path / "out") == 2
+    assert "70 paths, but" in capsys.readouterr().err
+    assert train(tmp_path / "a.npy", tmp_path / "out") == 2
+    assert train(labels, tmp_path / "out", "--together", "s0,nowhere") == 2
+    assert "'nowhere'" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        train(tmp_path / "missing.csv", tmp_path / "out")
+
+
+def test_object_arrays_are_not_run(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.array(["x", None], dtype=object), allow_pickle=True)
+    assert train(tmp_path / "a.npy", tmp_path / "a.npy", tmp_path / "out") == 2
+    assert "astype(str)" in capsys.readouterr().err
+
+
+def test_split_takes_whole_sources_and_both_classes(labels):
+    data = read_labelled(labels)
+    train_part, held = split_by_source(data, 0.15, 0)
+    assert not set(np.array(data.sources)[train_part]) & set(np.array(data.sources)[held])
+    for part in (train_part, held):
+        assert 0 < data.good[part].sum() < len(part)
+    assert len(train_part) + len(held) == len(data)
+    without = Labelled(data.paths, data.patches, data.good, ())
+    assert len(split_by_source(without, 0.15, 0)[1]) == pytest.approx(0.15 * len(data), abs=1)
+
+
+def test_split_by_patch_when_sources_hold_one_class(labels):
+    data = read_labelled(labels)
+    one_class = Labelled(data.paths, data.patches, data.good, tuple("good" if g else "bad" for g in data.good))
+    with pytest.warns(UserWarning, match="split by patch"):
+        _, held = split_by_source(one_class, 0.15, 0)
+    assert 0 < data.good[held].sum() < len(held)
+
+
+def test_published_recipe():
+    assert (PUBLISHED.arch, PUBLISHED.frozen, PUBLISHED.epochs) == ("resnet34", True, 30)
+    assert (PUBLISHED.batch_size, PUBLISHED.lr, PUBLISHED.side) == (64, 1e-3, 224)
+    assert (PUBLISHED.augmentation, PUBLISHED.generated) == ("published", 0)
+
+
+def test_only_the_last_stage_and_the_head_are_trained(labels, tmp_path):
+    torch.manual_seed(3)
+    start = build_model("resnet34").state_dict()
+    torch.save(start, tmp_path / "start.pth")
+    options = ["--arch", "resnet34", "--side", "32", "--epochs", "1", "--init", str(tmp_path / "start.pth")]
+    assert train_patch_classifier.main([str(labels), str(tmp_path), *options, "--quiet", "--validation", "0"]) == 0
+    end = load_weights(tmp_path / "patch_quality_classifier_nn.pth")
+    assert detect_arch(end) == "resnet34"
+    changed = {k.split(".")[0] for k in end if not torch.equal(end[k], start[k])}
+    assert changed == {"layer4", "fc"}
+
+
+@pytest.mark.parametrize("draw", [*dict.fromkeys(SCENES)], ids=lambda f: f.__name__)
+def test_scenes(draw):
+    one, two = (draw(np.random.default_rng(7), 48) for _ in range(2))
+    assert one.shape == (48, 48) and np.isfinite(one).all() and np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("ruin", [*dict.fromkeys(RUINS)], ids=lambda f: f.__name__)
+def test_ruins(ruin):
+    good = np.random.default_rng(0).uniform(0, 255, (48, 48)).astype(np.float32)
+    ruined = ruin(np.random.default_rng(1), good)
+    assert ruined.shape == good.shape and np.isfinite(ruined).all()
+    if ruin.__name__ == "covered":
+        assert np.mean(np.abs(ruined - good) > 1) > 0.75
+
+
+def test_augmentation_and_batches(labels):
+    rng = np.random.default_rng(0)
+    patch = np.full((30, 60), 100, np.uint8)
+    for image in (published(rng, patch, 40), heavy(rng, patch, 40, informative=True), uninformative(rng, np.zeros((40, 40), np.float32))):
+        assert image.shape == (40, 40)
+    data = read_labelled(labels)
+    rule = BatchRule(12, 32, 1 / 3, "heavy", 0)
+    order = rule.order(data, 3)
+    first, again = (rule.batch(data, order, 3, 1) for _ in range(2))
+    assert np.array_equal(first[0], again[0]) and first[0].shape == (12, 32, 32)
+    assert first[1][8:].tolist() == [0] * 4 and 0 <= first[0].min() and first[0].max() <= 255
+    assert sorted(BatchRule(12, 32, 0, "published", 0).order(data, 0)) == list(range(72))
+    assert LITE.generated == pytest.approx(1 / 3)
+
+
+def test_help_from_another_directory(tmp_path):
+    command = [sys.executable, str(ROOT / "train_patch_classifier.py"), "--help"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "--leave-one-source-out" in shown.stdout
