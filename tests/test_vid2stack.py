@@ -152,6 +152,38 @@ def test_no_video(tmp_path, capsys, content):
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 
+def boxes(data):
+    place = 0
+    while place < len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        yield data[place + 4 : place + 8], data[place : place + length]
+        place += length
+
+
+def index_first(path):
+    """Move an MP4's index before its frames, as files for streaming have it."""
+    found = dict(boxes(path.read_bytes()))
+    moov = bytearray(found[b"moov"])
+    place = moov.find(b"stco") + 8
+    for entry in range(int.from_bytes(moov[place : place + 4], "big")):
+        at = place + 4 + 4 * entry
+        moov[at : at + 4] = (int.from_bytes(moov[at : at + 4], "big") + len(moov)).to_bytes(4, "big")
+    path.write_bytes(found[b"ftyp"] + moov + found[b"free"] + found[b"mdat"])
+
+
+@pytest.mark.parametrize("lost", [1, 40, 2000])
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
+def test_a_cut_inside_of_the_last_frames(tmp_path, capsys, name, lost):
+    video = encode(tmp_path / name, frames_of(40), "MJPG" if name == "a.avi" else "mp4v")
+    if name == "a.mp4":
+        index_first(video)
+        assert vid2stack.main([str(tmp_path), "-o", str(tmp_path / "whole")]) == 0
+    video.write_bytes(video.read_bytes()[:-lost])
+    assert vid2stack.main([str(tmp_path)]) == 1
+    assert "cut short" in capsys.readouterr().err
+    assert not (tmp_path / "a_video.nrrd").exists()
+
+
 def test_an_mp4_without_its_index(tmp_path, capsys):
     video = encode(tmp_path / "a.mp4", frames_of(), "mp4v")
     video.write_bytes(video.read_bytes()[:-600])

@@ -196,6 +196,8 @@ def _extended(fields: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, size:
             f"the file is cut short or its header is broken: {size} bytes, but the header promises "
             f"{HEADER_BYTES} + {extended} (extended header) + {data} for {_listed(shape)} voxels of {dtype.name}"
         )
+    if (rest := size - HEADER_BYTES - extended - data) > 0:
+        warnings.warn(f"holds {rest} bytes more than its header promises: ignored", stacklevel=2)
     return extended
 
 

@@ -34,7 +34,7 @@ class TiffPages(PagedVolume):
     def _decode_page(self, z: int) -> np.ndarray:
         page = self._pages[z]
         if page is None:
-            return np.zeros(self.shape[1:], self.dtype)
+            raise ValueError(f"slice {z} is missing: it lies in another file of this OME-TIFF, or nowhere")
         with reading_as("TIFF"):
             return np.ascontiguousarray(tiff_page(page), self.dtype)
 

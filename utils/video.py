@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from utils.images import luminance
+from utils.video_container import promised_bytes
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv"})
 # Matroska stores no number of frames: OpenCV's is duration x rate, and only time tells whether the end was reached.
@@ -66,6 +67,9 @@ class Video:
         """After the last frame: what is missing, in a sentence; '' when nothing is."""
         if self.decoded == 0:
             return "holds no frame that can be decoded"
+        size, stated = self.path.stat().st_size, promised_bytes(self.path)
+        if stated is not None and stated > size:
+            return f"is cut short: {size} bytes of {stated}; {self.decoded} frames could be decoded"
         if self.promised is None or self.decoded >= self.promised or self._reached_the_end():
             return ""
         return f"is cut short or damaged: {self.decoded} frames could be decoded, the file promises {self.promised}"

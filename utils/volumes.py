@@ -28,7 +28,7 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys((".h5", ".hdf5"), open_itk_hdf5),
 }
 NGFF_SUFFIXES = (".zarr", ".n5", ".precomputed", ".pc")
-NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json", "info")
+NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # Voxels in a volume's sample, and how they are spread when the volume has more.
 SAMPLE_VOXELS = 1 << 22
 SAMPLE_SLICES = 32
@@ -168,7 +168,10 @@ def _is_url(source: Path | str) -> bool:
 
 def is_ngff(folder: Path) -> bool:
     """Whether a folder is an OME-Zarr, N5 or precomputed image, by its name or its metadata."""
-    return folder.name.lower().endswith(NGFF_SUFFIXES) or any((folder / name).is_file() for name in NGFF_FILES)
+    if folder.name.lower().endswith(NGFF_SUFFIXES) or any((folder / name).is_file() for name in NGFF_FILES):
+        return True
+    info = folder / "info"  # precomputed; a name that notes beside slices may have, too
+    return info.is_file() and b'"scales"' in info.read_bytes()
 
 
 def _has_slices(folder: Path) -> bool:
