@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
-# What a fault function may return for a path and how often it was asked for: a status code, or one of
-# "stall", "reset", "short" (body shorter than promised), "truncate" (half of the body), "html", "gzip", a URL (redirect).
+# What a fault function may return for a path and how often it was asked for: a status code, a URL (redirect), or one
+# of "stall", "reset", "short" (body shorter than promised), "truncate" (half of the body), "html", "gzip".
 Fault = str | int | None
 
 

@@ -59,7 +59,7 @@ class Multiscale:
             If there is no such level.
         """
         if not 0 <= level < len(self.levels):
-            raise ValueError(f"{self.url}: no level {level}; it has {len(self.levels)} (0 to {len(self.levels) - 1})")
+            raise ValueError(f"no level {level}; it has {len(self.levels)} (0 to {len(self.levels) - 1})")
         return level
 
     def nearest(self, voxel_nm: float) -> int:
@@ -67,7 +67,7 @@ class Multiscale:
         sizes = [level.voxel_size for level in self.levels]
         known = [(abs(math.log(min(size) / voxel_nm)), i) for i, size in enumerate(sizes) if size]
         if not known:
-            raise ValueError(f"{self.url}: no voxel sizes to compare {voxel_nm:g} nm with; choose a --level")
+            raise ValueError(f"no voxel sizes to compare {voxel_nm:g} nm with; choose a --level")
         return min(known)[1]
 
     def in_unit(self, unit: str | None) -> "Multiscale":
@@ -122,10 +122,10 @@ def open_multiscale(url: str | Path, access: Access | None = None) -> Multiscale
         address = bdv_address(address, store)
         store = replace(store, address=address)
     if address.driver == "file" and not Path(address.path).is_dir():
-        raise FileNotFoundError(f"{text}: no such folder")
+        raise FileNotFoundError("no such folder")
     kind, found = _inspect(store, address.format)
     if kind == "precomputed":
-        levels = precomputed_levels(found["info"] or {}, str(store))
+        levels = precomputed_levels(found["info"] or {})
     elif kind == "n5":
         levels = n5_levels(store, found["attributes.json"] or {})
     else:
@@ -144,7 +144,7 @@ def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict | No
     if "n5" in kinds and any(is_array(found[key]) or found[key] for key in _N5_INSIDE):
         return "n5", found
     raise ValueError(
-        f"{store}: no image metadata here (looked for {', '.join(keys)}); expected the folder of an OME-Zarr, N5 or "
+        f"no image metadata here (looked for {', '.join(keys)}); expected the folder of an OME-Zarr, N5 or "
         "precomputed image"
     )
 

@@ -31,7 +31,7 @@ def bdv_address(address: Address, store: Store) -> Address:
     loader = tree.find(".//ImageLoader") if tree is not None else None
     kind = loader.get("format", "") if loader is not None else ""
     if loader is None or not kind.startswith("bdv.n5"):
-        raise ValueError(f"{address}: expected a BigDataViewer XML with an image of format bdv.n5, found {kind!r}")
+        raise ValueError(f"expected a BigDataViewer XML with an image of format bdv.n5, found {kind!r}")
     inside = "setup0/timepoint0"
     if kind == "bdv.n5.s3":
         bucket, key = loader.findtext("BucketName", "").strip(), loader.findtext("Key", "").strip()

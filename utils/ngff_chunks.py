@@ -72,7 +72,7 @@ def translation(store: Store, level: Level) -> Translate | None:
         return None
     ending = _file_ending(Path(store.address.path, level.path))
     if ending in (".br", ".zstd", ".xz", ".bz2"):
-        raise ValueError(f"{store}: its chunks are {ending} files, which cannot be read; expected plain or .gz files")
+        raise ValueError(f"its chunks are {ending} files, which cannot be read; expected plain or .gz files")
     return ungzip if ending == ".gz" else None
 
 

@@ -44,7 +44,7 @@ def sample(dataset: Dataset, options: Options, folder: Path) -> str:
     kept = record.kept(crops)
     chosen = within(shuffled(found, options.seed), options.gigabytes * GB, kept)
     if not chosen:
-        raise ValueError(f"{dataset.url}: -gb {options.gigabytes:g} is less than one cube ({found[0].voxels / GB:g})")
+        raise ValueError(f"-gb {options.gigabytes:g} is less than one cube ({found[0].voxels / GB:g})")
     return take(crops, chosen, kept, record, made.threads(options.workers))
 
 
@@ -83,7 +83,7 @@ def fetch_whole(made: Plan, options: Options, folder: Path, record: Record) -> s
     size = math.prod(level.shape)
     if size > options.gigabytes * GB:
         raise ValueError(
-            f"{made.dataset.url}: level {made.index} is {size / GB:.3g} GB as uint8, more than -gb "
+            f"level {made.index} is {size / GB:.3g} GB as uint8, more than -gb "
             f"{options.gigabytes:g}; raise -gb, choose a coarser level, or set crop to true"
         )
     if target.exists():

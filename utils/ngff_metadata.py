@@ -93,7 +93,7 @@ def floats(values: Any, count: int = 3) -> tuple[float, ...] | None:
         return None
 
 
-def pick_axes(names: Sequence[str], shape: Sequence[int], what: str) -> Triple:
+def pick_axes(names: Sequence[str], shape: Sequence[int]) -> Triple:
     """Positions of z, y and x among named axes.
 
     Raises
@@ -105,16 +105,16 @@ def pick_axes(names: Sequence[str], shape: Sequence[int], what: str) -> Triple:
     missing = [axis for axis in "zyx" if axis not in lower]
     if missing:
         raise ValueError(
-            f"{what}: 2-D data or no {missing[0]} axis (axes {', '.join(lower)}); expected a volume with z, y and x"
+            f"2-D data or no {missing[0]} axis (axes {', '.join(lower)}); expected a volume with z, y and x"
         )
     for name, length in zip(lower, shape, strict=True):
         if name not in "zyx" and length != 1:
             raise ValueError(
-                f"{what}: the {_axis_kind(name)} axis {name!r} has {length} entries; expected one; "
+                f"the {_axis_kind(name)} axis {name!r} has {length} entries; expected one; "
                 "extract a single one to a dataset of its own"
             )
     axes = (lower.index("z"), lower.index("y"), lower.index("x"))
-    refuse_flat([shape[axis] for axis in axes], what)
+    refuse_flat([shape[axis] for axis in axes])
     return axes
 
 
@@ -122,42 +122,42 @@ def _axis_kind(name: str) -> str:
     return {"t": "time", "c": "channel"}.get(name, "extra")
 
 
-def refuse_flat(shape: Sequence[int], what: str) -> None:
+def refuse_flat(shape: Sequence[int]) -> None:
     """Refuse an image of one slice."""
     if len(shape) < 3 or min(shape) < 2:
         size = " x ".join(str(length) for length in shape)
-        raise ValueError(f"{what}: 2-D data (z, y, x = {size}); expected a volume with more than one slice")
+        raise ValueError(f"2-D data (z, y, x = {size}); expected a volume with more than one slice")
 
 
-def image_dtype(name: str, what: str) -> np.dtype:
+def image_dtype(name: str) -> np.dtype:
     """The numpy type of an image; labels (segmentations) and types that are no gray values are refused."""
     try:
         dtype = np.dtype(name).newbyteorder("=")
     except TypeError as error:
-        raise ValueError(f"{what}: data of type {name!r} cannot be read as gray values") from error
+        raise ValueError(f"data of type {name!r} cannot be read as gray values") from error
     if dtype.kind in "iu" and dtype.itemsize == 8:
-        raise labels_error(what, f"its type is {dtype.name}")
+        raise labels_error(f"its type is {dtype.name}")
     if dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise ValueError(f"{what}: data of type {dtype.name} cannot be read as gray values")
+        raise ValueError(f"data of type {dtype.name} cannot be read as gray values")
     return dtype
 
 
-def labels_error(what: str, why: str) -> ValueError:
+def labels_error(why: str) -> ValueError:
     """The refusal of a segmentation."""
-    return ValueError(f"{what}: holds labels (a segmentation: {why}), not an image; give the address of the EM image")
+    return ValueError(f"holds labels (a segmentation: {why}), not an image; give the address of the EM image")
 
 
-def refuse_labels(path: str, attributes: Mapping[str, Any], what: str) -> None:
+def refuse_labels(path: str, attributes: Mapping[str, Any]) -> None:
     """Refuse what its place or its attributes declare to be a segmentation."""
     if "labels" in path.lower().split("/"):
-        raise labels_error(what, "it lies in a folder 'labels'")
+        raise labels_error("it lies in a folder 'labels'")
     if "image-label" in attributes:
-        raise labels_error(what, "'image-label' in its metadata")
+        raise labels_error("'image-label' in its metadata")
     painted = attributes.get("painteraData")
     if isinstance(painted, Mapping) and painted.get("type") == "label":
-        raise labels_error(what, "painteraData type 'label'")
+        raise labels_error("painteraData type 'label'")
     if attributes.get("isLabelMultiset") or attributes.get("type") == "segmentation":
-        raise labels_error(what, "declared in its metadata")
+        raise labels_error("declared in its metadata")
 
 
 def derived_scale(first: Lengths | None, factors: Sequence[float] | None) -> Lengths | None:

@@ -46,7 +46,7 @@ def n5_levels(store: Store, attributes: Attributes) -> list[Level]:
     ValueError
         If no array lies where the conventions put one; for labels, 2-D data, time and channel axes.
     """
-    refuse_labels(store.address.path, attributes, str(store))
+    refuse_labels(store.address.path, attributes)
     folder, arrays = _find_arrays(store, attributes)
     groups = _groups(store, folder, attributes)
     unit = bdv_unit(store.at(folder)) if any("multiScale" in g or "downsamplingFactors" in g for g in groups) else None
@@ -54,9 +54,9 @@ def n5_levels(store: Store, attributes: Attributes) -> list[Level]:
     base = _first_scale(first, groups)
     levels = []
     for index, (path, array) in enumerate(arrays.items()):
-        refuse_labels(path, array, str(store))
+        refuse_labels(path, array)
         sized = _level_scale(index, array, first, base, groups)
-        levels.append(_level(path, array, sized, unit, str(store)))
+        levels.append(_level(path, array, sized, unit))
     return levels
 
 
@@ -78,7 +78,7 @@ def _find_arrays(store: Store, attributes: Attributes) -> tuple[str, dict[str, A
         if present:
             return folder, present
     raise ValueError(
-        f"{store}: an N5 folder without an image (looked for s0, s1, ... here and in {', '.join(INSIDE)}); "
+        f"an N5 folder without an image (looked for s0, s1, ... here and in {', '.join(INSIDE)}); "
         "give the address of the image inside of it"
     )
 
@@ -102,35 +102,35 @@ def _groups(store: Store, folder: str, attributes: Attributes) -> list[Attribute
     return [group for group in [*nearest, attributes, *ancestors] if group]
 
 
-def _level(path: str, array: Attributes, sized: Sized | None, unit: str | None, what: str) -> Level:
+def _level(path: str, array: Attributes, sized: Sized | None, unit: str | None) -> Level:
     size, block = array["dimensions"], array["blockSize"]
     names = array.get("axes") if len(size) != 3 else None
     if not isinstance(names, list) or len(names) != len(size):
         names = list("xyzct"[: len(size)])
-    z, y, x = pick_axes([str(name) for name in names], size, what)
-    refuse_flat([size[z], size[y], size[x]], what)
+    z, y, x = pick_axes([str(name) for name in names], size)
+    refuse_flat([size[z], size[y], size[x]])
     scale, own_unit = sized or (None, None)
     return Level(
         path=path,
         shape=(size[z], size[y], size[x]),
         chunk=(block[z], block[y], block[x]),
-        dtype=image_dtype(array["dataType"], what),
+        dtype=image_dtype(array["dataType"]),
         scale=scale,
         unit=own_unit or unit,
         axes=(z, y, x),
         rank=len(size),
-        spec={"driver": "n5", "metadata": _clean(array, what)},
+        spec={"driver": "n5", "metadata": _clean(array)},
         grid={"kind": "n5", "chunk": list(block)},
     )
 
 
-def _clean(array: Attributes, what: str) -> dict[str, Any]:
+def _clean(array: Attributes) -> dict[str, Any]:
     """Array metadata with the fields that tensorstore knows, and no other."""
     compression = array.get("compression", array.get("compressionType", "raw"))
     fields = dict(compression) if isinstance(compression, dict) else {"type": compression}
     kind = str(fields.get("type"))
     if kind not in COMPRESSION_FIELDS:
-        raise ValueError(f"{what}: N5 compression {kind!r} cannot be read; known are {', '.join(COMPRESSION_FIELDS)}")
+        raise ValueError(f"N5 compression {kind!r} cannot be read; known are {', '.join(COMPRESSION_FIELDS)}")
     known = {key: fields[key] for key in COMPRESSION_FIELDS[kind] if key in fields}
     names = ("dimensions", "blockSize", "dataType")
     return {name: array[name] for name in names} | {"compression": known}

@@ -10,7 +10,8 @@ from utils.files import atomic_path
 from utils.ngff import Multiscale
 from utils.ngff_metadata import Triple
 from utils.ngff_read import LevelReader
-from utils.rois import Span, Survey, downsampling
+from utils.ngff_voxel_size import factors
+from utils.rois import Span, Survey
 
 FOLDER = ".overview"
 LARGEST = 256 << 20
@@ -43,8 +44,7 @@ def _spanned(image: Multiscale, index: int, level: int, crop: int) -> list[float
 
 def ratio(image: Multiscale, index: int, level: int) -> tuple[float, float, float]:
     """Voxels of `level` per voxel of level `index`, z, y, x."""
-    shape, coarse = image.levels[level].shape, image.levels[index].shape
-    z, y, x = (downsampling(n, c) for n, c in zip(shape, coarse, strict=True))
+    z, y, x = (a / b for a, b in zip(factors(image, index), factors(image, level), strict=True))
     return z, y, x
 
 

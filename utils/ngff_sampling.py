@@ -107,7 +107,7 @@ def look(made: Plan, options: Options, folder: Path, known: Contrast | None) -> 
     boxes = all_boxes(spans)
     if not boxes:
         raise ValueError(
-            f"{made.dataset.url}: no box of {made.crop} fits level {made.index} ({by(made.level.shape)}): a box at "
+            f"no box of {made.crop} fits level {made.index} ({by(made.level.shape)}): a box at "
             "the border must be at least half as large in each axis; choose a smaller --crop-size"
         )
     if made.overview is None:
@@ -117,7 +117,7 @@ def look(made: Plan, options: Options, folder: Path, known: Contrast | None) -> 
     found = candidates(spans, seen.fractions(), options.min_frac)
     if not found:
         raise ValueError(
-            f"{made.dataset.url}: none of {len(boxes)} boxes is at least {options.min_frac:.0%} specimen: level "
+            f"none of {len(boxes)} boxes is at least {options.min_frac:.0%} specimen: level "
             f"{made.overview} holds mostly the padding value {made.dataset.padding_value:g}"
         )
     return found, known or measure_contrast(seen.sample(), options.contrast)

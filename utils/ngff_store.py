@@ -47,7 +47,8 @@ def kvstore_spec(address: Address, access: Access) -> dict:
     if address.driver == "http":
         return {"driver": "http", "base_url": address.root, "path": folder}
     if address.driver == "gcs":
-        if access.endpoint or "TENSORSTORE_GCS_HTTP_URL" in os.environ:
+        if access.endpoint:
+            os.environ["TENSORSTORE_GCS_HTTP_URL"] = access.endpoint.rstrip("/")  # its driver knows no other way
             return {"driver": "gcs", "bucket": address.root, "path": folder.lstrip("/")}
         # Google's own driver looks for a user's keys first; public data needs none.
         return {"driver": "http", "base_url": "https://storage.googleapis.com", "path": f"/{address.root}/{folder}"}
@@ -67,8 +68,6 @@ def context(access: Access):
     os.environ["TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS"] = patience
     os.environ["TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS"] = patience
     os.environ["TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES"] = str(SLOWEST_BYTES_PER_SECOND)
-    if access.endpoint:
-        os.environ["TENSORSTORE_GCS_HTTP_URL"] = access.endpoint.rstrip("/")
     import tensorstore as ts
 
     longest = max(0.1, min(8.0, access.timeout / 8))

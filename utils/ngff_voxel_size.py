@@ -28,7 +28,7 @@ def level_voxel_size(image: Multiscale, index: int, given: Sequence[float | None
     told = image.levels[index].voxel_size
     if all(length is None for length in given):
         if told is None:
-            raise ValueError(f"{image.url}: {_unknown(image, index)}")
+            raise ValueError(_unknown(image, index))
         return told
     finest = _completed(image, given)
     if _differ(finest, image.levels[0].voxel_size):
@@ -59,7 +59,7 @@ def _completed(image: Multiscale, given: Sequence[float | None]) -> Lengths:
     sizes = [mine if mine is not None else theirs for mine, theirs in zip(given, told, strict=True)]
     known = [size for size in sizes if size is not None]
     if len(known) < 3:
-        raise ValueError(f"{image.url}: the table gives some of voxel_x, voxel_y, voxel_z; {_unknown(image, 0)}")
+        raise ValueError(f"the table gives some of voxel_x, voxel_y, voxel_z; {_unknown(image, 0)}")
     return known[0], known[1], known[2]
 
 

@@ -24,14 +24,14 @@ def zarr_levels(store: Store, found: Mapping[str, dict | None]) -> list[Level]:
         For plates, wells, labels, drafts of OME-Zarr 0.6, 2-D data, several channels or time points.
     """
     attributes = group_attributes(found)
-    refuse_labels(store.address.path, attributes, str(store))
+    refuse_labels(store.address.path, attributes)
     _refuse_plates(attributes, store)
     if "multiscales" in attributes:
         return _multiscale_levels(store, attributes)
     if array_metadata(found):
         return [_plain_level(store, found)]
     if found.get(".zattrs") is None and found.get("zarr.json") is None and found.get(".zgroup") is None:
-        raise ValueError(f"{store}: no Zarr metadata (.zattrs, .zarray or zarr.json)")
+        raise ValueError("no Zarr metadata (.zattrs, .zarray or zarr.json)")
     return _first_series(store, "bioformats2raw.layout" in attributes)
 
 
@@ -55,7 +55,7 @@ def _refuse_plates(attributes: dict, store: Store) -> None:
         if kind in attributes:
             listed = (attributes[kind] or {}).get(members) or [{}]
             first = f"{store}/{listed[0].get('path', 'A/1')}" + ("/0" if kind == "plate" else "")
-            raise ValueError(f"{store}: a {kind} layout with many images; give the address of one, such as {first}")
+            raise ValueError(f"a {kind} layout with many images; give the address of one, such as {first}")
 
 
 def _first_series(store: Store, declared: bool) -> list[Level]:
@@ -63,7 +63,7 @@ def _first_series(store: Store, declared: bool) -> list[Level]:
     found = inner.read_json(GROUP_KEYS)
     if "multiscales" not in group_attributes(found):
         where = "" if not declared else " although it declares the layout of bioformats2raw"
-        raise ValueError(f"{store}: a Zarr group without multiscales{where}; give the address of the image itself")
+        raise ValueError(f"a Zarr group without multiscales{where}; give the address of the image itself")
     if any(second.read_json(GROUP_KEYS).values()):
         warnings.warn(f"several images lie here; the first is taken ({inner})", stacklevel=2)
     levels = zarr_levels(inner, found)
@@ -77,45 +77,45 @@ def _moved(level: Level, folder: str) -> Level:
 def _multiscale_levels(store: Store, attributes: dict) -> list[Level]:
     multiscales = attributes["multiscales"]
     if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
-        raise ValueError(f"{store}: its multiscales are empty")
+        raise ValueError("its multiscales are empty")
     multiscale = multiscales[0]
-    _refuse_drafts(multiscale, attributes, store)
+    _refuse_drafts(multiscale, attributes)
     if len(multiscales) > 1:
         warnings.warn("several multiscales are described; the first is taken", stacklevel=2)
     datasets = [d for d in multiscale.get("datasets") or [] if isinstance(d, dict) and d.get("path") is not None]
     if not datasets:
-        raise ValueError(f"{store}: its multiscales list no datasets")
+        raise ValueError("its multiscales list no datasets")
     paths = [str(dataset["path"]) for dataset in datasets]
     arrays = store.read_json([f"{path}/{key}" for path in paths for key in ARRAY_KEYS])
     levels = []
     for path, dataset in zip(paths, datasets, strict=True):
         array = array_metadata({key: arrays[f"{path}/{key}"] for key in ARRAY_KEYS})
         if array is None:
-            raise ValueError(f"{store}: level {path!r} has no array metadata (.zarray or zarr.json)")
-        levels.append(_level(path, array, multiscale, dataset, str(store)))
+            raise ValueError(f"level {path!r} has no array metadata (.zarray or zarr.json)")
+        levels.append(_level(path, array, multiscale, dataset))
     return levels
 
 
-def _refuse_drafts(multiscale: dict, attributes: dict, store: Store) -> None:
+def _refuse_drafts(multiscale: dict, attributes: dict) -> None:
     version = str(multiscale.get("version") or attributes.get("version") or "")
     if "coordinateSystems" in multiscale or version.startswith("0.6"):
         raise ValueError(
-            f"{store}: OME-Zarr {version or '0.6'} (draft with coordinateSystems) is not supported; "
+            f"OME-Zarr {version or '0.6'} (draft with coordinateSystems) is not supported; "
             "expected 0.4 or 0.5 with axes"
         )
 
 
-def _level(path: str, array: dict, multiscale: dict, dataset: dict, what: str) -> Level:
+def _level(path: str, array: dict, multiscale: dict, dataset: dict) -> Level:
     shape = array.get("shape") or []
     axes: Sequence[Any] = multiscale.get("axes") or list("tczyx")
     if len(axes) != len(shape):
-        raise ValueError(f"{what}: {len(axes)} axes but an array of {len(shape)} ({path})")
+        raise ValueError(f"{len(axes)} axes but an array of {len(shape)} ({path})")
     names = _axis_names(axes)
-    order = pick_axes(names, shape, what)
+    order = pick_axes(names, shape)
     units = [axes[i].get("unit") if isinstance(axes[i], dict) else None for i in order]
     scale = _scale(multiscale, dataset, len(shape), order)
     scale, unit = same_unit(scale, units)
-    return array_level(path, array, order, what, scale, unit)
+    return array_level(path, array, order, scale, unit)
 
 
 def _axis_names(axes: Sequence[Any]) -> list[str]:
@@ -149,13 +149,11 @@ def same_unit(scale: Lengths | None, units: Sequence[str | None]) -> tuple[Lengt
     return (z, y, x), "nm"
 
 
-def array_level(
-    path: str, array: dict, order: Triple, what: str, scale: Lengths | None = None, unit: str | None = None
-) -> Level:
+def array_level(path: str, array: dict, order: Triple, scale: Lengths | None = None, unit: str | None = None) -> Level:
     """The level of one Zarr array whose z, y, x axes are known."""
     v3 = array.get("node_type") == "array"
     name = array.get("data_type" if v3 else "dtype")
-    dtype = image_dtype(name if isinstance(name, str) else repr(name), what)
+    dtype = image_dtype(name if isinstance(name, str) else repr(name))
     outer = array["chunk_grid"]["configuration"]["chunk_shape"] if v3 else array["chunks"]
     chunk = _inner_chunk(array) or outer
     fill = array.get("fill_value")
@@ -191,8 +189,8 @@ def _plain_level(store: Store, found: Mapping[str, dict | None]) -> Level:
     shape = array.get("shape") or []
     if len(shape) != 3:
         names = [str(n) for n in array.get("dimension_names") or "tczyx"[-len(shape) :]]
-        order = pick_axes(names, shape, str(store))
+        order = pick_axes(names, shape)
     else:
-        refuse_flat(shape, str(store))
+        refuse_flat(shape)
         order = (0, 1, 2)
-    return array_level("", array, order, str(store))
+    return array_level("", array, order)

@@ -1,0 +1,514 @@
+"""NGFF: voxels and voxel sizes under every convention, what is refused, and what goes wrong on the way."""
+
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+from zarr.codecs import BloscCodec
+
+from loopback import serving
+from ngff_images import (
+    COMPRESSIONS,
+    FACTORS,
+    SIZES,
+    ome_attributes,
+    pyramid,
+    write_json,
+    write_n5_array,
+    write_ome_zarr,
+    write_precomputed,
+)
+from utils.ngff import Access, open_multiscale, open_volume_level, split_level, volume_name
+from utils.ngff_address import Address
+from utils.ngff_metadata import Level
+from utils.ngff_store import kvstore_spec
+
+MADE = Path(__file__).parents[2] / "shared" / "data" / "ngff_made"
+REAL = MADE.with_name("ngff")
+QUICK = Access(timeout=2, retries=3)
+
+
+def check(url, levels, sizes=SIZES, access=None, tolerance=0) -> None:
+    """Every level has the voxels and the voxel size that it should have, whole and by region."""
+    image = open_multiscale(url, access)
+    assert [level.shape for level in image.levels] == [level.shape for level in levels]
+    for index, level in enumerate(levels):
+        with image.open_level(index) as volume:
+            assert volume.voxel_size == pytest.approx(sizes[index]) if sizes else image.levels[index].voxel_size is None
+            assert volume.dtype == level.dtype.newbyteorder("=") and volume.streams
+            part = volume[3:11, 2:9, 1:12]
+            assert part.flags.c_contiguous and part.dtype == volume.dtype
+            assert np.abs(part.astype(int) - level[3:11, 2:9, 1:12]).max() <= tolerance
+            assert np.abs(volume[:].astype(int) - level).max() <= tolerance
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"version": "0.4", "chunk_key_encoding": {"name": "v2", "separator": "/"}},
+        {"version": "0.4", "chunk_key_encoding": {"name": "v2", "separator": "."}},
+        {"version": "0.4", "compressors": numcodecs.LZ4()},
+        {"version": "0.4", "compressors": numcodecs.LZMA(), "filters": [numcodecs.Delta(dtype="u2")]},
+        {"version": "0.4", "order": "F"},
+        {"version": "0.5"},
+        {"version": "0.5", "shards": (32, 32, 32), "chunk": 8},
+        {"version": "0.5", "compressors": BloscCodec(cname="zstd")},
+        {"version": "0.5", "axes": "tczyx"},
+        {"version": "0.4", "axes": "czyx"},
+    ],
+    ids=str,
+)
+def test_ome_zarr_of_zarr_python(tmp_path, options):
+    levels = pyramid(dtype="uint16")
+    if "shards" in options:
+        levels = levels[:1]
+    check(write_ome_zarr(tmp_path / "a.ome.zarr", levels, **options), levels)
+
+
+def test_big_endian_and_units(tmp_path):
+    levels = [level.astype(">u2") for level in pyramid(dtype="uint16")]
+    sizes = [tuple(n / 1000 for n in size) for size in SIZES]
+    check(write_ome_zarr(tmp_path / "a.zarr", levels, sizes=sizes, unit="micrometer"), levels)
+
+
+def test_scale_of_the_multiscale_multiplies(tmp_path):
+    root = write_ome_zarr(tmp_path / "a.zarr", pyramid(), sizes=[(1, 1, 1), (1, 2, 2), (2, 4, 4)])
+    attributes = json.loads((root / ".zattrs").read_text())
+    attributes["multiscales"][0]["coordinateTransformations"] = [{"type": "scale", "scale": [30, 8, 6]}]
+    write_json(root / ".zattrs", attributes)
+    check(root, pyramid())
+
+
+def test_bioformats2raw_layout_takes_the_first_image(tmp_path):
+    zarr.open_group(store=str(tmp_path / "a.zarr"), mode="w", zarr_format=2).attrs["bioformats2raw.layout"] = 3
+    for series in "01":
+        write_ome_zarr(tmp_path / "a.zarr" / series, pyramid(seed=int(series)))
+    with pytest.warns(UserWarning, match="several images"):
+        check(tmp_path / "a.zarr", pyramid(seed=0))
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_n5_compressions(tmp_path, compression):
+    level = pyramid(dtype="uint16")[0]
+    write_n5_array(tmp_path / "a.n5", level, COMPRESSIONS[compression])
+    attributes = json.loads((tmp_path / "a.n5" / "attributes.json").read_text())
+    attributes["compression"] |= {"nthreads": 1, "checksum": False, "id": "x"}  # z5py and n5-java write such
+    write_json(tmp_path / "a.n5" / "attributes.json", attributes)
+    check(tmp_path / "a.n5", [level], sizes=None)
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_n5_lz4(tmp_path, framed):
+    level = pyramid(dtype="uint16")[0]
+    write_n5_array(tmp_path / "a.n5", level, COMPRESSIONS["raw"])
+    for file in (tmp_path / "a.n5").rglob("[0-9]"):
+        if file.is_file():
+            head, body = file.read_bytes()[:16], file.read_bytes()[16:]
+            packed = numcodecs.LZ4().encode(body)[4:]
+            counts = [len(packed).to_bytes(4, "little"), len(body).to_bytes(4, "little"), bytes(4)]
+            frame = b"LZ4Block" + b"\x26" + b"".join(counts) if framed else b""
+            file.write_bytes(head + frame + packed)
+    attributes = json.loads((tmp_path / "a.n5" / "attributes.json").read_text())
+    write_json(tmp_path / "a.n5" / "attributes.json", attributes | {"compression": {"type": "lz4", "blockSize": 65536}})
+    check(tmp_path / "a.n5", [level], sizes=None)
+
+
+def _cosem(root: Path, levels) -> Path:
+    image = root / "a.n5" / "em" / "fibsem"
+    for i, level in enumerate(levels):
+        transform = {"axes": ["z", "y", "x"], "scale": SIZES[i], "units": ["nm"] * 3, "translate": [0, 0, 0]}
+        resolution = {"dimensions": SIZES[i][::-1], "unit": "nm"}
+        write_n5_array(image / f"s{i}", level, transform=transform, pixelResolution=resolution)
+    datasets = [{"path": f"s{i}"} for i in range(len(levels))]
+    write_json(image / "attributes.json", {"multiscales": [{"datasets": datasets}], "scales": FACTORS})
+    return image
+
+
+def _viewer(root: Path, levels) -> Path:
+    resolution = {"dimensions": [0.006, 0.008, 0.03], "unit": "um"}
+    write_json(root / "a.n5" / "attributes.json", {"pixelResolution": resolution, "scales": FACTORS})
+    for i, level in enumerate(levels):
+        write_n5_array(root / "a.n5" / "c0" / f"s{i}", level)
+    return root / "a.n5" / "c0"
+
+
+def _viewer_above(root: Path, levels) -> Path:
+    return _viewer(root, levels).parent
+
+
+def _spark(root: Path, levels) -> Path:
+    for i, level in enumerate(levels):
+        own = {"pixelResolution": {"dimensions": [6, 8, 30], "unit": "nm"}} if i == 0 else {}
+        write_n5_array(root / "a.n5" / f"s{i}", level, downsamplingFactors=FACTORS[i], **own)
+    return root / "a.n5"
+
+
+def _modern(root: Path, levels) -> Path:
+    for i, level in enumerate(levels):
+        write_n5_array(root / "a.n5" / f"s{i}", level, downsamplingFactors=FACTORS[i])
+    about = {"axes": ["x", "y", "z"], "units": ["nm"] * 3, "resolution": [6, 8, 30]}
+    write_json(root / "a.n5" / "attributes.json", about)
+    return root / "a.n5"
+
+
+def _bdv(root: Path, levels) -> Path:
+    for i, level in enumerate(levels):
+        write_n5_array(root / "a.n5/setup0/timepoint0" / f"s{i}", level, downsamplingFactors=FACTORS[i])
+    write_json(root / "a.n5/attributes.json", {"n5": "2.0.0"})
+    write_json(root / "a.n5/setup0/attributes.json", {"downsamplingFactors": FACTORS})
+    about = {"multiScale": True, "resolution": [0.006, 0.008, 0.03]}
+    write_json(root / "a.n5/setup0/timepoint0/attributes.json", about)
+    (root / "a.xml").write_text(
+        '<SpimData><SequenceDescription><ImageLoader format="bdv.n5"><n5 type="relative">a.n5</n5></ImageLoader>'
+        "<ViewSetups><ViewSetup><id>0</id><voxelSize><unit>micrometer</unit></voxelSize></ViewSetup></ViewSetups>"
+        "</SequenceDescription></SpimData>"
+    )
+    return root / "a.n5"
+
+
+def _bdv_xml(root: Path, levels) -> Path:
+    return _bdv(root, levels).with_name("a.xml")
+
+
+@pytest.mark.parametrize("write", [_cosem, _viewer, _viewer_above, _spark, _modern, _bdv, _bdv_xml])
+def test_n5_conventions(tmp_path, write):
+    levels = pyramid()
+    check(write(tmp_path, levels), levels)
+
+
+def test_paintera_needs_a_unit(tmp_path):
+    levels = pyramid()
+    for i, level in enumerate(levels):
+        write_n5_array(tmp_path / "a.n5/raw/data" / f"s{i}", level, downsamplingFactors=FACTORS[i])
+    about = {"painteraData": {"type": "raw"}, "multiScale": True, "resolution": [6, 8, 30]}
+    write_json(tmp_path / "a.n5/raw/attributes.json", about)
+    image = open_multiscale(tmp_path / "a.n5/raw")
+    assert image.levels[0].voxel_size is None and "without a unit" in image.levels[0].size.why_missing
+    assert [level.voxel_size for level in image.in_unit("nm").levels] == SIZES
+
+
+@pytest.mark.parametrize("encoding", ["raw", "png", "jpeg"])
+def test_precomputed(tmp_path, encoding):
+    levels = pyramid()
+    if encoding == "jpeg":
+        levels = [
+            np.broadcast_to(np.arange(level.shape[0], dtype="u1")[:, None, None] * 4, level.shape) for level in levels
+        ]
+    root = write_precomputed(tmp_path / "a", levels, encoding, offset=(100, 200, 50))
+    check(root, levels, tolerance=4 if encoding == "jpeg" else 0)
+    assert open_multiscale(f"precomputed://{root}").levels[0].offset == (50, 200, 100)
+
+
+def test_precomputed_sharded(tmp_path):
+    sharding = {
+        "@type": "neuroglancer_uint64_sharded_v1",
+        "data_encoding": "gzip",
+        "hash": "identity",
+        "minishard_bits": 1,
+        "minishard_index_encoding": "gzip",
+        "preshift_bits": 1,
+        "shard_bits": 1,
+    }
+    levels = pyramid()
+    check(write_precomputed(tmp_path / "a", levels, sharding=sharding), levels)
+
+
+def test_precomputed_gzip_files_and_encoding(tmp_path):
+    levels = pyramid()
+    root = write_precomputed(tmp_path / "a", levels)
+    for file in [f for f in root.rglob("*_*_*") if f.is_file()]:
+        file.write_bytes(gzip.compress(file.read_bytes()))
+    with serving(tmp_path, lambda path, nth: "gzip" if path.count("_") > 1 and "-" in path else None) as server:
+        check(f"{server.url}/a", levels)
+    for file in [f for f in root.rglob("*_*_*") if f.is_file()]:
+        file.rename(file.with_name(file.name + ".gz"))
+    check(root, levels)
+
+
+def test_precomputed_brotli_is_refused(tmp_path):
+    root = write_precomputed(tmp_path / "a", pyramid())
+    for file in [f for f in root.rglob("*_*_*") if f.is_file()]:
+        file.rename(file.with_name(file.name + ".br"))
+    with pytest.raises(ValueError, match=r"\.br files"):
+        open_volume_level(root)
+
+
+@pytest.mark.skipif(not MADE.is_dir(), reason="the project's sample data is not here")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "cosem.n5/em/fibsem-uint8",
+        "viewer.n5",
+        "viewer.n5/c0",
+        "bdv.n5",
+        "bdv.xml",
+        "raw.pc",
+        "jpeg.pc",
+        "sharded.pc",
+        "omezarr04.zarr",
+        "omezarr05.zarr",
+        "ngffz05_sharded.zarr",
+    ],
+)
+def test_made_by_independent_libraries(path):
+    truth = np.load(MADE / "truth.npz")
+    image = open_multiscale(MADE / path)
+    assert [level.voxel_size for level in image.levels] == [pytest.approx(size) for size in SIZES]
+    # Two of the writers made the coarser levels themselves, jpeg loses a little.
+    exact = {"bdv.n5": 1, "bdv.xml": 1, "ngffz05_sharded.zarr": 1, "jpeg.pc": 0}.get(path, 3)
+    for index in range(3):
+        voxels = image.open_level(index)[:]
+        assert voxels.shape == truth[f"s{index}"].shape
+        error = np.abs(voxels.astype(int) - truth[f"s{index}"])
+        assert error.max() == 0 if index < exact else error.mean() < 5
+
+
+@pytest.mark.skipif(not MADE.is_dir(), reason="the project's sample data is not here")
+@pytest.mark.parametrize("codec", [*COMPRESSIONS, "lz4"])
+def test_made_by_z5(codec):
+    truth = np.load(MADE / "truth.npz")["s2"].astype("u2") * 257
+    volume = open_volume_level(MADE / "codecs.n5" / codec)
+    assert (volume[:] == truth).all()
+    with pytest.warns(UserWarning, match="voxel size missing"):
+        assert volume.voxel_size is None
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the project's sample data is not here")
+@pytest.mark.parametrize("path", sorted(REAL.glob("*")), ids=lambda path: path.name)
+def test_real_samples_are_read_or_refused_in_a_sentence(path):
+    try:
+        image = open_multiscale(path)
+    except ValueError as error:
+        assert "2-D data" in str(error)
+    else:
+        assert image.open_level(0)[:].shape == image.levels[0].shape
+
+
+def _refused(root: Path, attributes: dict, data: np.ndarray | None = None) -> Path:
+    levels = [pyramid()[0] if data is None else data]
+    group = zarr.open_group(store=str(root), mode="w", zarr_format=2)
+    group.attrs.update(attributes)
+    group.create_array("0", data=levels[0])
+    return root
+
+
+@pytest.mark.parametrize(
+    ("attributes", "shape", "sentence"),
+    [
+        (ome_attributes([[1, 1]], "yx"), (8, 8), "2-D data"),
+        (ome_attributes([[1, 1, 1]], "cyx"), (2, 8, 8), "2-D data"),
+        (ome_attributes([[1, 1, 1]], "zyx"), (1, 8, 8), "2-D data"),
+        (ome_attributes([[1, 1, 1, 1]], "czyx"), (3, 8, 8, 8), "channel axis 'c' has 3 entries"),
+        (ome_attributes([[1, 1, 1, 1]], "tzyx"), (2, 8, 8, 8), "time axis 't' has 2 entries"),
+        ({"plate": {"wells": [{"path": "B/2"}]}}, (8, 8, 8), r"plate layout.*B/2/0"),
+        ({"well": {"images": [{"path": "0"}]}}, (8, 8, 8), "well layout"),
+        ({"multiscales": [{"version": "0.6.dev1", "coordinateSystems": [{}]}]}, (8, 8, 8), r"OME-Zarr 0\.6"),
+        ({"multiscales": [{"datasets": [{"path": "0"}], "coordinateSystems": []}]}, (8, 8, 8), r"OME-Zarr 0\.6"),
+        (ome_attributes([[1, 1, 1]]) | {"image-label": {}}, (8, 8, 8), "segmentation"),
+        (ome_attributes([[1, 1, 1], [2, 2, 2]]), (8, 8, 8), "level '1' has no array metadata"),
+        ({"multiscales": []}, (8, 8, 8), "empty"),
+        ({"something": 1}, (8, 8, 8), "without multiscales"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_zarr_that_is_refused(tmp_path, attributes, shape, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        open_multiscale(_refused(tmp_path / "a.zarr", attributes, np.zeros(shape, "u1")))
+
+
+def test_labels_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="segmentation"):
+        open_multiscale(_refused(tmp_path / "a.zarr/labels/cells", ome_attributes([[1, 1, 1]])))
+    with pytest.raises(ValueError, match="segmentation"):
+        open_multiscale(_refused(tmp_path / "b.zarr", ome_attributes([[1, 1, 1]]), np.zeros((8, 8, 8), "u8")))
+    write_json(tmp_path / "c/info", {"type": "segmentation", "data_type": "uint64", "scales": [{}]})
+    with pytest.raises(ValueError, match="segmentation"):
+        open_multiscale(tmp_path / "c")
+    write_n5_array(tmp_path / "d.n5/s0", pyramid()[0])
+    write_json(tmp_path / "d.n5/attributes.json", {"painteraData": {"type": "label"}})
+    with pytest.raises(ValueError, match="segmentation"):
+        open_multiscale(tmp_path / "d.n5")
+
+
+def test_other_precomputed_and_n5_that_is_refused(tmp_path):
+    write_json(tmp_path / "mesh/info", {"@type": "neuroglancer_legacy_mesh"})
+    with pytest.raises(ValueError, match="neuroglancer_legacy_mesh"):
+        open_multiscale(tmp_path / "mesh")
+    write_json(tmp_path / "rgb/info", {"type": "image", "data_type": "uint8", "num_channels": 3, "scales": [{}]})
+    with pytest.raises(ValueError, match="channel axis has 3"):
+        open_multiscale(tmp_path / "rgb")
+    write_json(tmp_path / "root.n5/attributes.json", {"n5": "2.0.0"})
+    with pytest.raises(ValueError, match="without an image"):
+        open_multiscale(tmp_path / "root.n5")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no image metadata here"):
+        open_multiscale(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError):
+        open_multiscale(tmp_path / "absent.zarr")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A folder to serve, with one image in each format."""
+    root = tmp_path_factory.mktemp("served")
+    write_ome_zarr(root / "bucket/a.zarr", pyramid(), compressors=None)
+    write_precomputed(root / "bucket/a.pc", pyramid())
+    _bdv(root / "bucket", pyramid())
+    return root
+
+
+@pytest.mark.parametrize("path", ["a.zarr", "a.pc", "a.n5", "a.xml"])
+@pytest.mark.parametrize("scheme", ["http", "s3", "gs", "file"])
+def test_stores(served, path, scheme):
+    with serving(served) as server:
+        starts = {"http": f"{server.url}/bucket", "file": (served / "bucket").as_uri()}
+        starts |= {"s3": "s3://bucket", "gs": "gs://bucket"}
+        access = Access(timeout=5, endpoint=server.url) if scheme in ("s3", "gs") else None
+        check(f"{starts[scheme]}/{path}", pyramid(), access=access)
+
+
+@pytest.mark.parametrize("fault", [429, 500, 503, "reset", "short"])
+def test_passing_faults_are_tried_again(served, fault):
+    with serving(served, lambda path, nth: fault if nth == 1 else None) as server:
+        volume = open_volume_level(f"{server.url}/bucket/a.zarr", 1, access=QUICK)
+        assert (volume[:] == pyramid()[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (503, "Service Unavailable"),
+        ("truncate", "cannot be decoded"),
+        ("html", "cannot be decoded"),
+        ("stall", "no answer for|stalled"),
+    ],
+)
+def test_lasting_faults_of_a_chunk_end_in_a_sentence(served, fault, sentence):
+    with serving(served, lambda path, nth: fault if path.endswith("1/0.0.0") else None) as server:
+        volume = open_volume_level(f"{server.url}/bucket/a.zarr", 1, access=Access(timeout=1, retries=1))
+        with pytest.raises(OSError, match=sentence):
+            volume[:]
+        assert (volume[16:] == pyramid()[1][16:]).all()
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+def test_missing_chunks_are_padding_even_where_they_look_forbidden(served, status, scheme):
+    expected = pyramid()[1].copy()
+    expected[:16, :16, :16] = 0
+    with serving(served, lambda path, nth: status if path.endswith(("1/0.0.0", "info")) else None) as server:
+        url = "s3://bucket/a.zarr" if scheme == "s3" else f"{server.url}/bucket/a.zarr"
+        volume = open_volume_level(url, 1, access=Access(2, 1, endpoint=server.url if scheme == "s3" else None))
+        assert (volume[:] == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("html", "web page"),
+        ("http://127.0.0.1:9/there/info", "redirects .*there"),
+        (403, "forbidden"),
+        (404, "no image metadata"),
+        ("stall", "no answer for 1 s"),
+        (503, "Service Unavailable"),
+    ],
+)
+def test_faults_of_the_metadata_end_in_a_sentence(served, fault, sentence):
+    with (
+        serving(served, lambda path, nth: fault) as server,
+        pytest.raises((OSError, ValueError), match=sentence),
+    ):
+        open_multiscale(f"{server.url}/bucket/a.zarr", Access(timeout=1, retries=1))
+
+
+def test_a_server_that_is_not_there():
+    with pytest.raises(OSError, match="127"):
+        open_multiscale("http://127.0.0.1:9/a.zarr", Access(timeout=1, retries=0))
+
+
+def test_stated_format_wins(tmp_path):
+    root = write_ome_zarr(tmp_path / "both", pyramid())
+    shutil.copytree(write_precomputed(tmp_path / "pc", pyramid()), root, dirs_exist_ok=True)
+    assert open_multiscale(root).format == "precomputed"
+    assert open_multiscale(f"zarr://{root}").format == "zarr"
+    with pytest.raises(ValueError, match="no image metadata"):
+        open_multiscale(f"n5://{root}")
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("https://host:8/a/b.zarr/", ("http", "https://host:8", "/a/b.zarr", None)),
+        ("precomputed://https://bkt.s3.amazonaws.com/a/v1", ("s3", "bkt", "a/v1", "precomputed")),
+        ("https://bkt.s3.us-west-2.amazonaws.com/a", ("s3", "bkt", "a", None)),
+        ("https://s3.amazonaws.com/bkt/a/b", ("s3", "bkt", "a/b", None)),
+        ("https://s3.embl.de/bkt/a", ("http", "https://s3.embl.de", "/bkt/a", None)),
+        ("gs://bkt/a/b", ("gcs", "bkt", "a/b", None)),
+        ("n5://s3://bkt/a.n5/em", ("s3", "bkt", "a.n5/em", "n5")),
+        ("file:///a%20b/c", ("file", "", "/a b/c", None)),
+    ],
+)
+def test_addresses(url, parts):
+    address = Address.parse(url)
+    assert (address.driver, address.root, address.path, address.format) == parts
+
+
+@pytest.mark.parametrize("url", ["ftp://host/a", "s3:///a", "gs://"])
+def test_addresses_that_are_refused(url):
+    with pytest.raises(ValueError, match="expected"):
+        Address.parse(url)
+
+
+def test_s3_is_asked_anonymously():
+    spec = kvstore_spec(Address.parse("s3://bkt/a"), Access(endpoint="http://h:1/", region="eu-x-1"))
+    assert spec["aws_credentials"] == {"type": "anonymous"}
+    assert (spec["endpoint"], spec["aws_region"]) == ("http://h:1", "eu-x-1")
+    assert kvstore_spec(Address.parse("gs://bkt/a"), Access())["base_url"] == "https://storage.googleapis.com"
+
+
+def test_mobie_xml_on_s3(tmp_path):
+    (tmp_path / "a.xml").write_text(
+        '<SpimData><SequenceDescription><ImageLoader format="bdv.n5.s3"><Key>k/a.n5</Key>'
+        "<BucketName>bucket</BucketName><SigningRegion>us-west-2</SigningRegion><ServiceEndpoint>https://s3.embl.de</ServiceEndpoint></ImageLoader>"
+        "</SequenceDescription></SpimData>"
+    )
+    from utils.ngff_bdv import bdv_address
+    from utils.ngff_store import Store
+
+    address = Address.parse(tmp_path / "a.xml")
+    found = bdv_address(address, Store(address, Access()))
+    assert (found.driver, found.root, found.path) == ("s3", "bucket", "k/a.n5/setup0/timepoint0")
+    assert (found.endpoint, found.region) == ("https://s3.embl.de", "us-west-2")
+
+
+def test_names_and_levels(tmp_path):
+    assert split_level("s3://b/a.zarr#s2") == ("s3://b/a.zarr", 2)
+    assert volume_name("s3://b/jrc_hela-2.n5/em/fibsem-uint8") == "fibsem-uint8"
+    assert volume_name("gs://b/h01/8nm_raw/") == "8nm_raw"
+    root = write_ome_zarr(tmp_path / "cell.ome.zarr", pyramid())
+    assert open_volume_level(f"{root}#s1").name == "cell_s1"
+    assert open_volume_level(root, 2, name="fly", voxel_size=(1, 2, 3)).voxel_size == (1, 2, 3)
+    assert open_multiscale(root).nearest(11) == 1
+    with pytest.raises(ValueError, match="no level 3; it has 3"):
+        open_volume_level(root, 3)
+
+
+def test_absurd_sizes_count_as_missing():
+    level = Level("", (2, 2, 2), (1, 1, 1), np.dtype("u1"), scale=(0.0, 1.0, 1.0), unit="nm")
+    assert level.voxel_size is None
+
+
+def test_importing_is_cheap():
+    heavy = "{'tensorstore', 'zarr', 'torch', 'SimpleITK', 'skimage'} & set(sys.modules)"
+    code = f"import sys; import utils.ngff, utils.ngff_table; print({heavy})"
+    root = Path(__file__).parents[1]
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout.strip() == "set()"
+    )
