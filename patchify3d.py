@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--axes", type=int, nargs="+", choices=(0, 1, 2), default=[0, 1, 2], help="0 = xy, 1 = xz, 2 = yz (default all)"
     )
     parser.add_argument("--spacing", type=positive_int, default=1, metavar="N", help="cut every N-th slice (default 1)")
-    parser.add_argument("--level", type=natural_int, metavar="N", help="level of NGFF images (default: CSV's mip, or 0)")
+    parser.add_argument(
+        "--level", type=natural_int, metavar="N", help="level of NGFF images (default: CSV's mip, or 0)"
+    )
     add_dedupe_options(parser)
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
     add_run_options(parser, seed=True)
@@ -78,7 +80,15 @@ def patchify(args: argparse.Namespace) -> int:
     say_passed_over(passed_over, "volumes", args.quiet)
     axes = tuple(sorted(set(args.axes)))
     options = Options(
-        args.crop_size, axes, args.spacing, args.edges, args.contrast, args.hash, args.hash_size, args.distance, args.seed
+        args.crop_size,
+        axes,
+        args.spacing,
+        args.edges,
+        args.contrast,
+        args.hash,
+        args.hash_size,
+        args.distance,
+        args.seed,
     )
     if args.list:
         return list_work(sources, options)

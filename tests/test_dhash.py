@@ -21,7 +21,9 @@ def library_bits(image: Image.Image, size: int, method=imagehash.dhash) -> np.nd
 @pytest.mark.parametrize("size", [3, 8, 16])
 def test_bit_for_bit_as_the_library(side, size, rng):
     ramp = np.add.outer(np.arange(side), np.arange(side)) % 256
-    patches = np.stack([rng.integers(0, 256, (side, side)), rng.integers(0, 2, (side, side)) * 255, ramp]).astype(np.uint8)
+    patches = np.stack([rng.integers(0, 256, (side, side)), rng.integers(0, 2, (side, side)) * 255, ramp]).astype(
+        np.uint8
+    )
     for patch, packed in zip(patches, hash_patches(patches, size), strict=True):
         assert np.array_equal(packed, library_bits(Image.fromarray(patch), size))
 

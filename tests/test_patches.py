@@ -2,6 +2,7 @@
 
 import pickle
 import subprocess
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,14 +36,14 @@ def test_shifted_tiles_are_whole_and_in_place(side, crop):
     spans = tiles(side, crop)
     assert len(spans) == (1 if side <= crop else max(1, int(side / crop + 0.5)))
     assert all(stop - start == min(crop, side) for start, stop in spans)
-    assert all(0 <= start and stop <= side for start, stop in spans)
+    assert all(start >= 0 and stop <= side for start, stop in spans)
     assert all(start == i * crop for i, (start, _) in enumerate(spans[:-1]))
 
 
 @given(sides, crops)
 def test_kept_and_dropped_edges(side, crop):
     kept, dropped = tiles(side, crop, "keep"), tiles(side, crop, "drop")
-    assert all(a[1] == b[0] for a, b in zip(kept, kept[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(kept))
     assert set(dropped) <= set(kept)
     assert all(stop - start == min(crop, side) for start, stop in dropped)
 

@@ -41,7 +41,9 @@ def add_patch_options(parser: argparse.ArgumentParser) -> None:
         "-cs", "--crop-size", type=positive_int, default=224, metavar="PX", help="side of a patch (default 224)"
     )
     parser.add_argument("--edges", choices=EDGES, default="shift", help="what the last tile of a side does")
-    parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="intensity window (default percentile)")
+    parser.add_argument(
+        "--contrast", choices=CONTRASTS, default="percentile", help="intensity window (default percentile)"
+    )
 
 
 def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +55,12 @@ def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
         "-hs", "--hash-size", type=positive_int, default=8, metavar="N", help="N x N bits per hash (default 8)"
     )
     parser.add_argument(
-        "-d", "--distance", type=natural_int, default=12, metavar="BITS", help="near-duplicates differ by at most BITS (12)"
+        "-d",
+        "--distance",
+        type=natural_int,
+        default=12,
+        metavar="BITS",
+        help="near-duplicates differ by at most BITS (12)",
     )
 
 

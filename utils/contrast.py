@@ -48,7 +48,8 @@ def measure_contrast(sample: ArrayLike, method: str = "percentile", *, name: str
         Values in the source's dtype. Non-finite ones do not count. Of large arrays a fixed random sample is taken for
         the percentiles.
     method : {'percentile', 'minmax', 'dtype'}
-        0.1-99.9 percentile, smallest to largest value, or the whole range of an integer dtype (floats have none: minmax).
+        0.1-99.9 percentile, smallest to largest value, or the whole range of an integer dtype (floats have none:
+        minmax).
     name : str
         What warnings call the image, where a caller measures several.
 
@@ -121,7 +122,9 @@ def to_uint8(values: np.ndarray, contrast: Contrast | str = "percentile") -> np.
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
-        table = _window(np.arange(1 << 8 * values.dtype.itemsize).astype(_unsigned(values)).view(values.dtype), contrast)
+        table = _window(
+            np.arange(1 << 8 * values.dtype.itemsize).astype(_unsigned(values)).view(values.dtype), contrast
+        )
         return table[np.ascontiguousarray(values).view(_unsigned(values))]
     result = np.empty(values.shape, np.uint8)
     flat, source = result.reshape(-1), values.reshape(-1)

@@ -135,7 +135,10 @@ def hash_cell(
         hashes = np.stack([hash_one(cut(cube, cell, *where)) for where in cell.patches()])
     # A flat patch has equal neighbours everywhere, so only patches with an all-zero dHash need a look at their pixels.
     suspects = ~hashes.any(axis=1) if method == "dhash" else np.ones(len(hashes), bool)
-    flat = np.array([s and is_flat(cut(cube, cell, *w)) for s, w in zip(suspects, cell.patches(), strict=True)], bool)
+    where = cell.patches()
+    flat = np.zeros(len(hashes), bool)
+    for patch in np.flatnonzero(suspects).tolist():
+        flat[patch] = is_flat(cut(cube, cell, *where[patch]))
     hashes[flat] = 0
     return hashes, flat
 

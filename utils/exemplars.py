@@ -38,8 +38,7 @@ def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndar
     if last is not None:
         order = np.concatenate([order[~last[order]], order[last[order]]])
     if len(hashes):
-        _, first = np.unique(hashes[order], axis=0, return_index=True)
-        order = order[np.sort(first)]
+        order = order[_first_of_equals(hashes[order])]
     chosen: list[np.ndarray] = []
     remaining = np.ascontiguousarray(hashes[order])
     while len(order):
@@ -48,6 +47,15 @@ def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndar
         left = BLOCK + np.flatnonzero(~_near_any(remaining[BLOCK:], remaining[:BLOCK][picked], distance))
         order, remaining = order[left], remaining[left]
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.intp)
+
+
+def _first_of_equals(hashes: np.ndarray) -> np.ndarray:
+    """Indices, in order, of the first of each set of equal rows."""
+    by_value = np.lexsort(hashes.T)  # stable: equal rows stay in order
+    ordered = hashes[by_value]
+    first = np.ones(len(hashes), bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return np.sort(by_value[first])
 
 
 def _pick(block: np.ndarray, distance: int) -> list[int]:
@@ -64,16 +72,25 @@ def _pick(block: np.ndarray, distance: int) -> list[int]:
 
 def _near_any(candidates: np.ndarray, chosen: np.ndarray, distance: int) -> np.ndarray:
     """Which candidates lie within `distance` of any of the chosen: (n, words) and (m, words) -> (n,) bool."""
-    near = np.zeros(len(candidates), bool)
+    near = np.empty(len(candidates), bool)
     words = candidates.shape[1]
     step = max(1, PAIRS // words)
     for start in range(0, len(candidates), step):
         part = np.ascontiguousarray(candidates[start : start + step].T)
-        closest = np.full(part.shape[1], np.iinfo(np.uint16).max, np.uint16)
-        for hash_ in chosen:
-            apart = np.bitwise_count(part[0] ^ hash_[0]).astype(np.uint16)
-            for word in range(1, words):
-                apart += np.bitwise_count(part[word] ^ hash_[word])
-            np.minimum(closest, apart, out=closest)
-        near[start : start + step] = closest <= distance
+        near[start : start + step] = _closest(part, chosen) <= distance
     return near
+
+
+def _closest(part: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Smallest distance of each candidate, (words, n), to the chosen, (m, words); written into the same few arrays."""
+    words, count = part.shape
+    total = np.uint8 if words < 4 else np.uint16
+    closest = np.full(count, np.iinfo(total).max, total)
+    apart, differing, bits = np.empty(count, total), np.empty(count, np.uint64), np.empty(count, np.uint8)
+    for hash_ in chosen:
+        for word in range(words):
+            np.bitwise_xor(part[word], hash_[word], out=differing)
+            np.bitwise_count(differing, out=bits)
+            np.add(apart if word else 0, bits, out=apart)
+        np.minimum(closest, apart, out=closest)
+    return closest

@@ -47,9 +47,7 @@ def list_files(folder: Path, suffixes: Iterable[str] | None = None) -> list[Path
     wanted = None if suffixes is None else frozenset(suffixes)
     with os.scandir(folder) as entries:
         files = [Path(folder, e.name) for e in entries if e.is_file()]
-    return sorted(
-        (f for f in files if not is_litter(f) and (wanted is None or suffix(f) in wanted)), key=natural_key
-    )
+    return sorted((f for f in files if not is_litter(f) and (wanted is None or suffix(f) in wanted)), key=natural_key)
 
 
 def list_dirs(folder: Path) -> list[Path]:
@@ -110,7 +108,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield scratch
         for path in [scratch, *(scratch.rglob("*") if scratch.is_dir() else [])]:
             _flush(path)
-        os.replace(scratch, target)
+        scratch.replace(target)
         _flush(target.parent)
     finally:
         _remove(scratch)

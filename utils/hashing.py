@@ -29,7 +29,11 @@ def patch_hasher(crop: int, hash_size: int = 8, method: str = "dhash") -> Callab
     import imagehash
     from PIL import Image
 
-    library = {"phash": imagehash.phash, "average": imagehash.average_hash, "whash": imagehash.whash}
+    library: dict[str, Callable] = {
+        "phash": imagehash.phash,
+        "average": imagehash.average_hash,
+        "whash": imagehash.whash,
+    }
 
     def hash_one(patch: np.ndarray) -> np.ndarray:
         pixels = np.ascontiguousarray(patch)

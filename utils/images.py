@@ -10,9 +10,11 @@ import numpy as np
 from utils.files import list_files, suffix
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".lsm", ".stk", ".svs"})
-IMAGE_SUFFIXES = TIFF_SUFFIXES | frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .jp2 .j2k .jpx .j2c .jpf .jxl .jxr .wdp .hdp .webp .avif .bmp .dib .gif "
-    ".pgm .ppm .pbm .pnm .pam .tga .pcx .qoi .sgi".split()
+IMAGE_SUFFIXES = (
+    TIFF_SUFFIXES
+    | {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".jpx", ".j2c", ".jpf"}
+    | {".jxl", ".jxr", ".wdp", ".hdp", ".webp", ".avif", ".bmp", ".dib", ".gif"}
+    | {".pgm", ".ppm", ".pbm", ".pnm", ".pam", ".tga", ".pcx", ".qoi", ".sgi"}
 )
 # Rec. 709 weights, those of skimage.color.rgb2gray (https://poynton.ca/PDFs/ColorFAQ.pdf, question 9).
 LUMINANCE = (0.2125, 0.7154, 0.0721)

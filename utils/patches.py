@@ -98,9 +98,7 @@ def format_name_subvolume(source: str, axis: int, first: int, stop: int, count: 
 
     A padded subvolume may begin before slice 0: ``first`` is then negative.
     """
-    return (
-        f"{source}-LOC-{axis}_{_padded(first, count)}_{_padded(stop, count)}_{box.y0}-{box.y1}_{box.x0}-{box.x1}"
-    )
+    return f"{source}-LOC-{axis}_{_padded(first, count)}_{_padded(stop, count)}_{box.y0}-{box.y1}_{box.x0}-{box.x1}"
 
 
 def _padded(index: int, count: int) -> str:
@@ -240,8 +238,10 @@ def _load(file: BinaryIO) -> Any:
         raise ValueError(f"not a readable patch dictionary: {error or type(error).__name__}") from error
 
 
-_DAMAGED = (pickle.UnpicklingError, EOFError, LookupError, AttributeError, ImportError, TypeError, ValueError)
-_DAMAGED += (OverflowError, MemoryError, RecursionError)
+_DAMAGED: tuple[type[Exception], ...] = (
+    *(pickle.UnpicklingError, EOFError, LookupError, AttributeError, ImportError),
+    *(TypeError, ValueError, OverflowError, MemoryError, RecursionError),
+)
 _PLAIN_GLOBALS = frozenset(
     (module, name)
     for module, names in (

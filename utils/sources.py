@@ -1,4 +1,4 @@
-"""Where volumes come from: folders of files, single files, URLs, tables of URLs; each under the name its patches carry."""
+"""Where volumes come from: folders, single files, URLs, tables of URLs; each under the name its patches carry."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,9 @@ class VolumeSource:
             return open_volume(self.address)
         from utils.ngff_table import DatasetRow, open_dataset_row
 
-        return open_dataset_row(DatasetRow(self.name.rpartition("_s")[0], str(self.address), self.level, self.voxel_size))
+        return open_dataset_row(
+            DatasetRow(self.name.rpartition("_s")[0], str(self.address), self.level, self.voxel_size)
+        )
 
     def is_large(self) -> bool:
         """Whether one volume keeps several processes busy; folders and URLs count as large."""
@@ -75,7 +77,9 @@ def volume_sources(where: str, level: int | None = None) -> tuple[list[VolumeSou
         raise UsageError(f"{where}: no such folder, file or CSV")
     volumes, passed_over = list_volumes(path)
     if not volumes:
-        raise UsageError(f"{where}: no volume in it (looked for .nrrd, .mrc, .tif, .nii.gz, .zarr, folders of slices ...)")
+        raise UsageError(
+            f"{where}: no volume in it (looked for .nrrd, .mrc, .tif, .nii.gz, .zarr, folders of slices ...)"
+        )
     return [_source(volume, level) for volume in volumes], passed_over
 
 

@@ -1,0 +1,187 @@
+"""patchify2d.py: one dictionary per group that remembers its images."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import patchify2d
+from conftest import ROOT
+from utils.contrast import to_uint8
+from utils.dhash import hash_patches
+from utils.exemplars import hamming
+from utils.patches import load_meta, load_patches, parse_name
+
+
+@pytest.fixture
+def groups(tmp_path, rng):
+    """Two groups: gray PNGs, and a 12-bit TIFF that was not cleaned up."""
+    base = tmp_path / "in"
+    for name in ("cells", "nuclei.v1.2"):
+        (base / name).mkdir(parents=True)
+    for name, shape in (("s1.raw", (100, 100)), ("s2", (48, 70)), ("small", (20, 33))):
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(base / "cells" / f"{name}.png")
+    tifffile.imwrite(base / "nuclei.v1.2" / "deep.tif", rng.integers(0, 4096, (64, 64)).astype(np.uint16))
+    (base / "cells" / ".DS_Store").touch()
+    return base
+
+
+def cut(base, out, *options):
+    return patchify2d.main([str(base), str(out), "-cs", "32", *options])
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.pkl"))}
+
+
+def test_patches_are_the_images_pixels_and_names_say_where(groups, tmp_path):
+    assert cut(groups, tmp_path / "out") == 0
+    assert sorted(contents(tmp_path / "out")) == ["cells.pkl", "nuclei.v1.2.pkl"]
+    cells = load_patches(tmp_path / "out" / "cells.pkl")
+    assert {parse_name(name).source for name in cells["names"]} == {"s1.raw", "s2", "small"}
+    for name, patch in zip(cells["names"], cells["patches"], strict=True):
+        where = parse_name(name)
+        image = np.asarray(Image.open(groups / "cells" / f"{where.source}.png"))
+        assert np.array_equal(patch, image[where.box.y0 : where.box.y1, where.box.x0 : where.box.x1])
+    assert "small-LOC-2d-0-20_0-32" in cells["names"]
+    assert "s2-LOC-2d-16-48_0-32" in cells["names"]
+    assert len(cells["names"]) == 9 + 2 * 2 + 1
+
+
+def test_images_not_cleaned_up_are_converted_alike(groups, tmp_path):
+    assert cut(groups, tmp_path / "out") == 0
+    deep = load_patches(tmp_path / "out" / "nuclei.v1.2.pkl")
+    expected = to_uint8(tifffile.imread(groups / "nuclei.v1.2" / "deep.tif"))
+    assert np.array_equal(np.block([deep["patches"][:2], deep["patches"][2:]]).reshape(64, 64), expected)
+
+
+@pytest.mark.parametrize("edges", ["keep", "drop"])
+def test_edges(groups, tmp_path, edges):
+    assert cut(groups, tmp_path / "out", "--edges", edges) == 0
+    names = load_patches(tmp_path / "out" / "cells.pkl")["names"]
+    assert ("s2-LOC-2d-32-48_0-32" in names) == (edges == "keep")
+
+
+def test_any_number_of_processes_gives_the_same_bytes(groups, tmp_path):
+    for processes in "124":
+        assert cut(groups, tmp_path / processes, "-p", processes) == 0
+    assert contents(tmp_path / "1") == contents(tmp_path / "2") == contents(tmp_path / "4")
+
+
+def test_a_second_run_skips_and_changes_are_said(groups, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cut(groups, out) == cut(groups, out) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "groups: 0 done, 2 done before, 0 failed"
+    before = contents(out)
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(groups / "cells" / "added.png")
+    (groups / "cells" / "small.png").unlink()
+    tifffile.imwrite(groups / "nuclei.v1.2" / "deep.tif", np.eye(64).astype(np.uint16))
+    assert cut(groups, out) == 0
+    err = capsys.readouterr().err
+    assert "cells: warning: changed since it was cut (1 added, 1 removed); --update redoes it" in err
+    assert "nuclei.v1.2: warning: changed since it was cut (1 replaced)" in err
+    assert contents(out) == before
+    assert cut(groups, out, "--update") == 0
+    assert "added-LOC-2d-0-32_0-32" in load_patches(out / "cells.pkl")["names"]
+    assert cut(groups, out) == 0
+    assert "warning" not in capsys.readouterr().err.splitlines()[-1:]
+
+
+def test_a_touched_image_has_not_changed(groups, tmp_path, capsys):
+    assert cut(groups, tmp_path / "out") == 0
+    os.utime(groups / "cells" / "s2.png")
+    assert cut(groups, tmp_path / "out") == 0
+    assert "changed" not in capsys.readouterr().err
+
+
+def test_other_options_are_said(groups, tmp_path, capsys):
+    assert cut(groups, tmp_path / "out") == 0
+    assert patchify2d.main([str(groups), str(tmp_path / "out"), "-cs", "16"]) == 0
+    assert "crop is now 16" in capsys.readouterr().err
+
+
+def test_one_unreadable_image(groups, tmp_path, capsys):
+    out, bad = tmp_path / "out", groups / "cells" / "bad.tif"
+    bad.write_bytes(b"II*\0")
+    assert cut(groups, out) == 1
+    assert capsys.readouterr().err.count(f"{bad}: ") == 2
+    assert len(load_patches(out / "cells.pkl")["names"]) == 14
+    assert list(load_meta(out / "cells.pkl")["unreadable"]) == ["bad.tif"]
+    before = contents(out)
+    assert cut(groups, out) == 1
+    assert "bad.tif" in capsys.readouterr().err
+    assert contents(out) == before
+    tifffile.imwrite(bad, np.zeros((32, 32), np.uint8))
+    assert cut(groups, out) == 0
+    assert "bad-LOC-2d-0-32_0-32" in load_patches(out / "cells.pkl")["names"]
+
+
+def test_a_group_without_a_readable_image_fails(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "bad.png").write_bytes(b"bad")
+    assert cut(tmp_path / "in", tmp_path / "out") == 1
+    assert not contents(tmp_path / "out")
+    assert "bad.png: " in capsys.readouterr().err
+
+
+def test_images_that_would_share_names_are_refused(groups, tmp_path, capsys):
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(groups / "cells" / "s2.bmp")
+    assert cut(groups, tmp_path / "out") == 2
+    err = capsys.readouterr().err
+    assert "s2.bmp" in err
+    assert "s2.png" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_dedupe_keeps_one_of_each(tmp_path, rng):
+    base = tmp_path / "in"
+    base.mkdir()
+    pixels = rng.integers(0, 256, (64, 64), dtype=np.uint8)
+    for i in range(3):
+        Image.fromarray(pixels).save(base / f"{i}.png")
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(base / "flat.png")
+    assert cut(base, tmp_path / "all") == cut(base, tmp_path / "one", "--dedupe") == 0
+    assert len(load_patches(tmp_path / "all" / "in.pkl")["names"]) == 16
+    kept = load_patches(tmp_path / "one" / "in.pkl")
+    assert len(kept["names"]) <= 5
+    assert sum("flat" in name for name in kept["names"]) <= 1
+    hashes = hash_patches(np.stack(kept["patches"]))
+    apart = hamming(hashes[:, np.newaxis], hashes)
+    assert (apart[~np.eye(len(apart), dtype=bool)] > 12).all()
+
+
+def test_a_group_is_cut_whole_or_not_at_all(tmp_path, rng):
+    base, out = tmp_path / "in", tmp_path / "out"
+    for group in "abcdef":
+        (base / group).mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 256, (600, 600), dtype=np.uint8)).save(base / group / "image.png")
+    command = [sys.executable, str(ROOT / "patchify2d.py"), str(base), str(out), "-cs", "32"]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while run.poll() is None and not list(out.glob("*.pkl")):
+        os.sched_yield()
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    for path in out.glob("[!.]*.pkl"):
+        assert len(load_patches(path)["names"]) == 19 * 19
+    assert cut(base, out) == cut(base, tmp_path / "fresh") == 0
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_dictionaries_of_older_scripts_are_left_alone(groups, tmp_path):
+    import pickle
+
+    out = tmp_path / "out"
+    out.mkdir()
+    old = pickle.dumps({"names": ["cells_1"], "patches": [np.zeros((32, 32), np.uint8)]})
+    (out / "cells.pkl").write_bytes(old)
+    assert cut(groups, out, "--update") == 0
+    assert (out / "cells.pkl").read_bytes() == old
+
+
+def test_help_from_anywhere(run_script):
+    assert "--dedupe" in run_script("patchify2d.py", "--help").stdout

@@ -1,0 +1,258 @@
+"""patchify3d.py: volumes to deduplicated dictionaries, the same on every machine."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tifffile
+
+import patchify3d
+from conftest import ROOT, smooth_volume
+from utils.contrast import Contrast, to_uint8
+from utils.dhash import hash_patches
+from utils.exemplars import hamming
+from utils.patches import load_meta, load_patches, parse_name, tiles
+
+
+def write(path, voxels, spacing_xyz=(10.0, 10.0, 10.0), compress=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(spacing_xyz)
+    sitk.WriteImage(image, str(path), compress)
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """An isotropic volume, an anisotropic compressed one, a signed one, and what else lies in such folders."""
+    base = tmp_path / "in"
+    write(base / "iso.nrrd", smooth_volume((50, 64, 70)))
+    write(base / "aniso.nii.gz", smooth_volume((9, 64, 64), seed=1), (4.0, 4.0, 40.0), True)
+    write(base / "signed.mha", smooth_volume((40, 40, 40), seed=2).astype(np.int16) * 30 - 3000)
+    for name in (".DS_Store", "movie.avi", "notes.txt"):
+        (base / name).touch()
+    return base
+
+
+def cut(source, out, *options):
+    return patchify3d.main([str(source), str(out), "-cs", "32", *options])
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.pkl"))}
+
+
+def slice_of(voxels, name):
+    where = parse_name(name)
+    plane = np.take(voxels, where.first, where.axis)
+    return plane[where.box.y0 : where.box.y1, where.box.x0 : where.box.x1]
+
+
+def test_every_kept_patch_is_its_volumes_voxels(volumes, tmp_path, capsys):
+    assert cut(volumes, tmp_path / "out") == 0
+    out, err = capsys.readouterr()
+    assert out == "volumes: 3 done, 0 done before, 0 failed\n"
+    assert err.count("passed over, no volumes: ") == 1
+    assert "movie.avi" in err
+    assert "notes.txt" in err
+    assert ".DS_Store" not in err
+    for name, suffix in (("iso", "nrrd"), ("aniso", "nii.gz"), ("signed", "mha")):
+        content = load_patches(tmp_path / "out" / f"{name}.pkl")
+        voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(volumes / f"{name}.{suffix}")))
+        window = Contrast.from_dict(content["meta"]["contrast"])
+        assert content["names"]
+        for patch_name, patch in zip(content["names"], content["patches"], strict=True):
+            assert parse_name(patch_name).source == name
+            assert np.array_equal(patch, to_uint8(slice_of(voxels, patch_name), window))
+    assert {parse_name(n).axis for n in load_patches(tmp_path / "out" / "aniso.pkl")["names"]} == {0}
+    assert {parse_name(n).axis for n in load_patches(tmp_path / "out" / "iso.pkl")["names"]} == {0, 1, 2}
+
+
+def test_the_last_slice_of_every_axis_is_cut(tmp_path):
+    shape = (33, 40, 45)
+    write(tmp_path / "v.nrrd", np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))
+    assert cut(tmp_path / "v.nrrd", tmp_path / "out", "-d", "0") == 0
+    found = [parse_name(name) for name in load_patches(tmp_path / "out" / "v.pkl")["names"]]
+    for axis, side in enumerate(shape):
+        assert {0, side - 1} <= {name.first for name in found if name.axis == axis}
+    assert "v-LOC-0_00_0-32_0-32" in load_patches(tmp_path / "out" / "v.pkl")["names"]
+
+
+def test_kept_are_apart_and_dropped_are_near_one(volumes, tmp_path):
+    voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(volumes / "iso.nrrd")))
+    every = []
+    for axis in range(3):
+        moved = np.moveaxis(voxels, axis, 0)
+        rows, columns = (tiles(side, 32) for side in moved.shape[1:])
+        every += [moved[:, slice(*r), slice(*c)] for r in rows for c in columns]
+    for distance in (0, 6, 12):
+        assert cut(volumes / "iso.nrrd", tmp_path / str(distance), "-d", str(distance)) == 0
+        content = load_patches(tmp_path / str(distance) / "iso.pkl")
+        kept = hash_patches(np.stack(content["patches"]))
+        assert np.array_equal(kept, content["hashes"])
+        apart = hamming(kept[:, np.newaxis], kept)
+        assert (apart[~np.eye(len(kept), dtype=bool)] > distance).all()
+        for stack in every:
+            assert (hamming(hash_patches(stack)[:, np.newaxis], kept).min(axis=1) <= distance).all()
+        assert load_meta(tmp_path / str(distance) / "iso.pkl")["patches"] == sum(map(len, every))
+
+
+def test_flat_patches_at_most_once(tmp_path):
+    voxels = np.zeros((64, 64, 64), np.uint8)
+    voxels[:, :32, :32] = 200
+    voxels[32:, 32:, 32:] = smooth_volume((32, 32, 32))
+    write(tmp_path / "v.nrrd", voxels)
+    assert cut(tmp_path / "v.nrrd", tmp_path / "out", "-d", "0") == 0
+    patches = load_patches(tmp_path / "out" / "v.pkl")["patches"]
+    assert len(patches) > 20
+    assert sum(patch.min() == patch.max() for patch in patches) == 1
+
+
+@pytest.mark.parametrize("method", ["phash", "average", "whash"])
+def test_other_hashes(volumes, tmp_path, method):
+    assert cut(volumes / "aniso.nii.gz", tmp_path / "out", "--hash", method) == 0
+    assert 0 < len(load_patches(tmp_path / "out" / "aniso.pkl")["names"]) <= 36
+
+
+def test_larger_hashes_and_spacing(volumes, tmp_path):
+    assert (
+        cut(volumes / "iso.nrrd", tmp_path / "out", "-hs", "16", "-d", "48", "--spacing", "7", "--axes", "1", "2") == 0
+    )
+    content = load_patches(tmp_path / "out" / "iso.pkl")
+    assert content["hashes"].shape == (len(content["names"]), 4)
+    assert {parse_name(n).first % 7 for n in content["names"]} == {0}
+    assert {parse_name(n).axis for n in content["names"]} == {1, 2}
+
+
+def test_short_and_dropped_edges(volumes, tmp_path):
+    assert cut(volumes, tmp_path / "keep", "--edges", "keep", "-d", "0") == 0
+    assert cut(volumes, tmp_path / "drop", "--edges", "drop", "-d", "0") == 0
+    kept = {p.shape for p in load_patches(tmp_path / "keep" / "iso.pkl")["patches"]}
+    assert (18, 32) in kept
+    assert {p.shape for p in load_patches(tmp_path / "drop" / "iso.pkl")["patches"]} == {(32, 32)}
+
+
+def test_any_number_of_processes_gives_the_same_bytes(volumes, tmp_path):
+    for processes in "12":
+        assert cut(volumes, tmp_path / processes, "-p", processes) == 0
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    assert cut(volumes, tmp_path / "seed", "--seed", "5") == 0
+    assert contents(tmp_path / "seed") != contents(tmp_path / "1")
+
+
+def test_a_large_volume_is_spread_over_threads(volumes, tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.sources.LARGE_BYTES", 0)
+    assert cut(volumes / "iso.nrrd", tmp_path / "4", "-p", "4") == 0
+    assert cut(volumes / "iso.nrrd", tmp_path / "1") == 0
+    assert contents(tmp_path / "4") == contents(tmp_path / "1")
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_start_methods_give_the_same_bytes(volumes, tmp_path, method):
+    assert cut(volumes, tmp_path / "1") == 0
+    command = [sys.executable, "-c", START.format(root=str(ROOT), method=method)]
+    subprocess.run([*command, str(volumes), str(tmp_path / "2"), "-cs", "32", "-p", "2", "--quiet"], check=True)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
+START = """
+import sys; sys.path.insert(0, {root!r})
+import multiprocessing
+if __name__ == "__main__":
+    multiprocessing.set_start_method({method!r})
+    import patchify3d
+    sys.exit(patchify3d.main(sys.argv[1:]))
+"""
+
+
+def test_a_second_run_skips(volumes, tmp_path, capsys):
+    assert cut(volumes, tmp_path / "out") == cut(volumes, tmp_path / "out") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "volumes: 0 done, 3 done before, 0 failed"
+
+
+def test_a_volume_that_cannot_be_read_stops_no_other(volumes, tmp_path, capsys):
+    (volumes / "broken.nrrd").write_bytes(b"NRRD0005\ntype: uint8\n")
+    (volumes / "short.mrc").write_bytes(b"\0" * 100)
+    assert cut(volumes, tmp_path / "out", "-p", "2") == 1
+    out, err = capsys.readouterr()
+    assert out == "volumes: 3 done, 0 done before, 2 failed\n"
+    assert err.count(f"{volumes / 'broken.nrrd'}: ") == 2
+    assert "Traceback" not in err
+
+
+def test_a_missing_voxel_size_is_said_once(tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "v.tif", smooth_volume((40, 40, 40)))
+    assert cut(tmp_path, tmp_path / "out") == 0
+    assert capsys.readouterr().err.count("voxel size missing") == 1
+    assert load_meta(tmp_path / "out" / "v.pkl")["voxel_size"] is None
+
+
+def test_videos_are_cut_on_xy_only(tmp_path):
+    write(tmp_path / "my_video.nrrd", smooth_volume((40, 40, 40)))
+    assert cut(tmp_path, tmp_path / "out") == 0
+    assert {parse_name(n).axis for n in load_patches(tmp_path / "out" / "my_video.pkl")["names"]} == {0}
+    assert cut(tmp_path, tmp_path / "none", "--axes", "1") == 1
+
+
+def test_shared_targets_are_refused(volumes, tmp_path, capsys):
+    write(volumes / "iso.mha", smooth_volume((40, 40, 40)))
+    assert cut(volumes, tmp_path / "out") == 2
+    assert "iso.mha" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_list_says_what_would_be_done(volumes, tmp_path, capsys):
+    assert cut(volumes, tmp_path / "out", "--list") == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert rows[1] == ["aniso", "9 x 64 x 64", "40 x 4 x 4", "0", "36"]
+    assert rows[2][:4] == ["iso", "50 x 64 x 70", "10 x 10 x 10", "0 1 2"]
+    assert not (tmp_path / "out").exists()
+    assert cut(volumes, tmp_path / "out") == 0
+    assert load_meta(tmp_path / "out" / "iso.pkl")["patches"] == int(rows[2][4])
+
+
+def test_nothing_to_cut(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    assert cut(tmp_path / "in", tmp_path / "out") == 2
+    assert "no volume in it" in capsys.readouterr().err
+    assert cut(tmp_path / "absent", tmp_path / "out") == 2
+
+
+def test_a_killed_run_goes_on(tmp_path):
+    for i in range(6):
+        write(tmp_path / "in" / f"v{i}.nrrd", smooth_volume((96, 96, 96), seed=i))
+    out = tmp_path / "out"
+    command = [sys.executable, str(ROOT / "patchify3d.py"), str(tmp_path / "in"), str(out), "-cs", "32", "-p", "2"]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while run.poll() is None and not list(out.glob("[!.]*.pkl")):
+        os.sched_yield()
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert cut(tmp_path / "in", out) == cut(tmp_path / "in", tmp_path / "fresh", "-p", "2") == 0
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_an_ngff_folder_is_cut_without_an_intermediate_file(tmp_path):
+    import zarr
+
+    voxels = smooth_volume((40, 50, 60))
+    group = zarr.open_group(tmp_path / "em.zarr", mode="w", zarr_format=2)
+    group.create_array("0", data=voxels, chunks=(16, 16, 16))
+    axes = [{"name": n, "type": "space", "unit": "nanometer"} for n in "zyx"]
+    scale = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [8, 8, 8]}]}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": scale}]
+    assert cut(tmp_path / "em.zarr", tmp_path / "out") == cut(tmp_path, tmp_path / "same") == 0
+    content = load_patches(tmp_path / "out" / "em_s0.pkl")
+    assert content["meta"]["voxel_size"] == (8.0, 8.0, 8.0)
+    for name, patch in zip(content["names"], content["patches"], strict=True):
+        assert parse_name(name).source == "em_s0"
+        assert np.array_equal(patch, slice_of(voxels, name))
+    assert load_patches(tmp_path / "same" / "em_s0.pkl")["names"] == content["names"]
+
+
+def test_help_from_anywhere(run_script):
+    assert "--axes" in run_script("patchify3d.py", "--help").stdout
