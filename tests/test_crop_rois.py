@@ -1,0 +1,169 @@
+"""crop_rois_from_volume: voxels where the names say, folders, records, going on."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import crop_rois_from_volume
+from ngff_images import pyramid, write_ome_zarr
+from utils.nrrd import write_nrrd
+from utils.patches import parse_roi
+
+SCRIPT = Path(crop_rois_from_volume.__file__)
+
+
+@pytest.fixture
+def voxels() -> np.ndarray:
+    """Noise without zeros; z below 16 is padding."""
+    noise = np.random.default_rng(2).integers(1, 255, (48, 64, 80), dtype=np.uint8)
+    noise[:16] = 0
+    return noise
+
+
+def cubes(folder: Path) -> dict[str, np.ndarray]:
+    return {path.name: sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in sorted(folder.glob("*-ROI-*"))}
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    """Write with SimpleITK, 4 x 5 x 6 nm (x, y, z)."""
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing((4, 5, 6))
+    sitk.WriteImage(image, str(path), path.suffix == ".gz")
+
+
+@pytest.mark.parametrize("name", ["vol.v2.nrrd", "vol.v2.mha", "vol.v2.nii.gz", "vol.v2.tif", "vol.v2.zarr"])
+def test_cubes_hold_the_voxels_that_their_names_say(tmp_path, voxels, name):
+    path = tmp_path / name
+    if name.endswith("zarr"):
+        write_ome_zarr(path, [voxels], sizes=[(6, 5, 4)])
+    elif name.endswith("nrrd"):
+        write_nrrd(path, voxels, (6, 5, 4))
+    else:
+        write(path, voxels)
+    assert crop_rois_from_volume.main([str(path), str(tmp_path / "out"), "-cs", "16", "-p", "2"]) == 0
+    found = cubes(tmp_path / "out")
+    assert len(found) == 2 * 4 * 5
+    for file, cube in found.items():
+        dataset, (z, y, x) = parse_roi(file.removesuffix(".nrrd"))
+        assert dataset == "vol.v2" and z[0] >= 16
+        assert cube.dtype == np.uint8 and (cube == voxels[slice(*z), slice(*y), slice(*x)]).all()
+    if not name.endswith("tif"):
+        assert sitk.ReadImage(str(tmp_path / "out" / file)).GetSpacing() == pytest.approx((4, 5, 6))
+    record = json.loads((tmp_path / "out/vol.v2.json").read_text())
+    assert {box["file"] for box in record["boxes"]} == set(found) and record["seed"] == 0 and record["software"]
+
+
+def test_second_run_skips_larger_budget_adds_and_runs_are_alike(tmp_path, voxels, capsys):
+    write_nrrd(tmp_path / "a.nrrd", voxels.astype(np.uint16) * 50, (6, 5, 4))
+    argv = [str(tmp_path / "a.nrrd"), str(tmp_path / "out"), "-cs", "16"]
+    assert crop_rois_from_volume.main([*argv, "-gb", "0.00002"]) == 0
+    first = cubes(tmp_path / "out")
+    assert len(first) == 4
+    assert crop_rois_from_volume.main([*argv, "-gb", "0.00002"]) == 0
+    assert "1 done before" in capsys.readouterr().out
+    assert crop_rois_from_volume.main([*argv, "-gb", "0.00004"]) == 0
+    more = cubes(tmp_path / "out")
+    assert len(more) == 9 and set(first) < set(more)
+    assert crop_rois_from_volume.main([argv[0], str(tmp_path / "new"), *argv[2:], "-gb", "0.00004", "-p", "2"]) == 0
+    for path in (tmp_path / "out").iterdir():
+        assert path.read_bytes() == (tmp_path / "new" / path.name).read_bytes()
+    contrast = json.loads((tmp_path / "out/a.json").read_text())["contrast"]
+    assert 50 <= contrast["low"] < contrast["high"] <= 254 * 50
+
+
+def test_folder_crops_the_large_and_leaves_the_others(tmp_path, voxels, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_nrrd(folder / "large.nrrd", voxels)
+    write_nrrd(folder / "small.nrrd", voxels[:20])
+    (folder / "bad.nrrd").write_bytes(b"no")
+    (folder / "notes.txt").write_text("x")
+    argv = [str(folder), str(tmp_path / "out"), "-cs", "16", "--min-size-gb", "0.0002"]
+    assert crop_rois_from_volume.main(argv) == 1
+    said = capsys.readouterr()
+    assert "1 done" in said.out and "1 failed" in said.out
+    assert "small.nrrd" in said.err and "bad.nrrd" in said.err and "notes.txt" in said.err
+    assert {parse_roi(name.removesuffix(".nrrd"))[0] for name in cubes(tmp_path / "out")} == {"large"}
+
+
+def test_folder_of_slices_is_a_volume(tmp_path, voxels):
+    folder = tmp_path / "stack"
+    folder.mkdir()
+    for index, plane in enumerate(voxels):
+        sitk.WriteImage(sitk.GetImageFromArray(plane), str(folder / f"{index}.png"))
+    assert crop_rois_from_volume.main([str(folder), str(tmp_path / "out"), "-cs", "16"]) == 0
+    name, cube = next(iter(cubes(tmp_path / "out").items()))
+    _, (z, y, x) = parse_roi(name.removesuffix(".nrrd"))
+    assert (cube == voxels[slice(*z), slice(*y), slice(*x)]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["-cs", "200"], "no box of 200"),
+        (["-cs", "16", "--padding-value", "255", "--min-frac", "1"], None),
+        (["-cs", "16", "-gb", "0.000001"], "less than one cube"),
+    ],
+)
+def test_nothing_to_take_is_said(tmp_path, voxels, capsys, options, sentence):
+    write_nrrd(tmp_path / "a.nrrd", voxels)
+    code = crop_rois_from_volume.main([str(tmp_path / "a.nrrd"), str(tmp_path / "out"), *options])
+    assert code == (1 if sentence else 0)
+    assert (sentence or "") in capsys.readouterr().err
+
+
+def test_all_padding_is_said(tmp_path, capsys):
+    write_nrrd(tmp_path / "a.nrrd", np.zeros((32, 32, 32), np.uint8))
+    assert crop_rois_from_volume.main([str(tmp_path / "a.nrrd"), str(tmp_path / "out"), "-cs", "16"]) == 1
+    assert "mostly the padding value 0" in capsys.readouterr().err
+
+
+def test_bad_usage(tmp_path, voxels):
+    assert crop_rois_from_volume.main([str(tmp_path / "absent.nrrd"), str(tmp_path / "out")]) == 2
+    (tmp_path / "empty").mkdir()
+    assert crop_rois_from_volume.main([str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
+    write_nrrd(tmp_path / "a.nrrd", voxels)
+    write(tmp_path / "a.mha", voxels)
+    assert crop_rois_from_volume.main([str(tmp_path), str(tmp_path / "out"), "--min-size-gb", "0"]) == 2
+
+
+def test_cubes_of_another_volume_are_not_mixed(tmp_path, voxels, capsys):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        write_nrrd(tmp_path / place / "vol.nrrd", voxels)
+    argv = [str(tmp_path / "out"), "-cs", "16", "-gb", "0.00002"]
+    assert crop_rois_from_volume.main([str(tmp_path / "a/vol.nrrd"), *argv]) == 0
+    assert crop_rois_from_volume.main([str(tmp_path / "b/vol.nrrd"), *argv]) == 1
+    assert "another name or folder" in capsys.readouterr().err
+
+
+def test_killed_run_goes_on(tmp_path):
+    write_nrrd(tmp_path / "a.nrrd", np.random.default_rng(0).integers(1, 255, (64, 96, 96), dtype=np.uint8))
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "a.nrrd"), str(tmp_path / "out"), "-cs", "16"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while len(list((tmp_path / "out").glob("*-ROI-*"))) < 5 and process.poll() is None:
+        time.sleep(0)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert crop_rois_from_volume.main([str(tmp_path / "a.nrrd"), str(tmp_path / "out"), "-cs", "16"]) == 0
+    assert crop_rois_from_volume.main([str(tmp_path / "a.nrrd"), str(tmp_path / "whole"), "-cs", "16"]) == 0
+    left = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if not path.name.endswith(".lock")}
+    assert left == {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
+
+
+def test_help_from_another_folder(run_script):
+    done = run_script("scraping/crop_rois_from_volume.py", "--help")
+    assert done.returncode == 0 and "--min-size-gb" in done.stdout and "Example" in done.stdout
+
+
+def test_patchify_names_of_a_local_ngff_folder(tmp_path):
+    root = write_ome_zarr(tmp_path / "cell.zarr", pyramid())
+    assert crop_rois_from_volume.main([str(root), str(tmp_path / "out"), "-cs", "16"]) == 0
+    assert all(name.startswith("cell-ROI-") for name in cubes(tmp_path / "out"))
