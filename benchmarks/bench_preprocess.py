@@ -3,7 +3,7 @@
 Memory is said to be independent of length: the two lines of each script show it.
 
 Example:
-    python benchmarks/bench_preprocess.py --frames 200 4000 --depths 128 1024
+    python benchmarks/bench_preprocess.py --frames 200 4200 --depths 512 2048
 """
 
 import argparse
@@ -25,7 +25,7 @@ def make_video(path: Path, frames: int) -> None:
 
     noise = np.random.default_rng(0).normal(128, 400, (16, 1024, 1024)).astype(np.float32)
     pictures = [np.clip(cv2.GaussianBlur(n, (0, 0), 4), 0, 255).astype(np.uint8) for n in noise]
-    out = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (1024, 1024))
+    out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (1024, 1024))
     for i in range(frames):
         out.write(cv2.cvtColor(pictures[i % 16], cv2.COLOR_GRAY2BGR))
     out.release()
@@ -63,7 +63,7 @@ def main() -> None:
     """Measure every script on every size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, nargs="+", default=[200, 2000], help="lengths of the videos")
-    parser.add_argument("--depths", type=int, nargs="+", default=[128, 512], help="slices of the MRC files")
+    parser.add_argument("--depths", type=int, nargs="+", default=[512, 2048], help="slices of the MRC files")
     parser.add_argument("--make", nargs=3, metavar=("KIND", "FILE", "LENGTH"), help="only write one input")
     args = parser.parse_args()
     if args.make:
