@@ -18,8 +18,6 @@ import numpy as np
 
 from utils.cli import (
     UsageError,
-    add_dedupe_options,
-    add_patch_options,
     add_run_options,
     existing_dir,
     make_parser,
@@ -35,6 +33,7 @@ from utils.groups import Group, list_groups
 from utils.hashing import is_flat, patch_hasher
 from utils.images import read_gray
 from utils.jobs import SKIPPED, Job, SomeFailed, describe, run_jobs, run_options
+from utils.options import add_dedupe_options, add_patch_options
 from utils.parallel import ordered_map
 from utils.patches import format_name_2d, load_meta, patch_boxes, save_patches
 

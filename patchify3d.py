@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 
 from utils.cli import (
-    add_dedupe_options,
-    add_patch_options,
     add_run_options,
     make_parser,
     natural_int,
@@ -34,6 +32,7 @@ from utils.contrast import Contrast, to_uint8
 from utils.cubes import Cell, cut, grid, hash_cell
 from utils.exemplars import exemplars
 from utils.jobs import Job, describe, run_jobs, run_options
+from utils.options import add_dedupe_options, add_patch_options
 from utils.parallel import ordered_map
 from utils.patches import format_name_3d, save_patches
 from utils.sources import VolumeSource, volume_sources

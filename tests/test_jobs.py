@@ -251,8 +251,8 @@ def test_an_absent_cluster_is_bad_usage():
 NO_DASK = """
 import sys; sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from utils import jobs
-jobs.DASK_TIMEOUT = "1s"
+from utils import executors, jobs
+executors.DASK_TIMEOUT = "1s"
 try:
     jobs.run_jobs(str, [jobs.Job("a", Path("never"))], dask="tcp://127.0.0.1:9")
 except jobs.UsageError as error:

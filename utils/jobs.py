@@ -1,16 +1,13 @@
 """Jobs: run one piece of work per input in parallel, collect what failed, and decide the exit code."""
 
 import argparse
-import multiprocessing
-import os
-import signal
 import sys
 import threading
 import traceback
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
+from utils.executors import executor
 from utils.files import locked
 
 # What work returns when it finds its target made before; counted apart from what this run did.
 SKIPPED = "done before"
-# Windows cannot wait for more handles than this at once.
-MOST_PROCESSES = 60
-DASK_TIMEOUT = "30s"
 
 
 @dataclass(frozen=True)
@@ -217,7 +212,7 @@ def _outcomes(
     large, small = ([job for job, by_itself in zip(jobs, single, strict=True) if by_itself is s] for s in (True, False))
     orphans = []
     if small:
-        with executor(min(processes, len(small), MOST_PROCESSES), dask) as pool:
+        with executor(min(processes, len(small)), dask) as pool:
             futures = {pool.submit(run_one, work, job, redo): job for job in small}
             for future in as_completed(futures):
                 try:
@@ -235,46 +230,3 @@ def _alone(work: Work, job: Job, redo: bool) -> Outcome:
             return pool.submit(run_one, work, job, redo).result()
         except BrokenProcessPool:
             return _failed(job, "the process working on it died (killed, or out of memory)")
-
-
-@contextmanager
-def executor(processes: int, dask: str | None = None) -> Iterator[Executor]:
-    """A pool of spawned processes, or a Dask cluster; an interrupt stops its workers at once."""
-    if dask:
-        with _dask_client(dask) as client:
-            yield client.get_executor()
-        return
-    method = multiprocessing.get_start_method(allow_none=True) or "spawn"
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context(method), initializer=_start_worker)
-    try:
-        yield pool
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _dask_client(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise UsageError("--dask needs the package 'distributed'; install requirements.txt") from error
-    try:
-        return Client(address, timeout=DASK_TIMEOUT)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"no Dask scheduler answers at {address}: {describe(error)}") from error
-
-
-def _start_worker() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends when the parent was killed and cannot end it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -1,0 +1,91 @@
+"""The house: floors without circles, scripts that import rooms only, rooms that open quickly."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+SCRIPTS = [p for p in ROOT.glob("*.py")] + [
+    p for d in ("preprocess", "scraping", "3d") for p in (ROOT / d).glob("*.py")
+]
+ROOMS = sorted((ROOT / "utils").glob("*.py"))
+# What needs no other room but its peers here.
+GROUND = {
+    "files",
+    "contrast",
+    "dhash",
+    "exemplars",
+    "parallel",
+    "cli",
+    "images",
+    "patches",
+    "rois",
+    "voxel_size",
+    "nrrd",
+}
+HEAVY = {"torch", "torchvision", "SimpleITK", "skimage", "cv2", "tensorstore", "zarr", "matplotlib", "sklearn", "scipy"}
+
+
+def imports(path: Path) -> set[str]:
+    """The rooms that a file imports, at its top or inside of functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "utils":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("utils."):
+            found.add(node.module.split(".")[1])
+    return found
+
+
+def test_no_circles():
+    graph = {room.stem: imports(room) for room in ROOMS}
+    done: set[str] = set()
+
+    def visit(room: str, above: tuple[str, ...]) -> None:
+        assert room not in above, f"a circle: {' -> '.join((*above, room))}"
+        if room not in done:
+            for needed in graph[room]:
+                visit(needed, (*above, room))
+            done.add(room)
+
+    for room in graph:
+        visit(room, ())
+    assert done == set(graph)
+
+
+@pytest.mark.parametrize("room", sorted(GROUND))
+def test_the_ground_floor_stands_by_itself(room):
+    assert imports(ROOT / "utils" / f"{room}.py") <= GROUND
+
+
+def test_scripts_never_import_scripts():
+    names = {path.stem for path in SCRIPTS}
+    for path in [*SCRIPTS, *ROOMS]:
+        tree = ast.parse(path.read_text())
+        modules = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+        modules |= {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+        assert not modules & names, path
+
+
+def test_only_the_runner_catches_everything():
+    for path in [*SCRIPTS, *ROOMS]:
+        broad = [
+            node
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ExceptHandler)
+            and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
+        ]
+        assert len(broad) == (1 if path.name == "jobs.py" else 0), path
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_help_loads_no_heavy_library(script, tmp_path):
+    command = [sys.executable, "-X", "importtime", str(script), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert not loaded & HEAVY
+    assert "Example" in done.stdout
