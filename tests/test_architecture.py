@@ -9,24 +9,11 @@ import pytest
 
 from conftest import ROOT
 
-SCRIPTS = [p for p in ROOT.glob("*.py")] + [
-    p for d in ("preprocess", "scraping", "3d") for p in (ROOT / d).glob("*.py")
-]
+FOLDERS = ("", "preprocess", "scraping", "3d")
+SCRIPTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
 ROOMS = sorted((ROOT / "utils").glob("*.py"))
 # What needs no other room but its peers here.
-GROUND = {
-    "files",
-    "contrast",
-    "dhash",
-    "exemplars",
-    "parallel",
-    "cli",
-    "images",
-    "patches",
-    "rois",
-    "voxel_size",
-    "nrrd",
-}
+GROUND = {"files", "contrast", "dhash", "exemplars", "parallel", "cli", "images", "patches", "rois", "voxel_size"}
 HEAVY = {"torch", "torchvision", "SimpleITK", "skimage", "cv2", "tensorstore", "zarr", "matplotlib", "sklearn", "scipy"}
 
 

@@ -24,9 +24,8 @@ def executor(processes: int, dask: str | None = None) -> Iterator[Executor]:
             yield client.get_executor()
         return
     method = multiprocessing.get_start_method(allow_none=True) or "spawn"
-    pool = ProcessPoolExecutor(
-        min(processes, MOST_PROCESSES), multiprocessing.get_context(method), initializer=_start_worker
-    )
+    context = multiprocessing.get_context(method)
+    pool = ProcessPoolExecutor(min(processes, MOST_PROCESSES), context, initializer=_start_worker)
     try:
         yield pool
     except BaseException:
