@@ -3,6 +3,7 @@
 import gzip
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import SimpleITK as sitk
 import tifffile
 from PIL import Image
 
+from utils.nrrd import write_nrrd
 from utils.volume_base import PagedVolume
 from utils.volumes import open_volume
 from utils.voxel_size import VoxelSize, checked, checked_unitless, nm_per
@@ -313,3 +315,34 @@ def test_units_without_a_name():
     assert checked_unitless((30, 8, 8)).nm == (30, 8, 8)
     assert checked_unitless((3e-5, 8e-6, 8e-6)).nm == (30, 8, 8)
     assert checked_unitless((1, 1, 1)).nm is None
+
+
+def test_threads_read_one_packed_tiff(tmp_path):
+    pages = np.random.default_rng(0).integers(0, 255, (40, 64, 64)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pages, compression="zlib", photometric="minisblack")
+    with open_volume(tmp_path / "a.tif") as volume, ThreadPoolExecutor(8) as pool:
+        for z, region in enumerate(pool.map(lambda z: volume[z : z + 3, 5:60], range(37))):
+            np.testing.assert_array_equal(region, pages[z : z + 3, 5:60])
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.tif"])
+def test_a_closed_volume_lets_its_file_go(tmp_path, name):
+    path = tmp_path / name
+    if name == "a.nrrd":
+        write_nrrd(path, VOXELS)
+    else:
+        tifffile.imwrite(path, VOXELS)
+    volume = open_volume(path)
+    region = volume[1:3]
+    volume.close()
+    np.testing.assert_array_equal(region, VOXELS[1:3])
+    with pytest.raises(ValueError, match="closed"):
+        volume[:]
+
+
+def test_reading_gives_mapped_pages_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.raw_data.MAPPED_BYTES", 100)
+    write_nrrd(tmp_path / "a.nrrd", VOXELS)
+    with open_volume(tmp_path / "a.nrrd") as volume:
+        for z in range(6):
+            np.testing.assert_array_equal(volume[z], VOXELS[z])

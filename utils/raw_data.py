@@ -1,6 +1,7 @@
 """Raw voxels at a known place in a file: mapped, never read whole."""
 
 import mmap
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,11 @@ class MappedVolume(ArrayVolume):
             self._touched = self._reach(box)
             self._mapping.madvise(mmap.MADV_DONTNEED)
         return super()._read(box)
+
+    def close(self) -> None:
+        super().close()
+        with suppress(BufferError):  # an array still looks at it: the mapping goes when that does
+            self._mapping.close()  # Windows deletes and replaces no file that is mapped
 
     def _reach(self, box: Box) -> int:
         """About how many bytes of pages a box touches: rows shorter than a page bring their neighbours along."""
