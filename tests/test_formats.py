@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from utils.nrrd import write_nrrd
-from utils.volume_base import PagedVolume
+from utils.paged_volume import PagedVolume
 from utils.volumes import open_volume
 from utils.voxel_size import VoxelSize, checked, checked_unitless, nm_per
 
@@ -282,7 +282,7 @@ def test_threads_share_what_is_decoded(tmp_path):
 
 
 def test_the_cache_is_bounded(monkeypatch):
-    monkeypatch.setattr("utils.volume_base.cache_bytes", lambda: 3 * 64)
+    monkeypatch.setattr("utils.paged_volume.cache_bytes", lambda: 3 * 64)
     volume = Counted(np.zeros((10, 8, 8), np.uint8))
     volume[:]
     assert len(volume._cache) == 3

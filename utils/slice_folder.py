@@ -6,7 +6,8 @@ import numpy as np
 
 from utils.files import stem, suffix
 from utils.images import TIFF_SUFFIXES, list_images, read_gray
-from utils.volume_base import PagedVolume, Volume
+from utils.paged_volume import PagedVolume
+from utils.volume_base import Volume
 from utils.voxel_size import VoxelSize
 
 # Two detectors in one file are common; more pages are a stack of its own.

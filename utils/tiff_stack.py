@@ -13,8 +13,9 @@ import numpy as np
 
 from utils.files import stem
 from utils.images import tiff_page
+from utils.paged_volume import PagedVolume
 from utils.raw_data import RawData, raw_volume
-from utils.volume_base import ArrayVolume, PagedVolume, Volume, reading_as
+from utils.volume_base import ArrayVolume, Volume, reading_as
 from utils.voxel_size import VoxelSize, checked, significant
 
 # Where slices hide when no axis is called Z, in order of preference.
