@@ -125,7 +125,7 @@ class _Maker:
             if not self.making.raw and (unlike := difference(shown[len(shown) // 2], recorded)):
                 if self.making.verify:
                     return unlike
-                self._note("stacks differ from their patch in the middle slice; they were written all the same")
+                self._note("the middle slice differs from the patch; written all the same")
             self._write(wanted, values if self.making.raw else shown, shown, recorded)
         except (OSError, ValueError, MemoryError) as error:
             return describe(error)
@@ -144,7 +144,7 @@ class _Maker:
     def _size(self, recorded: Recorded) -> VoxelSize | None:
         size = self.voxel_size or recorded.voxel_size
         if size is None:
-            self._note("stacks have no voxel size: neither the volume nor the patch has one")
+            self._note("voxel size missing in the volume and in the patch: none is written")
         return size
 
     def _contrast(self, recorded: Recorded) -> Contrast:
@@ -154,7 +154,9 @@ class _Maker:
             if self._measured is None:
                 self._measured = volume_contrast(self.volume, self.making.contrast_method)
         if self._measured.method != NO_CONTRAST.method:
-            self._note(f"patches record no contrast: --contrast {self.making.contrast_method} of the volume was taken")
+            self._note(
+                f"no contrast recorded in the patch: --contrast {self.making.contrast_method} of the volume is taken"
+            )
         return self._measured
 
     def _note(self, sentence: str) -> None:
@@ -164,7 +166,7 @@ class _Maker:
     def warn(self) -> None:
         """Say once, with how often, what the sources left open."""
         for sentence, count in self._notes.items():
-            warnings.warn(f"{count} {sentence}", stacklevel=2)
+            warnings.warn(f"{sentence} (stacks: {count})", stacklevel=2)
 
 
 def difference(middle: np.ndarray, recorded: Recorded) -> str:
