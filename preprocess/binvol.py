@@ -27,7 +27,7 @@ import numpy as np
 from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
 from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script, say_passed_over
 from utils.files import atomic_path, suffix
-from utils.jobs import Job, run_jobs, run_options
+from utils.jobs import SKIPPED, Job, run_jobs, run_options
 from utils.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.mrc_writer import MrcWriter
 from utils.nrrd import NrrdWriter
@@ -88,6 +88,8 @@ def bin_volume(job: Job, factors: Factors, inplace: bool = False) -> str:
         If the volume cannot be read or binned, or what was written does not read back the same.
     """
     source = Path(job.source)
+    if inplace and job.target.exists() and not source.exists():
+        return SKIPPED  # another run binned and deleted it while this one waited for the lock
     with open_volume(source) as volume:
         if job.target.exists():
             with open_volume(job.target) as result:

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from preprocess import binvol
 from utils.binning import bin_block
+from utils.jobs import SKIPPED, Job
 from utils.nrrd import write_nrrd
 from utils.volumes import open_volume
 
@@ -151,6 +152,20 @@ def test_in_place(tmp_path):
     for _ in range(2):
         assert binvol.main([str(tmp_path), "--inplace"]) == 0
         assert sorted(p.name for p in tmp_path.iterdir()) == ["a_bin2.nrrd", "m_bin2.nrrd"]
+
+
+def test_two_runs_in_place_at_once(tmp_path):
+    for name in "abcd":
+        write_nrrd(tmp_path / f"{name}.nrrd", VOXELS, SIZE)
+    runs = [subprocess.Popen([sys.executable, str(SCRIPT), str(tmp_path), "--inplace"]) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{name}_bin2.nrrd" for name in "abcd"]
+
+
+def test_one_that_waited_finds_nothing_left(tmp_path):
+    write_nrrd(tmp_path / "a_bin2.nrrd", VOXELS, SIZE)
+    job = Job(tmp_path / "a.nrrd", tmp_path / "a_bin2.nrrd")
+    assert binvol.bin_volume(job, (2, 2, 2), inplace=True) == SKIPPED
 
 
 def test_in_place_keeps_data_that_another_header_needs(tmp_path):
