@@ -14,15 +14,17 @@
 set -u
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 1
-if [ $# -ne 2 ] || [ ! -d "$1" ]; then
+if [ $# -ne 2 ] || [ ! -d "$1/2d" ] && [ ! -d "$1/video" ] && [ ! -d "$1/3d" ]; then
   echo "usage: $0 IN OUT   (IN: a folder with 2d/, video/ or 3d/ in it)" >&2
   exit 2
 fi
 in=$(cd "$1" && pwd) && mkdir -p "$2" && out=$(cd "$2" && pwd) || exit 2
-if [ "$in" = "$out" ] || [ ! -d "$in/2d" ] && [ ! -d "$in/video" ] && [ ! -d "$in/3d" ]; then
-  echo "$0: IN ($in) needs 2d/, video/ or 3d/ in it, and OUT must be another folder" >&2
-  exit 2
-fi
+case $out/ in
+  "$in/" | "$in"/2d/* | "$in"/video/* | "$in"/3d/*)
+    echo "$0: OUT ($out) lies among what is read; name another folder" >&2
+    exit 2
+    ;;
+esac
 
 python=${PYTHON:-}
 if [ -z "$python" ]; then
@@ -34,7 +36,7 @@ processes=${PROCESSES:-$cores}
 crop=${CROP:-224}
 
 # One run per OUT. Where flock is missing (macOS), the scripts' own locks still keep two runs from spoiling each other.
-exec 9>"$out/.curate.lock"
+exec 9>>"$out/.curate.lock"
 if command -v flock >/dev/null && ! flock -n 9; then
   echo "another run is at work on $out; this one leaves it alone" >&2
   exit 0
@@ -112,7 +114,7 @@ fi
 classify "$out/patches/3d" "$out/filtered/3d"
 if holds "$out/filtered/3d" '*.tiff'; then
   stage 3d/reconstruct3d.py "$out/filtered/3d" -vd "$out/volumes" -sd "$out/flipbooks" -nz "${SLICES:-5}" \
-    --limit "${LIMIT:-100}" --flipbook gif -p "$processes"
+    --limit "${LIMIT:-100}" --flipbook gif --montage -p "$processes"
 fi
 
 count() { find "$out/filtered" -name '*.csv' ! -name '.*' -exec cat {} + 2>/dev/null | grep -c "$1"; }

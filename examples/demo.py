@@ -1,6 +1,6 @@
 """A first result: generated sample data through every stage, on this machine alone.
 
-Generates a collection in OUT/input, serves its OME-Zarr over HTTP on this machine and samples that like a remote dataset,
+Generates a collection in OUT/input, serves its OME-Zarr over HTTP on this machine and samples it like a remote dataset,
 then curates everything into OUT/results with the small classifier that comes along. Run again it finds everything done.
 
 Example:

@@ -1,0 +1,242 @@
+"""The whole chain as a user runs it: real processes over generated data, and over real data where there is some."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from conftest import ROOT
+from utils.contrast import Contrast, to_uint8
+from utils.files import list_dirs
+from utils.kept import read_description
+from utils.patches import dataset_of, parse_name
+from utils.volumes import list_volumes, open_volume, volume_name
+
+# One worker makes what the tests of this file share.
+pytestmark = [
+    pytest.mark.xdist_group("pipeline"),
+    pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash"),
+]
+SIZE = 64
+SETTINGS = {"WEIGHTS": "lite", "CROP": 48, "THRESHOLD": 0, "LIMIT": 6, "PROCESSES": 2, "PYTHON": sys.executable}
+
+
+def start(folder: Path, out: Path, **options: object) -> subprocess.Popen[str]:
+    """Start curate.sh in a process group of its own."""
+    environment = {**os.environ, **{name: str(value) for name, value in (SETTINGS | options).items()}}
+    return subprocess.Popen(
+        ["bash", str(ROOT / "examples" / "curate.sh"), str(folder), str(out)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def curate(folder: Path, out: Path, **options: object) -> tuple[int, str, str]:
+    """Run curate.sh; exit code, stdout and stderr."""
+    process = start(folder, out, **options)
+    stdout, stderr = process.communicate()
+    return process.returncode, stdout, stderr
+
+
+def state(folder: Path) -> dict[str, tuple[str, int]]:
+    """Every file's content and date."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {
+        str(path.relative_to(folder)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in files
+    }
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file's content."""
+    return {name: digest for name, (digest, _) in state(folder).items()}
+
+
+def demonstrate(out: Path) -> subprocess.CompletedProcess[str]:
+    """Run the demo, small."""
+    command = [sys.executable, str(ROOT / "examples" / "demo.py"), str(out), "--size", str(SIZE)]
+    environment = {**os.environ, **{name: str(value) for name, value in SETTINGS.items()}}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """What an uninterrupted demo leaves."""
+    folder = tmp_path_factory.mktemp("demo")
+    first = demonstrate(folder)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "--weights lite" in first.stdout and "sample_s0/" in first.stdout
+    return folder
+
+
+@pytest.fixture
+def sample(demo) -> Path:
+    """The demo's collection."""
+    return demo / "input"
+
+
+@pytest.fixture
+def curated(demo) -> Path:
+    """What became of it."""
+    return demo / "results"
+
+
+def assert_traced(out: Path) -> int:
+    """Every kept patch of a volume equals that region of the volume; returns how many there are."""
+    volumes = {volume_name(path): path for path in list_volumes(out / "volumes")[0]}
+    patches = [patch for folder in list_dirs(out / "filtered" / "3d") for patch in folder.glob("*.tiff")]
+    for patch in patches:
+        place, said = parse_name(patch.stem), read_description(patch)
+        assert place.axis is not None
+        with warnings.catch_warnings(), open_volume(volumes[place.source]) as volume:
+            warnings.simplefilter("ignore")  # voxel sizes that are missing
+            box = [slice(place.box.y0, place.box.y1), slice(place.box.x0, place.box.x1)]
+            box.insert(place.axis, slice(place.first, place.first + 1))
+            region = to_uint8(volume[tuple(box)], Contrast.from_dict(said["contrast"]))
+            assert said["voxel_size"] == (list(volume.voxel_size) if volume.voxel_size else None)
+        assert np.array_equal(tifffile.imread(patch), region.squeeze(place.axis)), patch
+    return len(patches)
+
+
+def assert_stacks_hold_patches(out: Path) -> int:
+    """The slice in the middle of every stack is the patch that it was made around; returns how many there are."""
+    stacks = [stack for folder in list_dirs(out / "flipbooks") for stack in folder.glob("*.tif")]
+    for stack in stacks:
+        around = parse_name(stack.stem)
+        voxels = tifffile.imread(stack)
+        middle = around.first + len(voxels) // 2
+        own = [
+            patch
+            for patch in (out / "filtered" / "3d" / stack.parent.name).glob("*.tiff")
+            for place in [parse_name(patch.stem)]
+            if (place.source, place.axis, place.first, place.box) == (around.source, around.axis, middle, around.box)
+        ]
+        assert len(own) == 1
+        assert np.array_equal(voxels[len(voxels) // 2], tifffile.imread(own[0]))
+    return len(stacks)
+
+
+def test_every_stage_has_its_results(curated):
+    groups = {"exported_colour", "sem_deep", "tem_gray"}
+    volumes = {"neuropil_fib", "sections_tem", "tomogram", "drift_video", "walk_video", "sample_s0"}
+    for kind, names in (("2d", groups), ("3d", volumes)):
+        cut = {path.stem for path in (curated / "patches" / kind).glob("*.pkl")}
+        assert {dataset_of(name) for name in cut} == names
+        assert {path.stem for path in (curated / "filtered" / kind).glob("*.csv")} == cut
+        assert {path.stem for path in (curated / "filtered" / kind).glob("*.png")} == names
+
+
+def test_every_kept_patch_of_a_volume_is_traced_back_to_it(curated):
+    assert assert_traced(curated) > 50
+    assert assert_stacks_hold_patches(curated) == 6
+
+
+def test_every_kept_patch_of_an_image_is_traced_back_to_it(curated):
+    patches = list((curated / "filtered" / "2d").glob("*/*.tiff"))
+    assert patches
+    for patch in patches:
+        place = parse_name(patch.stem)
+        (image,) = (curated / "clean2d" / patch.parent.name).glob(f"{place.source}.*")
+        pixels = tifffile.imread(image) if image.suffix == ".tif" else read_png(image)
+        region = pixels[place.box.y0 : place.box.y1, place.box.x0 : place.box.x1]
+        assert np.array_equal(tifffile.imread(patch), region)
+
+
+def read_png(path: Path) -> np.ndarray:
+    """Pixels of a PNG."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_a_second_run_does_nothing(demo):
+    before = state(demo)
+    second = demonstrate(demo)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert state(demo) == before
+    summaries = [line for line in second.stdout.splitlines() if " done before" in line]
+    assert len(summaries) >= 9 and all(": 0 done, " in line for line in summaries)
+
+
+def test_a_killed_run_goes_on_to_the_same_result(sample, curated, tmp_path):
+    before = state(sample)
+    process = start(sample, tmp_path / "out")
+    assert process.stdout is not None
+    for line in process.stdout:  # reading waits; the kill comes while volumes are being cut
+        if "patchify3d.py" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "out" / "flipbooks").exists()
+    assert curate(sample, tmp_path / "out")[0] == 0
+    assert contents(tmp_path / "out") == contents(curated)
+    assert state(sample) == before  # what comes in is never modified
+
+
+def test_failures_and_news(sample, curated, tmp_path):
+    """One damaged volume and one image that came later: the rest stays, the new is done, the exit code tells."""
+    data, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(sample / "2d", data / "2d")
+    shutil.copytree(curated, out, symlinks=True)
+    shutil.copy(data / "2d" / "tem_gray" / "grid_1.png", data / "2d" / "tem_gray" / "later.png")
+    (data / "3d").mkdir()
+    (data / "3d" / "cut_short.nrrd").write_bytes((sample / "3d" / "neuropil_fib.nrrd").read_bytes()[:5000])
+    before = state(out)
+    code, stdout, stderr = curate(data, out)
+    assert code == 1
+    assert "cut_short.nrrd" in stderr and "the same command tries those inputs again" in stderr
+    changed = {name for name, entry in state(out).items() if before.get(name) != entry}
+    assert {Path(name).parts[2].split(".")[0] for name in changed if name.startswith("patches")} == {"tem_gray"}
+    assert "later-LOC-2d" in (out / "filtered" / "2d" / "tem_gray.csv").read_text()
+    assert "kept" in stdout
+
+
+def test_a_second_run_beside_the_first_leaves_it_alone(sample, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    if not shutil.which("flock"):
+        pytest.skip("no flock")
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out" / ".curate.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, stdout, stderr = curate(sample, tmp_path / "out")
+    assert (code, stdout) == (0, "")
+    assert "another run is at work" in stderr
+
+
+def test_bad_usage(sample, tmp_path):
+    assert curate(tmp_path / "absent", tmp_path / "out")[0] == 2
+    assert curate(tmp_path, tmp_path / "out")[0] == 2  # none of 2d/, video/, 3d/
+    assert curate(sample, sample)[0] == 2
+    assert curate(sample, sample / "3d" / "out")[0] == 2
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> Path:
+    """Real volumes and videos in many formats, built from the data beside the project."""
+    tool = ROOT.parent / "shared" / "tools" / "make_volumes.py"
+    if not tool.is_file():
+        pytest.skip("no real data beside the project")
+    folder = tmp_path_factory.mktemp("real")
+    subprocess.run([sys.executable, str(tool), str(folder)], check=True, capture_output=True)
+    return folder
+
+
+def test_real_volumes_and_videos(real, tmp_path):
+    code, stdout, stderr = curate(real, tmp_path, CROP=400, THRESHOLD=0.5)
+    assert code == 0, stdout + stderr
+    assert assert_traced(tmp_path) > 50
+    assert assert_stacks_hold_patches(tmp_path) > 0
+    kept = {p.name for p in list_dirs(tmp_path / "filtered" / "3d")}
+    assert kept >= {"flyem_medulla", "flyem_medulla_signed", "flyem_medulla_int16", "isbi2012", "vnc_stack1"}

@@ -1,0 +1,72 @@
+"""The same bytes however processes are started, and however many there are."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import ROOT, smooth_volume
+from utils.nrrd import write_nrrd
+
+# Imported by name, as worker processes do: what lives in __main__ could only be found by forked ones.
+RUN = """
+import importlib, multiprocessing, sys
+method, module, folder, *argv = sys.argv[1:]
+sys.path[:0] = [folder]
+if __name__ == "__main__":
+    multiprocessing.set_start_method(method)
+    sys.exit(importlib.import_module(module).main(argv))
+"""
+METHODS = [m for m in ("spawn", "fork", "forkserver") if m in __import__("multiprocessing").get_all_start_methods()]
+
+
+def run(method, script, *arguments):
+    path = ROOT / script
+    command = [sys.executable, "-c", RUN, method, path.stem, str(path.parent), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+
+
+def content(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    for group in "ab":
+        (folder / group).mkdir()
+        for n in range(3):
+            values = np.random.default_rng(n).integers(0, 4096, (150, 170)).astype(np.uint16)
+            Image.fromarray(values).save(folder / group / f"{n}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("volumes")
+    for n in range(3):
+        write_nrrd(folder / f"v{n}.nrrd", smooth_volume((40, 60, 70), n).astype(np.uint16) * 9, (5.0, 5.0, 5.0))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(images, volumes, tmp_path_factory):
+    """What one process makes of them."""
+    folder = tmp_path_factory.mktemp("alone")
+    everything("spawn", images, volumes, folder, 1)
+    return content(folder)
+
+
+def everything(method, images, volumes, out, processes):
+    run(method, "preprocess/cleanup2d.py", images, "-o", out / "clean", "-p", processes)
+    run(method, "patchify2d.py", images, out / "2d", "-cs", 64, "--dedupe", "-p", processes)
+    run(method, "patchify3d.py", volumes, out / "3d", "-cs", 32, "-p", processes)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_bytes(method, images, volumes, alone, tmp_path):
+    everything(method, images, volumes, tmp_path, 2)
+    assert content(tmp_path) == alone and len(alone) == 6 + 2 + 3
