@@ -78,9 +78,8 @@ def train_command(args: argparse.Namespace) -> int:
     if not args.leave_one_source_out:
         target = args.save / "patch_quality_classifier_nn.pth"
         start = None if target.exists() else first_weights(args.init, args.arch)
-        work = partial(
-            save_training, recipe, grouped, start, share=args.validation, half=args.half, device=device, quiet=args.quiet
-        )
+        options = {"share": args.validation, "half": args.half, "device": device, "quiet": args.quiet}
+        work = partial(save_training, recipe, grouped, start, **options)
         return run_jobs(work, [Job(args.labels[0], target)], noun="trainings", verbose=args.verbose, quiet=args.quiet)
     folder = args.save / "leave_one_source_out"
     jobs = [Job(source, folder / f"{source}.csv") for source in sorted(set(grouped.sources))]

@@ -45,9 +45,7 @@ def test_published_input_is_imagenets():
 
 def test_only_other_sizes_are_resized():
     patches = torch.from_numpy(stack(1))
-    assert torch.equal(
-        prepare(patches, "resnet34")[0, 0], (patches[0].float() / 255 - 0.485) / torch.tensor(0.229)
-    )
+    assert torch.equal(prepare(patches, "resnet34")[0, 0], (patches[0].float() / 255 - 0.485) / torch.tensor(0.229))
     assert prepare(patches[:, :100], "resnet34").shape[2:] == (224, 224)
     assert prepare(patches, "lite").shape == (1, 1, SIDES["lite"], SIDES["lite"])
 

@@ -98,7 +98,7 @@ def test_tiffs_hold_the_patch_and_what_reconstruct3d_needs(deduped, tmp_path):
     description = read_description(path)
     assert description["contrast"] == {"method": "percentile", "low": 12.0, "high": 3000.0}
     assert description["voxel_size"] == [40.0, 8.0, 8.0]
-    assert description["score"] == dict((n, s) for n, s, _ in read_table(out / f"{name.split('-LOC-')[0]}.csv"))[name]
+    assert description["score"] == {n: s for n, s, _ in read_table(out / f"{name.split('-LOC-')[0]}.csv")}[name]
     plain = read_description(next((out / "mouse.v1.2").iterdir()))
     assert plain["voxel_size"] is None and plain["contrast"] is None
 

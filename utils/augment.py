@@ -6,7 +6,8 @@ Images are float32, shape (size, size), 0 to 255.
 import cv2
 import numpy as np
 
-from utils.negatives import Image, Rng, cover_mask, field, filler, gradient, noise
+from utils.fields import Image, Rng, field, gradient, noise
+from utils.negatives import cover_mask, filler
 
 
 def published(rng: Rng, patch: Image, size: int) -> Image:
@@ -24,7 +25,7 @@ def published(rng: Rng, patch: Image, size: int) -> Image:
     ndarray of float32, shape (size, size)
         Clipped to 0..255.
     """
-    image = cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    image: Image = cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.float32)
     image = _flipped(rng, image)
     image = image * rng.uniform(0.8, 1.2) + 255 * rng.uniform(-0.2, 0.2)
     if rng.random() < 0.5:

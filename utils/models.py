@@ -125,7 +125,9 @@ def prepare(patches: Tensor, arch: str, *, resize: bool = True) -> Tensor:
 def _standardized(x: Tensor) -> Tensor:
     """Each patch with mean 0 and deviation 1, measured without black and white padding, clamped to its range."""
     inside = ((x > BLACK) & (x < WHITE)).float()
-    count = inside.sum((2, 3), keepdim=True).clamp_min(1)
+    # A patch that is padding alone, all black or all white, has nothing else to measure.
+    inside = torch.where(inside.mean((2, 3), keepdim=True) > 0.01, inside, 1.0)
+    count = inside.sum((2, 3), keepdim=True)
     mean = (x * inside).sum((2, 3), keepdim=True) / count
     variance = ((x - mean).square() * inside).sum((2, 3), keepdim=True) / count
     return ((x - mean) / variance.sqrt().clamp_min(LEAST_STD)).clamp(-FARTHEST, FARTHEST)

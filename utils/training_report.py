@@ -69,7 +69,7 @@ def save_worst(
     sections = []
     for label, word, sign in ((False, "bad", -1), (True, "good", 1)):
         indices = np.flatnonzero(good == label)
-        ranked = sorted(indices, key=lambda i: (sign * scores[i], paths[i].name))[:WORST]
+        ranked = sorted(map(int, indices), key=lambda i: (sign * scores[i], paths[i].name))[:WORST]
         extreme = "lowest" if label else "highest"
         tiles = [Tile(patches[i], f"{scores[i]:.2f} {paths[i].parent.name[:11]}") for i in ranked]
         wrong = int(np.sum((scores[indices] > 0.5) != label))

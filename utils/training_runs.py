@@ -15,7 +15,8 @@ from utils.classifier import Classifier, load_weights
 from utils.files import atomic_path, safe_name
 from utils.jobs import Job
 from utils.models import build_model, load_state, torchvision_models
-from utils.training import RECIPES, Recipe, State, train
+from utils.recipe import RECIPES, Recipe
+from utils.training import State, train
 from utils.training_data import Labelled, split_by_source
 from utils.training_report import confusion, save_pictures, scores_of
 from utils.weights import fetch_cached
