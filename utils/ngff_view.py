@@ -1,12 +1,11 @@
 """One level opened by tensorstore, seen as z, y, x from 0."""
 
-import json
 from typing import Any
 
-from utils.ngff_faults import wait
+from utils.ngff_faults import explain, wait
 from utils.ngff_metadata import Level
 
-# Other writers add these fields to Zarr 3 metadata; tensorstore refuses what it does not know.
+# Other writers add these fields to Zarr metadata; tensorstore refuses what it does not know.
 _EXTRA_FIELDS = ("nthreads", "storage_transformers")
 
 
@@ -18,7 +17,11 @@ def open_view(kvstore: Any, level: Level, settings: Any, timeout: float, what: s
     OSError
         If tensorstore cannot open it, or its shape is not what the metadata says.
     """
-    array = wait(_open(kvstore, level, settings), timeout, what)
+    try:
+        opening = _open(kvstore, level, settings)
+    except ValueError as error:
+        raise explain(error, what) from error
+    array = wait(opening, timeout, what)
     origin = array.domain.inclusive_min
     picked = array[tuple(slice(None) if axis in level.axes else origin[axis] for axis in range(level.rank))]
     view = picked.transpose(kept_order(level)).translate_to[0, 0, 0]
@@ -38,19 +41,11 @@ def _open(kvstore: Any, level: Level, settings: Any) -> Any:
 
     spec = dict(level.spec)
     precomputed = spec["driver"] == "neuroglancer_precomputed"
-    metadata = spec.get("metadata") or (None if precomputed else _clean_zarr(level))
-    if metadata is not None:
-        spec["metadata"] = metadata
+    if not precomputed:
+        spec.setdefault("metadata", _without(level.grid.get("metadata"), _EXTRA_FIELDS))
     below = kvstore / f"{level.path}/" if level.path and not precomputed else kvstore
-    return ts.open(spec, kvstore=below, context=settings, open=True, read=True, assume_metadata=metadata is not None)
-
-
-def _clean_zarr(level: Level) -> dict | None:
-    """Zarr 3 metadata without the fields that tensorstore refuses; None when it has none of them."""
-    metadata = level.grid["metadata"]
-    if level.grid["kind"] != "zarr3" or not any(f'"{name}"' in json.dumps(metadata) for name in _EXTRA_FIELDS):
-        return None
-    return _without(metadata, _EXTRA_FIELDS)
+    # The metadata was read before: assuming it saves a request for every level.
+    return ts.open(spec, kvstore=below, context=settings, open=True, read=True, assume_metadata=not precomputed)
 
 
 def _without(value: Any, names: tuple[str, ...]) -> Any:
