@@ -1,12 +1,23 @@
 """Sample cubes from NGFF datasets that are too large to download: OME-Zarr, N5, Neuroglancer precomputed.
 
-CSV|URL is a table of datasets (columns: download_url, volume_name, mip, voxel_x, voxel_y, voxel_z, crop, crop_size,
-invert, padding_value; scraping/ngff_datasets.csv is one) or the address of one image: a local path, file://,
-http(s)://, s3:// (anonymous) or gs://. The format is found by looking. Of each dataset a coarse level is fetched once
-as an overview, boxes that hold specimen rather than padding are found on it, and cubes at random places are written as
+CSV|URL is a table of datasets (see below; scraping/ngff_datasets.csv is one) or the address of one image: a local path,
+file://, http(s)://, s3:// (anonymous) or gs://. The format is found by looking; precomputed://, n5:// or zarr:// before
+an address states it. Of each dataset a coarse level is fetched once as an overview (kept in SAVE/.overview), boxes that
+hold specimen rather than padding are found on it, and cubes at random places are written as
 SAVE/{volume_name}_s{level}-ROI-x0-x1_y0-y1_z0-z1.nrrd: uint8, scaled once per dataset, with the voxel size in nm.
 SAVE/{volume_name}.json records how. The same command goes on after an interruption; a larger -gb keeps what is there
 and adds to it.
+
+Columns of a table (all but download_url may be empty or missing):
+    download_url          address of the image (url, the page that describes it, serves when there is none)
+    volume_name           name of the outputs; made from the address when empty
+    mip                   level, 0 is the finest (default 0)
+    voxel_x voxel_y voxel_z  voxel size at level 0 in nm; empty or x: the metadata's
+    crop                  false brings the whole level as one file, if -gb allows (default true)
+    crop_size             side of a cube in voxels (default 256)
+    invert                true inverts the intensities (default false)
+    padding_value         value of the data outside of the specimen, before inversion (default 0)
+    source, api, url      for the reader; ignored
 
 Example:
     python scraping/ngff_download.py scraping/ngff_datasets.csv rois -gb 5

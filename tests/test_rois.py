@@ -66,8 +66,9 @@ def test_survey_of_a_coarser_overview():
 
 
 def test_padding_may_be_nan():
-    plane = np.array([[np.nan, 1.0]])
-    assert not_padding(plane, float("nan")).tolist() == [[False, True]]
+    plane = np.array([[np.nan, 1.0, 0.0]])
+    assert not_padding(plane, float("nan")).tolist() == [[False, True, True]]
+    assert not_padding(plane, 0.0).tolist() == [[False, True, False]]
     assert not_padding(np.array([[0, 300]], "u2"), 300.0).tolist() == [[True, False]]
 
 

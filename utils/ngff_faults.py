@@ -61,7 +61,8 @@ def explain(error: ValueError, what: str) -> OSError:
     if "PERMISSION_DENIED" in text:
         return ForbiddenError(f"{what}: access is forbidden ({code[1] if code else 'no permission to read'})")
     if code and code[1].startswith("3"):
-        return OSError(f"{what}: the server redirects ({code[1]}); give the address that it redirects to")
+        advice = "give the bucket's --region" if what.startswith("s3://") else "give the address that it redirects to"
+        return OSError(f"{what}: the server redirects ({code[1]}); {advice}")
     if "Timeout was reached" in text:
         return StalledError(f"{what}: the server stalled; try again later or with a longer --timeout")
     if "Error reading" in text and re.search(r"DATA_LOSS|FAILED_PRECONDITION|OUT_OF_RANGE|INVALID_ARGUMENT", text):

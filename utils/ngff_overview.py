@@ -17,7 +17,7 @@ FOLDER = ".overview"
 LARGEST = 256 << 20
 # Overview voxels that a cube should span at least, so that its share of specimen means something.
 FINE_ENOUGH = 8
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 20
 
 
 def overview_level(image: Multiscale, level: int, crop: int) -> int | None:

@@ -19,7 +19,7 @@ from utils.ngff_overview import (
 from utils.ngff_read import LevelReader
 from utils.ngff_table import Dataset
 from utils.ngff_voxel_size import level_voxel_size
-from utils.rois import Roi, Span, Survey, all_boxes, candidates, grid, not_padding, shuffled
+from utils.rois import SAMPLE, Roi, Span, Survey, all_boxes, candidates, grid, not_padding, shuffled
 
 GB = 10**9
 DEFAULT_CROP = 256
@@ -137,8 +137,9 @@ def contrast_of_cubes(made: Plan, boxes: list[Roi], options: Options) -> Contras
     reader = LevelReader(made.image.store, made.level)
     parts = []
     for roi in shuffled(boxes, options.seed)[:SAMPLED_CUBES]:
-        cube = reader.read(roi.slices)
-        parts.append(cube[not_padding(cube, made.dataset.padding_value)][::SAMPLED_CUBES])
+        values = reader.read(roi.slices).reshape(-1)
+        values = values[:: -(-values.size // SAMPLE)]
+        parts.append(values[not_padding(values, made.dataset.padding_value)])
     return measure_contrast(np.concatenate(parts), options.contrast)
 
 

@@ -13,21 +13,11 @@ from utils.ngff_voxel_size import level_voxel_size
 
 Lengths = tuple[float, float, float]
 
-COLUMNS = {
-    "url": "page that describes the dataset; the address too when download_url is empty",
-    "source": "where it comes from; for the reader",
-    "api": "ignored: the format is found by looking",
-    "download_url": "address of the image (local path, file://, http(s)://, s3://, gs://)",
-    "volume_name": "name of the outputs; made from the address when empty",
-    "mip": "level, 0 is the finest",
-    "voxel_x": "nm at level 0; empty or x: the metadata's",
-    "voxel_y": "as voxel_x",
-    "voxel_z": "as voxel_x",
-    "crop": "false downloads the whole level",
-    "crop_size": "side of a cube in voxels",
-    "invert": "true inverts the intensities",
-    "padding_value": "value of the data outside of the specimen, before inversion",
-}
+# As older lists have them; what each means is in the help of scraping/ngff_download.py.
+COLUMNS = (
+    *("url", "source", "api", "download_url", "volume_name", "mip", "voxel_x", "voxel_y", "voxel_z"),
+    *("crop", "crop_size", "invert", "padding_value"),
+)
 _YES, _NO = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
 _EMPTY = ("", "x", "none", "nan", "na", "n/a", "-")
 

@@ -100,7 +100,7 @@ class Survey:
             self._total[layers] += np.outer([b - a for a, b in y], [b - a for a, b in x])
         values = plane[specimen]
         quota = max(1, SAMPLE // self.depth)
-        self._sample.append(values[:: max(1, -(-values.size // quota))])
+        self._sample.append(values[:: max(1, -(-values.size // quota))].copy())  # a view would keep the plane
 
     def fractions(self) -> np.ndarray:
         """Share of specimen in every box, shape (boxes along z, y, x)."""
@@ -112,11 +112,10 @@ class Survey:
 
 
 def not_padding(values: np.ndarray, padding: float) -> np.ndarray:
-    """Where an image differs from its padding value."""
-    if np.isnan(padding):
-        return ~np.isnan(values)
+    """Where an image differs from its padding value; NaN is never specimen."""
     # A float would make numpy compare in float64, which is slow for bytes.
-    return values != (int(padding) if float(padding).is_integer() else padding)
+    differs = values != (int(padding) if float(padding).is_integer() else padding)
+    return differs & ~np.isnan(values) if values.dtype.kind == "f" else differs
 
 
 def _scaled(sides: list[Span], ratio: float, length: int) -> list[Span]:
