@@ -167,7 +167,17 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("error", "sentence"), [(KeyError("x"), "KeyError: 'x'"), (ValueError(""), "ValueError")])
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (KeyError("x"), "KeyError: 'x'"),
+        (ValueError(""), "ValueError"),
+        (
+            OSError("9 requested and 4 written"),
+            "could not be written whole (9 requested and 4 written bytes); is the disk full?",
+        ),
+    ],
+)
 def test_describe_says_something(error, sentence):
     assert describe(error) == sentence
 

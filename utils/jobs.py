@@ -1,6 +1,7 @@
 """Jobs: run one piece of work per input in parallel, collect what failed, and decide the exit code."""
 
 import argparse
+import re
 import sys
 import threading
 import traceback
@@ -175,6 +176,8 @@ def _failed(job: Job, reason: str, said: tuple[str, ...] = (), trace: str = "") 
 def describe(error: BaseException) -> str:
     """One line for an exception: its own message, or its kind when it has none."""
     message = " ".join(str(error).split())
+    if re.fullmatch(r"\d+ requested and \d+ written", message):  # numpy's words for a full disk
+        message = f"could not be written whole ({message} bytes); is the disk full?"
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.strerror}" + (f" ({error.filename})" if error.filename else "")
     if not message or isinstance(error, KeyError | IndexError | AttributeError | TypeError | AssertionError):
