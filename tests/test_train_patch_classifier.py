@@ -86,6 +86,12 @@ def test_arrays_give_a_model_that_classify_takes(labels, tmp_path):
     assert classify_patches.main([str(tmp_path / "in"), str(tmp_path / "c"), "--weights", str(weights)]) == 0
 
 
+def test_paths_may_count_from_the_current_folder(labels, tmp_path, monkeypatch):
+    monkeypatch.chdir(labels.parent)
+    (tmp_path / "elsewhere.csv").write_bytes(labels.read_bytes())
+    assert len(read_labelled(tmp_path / "elsewhere.csv")) == 72
+
+
 def test_second_run_skips(labels, tmp_path, capsys):
     train(labels, tmp_path)
     before = (tmp_path / "patch_quality_classifier_nn.pth").read_bytes()

@@ -231,6 +231,18 @@ def test_cached_file_is_enough_without_a_network(cache):
     assert json.loads(record_of(path).read_text())["sha256"] == sha256_of(path)
 
 
+def test_a_read_only_cache_is_enough(cache, monkeypatch):
+    cache.mkdir(parents=True)
+    (cache / FILE_NAME).write_bytes(CONTENT)
+
+    def refused(target: Path):
+        raise PermissionError(f"{target}: read-only")
+
+    monkeypatch.setattr("utils.weights.locked", refused)
+    monkeypatch.setattr("utils.weights.atomic_path", refused)
+    assert find_weights("zenodo", check) == cache / FILE_NAME
+
+
 def test_damaged_cache_is_fetched_again(server, cache, capsys):
     server.answers = [whole()]
     path = fetch(server)

@@ -117,7 +117,9 @@ class Classifier:
     def _forward(self, stack: Tensor, dtype: torch.dtype) -> np.ndarray:
         if self.device == "cuda":
             stack = stack.pin_memory()
-        x = prepare(stack.to(self.device, non_blocking=True), self.arch)
+        # Resizing with antialiasing is not everywhere in MPS.
+        first = "cpu" if self.device == "mps" else self.device
+        x = prepare(stack.to(first, non_blocking=True), self.arch).to(self.device)
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device, dtype, enabled=dtype != torch.float32):
             return self.model(x).squeeze(1).float().cpu().numpy().astype(np.float64)

@@ -63,7 +63,8 @@ class Labelled:
 def read_labelled(table: Path, labels: Path | None = None) -> Labelled:
     """Read labelled patches from one CSV (columns path, label, perhaps source) or from two ``.npy`` arrays.
 
-    Relative paths count from the folder of `table`; labels are good, bad or none, and none is left out.
+    Relative paths count from the folder of `table`, or else from the current one. Labels are good,
+    bad or none, and none is left out.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def read_labelled(table: Path, labels: Path | None = None) -> Labelled:
     used = [i for i, mark in enumerate(marks) if mark in LABELS]
     good = np.array([LABELS[marks[i]] for i in used], bool)
     _check_enough(good, len(marks))
-    paths = tuple(table.parent / names[i] for i in used)
+    paths = tuple(_located(table.parent, names[i]) for i in used)
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{len(missing)} of {len(paths)} patches do not exist, the first is {missing[0]}")
@@ -139,6 +140,11 @@ def _strings(path: Path) -> list[str]:
         hint = "; save it as strings: np.save(path, array.astype(str))" if "Object" in str(error) else ""
         raise ValueError(f"{path}: not a .npy array of strings ({error}){hint}") from error
     return [str(value) for value in array.ravel()]
+
+
+def _located(folder: Path, name: str) -> Path:
+    beside = folder / name
+    return Path(name) if not beside.is_file() and Path(name).is_file() else beside
 
 
 def _read_patch(path: Path) -> np.ndarray:

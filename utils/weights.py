@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -104,6 +105,8 @@ def fetch_cached(
     Path
     """
     target = cache_folder() / name
+    if not _problem(target, check, sha256):
+        return target  # without a lock: a cache that several users share may be read-only
     with locked(target):
         problem = _problem(target, check, sha256)
         if problem:
@@ -157,7 +160,8 @@ def _problem(target: Path, check: Check, wanted: str | None) -> str:
     except ValueError as error:
         return str(error)
     if not seen:
-        _remember(target, "put there by hand", digest, target.stat().st_size)
+        with suppress(PermissionError):
+            _remember(target, "put there by hand", digest, target.stat().st_size)
     return ""
 
 
