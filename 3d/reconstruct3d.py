@@ -40,6 +40,9 @@ from utils.reconstruction_plan import Choice, Plan, make_plan
 from utils.subvolumes import Subvolume
 from utils.volume_index import VolumeIndex
 
+# Names of patches near the border that are worth a line each; a collection may have thousands.
+MOST_NAMES = 100
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Reconstruct every kept patch; see the module's docstring."""
@@ -83,6 +86,7 @@ def parse_options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--flipbook", choices=FLIPBOOKS, help="an animation beside each stack")
     parser.add_argument("--montage", action="store_true", help="one PNG per dataset that shows its stacks")
+    parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
     add_run_options(parser, seed=True)
     return parser
 
@@ -94,7 +98,9 @@ def reconstruct(args: argparse.Namespace) -> int:
     say_passed_over(index.passed_over, "volumes", args.quiet)
     choice = Choice(args.slices, args.pad is not None, args.no_overlap, args.limit, args.seed)
     plan = make_plan(listing.patches, index, choice, args.savedir, f".{args.format}", args.processes)
-    say_left_out(plan, args.slices)
+    say_left_out(plan, args.slices, args.verbose)
+    if args.list:
+        return list_work(plan)
     making = Making(args.contrast, args.raw, not args.accept_differences, args.flipbook)
     chosen = plan.chosen()
     before = sum(subvolume.is_done(args.flipbook) for subvolume in chosen)
@@ -124,23 +130,38 @@ def list_patches(args: argparse.Namespace) -> Listing:
     return listing
 
 
-def say_left_out(plan: Plan, slices: int) -> None:
+def say_left_out(plan: Plan, slices: int, verbose: bool) -> None:
     """Say, on stderr, which patches have no subvolume and why."""
-    if slices % 2 == 0:
-        print(
-            f"-nz {slices} is even: the patch is at index {slices // 2}, with {slices // 2} slices before it and "
-            f"{slices - slices // 2 - 1} after it",
-            file=sys.stderr,
+    before, after = slices // 2, slices - slices // 2 - 1
+    lines = []
+    if before != after:
+        lines.append(
+            f"-nz {slices} is even: the patch is at index {before}, with {before} slices before it, {after} after"
         )
     if plan.border:
-        print(
-            f"too close to the border for {slices} slices ({len(plan.border)}); --pad reflect adds them:",
-            file=sys.stderr,
-        )
-        print(*(f"  {subvolume.patch.name}" for subvolume in plan.border), sep="\n", file=sys.stderr)
+        lines.append(f"too close to the border for {slices} slices ({len(plan.border)}); --pad reflect adds them:")
+        shown = plan.border if verbose else plan.border[:MOST_NAMES]
+        lines += [f"  {subvolume.patch.name}" for subvolume in shown]
+        if len(shown) < len(plan.border):
+            lines.append(f"  and {len(plan.border) - len(shown)} more; --verbose lists all")
     if plan.missing:
-        print(f"no volume of that name in any -vd ({plan.missing.total()} patches):", file=sys.stderr)
-        print(*(f"  {name}: {count} patches" for name, count in plan.missing.items()), sep="\n", file=sys.stderr)
+        lines.append(f"no volume of that name in any -vd ({plan.missing.total()} patches):")
+        lines += [f"  {name}: {count} patches" for name, count in plan.missing.items()]
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def list_work(plan: Plan) -> int:
+    """Print what would be done: volume, number of stacks, of those that exist, and voxels, with tabs between them."""
+    print("volume\tstacks\tdone_before\tvoxels")
+    for group in plan.groups:
+        stacks = group.wanted
+        print(
+            group.source.name, len(stacks), sum(s.is_done() for s in stacks), sum(s.voxels() for s in stacks), sep="\t"
+        )
+        for path, reason in group.refused.items():
+            print(f"{path}: {reason}", file=sys.stderr)
+    return 1 if plan.refused or plan.missing else 0
 
 
 def summary(plan: Plan, before: int, after: int) -> str:

@@ -424,13 +424,13 @@ def test_patches_shorter_than_a_crop(tmp_path):
 
 
 def test_levels_of_images(tmp_path, capsys):
-    levels = pyramid(dtype="uint16")
+    levels = pyramid((16, 24, 28), dtype="uint16")
     (tmp_path / "v").mkdir()
     write_ome_zarr(tmp_path / "v" / "cells.zarr", levels)
     table = tmp_path / "table.csv"
     table.write_text(f"download_url,volume_name,mip,voxel_z,voxel_y,voxel_x\n{tmp_path}/v/cells.zarr,cells,0,31,9,7\n")
     for level in range(3):
-        patchify = [str(tmp_path / "v"), str(tmp_path / "pkl"), "-cs", "9", "--level", str(level), "--spacing", "3"]
+        patchify = [str(tmp_path / "v"), str(tmp_path / "pkl"), "-cs", "9", "--level", str(level), "--spacing", "4"]
         patchify3d.main([*patchify, "--quiet"])
     kept = keep_dictionaries(tmp_path / "kept", tmp_path / "pkl")
     assert {name.partition("-LOC-")[0] for name in kept} == {"cells_s0", "cells_s1", "cells_s2"}
@@ -583,6 +583,30 @@ def test_bad_usage(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         run(kept, "-vd", volumes, "-sd", tmp_path / "out", "-nz", 0)
     assert stopped.value.code == 2
+
+
+def test_list_does_nothing(tmp_path, capsys):
+    write_nrrd(tmp_path / "v.nrrd", voxels_of(), SIZE)
+    keep(tmp_path / "kept", tmp_path / "v.nrrd", [(axis, 7, BOX) for axis in range(3)])
+    save_kept(tmp_path / "kept", "w-LOC-0_07_3-15_5-19", np.zeros((12, 14), np.uint8), None)
+    assert run(tmp_path / "kept", "-vd", tmp_path, "-sd", tmp_path / "out", "--list") == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["volume\tstacks\tdone_before\tvoxels", f"v\t3\t0\t{3 * 5 * 12 * 14}"]
+    assert "  w: 1 patches" in said.err and not (tmp_path / "out").exists()
+
+
+def test_thousands_near_the_border_are_counted(tmp_path, capsys):
+    write_nrrd(tmp_path / "v.nrrd", voxels_of(), SIZE)
+    for column in range(30):
+        for index in (0, 1, 18, 19):
+            name = f"v-LOC-0_{index:02d}_3-15_{column}-{column + 1}"
+            save_kept(tmp_path / "kept", name, np.zeros((12, 1), np.uint8), None)
+    command = (tmp_path / "kept", "-vd", tmp_path, "-sd", tmp_path / "out")
+    assert run(*command) == 0
+    said = capsys.readouterr()
+    assert said.err.count("  v-LOC-0_") == 100 and "(120)" in said.err and "and 20 more" in said.err
+    assert "0 done, 0 done before, 0 failed, 120 too close to the border" in said.out
+    assert run(*command, "--verbose") == 0 and capsys.readouterr().err.count("  v-LOC-0_") == 120
 
 
 def test_help_from_another_folder(run_script):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ def read_kept(path: Path) -> Recorded:
         return Recorded(read_gray(path), None, None)
     import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
     with reading_as("TIFF"), tifffile.TiffFile(path) as tif:
         page = tif.pages.first
         said = _json(page.description)

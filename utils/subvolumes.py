@@ -28,6 +28,11 @@ class Subvolume:
         """What is written: the stack and, if wished for, its flipbook (``gif`` or ``mp4``)."""
         return [self.target, *([self.target.with_suffix(f".{flipbook}")] if flipbook else [])]
 
+    def voxels(self) -> int:
+        """How many voxels are written."""
+        box = self.patch.where.box
+        return (self.stop - self.first) * (box.y1 - box.y0) * (box.x1 - box.x0)
+
     def is_done(self, flipbook: str | None = None) -> bool:
         """Whether all of that is written."""
         return all(path.exists() for path in self.files(flipbook))
