@@ -44,6 +44,7 @@ from utils.cli import (
 )
 from utils.contrast import CONTRASTS
 from utils.jobs import Job, run_jobs, run_options
+from utils.ngff_faults import interruptible
 from utils.voxel_size import nm_per
 
 
@@ -78,9 +79,9 @@ def download(args: argparse.Namespace) -> int:
         return describe_all(rows, options, args.savedir)
     jobs = [Job(_source(row), args.savedir / f"{_name(row, n)}.json") for n, row in enumerate(rows)]
     by_target = dict(zip((job.target for job in jobs), rows, strict=True))
-    return run_jobs(
-        partial(sample_row, rows=by_target, options=options), jobs, noun="datasets", redo=True, **run_options(args)
-    )
+    work = partial(sample_row, rows=by_target, options=options)
+    with interruptible():
+        return run_jobs(work, jobs, noun="datasets", redo=True, **run_options(args))
 
 
 def read_rows(source: str) -> list:

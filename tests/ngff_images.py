@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pytest
 import tensorstore as ts
 import zarr
+
+from utils.ngff import Access, open_multiscale
 
 SIZES = [(30.0, 8.0, 6.0), (30.0, 16.0, 12.0), (60.0, 32.0, 24.0)]
 FACTORS = [[1, 1, 1], [2, 2, 1], [4, 4, 2]]
@@ -114,3 +117,35 @@ def write_precomputed(
         array = ts.open(spec, create=True, open=True).result()
         array[ts.d[:3].translate_to[0]].write(level.transpose()[..., None]).result()
     return root
+
+
+def write_bdv(root: Path, levels: Sequence[np.ndarray]) -> Path:
+    """Write a BigDataViewer N5 with its XML."""
+    for i, level in enumerate(levels):
+        write_n5_array(root / "a.n5/setup0/timepoint0" / f"s{i}", level, downsamplingFactors=FACTORS[i])
+    write_json(root / "a.n5/attributes.json", {"n5": "2.0.0"})
+    write_json(root / "a.n5/setup0/attributes.json", {"downsamplingFactors": FACTORS})
+    about = {"multiScale": True, "resolution": [0.006, 0.008, 0.03]}
+    write_json(root / "a.n5/setup0/timepoint0/attributes.json", about)
+    (root / "a.xml").write_text(
+        '<SpimData><SequenceDescription><ImageLoader format="bdv.n5"><n5 type="relative">a.n5</n5></ImageLoader>'
+        "<ViewSetups><ViewSetup><id>0</id><voxelSize><unit>micrometer</unit></voxelSize></ViewSetup></ViewSetups>"
+        "</SequenceDescription></SpimData>"
+    )
+    return root / "a.n5"
+
+
+def check(
+    url: Path | str, levels: Sequence[np.ndarray], sizes=SIZES, access: Access | None = None, tolerance: int = 0
+) -> None:
+    """Every level has the voxels and the voxel size that it should have, whole and by region."""
+    image = open_multiscale(url, access)
+    assert [level.shape for level in image.levels] == [level.shape for level in levels]
+    for index, level in enumerate(levels):
+        with image.open_level(index) as volume:
+            assert volume.voxel_size == pytest.approx(sizes[index]) if sizes else image.levels[index].voxel_size is None
+            assert volume.dtype == level.dtype.newbyteorder("=") and volume.streams
+            part = volume[3:11, 2:9, 1:12]
+            assert part.flags.c_contiguous and part.dtype == volume.dtype
+            assert np.abs(part.astype(int) - level[3:11, 2:9, 1:12]).max() <= tolerance
+            assert np.abs(volume[:].astype(int) - level).max() <= tolerance

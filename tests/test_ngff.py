@@ -1,8 +1,7 @@
-"""NGFF: voxels and voxel sizes under every convention, what is refused, and what goes wrong on the way."""
+"""NGFF: voxels and voxel sizes under every convention, written by other libraries."""
 
 import gzip
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,35 +17,19 @@ from ngff_images import (
     COMPRESSIONS,
     FACTORS,
     SIZES,
-    ome_attributes,
+    check,
     pyramid,
+    write_bdv,
     write_json,
     write_n5_array,
     write_ome_zarr,
     write_precomputed,
 )
-from utils.ngff import Access, open_multiscale, open_volume_level, split_level, volume_name
-from utils.ngff_address import Address
+from utils.ngff import open_multiscale, open_volume_level, split_level, volume_name
 from utils.ngff_metadata import Level
-from utils.ngff_store import kvstore_spec
 
 MADE = Path(__file__).parents[2] / "shared" / "data" / "ngff_made"
 REAL = MADE.with_name("ngff")
-QUICK = Access(timeout=2, retries=3)
-
-
-def check(url, levels, sizes=SIZES, access=None, tolerance=0) -> None:
-    """Every level has the voxels and the voxel size that it should have, whole and by region."""
-    image = open_multiscale(url, access)
-    assert [level.shape for level in image.levels] == [level.shape for level in levels]
-    for index, level in enumerate(levels):
-        with image.open_level(index) as volume:
-            assert volume.voxel_size == pytest.approx(sizes[index]) if sizes else image.levels[index].voxel_size is None
-            assert volume.dtype == level.dtype.newbyteorder("=") and volume.streams
-            part = volume[3:11, 2:9, 1:12]
-            assert part.flags.c_contiguous and part.dtype == volume.dtype
-            assert np.abs(part.astype(int) - level[3:11, 2:9, 1:12]).max() <= tolerance
-            assert np.abs(volume[:].astype(int) - level).max() <= tolerance
 
 
 @pytest.mark.parametrize(
@@ -63,7 +46,7 @@ def check(url, levels, sizes=SIZES, access=None, tolerance=0) -> None:
         {"version": "0.5", "axes": "tczyx"},
         {"version": "0.4", "axes": "czyx"},
     ],
-    ids=str,
+    ids=lambda options: "-".join(options),
 )
 def test_ome_zarr_of_zarr_python(tmp_path, options):
     levels = pyramid(dtype="uint16")
@@ -158,26 +141,11 @@ def _modern(root: Path, levels) -> Path:
     return root / "a.n5"
 
 
-def _bdv(root: Path, levels) -> Path:
-    for i, level in enumerate(levels):
-        write_n5_array(root / "a.n5/setup0/timepoint0" / f"s{i}", level, downsamplingFactors=FACTORS[i])
-    write_json(root / "a.n5/attributes.json", {"n5": "2.0.0"})
-    write_json(root / "a.n5/setup0/attributes.json", {"downsamplingFactors": FACTORS})
-    about = {"multiScale": True, "resolution": [0.006, 0.008, 0.03]}
-    write_json(root / "a.n5/setup0/timepoint0/attributes.json", about)
-    (root / "a.xml").write_text(
-        '<SpimData><SequenceDescription><ImageLoader format="bdv.n5"><n5 type="relative">a.n5</n5></ImageLoader>'
-        "<ViewSetups><ViewSetup><id>0</id><voxelSize><unit>micrometer</unit></voxelSize></ViewSetup></ViewSetups>"
-        "</SequenceDescription></SpimData>"
-    )
-    return root / "a.n5"
-
-
 def _bdv_xml(root: Path, levels) -> Path:
-    return _bdv(root, levels).with_name("a.xml")
+    return write_bdv(root, levels).with_name("a.xml")
 
 
-@pytest.mark.parametrize("write", [_cosem, _viewer, _viewer_above, _spark, _modern, _bdv, _bdv_xml])
+@pytest.mark.parametrize("write", [_cosem, _viewer, _viewer_above, _spark, _modern, write_bdv, _bdv_xml])
 def test_n5_conventions(tmp_path, write):
     levels = pyramid()
     check(write(tmp_path, levels), levels)
@@ -289,203 +257,6 @@ def test_real_samples_are_read_or_refused_in_a_sentence(path):
         assert "2-D data" in str(error)
     else:
         assert image.open_level(0)[:].shape == image.levels[0].shape
-
-
-def _refused(root: Path, attributes: dict, data: np.ndarray | None = None) -> Path:
-    levels = [pyramid()[0] if data is None else data]
-    group = zarr.open_group(store=str(root), mode="w", zarr_format=2)
-    group.attrs.update(attributes)
-    group.create_array("0", data=levels[0])
-    return root
-
-
-@pytest.mark.parametrize(
-    ("attributes", "shape", "sentence"),
-    [
-        (ome_attributes([[1, 1]], "yx"), (8, 8), "2-D data"),
-        (ome_attributes([[1, 1, 1]], "cyx"), (2, 8, 8), "2-D data"),
-        (ome_attributes([[1, 1, 1]], "zyx"), (1, 8, 8), "2-D data"),
-        (ome_attributes([[1, 1, 1, 1]], "czyx"), (3, 8, 8, 8), "channel axis 'c' has 3 entries"),
-        (ome_attributes([[1, 1, 1, 1]], "tzyx"), (2, 8, 8, 8), "time axis 't' has 2 entries"),
-        ({"plate": {"wells": [{"path": "B/2"}]}}, (8, 8, 8), r"plate layout.*B/2/0"),
-        ({"well": {"images": [{"path": "0"}]}}, (8, 8, 8), "well layout"),
-        ({"multiscales": [{"version": "0.6.dev1", "coordinateSystems": [{}]}]}, (8, 8, 8), r"OME-Zarr 0\.6"),
-        ({"multiscales": [{"datasets": [{"path": "0"}], "coordinateSystems": []}]}, (8, 8, 8), r"OME-Zarr 0\.6"),
-        (ome_attributes([[1, 1, 1]]) | {"image-label": {}}, (8, 8, 8), "segmentation"),
-        (ome_attributes([[1, 1, 1], [2, 2, 2]]), (8, 8, 8), "level '1' has no array metadata"),
-        ({"multiscales": []}, (8, 8, 8), "empty"),
-        ({"something": 1}, (8, 8, 8), "without multiscales"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_zarr_that_is_refused(tmp_path, attributes, shape, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        open_multiscale(_refused(tmp_path / "a.zarr", attributes, np.zeros(shape, "u1")))
-
-
-def test_labels_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="segmentation"):
-        open_multiscale(_refused(tmp_path / "a.zarr/labels/cells", ome_attributes([[1, 1, 1]])))
-    with pytest.raises(ValueError, match="segmentation"):
-        open_multiscale(_refused(tmp_path / "b.zarr", ome_attributes([[1, 1, 1]]), np.zeros((8, 8, 8), "u8")))
-    write_json(tmp_path / "c/info", {"type": "segmentation", "data_type": "uint64", "scales": [{}]})
-    with pytest.raises(ValueError, match="segmentation"):
-        open_multiscale(tmp_path / "c")
-    write_n5_array(tmp_path / "d.n5/s0", pyramid()[0])
-    write_json(tmp_path / "d.n5/attributes.json", {"painteraData": {"type": "label"}})
-    with pytest.raises(ValueError, match="segmentation"):
-        open_multiscale(tmp_path / "d.n5")
-
-
-def test_other_precomputed_and_n5_that_is_refused(tmp_path):
-    write_json(tmp_path / "mesh/info", {"@type": "neuroglancer_legacy_mesh"})
-    with pytest.raises(ValueError, match="neuroglancer_legacy_mesh"):
-        open_multiscale(tmp_path / "mesh")
-    write_json(tmp_path / "rgb/info", {"type": "image", "data_type": "uint8", "num_channels": 3, "scales": [{}]})
-    with pytest.raises(ValueError, match="channel axis has 3"):
-        open_multiscale(tmp_path / "rgb")
-    write_json(tmp_path / "root.n5/attributes.json", {"n5": "2.0.0"})
-    with pytest.raises(ValueError, match="without an image"):
-        open_multiscale(tmp_path / "root.n5")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no image metadata here"):
-        open_multiscale(tmp_path / "empty")
-    with pytest.raises(FileNotFoundError):
-        open_multiscale(tmp_path / "absent.zarr")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """A folder to serve, with one image in each format."""
-    root = tmp_path_factory.mktemp("served")
-    write_ome_zarr(root / "bucket/a.zarr", pyramid(), compressors=None)
-    write_precomputed(root / "bucket/a.pc", pyramid())
-    _bdv(root / "bucket", pyramid())
-    return root
-
-
-@pytest.mark.parametrize("path", ["a.zarr", "a.pc", "a.n5", "a.xml"])
-@pytest.mark.parametrize("scheme", ["http", "s3", "gs", "file"])
-def test_stores(served, path, scheme):
-    with serving(served) as server:
-        starts = {"http": f"{server.url}/bucket", "file": (served / "bucket").as_uri()}
-        starts |= {"s3": "s3://bucket", "gs": "gs://bucket"}
-        access = Access(timeout=5, endpoint=server.url) if scheme in ("s3", "gs") else None
-        check(f"{starts[scheme]}/{path}", pyramid(), access=access)
-
-
-@pytest.mark.parametrize("fault", [429, 500, 503, "reset", "short"])
-def test_passing_faults_are_tried_again(served, fault):
-    with serving(served, lambda path, nth: fault if nth == 1 else None) as server:
-        volume = open_volume_level(f"{server.url}/bucket/a.zarr", 1, access=QUICK)
-        assert (volume[:] == pyramid()[1]).all()
-
-
-@pytest.mark.parametrize(
-    ("fault", "sentence"),
-    [
-        (503, "Service Unavailable"),
-        ("truncate", "cannot be decoded"),
-        ("html", "cannot be decoded"),
-        ("stall", "no answer for|stalled"),
-    ],
-)
-def test_lasting_faults_of_a_chunk_end_in_a_sentence(served, fault, sentence):
-    with serving(served, lambda path, nth: fault if path.endswith("1/0.0.0") else None) as server:
-        volume = open_volume_level(f"{server.url}/bucket/a.zarr", 1, access=Access(timeout=1, retries=1))
-        with pytest.raises(OSError, match=sentence):
-            volume[:]
-        assert (volume[16:] == pyramid()[1][16:]).all()
-
-
-@pytest.mark.parametrize("status", [403, 404, 410])
-@pytest.mark.parametrize("scheme", ["http", "s3"])
-def test_missing_chunks_are_padding_even_where_they_look_forbidden(served, status, scheme):
-    expected = pyramid()[1].copy()
-    expected[:16, :16, :16] = 0
-    with serving(served, lambda path, nth: status if path.endswith(("1/0.0.0", "info")) else None) as server:
-        url = "s3://bucket/a.zarr" if scheme == "s3" else f"{server.url}/bucket/a.zarr"
-        volume = open_volume_level(url, 1, access=Access(2, 1, endpoint=server.url if scheme == "s3" else None))
-        assert (volume[:] == expected).all()
-
-
-@pytest.mark.parametrize(
-    ("fault", "sentence"),
-    [
-        ("html", "web page"),
-        ("http://127.0.0.1:9/there/info", "redirects .*there"),
-        (403, "forbidden"),
-        (404, "no image metadata"),
-        ("stall", "no answer for 1 s"),
-        (503, "Service Unavailable"),
-    ],
-)
-def test_faults_of_the_metadata_end_in_a_sentence(served, fault, sentence):
-    with (
-        serving(served, lambda path, nth: fault) as server,
-        pytest.raises((OSError, ValueError), match=sentence),
-    ):
-        open_multiscale(f"{server.url}/bucket/a.zarr", Access(timeout=1, retries=1))
-
-
-def test_a_server_that_is_not_there():
-    with pytest.raises(OSError, match="127"):
-        open_multiscale("http://127.0.0.1:9/a.zarr", Access(timeout=1, retries=0))
-
-
-def test_stated_format_wins(tmp_path):
-    root = write_ome_zarr(tmp_path / "both", pyramid())
-    shutil.copytree(write_precomputed(tmp_path / "pc", pyramid()), root, dirs_exist_ok=True)
-    assert open_multiscale(root).format == "precomputed"
-    assert open_multiscale(f"zarr://{root}").format == "zarr"
-    with pytest.raises(ValueError, match="no image metadata"):
-        open_multiscale(f"n5://{root}")
-
-
-@pytest.mark.parametrize(
-    ("url", "parts"),
-    [
-        ("https://host:8/a/b.zarr/", ("http", "https://host:8", "/a/b.zarr", None)),
-        ("precomputed://https://bkt.s3.amazonaws.com/a/v1", ("s3", "bkt", "a/v1", "precomputed")),
-        ("https://bkt.s3.us-west-2.amazonaws.com/a", ("s3", "bkt", "a", None)),
-        ("https://s3.amazonaws.com/bkt/a/b", ("s3", "bkt", "a/b", None)),
-        ("https://s3.embl.de/bkt/a", ("http", "https://s3.embl.de", "/bkt/a", None)),
-        ("gs://bkt/a/b", ("gcs", "bkt", "a/b", None)),
-        ("n5://s3://bkt/a.n5/em", ("s3", "bkt", "a.n5/em", "n5")),
-        ("file:///a%20b/c", ("file", "", "/a b/c", None)),
-    ],
-)
-def test_addresses(url, parts):
-    address = Address.parse(url)
-    assert (address.driver, address.root, address.path, address.format) == parts
-
-
-@pytest.mark.parametrize("url", ["ftp://host/a", "s3:///a", "gs://"])
-def test_addresses_that_are_refused(url):
-    with pytest.raises(ValueError, match="expected"):
-        Address.parse(url)
-
-
-def test_s3_is_asked_anonymously():
-    spec = kvstore_spec(Address.parse("s3://bkt/a"), Access(endpoint="http://h:1/", region="eu-x-1"))
-    assert spec["aws_credentials"] == {"type": "anonymous"}
-    assert (spec["endpoint"], spec["aws_region"]) == ("http://h:1", "eu-x-1")
-    assert kvstore_spec(Address.parse("gs://bkt/a"), Access())["base_url"] == "https://storage.googleapis.com"
-
-
-def test_mobie_xml_on_s3(tmp_path):
-    (tmp_path / "a.xml").write_text(
-        '<SpimData><SequenceDescription><ImageLoader format="bdv.n5.s3"><Key>k/a.n5</Key>'
-        "<BucketName>bucket</BucketName><SigningRegion>us-west-2</SigningRegion><ServiceEndpoint>https://s3.embl.de</ServiceEndpoint></ImageLoader>"
-        "</SequenceDescription></SpimData>"
-    )
-    from utils.ngff_bdv import bdv_address
-    from utils.ngff_store import Store
-
-    address = Address.parse(tmp_path / "a.xml")
-    found = bdv_address(address, Store(address, Access()))
-    assert (found.driver, found.root, found.path) == ("s3", "bucket", "k/a.n5/setup0/timepoint0")
-    assert (found.endpoint, found.region) == ("https://s3.embl.de", "us-west-2")
 
 
 def test_names_and_levels(tmp_path):

@@ -259,6 +259,42 @@ def test_killed_run_goes_on(tmp_path, cell):
     assert snapshot(part) == snapshot(whole)
 
 
+def test_interrupted_run_ends_at_once_and_says_so(tmp_path, cell):
+    root, _ = cell
+    with serving(root, lambda path, nth: "stall" if "/0/0." in path or "/0/1." in path else None) as server:
+        command = [sys.executable, str(SCRIPT), f"{server.url}/cell.zarr", str(tmp_path), "-cs", "32"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while not any("/0/0." in path for path in list(server.log)) and process.poll() is None:
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)  # a stalled server would be waited for a minute
+    assert process.returncode == 130 and "interrupted" in said
+
+
+def test_two_runs_at_once_do_the_work_once(tmp_path, cell):
+    root, _ = cell
+    with serving(root, latency=0.02) as server:
+        command = [sys.executable, str(SCRIPT), f"{server.url}/cell.zarr", str(tmp_path), "-cs", "32"]
+        runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        said = sorted(run.communicate(timeout=60)[0] for run in runs)
+        chunks = [path for path in server.log if "/0/0." in path or "/0/1." in path]
+    assert [run.returncode for run in runs] == [0, 0] and len(cubes(tmp_path)) == 18
+    assert "1 done before" in said[0] and "1 done, 0 done before" in said[1]
+    assert len(chunks) == len(set(chunks))
+
+
+def test_tables_side_by_side(tmp_path, cell, capsys):
+    root, _ = cell
+    rows = [{"download_url": root / "cell.zarr", "volume_name": name, "crop_size": 32} for name in "abc"]
+    path = table(tmp_path / "a.csv", *rows, {"download_url": root / "none.zarr"})
+    assert ngff_download.main([str(path), str(tmp_path / "out"), "-p", "2", "-gb", "0.00004"]) == 1
+    assert len(cubes(tmp_path / "out")) == 3
+    capsys.readouterr()
+    assert ngff_download.main([str(path), str(tmp_path / "out"), "--list", "-gb", "0.00004"]) == 1
+    said = capsys.readouterr()
+    assert said.out.count("18 candidate cubes of 32 (told from the overview") == 3 and "none.zarr" in said.err
+
+
 def test_s3_server(tmp_path, cell):
     moto_server = pytest.importorskip("moto.server")
     boto3 = pytest.importorskip("boto3")

@@ -78,8 +78,8 @@ def _parse_url(text: str, scheme: str) -> Address:
         s3 = _S3_HOST.match(parts.netloc)
         bucket, _, path = parts.path.strip("/").partition("/") if s3 and not s3["bucket"] else ("", "", parts.path)
         if s3 and (s3["bucket"] or bucket):  # the global form answers with a redirect outside of its home region
-            return Address(text, "s3", s3["bucket"] or bucket, path.strip("/"), region=s3["region"])
-        return Address(text, "http", f"{scheme}://{parts.netloc}", "/" + parts.path.strip("/"))
+            return Address(text, "s3", s3["bucket"] or bucket, unquote(path).strip("/"), region=s3["region"])
+        return Address(text, "http", f"{scheme}://{parts.netloc}", "/" + unquote(parts.path).strip("/"))
     if scheme in ("s3", "gs"):
         if not parts.netloc:
             raise ValueError(f"{text}: no bucket; expected {scheme}://bucket/path")

@@ -133,7 +133,8 @@ def read_translated(store: Store, level: Level, box: Box, translate: Translate) 
     memory = ts.KvStore.open({"driver": "memory"}, context=settings).result()
     at = f"{level.path}/" if level.path else ""
     for name in names:
-        raw = found[name] if found[name] is not None else found.get(f"{name}.gz")
+        plain, packed = found.pop(name), found.pop(f"{name}.gz", None)
+        raw = plain if plain is not None else packed
         if raw is not None:
             memory.write(f"{at}{name}", _translated(raw, translate, f"{folder}/{name}")).result()
     if level.grid["kind"] == "precomputed":

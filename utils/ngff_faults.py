@@ -1,7 +1,15 @@
 """Waiting for tensorstore: never longer than the time-out without an answer, and what went wrong in one sentence."""
 
 import re
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# Set by Ctrl-C: threads that wait for a server would otherwise hold the program until their time-out.
+_interrupted = threading.Event()
 
 
 class StalledError(TimeoutError):
@@ -28,6 +36,9 @@ def wait(future, timeout: float, what: str):
         try:
             return future.result(timeout=max(0.01, min(left, 0.5)))
         except TimeoutError as error:
+            if _interrupted.is_set():
+                future.cancel()
+                raise StalledError(f"{what}: interrupted") from error
             if _answers() != answered:
                 answered, since = _answers(), time.monotonic()
             elif time.monotonic() - since >= timeout:
@@ -68,3 +79,22 @@ def explain(error: ValueError, what: str) -> OSError:
     if "Error reading" in text and re.search(r"DATA_LOSS|FAILED_PRECONDITION|OUT_OF_RANGE|INVALID_ARGUMENT", text):
         return OSError(f"{what}: a chunk cannot be decoded (truncated, damaged or not a chunk): {text}")
     return OSError(f"{what}: {text}")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block Ctrl-C also ends the waiting of other threads."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        _interrupted.set()
+        raise KeyboardInterrupt
+
+    _interrupted.clear()  # not at the end: threads may outlive the block by a moment
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

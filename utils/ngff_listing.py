@@ -47,9 +47,8 @@ def _boxes(made: Plan, options: Options, folder: Path) -> tuple[list[Roi], str]:
     if not overview_path(made.image, made.overview, folder, made.dataset.name).exists():
         size = _bytes(made.image.levels[made.overview].nbytes)
         return all_boxes(spans), f"before padding is told from the overview, level {made.overview}, {size}"
-    return candidates(
-        spans, overview_of(made, folder).fractions(), options.min_frac
-    ), f"overview: level {made.overview}"
+    found = candidates(spans, overview_of(made, folder).fractions(), options.min_frac)
+    return found, f"told from the overview, level {made.overview}"
 
 
 def _whole_lines(made: Plan, options: Options) -> list[str]:

@@ -1,0 +1,151 @@
+"""NGFF over files, HTTP, S3 and GCS: addresses, faults that pass, faults that last."""
+
+import shutil
+
+import pytest
+
+from loopback import serving
+from ngff_images import (
+    check,
+    pyramid,
+    write_bdv,
+    write_ome_zarr,
+    write_precomputed,
+)
+from utils.ngff import Access, open_multiscale, open_volume_level
+from utils.ngff_address import Address
+from utils.ngff_bdv import bdv_address
+from utils.ngff_store import Store, kvstore_spec
+
+QUICK = Access(timeout=2, retries=3)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A folder to serve, with one image in each format."""
+    root = tmp_path_factory.mktemp("served")
+    write_ome_zarr(root / "bucket/a.zarr", pyramid(), compressors=None)
+    write_precomputed(root / "bucket/a.pc", pyramid())
+    write_bdv(root / "bucket", pyramid())
+    return root
+
+
+@pytest.mark.parametrize("path", ["a.zarr", "a.pc", "a.n5", "a.xml"])
+@pytest.mark.parametrize("scheme", ["http", "s3", "gs", "file"])
+def test_stores(served, path, scheme):
+    with serving(served) as server:
+        starts = {"http": f"{server.url}/bucket", "file": (served / "bucket").as_uri()}
+        starts |= {"s3": "s3://bucket", "gs": "gs://bucket"}
+        access = Access(timeout=5, endpoint=server.url) if scheme in ("s3", "gs") else None
+        check(f"{starts[scheme]}/{path}", pyramid(), access=access)
+
+
+@pytest.mark.parametrize("fault", [429, 500, 503, "reset", "short"])
+def test_passing_faults_are_tried_again(served, fault):
+    with serving(served, lambda path, nth: fault if nth == 1 else None) as server:
+        volume = open_volume_level(f"{server.url}/bucket/a.zarr", 1, access=QUICK)
+        assert (volume[:] == pyramid()[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (503, "Service Unavailable"),
+        ("truncate", "cannot be decoded"),
+        ("html", "cannot be decoded"),
+        ("stall", "no answer for|stalled"),
+    ],
+)
+def test_lasting_faults_of_a_chunk_end_in_a_sentence(served, fault, sentence):
+    with serving(served, lambda path, nth: fault if path.endswith("1/0.0.0") else None) as server:
+        volume = open_volume_level(f"{server.url}/bucket/a.zarr", 1, access=Access(timeout=1, retries=1))
+        with pytest.raises(OSError, match=sentence):
+            volume[:]
+        assert (volume[16:] == pyramid()[1][16:]).all()
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+def test_missing_chunks_are_padding_even_where_they_look_forbidden(served, status, scheme):
+    expected = pyramid()[1].copy()
+    expected[:16, :16, :16] = 0
+    with serving(served, lambda path, nth: status if path.endswith(("1/0.0.0", "info")) else None) as server:
+        url = "s3://bucket/a.zarr" if scheme == "s3" else f"{server.url}/bucket/a.zarr"
+        volume = open_volume_level(url, 1, access=Access(2, 1, endpoint=server.url if scheme == "s3" else None))
+        assert (volume[:] == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("html", "web page"),
+        ("http://127.0.0.1:9/there/info", "redirects .*there"),
+        (403, "forbidden"),
+        (404, "no image metadata"),
+        ("stall", "no answer for 1 s"),
+        (503, "Service Unavailable"),
+    ],
+)
+def test_faults_of_the_metadata_end_in_a_sentence(served, fault, sentence):
+    with (
+        serving(served, lambda path, nth: fault) as server,
+        pytest.raises((OSError, ValueError), match=sentence),
+    ):
+        open_multiscale(f"{server.url}/bucket/a.zarr", Access(timeout=1, retries=1))
+
+
+def test_a_server_that_is_not_there():
+    with pytest.raises(OSError, match="127"):
+        open_multiscale("http://127.0.0.1:9/a.zarr", Access(timeout=1, retries=0))
+
+
+def test_stated_format_wins(tmp_path):
+    root = write_ome_zarr(tmp_path / "both", pyramid())
+    shutil.copytree(write_precomputed(tmp_path / "pc", pyramid()), root, dirs_exist_ok=True)
+    assert open_multiscale(root).format == "precomputed"
+    assert open_multiscale(f"zarr://{root}").format == "zarr"
+    with pytest.raises(ValueError, match="no image metadata"):
+        open_multiscale(f"n5://{root}")
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("https://host:8/a/b.zarr/", ("http", "https://host:8", "/a/b.zarr", None)),
+        ("precomputed://https://bkt.s3.amazonaws.com/a/v1", ("s3", "bkt", "a/v1", "precomputed")),
+        ("https://bkt.s3.us-west-2.amazonaws.com/a", ("s3", "bkt", "a", None)),
+        ("https://s3.amazonaws.com/bkt/a/b", ("s3", "bkt", "a/b", None)),
+        ("https://s3.embl.de/bkt/a", ("http", "https://s3.embl.de", "/bkt/a", None)),
+        ("gs://bkt/a/b", ("gcs", "bkt", "a/b", None)),
+        ("n5://s3://bkt/a.n5/em", ("s3", "bkt", "a.n5/em", "n5")),
+        ("file:///a%20b/c", ("file", "", "/a b/c", None)),
+    ],
+)
+def test_addresses(url, parts):
+    address = Address.parse(url)
+    assert (address.driver, address.root, address.path, address.format) == parts
+
+
+@pytest.mark.parametrize("url", ["ftp://host/a", "s3:///a", "gs://"])
+def test_addresses_that_are_refused(url):
+    with pytest.raises(ValueError, match="expected"):
+        Address.parse(url)
+
+
+def test_s3_is_asked_anonymously():
+    spec = kvstore_spec(Address.parse("s3://bkt/a"), Access(endpoint="http://h:1/", region="eu-x-1"))
+    assert spec["aws_credentials"] == {"type": "anonymous"}
+    assert (spec["endpoint"], spec["aws_region"]) == ("http://h:1", "eu-x-1")
+    assert kvstore_spec(Address.parse("gs://bkt/a"), Access())["base_url"] == "https://storage.googleapis.com"
+
+
+def test_mobie_xml_on_s3(tmp_path):
+    (tmp_path / "a.xml").write_text(
+        '<SpimData><SequenceDescription><ImageLoader format="bdv.n5.s3"><Key>k/a.n5</Key>'
+        "<BucketName>bucket</BucketName><SigningRegion>us-west-2</SigningRegion><ServiceEndpoint>https://s3.embl.de</ServiceEndpoint></ImageLoader>"
+        "</SequenceDescription></SpimData>"
+    )
+    address = Address.parse(tmp_path / "a.xml")
+    found = bdv_address(address, Store(address, Access()))
+    assert (found.driver, found.root, found.path) == ("s3", "bucket", "k/a.n5/setup0/timepoint0")
+    assert (found.endpoint, found.region) == ("https://s3.embl.de", "us-west-2")
