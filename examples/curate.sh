@@ -18,9 +18,10 @@ if [ $# -ne 2 ] || [ ! -d "$1/2d" ] && [ ! -d "$1/video" ] && [ ! -d "$1/3d" ]; 
   echo "usage: $0 IN OUT   (IN: a folder with 2d/, video/ or 3d/ in it)" >&2
   exit 2
 fi
-in=$(cd "$1" && pwd) && mkdir -p "$2" && out=$(cd "$2" && pwd) || exit 2
-case $out/ in
-  "$in/" | "$in"/2d/* | "$in"/video/* | "$in"/3d/*)
+in=${1%/} out=${2%/}
+here=$(cd "$in" && pwd) && mkdir -p "$out" && there=$(cd "$out" && pwd) || exit 2
+case $there/ in
+  "$here/" | "$here"/2d/* | "$here"/video/* | "$here"/3d/*)
     echo "$0: OUT ($out) lies among what is read; name another folder" >&2
     exit 2
     ;;
@@ -80,7 +81,7 @@ link_volumes() {
   for link in "$out/volumes"/*; do
     if [ -L "$link" ] && [ ! -e "$link" ]; then rm "$link"; fi
   done
-  for entry in "$in/3d"/*; do
+  for entry in "$here/3d"/*; do
     link=$out/volumes/$(basename "$entry")
     if [ -f "$entry" ]; then
       case $entry in
