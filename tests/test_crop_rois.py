@@ -1,10 +1,10 @@
 """crop_rois_from_volume: voxels where the names say, folders, records, going on."""
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -148,8 +148,10 @@ def test_killed_run_goes_on(tmp_path):
     write_nrrd(tmp_path / "a.nrrd", np.random.default_rng(0).integers(1, 255, (64, 96, 96), dtype=np.uint8))
     command = [sys.executable, str(SCRIPT), str(tmp_path / "a.nrrd"), str(tmp_path / "out"), "-cs", "16"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while len(list((tmp_path / "out").glob("*-ROI-*"))) < 5 and process.poll() is None:
-        time.sleep(0)
+    while len(list((tmp_path / "out").glob("*-ROI-*"))) < 5:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.01)
+            break
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert crop_rois_from_volume.main([str(tmp_path / "a.nrrd"), str(tmp_path / "out"), "-cs", "16"]) == 0

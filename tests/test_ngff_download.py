@@ -2,10 +2,10 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -247,10 +247,17 @@ def test_killed_run_goes_on(tmp_path, cell):
     with serving(root) as server:
         argv = [f"{server.url}/cell.zarr", "-cs", "32", "--workers", "2"]
         assert ngff_download.main([argv[0], str(whole), *argv[1:]]) == 0
-        server.fault = lambda path, nth: "stall" if len(cubes(part)) > 3 and "/0/" in path else None
+        reached = threading.Event()
+
+        def stall_after_some(path: str, nth: int) -> str | None:
+            if len(cubes(part)) < 4 or "/0/" not in path:
+                return None
+            reached.set()
+            return "stall"
+
+        server.fault = stall_after_some
         process = subprocess.Popen([sys.executable, str(SCRIPT), argv[0], str(part), *argv[1:]])
-        while len(cubes(part)) < 4 and process.poll() is None:
-            os.sched_yield()
+        assert reached.wait(60)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert 4 <= len(cubes(part)) < 18
@@ -261,11 +268,18 @@ def test_killed_run_goes_on(tmp_path, cell):
 
 def test_interrupted_run_ends_at_once_and_says_so(tmp_path, cell):
     root, _ = cell
-    with serving(root, lambda path, nth: "stall" if "/0/0." in path or "/0/1." in path else None) as server:
+    reached = threading.Event()
+
+    def stall_at_cubes(path: str, nth: int) -> str | None:
+        if "/0/0." not in path and "/0/1." not in path:
+            return None
+        reached.set()
+        return "stall"
+
+    with serving(root, stall_at_cubes) as server:
         command = [sys.executable, str(SCRIPT), f"{server.url}/cell.zarr", str(tmp_path), "-cs", "32"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        while not any("/0/0." in path for path in list(server.log)) and process.poll() is None:
-            os.sched_yield()
+        assert reached.wait(60)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)  # a stalled server would be waited for a minute
     assert process.returncode == 130 and "interrupted" in said
