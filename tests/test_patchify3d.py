@@ -254,5 +254,33 @@ def test_an_ngff_folder_is_cut_without_an_intermediate_file(tmp_path):
     assert load_patches(tmp_path / "same" / "em_s0.pkl")["names"] == content["names"]
 
 
+def test_a_bad_row_of_a_table_stops_no_other(tmp_path, capsys):
+    import zarr
+
+    array = zarr.create_array(tmp_path / "a.zarr" / "s0", data=smooth_volume((40, 40, 40)), zarr_format=3)
+    assert array.shape == (40, 40, 40)
+    (tmp_path / "t.csv").write_text(
+        f"download_url,volume_name,voxel_x,voxel_y,voxel_z\n{tmp_path}/a.zarr/s0,good,8,8,8\n,empty,1,1,1\n"
+    )
+    assert cut(tmp_path / "t.csv", tmp_path / "out") == 1
+    out, err = capsys.readouterr()
+    assert out == "volumes: 1 done, 0 done before, 1 failed\n"
+    assert "no address: download_url is empty" in err
+    assert load_meta(tmp_path / "out" / "good_s0.pkl")["voxel_size"] == (8.0, 8.0, 8.0)
+
+
+def test_a_bare_folder_of_slices_is_one_volume(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "slices").mkdir()
+    voxels = smooth_volume((12, 40, 40))
+    for z, plane in enumerate(voxels):
+        Image.fromarray(plane).save(tmp_path / "slices" / f"{z}.png")
+    assert cut(tmp_path / "slices", tmp_path / "out", "--axes", "0") == 0
+    content = load_patches(tmp_path / "out" / "slices.pkl")
+    for name, patch in zip(content["names"], content["patches"], strict=True):
+        assert np.array_equal(patch, slice_of(voxels, name))
+
+
 def test_help_from_anywhere(run_script):
     assert "--axes" in run_script("patchify3d.py", "--help").stdout

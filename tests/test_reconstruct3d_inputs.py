@@ -87,7 +87,7 @@ def test_patches_that_cannot_be_of_the_volume(tmp_path, capsys):
     assert said.err.count("lies outside its volume, which is 20 x 26 x 31") == 6
     assert f"{short}: the patch's file holds 4 x 4 uint8 pixels, its name says 12 x 14" in said.err
     assert f"{torn}: " in said.err and "1 done, 0 done before, 5 failed" in said.out
-    assert names_in(tmp_path / "out") == [good.stem.replace("0_07", "0_05_10")]
+    assert names_in(tmp_path / "out") == [good.stem.replace("0_07", "0_05-10")]
 
 
 def test_what_is_no_patch_is_named_once(tmp_path, capsys):
@@ -96,14 +96,14 @@ def test_what_is_no_patch_is_named_once(tmp_path, capsys):
     kept = tmp_path / "kept"
     for name in ("notes.txt", ".DS_Store", "Thumbs.db", "v/._v-LOC-0_07_3-15_5-19.tiff", "v/overview.tif"):
         (kept / name).write_bytes(b"x")
-    (kept / "v" / "v-LOC-0_05_10_3-15_5-19.tif").write_bytes(b"a subvolume")
+    (kept / "v" / "v-LOC-0_05-10_3-15_5-19.tif").write_bytes(b"a subvolume")
     (kept / "v" / "cells-LOC-2d-0-9_0-9.tiff").write_bytes(b"of an image")
     (kept / "v.csv").write_text("name,score,kept\nv-LOC-0_07_3-15_5-19,0.9,True\n")
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(kept / "v.png")
     assert run(kept, "-vd", tmp_path / "v.nrrd", "-sd", kept / "inside") == 0
     said = capsys.readouterr().err
     [line] = [line for line in said.splitlines() if line.startswith("passed over, no patches")]
-    assert line.count("notes.txt") == line.count("overview.tif") == line.count("v-LOC-0_05_10") == 1
+    assert line.count("notes.txt") == line.count("overview.tif") == line.count("v-LOC-0_05-10") == 1
     assert not any(name in said for name in ("DS_Store", "Thumbs", "._v", "v.csv", "v.png"))
     assert "1 patches of 2D images" in said
     assert run(kept, "-vd", tmp_path / "v.nrrd", "-sd", kept / "inside") == 0

@@ -61,7 +61,7 @@ def patch_boxes(shape: tuple[int, int], crop: int, edges: str = "shift") -> list
 # The grammar: each formatter stands beside the pattern that reads its names back.
 _NAME_2D = re.compile(r"^(?P<source>.+)-LOC-2d-(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$", re.DOTALL)
 _NAME_3D = re.compile(
-    r"^(?P<source>.+)-LOC-(?P<axis>[012])_(?P<first>-?\d+)(_(?P<stop>\d+))?"
+    r"^(?P<source>.+)-LOC-(?P<axis>[012])_(?P<first>-?\d+)(-(?P<stop>\d+))?"
     r"_(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$",
     re.DOTALL,
 )
@@ -94,11 +94,11 @@ def format_name_3d(source: str, axis: int, index: int, count: int, box: Box) -> 
 
 
 def format_name_subvolume(source: str, axis: int, first: int, stop: int, count: int, box: Box) -> str:
-    """``{volume name}-LOC-{axis}_{first}_{past the last}_{y0}-{y1}_{x0}-{x1}``.
+    """``{volume name}-LOC-{axis}_{first}-{past the last}_{y0}-{y1}_{x0}-{x1}``.
 
     A padded subvolume may begin before slice 0: ``first`` is then negative.
     """
-    return f"{source}-LOC-{axis}_{_padded(first, count)}_{_padded(stop, count)}_{box.y0}-{box.y1}_{box.x0}-{box.x1}"
+    return f"{source}-LOC-{axis}_{_padded(first, count)}-{_padded(stop, count)}_{box.y0}-{box.y1}_{box.x0}-{box.x1}"
 
 
 def _padded(index: int, count: int) -> str:

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.cli import UsageError
-from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
+from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_name
+
+if TYPE_CHECKING:
+    from utils.ngff_table import Dataset, RowError
 
 # A file of this size is worth all processes at once; smaller ones are better done side by side.
 LARGE_BYTES = 32 << 20
@@ -24,18 +28,23 @@ class VolumeSource:
         Of an NGFF image.
     voxel_size : tuple of float, optional
         z, y, x in nm at level 0, where a table overrules the metadata.
+    problem : str
+        Why a table's row cannot be used; opening it raises ValueError with this.
     """
 
     name: str
     address: Path | str
     level: int | None = None
     voxel_size: tuple[float, float, float] | None = None
+    problem: str = ""
 
     def __str__(self) -> str:
         return str(self.address)
 
     def open(self) -> Volume:
         """Open the volume; only its header is read."""
+        if self.problem:
+            raise ValueError(self.problem)
         if self.level is None:
             return open_volume(self.address)
         from utils.ngff_table import DatasetRow, open_dataset_row
@@ -76,6 +85,8 @@ def volume_sources(where: str, level: int | None = None) -> tuple[list[VolumeSou
     if not path.is_dir():
         raise UsageError(f"{where}: no such folder, file or CSV")
     volumes, passed_over = list_volumes(path)
+    if not volumes and has_slices(path):
+        return [_source(path, level)], []
     if not volumes:
         raise UsageError(
             f"{where}: no volume in it (looked for .nrrd, .mrc, .tif, .nii.gz, .zarr, folders of slices ...)"
@@ -98,10 +109,17 @@ def _ngff_source(url: str, level: int | None) -> VolumeSource:
 
 
 def _table(path: Path, level: int | None) -> list[VolumeSource]:
-    from utils.ngff_table import read_datasets_csv
+    from utils.ngff_table import read_table
 
-    rows = list(read_datasets_csv(path))
-    if not rows:
-        raise UsageError(f"{path}: no row that can be used")
-    chosen = [(row, level if level is not None else row.level) for row in rows]
-    return [VolumeSource(f"{row.name}_s{at}", row.url, at, row.voxel_size) for row, at in chosen]
+    return [_row_source(row, level) for row in read_table(path)]
+
+
+def _row_source(row: "Dataset | RowError", level: int | None) -> VolumeSource:
+    from utils.ngff_table import RowError
+
+    if isinstance(row, RowError):
+        return VolumeSource(Path(row.where).name, row.where, problem=row.reason)
+    chosen = level if level is not None else row.level or 0
+    z, y, x = row.given_size
+    size = None if z is None or y is None or x is None else (z, y, x)
+    return VolumeSource(f"{row.name}_s{chosen}", row.url, chosen, size)

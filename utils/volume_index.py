@@ -1,6 +1,7 @@
 """Volumes by the names that their patches carry."""
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -37,6 +38,8 @@ class VolumeIndex:
         for place in places:
             found, others = volume_sources(place)
             self.passed_over += others
+            for source in (s for s in found if s.problem):
+                print(f"{source}: {source.problem}", file=sys.stderr)
             sources |= {(source.name, _resolved(source.address)): source for source in found}
         self._by_name = _unique(sources.values())
         self._images: defaultdict[str, list[VolumeSource]] = defaultdict(list)

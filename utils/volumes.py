@@ -15,7 +15,16 @@ from utils.slice_folder import open_slices
 from utils.tiff_stack import open_tiff
 from utils.volume_base import Volume
 
-__all__ = ["Volume", "is_isotropic", "is_ngff", "list_volumes", "open_volume", "volume_contrast", "volume_name"]
+__all__ = [
+    "Volume",
+    "has_slices",
+    "is_isotropic",
+    "is_ngff",
+    "list_volumes",
+    "open_volume",
+    "volume_contrast",
+    "volume_name",
+]
 
 PACKED_MRC = frozenset(end + packed for end in MRC_SUFFIXES for packed in (".gz", ".bz2"))
 OPENERS: dict[str, Callable[[Path], Volume]] = {
@@ -89,7 +98,7 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
     known = [f for f in files if suffix(f) in OPENERS]
     owned = {data for f in known for data in data_files(f)}
     folders = list_dirs(folder)
-    volumes = [f for f in known if f not in owned] + [d for d in folders if is_ngff(d) or _has_slices(d)]
+    volumes = [f for f in known if f not in owned] + [d for d in folders if is_ngff(d) or has_slices(d)]
     taken = owned.union(volumes)
     return sorted(volumes, key=[*files, *folders].index), [p for p in [*files, *folders] if p not in taken]
 
@@ -174,7 +183,8 @@ def is_ngff(folder: Path) -> bool:
     return info.is_file() and b'"scales"' in info.read_bytes()
 
 
-def _has_slices(folder: Path) -> bool:
+def has_slices(folder: Path) -> bool:
+    """Whether a folder holds at least two images: the slices of a volume."""
     return sum(suffix(f) in IMAGE_SUFFIXES for f in list_files(folder)) >= 2
 
 
