@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.rois import Roi, Survey, all_boxes, candidates, downsampling, grid, not_padding, shuffled, spans, within
+from utils.rois import Boxes, Roi, Survey, downsampling, grid, not_padding, shuffled, spans, within
 
 lengths = st.integers(1, 400)
 sides = st.integers(1, 120)
@@ -46,11 +46,11 @@ def test_survey_counts_what_is_not_padding(seed, min_frac):
     rng = np.random.default_rng(seed)
     volume = (rng.random((12, 20, 28)) < 0.6).astype("u1") * 7
     boxes = grid(volume.shape, 8)
-    seen = Survey(boxes, (1, 1, 1), len(volume), 0)
+    seen = Survey(boxes, (1, 1, 1), volume.shape, 0)
     for z, plane in enumerate(volume):
         seen.add(z, plane)
-    expected = [roi for roi in all_boxes(boxes) if np.mean(volume[roi.slices] != 0) >= min_frac - 1e-9]
-    assert candidates(boxes, seen.fractions(), min_frac) == expected
+    expected = [roi for roi in Boxes(boxes) if np.mean(volume[roi.slices] != 0) >= min_frac - 1e-9]
+    assert list(seen.candidates(min_frac)) == expected
     assert set(np.unique(seen.sample())) <= {7}
 
 
@@ -58,10 +58,10 @@ def test_survey_of_a_coarser_overview():
     volume = np.zeros((16, 64, 64), "u1")
     volume[:, 32:, :32] = 9
     boxes = grid(volume.shape, 16)
-    seen = Survey(boxes, (2, 4, 4), 8, 0)
+    seen = Survey(boxes, (2, 4, 4), (8, 16, 16), 0)
     for z, plane in enumerate(volume[::2, ::4, ::4]):
         seen.add(z, plane)
-    found = candidates(boxes, seen.fractions(), 0.7)
+    found = seen.candidates(0.7)
     assert {(roi.y, roi.x) for roi in found} == {((a, a + 16), (b, b + 16)) for a in (32, 48) for b in (0, 16)}
 
 
@@ -74,9 +74,9 @@ def test_padding_may_be_nan():
 
 @given(st.integers(0, 1000), st.floats(0, 3000), st.floats(1, 3))
 def test_a_larger_budget_keeps_and_adds(seed, budget, factor):
-    rois = all_boxes(grid((20, 24, 28), 8))
-    order = shuffled(rois, seed)
-    assert sorted(order) == sorted(rois) and order == shuffled(rois, seed)
+    rois = Boxes(grid((20, 24, 28), 8))
+    order = list(shuffled(rois, seed))
+    assert sorted(order) == list(rois) and order == list(shuffled(rois, seed))
     less, more = within(order, budget), within(order, budget * factor)
     assert more[: len(less)] == less
     assert sum(roi.voxels for roi in more) <= budget * factor
@@ -91,5 +91,11 @@ def test_kept_boxes_count_first_and_are_not_overlapped():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_seeds_differ(seed):
-    rois = all_boxes(grid((64, 64, 64), 8))
-    assert shuffled(rois, seed) != shuffled(rois, seed + 1)
+    rois = Boxes(grid((64, 64, 64), 8))
+    assert list(shuffled(rois, seed)) != list(shuffled(rois, seed + 1))
+
+
+def test_a_petabyte_costs_no_more_than_a_gigabyte():
+    rois = Boxes(grid((13_000, 130_000, 190_000), 256))
+    assert len(rois) > 19_000_000
+    assert 298 <= len(within(shuffled(rois, 0), 5e9)) < 320

@@ -17,7 +17,7 @@ from utils.ngff_table import Dataset
 from utils.nrrd import nrrd_header
 from utils.roi_crops import Crops, PaddingError, inverted
 from utils.roi_record import Record, read_record, take
-from utils.rois import all_boxes, not_padding, shuffled, within
+from utils.rois import Boxes, not_padding, shuffled, within
 
 
 def sample(dataset: Dataset, options: Options, folder: Path) -> str:
@@ -103,7 +103,7 @@ def _whole_contrast(made: Plan, options: Options, folder: Path) -> Contrast:
     if made.level.dtype == np.uint8:
         return measure_contrast(np.zeros(1, np.uint8))
     if made.overview is None:
-        return contrast_of_cubes(made, all_boxes(made.spans), options)
+        return contrast_of_cubes(made, Boxes(made.spans), options)
     return measure_contrast(overview_of(made, folder).sample(), options.contrast)
 
 

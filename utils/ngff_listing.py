@@ -6,7 +6,7 @@ from utils.ngff_metadata import Level
 from utils.ngff_overview import overview_path
 from utils.ngff_sampling import GB, Options, Plan, by, overview_of, plan
 from utils.ngff_table import Dataset
-from utils.rois import Roi, all_boxes, candidates, shuffled, within
+from utils.rois import Boxes, shuffled, within
 
 
 def describe(dataset: Dataset, options: Options, folder: Path) -> str:
@@ -40,14 +40,13 @@ def _crop_lines(made: Plan, options: Options, folder: Path) -> list[str]:
     ]
 
 
-def _boxes(made: Plan, options: Options, folder: Path) -> tuple[list[Roi], str]:
-    spans = made.spans
+def _boxes(made: Plan, options: Options, folder: Path) -> tuple[Boxes, str]:
     if made.overview is None:
-        return all_boxes(spans), "no overview: padding is told when they are read"
+        return Boxes(made.spans), "no overview: padding is told when they are read"
     if not overview_path(made.image, made.overview, folder, made.dataset.name).exists():
         size = _bytes(made.image.levels[made.overview].nbytes)
-        return all_boxes(spans), f"before padding is told from the overview, level {made.overview}, {size}"
-    found = candidates(spans, overview_of(made, folder).fractions(), options.min_frac)
+        return Boxes(made.spans), f"before padding is told from the overview, level {made.overview}, {size}"
+    found = overview_of(made, folder).candidates(options.min_frac)
     return found, f"told from the overview, level {made.overview}"
 
 

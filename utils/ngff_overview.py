@@ -79,7 +79,7 @@ def survey(
     padding: float,
 ) -> Survey:
     """Look through an overview that was fetched."""
-    seen = Survey(spans_zyx, voxels_per, shape[0], padding)
+    seen = Survey(spans_zyx, voxels_per, shape, padding)
     for z, plane in enumerate(npy_planes(path)):
         seen.add(z, plane)
     return seen

@@ -1,6 +1,7 @@
 """Sparse sampling of one NGFF dataset, the planning: which level, which boxes, which contrast."""
 
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from utils.ngff_overview import (
 from utils.ngff_read import LevelReader
 from utils.ngff_table import Dataset
 from utils.ngff_voxel_size import level_voxel_size
-from utils.rois import SAMPLE, Roi, Span, Survey, all_boxes, candidates, grid, not_padding, shuffled
+from utils.rois import SAMPLE, Boxes, Span, Survey, grid, not_padding, shuffled
 
 GB = 10**9
 DEFAULT_CROP = 256
@@ -95,7 +96,7 @@ def plan(dataset: Dataset, options: Options) -> Plan:
     return Plan(dataset, image, index, size, crop, overview_level(image, index, crop))
 
 
-def look(made: Plan, options: Options, folder: Path, known: Contrast | None) -> tuple[list[Roi], Contrast]:
+def look(made: Plan, options: Options, folder: Path, known: Contrast | None) -> tuple[Boxes, Contrast]:
     """Boxes worth taking, in the order of the grid, and the contrast window of the dataset (the `known` one if any).
 
     Raises
@@ -103,8 +104,7 @@ def look(made: Plan, options: Options, folder: Path, known: Contrast | None) -> 
     ValueError
         If there are none.
     """
-    spans = made.spans
-    boxes = all_boxes(spans)
+    boxes = Boxes(made.spans)
     if not boxes:
         raise ValueError(
             f"no box of {made.crop} fits level {made.index} ({by(made.level.shape)}): a box at "
@@ -114,7 +114,7 @@ def look(made: Plan, options: Options, folder: Path, known: Contrast | None) -> 
         warn_without_overview(made.image, made.index)
         return boxes, known or contrast_of_cubes(made, boxes, options)
     seen = overview_of(made, folder)
-    found = candidates(spans, seen.fractions(), options.min_frac)
+    found = seen.candidates(options.min_frac)
     if not found:
         raise ValueError(
             f"none of {len(boxes)} boxes is at least {options.min_frac:.0%} specimen: level "
@@ -132,11 +132,11 @@ def overview_of(made: Plan, folder: Path) -> Survey:
     return survey(path, made.spans, voxels_per, made.image.levels[index].shape, made.dataset.padding_value)
 
 
-def contrast_of_cubes(made: Plan, boxes: list[Roi], options: Options) -> Contrast:
+def contrast_of_cubes(made: Plan, boxes: Boxes, options: Options) -> Contrast:
     """Contrast of a dataset without an overview, from a few of its cubes."""
     reader = LevelReader(made.image.store, made.level)
     parts = []
-    for roi in shuffled(boxes, options.seed)[:SAMPLED_CUBES]:
+    for roi in islice(shuffled(boxes, options.seed), SAMPLED_CUBES):
         values = reader.read(roi.slices).reshape(-1)
         values = values[:: -(-values.size // SAMPLE)]
         parts.append(values[not_padding(values, made.dataset.padding_value)])

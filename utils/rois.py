@@ -1,6 +1,7 @@
 """Which boxes of a large volume are worth cropping, and a seeded choice among them."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ Triple = tuple[int, int, int]
 
 # Voxels that an overview's sample of intensities holds at most.
 SAMPLE = 1 << 20
+# Steps between no and all specimen that a box's share is kept in.
+LEVELS = 50_000
 
 
 class Roi(NamedTuple):
@@ -66,8 +69,37 @@ def downsampling(length: int, coarse: int) -> float:
     return float(factor) if coarse in (length // factor, -(-length // factor)) else length / coarse
 
 
+class Boxes(Sequence[Roi]):
+    """Boxes of a grid, made when they are looked at: a petabyte has millions of them.
+
+    Parameters
+    ----------
+    spans_zyx : tuple of lists
+        From `grid`.
+    chosen : ndarray of int, optional
+        Places in the grid, counted in C order; all of them by default.
+    """
+
+    def __init__(self, spans_zyx: Sequence[list[Span]], chosen: np.ndarray | None = None) -> None:
+        self.spans, self.chosen = spans_zyx, chosen
+        self._counts = [len(spans) for spans in spans_zyx]
+
+    def __len__(self) -> int:
+        return math.prod(self._counts) if self.chosen is None else len(self.chosen)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        place = index if self.chosen is None else int(self.chosen[index])
+        rest, x = divmod(place, self._counts[2])
+        z, y = divmod(rest, self._counts[1])
+        return Roi(self.spans[0][z], self.spans[1][y], self.spans[2][x])
+
+
 class Survey:
-    """Looks at an overview plane by plane: how much of each box is specimen, and which intensities it has.
+    """Looks at an overview plane by plane: which boxes are specimen enough, and which intensities it has.
 
     Parameters
     ----------
@@ -75,36 +107,47 @@ class Survey:
         The boxes' spans, from `grid`.
     ratio : tuple of float
         Voxels of the boxes' level per overview voxel, z, y, x.
-    depth : int
-        Planes of the overview.
+    shape : tuple of int
+        Of the overview.
     padding : float
         The value that is no specimen; NaN allowed.
     """
 
-    def __init__(self, spans_zyx: Sequence[list[Span]], ratio: Sequence[float], depth: int, padding: float) -> None:
-        self.spans = spans_zyx
-        self.ratio = ratio
-        self.depth = depth
-        self.padding = padding
-        self._count = np.zeros([len(s) for s in spans_zyx], np.int64)
-        self._total = np.zeros_like(self._count)
+    def __init__(self, spans_zyx: Sequence[list[Span]], ratio: Sequence[float], shape: Triple, padding: float) -> None:
+        self.spans, self.shape, self.padding = spans_zyx, shape, padding
+        self._z, self._y, self._x = (_scaled(s, r, n) for s, r, n in zip(spans_zyx, ratio, shape, strict=True))
+        # Counts of the layers of boxes that the current plane belongs to; earlier layers are done with.
+        self._open: dict[int, np.ndarray] = {}
+        self._done: dict[int, np.ndarray] = {}
         self._sample: list[np.ndarray] = []
 
     def add(self, z: int, plane: np.ndarray) -> None:
-        """Take plane `z` of the overview, of shape (y, x), into account."""
+        """Take plane `z` of the overview, of shape (y, x), into account; planes come in order."""
         specimen = not_padding(plane, self.padding)
-        layers = [i for i, (a, b) in enumerate(_scaled(self.spans[0], self.ratio[0], self.depth)) if a <= z < b]
+        layers = [i for i, (first, stop) in enumerate(self._z) if first <= z < stop]
         if layers:
-            y, x = (_scaled(self.spans[i], self.ratio[i], plane.shape[i - 1]) for i in (1, 2))
-            self._count[layers] += _box_sums(specimen, y, x)
-            self._total[layers] += np.outer([b - a for a, b in y], [b - a for a, b in x])
+            sums = _box_sums(specimen, self._y, self._x)
+            for layer in layers:
+                self._open[layer] = self._open[layer] + sums if layer in self._open else sums
+        for layer in [i for i in self._open if z == self._z[i][1] - 1]:
+            self._done[layer] = self._fractions(layer)
         values = plane[specimen]
-        quota = max(1, SAMPLE // self.depth)
+        quota = max(1, SAMPLE // self.shape[0])
         self._sample.append(values[:: max(1, -(-values.size // quota))].copy())  # a view would keep the plane
 
-    def fractions(self) -> np.ndarray:
-        """Share of specimen in every box, shape (boxes along z, y, x)."""
-        return self._count / np.maximum(self._total, 1)
+    def _fractions(self, layer: int) -> np.ndarray:
+        """Share of specimen in the boxes of a finished layer, in steps of 1 / LEVELS."""
+        z, y, x = ([stop - first for first, stop in spans] for spans in ([self._z[layer]], self._y, self._x))
+        share = self._open.pop(layer) / (z[0] * np.outer(y, x))
+        return np.floor(share * LEVELS + 1e-6).astype(np.uint16)
+
+    def candidates(self, min_frac: float) -> Boxes:
+        """Boxes of which at least `min_frac` is specimen, in the order of the grid."""
+        least = math.ceil(min_frac * LEVELS - 1e-6)
+        size = len(self.spans[1]) * len(self.spans[2])
+        kind = np.int32 if len(Boxes(self.spans)) < 2**31 else np.int64
+        found = [(np.flatnonzero(self._done[i] >= least) + i * size).astype(kind) for i in sorted(self._done)]
+        return Boxes(self.spans, np.concatenate(found) if found else np.empty(0, kind))
 
     def sample(self) -> np.ndarray:
         """Intensities of the specimen, spread over the overview."""
@@ -135,20 +178,18 @@ def _box_sums(mask: np.ndarray, y: list[Span], x: list[Span]) -> np.ndarray:
     return table[np.ix_(y1, x1)] - table[np.ix_(y0, x1)] - table[np.ix_(y1, x0)] + table[np.ix_(y0, x0)]
 
 
-def candidates(spans_zyx: Sequence[list[Span]], fractions: np.ndarray, min_frac: float) -> list[Roi]:
-    """Boxes of which at least `min_frac` is specimen, in the order of the grid."""
-    z, y, x = spans_zyx
-    return [Roi(z[i], y[j], x[k]) for i, j, k in np.argwhere(fractions >= min_frac - 1e-9).tolist()]
+def shuffled(rois: Sequence[Roi], seed: int) -> Iterator[Roi]:
+    """Yield the boxes in the random order of a seed, the same on every machine.
 
-
-def all_boxes(spans_zyx: Sequence[list[Span]]) -> list[Roi]:
-    """Every box of a grid."""
-    return candidates(spans_zyx, np.ones([len(s) for s in spans_zyx]), 0.0)
-
-
-def shuffled(rois: Sequence[Roi], seed: int) -> list[Roi]:
-    """The boxes in the random order of a seed: the same on every machine."""
-    return [rois[i] for i in np.random.default_rng(seed).permutation(len(rois))]
+    Fisher and Yates' shuffle, which remembers only what it has moved: the first boxes of millions cost no more than
+    those of a few.
+    """
+    rng = np.random.default_rng(seed)
+    moved: dict[int, int] = {}
+    for first in range(len(rois)):
+        drawn = int(rng.integers(first, len(rois)))
+        yield rois[moved.get(drawn, drawn)]
+        moved[drawn] = moved.pop(first, first)
 
 
 def within(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> list[Roi]:

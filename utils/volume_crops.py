@@ -8,7 +8,7 @@ from utils.files import list_files
 from utils.images import IMAGE_SUFFIXES
 from utils.roi_crops import Crops
 from utils.roi_record import Record, take
-from utils.rois import Roi, Survey, candidates, grid, shuffled, within
+from utils.rois import Boxes, Survey, grid, shuffled, within
 from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
 
 GB = 10**9
@@ -54,12 +54,12 @@ def volume_target(path: Path, folder: Path) -> Path:
 def survey_volume(volume: Volume, options: CropOptions) -> Survey:
     """Look at every few slices of a volume through its grid of boxes."""
     step, stride = max(1, options.crop_size // SLICES), max(1, options.crop_size // ROWS)
-    depth = -(-volume.shape[0] // step)
+    z, y, x = volume.shape
+    shape = (-(-z // step), -(-y // stride), -(-x // stride))
     boxes = grid(volume.shape, options.crop_size, _chunk(volume))
-    seen = Survey(boxes, (step, stride, stride), depth, options.padding_value)
-    for index in range(depth):
-        z = index * step
-        seen.add(index, volume[z : z + 1][0, ::stride, ::stride])
+    seen = Survey(boxes, (step, stride, stride), shape, options.padding_value)
+    for index in range(shape[0]):
+        seen.add(index, volume[index * step : index * step + 1][0, ::stride, ::stride])
     return seen
 
 
@@ -68,27 +68,27 @@ def _chunk(volume: Volume) -> tuple[int, int, int]:
     return level.chunk if level is not None else (1, 1, 1)
 
 
-def choose(volume: Volume, seen: Survey, options: CropOptions) -> list[Roi]:
-    """Boxes worth taking in the seed's order.
+def choose(volume: Volume, seen: Survey, options: CropOptions) -> Boxes:
+    """Boxes worth taking.
 
     Raises
     ------
     ValueError
         If there are none.
     """
-    size = " x ".join(map(str, volume.shape))
-    if min(len(spans) for spans in seen.spans) == 0:
+    if not Boxes(seen.spans):
+        size = " x ".join(map(str, volume.shape))
         raise ValueError(
             f"no box of {options.crop_size} fits a volume of {size}: a box at the border must be at least half as "
             "large in each axis; choose a smaller --crop-size"
         )
-    found = candidates(seen.spans, seen.fractions(), options.min_frac)
+    found = seen.candidates(options.min_frac)
     if not found:
         raise ValueError(
             f"no box is at least {options.min_frac:.0%} specimen: the volume holds mostly the padding value "
             f"{options.padding_value:g}"
         )
-    return shuffled(found, options.seed)
+    return found
 
 
 def crop_volume(path: Path, options: CropOptions, target: Path) -> str:
@@ -104,14 +104,14 @@ def crop_volume(path: Path, options: CropOptions, target: Path) -> str:
     with open_volume(path) as volume:
         record = Record(target, _settings(path, volume, options))
         seen = survey_volume(volume, options)
-        order = choose(volume, seen, options)
+        found = choose(volume, seen, options)
         contrast = record.contrast or measure_contrast(seen.sample(), options.contrast)
         fills = (options.padding_value,)
         crops = Crops(target.stem, target.parent, volume.__getitem__, contrast, volume.voxel_size, fills=fills)
         kept = record.kept(crops)
-        chosen = within(order, options.gigabytes * GB, kept)
+        chosen = within(shuffled(found, options.seed), options.gigabytes * GB, kept)
         if not chosen:
-            raise ValueError(f"-gb {options.gigabytes:g} is less than one cube ({order[0].voxels / GB:g})")
+            raise ValueError(f"-gb {options.gigabytes:g} is less than one cube ({found[0].voxels / GB:g})")
         return take(crops, chosen, kept, record, options.threads)
 
 
