@@ -41,10 +41,10 @@ def parse_options() -> argparse.ArgumentParser:
         "--init", metavar="imagenet|random|PATH", help="weights to begin with (default imagenet; lite: random)"
     )
     recipe = parser.add_argument_group("recipe (the published one by default; lite has its own)")
-    recipe.add_argument("--epochs", type=positive_int, help="default 30; lite: 120")
+    recipe.add_argument("--epochs", type=positive_int, help="default 30; lite: 90")
     recipe.add_argument("--batch_size", type=positive_int, help="default 64")
     recipe.add_argument("--lr", type=positive_float, help="learning rate of Adam, default 1e-3; lite: 4e-3")
-    recipe.add_argument("--generated", type=fraction, help="share of generated bad patches, default 0; lite: 1/3")
+    recipe.add_argument("--generated", type=fraction, help="share of generated patches, default 0; lite: 1/3")
     recipe.add_argument("--augmentation", choices=("published", "heavy"), help="default published; lite: heavy")
     recipe.add_argument("--side", type=positive_int, help="side of training patches, default 224; lite: 112")
     recipe.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")

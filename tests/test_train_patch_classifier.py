@@ -23,6 +23,7 @@ from utils.negatives import RUINS, uninformative
 from utils.patches import save_patches
 from utils.recipe import LITE, PUBLISHED
 from utils.scenes import SCENES
+from utils.tissue import tissue
 from utils.training_data import Labelled, read_labelled, split_by_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -258,7 +259,7 @@ def test_only_the_last_stage_and_the_head_are_trained(labels, tmp_path, monkeypa
     assert changed == {"layer4", "fc"}
 
 
-@pytest.mark.parametrize("draw", [*dict.fromkeys(SCENES)], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("draw", [*dict.fromkeys(SCENES), tissue], ids=lambda f: f.__name__)
 def test_scenes(draw):
     one, two = (draw(np.random.default_rng(7), 48) for _ in range(2))
     assert one.shape == (48, 48) and np.isfinite(one).all() and np.array_equal(one, two)
@@ -287,7 +288,7 @@ def test_augmentation_and_batches(labels):
     order = rule.order(data, 3)
     first, again = (rule.batch(data, order, 3, 1) for _ in range(2))
     assert np.array_equal(first[0], again[0]) and first[0].shape == (12, 32, 32)
-    assert first[1][8:].tolist() == [0] * 4 and first[0].min() >= 0 and first[0].max() <= 255
+    assert set(first[1][8:]) <= {0, 1} and first[0].min() >= 0 and first[0].max() <= 255
     assert sorted(BatchRule(12, 32, 0, "published", 0).order(data, 0)) == list(range(72))
     assert LITE.generated == pytest.approx(1 / 3)
 

@@ -55,7 +55,13 @@ def heavy(rng: Rng, patch: Image, size: int, *, informative: bool) -> Image:
     """
     image = _window(rng, patch, size, smallest=0.55 if informative else 0.8)
     image = _flipped(rng, image)
-    if informative and rng.random() < 0.25:
+    return heavy_picture(rng, image) if informative else exposure(rng, image)
+
+
+def heavy_picture(rng: Rng, image: Image) -> Image:
+    """Cover up to 55 % of an informative image now and then, and vary its exposure."""
+    size = len(image)
+    if rng.random() < 0.25:
         mask = cover_mask(rng, size, rng.uniform(0.1, 0.55))
         image = image * (1 - mask) + filler(rng, size) * mask
     return exposure(rng, image)

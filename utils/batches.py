@@ -4,9 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.augment import exposure, heavy, published
+from utils.augment import exposure, heavy, heavy_picture, published
 from utils.negatives import uninformative
+from utils.tissue import tissue
 from utils.training_data import Labelled
+
+# Of the generated patches this share is tissue, which is informative.
+TISSUE = 0.25
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class BatchRule:
     side : int
         Side of the patches in pixels.
     generated : float
-        Share of the batch that is generated uninformative patches.
+        Share of the batch that is generated: uninformative patches, and some tissue.
     augmentation : str
         ``published`` (every patch once per epoch) or ``heavy`` (patches are drawn so that classes are balanced and
         small sources count for more than their size).
@@ -60,8 +64,12 @@ class BatchRule:
             labels.append(float(good))
         pool = np.flatnonzero(data.good)
         for _ in range(self.size - self.labelled):
-            ruin = self._augmented(rng, data.patches[rng.choice(pool)], True)
-            images.append(exposure(rng, uninformative(rng, ruin)))
+            if rng.random() < TISSUE:
+                images.append(heavy_picture(rng, tissue(rng, self.side)))
+                labels.append(1.0)
+                continue
+            victim = self._augmented(rng, data.patches[rng.choice(pool)], True)
+            images.append(exposure(rng, uninformative(rng, victim)))
             labels.append(0.0)
         return np.stack(images).astype(np.float32), np.array(labels, np.float32)
 
@@ -76,7 +84,7 @@ def _draw_weights(data: Labelled, generated: float) -> np.ndarray:
     names = np.array(data.sources or ("",) * len(data))
     _, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
     weights = 1 / np.sqrt(counts[inverse])
-    good_share = min(0.75, 0.5 / (1 - generated)) if generated < 1 else 0.5
+    good_share = min(0.75, 0.45 / (1 - generated)) if generated < 1 else 0.5
     weights[data.good] *= good_share / weights[data.good].sum()
     weights[~data.good] *= (1 - good_share) / weights[~data.good].sum()
     return weights / weights.sum()

@@ -25,7 +25,7 @@ class Recipe:
     side : int
         Side of the training patches in pixels.
     generated : float
-        Share of each batch that is generated uninformative patches.
+        Share of each batch that is generated.
     augmentation : str
         ``published`` or ``heavy``.
     seed : int
@@ -52,5 +52,5 @@ class Recipe:
 # FACTS of the published recipe: eLife 65894, "patch filtering".
 PUBLISHED = Recipe("resnet34", True, 30, 64, 1e-3, "constant", 0.0, 0.0, SIDES["resnet34"], 0.0, "published", 0)
 # Smaller patches than at inference: a random crop magnifies, so objects look as large as in a whole patch.
-LITE = Recipe("lite", False, 120, 64, 4e-3, "cosine", 0.02, 0.99, 112, 1 / 3, "heavy", 0)
+LITE = Recipe("lite", False, 90, 64, 4e-3, "cosine", 0.02, 0.99, 112, 1 / 3, "heavy", 0)
 RECIPES = {"resnet34": PUBLISHED, "lite": LITE}
