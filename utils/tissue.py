@@ -17,7 +17,7 @@ def tissue(rng: Rng, size: int) -> Image:
     image: Image = gray.astype(np.float32)[label]
     image += noise(rng, size) * rng.uniform(2, 14) + field(rng, size, rng.uniform(3, 12)) * rng.uniform(1, 10)
     for _ in range(int(rng.uniform(0, 2.5) * count)):
-        rng.choice(ORGANELLES)(rng, image, gap)
+        ORGANELLES[rng.integers(0, len(ORGANELLES))](rng, image, gap)
     width, depth = rng.uniform(0.8, 3.0), rng.uniform(40, 120)
     if rng.random() < 0.4:  # two membranes with a cleft between them
         image -= depth * np.exp(-(((gap - 2 * width) / width) ** 2))
