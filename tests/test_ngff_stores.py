@@ -1,7 +1,9 @@
 """NGFF over files, HTTP, S3 and GCS: addresses, faults that pass, faults that last."""
 
+import gzip
 import shutil
 
+import numcodecs
 import pytest
 
 from loopback import serving
@@ -149,3 +151,27 @@ def test_mobie_xml_on_s3(tmp_path):
     found = bdv_address(address, Store(address, Access()))
     assert (found.driver, found.root, found.path) == ("s3", "bucket", "k/a.n5/setup0/timepoint0")
     assert (found.endpoint, found.region) == ("https://s3.embl.de", "us-west-2")
+
+
+@pytest.mark.parametrize("codec", [numcodecs.LZ4(), numcodecs.LZMA(), numcodecs.Zlib(), numcodecs.Blosc()])
+def test_damaged_chunks_are_said(tmp_path, codec):
+    root = write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=codec)
+    for damage in (b"", b"junk" * 9):
+        (root / "0" / "0.0.0").write_bytes(damage)
+        with pytest.raises(OSError, match=r"decoded|decoding"):
+            open_volume_level(root)[:]
+
+
+def test_damaged_gzip_files_are_said(tmp_path):
+    root = write_precomputed(tmp_path / "a", pyramid()[:1])
+    for file in [f for f in root.rglob("*_*_*") if f.is_file()]:
+        file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes())[:-20] + b"x" * 12)
+        file.unlink()
+    with pytest.raises(OSError, match="cannot be decoded"):
+        open_volume_level(root)[:]
+
+
+def test_requests_in_flight_are_bounded(served):
+    with serving(served, latency=0.005) as server:
+        open_volume_level(f"{server.url}/bucket/a.zarr", access=Access(requests=3))[:]
+        assert 1 < server.most_active <= 10  # the small files are asked for side by side before

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -147,7 +148,7 @@ def read_translated(store: Store, level: Level, box: Box, translate: Translate) 
 def _translated(raw: bytes, translate: Translate, what: str) -> bytes:
     try:
         return translate(raw)
-    except (ValueError, RuntimeError, EOFError, OSError, struct.error) as error:
+    except (ValueError, RuntimeError, EOFError, OSError, struct.error, zlib.error) as error:
         raise OSError(f"{what}: the chunk cannot be decoded: {error}") from error
 
 

@@ -5,19 +5,14 @@ from typing import Any
 
 from utils.ngff_bdv import bdv_unit
 from utils.ngff_metadata import (
-    Lengths,
     Level,
-    derived_scale,
-    floats,
     image_dtype,
     pick_axes,
     refuse_flat,
     refuse_labels,
-    reversed_triple,
-    shape_factors,
 )
+from utils.ngff_n5_sizes import Attributes, Sized, first_scale, level_scale
 from utils.ngff_store import Store
-from utils.ngff_zarr import same_unit
 
 ATTRIBUTES = "attributes.json"
 # Where the conventions put an image inside of the folder that people give as its address.
@@ -34,9 +29,6 @@ COMPRESSION_FIELDS = {
     "lz4": ("type", "blockSize"),
 }
 
-Attributes = dict[str, Any]
-Sized = tuple[Lengths, str | None]
-
 
 def n5_levels(store: Store, attributes: Attributes) -> list[Level]:
     """Levels of the N5 image at (or just below) `store`, whose own attributes were fetched already.
@@ -51,11 +43,11 @@ def n5_levels(store: Store, attributes: Attributes) -> list[Level]:
     groups = _groups(store, folder, attributes)
     unit = bdv_unit(store.at(folder)) if any("multiScale" in g or "downsamplingFactors" in g for g in groups) else None
     first = next(iter(arrays.values()))
-    base = _first_scale(first, groups)
+    base = first_scale(first, groups)
     levels = []
     for index, (path, array) in enumerate(arrays.items()):
         refuse_labels(path, array)
-        sized = _level_scale(index, array, first, base, groups)
+        sized = level_scale(index, array, first, base, groups)
         levels.append(_level(path, array, sized, unit))
     return levels
 
@@ -134,82 +126,3 @@ def _clean(array: Attributes) -> dict[str, Any]:
     known = {key: fields[key] for key in COMPRESSION_FIELDS[kind] if key in fields}
     names = ("dimensions", "blockSize", "dataType")
     return {name: array[name] for name in names} | {"compression": known}
-
-
-def _transform(array: Attributes) -> Sized | None:
-    """COSEM's transform of one array, whose axes are in any order."""
-    transform = array.get("transform")
-    if not isinstance(transform, dict):
-        return None
-    axes = [str(axis).lower() for axis in transform.get("axes") or "zyx"]
-    scale = floats(transform.get("scale"), len(axes))
-    if scale is None or not {"z", "y", "x"} <= set(axes):
-        return None
-    order = [axes.index(axis) for axis in "zyx"]
-    units = transform.get("units") or [None] * len(axes)
-    lengths, unit = same_unit((scale[order[0]], scale[order[1]], scale[order[2]]), [units[i] for i in order])
-    return (lengths, unit) if lengths else None
-
-
-def _pixel_resolution(attributes: Attributes) -> Sized | None:
-    """``pixelResolution`` (with or without a unit) or ``resolution``, both x, y, z."""
-    value: Any = attributes.get("pixelResolution")
-    unit: str | None = None
-    if isinstance(value, dict):
-        value, unit = value.get("dimensions"), value.get("unit")
-    if value is None:
-        value, units = attributes.get("resolution"), attributes.get("units")
-        unit = units[0] if isinstance(units, list) and len(set(map(str, units))) == 1 else None
-    sizes = floats(value)
-    return (reversed_triple(sizes), unit) if sizes else None
-
-
-def _factors(attributes: Attributes, index: int) -> Lengths | None:
-    """Downsampling factors of level `index`, from an array's own attributes or from its group's list."""
-    for name in ("downsamplingFactors", "scales"):
-        value = attributes.get(name)
-        listed = isinstance(value, list) and bool(value) and isinstance(value[0], list)
-        if listed and value is not None and index < len(value):
-            value = value[index]
-        factors = floats(value)
-        if factors:
-            return reversed_triple(factors)
-    return None
-
-
-def _first_scale(first: Attributes, groups: list[Attributes]) -> Sized | None:
-    for attributes in (first, *groups):
-        sized = _pixel_resolution(attributes)
-        if sized:
-            return sized
-    return None
-
-
-def _level_scale(
-    index: int, array: Attributes, first: Attributes, base: Sized | None, groups: list[Attributes]
-) -> Sized | None:
-    """Voxel size of one level: its own transform, its own resolution, or the first level's times its factors."""
-    listed = _listed_transform(index, groups)
-    if _transform(array) or listed:
-        return _transform(array) or listed
-    own = _pixel_resolution(array)
-    if own and array is not first and own != _pixel_resolution(first):
-        return own
-    if base is None or (array is first and _factors(array, index) is None):
-        return base
-    factors = _factors(array, index) or next((f for g in groups if (f := _factors(g, index))), None)
-    scale = derived_scale(base[0], factors or _guessed(array, first))
-    return (scale, base[1]) if scale else None
-
-
-def _listed_transform(index: int, groups: list[Attributes]) -> Sized | None:
-    for group in groups[:1]:
-        multiscales = group.get("multiscales")
-        if isinstance(multiscales, list) and multiscales and isinstance(multiscales[0], dict):
-            datasets = multiscales[0].get("datasets") or []
-            return _transform(datasets[index]) if index < len(datasets) and isinstance(datasets[index], dict) else None
-    return None
-
-
-def _guessed(array: Attributes, first: Attributes) -> Lengths:
-    return reversed_triple(shape_factors(first["dimensions"][:3], array["dimensions"][:3]))

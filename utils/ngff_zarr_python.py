@@ -1,6 +1,8 @@
 """Zarr arrays through zarr-python, for the codecs and filters that tensorstore lacks."""
 
 import asyncio
+import lzma
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -96,6 +98,6 @@ def read_zarr(array: Any, level: Level, box: Box, what: str) -> np.ndarray:
         where[axis] = part
     try:
         voxels = np.asarray(array[tuple(where)])
-    except (ValueError, RuntimeError, TypeError, KeyError, EOFError) as error:
+    except (ValueError, RuntimeError, TypeError, KeyError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise OSError(f"{what}: a chunk cannot be decoded: {error}") from error
     return np.ascontiguousarray(voxels.transpose(kept_order(level)), level.dtype)
