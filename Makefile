@@ -54,7 +54,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Not $(abspath): it splits a path with spaces.
-abspath_python = $(CURDIR)/$(python)
+abspath_python = $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(python)
 
 $(python):
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -113,6 +113,14 @@ def test_every_make_target_of_the_readme_exists():
     assert {"demo", "test", "check", "curate"} <= named <= targets
 
 
+def test_crontab_calls_what_there_is():
+    lines = (ROOT / "examples" / "crontab").read_text().splitlines()
+    called = [match for line in lines for match in re.findall(r"^[^#]*\.venv/bin/python (\S+\.py .*?) >>", line)]
+    assert called
+    for line in called:
+        assert_true(shlex.split(line))
+
+
 def test_links_lead_somewhere():
     for document in ROOT.glob("*.md"):
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8")):
