@@ -85,7 +85,7 @@ def write_n5_array(path: Path, level: np.ndarray, compression: dict | None = Non
         "kvstore": {"driver": "file", "path": f"{path}/"},
         "metadata": {
             "dimensions": list(level.shape[::-1]),
-            "blockSize": [16, 16, 16][: level.ndim],
+            "blockSize": [16] * level.ndim,
             "dataType": level.dtype.name,
             "compression": compression or COMPRESSIONS["gzip"],
         },

@@ -34,7 +34,7 @@ def _pixel_resolution(attributes: Attributes) -> Sized | None:
     if value is None:
         value, units = attributes.get("resolution"), attributes.get("units")
         unit = units[0] if isinstance(units, list) and len(set(map(str, units))) == 1 else None
-    sizes = floats(value)
+    sizes = floats(value[:3] if isinstance(value, list) else value)  # a fourth is a channel's
     return (reversed_triple(sizes), unit) if sizes else None
 
 
