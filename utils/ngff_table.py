@@ -1,8 +1,6 @@
 """Tables of NGFF datasets: the CSV columns of older lists, read row by row."""
 
 import csv
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -82,17 +80,6 @@ def read_table(path: Path) -> list[Dataset | RowError]:
     if not rows:
         raise ValueError(f"{path}: has no rows below its header")
     return rows
-
-
-def read_datasets_csv(path: Path) -> Iterator[DatasetRow]:
-    """Yield (name, url, level, voxel size z, y, x at level 0 or None) for every usable row; others are warned of."""
-    for row in read_table(path):
-        if isinstance(row, RowError):
-            warnings.warn(f"{row.where}: {row.reason}", stacklevel=2)
-            continue
-        z, y, x = row.given_size
-        size = (z, y, x) if z is not None and y is not None and x is not None else None
-        yield DatasetRow(row.name, row.url, row.level or 0, size)
 
 
 def open_dataset_row(row: DatasetRow) -> NgffVolume:
