@@ -10,8 +10,8 @@ import numpy as np
 from utils.volume_base import ArrayVolume, Box
 from utils.voxel_size import VoxelSize
 
-# Mapped pages that may stay resident.
-MAPPED_BYTES = 64 << 20
+# Bytes of a volume that are mapped at a time.
+MAPPED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,10 @@ class RawData:
 
 
 class MappedVolume(ArrayVolume):
-    """A volume mapped from a file, whose pages are given back now and then.
+    """A volume mapped from a file, read a few slices at a time, whose pages are given back after each few.
 
-    Mapped pages count as the process's memory until the system wants them back; a whole volume would add up.
+    Mapped pages count as the process's memory until the system wants them back; a whole volume would add up. Systems
+    that keep files in huge pages map whole slices where a few rows are touched, so it is slices that are counted.
     """
 
     def __init__(self, name: str, raw: RawData, size: VoxelSize, axes: tuple[int, int, int] = (0, 1, 2)) -> None:
@@ -86,26 +87,23 @@ class MappedVolume(ArrayVolume):
             self._mapping = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
         count = raw.nbytes // raw.dtype.itemsize
         stored = np.frombuffer(self._mapping, raw.dtype, count, offset).reshape(raw.shape)
-        self._touched = 0
         super().__init__(name, stored.transpose(*axes, *range(3, stored.ndim)), size)
 
-    def _read(self, box: Box) -> np.ndarray:
-        self._touched += self._reach(box)
-        if self._touched > MAPPED_BYTES and hasattr(self._mapping, "madvise"):  # not on Windows
-            self._touched = self._reach(box)
-            self._mapping.madvise(mmap.MADV_DONTNEED)
-        return super()._read(box)
+    def _copy(self, box: Box) -> np.ndarray:
+        z, y, x = box
+        voxels = np.empty([part.stop - part.start for part in box], self.dtype)
+        step = max(1, MAPPED_BYTES // (self.shape[1] * self.shape[2] * self.dtype.itemsize))
+        for start in range(z.start, z.stop, step):
+            part = slice(start, min(start + step, z.stop))
+            voxels[part.start - z.start : part.stop - z.start] = self._read((part, y, x))
+            if hasattr(self._mapping, "madvise"):  # not on Windows
+                self._mapping.madvise(mmap.MADV_DONTNEED)
+        return voxels
 
     def close(self) -> None:
         super().close()
         with suppress(BufferError):  # an array still looks at it: the mapping goes when that does
             self._mapping.close()  # Windows deletes and replaces no file that is mapped
-
-    def _reach(self, box: Box) -> int:
-        """About how many bytes of pages a box touches: rows shorter than a page bring their neighbours along."""
-        z, y, x = (part.stop - part.start for part in box)
-        row = self.shape[2] * self.dtype.itemsize
-        return z * y * min(row, x * self.dtype.itemsize + mmap.PAGESIZE)
 
 
 def raw_volume(name: str, raw: RawData, size: VoxelSize, *, axes: tuple[int, int, int] = (0, 1, 2)) -> ArrayVolume:

@@ -64,10 +64,13 @@ class Volume(ABC):
         if len(keys) > 3:
             raise IndexError(f"a volume has 3 axes, got {len(keys)} indices")
         box = [_span(k, n) for k, n in zip(keys + (slice(None),) * (3 - len(keys)), self.shape, strict=True)]
-        region = self._read((box[0], box[1], box[2]))
-        voxels = np.array(region, dtype=self.dtype, order="C", subok=False)
+        voxels = self._copy((box[0], box[1], box[2]))
         single = tuple(axis for axis, k in enumerate(keys) if not isinstance(k, slice))
         return voxels.squeeze(axis=single) if single else voxels
+
+    def _copy(self, box: Box) -> np.ndarray:
+        """Voxels of a box as a new array."""
+        return np.array(self._read(box), dtype=self.dtype, order="C", subok=False)
 
     @abstractmethod
     def _read(self, box: Box) -> np.ndarray:
