@@ -1,6 +1,8 @@
 """Cubes of one dataset cut out side by side and written as uint8 NRRD, with a record of how."""
 
+import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,8 @@ from utils.patches import format_roi, parse_roi
 from utils.rois import Roi, not_padding
 
 GB = 10**9
+# Threads beside those that read.
+WRITERS = 2
 Read = Callable[[tuple[slice, slice, slice]], np.ndarray]
 
 
@@ -61,15 +65,14 @@ class Crops:
         paths = [p for p in list_files(self.folder, {".nrrd"}) if p.name.startswith(f"{self.name}-ROI-")]
         return [Roi(*parse_roi(path.stem)[1]) for path in paths]
 
-    def make(self, roi: Roi) -> None:
-        """Read, convert and write one cube.
+    def write(self, roi: Roi, voxels: np.ndarray) -> None:
+        """Convert and write the voxels of one cube, which may be overwritten.
 
         Raises
         ------
         PaddingError
             If there is nothing in it.
         """
-        voxels = self.read(roi.slices)
         refuse_padding(voxels, self.fills, self.min_frac)
         gray = inverted(to_uint8(voxels, self.contrast), self.invert)
         del voxels
@@ -93,24 +96,29 @@ def refuse_padding(voxels: np.ndarray, fills: Iterable[float], min_frac: float) 
 
 
 def make_crops(crops: Crops, rois: Iterable[Roi], threads: int) -> dict[Roi, str]:
-    """Make every cube that is not there yet, several at a time; return what failed and why.
+    """Make every cube that is not there yet, `threads` of them in flight; return what failed and why.
 
     Where the server stops answering, the rest fails at once: each further cube would wait as long again.
     """
-    from utils.parallel import ordered_map
-
-    guard = _Guard()
     todo = [roi for roi in rois if not crops.path(roi).exists()]
-    results = ordered_map(partial(_attempt, crops, guard), todo, threads)
-    return {roi: reason for roi, reason in zip(todo, results, strict=True) if reason}
+    flight = _Flight(threads)
+    # Writing waits for the disk; meanwhile as many cubes as asked for are on their way.
+    with ThreadPoolExecutor(threads + (WRITERS if threads > 1 else 0)) as pool:
+        try:
+            reasons = list(pool.map(partial(_attempt, crops, flight), todo))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {roi: reason for roi, reason in zip(todo, reasons, strict=True) if reason}
 
 
-class _Guard:
-    """Counts cubes that a silent server let down one after another."""
+class _Flight:
+    """Bounds the cubes that are read at once, and counts those that a silent server let down one after another."""
 
     patience = 2
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
+        self.reading = threading.Semaphore(threads)
         self.stalls = 0
 
     @property
@@ -118,13 +126,15 @@ class _Guard:
         return self.stalls >= self.patience
 
 
-def _attempt(crops: Crops, guard: _Guard, roi: Roi) -> str | None:
-    if guard.gave_up:
-        return "the server had stopped answering; left for the next run"
+def _attempt(crops: Crops, flight: _Flight, roi: Roi) -> str | None:
     try:
-        crops.make(roi)
+        with flight.reading:
+            if flight.gave_up:
+                return "the server had stopped answering; left for the next run"
+            voxels = crops.read(roi.slices)
+        crops.write(roi, voxels)
     except (OSError, ValueError, MemoryError) as error:
-        guard.stalls += isinstance(error, TimeoutError)
+        flight.stalls += isinstance(error, TimeoutError)
         return describe(error)
-    guard.stalls = 0
+    flight.stalls = 0
     return None
