@@ -1,7 +1,7 @@
 """Greedy exemplars of clustered hashes: packed words against boolean arrays, in one run.
 
-The boolean-array method is the usual one: one row of 64 booleans per patch; pick a row, compare it with all that remain,
-drop those that match, repeat. Both choose from the same random order and must agree.
+The boolean-array method is the usual one: one row of 64 booleans per patch; pick a row, compare it with all that
+remain, drop those that match, repeat. Both choose from the same random order and must agree.
 
 Example:
     python benchmarks/bench_exemplars.py 5000 20000 80000

@@ -99,7 +99,8 @@ def compare(side: int, dtype: str, repeat: int, folder: Path) -> None:
         [statistics.median(values) for values in zip(*runs, strict=True)] for runs in (ours, theirs)
     )
     print(
-        f"{side}^3 {dtype}: patchify3d {cpu:.2f} s CPU, {memory:.0f} MB; naive {naive_cpu:.2f} s, {naive_memory:.0f} MB;",
+        f"{side}^3 {dtype}: patchify3d {cpu:.2f} s CPU, {memory:.0f} MB;",
+        f"naive {naive_cpu:.2f} s, {naive_memory:.0f} MB;",
         f"{naive_cpu / cpu:.1f} times less CPU (volume: {path.stat().st_size >> 20} MB)",
         flush=True,
     )

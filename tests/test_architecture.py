@@ -23,7 +23,7 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "utils":
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("utils."):
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("utils."):
             found.add(node.module.split(".")[1])
     return found
 

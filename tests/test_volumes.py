@@ -244,7 +244,9 @@ def test_real_files():
 @pytest.mark.skipif(not SHARED.exists(), reason="the real files are not here")
 def test_pyramids_made_by_others():
     truth = np.load(SHARED / "ngff_made" / "truth.npz")["s0"]
-    volumes = [p for p in list_volumes(SHARED / "ngff_made")[0] if p.name in {"raw.pc", "omezarr04.zarr", "omezarr05.zarr"}]
+    volumes = [
+        p for p in list_volumes(SHARED / "ngff_made")[0] if p.name in {"raw.pc", "omezarr04.zarr", "omezarr05.zarr"}
+    ]
     assert len(volumes) == 3
     for path in volumes:
         with open_volume(path) as volume:
