@@ -67,13 +67,13 @@ def classify_command(args: argparse.Namespace) -> int:
 
 def classify_work(args: argparse.Namespace, jobs: Sequence):
     """The work of one dictionary; the network is loaded only when there is a dictionary to classify."""
-    from utils.kept import classify_dictionary
+    from utils.classification.kept import classify_dictionary
 
     paths = [Path(job.source) for job in jobs if not job.target.exists()]
     if not paths:
         return partial(classify_dictionary, None, None, threshold=args.threshold)
-    from utils.ahead import ReadAhead
-    from utils.patches import load_patches
+    from utils.classification.ahead import ReadAhead
+    from utils.dictionaries import load_patches
 
     return partial(classify_dictionary, load_classifier(args), ReadAhead(load_patches, paths), threshold=args.threshold)
 
@@ -82,8 +82,8 @@ def load_classifier(args: argparse.Namespace):
     """Find or fetch the weights and put the network on its device."""
     import torch
 
-    from utils.classifier import Classifier, load_weights, pick_device
-    from utils.weights import find_weights
+    from utils.classification.classifier import Classifier, load_weights, pick_device
+    from utils.classification.weights import find_weights
 
     if args.processes:
         torch.set_num_threads(args.processes)
@@ -107,8 +107,8 @@ def load_classifier(args: argparse.Namespace):
 
 def draw_sheets(jobs: Sequence, threshold: float, *, verbose: bool, quiet: bool) -> int:
     """Bring the contact sheet of every dataset up to date with its CSVs."""
+    from utils.classification.kept import draw_dataset, sheet_is_current
     from utils.jobs import Job, run_jobs
-    from utils.kept import draw_dataset, sheet_is_current
     from utils.patches import dataset_of
 
     by_dataset: dict[str, list[Job]] = {}

@@ -26,6 +26,7 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import NO_CONTRAST, Contrast, measure_contrast, to_uint8
+from utils.dictionaries import load_meta, save_patches
 from utils.exemplars import exemplars
 from utils.files import stem
 from utils.group_record import fingerprints, must_redo
@@ -35,7 +36,7 @@ from utils.images import read_gray
 from utils.jobs import SKIPPED, Job, SomeFailed, describe, run_jobs, run_options
 from utils.options import add_dedupe_options, add_patch_options
 from utils.parallel import ordered_map
-from utils.patches import format_name_2d, load_meta, patch_boxes, save_patches
+from utils.patches import format_name_2d, patch_boxes
 
 
 def main(argv: Sequence[str] | None = None) -> int:

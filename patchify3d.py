@@ -30,11 +30,12 @@ from utils.cli import (
 )
 from utils.contrast import Contrast, to_uint8
 from utils.cubes import Cell, cut, grid, hash_cell
+from utils.dictionaries import save_patches
 from utils.exemplars import exemplars
 from utils.jobs import Job, describe, run_jobs, run_options
 from utils.options import add_dedupe_options, add_patch_options
 from utils.parallel import ordered_map
-from utils.patches import format_name_3d, save_patches
+from utils.patches import format_name_3d
 from utils.sources import VolumeSource, volume_sources
 from utils.volumes import Volume, is_isotropic, volume_contrast
 

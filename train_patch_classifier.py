@@ -67,9 +67,9 @@ def parse_options() -> argparse.ArgumentParser:
 
 def train_command(args: argparse.Namespace) -> int:
     """Read the labels and do what was asked."""
-    from utils.classifier import pick_device
+    from utils.classification.classifier import pick_device
     from utils.jobs import Job, run_jobs
-    from utils.training_runs import first_weights, leave_out, save_training, summarize_left_out, with_options
+    from utils.training.runs import first_weights, leave_out, save_training, summarize_left_out, with_options
 
     options = {k: getattr(args, k) for k in ("epochs", "batch_size", "lr", "generated", "augmentation", "side", "seed")}
     recipe = with_options(args.arch, options)
@@ -94,7 +94,7 @@ def train_command(args: argparse.Namespace) -> int:
 
 def labelled(args: argparse.Namespace):
     """The labelled patches that the command line names, and the same with sources that count as one."""
-    from utils.training_data import read_labelled
+    from utils.training.labels import read_labelled
 
     if len(args.labels) > 2 or (len(args.labels) == 1 and args.labels[0].suffix.lower() != ".csv"):
         raise UsageError("expected LABELS.csv SAVE, or PATHS.npy LABELS.npy SAVE")

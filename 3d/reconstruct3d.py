@@ -31,14 +31,14 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import CONTRASTS
-from utils.flipbooks import FLIPBOOKS
 from utils.jobs import Job, run_jobs, run_options
-from utils.kept_patches import Listing, list_kept
-from utils.montages import draw_dataset, montage_jobs
-from utils.reconstruction import Making, reconstruct_volume
-from utils.reconstruction_plan import Choice, Plan, make_plan
-from utils.subvolumes import Subvolume
-from utils.volume_index import VolumeIndex
+from utils.reconstruction.flipbooks import FLIPBOOKS
+from utils.reconstruction.kept_patches import Listing, list_kept
+from utils.reconstruction.montages import draw_dataset, montage_jobs
+from utils.reconstruction.plan import Choice, Plan, make_plan
+from utils.reconstruction.subvolumes import Subvolume
+from utils.reconstruction.volume_index import VolumeIndex
+from utils.reconstruction.write import Making, reconstruct_volume
 
 # Names of patches near the border that are worth a line each; a collection may have thousands.
 MOST_NAMES = 100

@@ -36,8 +36,8 @@ def compare(args: argparse.Namespace) -> int:
     """Score the same patches at every precision."""
     import torch
 
-    from utils.classifier import MARGIN, Classifier, load_weights
-    from utils.weights import LITE
+    from utils.classification.classifier import MARGIN, Classifier, load_weights
+    from utils.classification.weights import LITE
 
     torch.set_num_threads(args.threads)
     patches, kinds = generated(args.patches)
@@ -62,8 +62,8 @@ def compare(args: argparse.Namespace) -> int:
 
 def generated(count: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Patches (224, 224) uint8 of random scenes, and whether each is a textured one."""
-    from utils.augment import exposure
-    from utils.scenes import SCENES
+    from utils.training.augment import exposure
+    from utils.training.scenes import SCENES
 
     rng = np.random.default_rng(0)
     picks = rng.integers(0, len(SCENES), count)
@@ -75,7 +75,7 @@ def fitted_resnet(patches: Sequence[np.ndarray], kinds: np.ndarray) -> dict:
     """A ResNet34 whose logits spread like a trained one's."""
     import torch
 
-    from utils.models import build_model, prepare
+    from utils.classification.models import build_model, prepare
 
     torch.manual_seed(0)
     model = build_model("resnet34")

@@ -27,10 +27,10 @@ import numpy as np
 from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
 from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script, say_passed_over
 from utils.files import atomic_path, suffix
+from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
+from utils.formats.mrc_writer import MrcWriter
+from utils.formats.nrrd import NrrdWriter
 from utils.jobs import SKIPPED, Job, run_jobs, run_options
-from utils.mrc import MRC_SUFFIXES, read_mrc_header
-from utils.mrc_writer import MrcWriter
-from utils.nrrd import NrrdWriter
 from utils.volumes import PACKED_MRC, Volume, data_files, list_volumes, open_volume, slabs, volume_name
 
 _RESULT = re.compile(r"_bin\d+(xy)?$")

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, list_files, suffix
+from utils.formats.mrc import MRC_SUFFIXES, is_marked
+from utils.formats.mrc_bytes import is_unsigned, read_header, write_unsigned
 from utils.jobs import SKIPPED, Job, run_jobs, run_options
-from utils.mrc import MRC_SUFFIXES, is_marked
-from utils.mrc_bytes import is_unsigned, read_header, write_unsigned
 from utils.volumes import PACKED_MRC
 
 

@@ -22,9 +22,9 @@ import numpy as np
 
 from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script
 from utils.files import atomic_path, list_files, stem
+from utils.formats.nrrd import NrrdWriter
+from utils.formats.video import VIDEO_SUFFIXES, Video
 from utils.jobs import Job, run_jobs, run_options
-from utils.nrrd import NrrdWriter
-from utils.video import VIDEO_SUFFIXES, Video
 
 
 def main(argv: Sequence[str] | None = None) -> int:

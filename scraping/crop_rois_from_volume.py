@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def crop(args: argparse.Namespace) -> int:
     """List the volumes, then crop cubes from each; -p works as threads within one volume."""
-    from utils.volume_crops import CropOptions, volume_target
+    from utils.sampling.volume_crops import CropOptions, volume_target
 
     options = CropOptions(
         args.crop_size, args.gb, args.padding_value, args.min_frac, args.contrast, args.seed, args.processes
@@ -71,7 +71,7 @@ def large_volumes(args: argparse.Namespace) -> list[Path]:
     UsageError
         If there is no volume.
     """
-    from utils.volume_crops import find_volumes, volume_bytes
+    from utils.sampling.volume_crops import find_volumes, volume_bytes
 
     if not args.source.exists():
         raise UsageError(f"{args.source}: no such volume or folder")
@@ -95,7 +95,7 @@ def large_volumes(args: argparse.Namespace) -> list[Path]:
 
 def crop_one(job: Job, *, options) -> str:
     """Crop one volume; the work of a job."""
-    from utils.volume_crops import crop_volume
+    from utils.sampling.volume_crops import crop_volume
 
     return crop_volume(Path(job.source), options, job.target)
 

@@ -43,9 +43,9 @@ from utils.cli import (
     run_script,
 )
 from utils.contrast import CONTRASTS
+from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, run_jobs, run_options
-from utils.ngff_faults import interruptible
-from utils.voxel_size import nm_per
+from utils.ngff.faults import interruptible
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +92,7 @@ def read_rows(source: str) -> list:
     UsageError
         If a table is not there or is no table.
     """
-    from utils.ngff_table import dataset_of_url, read_table
+    from utils.ngff.table import dataset_of_url, read_table
 
     if not source.lower().endswith((".csv", ".tsv")) or "://" in source:
         return [dataset_of_url(source)]
@@ -103,8 +103,8 @@ def read_rows(source: str) -> list:
 
 
 def sampling_options(args: argparse.Namespace):
-    """The command line as options of `utils.ngff_sampling`."""
-    from utils.ngff_sampling import Access, Options
+    """The command line as options of `utils.sampling.plan`."""
+    from utils.sampling.plan import Access, Options
 
     if args.unit is not None and nm_per(args.unit) is None:
         raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")
@@ -124,14 +124,14 @@ def sampling_options(args: argparse.Namespace):
 
 def sample_row(job: Job, *, rows: dict, options) -> str:
     """Sample the dataset of one row; the work of a job."""
-    from utils.ngff_fetch import sample
+    from utils.sampling.fetch import sample
 
     return sample(_usable(rows[job.target]), options, job.target.parent)
 
 
 def describe_all(rows: list, options, folder: Path) -> int:
     """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
-    from utils.ngff_listing import describe
+    from utils.sampling.listing import describe
 
     failed = 0
     for row in rows:

@@ -8,7 +8,8 @@ import numpy as np
 import tifffile
 
 from utils.contrast import to_uint8
-from utils.patches import Box, dataset_of, format_name_3d, load_patches
+from utils.dictionaries import load_patches
+from utils.patches import Box, dataset_of, format_name_3d
 from utils.volumes import open_volume, volume_contrast
 
 

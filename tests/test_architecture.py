@@ -11,25 +11,30 @@ from conftest import ROOT
 
 FOLDERS = ("", "preprocess", "scraping", "3d")
 SCRIPTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
-ROOMS = sorted((ROOT / "utils").glob("*.py"))
+ROOMS = sorted(path for path in (ROOT / "utils").rglob("*.py") if path.name != "__init__.py")
 # What needs no other room but its peers here.
-GROUND = {"files", "contrast", "dhash", "exemplars", "parallel", "cli", "images", "patches", "rois", "voxel_size"}
+GROUND = {"files", "contrast", "dhash", "exemplars", "parallel", "cli", "images", "patches", "dictionaries"}
 HEAVY = {"torch", "torchvision", "SimpleITK", "skimage", "cv2", "tensorstore", "zarr", "matplotlib", "sklearn", "scipy"}
+
+
+def room_name(path: Path) -> str:
+    """``formats.mrc`` of ``utils/formats/mrc.py``."""
+    return ".".join(path.relative_to(ROOT / "utils").with_suffix("").parts)
 
 
 def imports(path: Path) -> set[str]:
     """The rooms that a file imports, at its top or inside of functions."""
+    names = {room_name(room) for room in ROOMS}
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "utils":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("utils."):
-            found.add(node.module.split(".")[1])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "utils":
+            base = (node.module or "").removeprefix("utils").lstrip(".")
+            found |= {base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)} & names
     return found
 
 
 def test_no_circles():
-    graph = {room.stem: imports(room) for room in ROOMS}
+    graph = {room_name(room): imports(room) for room in ROOMS}
     done: set[str] = set()
 
     def visit(room: str, above: tuple[str, ...]) -> None:

@@ -16,8 +16,8 @@ from hypothesis.extra import numpy as hnp
 
 from preprocess import binvol
 from utils.binning import bin_block
+from utils.formats.nrrd import write_nrrd
 from utils.jobs import SKIPPED, Job
-from utils.nrrd import write_nrrd
 from utils.volumes import open_volume
 
 SCRIPT = Path(binvol.__file__)
@@ -201,7 +201,7 @@ def test_a_result_that_differs_protects_the_original(tmp_path, capsys):
 
 
 def test_a_disk_that_loses_bytes_is_noticed(tmp_path, capsys, monkeypatch):
-    from utils.nrrd import NrrdWriter
+    from utils.formats.nrrd import NrrdWriter
 
     write = NrrdWriter.write
     monkeypatch.setattr(NrrdWriter, "write", lambda self, slab: write(self, np.zeros_like(slab)))

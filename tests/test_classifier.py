@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from utils.ahead import ReadAhead
-from utils.classifier import Classifier, load_weights, pick_device, pick_dtype
+from utils.classification.ahead import ReadAhead
+from utils.classification.classifier import Classifier, load_weights, pick_device, pick_dtype
+from utils.classification.models import SIDES, build_model, detect_arch, prepare
+from utils.classification.weights import LITE
 from utils.cli import UsageError
 from utils.contact_sheet import TILE, Section, Tile, draw_sheet, read_note, save_sheet
-from utils.models import SIDES, build_model, detect_arch, prepare
-from utils.weights import LITE
 
 
 def stack(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_half_weights_and_read_only_patches(lite):
 
 def test_auto_precision_decides_as_fp32_does(resnet, monkeypatch):
     """Random weights put every patch near the threshold: the hardest case for half precision."""
-    monkeypatch.setattr("utils.classifier._cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
     patches = stack(6)
     full = Classifier(resnet, device="cpu", precision="fp32")
     scores = full.scores(patches)
@@ -105,7 +105,7 @@ def test_extreme_thresholds(lite, threshold):
 
 
 def test_precision_and_device_choices(monkeypatch):
-    monkeypatch.setattr("utils.classifier._cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
     assert pick_dtype("auto", "cuda", "lite") == torch.float16
     assert pick_dtype("auto", "cpu", "resnet34") == torch.bfloat16
     assert pick_dtype("auto", "cpu", "lite") == torch.float32

@@ -16,9 +16,9 @@ import tifffile
 from PIL import Image
 
 import classify_patches
-from utils.download import Patience
-from utils.kept import read_description, read_table, tiff_paths
-from utils.patches import save_patches
+from utils.classification.download import Patience
+from utils.classification.kept import read_description, read_table, tiff_paths
+from utils.dictionaries import save_patches
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -191,10 +191,10 @@ def test_killed_before_the_table_is_done_again(deduped, tmp_path):
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
-        import classify_patches, utils.kept
+        import classify_patches, utils.classification.kept
         def killed(*args):
             os.kill(os.getpid(), signal.SIGKILL)
-        utils.kept.save_table = killed
+        utils.classification.kept.save_table = killed
         classify_patches.main([{str(deduped)!r}, {str(out)!r}, "--weights", "lite", "--threshold", "0"])
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False)
@@ -219,8 +219,8 @@ def test_bad_usage(tmp_path, capsys):
 
 def test_offline_without_weights_is_one_sentence(deduped, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("utils.weights.ZENODO_URLS", ("http://127.0.0.1:9/x.pth",))
-    monkeypatch.setattr("utils.weights.Patience", partial(Patience, sleep=lambda seconds: None))
+    monkeypatch.setattr("utils.classification.weights.ZENODO_URLS", ("http://127.0.0.1:9/x.pth",))
+    monkeypatch.setattr("utils.classification.weights.Patience", partial(Patience, sleep=lambda seconds: None))
     assert classify_patches.main([str(deduped), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "patch_quality_classifier_nn.pth" in said and str(tmp_path / "torch") in said and "--weights lite" in said

@@ -11,10 +11,10 @@ import SimpleITK as sitk
 import tifffile
 from PIL import Image
 
-from utils.nrrd import write_nrrd
-from utils.paged_volume import PagedVolume
+from utils.formats.nrrd import write_nrrd
+from utils.formats.paged_volume import PagedVolume
+from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, nm_per
 from utils.volumes import open_volume
-from utils.voxel_size import VoxelSize, checked, checked_unitless, nm_per
 
 VOXELS = np.random.default_rng(0).integers(0, 200, (6, 4, 5)).astype(np.int16)
 
@@ -282,7 +282,7 @@ def test_threads_share_what_is_decoded(tmp_path):
 
 
 def test_the_cache_is_bounded(monkeypatch):
-    monkeypatch.setattr("utils.paged_volume.cache_bytes", lambda: 3 * 64)
+    monkeypatch.setattr("utils.formats.paged_volume.cache_bytes", lambda: 3 * 64)
     volume = Counted(np.zeros((10, 8, 8), np.uint8))
     volume[:]
     assert len(volume._cache) == 3
@@ -341,7 +341,7 @@ def test_a_closed_volume_lets_its_file_go(tmp_path, name):
 
 
 def test_reading_gives_mapped_pages_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("utils.raw_data.MAPPED_BYTES", 100)
+    monkeypatch.setattr("utils.formats.raw_data.MAPPED_BYTES", 100)
     write_nrrd(tmp_path / "a.nrrd", VOXELS)
     with open_volume(tmp_path / "a.nrrd") as volume:
         for z in range(6):

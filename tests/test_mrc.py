@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from utils.mrc import IMOD_STAMP
+from utils.formats.mrc import IMOD_STAMP
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 100, (3, 4, 5))

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from preprocess import mrc2byte
 from utils.contrast import to_uint8
-from utils.mrc import IMOD_STAMP
+from utils.formats.mrc import IMOD_STAMP
 from utils.volumes import open_volume
 
 SCRIPT = Path(mrc2byte.__file__)
@@ -229,7 +229,7 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
 from preprocess import mrc2byte
-from utils import mrc_bytes
+from utils.formats import mrc_bytes
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
 mrc_bytes.unsigned_header = die

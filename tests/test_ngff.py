@@ -25,8 +25,8 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
-from utils.ngff import open_multiscale, open_volume_level, split_level, volume_name
-from utils.ngff_metadata import Level
+from utils.ngff.metadata import Level
+from utils.ngff.multiscale import open_multiscale, open_volume_level, split_level, volume_name
 
 MADE = Path(__file__).parents[2] / "shared" / "data" / "ngff_made"
 REAL = MADE.with_name("ngff")
@@ -278,7 +278,7 @@ def test_absurd_sizes_count_as_missing():
 
 def test_importing_is_cheap():
     heavy = "{'tensorstore', 'zarr', 'torch', 'SimpleITK', 'skimage'} & set(sys.modules)"
-    code = f"import sys; import utils.ngff, utils.ngff_table; print({heavy})"
+    code = f"import sys; import utils.ngff.multiscale, utils.ngff.table; print({heavy})"
     root = Path(__file__).parents[1]
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout.strip() == "set()"

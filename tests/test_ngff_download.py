@@ -339,7 +339,7 @@ def test_s3_server(tmp_path, cell):
 
 def test_dataset_without_a_coarse_level(tmp_path, cell, capsys, monkeypatch):
     _, first = cell
-    monkeypatch.setattr("utils.ngff_overview.LARGEST", 1000)
+    monkeypatch.setattr("utils.sampling.overview.LARGEST", 1000)
     root = write_precomputed(tmp_path / "a.pc", [first], offset=(5, 6, 7))
     assert ngff_download.main([str(root), str(tmp_path / "out"), "-cs", "32"]) == 1
     said = capsys.readouterr().err
@@ -384,7 +384,7 @@ def test_tables_that_are_none(tmp_path, capsys, text):
 
 
 def test_the_shipped_table_reads():
-    from utils.ngff_table import COLUMNS, Dataset, read_table
+    from utils.ngff.table import COLUMNS, Dataset, read_table
 
     path = SCRIPT.with_name("ngff_datasets.csv")
     rows = read_table(path)

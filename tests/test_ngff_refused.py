@@ -12,7 +12,7 @@ from ngff_images import (
     write_json,
     write_n5_array,
 )
-from utils.ngff import open_multiscale
+from utils.ngff.multiscale import open_multiscale
 
 
 def _refused(root: Path, attributes: dict, data: np.ndarray | None = None) -> Path:

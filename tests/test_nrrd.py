@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.nrrd import NrrdWriter, write_nrrd
+from utils.formats.nrrd import NrrdWriter, write_nrrd
 from utils.volumes import open_volume
 
 SIZE = (45.0, 4.6, 4.5)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils.dictionaries import load_meta, load_patches, save_patches
 from utils.patches import (
     Box,
     dataset_of,
@@ -16,12 +17,9 @@ from utils.patches import (
     format_name_3d,
     format_name_subvolume,
     format_roi,
-    load_meta,
-    load_patches,
     parse_name,
     parse_roi,
     patch_boxes,
-    save_patches,
     tiles,
 )
 

@@ -14,8 +14,9 @@ import patchify2d
 from conftest import ROOT
 from utils.contrast import to_uint8
 from utils.dhash import hash_patches
+from utils.dictionaries import load_meta, load_patches
 from utils.exemplars import hamming
-from utils.patches import load_meta, load_patches, parse_name
+from utils.patches import parse_name
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ import patchify3d
 from conftest import ROOT, smooth_volume
 from utils.contrast import Contrast, to_uint8
 from utils.dhash import hash_patches
+from utils.dictionaries import load_meta, load_patches
 from utils.exemplars import hamming
-from utils.patches import load_meta, load_patches, parse_name, tiles
+from utils.patches import parse_name, tiles
 
 
 def write(path, voxels, spacing_xyz=(10.0, 10.0, 10.0), compress=False):

@@ -14,9 +14,9 @@ import pytest
 import tifffile
 
 from conftest import ROOT
+from utils.classification.kept import read_description
 from utils.contrast import Contrast, to_uint8
 from utils.files import list_dirs
-from utils.kept import read_description
 from utils.patches import dataset_of, parse_name
 from utils.volumes import list_volumes, open_volume, volume_name
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from kept_patches import keep
 from stacks import BOX, SIZE, contents, names_in, run, stacks_in, voxels_of, write_itk
-from utils.nrrd import write_nrrd
+from utils.formats.nrrd import write_nrrd
 from utils.patches import parse_name
 
 
@@ -165,7 +165,7 @@ def test_cost_follows_the_patches(tmp_path, monkeypatch):
     for source in ("v.nrrd", "packed.nii.gz"):
         keep(tmp_path / "kept", tmp_path / source, [(axis, 7, BOX) for axis in range(3)])
     read_voxels, decoded = [], []
-    from utils import itk, volume_base
+    from utils.formats import itk, volume_base
 
     real_read, real_decode = volume_base.ArrayVolume._read, itk._decode
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from conftest import smooth_volume
 from utils.contrast import Contrast
-from utils.flipbooks import write_flipbook
-from utils.kept_patches import list_kept, read_kept
-from utils.overlap import seeded_order, without_overlap
-from utils.subvolumes import reflected, window
+from utils.reconstruction.flipbooks import write_flipbook
+from utils.reconstruction.kept_patches import list_kept, read_kept
+from utils.reconstruction.overlap import seeded_order, without_overlap
+from utils.reconstruction.subvolumes import reflected, window
 
 SPANS = st.tuples(st.integers(-5, 40), st.integers(1, 12)).map(lambda s: (s[0], s[0] + s[1]))
 BOXES = st.lists(st.tuples(SPANS, SPANS, SPANS), max_size=60)
@@ -43,7 +43,7 @@ def test_boxes_in_two_spaces_never_overlap():
 
 
 def test_a_hundred_thousand_boxes_meet_their_neighbours_only(monkeypatch):
-    from utils import overlap
+    from utils.reconstruction import overlap
 
     looks = []
     real = overlap._shared

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.rois import Boxes, Roi, Survey, downsampling, grid, not_padding, shuffled, spans, within
+from utils.sampling.rois import Boxes, Roi, Survey, downsampling, grid, not_padding, shuffled, spans, within
 
 lengths = st.integers(1, 400)
 sides = st.integers(1, 120)

@@ -15,16 +15,16 @@ from PIL import Image
 
 import classify_patches
 import train_patch_classifier
-from utils.augment import heavy, published
-from utils.batches import BatchRule
-from utils.classifier import load_weights
-from utils.models import SIDES, build_model, detect_arch
-from utils.negatives import RUINS, uninformative
-from utils.patches import save_patches
-from utils.recipe import LITE, PUBLISHED
-from utils.scenes import SCENES
-from utils.tissue import tissue
-from utils.training_data import Labelled, read_labelled, split_by_source
+from utils.classification.classifier import load_weights
+from utils.classification.models import SIDES, build_model, detect_arch
+from utils.dictionaries import save_patches
+from utils.training.augment import heavy, published
+from utils.training.batches import BatchRule
+from utils.training.labels import Labelled, read_labelled, split_by_source
+from utils.training.negatives import RUINS, uninformative
+from utils.training.recipe import LITE, PUBLISHED
+from utils.training.scenes import SCENES
+from utils.training.tissue import tissue
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ("--arch", "lite", "--side", "32", "--batch_size", "16", "--epochs", "2", "--device", "cpu")
@@ -115,12 +115,12 @@ def test_killed_training_ends_like_an_unbroken_one(labels, tmp_path):
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
-        import utils.training, train_patch_classifier
-        save = utils.training._save
+        import utils.training.loop, train_patch_classifier
+        save = utils.training.loop._save
         def killed(*args):
             save(*args)
             os.kill(os.getpid(), signal.SIGKILL)
-        utils.training._save = killed
+        utils.training.loop._save = killed
         train_patch_classifier.main({arguments!r})
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False)
@@ -161,11 +161,12 @@ def test_init_from_weights_and_zero_validation(labels, tmp_path):
 def test_imagenet_weights_that_cannot_be_fetched(labels, tmp_path, capsys, monkeypatch):
     from functools import partial
 
-    from utils.download import Patience
+    from utils.classification.download import Patience
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("utils.weights.Patience", partial(Patience, sleep=lambda seconds: None, attempts=1))
-    monkeypatch.setattr("utils.training_runs.imagenet_url", lambda arch: "http://127.0.0.1:9/resnet34-b627a593.pth")
+    impatient = partial(Patience, sleep=lambda seconds: None, attempts=1)
+    monkeypatch.setattr("utils.classification.weights.Patience", impatient)
+    monkeypatch.setattr("utils.training.runs.imagenet_url", lambda arch: "http://127.0.0.1:9/resnet34-b627a593.pth")
     assert train_patch_classifier.main([str(labels), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "resnet34-b627a593.pth" in said and str(tmp_path / "torch") in said and "--init random" in said

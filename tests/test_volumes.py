@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.contrast import Contrast
-from utils.nrrd import write_nrrd
+from utils.formats.nrrd import write_nrrd
 from utils.volumes import is_isotropic, list_volumes, open_volume, volume_contrast, volume_name
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

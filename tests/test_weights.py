@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import classify_patches
-from utils.classifier import load_weights
-from utils.download import FetchError, Patience
-from utils.models import build_model
-from utils.weights import FILE_NAME, LITE, ZENODO_URLS, cache_name, find_weights, record_of, sha256_of
+from utils.classification.classifier import load_weights
+from utils.classification.download import FetchError, Patience
+from utils.classification.models import build_model
+from utils.classification.weights import FILE_NAME, LITE, ZENODO_URLS, cache_name, find_weights, record_of, sha256_of
 
 CONTENT = b"weights " * 5000
 
@@ -238,8 +238,8 @@ def test_a_read_only_cache_is_enough(cache, monkeypatch):
     def refused(target: Path):
         raise PermissionError(f"{target}: read-only")
 
-    monkeypatch.setattr("utils.weights.locked", refused)
-    monkeypatch.setattr("utils.weights.atomic_path", refused)
+    monkeypatch.setattr("utils.classification.weights.locked", refused)
+    monkeypatch.setattr("utils.classification.weights.atomic_path", refused)
     assert find_weights("zenodo", check) == cache / FILE_NAME
 
 
@@ -351,7 +351,7 @@ def test_the_published_network_over_loopback(server, tmp_path, monkeypatch):
 
     import numpy as np
 
-    from utils.patches import save_patches
+    from utils.dictionaries import save_patches
 
     buffer = io.BytesIO()
     torch.save(build_model("resnet34").state_dict(), buffer)

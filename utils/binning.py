@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from utils.volume_base import Volume
+from utils.formats.volume_base import Volume
 
 # Voxels of the source at a time.
 SLAB_VOXELS = 1 << 22

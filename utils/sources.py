@@ -8,7 +8,7 @@ from utils.cli import UsageError
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_name
 
 if TYPE_CHECKING:
-    from utils.ngff_table import Dataset, RowError
+    from utils.ngff.table import Dataset, RowError
 
 # A file of this size is worth all processes at once; smaller ones are better done side by side.
 LARGE_BYTES = 32 << 20
@@ -47,7 +47,7 @@ class VolumeSource:
             raise ValueError(self.problem)
         if self.level is None:
             return open_volume(self.address)
-        from utils.ngff_table import DatasetRow, open_dataset_row
+        from utils.ngff.table import DatasetRow, open_dataset_row
 
         return open_dataset_row(
             DatasetRow(self.name.rpartition("_s")[0], str(self.address), self.level, self.voxel_size)
@@ -101,7 +101,7 @@ def _source(path: Path, level: int | None) -> VolumeSource:
 
 
 def _ngff_source(url: str, level: int | None) -> VolumeSource:
-    from utils.ngff_table import dataset_of_url
+    from utils.ngff.table import dataset_of_url
 
     row = dataset_of_url(url)
     chosen = level if level is not None else row.level or 0
@@ -109,13 +109,13 @@ def _ngff_source(url: str, level: int | None) -> VolumeSource:
 
 
 def _table(path: Path, level: int | None) -> list[VolumeSource]:
-    from utils.ngff_table import read_table
+    from utils.ngff.table import read_table
 
     return [_row_source(row, level) for row in read_table(path)]
 
 
 def _row_source(row: "Dataset | RowError", level: int | None) -> VolumeSource:
-    from utils.ngff_table import RowError
+    from utils.ngff.table import RowError
 
     if isinstance(row, RowError):
         return VolumeSource(Path(row.where).name, row.where, problem=row.reason)

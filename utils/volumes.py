@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import metaimage, nifti, nrrd_reader
 from utils.contrast import Contrast, measure_contrast
 from utils.files import list_dirs, list_files, stem, suffix
+from utils.formats import metaimage, nifti, nrrd_reader
+from utils.formats.itk import open_itk, open_itk_hdf5
+from utils.formats.mrc import MRC_SUFFIXES, open_mrc
+from utils.formats.slice_folder import open_slices
+from utils.formats.tiff_stack import open_tiff
+from utils.formats.volume_base import Volume
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
-from utils.itk import open_itk, open_itk_hdf5
-from utils.mrc import MRC_SUFFIXES, open_mrc
-from utils.slice_folder import open_slices
-from utils.tiff_stack import open_tiff
-from utils.volume_base import Volume
 
 __all__ = [
     "Volume",
@@ -77,10 +77,10 @@ def volume_name(source: Path | str) -> str:
     """The name that patches carry: without suffix; of a URL its last telling part, and the level it chooses."""
     if not _is_url(source):
         return stem(source)
-    from utils import ngff
+    from utils.ngff import multiscale
 
-    level = ngff.split_level(str(source))[1]
-    return ngff.volume_name(str(source)) + (f"_s{level}" if level else "")
+    level = multiscale.split_level(str(source))[1]
+    return multiscale.volume_name(str(source)) + (f"_s{level}" if level else "")
 
 
 def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -164,9 +164,9 @@ def _sample_boxes(shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice
 
 
 def _open_ngff(source: Path | str) -> Volume:
-    from utils import ngff
+    from utils.ngff import multiscale
 
-    volume = ngff.open_volume_level(source)
+    volume = multiscale.open_volume_level(source)
     volume.name = volume_name(source)  # not the level's: patches are traced back by the name of what was listed
     return volume
 

@@ -1,0 +1,1 @@
+"""Scores of patches: networks, their weights, and what becomes of the patches."""

@@ -1,0 +1,211 @@
+"""Weights files: the bundled one, a path, or a download that is cached where torch.hub caches.
+
+A cached file is complete and was checked; its size and SHA-256 are stored beside it. torch is imported late, so that
+``--help`` stays quick.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from utils.classification.download import FetchError, Patience, download, say
+from utils.files import atomic_path, locked
+
+RECORD = "https://zenodo.org/records/6458015"
+FILE_NAME = "patch_quality_classifier_nn.pth"
+# Two forms of one file: the site's own, and the API's, which outlives redesigns of the site.
+ZENODO_URLS = (
+    f"{RECORD}/files/{FILE_NAME}?download=1",
+    f"https://zenodo.org/api/records/6458015/files/{FILE_NAME}/content",
+)
+LITE = Path(__file__).with_name("lite_weights.pth")
+
+Check = Callable[[Path], object]
+
+
+def find_weights(
+    weights: str,
+    check: Check,
+    *,
+    sha256: str | None = None,
+    zenodo_urls: Sequence[str] | None = None,
+    patience: Patience | None = None,
+) -> Path:
+    """Find or fetch a weights file.
+
+    Parameters
+    ----------
+    weights : str
+        ``zenodo``, ``lite``, a URL (http, https) or a path.
+    check : callable
+        Takes a path and raises ValueError when the file does not hold weights; nothing that fails is cached.
+    sha256 : str, optional
+        The only content to accept, in hex.
+    zenodo_urls : sequence of str, optional
+        Where ``zenodo`` is fetched from, tried in order.
+    patience : Patience, optional
+
+    Returns
+    -------
+    Path
+        A local file that passed `check`.
+
+    Raises
+    ------
+    FetchError
+        If it cannot be fetched; the message says where to put the file instead.
+    FileNotFoundError
+        If a path does not exist.
+    ValueError
+        If the file does not hold weights, or not those with that SHA-256.
+    """
+    wanted = _pin(sha256)
+    if weights == "zenodo":
+        return fetch_cached(zenodo_urls or ZENODO_URLS, FILE_NAME, check, sha256=wanted, patience=patience, page=RECORD)
+    if weights.lower().startswith(("http://", "https://")):
+        return fetch_cached([weights], cache_name(weights), check, sha256=wanted, patience=patience)
+    path = LITE if weights == "lite" else Path(weights).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file; --weights takes zenodo, lite, a path or a URL")
+    _refuse_other(path, wanted, path)
+    check(path)
+    return path
+
+
+def fetch_cached(
+    urls: Sequence[str],
+    name: str,
+    check: Check,
+    *,
+    sha256: str | None = None,
+    patience: Patience | None = None,
+    page: str = "",
+    instead: str = "use the bundled model with --weights lite",
+) -> Path:
+    """Take a file from the cache, or fetch it from the first URL that serves it.
+
+    Parameters
+    ----------
+    urls : sequence of str
+    name : str
+        Its name in the cache.
+    check, sha256, patience
+        As in `find_weights`.
+    page : str
+        Where a person would fetch it; the first URL by default.
+    instead : str
+        What to do where it cannot be fetched, for the message.
+
+    Returns
+    -------
+    Path
+    """
+    target = cache_folder() / name
+    if not _problem(target, check, sha256):
+        return target  # without a lock: a cache that several users share may be read-only
+    with locked(target):
+        problem = _problem(target, check, sha256)
+        if problem:
+            if target.exists():
+                say(f"{target}: {problem}; fetching it again")
+            reasons = _fetch(urls, target, check, sha256, patience or Patience())
+            if reasons:
+                raise FetchError(
+                    f"cannot fetch the weights ({'; '.join(reasons)}). Fetch {name} from {page or urls[0]} elsewhere "
+                    f"and put it into {target.parent}, or {instead}"
+                )
+    return target
+
+
+def cache_folder() -> Path:
+    """Where torch.hub keeps checkpoints (``TORCH_HOME`` moves it)."""
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def cache_name(url: str) -> str:
+    """A file name for a URL: its basename and a digest of all of it, since many URLs end alike."""
+    base = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(url).path.rsplit("/", 1)[-1])[-80:].lstrip(".")
+    name = Path(base or "weights.pth")
+    return f"{name.stem}-{hashlib.sha256(url.encode()).hexdigest()[:16]}{name.suffix or '.pth'}"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record_of(target: Path) -> Path:
+    """The file beside a cached one that holds its origin, size and SHA-256."""
+    return target.with_name(f"{target.name}.json")
+
+
+def _problem(target: Path, check: Check, wanted: str | None) -> str:
+    """Why a cached file cannot be used; empty when it can. One that was put there by hand is recorded."""
+    if not target.is_file():
+        return "not there"
+    digest, seen = sha256_of(target), _recorded(target)
+    if wanted and digest != wanted:
+        return f"its SHA-256 is {digest}, not {wanted}"
+    if seen and seen != digest:
+        return f"its SHA-256 is {digest}, but {seen} when it was stored"
+    try:
+        check(target)
+    except ValueError as error:
+        return str(error)
+    if not seen:
+        with suppress(PermissionError):
+            _remember(target, "put there by hand", digest, target.stat().st_size)
+    return ""
+
+
+def _fetch(urls: Sequence[str], target: Path, check: Check, wanted: str | None, patience: Patience) -> list[str]:
+    """Try each URL; returns why they all failed, or nothing when one served."""
+    reasons = []
+    scratch = target
+    for url in urls:
+        try:
+            with atomic_path(target) as scratch:
+                digest, size = download(url, scratch, patience)
+                _refuse_other(scratch, wanted, "what came")
+                check(scratch)
+                _remember(target, url, digest, size)
+        except (FetchError, ValueError) as error:
+            reasons.append(f"{url}: {str(error).replace(str(scratch), 'what came')}")
+        else:
+            say(f"{target}: {size} bytes, SHA-256 {digest}")
+            return []
+    return reasons
+
+
+def _pin(sha256: str | None) -> str | None:
+    if sha256 is None:
+        return None
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256.strip()):
+        raise ValueError(f"--sha256 {sha256!r} is no SHA-256: expected 64 hexadecimal digits")
+    return sha256.strip().lower()
+
+
+def _refuse_other(path: Path, wanted: str | None, origin: object) -> None:
+    if wanted and (digest := sha256_of(path)) != wanted:
+        raise ValueError(f"{origin} has the SHA-256 {digest}, expected {wanted}")
+
+
+def _recorded(target: Path) -> str:
+    """The SHA-256 that was stored beside a file; empty when none was."""
+    record = record_of(target)
+    try:
+        return str(json.loads(record.read_text())["sha256"]) if record.is_file() else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _remember(target: Path, origin: str, digest: str, size: int) -> None:
+    with atomic_path(record_of(target)) as scratch:
+        scratch.write_text(json.dumps({"origin": origin, "size": size, "sha256": digest}, indent=1) + "\n")

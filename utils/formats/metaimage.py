@@ -1,0 +1,72 @@
+"""MetaImage (.mha, .mhd): mapped when plain, SimpleITK's when compressed or spread over files.
+
+The format: https://itk.org/Wiki/ITK/MetaIO/Documentation
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from utils.files import stem
+from utils.formats.itk import open_itk
+from utils.formats.raw_data import RawData, raw_volume
+from utils.formats.volume_base import Volume, reading_as
+from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, nm_per
+
+_TYPES = {
+    "CHAR": "i1", "UCHAR": "u1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4", "LONG": "i4", "ULONG": "u4",
+    "LONG_LONG": "i8", "ULONG_LONG": "u8", "FLOAT": "f4", "DOUBLE": "f8",
+}  # fmt: skip
+_LONGEST_LINE = 1 << 16
+
+
+def open_metaimage(path: Path) -> Volume:
+    """Open a .mha or .mhd file."""
+    fields, start = read_header(path)
+    with reading_as("MetaImage"):
+        sizes = [int(n) for n in fields["DimSize"].split()]
+        data_file = fields["ElementDataFile"]
+        colours = int(fields.get("ElementNumberOfChannels", "1"))
+        code = _TYPES.get(fields["ElementType"].removeprefix("MET_"))
+    split = data_file.upper().startswith("LIST") or "%" in data_file
+    ascii_data = fields.get("BinaryData", "True").lower() != "true"
+    packed = fields.get("CompressedData", "False").lower() == "true"
+    if split or ascii_data or packed or colours != 1 or len(sizes) not in (2, 3) or code is None:
+        return open_itk(path, voxel_size(fields))
+    big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")).lower() == "true"
+    shape = tuple(reversed([*sizes, 1][:3]))
+    source, begin = (path, start) if data_file.upper() == "LOCAL" else (path.parent / data_file, 0)
+    dtype = np.dtype(code).newbyteorder(">" if big else "<")
+    raw = RawData(source, dtype, shape, begin, skip=int(fields.get("HeaderSize", "0")))
+    return raw_volume(stem(path), raw, voxel_size(fields))
+
+
+def read_header(path: Path) -> tuple[dict[str, str], int]:
+    """The fields of a MetaImage header, and where the data begins when it follows in the same file.
+
+    Raises
+    ------
+    ValueError
+        If the header does not end as MetaImage's do.
+    """
+    fields: dict[str, str] = {}
+    with path.open("rb") as f:
+        for raw in iter(lambda: f.readline(_LONGEST_LINE), b""):
+            key, equals, value = raw.decode("utf-8", "replace").partition("=")
+            if not equals:
+                break
+            fields[key.strip()] = value.strip()
+            if key.strip() == "ElementDataFile":
+                return fields, f.tell()
+    raise ValueError("is not a MetaImage file: its header has no ElementDataFile")
+
+
+def voxel_size(fields: dict[str, str]) -> VoxelSize:
+    """Voxel size from `ElementSpacing` (or the older `ElementSize`); its mm, like ITK's, are taken as nm."""
+    with reading_as("MetaImage"):
+        numbers = [float(n) for n in fields.get("ElementSpacing", fields.get("ElementSize", "")).split()]
+    if len(numbers) < 3:
+        return checked(None)
+    unit = fields.get("DistanceUnits", "mm")
+    zyx = numbers[2::-1]
+    return checked_unitless(zyx) if unit == "mm" or nm_per(unit) is None else checked(zyx, unit)

@@ -1,0 +1,116 @@
+"""MRC to unsigned bytes: values, marks and statistics that IMOD, mrcfile and SimpleITK agree on."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from utils.contrast import Contrast, to_uint8
+from utils.formats.mrc import HEADER_BYTES, IMOD_STAMP, SIGNED_BYTES, MrcHeader, is_marked, parse_header
+from utils.formats.raw_data import RawData, raw_volume
+from utils.volumes import slabs, volume_contrast
+
+# Voxels at a time; counting them takes eight bytes each.
+_SLAB = 1 << 20
+_LITTLE, _BIG = (0x44, 0x44, 0, 0), (0x11, 0x11, 0, 0)
+_STAMPS = {(0x44, 0x44): "<", (0x44, 0x41): "<", (0x11, 0x11): ">"}
+
+
+def read_header(path: Path, *, signed: bool | None = None) -> MrcHeader:
+    """The header of an uncompressed MRC file whose voxels can become bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is broken beyond repair, or holds complex numbers, 4-bit values or colours.
+    """
+    with path.open("rb") as f:
+        header = parse_header(f.read(HEADER_BYTES), path.stat().st_size, signed=signed)
+    if len(header.shape) > 3:
+        raise ValueError(f"MRC mode {header.mode} holds colours: only gray values become bytes here")
+    return header
+
+
+def is_unsigned(header: MrcHeader) -> bool:
+    """Whether the file holds unsigned bytes already, and no reader would take them for signed.
+
+    SimpleITK goes by a negative minimum alone, whatever IMOD's mark says.
+    """
+    low, high = float(header.fields["min"]), float(header.fields["max"])
+    flagged = is_marked(header.fields) and bool(int(header.fields["flags"]) & SIGNED_BYTES)
+    return header.mode == 0 and header.dtype == np.uint8 and not flagged and not (low < 0 and low <= high)
+
+
+def write_unsigned(source: Path, target: Path, header: MrcHeader, contrast: str = "percentile") -> None:
+    """Write `source` as unsigned bytes: slab by slab, everything else in the header as it was.
+
+    Signed bytes are shifted by 128; unsigned ones stay and are only marked; wider types are scaled, once per volume.
+
+    Parameters
+    ----------
+    source, target : Path
+        Different files.
+    header : MrcHeader
+        Of `source`.
+    contrast : str
+        Method, see `utils.contrast`; for types wider than a byte.
+    """
+    counts = np.zeros(256, np.int64)
+    raw = RawData(source, header.dtype, header.shape, header.data_start)
+    with raw_volume(source.stem, raw, header.voxel_size) as volume, target.open("wb") as out:
+        window = None if header.mode == 0 else volume_contrast(volume, contrast)
+        out.write(_extended_header(source, header))
+        for slab in slabs(volume, _SLAB):
+            values = _unsigned(slab, window)
+            counts += np.bincount(values.reshape(-1), minlength=256)
+            out.write(values.data)
+        out.seek(0)
+        out.write(unsigned_header(source, header, counts))
+    shutil.copymode(source, target)
+
+
+def _unsigned(slab: np.ndarray, window: Contrast | None) -> np.ndarray:
+    if window is not None:
+        return to_uint8(slab, window)
+    return slab.view(np.uint8) ^ np.uint8(0x80) if slab.dtype == np.int8 else slab
+
+
+def _extended_header(source: Path, header: MrcHeader) -> bytes:
+    """A place for the header and the extended header as it was."""
+    with source.open("rb") as f:
+        return f.read(header.data_start)
+
+
+def unsigned_header(source: Path, header: MrcHeader, counts: np.ndarray) -> bytes:
+    """The 1024 bytes of the source's header, made true for unsigned bytes.
+
+    Parameters
+    ----------
+    source : Path
+    header : MrcHeader
+    counts : ndarray, shape (256,)
+        How often each value occurs.
+    """
+    with source.open("rb") as f:
+        whole = bytearray(f.read(HEADER_BYTES))
+    fields = np.frombuffer(whole, header.fields.dtype, count=1).reshape(())
+    flags = int(fields["flags"]) if is_marked(fields) else 0
+    fields["mode"], fields["stamp"], fields["flags"] = 0, IMOD_STAMP, flags & ~SIGNED_BYTES
+    fields["extended"] = header.data_start - HEADER_BYTES
+    values = np.arange(256)
+    mean = float(np.average(values, weights=counts))
+    fields["min"], fields["max"] = np.flatnonzero(counts)[[0, -1]]
+    fields["mean"] = mean
+    fields["rms"] = float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
+    _mend(fields, header)
+    return bytes(whole)
+
+
+def _mend(fields: np.ndarray, header: MrcHeader) -> None:
+    """Put in what readers insist on: the MAP and machine marks, and a grid that can be divided by."""
+    order = "<" if fields["mode"].dtype.str[0] == "<" else ">"
+    fields["map"] = np.frombuffer(b"MAP ", np.uint8)
+    if _STAMPS.get(tuple(fields["machine"][:2].tolist())) != order:
+        fields["machine"] = _LITTLE if order == "<" else _BIG
+    voxels = [header.shape[axis] for axis in header.axes][::-1]
+    fields["grid"] = np.where(fields["grid"] > 0, fields["grid"], voxels)

@@ -1,0 +1,158 @@
+"""NIfTI-1, NIfTI-2 and Analyze: mapped when plain, decoded once when packed.
+
+The formats: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h and nifti2.h
+"""
+
+import gzip
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.files import stem, suffix
+from utils.formats.raw_data import RawData, raw_volume
+from utils.formats.volume_base import ArrayVolume, Volume, reading_as
+from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, significant
+
+_TYPES = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+    128: "u1", 2304: "u1",
+}  # fmt: skip
+_COLOURS = {128: 3, 2304: 4}
+_UNITS = {1: "m", 3: "um"}  # 2, mm, is what ITK writes without being asked
+_V1 = np.dtype(
+    {
+        "names": ["dim", "datatype", "pixdim", "start", "slope", "inter", "units"],
+        "formats": ["8i2", "i2", "8f4", "f4", "f4", "f4", "u1"],
+        "offsets": [40, 70, 76, 108, 112, 116, 123],
+        "itemsize": 348,
+    }
+)
+_V2 = np.dtype(
+    {
+        "names": ["dim", "datatype", "pixdim", "start", "slope", "inter", "units"],
+        "formats": ["8i8", "i2", "8f8", "i8", "f8", "f8", "i4"],
+        "offsets": [16, 12, 104, 168, 176, 184, 500],
+        "itemsize": 540,
+    }
+)
+
+
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What is needed of a header: the stored array, where it begins, its scaling and voxel size."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    start: int
+    scaling: tuple[float, float] | None
+    voxel_size: VoxelSize
+
+
+class _Scaled(ArrayVolume):
+    """Voxels times slope plus intercept, as float32."""
+
+    def __init__(self, stored: ArrayVolume, slope: float, intercept: float) -> None:
+        super().__init__(stored.name, stored._whole, stored._size, shape=stored.shape, dtype=np.dtype(np.float32))
+        self.streams = stored.streams
+        self._stored, self._slope, self._intercept = stored, slope, intercept
+
+    def _read(self, box: tuple[slice, slice, slice]) -> np.ndarray:
+        return self._stored._read(box).astype(np.float64) * self._slope + self._intercept
+
+    def close(self) -> None:
+        self._stored.close()
+
+
+def open_nifti(path: Path) -> Volume:
+    """Open .nii, .nii.gz, or a .hdr/.img pair by either file."""
+    header_path, data_path = _pair(path)
+    with _open(header_path) as f, reading_as("NIfTI"):
+        header = parse_header(f.read(540), single=header_path == data_path)
+    volume = _plain(data_path, header) if suffix(data_path)[-3:] != ".gz" else _packed(data_path, header)
+    volume.name = stem(path)
+    return volume if header.scaling is None else _Scaled(volume, *header.scaling)
+
+
+def parse_header(head: bytes, *, single: bool) -> NiftiHeader:
+    """Parse a NIfTI-1, NIfTI-2 or Analyze 7.5 header; `single` when the voxels follow in the same file.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them, or does not hold one 3D image.
+    """
+    fields = _fields(head)
+    code = int(fields["datatype"])
+    if code not in _TYPES:
+        raise ValueError(f"holds voxels of NIfTI type {code}: only integers and real numbers are images")
+    count = int(fields["dim"][0])
+    sizes = [int(n) for n in fields["dim"][1 : count + 1]]
+    if any(n > 1 for n in sizes[3:]):
+        warnings.warn(f"holds {int(np.prod(sizes[3:]))} volumes: the first was taken", stacklevel=2)
+    shape = tuple(reversed([*sizes, 1, 1][:3])) + ((_COLOURS[code],) if code in _COLOURS else ())
+    is_nifti = head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
+    slope, intercept = float(fields["slope"]), float(fields["inter"])
+    scaled = is_nifti and np.isfinite([slope, intercept]).all() and slope != 0 and (slope, intercept) != (1, 0)
+    start = int(fields["start"]) if np.isfinite(fields["start"]) else 0
+    return NiftiHeader(
+        np.dtype(_TYPES[code]).newbyteorder(fields["dim"].dtype.byteorder),
+        shape,
+        max(start, len(head[:348]) if single else 0),
+        (slope, intercept) if scaled else None,
+        _voxel_size(fields) if count >= 3 else VoxelSize(None, "a 2D image has no z"),
+    )
+
+
+def _fields(head: bytes) -> np.ndarray:
+    for layout in (_V1, _V2, _V1.newbyteorder(">"), _V2.newbyteorder(">")):
+        order = layout["dim"].base.byteorder.replace("=", "<")
+        if len(head) >= layout.itemsize and int(np.frombuffer(head, f"{order}i4", 1)[0]) == layout.itemsize:
+            fields = np.frombuffer(head, layout, count=1)[0]
+            if 1 <= int(fields["dim"][0]) <= 7:
+                return fields
+    raise ValueError("is no NIfTI or Analyze file: its header has neither their length nor their dimensions")
+
+
+def _voxel_size(fields: np.ndarray) -> VoxelSize:
+    digits = 7 if fields["pixdim"].dtype.itemsize == 4 else 12
+    zyx = [significant(abs(float(n)), digits) for n in fields["pixdim"][3:0:-1]]
+    unit = _UNITS.get(int(fields["units"]) & 7)
+    return checked(zyx, unit) if unit else checked_unitless(zyx)
+
+
+def _pair(path: Path) -> tuple[Path, Path]:
+    end = suffix(path)
+    base, packed = path.name[: -len(end)], ".gz" if end.endswith(".gz") else ""
+    if not end.startswith((".hdr", ".img")):
+        return path, path
+    found = []
+    for kind in (".hdr", ".img"):
+        names = [base + kind + packed, base + kind, base + kind + ".gz"]
+        there = [path.with_name(n) for n in names if path.with_name(n).is_file()]
+        if not there:
+            raise FileNotFoundError(f"{base + kind}, the other half of this pair, is missing")
+        found.append(there[0])
+    return found[0], found[1]
+
+
+def _open(path: Path):
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def _plain(path: Path, header: NiftiHeader) -> ArrayVolume:
+    return raw_volume(stem(path), RawData(path, header.dtype, header.shape, header.start), header.voxel_size)
+
+
+def _packed(path: Path, header: NiftiHeader) -> ArrayVolume:
+    def decode() -> np.ndarray:
+        count = int(np.prod(header.shape, dtype=np.int64))
+        with reading_as("NIfTI"), _open(path) as f:
+            f.seek(header.start)
+            data = bytearray(f.read(count * header.dtype.itemsize))
+        if len(data) < count * header.dtype.itemsize:
+            raise ValueError(f"the data is cut short: {len(data)} bytes for {header.shape} {header.dtype.name} voxels")
+        return np.frombuffer(data, header.dtype).reshape(header.shape)
+
+    return ArrayVolume(stem(path), decode, header.voxel_size, shape=header.shape, dtype=header.dtype)

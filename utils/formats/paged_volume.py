@@ -1,0 +1,64 @@
+"""Volumes of pages that must be decoded: one at a time, the latest kept in a cache of bounded size."""
+
+import os
+import threading
+from abc import abstractmethod
+from collections import OrderedDict
+
+import numpy as np
+
+from utils.formats.volume_base import Box, Volume
+from utils.formats.voxel_size import VoxelSize
+
+
+class PagedVolume(Volume):
+    """A volume of pages that are decoded one at a time; the latest stay in a cache of bounded size."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize) -> None:
+        super().__init__(name, shape, dtype, size, streams=True)
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+        self._page_locks = [threading.Lock() for _ in range(64)]
+        page_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
+        self._capacity = max(1, cache_bytes() // page_bytes)
+
+    @abstractmethod
+    def _decode_page(self, z: int) -> np.ndarray:
+        """Page z, of shape (y, x)."""
+
+    def _read(self, box: Box) -> np.ndarray:
+        z, y, x = box
+        out = np.empty((z.stop - z.start, y.stop - y.start, x.stop - x.start), self.dtype)
+        for row, index in enumerate(range(z.start, z.stop)):
+            out[row] = self._page(index)[y, x]
+        return out
+
+    def _page(self, z: int) -> np.ndarray:
+        with self._page_locks[z % len(self._page_locks)]:  # two threads that need one page decode it once
+            with self._lock:
+                if z in self._cache:
+                    self._cache.move_to_end(z)
+                    return self._cache[z]
+            page = self._decode_page(z)
+            if page.shape != self.shape[1:] or page.dtype != self.dtype:
+                raise ValueError(
+                    f"slice {z} is {page.shape} {page.dtype}, the first one {self.shape[1:]} {self.dtype}: "
+                    "the slices of one volume must be alike"
+                )
+            with self._lock:
+                self._cache[z] = page
+                while len(self._cache) > self._capacity:
+                    self._cache.popitem(last=False)
+            return page
+
+    def close(self) -> None:
+        self._cache.clear()
+
+
+def cache_bytes() -> int:
+    """Memory that decoded pages of one volume may keep: an eighth of the machine's, at least 256 MiB."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        memory = 8 << 30
+    return max(256 << 20, memory // 8)

@@ -1,0 +1,132 @@
+"""Videos as gray frames, one at a time, with an eye on what the file promised."""
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from utils.formats.video_container import promised_bytes
+from utils.images import luminance
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv"})
+# Matroska stores no number of frames: OpenCV's is duration x rate, and only time tells whether the end was reached.
+_COUNTLESS = frozenset({".mkv"})
+_JPEG_CODECS = frozenset({"MJPG", "mjpg", "jpeg", "JPEG"})
+
+
+class Video:
+    """An open video; iterate over it once for its frames, (h, w) uint8.
+
+    Attributes
+    ----------
+    decoded : int
+        Frames so far.
+    promised : int or None
+        Frames that the file says it has; None where it does not say.
+
+    Raises
+    ------
+    ValueError
+        If OpenCV cannot read it as a video.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.decoded = 0
+        self._capture = _open(path)
+        if not self._capture.isOpened():
+            raise ValueError("is no video that OpenCV can read (damaged, cut off before its index, or not a video)")
+        cv2 = _cv2()
+        count, self._rate = self._capture.get(cv2.CAP_PROP_FRAME_COUNT), self._capture.get(cv2.CAP_PROP_FPS)
+        self.promised = int(count) if 0 < count < 2**53 else None
+        self._seconds = 0.0
+        self._packets = _open(path, packets=True) if self._codec() in _JPEG_CODECS else None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        first: tuple[int, ...] | None = None
+        while True:
+            found, frame = self._capture.read()
+            if not found:
+                return
+            size = self._stored_size() or frame.shape[:2]
+            first = first or size
+            if size != first or frame.shape[:2] != first:
+                raise ValueError(
+                    f"frame {self.decoded} is {size[1]} x {size[0]} pixels, the first one {first[1]} x {first[0]}: "
+                    "the frames of one stack must be alike"
+                )
+            self.decoded += 1
+            self._seconds = self._capture.get(_cv2().CAP_PROP_POS_MSEC) / 1000
+            yield frame if frame.ndim == 2 else np.ascontiguousarray(luminance(frame[..., 2::-1]))
+
+    def shortfall(self) -> str:
+        """After the last frame: what is missing, in a sentence; '' when nothing is."""
+        if self.decoded == 0:
+            return "holds no frame that can be decoded"
+        size, stated = self.path.stat().st_size, promised_bytes(self.path)
+        if stated is not None and stated > size:
+            return f"is cut short: {size} bytes of {stated}; {self.decoded} frames could be decoded"
+        if self.promised is None or self.decoded >= self.promised or self._reached_the_end():
+            return ""
+        return f"is cut short or damaged: {self.decoded} frames could be decoded, the file promises {self.promised}"
+
+    def _reached_the_end(self) -> bool:
+        countless = self.path.suffix.lower() in _COUNTLESS and self._rate > 0 and self.promised is not None
+        return countless and self._seconds + 1.5 / self._rate >= (self.promised or 0) / self._rate
+
+    def _codec(self) -> str:
+        return struct.pack("<I", int(self._capture.get(_cv2().CAP_PROP_FOURCC)) & 0xFFFFFFFF).decode("latin-1")
+
+    def _stored_size(self) -> tuple[int, int] | None:
+        """(h, w) of the frame as stored: OpenCV scales frames of another size to the first one's, silently."""
+        if self._packets is None:
+            return None
+        found, packet = self._packets.read()
+        return jpeg_size(packet.tobytes()) if found else None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._capture.release()
+        if self._packets is not None:
+            self._packets.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(h, w) from a JPEG's frame header, None where there is none.
+
+    The markers: ITU T.81, table B.1.
+    """
+    place = 2
+    while data[:2] == b"\xff\xd8" and place + 9 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[place + 5 : place + 9])
+            return height, width
+        place += 2 + length
+    return None
+
+
+def _open(path: Path, *, packets: bool = False) -> Any:
+    cv2 = _cv2()
+    # An absolute path: FFmpeg would take a relative name with a colon for a protocol. No other back end: one of them
+    # reads numbered images when a name holds digits.
+    return cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1] if packets else [])
+
+
+def _cv2() -> Any:
+    # What OpenCV and FFmpeg print of a damaged file names no file; the sentences raised here do.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+    import cv2
+
+    return cv2

@@ -1,0 +1,156 @@
+"""What every volume is, whatever the format: z, y, x, read by region, in native byte order."""
+
+import struct
+import threading
+import warnings
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from utils.formats.voxel_size import VoxelSize
+from utils.images import luminance
+
+# What decoders throw when a file's numbers make no sense.
+DAMAGE = (
+    *(RuntimeError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError),
+    *(struct.error, zlib.error),
+)
+Box = tuple[slice, slice, slice]
+
+
+class Volume(ABC):
+    """A 3D image read by region.
+
+    Attributes
+    ----------
+    name : str
+        Name without suffix, as patches carry it.
+    shape : tuple of int
+        (z, y, x).
+    dtype : numpy.dtype
+        Of what reading returns; native byte order.
+    streams : bool
+        True when a region's memory follows the region (plus a bounded cache), not the volume.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize, *, streams: bool) -> None:
+        if len(shape) != 3 or min(shape) < 1:
+            raise ValueError(f"expected a 3D image, its shape is {tuple(shape)}")
+        if np.dtype(dtype).kind not in "biuf":
+            raise ValueError(f"holds {np.dtype(dtype)} voxels: only integers and real numbers are images")
+        self.name = name
+        self.shape: tuple[int, int, int] = (int(shape[0]), int(shape[1]), int(shape[2]))
+        self.dtype = np.dtype(dtype).newbyteorder("=")
+        self.streams = streams
+        self._size = size
+        self._said = False
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float] | None:
+        """Voxel size in nm (z, y, x); None when the header has none, which the first look at it says aloud."""
+        if self._size.nm is None and not self._said:
+            self._said = True
+            warnings.warn(f"voxel size missing: {self._size.why_missing}", stacklevel=2)
+        return self._size.nm
+
+    def __getitem__(self, key: slice | int | tuple[slice | int, ...]) -> np.ndarray:
+        """Voxels of ``volume[z0:z1, y0:y1, x0:x1]`` as a new C-ordered array; bounds clip as numpy's do."""
+        keys = key if isinstance(key, tuple) else (key,)
+        if len(keys) > 3:
+            raise IndexError(f"a volume has 3 axes, got {len(keys)} indices")
+        box = [_span(k, n) for k, n in zip(keys + (slice(None),) * (3 - len(keys)), self.shape, strict=True)]
+        voxels = self._copy((box[0], box[1], box[2]))
+        single = tuple(axis for axis, k in enumerate(keys) if not isinstance(k, slice))
+        return voxels.squeeze(axis=single) if single else voxels
+
+    def _copy(self, box: Box) -> np.ndarray:
+        """Voxels of a box as a new array."""
+        return np.array(self._read(box), dtype=self.dtype, order="C", subok=False)
+
+    @abstractmethod
+    def _read(self, box: Box) -> np.ndarray:
+        """Voxels of a box whose bounds lie inside the volume; may be a view, in any byte order."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and memory; reading afterwards is an error of the caller."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+class ArrayVolume(Volume):
+    """A volume over a memory-mapped array, or over one that `decode` brings into memory at the first read.
+
+    The array is (z, y, x) or (z, y, x, colours); colours are read as luminance.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        array: np.ndarray | Callable[[], np.ndarray],
+        size: VoxelSize,
+        *,
+        shape: tuple[int, ...] | None = None,
+        dtype: np.dtype | None = None,
+    ) -> None:
+        self._array = None if callable(array) else array
+        self._decode = array if callable(array) else None
+        self._lock = threading.Lock()
+        known = array if isinstance(array, np.ndarray) else None
+        shape = known.shape if known is not None else shape
+        dtype = known.dtype if known is not None else dtype
+        if shape is None or dtype is None:
+            raise TypeError("a volume that is decoded later needs its shape and dtype now")
+        super().__init__(name, shape[:3], dtype, size, streams=known is not None)
+
+    def _read(self, box: Box) -> np.ndarray:
+        region = self._whole()[box]
+        return region if region.ndim == 3 else luminance(region)
+
+    def _whole(self) -> np.ndarray:
+        with self._lock:  # several threads read cubes of one volume: the first decodes, the others wait
+            if self._array is None:
+                if self._decode is None:
+                    raise ValueError("the volume is closed")
+                array = self._decode()
+                if array.shape[:3] != self.shape:
+                    raise ValueError(f"the header promises the shape {self.shape}, the data has {array.shape[:3]}")
+                self._array = array
+            return self._array
+
+    def close(self) -> None:
+        self._array = self._decode = None
+
+
+@contextmanager
+def reading_as(kind: str) -> Iterator[None]:
+    """Turn what a decoder throws at a damaged file into one sentence."""
+    try:
+        yield
+    except DAMAGE as error:
+        if isinstance(error, KeyError):
+            raise ValueError(f"cannot be read as {kind}: its header has no {error}") from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        detail = lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__
+        raise ValueError(f"cannot be read as {kind}: {detail}") from error
+
+
+def _span(key: slice | int, length: int) -> slice:
+    if isinstance(key, slice):
+        start, stop, step = key.indices(length)
+        if step != 1:
+            raise ValueError(f"regions are read whole: a step of {step} is not supported")
+        return slice(start, max(start, stop))
+    index = int(key)
+    if not -length <= index < length:
+        raise IndexError(f"index {index} is outside an axis of length {length}")
+    return slice(index % length, index % length + 1)

@@ -1,0 +1,75 @@
+"""BigDataViewer's XML: the unit that a bdv.n5 lacks, and the image that an XML stands for."""
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+from utils.ngff.address import Address
+from utils.ngff.store import Store
+
+
+def bdv_unit(image: Store) -> str | None:
+    """The unit of a ``setup/timepoint`` of a bdv.n5, from the XML beside the container; None without one."""
+    pieces = image.address.path.rstrip("/").split("/")
+    for up, piece in enumerate(reversed(pieces)):
+        if piece.lower().endswith(".n5"):
+            container = image.at(*[".."] * up) if up else image
+            tree = read_xml(container.at(".."), container.address.name[: -len(".n5")] + ".xml")
+            return _setup_unit(tree, _setup(pieces)) if tree is not None else None
+    return None
+
+
+def bdv_address(address: Address, store: Store) -> Address:
+    """The image that a BigDataViewer or MoBIE XML file describes (its first setup and time point).
+
+    Raises
+    ------
+    ValueError
+        If the file is no such XML or its image is not N5.
+    """
+    tree = read_xml(store.at(".."), address.name)
+    loader = tree.find(".//ImageLoader") if tree is not None else None
+    kind = loader.get("format", "") if loader is not None else ""
+    if loader is None or not kind.startswith("bdv.n5"):
+        raise ValueError(f"expected a BigDataViewer XML with an image of format bdv.n5, found {kind!r}")
+    inside = "setup0/timepoint0"
+    if kind == "bdv.n5.s3":
+        bucket, key = loader.findtext("BucketName", "").strip(), loader.findtext("Key", "").strip()
+        found = Address.parse(f"s3://{bucket}/{key}").at(inside)
+        return replace(
+            found, url=address.url, format="n5", endpoint=_text(loader, "ServiceEndpoint"), region=_region(loader)
+        )
+    path = loader.findtext("n5", "").strip()
+    return replace(address.at("..", path, inside), format="n5")
+
+
+def read_xml(folder: Store, name: str) -> ElementTree.Element | None:
+    """The root of an XML file; None when it is missing or is no XML."""
+    raw = folder.read([name])[name]
+    if raw is None or b"<!ENTITY" in raw:
+        return None
+    try:
+        return ElementTree.fromstring(raw)
+    except ElementTree.ParseError:
+        return None
+
+
+def _setup(pieces: list[str]) -> int:
+    numbers = [int(found[1]) for piece in pieces if (found := re.fullmatch(r"setup(\d+)", piece))]
+    return numbers[-1] if numbers else 0
+
+
+def _setup_unit(tree: ElementTree.Element, setup: int) -> str | None:
+    for view in tree.iter("ViewSetup"):
+        if view.findtext("id", "0").strip() == str(setup):
+            return _text(view, "voxelSize/unit")
+    return None
+
+
+def _text(node: ElementTree.Element, path: str) -> str | None:
+    return (node.findtext(path) or "").strip() or None
+
+
+def _region(node: ElementTree.Element) -> str | None:
+    region = _text(node, "SigningRegion")
+    return region if region and re.fullmatch(r"[a-z]{2}-[a-z]+-\d", region) else None

@@ -1,0 +1,159 @@
+"""Stored chunks that tensorstore cannot take as they are: found by name, translated, and read from memory.
+
+CloudVolume writes precomputed chunks as ``name.gz`` files, z5 and n5-java write N5 blocks as lz4. Just the chunks that
+a box needs become a small copy in memory.
+"""
+
+import gzip
+import json
+import math
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from utils.ngff.faults import wait
+from utils.ngff.metadata import Level
+from utils.ngff.store import Store
+from utils.ngff.view import open_view
+
+Box = tuple[slice, slice, slice]
+Translate = Callable[[bytes], bytes]
+_LZ4_MAGIC = b"LZ4Block"
+_LZ4_STORED = 0x10
+
+
+def chunk_names(level: Level, box: Box) -> Iterator[str]:
+    """Names below the level's folder of the chunks that a box (z, y, x) touches."""
+    sizes = _stored(level, level.shape, 1)
+    chunk = level.grid.get("chunk") or _stored(level, level.chunk, 1)
+    begin = _stored(level, [part.start for part in box], 0)
+    end = _stored(level, [part.stop for part in box], 1)
+    ranges = [range(a // c, -(-b // c)) for a, b, c in zip(begin, end, chunk, strict=True)]
+    for index in product(*ranges):
+        yield _name(level, index, chunk, sizes)
+
+
+def _stored(level: Level, zyx, other: int) -> list[int]:
+    """Numbers along z, y, x in the order of the stored axes."""
+    values = [other] * level.rank
+    for axis, value in zip(level.axes, zyx, strict=True):
+        values[axis] = int(value)
+    return values
+
+
+def _name(level: Level, index: tuple[int, ...], chunk: list[int], sizes: list[int]) -> str:
+    if level.grid["kind"] == "precomputed":
+        offset = _stored(level, level.offset, 0)
+        spans = [
+            f"{i * c + o}-{min((i + 1) * c, n) + o}"
+            for i, c, n, o in zip(index[:3], chunk[:3], sizes[:3], offset[:3], strict=True)
+        ]
+        return "_".join(spans)
+    return "/".join(map(str, index))
+
+
+def translation(store: Store, level: Level) -> Translate | None:
+    """How this level's chunks must be translated before tensorstore can read them; None when they need not.
+
+    Raises
+    ------
+    ValueError
+        If they are compressed in a way that cannot be read here.
+    """
+    if level.grid["kind"] == "n5" and level.spec["metadata"]["compression"]["type"] == "lz4":
+        return partial(n5_lz4_to_raw, itemsize=level.dtype.itemsize)
+    if level.grid["kind"] != "precomputed" or store.address.driver != "file" or level.grid["sharded"]:
+        return None
+    ending = _file_ending(Path(store.address.path, level.path))
+    if ending in (".br", ".zstd", ".xz", ".bz2"):
+        raise ValueError(f"its chunks are {ending} files, which cannot be read; expected plain or .gz files")
+    return ungzip if ending == ".gz" else None
+
+
+def _file_ending(folder: Path) -> str:
+    """The ending of the first chunk file of a local folder."""
+    if not folder.is_dir():
+        return ""
+    with os.scandir(folder) as entries:
+        return next((Path(e.name).suffix for e in entries if e.name[:1] in "-0123456789"), "")
+
+
+def ungzip(raw: bytes) -> bytes:
+    """Undo gzip where a chunk has it."""
+    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+
+
+def n5_lz4_to_raw(raw: bytes, itemsize: int) -> bytes:
+    """An N5 block compressed as lz4 as an uncompressed block with the same header.
+
+    n5-java writes frames ("LZ4Block"), z5 one bare block.
+    """
+    from numcodecs.lz4 import decompress
+
+    mode, rank = struct.unpack(">HH", raw[:4])
+    start = 4 + 4 * rank + (4 if mode == 1 else 0)
+    header, body = raw[:start], raw[start:]
+    if body.startswith(_LZ4_MAGIC):
+        return header + b"".join(_lz4_frames(body))
+    nbytes = itemsize * math.prod(struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank]))
+    return header + bytes(decompress(struct.pack("<I", nbytes) + body))
+
+
+def _lz4_frames(data: bytes) -> Iterator[bytes]:
+    from numcodecs.lz4 import decompress
+
+    while data:
+        if len(data) < 21 or data[:8] != _LZ4_MAGIC:
+            raise ValueError("the lz4 block does not begin with 'LZ4Block'")
+        method, packed, unpacked, _ = struct.unpack("<BIII", data[8:21])
+        body, data = data[21 : 21 + packed], data[21 + packed :]
+        if len(body) < packed:
+            raise ValueError(f"the lz4 block is truncated: {len(body)} of {packed} bytes")
+        if unpacked == 0:
+            return
+        stored = method & 0xF0 == _LZ4_STORED
+        yield body if stored else bytes(decompress(struct.pack("<I", unpacked) + body))
+
+
+def read_translated(store: Store, level: Level, box: Box, translate: Translate) -> np.ndarray:
+    """Voxels of a box (z, y, x), its chunks translated into a store in memory that lives for this call only."""
+    import tensorstore as ts
+
+    folder = store.at(level.path)
+    names = list(chunk_names(level, box))
+    alternatives = [f"{name}.gz" for name in names] if translate is ungzip else []
+    found = folder.read([*names, *alternatives])
+    settings = ts.Context()
+    memory = ts.KvStore.open({"driver": "memory"}, context=settings).result()
+    at = f"{level.path}/" if level.path else ""
+    for name in names:
+        plain, packed = found.pop(name), found.pop(f"{name}.gz", None)
+        raw = plain if plain is not None else packed
+        if raw is not None:
+            memory.write(f"{at}{name}", _translated(raw, translate, f"{folder}/{name}")).result()
+    if level.grid["kind"] == "precomputed":
+        memory.write("info", json.dumps(level.grid["info"])).result()
+    view = open_view(memory, _raw_level(level), settings, store.access.timeout, str(folder))
+    voxels = wait(view[box].read(order="C"), store.access.timeout, str(folder))
+    return voxels.astype(level.dtype, copy=False)
+
+
+def _translated(raw: bytes, translate: Translate, what: str) -> bytes:
+    try:
+        return translate(raw)
+    except (ValueError, RuntimeError, EOFError, OSError, struct.error, zlib.error) as error:
+        raise OSError(f"{what}: the chunk cannot be decoded: {error}") from error
+
+
+def _raw_level(level: Level) -> Level:
+    if level.grid["kind"] != "n5":
+        return level
+    metadata = level.spec["metadata"] | {"compression": {"type": "raw"}}
+    return replace(level, spec=level.spec | {"metadata": metadata})

@@ -1,0 +1,87 @@
+"""The true voxel size of a level: what the metadata says, what the user says, and what to do when they differ."""
+
+import warnings
+from collections.abc import Sequence
+
+from utils.formats.voxel_size import significant
+from utils.ngff.metadata import Lengths
+from utils.ngff.multiscale import Multiscale
+from utils.sampling.rois import downsampling
+
+# Two statements of one length that differ by less are roundings of each other.
+TOLERANCE = 0.01
+
+
+def level_voxel_size(image: Multiscale, index: int, given: Sequence[float | None] = (None, None, None)) -> Lengths:
+    """Voxel size (z, y, x, nm) of level `index`.
+
+    Parameters
+    ----------
+    given : sequence of 3 floats or None
+        z, y, x in nm of level 0, as a table states them; None where it does not.
+
+    Raises
+    ------
+    ValueError
+        If neither the table nor the metadata tells.
+    """
+    told = image.levels[index].voxel_size
+    if all(length is None for length in given):
+        if told is None:
+            raise ValueError(_unknown(image, index))
+        return told
+    finest = _completed(image, given)
+    if _differ(finest, image.levels[0].voxel_size):
+        if index and told is not None and not _differ(finest, told):
+            warnings.warn(
+                f"the table's voxel size {_text(finest)} is the metadata's of level {index}, not of level 0; "
+                f"taken for level {index}",
+                stacklevel=2,
+            )
+            return told
+        _say_contradiction(finest, image.levels[0].voxel_size)
+    z, y, x = (significant(length * f, 12) for length, f in zip(finest, factors(image, index), strict=True))
+    return z, y, x
+
+
+def factors(image: Multiscale, index: int) -> Lengths:
+    """How much coarser a level is than level 0, z, y, x: by its metadata's scales, else by its shape."""
+    first, level = image.levels[0], image.levels[index]
+    if first.scale and level.scale and first.unit == level.unit and min(first.scale) > 0:
+        z, y, x = (b / a for a, b in zip(first.scale, level.scale, strict=True))
+    else:
+        z, y, x = (downsampling(a, b) for a, b in zip(first.shape, level.shape, strict=True))
+    return z, y, x
+
+
+def _completed(image: Multiscale, given: Sequence[float | None]) -> Lengths:
+    told = image.levels[0].voxel_size or (None, None, None)
+    sizes = [mine if mine is not None else theirs for mine, theirs in zip(given, told, strict=True)]
+    known = [size for size in sizes if size is not None]
+    if len(known) < 3:
+        raise ValueError(f"the table gives some of voxel_x, voxel_y, voxel_z; {_unknown(image, 0)}")
+    return known[0], known[1], known[2]
+
+
+def _unknown(image: Multiscale, index: int) -> str:
+    return (
+        f"voxel size missing: {image.levels[index].size.why_missing}; give voxel_x, voxel_y and voxel_z (nm at level "
+        "0) in the table, or --unit where only the unit is missing"
+    )
+
+
+def _differ(a: Lengths, b: Lengths | None) -> bool:
+    return b is None or any(abs(p - q) > TOLERANCE * q for p, q in zip(a, b, strict=True))
+
+
+def _say_contradiction(mine: Lengths, theirs: Lengths | None) -> None:
+    if theirs is not None:
+        warnings.warn(
+            f"voxel sizes contradict each other: the table says {_text(mine)}, the metadata {_text(theirs)} (level 0); "
+            "the table's is used",
+            stacklevel=3,
+        )
+
+
+def _text(size: Lengths) -> str:
+    return " x ".join(f"{length:g}" for length in size) + " nm (z, y, x)"

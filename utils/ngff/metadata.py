@@ -1,0 +1,173 @@
+"""What all NGFF conventions share: levels, lengths in nanometres, and the data that is refused by name."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from utils.formats.voxel_size import VoxelSize, checked, nm_per
+
+Triple = tuple[int, int, int]
+Lengths = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of a multiscale image, seen as z, y, x.
+
+    Attributes
+    ----------
+    path : str
+        Where the level's array lies below the multiscale's address.
+    shape, chunk : tuple of int
+        In voxels; ``chunk`` is what one request brings.
+    dtype : numpy.dtype
+        In native byte order.
+    scale : tuple of float or None
+        Voxel size in `unit`; None when the metadata has none.
+    unit : str or None
+        None when the metadata names no unit.
+    offset : tuple of int
+        Where the stored image begins (precomputed ``voxel_offset``); all other coordinates start at 0.
+    axes : tuple of int
+        Which stored axes are z, y and x; any other axis has one entry.
+    rank : int
+        Number of stored axes.
+    spec : dict
+        What tensorstore needs beside the store: driver, metadata, scale index.
+    grid : dict
+        How the names of stored chunks are made (see `utils.ngff.chunks`).
+    fill : float
+        The value that stands for chunks which are not stored.
+    """
+
+    path: str
+    shape: Triple
+    chunk: Triple
+    dtype: np.dtype
+    scale: Lengths | None = None
+    unit: str | None = None
+    offset: Triple = (0, 0, 0)
+    axes: Triple = (0, 1, 2)
+    rank: int = 3
+    spec: dict = field(default_factory=dict)
+    grid: dict = field(default_factory=dict)
+    fill: float = 0.0
+
+    @property
+    def size(self) -> VoxelSize:
+        """Voxel size z, y, x in nm, or why there is none: no size, no unit, or numbers that cannot be true."""
+        if self.scale is not None and not self.unit:
+            return VoxelSize(None, f"the metadata says {', '.join(f'{n:g}' for n in self.scale)} without a unit")
+        return checked(self.scale, self.unit or "nm")
+
+    @property
+    def voxel_size(self) -> Lengths | None:
+        """Voxel size z, y, x in nm; None when it is not known."""
+        return self.size.nm
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the whole level in its own type."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def in_unit(self, unit: str) -> "Level":
+        """The same level, its scale read in `unit` where the metadata names none."""
+        return self if self.unit and nm_per(self.unit) else replace(self, unit=unit)
+
+
+def reversed_triple(values: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """x, y, z of a file as z, y, x (or the other way round)."""
+    return values[2], values[1], values[0]
+
+
+def floats(values: Any, count: int = 3) -> tuple[float, ...] | None:
+    """A list of `count` numbers as floats; None for anything else."""
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != count:
+        return None
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        return None
+
+
+def pick_axes(names: Sequence[str], shape: Sequence[int]) -> Triple:
+    """Positions of z, y and x among named axes.
+
+    Raises
+    ------
+    ValueError
+        For 2-D data and for time or channel axes with more than one entry.
+    """
+    lower = [str(name).lower() for name in names]
+    missing = [axis for axis in "zyx" if axis not in lower]
+    if missing:
+        raise ValueError(
+            f"2-D data or no {missing[0]} axis (axes {', '.join(lower)}); expected a volume with z, y and x"
+        )
+    for name, length in zip(lower, shape, strict=True):
+        if name not in "zyx" and length != 1:
+            raise ValueError(
+                f"the {_axis_kind(name)} axis {name!r} has {length} entries; expected one; "
+                "extract a single one to a dataset of its own"
+            )
+    axes = (lower.index("z"), lower.index("y"), lower.index("x"))
+    refuse_flat([shape[axis] for axis in axes])
+    return axes
+
+
+def _axis_kind(name: str) -> str:
+    return {"t": "time", "c": "channel"}.get(name, "extra")
+
+
+def refuse_flat(shape: Sequence[int]) -> None:
+    """Refuse an image of one slice."""
+    if len(shape) < 3 or min(shape) < 2:
+        size = " x ".join(str(length) for length in shape)
+        raise ValueError(f"2-D data (z, y, x = {size}); expected a volume with more than one slice")
+
+
+def image_dtype(name: str) -> np.dtype:
+    """The numpy type of an image; labels (segmentations) and types that are no gray values are refused."""
+    try:
+        dtype = np.dtype(name).newbyteorder("=")
+    except TypeError as error:
+        raise ValueError(f"data of type {name!r} cannot be read as gray values") from error
+    if dtype.kind in "iu" and dtype.itemsize == 8:
+        raise labels_error(f"its type is {dtype.name}")
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise ValueError(f"data of type {dtype.name} cannot be read as gray values")
+    return dtype
+
+
+def labels_error(why: str) -> ValueError:
+    """The refusal of a segmentation."""
+    return ValueError(f"holds labels (a segmentation: {why}), not an image; give the address of the EM image")
+
+
+def refuse_labels(path: str, attributes: Mapping[str, Any]) -> None:
+    """Refuse what its place or its attributes declare to be a segmentation."""
+    if "labels" in path.lower().split("/"):
+        raise labels_error("it lies in a folder 'labels'")
+    if "image-label" in attributes:
+        raise labels_error("'image-label' in its metadata")
+    painted = attributes.get("painteraData")
+    if isinstance(painted, Mapping) and painted.get("type") == "label":
+        raise labels_error("painteraData type 'label'")
+    if attributes.get("isLabelMultiset") or attributes.get("type") == "segmentation":
+        raise labels_error("declared in its metadata")
+
+
+def derived_scale(first: Lengths | None, factors: Sequence[float] | None) -> Lengths | None:
+    """The scale of a level from the first level's and the level's downsampling factors (both z, y, x)."""
+    if first is None or factors is None:
+        return None
+    return (first[0] * factors[0], first[1] * factors[1], first[2] * factors[2])
+
+
+def shape_factors(first: Sequence[int], shape: Sequence[int]) -> Lengths:
+    """Whole downsampling factors guessed from two shapes, where nothing states them."""
+    rounded = [max(1, round(a / b)) for a, b in zip(first, shape, strict=True)]
+    return (float(rounded[0]), float(rounded[1]), float(rounded[2]))

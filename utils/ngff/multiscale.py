@@ -1,0 +1,178 @@
+"""A multiscale image at any address: its levels, their voxel sizes, and a level as a volume.
+
+OME-Zarr 0.4 and 0.5, N5 and Neuroglancer precomputed, over local paths, ``file://``, ``http(s)://``, ``s3://``
+(anonymous) and ``gs://``. The format is found by looking; ``precomputed://``, ``n5://`` and ``zarr://`` before an
+address state it.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from utils.formats.volume_base import Box, Volume
+from utils.formats.voxel_size import VoxelSize
+from utils.ngff.address import Address
+from utils.ngff.bdv import bdv_address
+from utils.ngff.metadata import Lengths, Level
+from utils.ngff.n5 import is_array, n5_levels
+from utils.ngff.names import split_level, volume_name
+from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
+from utils.ngff.precomputed import precomputed_levels
+from utils.ngff.read import LevelReader
+from utils.ngff.store import Access, Store
+
+__all__ = ["Access", "Level", "Multiscale", "NgffVolume", "open_multiscale", "open_volume_level", "volume_name"]
+
+_KEYS = {
+    "precomputed": ("info",),
+    "zarr": (*ARRAY_KEYS, ".zattrs", ".zgroup"),
+    "n5": ("attributes.json",),
+}
+# An N5 group need not have attributes of its own.
+_N5_INSIDE = ("s0/attributes.json", "c0/attributes.json", "setup0/attributes.json", "data/attributes.json")
+
+
+@dataclass(frozen=True)
+class Multiscale:
+    """An image at several resolutions, from fine to coarse."""
+
+    url: str
+    format: str
+    store: Store
+    levels: tuple[Level, ...]
+
+    def open_level(self, level: int, *, name: str | None = None, voxel_size: Lengths | None = None) -> "NgffVolume":
+        """Open one level as a volume; `voxel_size` (z, y, x, nm, of this level) overrules the metadata."""
+        return NgffVolume(self, self.index(level), name or volume_name(self.url), voxel_size)
+
+    def index(self, level: int) -> int:
+        """Check a level's number.
+
+        Raises
+        ------
+        ValueError
+            If there is no such level.
+        """
+        if not 0 <= level < len(self.levels):
+            raise ValueError(f"no level {level}; it has {len(self.levels)} (0 to {len(self.levels) - 1})")
+        return level
+
+    def nearest(self, voxel_nm: float) -> int:
+        """The level whose finest voxel side is nearest to `voxel_nm`, by ratio."""
+        sizes = [level.voxel_size for level in self.levels]
+        known = [(abs(math.log(min(size) / voxel_nm)), i) for i, size in enumerate(sizes) if size]
+        if not known:
+            raise ValueError(f"no voxel sizes to compare {voxel_nm:g} nm with; choose a --level")
+        return min(known)[1]
+
+    def in_unit(self, unit: str | None) -> "Multiscale":
+        """The same image, its lengths read in `unit` where the metadata names none."""
+        return replace(self, levels=tuple(level.in_unit(unit) for level in self.levels)) if unit else self
+
+
+class NgffVolume(Volume):
+    """One level as a volume that streams.
+
+    Attributes
+    ----------
+    level : Level
+    reader : LevelReader
+        Reads without a copy; takes boxes that lie inside of the level.
+    """
+
+    def __init__(self, image: Multiscale, index: int, name: str, voxel_size: Lengths | None = None) -> None:
+        self.level = image.levels[index]
+        size = VoxelSize(voxel_size) if voxel_size else self.level.size
+        super().__init__(f"{name}_s{index}", self.level.shape, self.level.dtype, size, streams=True)
+        self.reader = LevelReader(image.store, self.level)
+
+    def _read(self, box: Box) -> np.ndarray:
+        if any(part.stop <= part.start for part in box):
+            return np.empty([max(0, part.stop - part.start) for part in box], self.dtype)
+        return self.reader.read(box)
+
+    def _copy(self, box: Box) -> np.ndarray:
+        return self._read(box)  # new already
+
+    def close(self) -> None:
+        self.reader.close()
+
+
+def open_multiscale(url: str | Path, access: Access | None = None) -> Multiscale:
+    """Look at an address and describe the image there; nothing but small metadata files is read.
+
+    Parameters
+    ----------
+    url : str or Path
+        Local path, ``file://``, ``http(s)://``, ``s3://`` or ``gs://``; a BigDataViewer XML counts as its image.
+    access : Access, optional
+        Time-out, retries, custom endpoint.
+
+    Raises
+    ------
+    ValueError, OSError
+        One sentence each: nothing there, forbidden, stalled, 2-D, several channels, plates, labels, drafts.
+    """
+    text, _ = split_level(str(url))
+    address = Address.parse(text)
+    store = Store(address, access or Access())
+    if address.name.lower().endswith(".xml"):
+        address = bdv_address(address, store)
+        store = replace(store, address=address)
+    if address.driver == "file" and not Path(address.path).is_dir():
+        raise FileNotFoundError("no such folder")
+    kind, found = _inspect(store, address.format)
+    if kind == "precomputed":
+        levels = precomputed_levels(found["info"] or {})
+    elif kind == "n5":
+        levels = n5_levels(store, found["attributes.json"] or {})
+    else:
+        levels = zarr_levels(store, found)
+    return Multiscale(text, kind, store, tuple(levels))
+
+
+def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict | None]]:
+    """Which format lies at a store, and its small files; they are fetched side by side."""
+    kinds = [stated] if stated else list(_KEYS)
+    keys = [key for kind in kinds for key in _KEYS[kind]]
+    found = store.read_json([*keys, *(_N5_INSIDE if "n5" in kinds else ())], strict=True)
+    for kind in kinds:
+        if any(found[key] is not None for key in _KEYS[kind]):
+            return kind, found
+    if "n5" in kinds and any(is_array(found[key]) or found[key] for key in _N5_INSIDE):
+        return "n5", found
+    raise ValueError(
+        f"no image metadata here (looked for {', '.join(keys)}); expected the folder of an OME-Zarr, N5 or "
+        "precomputed image"
+    )
+
+
+def open_volume_level(
+    url: str | Path,
+    level: int | None = None,
+    *,
+    name: str | None = None,
+    voxel_size: Lengths | None = None,
+    unit: str | None = None,
+    access: Access | None = None,
+) -> NgffVolume:
+    """Open one level of an image as a volume named ``{name}_s{level}``.
+
+    Parameters
+    ----------
+    url : str or Path
+        As for `open_multiscale`; ``#s2`` at its end chooses level 2.
+    level : int, optional
+        Overrules the address's; 0 by default.
+    name : str, optional
+        Instead of the one that `volume_name` makes from the address.
+    voxel_size : tuple of float, optional
+        z, y, x in nm, of this level; overrules the metadata.
+    unit : str, optional
+        Of the metadata's lengths where it names none.
+    """
+    chosen = level if level is not None else split_level(str(url))[1] or 0
+    kept = access or Access(cache_bytes=64 << 20)
+    return open_multiscale(url, kept).in_unit(unit).open_level(chosen, name=name, voxel_size=voxel_size)

@@ -1,0 +1,90 @@
+"""Voxel sizes of N5 levels, from whichever of the many attributes a convention writes."""
+
+from typing import Any
+
+from utils.ngff.metadata import Lengths, derived_scale, floats, reversed_triple, shape_factors
+from utils.ngff.ome_zarr import same_unit
+
+Attributes = dict[str, Any]
+# z, y, x and the unit, where one is named.
+Sized = tuple[Lengths, str | None]
+
+
+def _transform(array: Attributes) -> Sized | None:
+    """COSEM's transform of one array, whose axes are in any order."""
+    transform = array.get("transform")
+    if not isinstance(transform, dict):
+        return None
+    axes = [str(axis).lower() for axis in transform.get("axes") or "zyx"]
+    scale = floats(transform.get("scale"), len(axes))
+    if scale is None or not {"z", "y", "x"} <= set(axes):
+        return None
+    order = [axes.index(axis) for axis in "zyx"]
+    units = transform.get("units") or [None] * len(axes)
+    lengths, unit = same_unit((scale[order[0]], scale[order[1]], scale[order[2]]), [units[i] for i in order])
+    return (lengths, unit) if lengths else None
+
+
+def _pixel_resolution(attributes: Attributes) -> Sized | None:
+    """``pixelResolution`` (with or without a unit) or ``resolution``, both x, y, z."""
+    value: Any = attributes.get("pixelResolution")
+    unit: str | None = None
+    if isinstance(value, dict):
+        value, unit = value.get("dimensions"), value.get("unit")
+    if value is None:
+        value, units = attributes.get("resolution"), attributes.get("units")
+        unit = units[0] if isinstance(units, list) and len(set(map(str, units))) == 1 else None
+    sizes = floats(value[:3] if isinstance(value, list) else value)  # a fourth is a channel's
+    return (reversed_triple(sizes), unit) if sizes else None
+
+
+def _factors(attributes: Attributes, index: int) -> Lengths | None:
+    """Downsampling factors of level `index`, from an array's own attributes or from its group's list."""
+    for name in ("downsamplingFactors", "scales"):
+        value = attributes.get(name)
+        listed = isinstance(value, list) and bool(value) and isinstance(value[0], list)
+        if listed and value is not None and index < len(value):
+            value = value[index]
+        factors = floats(value)
+        if factors:
+            return reversed_triple(factors)
+    return None
+
+
+def first_scale(first: Attributes, groups: list[Attributes]) -> Sized | None:
+    """Size and unit of the first level: its own, or those of the nearest group above it."""
+    for attributes in (first, *groups):
+        sized = _pixel_resolution(attributes)
+        if sized:
+            return sized
+    return None
+
+
+def level_scale(
+    index: int, array: Attributes, first: Attributes, base: Sized | None, groups: list[Attributes]
+) -> Sized | None:
+    """Voxel size of one level: its own transform, its own resolution, or the first level's times its factors."""
+    listed = _listed_transform(index, groups)
+    if _transform(array) or listed:
+        return _transform(array) or listed
+    own = _pixel_resolution(array)
+    if own and array is not first and own != _pixel_resolution(first):
+        return own
+    if base is None or (array is first and _factors(array, index) is None):
+        return base
+    factors = _factors(array, index) or next((f for g in groups if (f := _factors(g, index))), None)
+    scale = derived_scale(base[0], factors or _guessed(array, first))
+    return (scale, base[1]) if scale else None
+
+
+def _listed_transform(index: int, groups: list[Attributes]) -> Sized | None:
+    for group in groups[:1]:
+        multiscales = group.get("multiscales")
+        if isinstance(multiscales, list) and multiscales and isinstance(multiscales[0], dict):
+            datasets = multiscales[0].get("datasets") or []
+            return _transform(datasets[index]) if index < len(datasets) and isinstance(datasets[index], dict) else None
+    return None
+
+
+def _guessed(array: Attributes, first: Attributes) -> Lengths:
+    return reversed_triple(shape_factors(first["dimensions"][:3], array["dimensions"][:3]))

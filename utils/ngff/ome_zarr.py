@@ -1,0 +1,196 @@
+"""OME-Zarr 0.4 and 0.5 (and plain Zarr arrays): levels from ``.zattrs`` or ``zarr.json``."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from utils.formats.voxel_size import nm_per
+from utils.ngff.metadata import Lengths, Level, Triple, floats, image_dtype, pick_axes, refuse_flat, refuse_labels
+from utils.ngff.store import Store
+
+ARRAY_KEYS = (".zarray", "zarr.json")
+GROUP_KEYS = (".zattrs", "zarr.json")
+
+
+def zarr_levels(store: Store, found: Mapping[str, dict | None]) -> list[Level]:
+    """Levels of the image at `store`, whose small files (`found`) were fetched already.
+
+    Raises
+    ------
+    ValueError
+        For plates, wells, labels, drafts of OME-Zarr 0.6, 2-D data, several channels or time points.
+    """
+    attributes = group_attributes(found)
+    refuse_labels(store.address.path, attributes)
+    _refuse_plates(attributes, store)
+    if "multiscales" in attributes:
+        return _multiscale_levels(store, attributes)
+    if array_metadata(found):
+        return [_plain_level(store, found)]
+    if found.get(".zattrs") is None and found.get("zarr.json") is None and found.get(".zgroup") is None:
+        raise ValueError("no Zarr metadata (.zattrs, .zarray or zarr.json)")
+    return _first_series(store, "bioformats2raw.layout" in attributes)
+
+
+def group_attributes(found: Mapping[str, dict | None]) -> dict[str, Any]:
+    """Attributes of a group; those of OME-Zarr 0.5 are lifted out of ``ome``."""
+    v3 = (found.get("zarr.json") or {}).get("attributes") or {}
+    ome = v3.get("ome")
+    return {**(found.get(".zattrs") or {}), **v3, **(ome if isinstance(ome, dict) else {})}
+
+
+def array_metadata(found: Mapping[str, dict | None]) -> dict[str, Any] | None:
+    """The metadata of an array (Zarr 2 or 3) among files already fetched; None for a group."""
+    v3 = found.get("zarr.json")
+    if v3 and v3.get("node_type") == "array":
+        return v3
+    return found.get(".zarray")
+
+
+def _refuse_plates(attributes: dict, store: Store) -> None:
+    for kind, members in (("plate", "wells"), ("well", "images")):
+        if kind in attributes:
+            listed = (attributes[kind] or {}).get(members) or [{}]
+            first = f"{store}/{listed[0].get('path', 'A/1')}" + ("/0" if kind == "plate" else "")
+            raise ValueError(f"a {kind} layout with many images; give the address of one, such as {first}")
+
+
+def _first_series(store: Store, declared: bool) -> list[Level]:
+    inner, second = store.at("0"), store.at("1")
+    found = inner.read_json(GROUP_KEYS)
+    if "multiscales" not in group_attributes(found):
+        where = "" if not declared else " although it declares the layout of bioformats2raw"
+        raise ValueError(f"a Zarr group without multiscales{where}; give the address of the image itself")
+    if any(second.read_json(GROUP_KEYS).values()):
+        warnings.warn(f"several images lie here; the first is taken ({inner})", stacklevel=2)
+    levels = zarr_levels(inner, found)
+    return [_moved(level, "0") for level in levels]
+
+
+def _moved(level: Level, folder: str) -> Level:
+    return replace(level, path=f"{folder}/{level.path}")
+
+
+def _multiscale_levels(store: Store, attributes: dict) -> list[Level]:
+    multiscales = attributes["multiscales"]
+    if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
+        raise ValueError("its multiscales are empty")
+    multiscale = multiscales[0]
+    _refuse_drafts(multiscale, attributes)
+    if len(multiscales) > 1:
+        warnings.warn("several multiscales are described; the first is taken", stacklevel=2)
+    datasets = [d for d in multiscale.get("datasets") or [] if isinstance(d, dict) and d.get("path") is not None]
+    if not datasets:
+        raise ValueError("its multiscales list no datasets")
+    paths = [str(dataset["path"]) for dataset in datasets]
+    arrays = store.read_json([f"{path}/{key}" for path in paths for key in ARRAY_KEYS])
+    levels = []
+    for path, dataset in zip(paths, datasets, strict=True):
+        array = array_metadata({key: arrays[f"{path}/{key}"] for key in ARRAY_KEYS})
+        if array is None:
+            raise ValueError(f"level {path!r} has no array metadata (.zarray or zarr.json)")
+        levels.append(_level(path, array, multiscale, dataset))
+    return levels
+
+
+def _refuse_drafts(multiscale: dict, attributes: dict) -> None:
+    version = str(multiscale.get("version") or attributes.get("version") or "")
+    if "coordinateSystems" in multiscale or version.startswith("0.6"):
+        raise ValueError(
+            f"OME-Zarr {version or '0.6'} (draft with coordinateSystems) is not supported; "
+            "expected 0.4 or 0.5 with axes"
+        )
+
+
+def _level(path: str, array: dict, multiscale: dict, dataset: dict) -> Level:
+    shape = array.get("shape") or []
+    axes: Sequence[Any] = multiscale.get("axes") or list("tczyx")
+    if len(axes) != len(shape):
+        raise ValueError(f"{len(axes)} axes but an array of {len(shape)} ({path})")
+    names = _axis_names(axes)
+    order = pick_axes(names, shape)
+    units = [axes[i].get("unit") if isinstance(axes[i], dict) else None for i in order]
+    scale = _scale(multiscale, dataset, len(shape), order)
+    scale, unit = same_unit(scale, units)
+    return array_level(path, array, order, scale, unit)
+
+
+def _axis_names(axes: Sequence[Any]) -> list[str]:
+    """z, y, x by name; space axes with other names count as z, y, x in their order."""
+    names = [str(axis.get("name") if isinstance(axis, dict) else axis).lower() for axis in axes]
+    space = [i for i, axis in enumerate(axes) if isinstance(axis, dict) and axis.get("type") == "space"]
+    if len(space) == 3 and {names[i] for i in space} != set("zyx"):
+        for i, name in zip(space, "zyx", strict=True):
+            names[i] = name
+    return names
+
+
+def _scale(multiscale: dict, dataset: dict, rank: int, order: Triple) -> Lengths | None:
+    product = None
+    for transforms in (dataset.get("coordinateTransformations"), multiscale.get("coordinateTransformations")):
+        for transform in transforms or []:
+            values = floats(transform.get("scale"), rank) if transform.get("type") == "scale" else None
+            if values:
+                product = np.array(values) * (1.0 if product is None else product)
+    return None if product is None else (float(product[order[0]]), float(product[order[1]]), float(product[order[2]]))
+
+
+def same_unit(scale: Lengths | None, units: Sequence[str | None]) -> tuple[Lengths | None, str | None]:
+    """Bring a scale whose axes have different units to nanometres; one unit stays as it is."""
+    if scale is None or len(set(units)) == 1:
+        return scale, units[0]
+    factors = [nm_per(unit) if unit else None for unit in units]
+    if any(factor is None for factor in factors):
+        return scale, None
+    z, y, x = (length * (factor or 1.0) for length, factor in zip(scale, factors, strict=True))
+    return (z, y, x), "nm"
+
+
+def array_level(path: str, array: dict, order: Triple, scale: Lengths | None = None, unit: str | None = None) -> Level:
+    """The level of one Zarr array whose z, y, x axes are known."""
+    v3 = array.get("node_type") == "array"
+    name = array.get("data_type" if v3 else "dtype")
+    dtype = image_dtype(name if isinstance(name, str) else repr(name))
+    outer = array["chunk_grid"]["configuration"]["chunk_shape"] if v3 else array["chunks"]
+    chunk = _inner_chunk(array) or outer
+    fill = array.get("fill_value")
+    return Level(
+        path=path,
+        shape=_pick(array["shape"], order),
+        chunk=_pick(chunk, order),
+        dtype=dtype,
+        scale=scale,
+        unit=unit,
+        axes=order,
+        rank=len(array["shape"]),
+        spec={"driver": "zarr3" if v3 else "zarr"},
+        grid={"kind": "zarr3" if v3 else "zarr", "metadata": array, "chunk": list(outer)},
+        fill=float(fill) if isinstance(fill, int | float) else (float("nan") if fill == "NaN" else 0.0),
+    )
+
+
+def _inner_chunk(array: dict) -> list[int] | None:
+    """The chunk inside a shard: what one request brings."""
+    for codec in array.get("codecs") or []:
+        if codec.get("name") == "sharding_indexed":
+            return codec["configuration"]["chunk_shape"]
+    return None
+
+
+def _pick(values: Sequence[int], order: Triple) -> Triple:
+    return (int(values[order[0]]), int(values[order[1]]), int(values[order[2]]))
+
+
+def _plain_level(store: Store, found: Mapping[str, dict | None]) -> Level:
+    array = array_metadata(found) or {}
+    shape = array.get("shape") or []
+    if len(shape) != 3:
+        names = [str(n) for n in array.get("dimension_names") or "tczyx"[-len(shape) :]]
+        order = pick_axes(names, shape)
+    else:
+        refuse_flat(shape)
+        order = (0, 1, 2)
+    return array_level("", array, order)

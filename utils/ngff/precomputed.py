@@ -1,0 +1,64 @@
+"""Neuroglancer precomputed: the levels that an ``info`` file describes."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from utils.ngff.metadata import Level, floats, image_dtype, labels_error, refuse_flat, reversed_triple
+
+ENCODINGS = ("raw", "jpeg", "png")
+
+
+def precomputed_levels(info: dict[str, Any]) -> list[Level]:
+    """Levels of a precomputed volume, sorted from fine to coarse as the file lists them.
+
+    Raises
+    ------
+    ValueError
+        For meshes, skeletons, segmentations, several channels and 2-D data.
+    """
+    scales = info.get("scales")
+    if not isinstance(scales, list) or not scales:
+        kind = info.get("@type") or info.get("type") or "something else"
+        raise ValueError(f"its info describes {kind}, not a volume with scales")
+    if info.get("type") == "segmentation":
+        raise labels_error("type 'segmentation' in its info")
+    channels = info.get("num_channels", 1)
+    if channels != 1:
+        raise ValueError(f"the channel axis has {channels} entries; expected one")
+    dtype = image_dtype(str(info.get("data_type", "")).lower())
+    levels = [_level(info, index, dtype) for index in range(len(scales))]
+    refuse_flat(levels[0].shape)
+    return levels
+
+
+def _level(info: dict[str, Any], index: int, dtype: np.dtype) -> Level:
+    scale = info["scales"][index]
+    encoding = str(scale.get("encoding", "raw"))
+    if encoding == "compressed_segmentation":
+        raise labels_error("encoding 'compressed_segmentation'")
+    if encoding not in ENCODINGS:
+        raise ValueError(f"chunks encoded as {encoding!r} cannot be read; known are {', '.join(ENCODINGS)}")
+    try:
+        size, chunk = reversed_triple(scale["size"]), reversed_triple(scale["chunk_sizes"][0])
+        resolution = floats(scale["resolution"])
+        offset = reversed_triple(scale.get("voxel_offset", [0, 0, 0]))
+        key = str(scale["key"])
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"scale {index} of its info lacks or garbles {error}") from error
+    if resolution is None:
+        warnings.warn(f"scale {index} has no usable resolution: {scale.get('resolution')!r}", stacklevel=2)
+    return Level(
+        path=key,
+        shape=size,
+        chunk=chunk,
+        dtype=dtype,
+        scale=reversed_triple(resolution) if resolution else None,
+        unit="nm",
+        offset=offset,
+        axes=(2, 1, 0),
+        rank=4,
+        spec={"driver": "neuroglancer_precomputed", "scale_index": index},
+        grid={"kind": "precomputed", "sharded": scale.get("sharding") is not None, "info": info},
+    )

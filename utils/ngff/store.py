@@ -1,0 +1,190 @@
+"""Stores over file, HTTP, S3 and GCS: how they are opened, and the small files in them."""
+
+import functools
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from utils.ngff.address import Address
+from utils.ngff.faults import ForbiddenError, wait
+
+# A server that sends less than this counts as stalled, so that a byte now and then cannot hold a run up for ever.
+SLOWEST_BYTES_PER_SECOND = 256
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach a store.
+
+    Attributes
+    ----------
+    timeout : float
+        Seconds without any answer after which the server counts as stalled.
+    retries, requests : int
+        Tries after the first one; requests in flight.
+    endpoint, region : str, optional
+        A custom S3 or GCS server, and its region.
+    cache_bytes : int
+        Decoded chunks kept for neighbouring boxes.
+    """
+
+    timeout: float = 60.0
+    retries: int = 5
+    requests: int = 64
+    endpoint: str | None = None
+    region: str | None = None
+    cache_bytes: int = 0
+
+
+def kvstore_spec(address: Address, access: Access) -> dict:
+    """The tensorstore key-value store of an address; anonymous, so that no instance metadata server is asked."""
+    folder = address.path + "/"
+    if address.driver == "file":
+        return {"driver": "file", "path": folder}
+    if address.driver == "http":
+        return {"driver": "http", "base_url": address.root, "path": folder}
+    if address.driver == "gcs":
+        if access.endpoint:
+            os.environ["TENSORSTORE_GCS_HTTP_URL"] = access.endpoint.rstrip("/")  # its driver knows no other way
+            return {"driver": "gcs", "bucket": address.root, "path": folder.lstrip("/")}
+        # Google's own driver looks for a user's keys first; public data needs none.
+        return {"driver": "http", "base_url": "https://storage.googleapis.com", "path": f"/{address.root}/{folder}"}
+    spec: dict = {"driver": "s3", "bucket": address.root, "path": folder.lstrip("/")}
+    spec["aws_credentials"] = {"type": "anonymous"}
+    endpoint = access.endpoint or address.endpoint
+    region = access.region or address.region or ("us-east-1" if endpoint else None)
+    return spec | ({"endpoint": endpoint.rstrip("/")} if endpoint else {}) | ({"aws_region": region} if region else {})
+
+
+@functools.lru_cache(maxsize=8)
+def context(access: Access):
+    """The tensorstore context of an `Access`: bounded retries, bounded requests, time-outs for every connection."""
+    # A stalled request is given up early enough for another try before the whole wait ends. tensorstore reads these
+    # before its first request only, hence the environment.
+    patience = str(max(1, int(access.timeout / 2)))
+    os.environ["TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS"] = patience
+    os.environ["TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS"] = patience
+    os.environ["TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES"] = str(SLOWEST_BYTES_PER_SECOND)
+    import tensorstore as ts
+
+    longest = max(0.1, min(8.0, access.timeout / 8))
+    retries = {
+        "max_retries": access.retries,
+        "initial_delay": f"{min(0.25, longest):.3f}s",
+        "max_delay": f"{longest:.3f}s",
+    }
+    settings: dict = {"cache_pool": {"total_bytes_limit": access.cache_bytes}}
+    for kind in ("http", "s3", "gcs"):
+        settings[f"{kind}_request_retries"] = retries
+        settings[f"{kind}_request_concurrency"] = {"limit": access.requests}
+    return ts.Context(settings)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Small files below one address, fetched side by side."""
+
+    address: Address
+    access: Access
+
+    def kvstore(self):
+        """Open the key-value store itself."""
+        import tensorstore as ts
+
+        settings = context(self.access)
+        return wait(
+            ts.KvStore.open(kvstore_spec(self.address, self.access), context=settings), self.access.timeout, str(self)
+        )
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    def at(self, *parts: str) -> "Store":
+        """The store of a folder below (or, with ``..``, above) this one."""
+        return replace(self, address=self.address.at(*parts))
+
+    def read(self, keys: Iterable[str], *, strict: bool = False) -> dict[str, bytes | None]:
+        """Bytes of every key, None where there is none (S3 hides missing keys behind 403 without list permission).
+
+        Raises
+        ------
+        ForbiddenError
+            If `strict`, nothing was found and something was forbidden.
+        """
+        kvstore = self.kvstore()
+        pending = {key: kvstore.read(key) for key in keys}
+        found: dict[str, bytes | None] = {}
+        refusal: ForbiddenError | None = None
+        for key, future in pending.items():
+            try:
+                answer = wait(future, self.access.timeout, str(self.address.at(key)))
+                found[key] = bytes(answer.value) if answer.state == "value" else None
+            except ForbiddenError as error:
+                refusal, found[key] = error, None
+            except OSError as error:
+                if not _means_absent(error):
+                    raise self._redirected(key, error) from error
+                found[key] = None
+        if strict and refusal and not any(found.values()):
+            raise ForbiddenError(f"{self}: forbidden, or nothing is here (some servers do not tell which): {refusal}")
+        return found
+
+    def read_json(self, keys: Iterable[str], *, strict: bool = False) -> dict[str, dict | None]:
+        """The JSON objects of keys; None where there is none, also where a web page comes instead.
+
+        Raises
+        ------
+        ValueError, ForbiddenError
+            If `strict` and nothing but something else than JSON, or a refusal, came.
+        """
+        found: dict[str, dict | None] = {}
+        complaint = None
+        for key, raw in self.read(keys, strict=strict).items():
+            found[key], problem = _json_object(raw, str(self.address.at(key)))
+            complaint = complaint or problem
+        if strict and complaint and not any(value is not None for value in found.values()):
+            raise ValueError(complaint)
+        return found
+
+    def _redirected(self, key: str, error: OSError) -> OSError:
+        """Add where a redirect leads to, which tensorstore does not tell."""
+        if self.address.driver != "http" or "redirects" not in str(error):
+            return error
+        target = _location(str(self.address.at(key)), self.access.timeout)
+        return OSError(f"{error}: {target.removesuffix('/' + key)}") if target else error
+
+
+def _means_absent(error: OSError) -> bool:
+    # A key below a file (a path such as volume.nrrd/zarr.json) is as absent as any other.
+    return bool(re.search(r"ENOTDIR|Not a directory", str(error)))
+
+
+def _json_object(raw: bytes | None, what: str) -> tuple[dict | None, str | None]:
+    if raw is None:
+        return None, None
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        page = raw.lstrip()[:1] == b"<"
+        return None, f"{what}: expected JSON but got {'a web page' if page else repr(raw[:40])}; is the address right?"
+    if not isinstance(value, dict):
+        return None, f"{what}: expected a JSON object but got {type(value).__name__}"
+    return value, None
+
+
+def _location(url: str, timeout: float) -> str | None:
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.netloc, timeout=timeout)
+    try:
+        connection.request("GET", parts.path)
+        return connection.getresponse().getheader("Location")
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,161 @@
+"""Tables of NGFF datasets: the CSV columns of older lists, read row by row."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.files import safe_name
+from utils.ngff.level_size import level_voxel_size
+from utils.ngff.multiscale import Access, NgffVolume, open_multiscale, split_level, volume_name
+
+Lengths = tuple[float, float, float]
+
+# As older lists have them; what each means is in the help of scraping/ngff_download.py.
+COLUMNS = (
+    *("url", "source", "api", "download_url", "volume_name", "mip", "voxel_x", "voxel_y", "voxel_z"),
+    *("crop", "crop_size", "invert", "padding_value"),
+)
+_YES, _NO = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
+_EMPTY = ("", "x", "none", "nan", "na", "n/a", "-")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One row: what to read, and how. None where the row says nothing.
+
+    Attributes
+    ----------
+    voxel_size : tuple of float, optional
+        z, y, x in nm, of level 0; single axes may be None inside of `given_size`.
+    """
+
+    url: str
+    name: str
+    level: int | None = None
+    given_size: tuple[float | None, float | None, float | None] = (None, None, None)
+    crop: bool = True
+    crop_size: int | None = None
+    invert: bool = False
+    padding_value: float = 0.0
+
+
+class DatasetRow(NamedTuple):
+    """What patchify3d and reconstruct3d need of a row; the volume it opens is called ``{name}_s{level}``."""
+
+    name: str
+    url: str
+    level: int
+    voxel_size: Lengths | None
+
+
+class RowError(NamedTuple):
+    """A row that cannot be used."""
+
+    where: str
+    reason: str
+
+
+def read_table(path: Path) -> list[Dataset | RowError]:
+    """Rows of a CSV; one that cannot be used becomes a `RowError` and stops no other.
+
+    Raises
+    ------
+    ValueError
+        If the table has no column of addresses or no rows.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is not a text file: {error}") from error
+    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    names = {(name or "").strip().lower() for name in reader.fieldnames or []}
+    if not names & {"download_url", "url"}:
+        raise ValueError(f"{path}: expected a column download_url (or url), found {', '.join(sorted(names)) or 'none'}")
+    rows: list[Dataset | RowError] = []
+    for row in reader:
+        cells = {(key or "").strip().lower(): (value or "").strip() for key, value in row.items() if key is not None}
+        if any(cells.values()) and not next(iter(cells.values())).startswith("#"):
+            rows.append(_dataset(cells, f"{path}:{reader.line_num}"))
+    if not rows:
+        raise ValueError(f"{path}: has no rows below its header")
+    return rows
+
+
+def open_dataset_row(row: DatasetRow) -> NgffVolume:
+    """Open a row's level; the voxel size that the row gives for level 0 is scaled to it."""
+    image = open_multiscale(row.url, Access(cache_bytes=64 << 20))
+    level = image.index(row.level)
+    size = level_voxel_size(image, level, row.voxel_size) if row.voxel_size else None
+    return image.open_level(level, name=row.name, voxel_size=size)
+
+
+def dataset_of_url(url: str) -> Dataset:
+    """A row for a bare address."""
+    address, level = split_level(url)
+    return Dataset(address, volume_name(address), level)
+
+
+def _dataset(cells: dict[str, str], where: str) -> Dataset | RowError:
+    url = cells.get("download_url") or cells.get("url", "")
+    name = cells.get("volume_name") or (volume_name(url) if url else "")
+    try:
+        if not url:
+            raise ValueError("no address: download_url is empty")
+        address, marked = split_level(url)
+        level = _number(cells, "mip")
+        crop_size = _number(cells, "crop_size")
+        padding = _number(cells, "padding_value")
+        if level is not None and (level < 0 or level % 1):
+            raise ValueError(f"mip is {level:g}; expected a whole number, 0 or above")
+        if crop_size is not None and (crop_size < 1 or crop_size % 1):
+            raise ValueError(f"crop_size is {crop_size:g}; expected a whole number above 0")
+        return Dataset(
+            address,
+            _checked_name(name),
+            int(level) if level is not None else marked,
+            (_length(cells, "voxel_z"), _length(cells, "voxel_y"), _length(cells, "voxel_x")),
+            _flag(cells, "crop", True),
+            int(crop_size) if crop_size is not None else None,
+            _flag(cells, "invert", False),
+            padding or 0.0,
+        )
+    except ValueError as error:
+        return RowError(f"{where} ({name or url or 'empty row'})", str(error))
+
+
+def _checked_name(name: str) -> str:
+    for mark in ("-ROI-", "-LOC-"):
+        if mark in name:
+            raise ValueError(f"volume_name {name!r} holds {mark}, which separates the parts of file names; rename it")
+    if name.startswith("."):
+        raise ValueError(f"volume_name {name!r} would be hidden; rename it")
+    return safe_name(name)
+
+
+def _number(cells: dict[str, str], column: str) -> float | None:
+    text = cells.get(column, "")
+    if text.lower() in _EMPTY and not (column == "padding_value" and text.lower() == "nan"):
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{column} is {text!r}; expected a number") from error
+
+
+def _length(cells: dict[str, str], column: str) -> float | None:
+    value = _number(cells, column)
+    if value is not None and not 0 < value < float("inf"):
+        raise ValueError(f"{column} is {value:g}; expected nanometres above 0, or nothing")
+    return value
+
+
+def _flag(cells: dict[str, str], column: str, default: bool) -> bool:
+    text = cells.get(column, "").lower()
+    if text in _YES:
+        return True
+    if text in _NO:
+        return False
+    if text in _EMPTY:
+        return default
+    raise ValueError(f"{column} is {text!r}; expected true or false")

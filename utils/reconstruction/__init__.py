@@ -1,0 +1,1 @@
+"""From kept patches back to subvolumes of the volumes they came from."""

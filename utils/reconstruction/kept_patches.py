@@ -1,0 +1,140 @@
+"""Kept patches as image files: which lie in a folder, and what one holds."""
+
+import csv
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.contrast import Contrast
+from utils.files import is_litter, natural_key, stem, suffix
+from utils.formats.volume_base import reading_as
+from utils.formats.voxel_size import checked
+from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
+from utils.patches import PatchName, parse_name
+
+VoxelSize = tuple[float, float, float]
+# The table that stands beside the kept patches of a dictionary begins so.
+_TABLE = ["name", "score", "kept"]
+
+
+@dataclass(frozen=True)
+class KeptPatch:
+    """The file of a patch, and where its name says that it was cut."""
+
+    path: Path
+    where: PatchName
+
+    @property
+    def name(self) -> str:
+        """The patch's name: its file's without the suffix."""
+        return stem(self.path)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder of kept patches holds: patches of volumes, of 2D images, and files that are neither."""
+
+    patches: list[KeptPatch]
+    flat: list[Path]
+    passed_over: list[Path]
+
+
+def list_kept(folder: Path, *, without: Path | None = None) -> Listing:
+    """Kept patches in a folder and its subfolders, in natural order.
+
+    Parameters
+    ----------
+    folder : Path
+    without : Path, optional
+        An output folder that may lie inside and is not searched.
+    """
+    found = Listing([], [], [])
+    for path in _files(folder, without.resolve() if without else None):
+        try:
+            where = parse_name(stem(path))
+        except ValueError:
+            where = None
+        if where is None or where.stop is not None or suffix(path) not in IMAGE_SUFFIXES:
+            if not _is_record(path, folder):
+                found.passed_over.append(path)
+        elif where.axis is None:
+            found.flat.append(path)
+        else:
+            found.patches.append(KeptPatch(path, where))
+    return found
+
+
+def _files(folder: Path, without: Path | None) -> list[Path]:
+    files = []
+    for top, folders, names in os.walk(folder):
+        inside = Path(top)
+        folders[:] = [d for d in folders if not is_litter(inside / d) and (inside / d).resolve() != without]
+        folders.sort(key=natural_key)
+        files += [inside / name for name in sorted(names, key=natural_key) if not is_litter(inside / name)]
+    return files
+
+
+def _is_record(path: Path, folder: Path) -> bool:
+    """Whether classify_patches wrote a file beside the patches: a table of scores, or a dataset's contact sheet."""
+    if path.parent != folder:
+        return False
+    if path.suffix == ".png":
+        return path.with_suffix("").is_dir()
+    if path.suffix != ".csv":
+        return False
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return next(csv.reader(file), []) == _TABLE
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A patch's pixels, and what its file remembers of the volume: None where it does not say."""
+
+    pixels: np.ndarray
+    contrast: Contrast | None
+    voxel_size: VoxelSize | None
+
+
+def read_kept(path: Path) -> Recorded:
+    """Read a kept patch.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read as an image.
+    """
+    if not is_tiff(path):
+        return Recorded(read_gray(path), None, None)
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
+    with reading_as("TIFF"), tifffile.TiffFile(path) as tif:
+        page = tif.pages.first
+        said = _json(page.description)
+        return Recorded(tiff_page(page), _contrast(said.get("contrast")), _voxel_size(said.get("voxel_size")))
+
+
+def _json(text: str) -> dict:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _contrast(values: object) -> Contrast | None:
+    try:
+        return Contrast.from_dict(values) if isinstance(values, dict) else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _voxel_size(values: object) -> VoxelSize | None:
+    try:
+        return checked(values).nm if isinstance(values, list) and len(values) == 3 else None
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""Sparse sampling: which cubes of a large dataset are worth taking, and taking them."""

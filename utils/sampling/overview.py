@@ -1,0 +1,94 @@
+"""The coarse level on which candidate boxes of a fine one are found; fetched once and kept."""
+
+import math
+import warnings
+import zlib
+from pathlib import Path
+
+from utils.files import atomic_path
+from utils.ngff.level_size import factors
+from utils.ngff.metadata import Triple
+from utils.ngff.multiscale import Multiscale
+from utils.ngff.read import LevelReader
+from utils.sampling.blocks import blocks, npy_planes, write_npy
+from utils.sampling.rois import Span, Survey
+
+FOLDER = ".overview"
+LARGEST = 256 << 20
+# Overview voxels that a cube should span at least, so that its share of specimen means something.
+FINE_ENOUGH = 8
+BLOCK_BYTES = 16 << 20
+
+
+def overview_level(image: Multiscale, level: int, crop: int) -> int | None:
+    """The coarsest level of at most 256 MB on which a cube of `level` spans at least 8 voxels per axis.
+
+    Where there is none, the finest level of at most 256 MB; None where there is none of these either.
+    """
+    small = [i for i in range(len(image.levels)) if image.levels[i].nbytes <= LARGEST and _coarser(image, i, level)]
+    fine = [i for i in small if min(_spanned(image, i, level, crop)) >= FINE_ENOUGH]
+    if fine:
+        return min(fine, key=lambda i: math.prod(image.levels[i].shape))
+    return max(small, key=lambda i: math.prod(image.levels[i].shape), default=None)
+
+
+def _coarser(image: Multiscale, index: int, level: int) -> bool:
+    pairs = zip(image.levels[index].shape, image.levels[level].shape, strict=True)
+    return all(a <= b for a, b in pairs)
+
+
+def _spanned(image: Multiscale, index: int, level: int, crop: int) -> list[float]:
+    """Overview voxels that a cube spans, z, y, x; an axis shorter than a cube is spanned whole."""
+    return [min(crop, n) / r for n, r in zip(image.levels[level].shape, ratio(image, index, level), strict=True)]
+
+
+def ratio(image: Multiscale, index: int, level: int) -> tuple[float, float, float]:
+    """Voxels of `level` per voxel of level `index`, z, y, x."""
+    z, y, x = (a / b for a, b in zip(factors(image, index), factors(image, level), strict=True))
+    return z, y, x
+
+
+def overview_path(image: Multiscale, index: int, folder: Path, name: str) -> Path:
+    """Where an overview is kept; the address is part of the name, lest two images share one."""
+    return folder / FOLDER / f"{name}_s{index}-{zlib.crc32(str(image.store).encode()):08x}.npy"
+
+
+def fetch_overview(image: Multiscale, index: int, path: Path) -> None:
+    """Bring a level into a ``.npy`` file, unless it is there.
+
+    Raises
+    ------
+    OSError
+        If the level cannot be read.
+    """
+    if path.exists():
+        return
+    level = image.levels[index]
+    reader = LevelReader(image.store, level)
+    boxes = blocks(level.shape, level.chunk, BLOCK_BYTES, level.dtype.itemsize)
+    with atomic_path(path) as scratch:
+        write_npy(scratch, level.shape, level.dtype, boxes, reader.read)
+    reader.close()
+
+
+def survey(
+    path: Path,
+    spans_zyx: tuple[list[Span], list[Span], list[Span]],
+    voxels_per: tuple[float, float, float],
+    shape: Triple,
+    padding: float,
+) -> Survey:
+    """Look through an overview that was fetched."""
+    seen = Survey(spans_zyx, voxels_per, shape, padding)
+    for z, plane in enumerate(npy_planes(path)):
+        seen.add(z, plane)
+    return seen
+
+
+def warn_without_overview(image: Multiscale, level: int) -> None:
+    """Say that boxes of padding cannot be told beforehand."""
+    warnings.warn(
+        f"level {level} has no overview (no level of at most {LARGEST >> 20} MB): boxes are chosen without looking, "
+        "those of padding are left out when they are read",
+        stacklevel=2,
+    )

@@ -1,0 +1,1 @@
+"""Training of patch classifiers: labels, augmentation, generated negatives, the loop and its reports."""

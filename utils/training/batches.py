@@ -1,0 +1,90 @@
+"""Batches for training: labelled patches, augmented, and generated ones; each depends on seed, epoch and step alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.training.augment import exposure, heavy, heavy_picture, published
+from utils.training.labels import Labelled
+from utils.training.negatives import uninformative
+from utils.training.tissue import tissue
+
+# Of the generated patches this share is tissue, which is informative.
+TISSUE = 0.25
+
+
+@dataclass(frozen=True)
+class BatchRule:
+    """How batches are made of labelled and generated patches.
+
+    Attributes
+    ----------
+    size : int
+        Patches in a batch.
+    side : int
+        Side of the patches in pixels.
+    generated : float
+        Share of the batch that is generated: uninformative patches, and some tissue.
+    augmentation : str
+        ``published`` (every patch once per epoch) or ``heavy`` (patches are drawn so that classes are balanced and
+        small sources count for more than their size).
+    seed : int
+    """
+
+    size: int
+    side: int
+    generated: float
+    augmentation: str
+    seed: int
+
+    @property
+    def labelled(self) -> int:
+        """Labelled patches in a batch."""
+        return max(1, self.size - round(self.size * self.generated))
+
+    def steps(self, patches: int) -> int:
+        """Batches in an epoch over so many labelled patches."""
+        return max(1, round(patches / self.labelled))
+
+    def order(self, data: Labelled, epoch: int) -> np.ndarray:
+        """Indices of an epoch's labelled patches, in order; depends on the seed and the epoch alone."""
+        rng = np.random.default_rng([self.seed, epoch, 0])
+        count = self.steps(len(data)) * self.labelled
+        if self.augmentation == "heavy":
+            return rng.choice(len(data), count, p=_draw_weights(data, self.generated))
+        return np.resize(rng.permutation(len(data)), count)
+
+    def batch(self, data: Labelled, order: np.ndarray, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Make one batch: float32 patches (n, side, side) in 0..255 and their labels (n,) 1 good, 0 bad."""
+        rng = np.random.default_rng([self.seed, epoch, 1 + step])
+        images, labels = [], []
+        for i in order[step * self.labelled : (step + 1) * self.labelled]:
+            good = bool(data.good[i])
+            images.append(self._augmented(rng, data.patches[i], good))
+            labels.append(float(good))
+        pool = np.flatnonzero(data.good)
+        for _ in range(self.size - self.labelled):
+            if rng.random() < TISSUE:
+                images.append(heavy_picture(rng, tissue(rng, self.side)))
+                labels.append(1.0)
+                continue
+            victim = self._augmented(rng, data.patches[rng.choice(pool)], True)
+            images.append(exposure(rng, uninformative(rng, victim)))
+            labels.append(0.0)
+        return np.stack(images).astype(np.float32), np.array(labels, np.float32)
+
+    def _augmented(self, rng: np.random.Generator, patch: np.ndarray, good: bool) -> np.ndarray:
+        if self.augmentation == "heavy":
+            return heavy(rng, patch, self.side, informative=good)
+        return published(rng, patch, self.side)
+
+
+def _draw_weights(data: Labelled, generated: float) -> np.ndarray:
+    """Probability of each patch: root of its source's size shared among the source, good ones half of the batch."""
+    names = np.array(data.sources or ("",) * len(data))
+    _, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(counts[inverse])
+    good_share = min(0.75, 0.45 / (1 - generated)) if generated < 1 else 0.5
+    weights[data.good] *= good_share / weights[data.good].sum()
+    weights[~data.good] *= (1 - good_share) / weights[~data.good].sum()
+    return weights / weights.sum()

@@ -1,0 +1,222 @@
+"""The training loop: seeded, one checkpoint per epoch, resumable with the same result."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from utils.classification.models import build_model, prepare
+from utils.files import atomic_path
+from utils.training.batches import BatchRule
+from utils.training.labels import Labelled
+from utils.training.recipe import Recipe
+from utils.training.report import scores_of
+
+State = dict[str, Tensor]
+Rows = list[dict[str, float]]
+
+
+@dataclass
+class Progress:
+    """Where a training stands: what a checkpoint holds."""
+
+    epoch: int
+    model: State
+    averaged: State
+    optimizer: dict
+    best: State
+    best_rank: tuple[float, float]
+    history: Rows = field(default_factory=list)
+
+
+def train(
+    recipe: Recipe,
+    train_set: Labelled,
+    validation: Labelled | None,
+    start: State | None,
+    checkpoint: Path | None,
+    *,
+    device: str = "cpu",
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+) -> tuple[State, Rows]:
+    """Train a network, or go on from its checkpoint.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    train_set, validation : Labelled
+        Without validation the last epoch is kept, else the one with the best validation AUROC.
+    start : state_dict, optional
+        Weights to begin with; random ones (seeded) when None.
+    checkpoint : Path, optional
+        Written after every epoch, read when it exists.
+
+    Returns
+    -------
+    state, history
+        The weights kept, and one row of figures per epoch.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint was made with another recipe or other labels.
+    """
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe.arch)
+    if start is not None:
+        model.load_state_dict(start)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(recipe, model)
+    mark = _fingerprint(recipe, train_set, validation)
+    now = _resume(checkpoint, mark, model, optimizer) or _begin(model, optimizer)
+    for epoch in range(now.epoch, recipe.epochs):
+        row = _one_epoch(recipe, model, now.averaged, optimizer, train_set, epoch, device)
+        _keep_better(recipe, now, model, validation, row, device)
+        now.epoch, now.model, now.optimizer = epoch + 1, _copied(model.state_dict()), optimizer.state_dict()
+        now.history.append(row)
+        if checkpoint is not None:
+            _save(checkpoint, now, mark)
+        report(row)
+    return now.best, now.history
+
+
+def predict(model: nn.Module, arch: str, patches: tuple[np.ndarray, ...], device: str = "cpu") -> np.ndarray:
+    """Scores 0..1 of whole patches (uint8, any sizes), float64, shape (n,)."""
+    was_training = model.training
+    model.eval()
+    scores = np.empty(len(patches))
+    with torch.inference_mode():
+        for i in range(0, len(patches), 32):
+            part = [prepare(torch.tensor(p[None]).to(device), arch) for p in patches[i : i + 32]]
+            x = torch.cat(part).contiguous(memory_format=torch.channels_last)
+            scores[i : i + 32] = model(x).squeeze(1).double().sigmoid().cpu().numpy()
+    model.train(was_training)
+    return scores
+
+
+def _one_epoch(
+    recipe: Recipe, model: nn.Module, averaged: State, optimizer, data: Labelled, epoch: int, device: str
+) -> dict[str, float]:
+    _train_mode(recipe, model)
+    rule, losses, hits, count = recipe.batches(), 0.0, 0, 0
+    steps = rule.steps(len(data))
+    for step, (images, labels) in enumerate(_batches(rule, data, epoch)):
+        _set_rate(recipe, optimizer, epoch * steps + step, recipe.epochs * steps)
+        x = prepare(images.to(device), recipe.arch, resize=False).contiguous(memory_format=torch.channels_last)
+        y = labels.to(device)
+        logits = model(x).squeeze(1)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        _average(recipe, averaged, model.state_dict(), epoch * steps + step)
+        losses += float(loss.detach()) * len(y)
+        hits += int(((logits.detach() > 0) == (y > 0.5)).sum())
+        count += len(y)
+    return {"epoch": epoch + 1, "loss": losses / count, "accuracy": hits / count}
+
+
+def _batches(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Make the next batch on a thread of its own while the current one trains."""
+    order = rule.order(data, epoch)
+    steps = rule.steps(len(data))
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(rule.batch, data, order, epoch, 0)
+        for step in range(steps):
+            images, labels = coming.result()
+            if step + 1 < steps:
+                coming = pool.submit(rule.batch, data, order, epoch, step + 1)
+            yield torch.from_numpy(images), torch.from_numpy(labels)
+
+
+def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = not recipe.frozen or name.startswith(("layer4.", "fc."))
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if recipe.weight_decay:
+        return torch.optim.AdamW(trained, recipe.lr, weight_decay=recipe.weight_decay)
+    return torch.optim.Adam(trained, recipe.lr)
+
+
+def _train_mode(recipe: Recipe, model: nn.Module) -> None:
+    """Frozen stages keep their running statistics too, else they drift away from their weights."""
+    model.train()
+    if recipe.frozen:
+        for name, child in model.named_children():
+            child.train(name in ("layer4", "fc"))
+
+
+def _set_rate(recipe: Recipe, optimizer, step: int, total: int) -> None:
+    rate = recipe.lr
+    if recipe.schedule == "cosine":
+        warm = max(1, total // 20)
+        rate *= min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / total))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _average(recipe: Recipe, averaged: State, state: State, step: int) -> None:
+    # A young average must not remember the random start.
+    decay = min(recipe.average, (1 + step) / (10 + step)) if recipe.average else 0.0
+    for name, value in state.items():
+        if value.is_floating_point():
+            averaged[name].lerp_(value, 1 - decay)
+        else:
+            averaged[name].copy_(value)
+
+
+def _keep_better(recipe, now: Progress, model: nn.Module, validation: Labelled | None, row: dict, device: str) -> None:
+    if validation is None or len(validation) == 0:
+        now.best = _copied(now.averaged)
+        return
+    judge = copy.deepcopy(model)
+    judge.load_state_dict(now.averaged)
+    scores = predict(judge, recipe.arch, validation.patches, device)
+    row.update({f"validation_{k}": v for k, v in scores_of(scores, validation.good).items()})
+    rank = (row["validation_auroc"], -row["validation_loss"])
+    if rank > tuple(now.best_rank):
+        now.best_rank, now.best = rank, _copied(now.averaged)
+
+
+def _fingerprint(recipe: Recipe, train_set: Labelled, validation: Labelled | None) -> dict:
+    held = [str(path) for path in validation.paths] if validation else []
+    labels = [f"{path}:{int(good)}" for path, good in zip(train_set.paths, train_set.good, strict=True)]
+    return {**asdict(recipe), "train": labels, "validation": held}
+
+
+def _begin(model: nn.Module, optimizer) -> Progress:
+    state = model.state_dict()
+    return Progress(0, _copied(state), _copied(state), optimizer.state_dict(), _copied(state), (-1.0, 0.0))
+
+
+def _resume(checkpoint: Path | None, mark: dict, model: nn.Module, optimizer) -> Progress | None:
+    if checkpoint is None or not checkpoint.exists():
+        return None
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    different = [k for k, v in mark.items() if stored["mark"].get(k) != v]
+    if different:
+        raise ValueError(
+            f"{checkpoint} was made with other {', '.join(different)}; "
+            "repeat the options it was made with, delete it, or use another folder"
+        )
+    now = Progress(**stored["progress"])
+    model.load_state_dict(now.model)
+    optimizer.load_state_dict(now.optimizer)
+    device = next(model.parameters()).device
+    now.averaged = {k: v.to(device) for k, v in now.averaged.items()}
+    return now
+
+
+def _save(checkpoint: Path, now: Progress, mark: dict) -> None:
+    with atomic_path(checkpoint) as scratch:
+        torch.save({"mark": mark, "progress": vars(now)}, scratch)
+
+
+def _copied(state: State) -> State:
+    return {k: v.detach().clone() for k, v in state.items()}
