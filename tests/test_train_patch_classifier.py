@@ -115,7 +115,8 @@ def test_killed_training_ends_like_an_unbroken_one(labels, tmp_path):
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
-        import utils.training.loop, train_patch_classifier
+        import torch, utils.training.loop, train_patch_classifier
+        torch.set_num_threads({torch.get_num_threads()})  # sums depend on it, and tests before this one may have set it
         save = utils.training.loop._save
         def killed(*args):
             save(*args)
