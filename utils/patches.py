@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 EDGES = ("shift", "keep", "drop")
-AXIS_NAMES = ("xy", "xz", "yz")
 
 
 class Box(NamedTuple):
