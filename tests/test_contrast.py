@@ -79,6 +79,14 @@ def test_mostly_constant_images_fall_back_to_minmax():
     assert measure_contrast(values) == Contrast("minmax", 0.0, 900.0)
 
 
+@pytest.mark.filterwarnings("ignore:constant")
+@given(hnp.arrays(st.sampled_from(["int8", "uint16", "int16"]), hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)))
+def test_percentiles_are_numpys(values):
+    window = measure_contrast(values)
+    if window.method == "percentile":
+        assert np.allclose([window.low, window.high], np.percentile(values, (0.1, 99.9)), rtol=0, atol=1e-6)
+
+
 def test_a_window_is_shared_and_repeated_exactly(rng):
     volume = rng.normal(size=(6, 40, 40)).astype(np.float32)
     window = measure_contrast(volume)
