@@ -32,7 +32,7 @@ curate: $(installed)
 	@PYTHON="$(abspath_python)" bash examples/curate.sh "$(IN)" "$(OUT)"
 
 test: $(installed_dev)
-	$(python) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup $(ARGS)
+	$(python) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: rules formatted types
 

@@ -20,11 +20,7 @@ from utils.files import list_dirs
 from utils.patches import dataset_of, parse_name
 from utils.volumes import list_volumes, open_volume, volume_name
 
-# One worker makes what the tests of this file share.
-pytestmark = [
-    pytest.mark.xdist_group("pipeline"),
-    pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash"),
-]
+pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash")
 SIZE = 64
 SETTINGS = {"WEIGHTS": "lite", "CROP": 48, "THRESHOLD": 0, "LIMIT": 6, "PROCESSES": 2, "PYTHON": sys.executable}
 
