@@ -98,8 +98,10 @@ def read_rows(source: str) -> list:
         return [dataset_of_url(source)]
     try:
         return read_table(Path(source).expanduser())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{source}: {error.strerror if isinstance(error, OSError) else error}") from error
+    except OSError as error:
+        raise UsageError(f"{source}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def sampling_options(args: argparse.Namespace):

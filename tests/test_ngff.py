@@ -25,8 +25,10 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
+from utils.cli import UsageError
 from utils.ngff.metadata import Level
 from utils.ngff.multiscale import open_multiscale, open_volume_level, split_level, volume_name
+from utils.sources import volume_sources
 
 MADE = Path(__file__).parents[2] / "shared" / "data" / "ngff_made"
 REAL = MADE.with_name("ngff")
@@ -200,6 +202,15 @@ def test_precomputed_gzip_files_and_encoding(tmp_path):
     check(root, levels)
 
 
+def test_plain_chunks_beside_gzip_files_are_read(tmp_path):
+    levels = pyramid()
+    root = write_precomputed(tmp_path / "a", levels)
+    for file in [f for f in sorted(root.rglob("*_*_*")) if f.is_file()][1::2]:
+        file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    check(root, levels)
+
+
 def test_precomputed_brotli_is_refused(tmp_path):
     root = write_precomputed(tmp_path / "a", pyramid())
     for file in [f for f in root.rglob("*_*_*") if f.is_file()]:
@@ -269,6 +280,17 @@ def test_names_and_levels(tmp_path):
     assert open_multiscale(root).nearest(11) == 1
     with pytest.raises(ValueError, match="no level 3; it has 3"):
         open_volume_level(root, 3)
+
+
+def test_a_table_that_gives_one_side_of_a_voxel(tmp_path):
+    root, path = write_ome_zarr(tmp_path / "cell.zarr", pyramid()), tmp_path / "a.csv"
+    path.write_text(f"download_url,mip,voxel_x,voxel_y,voxel_z\n{root},1,x,,40\n")
+    (source,), _ = volume_sources(str(path))
+    with pytest.warns(UserWarning, match="contradict"), source.open() as volume:
+        assert volume.voxel_size == (40.0, 16.0, 12.0)
+    path.write_text("name\ncell\n")
+    with pytest.raises(UsageError, match="expected a column download_url"):
+        volume_sources(str(path))
 
 
 def test_absurd_sizes_count_as_missing():

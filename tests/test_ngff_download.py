@@ -108,6 +108,26 @@ def test_second_run_skips_and_larger_budget_adds(tmp_path, cell, capsys):
     assert len(cubes(tmp_path)) == 9
 
 
+def test_smaller_budget_leaves_the_cubes_and_their_record(tmp_path, cell):
+    root, _ = cell
+    command = [str(root / "cell.zarr"), str(tmp_path), "-cs", "32"]
+    assert ngff_download.main([*command, "-gb", "0.0002"]) == 0
+    before = snapshot(tmp_path)
+    assert ngff_download.main([*command, "-gb", "0.0001"]) == 0
+    assert {box["file"] for box in record(tmp_path)["boxes"]} == {path.name for path in cubes(tmp_path)}
+    assert ngff_download.main([*command, "-gb", "0.0002"]) == 0
+    assert snapshot(tmp_path) == before
+
+
+def test_scales_that_the_shapes_contradict_do_not_move_the_boxes(tmp_path, cell):
+    _, first = cell
+    for name, scale in {"same": 8.0, "zero": 0.0}.items():
+        sizes = [SIZES[0], (scale,) * 3, (scale,) * 3]
+        root = write_ome_zarr(tmp_path / f"{name}.zarr", levels_of(first), sizes=sizes)
+        assert ngff_download.main([str(root), str(tmp_path / name), "-cs", "32"]) == 0
+        assert {parse_roi(path.stem)[1][2] for path in cubes(tmp_path / name)} == {(0, 32), (32, 64), (64, 96)}
+
+
 def test_deterministic_whatever_the_workers_and_the_seed_counts(tmp_path, cell):
     root, _ = cell
     for name, options in {"a": [], "b": ["--workers", "1"], "c": ["--seed", "3"]}.items():
@@ -207,7 +227,11 @@ def test_whole_level(tmp_path, cell, capsys):
     image = sitk.ReadImage(str(tmp_path / "out/cell_s1.nrrd"))
     assert image.GetSpacing() == (16, 16, 16)
     assert (sitk.GetArrayFromImage(image) == 255 - first[::2, ::2, ::2]).all()
-    assert record(tmp_path / "out")["boxes"][0]["file"] == "cell_s1.nrrd"
+    written = record(tmp_path / "out")
+    assert written["boxes"][0]["file"] == "cell_s1.nrrd"
+    (tmp_path / "out/cell.json").unlink()  # as a run leaves it that is killed before its last step
+    assert ngff_download.main(argv) == 0
+    assert record(tmp_path / "out") == written
     assert ngff_download.main(argv) == 0
     assert "1 done before" in capsys.readouterr().out
 
@@ -381,6 +405,15 @@ def test_tables_that_are_none(tmp_path, capsys, text):
     (tmp_path / "a.csv").write_text(text)
     assert ngff_download.main([str(tmp_path / "a.csv"), str(tmp_path)]) == 2
     assert ngff_download.main([str(tmp_path / "b.csv"), str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_delimiters_of_spreadsheets(tmp_path, cell, delimiter):
+    rows = [["Download_URL", "volume_name", "crop_size", "mip"], [str(cell[0] / "cell.zarr"), "mine", "16", "2"]]
+    path = tmp_path / ("a.tsv" if delimiter == "\t" else "a.csv")
+    path.write_text("".join(delimiter.join(row) + "\n" for row in rows), encoding="utf-8-sig")
+    assert ngff_download.main([str(path), str(tmp_path / "out")]) == 0
+    assert cubes(tmp_path / "out")[0].name.startswith("mine_s2-ROI-")
 
 
 def test_the_shipped_table_reads():

@@ -1,16 +1,20 @@
 """NGFF that is no volume of gray values: each kind is refused in a sentence."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
+import ngff_download
 from ngff_images import (
     ome_attributes,
     pyramid,
     write_json,
     write_n5_array,
+    write_ome_zarr,
+    write_precomputed,
 )
 from utils.ngff.multiscale import open_multiscale
 
@@ -76,3 +80,35 @@ def test_other_precomputed_and_n5_that_is_refused(tmp_path):
         open_multiscale(tmp_path / "empty")
     with pytest.raises(FileNotFoundError):
         open_multiscale(tmp_path / "absent.zarr")
+
+
+def _garble(file: Path, **fields) -> None:
+    kept = json.loads(file.read_text()) | fields
+    write_json(file, {name: value for name, value in kept.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "fields"),
+    [
+        ("a.zarr", "0/.zarray", {"chunks": None}),
+        ("a.zarr", "0/.zarray", {"shape": "abc"}),
+        ("a.zarr", ".zattrs", {"multiscales": [{"axes": list("zyx"), "datasets": [{"path": "0"}], "version": 4}]}),
+        ("a.n5", "s0/attributes.json", {"blockSize": None}),
+        ("a.n5", "s0/attributes.json", {"transform": {"axes": list("zyx"), "scale": [1, 2, 3], "units": ["nm"]}}),
+        ("a.n5", "s0/attributes.json", {"pixelResolution": {"dimensions": [1, 2, 3], "unit": 5}}),
+        ("a.pc", "info", {"scales": ["8_8_8"]}),
+    ],
+)
+def test_garbled_metadata_stop_no_other_row(tmp_path, capsys, path, file, fields):
+    write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1])
+    write_n5_array(tmp_path / "a.n5/s0", pyramid()[0])
+    write_precomputed(tmp_path / "a.pc", pyramid()[:1])
+    write_ome_zarr(tmp_path / "good.zarr", pyramid()[:1])
+    _garble(tmp_path / path / file, **fields)
+    (tmp_path / "a.csv").write_text(f"download_url,crop_size\n{tmp_path / path},16\n{tmp_path / 'good.zarr'},16\n")
+    for mode in ([], ["--list"]):
+        assert ngff_download.main([str(tmp_path / "a.csv"), str(tmp_path / "out"), *mode]) == (1 if path else 0)
+        said = capsys.readouterr()
+        assert "garbled" in said.err or "voxel size missing" in said.err or "invalid literal" in said.err
+        assert "Traceback" not in said.err
+    assert list((tmp_path / "out").glob("good_s0-ROI-*"))

@@ -26,8 +26,8 @@ class VolumeSource:
         File, folder or URL.
     level : int, optional
         Of an NGFF image.
-    voxel_size : tuple of float, optional
-        z, y, x in nm at level 0, where a table overrules the metadata.
+    voxel_size : tuple of float or None
+        z, y, x in nm at level 0, where a table overrules the metadata; None for an axis that it leaves to them.
     problem : str
         Why a table's row cannot be used; opening it raises ValueError with this.
     """
@@ -35,7 +35,7 @@ class VolumeSource:
     name: str
     address: Path | str
     level: int | None = None
-    voxel_size: tuple[float, float, float] | None = None
+    voxel_size: tuple[float | None, float | None, float | None] = (None, None, None)
     problem: str = ""
 
     def __str__(self) -> str:
@@ -111,7 +111,10 @@ def _ngff_source(url: str, level: int | None) -> VolumeSource:
 def _table(path: Path, level: int | None) -> list[VolumeSource]:
     from utils.ngff.table import read_table
 
-    return [_row_source(row, level) for row in read_table(path)]
+    try:
+        return [_row_source(row, level) for row in read_table(path)]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _row_source(row: "Dataset | RowError", level: int | None) -> VolumeSource:
@@ -120,6 +123,4 @@ def _row_source(row: "Dataset | RowError", level: int | None) -> VolumeSource:
     if isinstance(row, RowError):
         return VolumeSource(Path(row.where).name, row.where, problem=row.reason)
     chosen = level if level is not None else row.level or 0
-    z, y, x = row.given_size
-    size = None if z is None or y is None or x is None else (z, y, x)
-    return VolumeSource(f"{row.name}_s{chosen}", row.url, chosen, size)
+    return VolumeSource(f"{row.name}_s{chosen}", row.url, chosen, row.given_size)

@@ -78,11 +78,11 @@ def translation(store: Store, level: Level) -> Translate | None:
 
 
 def _file_ending(folder: Path) -> str:
-    """The ending of the first chunk file of a local folder."""
+    """The ending of the chunk files of a local folder; plain ones may lie among them."""
     if not folder.is_dir():
         return ""
     with os.scandir(folder) as entries:
-        return next((Path(e.name).suffix for e in entries if e.name[:1] in "-0123456789"), "")
+        return next((Path(e.name).suffix for e in entries if "." in e.name and e.name[0] in "-0123456789"), "")
 
 
 def ungzip(raw: bytes) -> bytes:

@@ -10,6 +10,8 @@ from utils.sampling.rois import downsampling
 
 # Two statements of one length that differ by less are roundings of each other.
 TOLERANCE = 0.01
+# Coarse voxels by which a level may be longer or shorter than its scale says: halves are rounded at every level.
+EDGE = 2
 
 
 def level_voxel_size(image: Multiscale, index: int, given: Sequence[float | None] = (None, None, None)) -> Lengths:
@@ -45,12 +47,16 @@ def level_voxel_size(image: Multiscale, index: int, given: Sequence[float | None
 
 
 def factors(image: Multiscale, index: int) -> Lengths:
-    """How much coarser a level is than level 0, z, y, x: by its metadata's scales, else by its shape."""
+    """How much coarser a level is than level 0, z, y, x: by its metadata's scales, else by its shape.
+
+    Scales that the shapes contradict (every level described as the first is a common slip) do not count.
+    """
     first, level = image.levels[0], image.levels[index]
+    told: Sequence[float] = (0.0, 0.0, 0.0)
     if first.scale and level.scale and first.unit == level.unit and min(first.scale) > 0:
-        z, y, x = (b / a for a, b in zip(first.scale, level.scale, strict=True))
-    else:
-        z, y, x = (downsampling(a, b) for a, b in zip(first.shape, level.shape, strict=True))
+        told = [b / a for a, b in zip(first.scale, level.scale, strict=True)]
+    triples = zip(told, first.shape, level.shape, strict=True)
+    z, y, x = (f if f > 0 and abs(a - b * f) <= EDGE * f else downsampling(a, b) for f, a, b in triples)
     return z, y, x
 
 

@@ -124,13 +124,19 @@ def open_multiscale(url: str | Path, access: Access | None = None) -> Multiscale
     if address.driver == "file" and not Path(address.path).is_dir():
         raise FileNotFoundError("no such folder")
     kind, found = _inspect(store, address.format)
-    if kind == "precomputed":
-        levels = precomputed_levels(found["info"] or {})
-    elif kind == "n5":
-        levels = n5_levels(store, found["attributes.json"] or {})
-    else:
-        levels = zarr_levels(store, found)
+    try:
+        levels = _levels(kind, store, found)
+    except (LookupError, TypeError, AttributeError) as error:  # a field that is missing or of another type
+        raise ValueError(f"its {kind} metadata are garbled ({type(error).__name__}: {error})") from error
     return Multiscale(text, kind, store, tuple(levels))
+
+
+def _levels(kind: str, store: Store, found: dict[str, dict | None]) -> list[Level]:
+    if kind == "precomputed":
+        return precomputed_levels(found["info"] or {})
+    if kind == "n5":
+        return n5_levels(store, found["attributes.json"] or {})
+    return zarr_levels(store, found)
 
 
 def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict | None]]:

@@ -30,7 +30,7 @@ def _pixel_resolution(attributes: Attributes) -> Sized | None:
     value: Any = attributes.get("pixelResolution")
     unit: str | None = None
     if isinstance(value, dict):
-        value, unit = value.get("dimensions"), value.get("unit")
+        value, unit = value.get("dimensions"), value.get("unit") and str(value["unit"])
     if value is None:
         value, units = attributes.get("resolution"), attributes.get("units")
         unit = units[0] if isinstance(units, list) and len(set(map(str, units))) == 1 else None

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 _LEVEL_MARK = re.compile(r"#s(\d+)$")
 _GENERIC = re.compile(r"(?i)^(s?\d+|c\d+|v\d+|em|raw|data|image|images|aligned|setup\d+|timepoint\d+|volume)$")
@@ -23,9 +24,11 @@ def volume_name(url: str | Path) -> str:
 
     >>> volume_name("s3://bucket/jrc_hela-2.n5/em/fibsem-uint8"), volume_name("https://host/minnie65/aligned/v1")
     ('fibsem-uint8', 'minnie65-aligned-v1')
+    >>> volume_name("https://host/mouse%20brain.zarr")
+    'mouse_brain'
     """
     text = split_level(str(url))[0].rstrip("/")
-    pieces = [piece for piece in text.partition("://")[2].split("/") if piece] or text.split("/")
+    pieces = [piece for piece in unquote(text.partition("://")[2]).split("/") if piece] or text.split("/")
     pieces = pieces if "://" in text or not text else [p for p in Path(text).absolute().as_posix().split("/") if p]
     kept: list[str] = []
     for piece in reversed(pieces):

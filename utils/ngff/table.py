@@ -9,7 +9,8 @@ from utils.files import safe_name
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.multiscale import Access, NgffVolume, open_multiscale, split_level, volume_name
 
-Lengths = tuple[float, float, float]
+# z, y, x in nm at level 0; None for an axis that the table leaves to the metadata.
+Given = tuple[float | None, float | None, float | None]
 
 # As older lists have them; what each means is in the help of scraping/ngff_download.py.
 COLUMNS = (
@@ -26,14 +27,14 @@ class Dataset:
 
     Attributes
     ----------
-    voxel_size : tuple of float, optional
-        z, y, x in nm, of level 0; single axes may be None inside of `given_size`.
+    given_size : tuple of float or None
+        z, y, x in nm, of level 0; None for an axis that is left to the metadata.
     """
 
     url: str
     name: str
     level: int | None = None
-    given_size: tuple[float | None, float | None, float | None] = (None, None, None)
+    given_size: Given = (None, None, None)
     crop: bool = True
     crop_size: int | None = None
     invert: bool = False
@@ -46,7 +47,7 @@ class DatasetRow(NamedTuple):
     name: str
     url: str
     level: int
-    voxel_size: Lengths | None
+    voxel_size: Given
 
 
 class RowError(NamedTuple):
@@ -68,7 +69,9 @@ def read_table(path: Path) -> list[Dataset | RowError]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: is not a text file: {error}") from error
-    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)  # spreadsheets write what their country's decimal comma leaves free
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
     names = {(name or "").strip().lower() for name in reader.fieldnames or []}
     if not names & {"download_url", "url"}:
         raise ValueError(f"{path}: expected a column download_url (or url), found {', '.join(sorted(names)) or 'none'}")
@@ -86,7 +89,7 @@ def open_dataset_row(row: DatasetRow) -> NgffVolume:
     """Open a row's level; the voxel size that the row gives for level 0 is scaled to it."""
     image = open_multiscale(row.url, Access(cache_bytes=64 << 20))
     level = image.index(row.level)
-    size = level_voxel_size(image, level, row.voxel_size) if row.voxel_size else None
+    size = level_voxel_size(image, level, row.voxel_size) if any(row.voxel_size) else None
     return image.open_level(level, name=row.name, voxel_size=size)
 
 

@@ -86,9 +86,10 @@ def fetch_whole(made: Plan, options: Options, folder: Path, record: Record) -> s
             f"level {made.index} is {size / GB:.3g} GB as uint8, more than -gb "
             f"{options.gigabytes:g}; raise -gb, choose a coarser level, or set crop to true"
         )
+    contrast = record.contrast or _whole_contrast(made, options, folder)
+    record.write_whole(target, contrast)  # also where a killed run left the level without its record
     if target.exists():
         return SKIPPED
-    contrast = record.contrast or _whole_contrast(made, options, folder)
     read = SpecimenReader(made, contrast)
     with atomic_path(target) as scratch, scratch.open("wb") as file:
         file.write(nrrd_header(level.shape, np.uint8, made.voxel_size))

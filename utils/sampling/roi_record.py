@@ -58,7 +58,8 @@ class Record:
 
     def write(self, crops: Crops, chosen: Sequence[Roi], kept: Sequence[Roi], failures: Mapping[Roi, str]) -> None:
         """Say which cubes are there and which failed."""
-        there = [roi for roi in chosen if crops.path(roi).exists()]
+        # Cubes that a larger budget brought stay, so they stay in the record.
+        there = [roi for roi in dict.fromkeys([*chosen, *crops.existing()]) if crops.path(roi).exists()]
         self._write(
             crops.contrast,
             boxes=[{"file": crops.path(roi).name, **_spans(roi)} for roi in there],
@@ -67,9 +68,9 @@ class Record:
         )
 
     def write_whole(self, target: Path, contrast: Contrast) -> None:
-        """Say that the whole level is there."""
-        whole = Roi(*((0, n) for n in self.settings["shape"]))
-        self._write(contrast, boxes=[{"file": target.name, **_spans(whole)}], kept=[], failures=[])
+        """Say whether the whole level is there, and its contrast."""
+        whole = {"file": target.name, **_spans(Roi(*((0, n) for n in self.settings["shape"])))}
+        self._write(contrast, boxes=[whole] if target.exists() else [], kept=[], failures=[])
 
     def _same_choice(self) -> bool:
         return all(key in self.earlier and self.earlier[key] == self.settings.get(key) for key in CHOICE)
