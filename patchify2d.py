@@ -100,9 +100,10 @@ def patchify_group(job: Job, options: Options, update: bool = False, threads: in
 
 
 def report_unreadable(folder: Path, record: dict, note: str = "") -> None:
-    """Raise `SomeFailed` for the images that a dictionary lacks because they could not be read."""
-    if lacking := record.get("unreadable"):
-        raise SomeFailed({str(folder / name): entry["reason"] + note for name, entry in lacking.items()})
+    """Raise `SomeFailed` for the images, still there, that a dictionary lacks because they could not be read."""
+    lacking = {folder / name: entry["reason"] + note for name, entry in record.get("unreadable", {}).items()}
+    if there := {str(image): reason for image, reason in lacking.items() if image.exists()}:
+        raise SomeFailed(there)
 
 
 def cut_group(

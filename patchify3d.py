@@ -103,8 +103,8 @@ def list_work(sources: Sequence[VolumeSource], options: Options) -> int:
     failures = {}
     for source in sources:
         try:
-            with warnings.catch_warnings(), source.open() as volume:
-                warnings.simplefilter("ignore")  # a voxel size that is missing shows as such
+            # Doubts about a header are said when it is cut; a voxel size that is missing shows as such.
+            with warnings.catch_warnings(action="ignore"), source.open() as volume:
                 axes = axes_to_cut(volume, options.axes)
                 size = volume.voxel_size
                 patches = sum(map(len, volume_grid(volume, options)))

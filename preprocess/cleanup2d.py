@@ -105,6 +105,8 @@ def clean_copy(job: Job, contrast: str) -> str:
 def clean_in_place(job: Job, contrast: str) -> str:
     """Replace one image by its uint8 version; an original of another name goes once its successor is complete."""
     source = job.source
+    if _is_replaced(source):
+        return SKIPPED
     pixels = read_gray(source)
     if is_clean(source):
         return SKIPPED
@@ -112,6 +114,12 @@ def clean_in_place(job: Job, contrast: str) -> str:
     if job.target != source:
         source.unlink()
     return f"converted from {pixels.dtype}"
+
+
+def _is_replaced(source: Path) -> bool:
+    """Whether another run over the same folder put a successor in this image's place after this one listed it."""
+    successor = source.with_name(_lossless_name(source))
+    return not source.exists() and successor.exists() and was_made_from(successor, source)
 
 
 if __name__ == "__main__":

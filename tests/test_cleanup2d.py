@@ -13,6 +13,7 @@ from PIL import Image
 import cleanup2d
 from conftest import ROOT
 from utils.images import read_gray
+from utils.jobs import SKIPPED, Job
 
 
 @pytest.fixture
@@ -134,6 +135,15 @@ def test_a_successor_left_by_a_kill_is_no_collision(images):
     (images / "b" / "photo.JPG").write_bytes(photo)
     assert cleanup2d.main([str(images)]) == 0
     assert not (images / "b" / "photo.JPG").exists()
+
+
+def test_an_image_that_another_run_replaced_meanwhile_is_done(images):
+    job = Job(images / "b" / "photo.JPG", images / "b" / "photo.tif")
+    assert cleanup2d.main([str(images)]) == 0
+    assert cleanup2d.clean_in_place(job, "percentile") == SKIPPED
+    (images / "b" / "photo.tif").unlink()
+    with pytest.raises(FileNotFoundError):
+        cleanup2d.clean_in_place(job, "percentile")
 
 
 def test_a_killed_run_goes_on(tmp_path, rng):

@@ -47,6 +47,21 @@ def test_one_bit(tmp_path, gray):
         assert np.array_equal(to_uint8(read_gray(tmp_path / name)), bits * np.uint8(255))
 
 
+def test_tiffs_of_other_colour_spaces(tmp_path, gray):
+    """Ink is no light: CMYK taken as RGB would come out inverted."""
+    colour = Image.fromarray(np.stack([gray] * 3, axis=-1))
+    for mode in ("CMYK", "YCbCr"):
+        colour.convert(mode).save(tmp_path / f"{mode}.tif")
+        assert np.abs(read_gray(tmp_path / f"{mode}.tif").astype(int) - gray).max() <= 1
+    colour.convert("LAB").save(tmp_path / "LAB.tif")
+    assert np.corrcoef(read_gray(tmp_path / "LAB.tif").ravel(), gray.ravel())[0, 1] > 0.99
+    smooth = np.broadcast_to(np.arange(64, dtype=np.uint8) * 4, (64, 64))
+    tinted = np.stack([smooth, smooth // 2, smooth], -1)
+    options = {"compression": "jpeg", "compressionargs": {"outcolorspace": "YCBCR"}}  # what its codec turns into RGB
+    tifffile.imwrite(tmp_path / "jpeg.tif", tinted, photometric="rgb", **options)
+    assert np.abs(read_gray(tmp_path / "jpeg.tif") - luminance(tinted).astype(int)).max() <= 2
+
+
 def test_white_is_zero_is_displayed_inverted(tmp_path, gray):
     tifffile.imwrite(tmp_path / "a.tif", gray, photometric="miniswhite")
     assert np.array_equal(read_gray(tmp_path / "a.tif"), 255 - gray)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,35 @@ def test_one_unreadable_image(groups, tmp_path, capsys):
     tifffile.imwrite(bad, np.zeros((32, 32), np.uint8))
     assert cut(groups, out) == 0
     assert "bad-LOC-2d-0-32_0-32" in load_patches(out / "cells.pkl")["names"]
+
+
+def test_an_image_without_permission_costs_its_group_nothing_else(groups, tmp_path, capsys, monkeypatch):
+    locked, out, opened = groups / "cells" / "s2.png", tmp_path / "out", Path.open
+
+    def refuse(path, *args, **options):
+        if path == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        for _ in range(2):
+            assert cut(groups, out) == 1
+            assert f"{locked}: Permission denied" in capsys.readouterr().err
+        assert len(load_patches(out / "cells.pkl")["names"]) == 10
+    os.utime(locked)
+    assert cut(groups, out) == 0
+    assert len(load_patches(out / "cells.pkl")["names"]) == 14
+
+
+def test_an_unreadable_image_that_went_is_not_missed(groups, tmp_path, capsys):
+    bad = groups / "cells" / "bad.tif"
+    bad.write_bytes(b"II*\0")
+    assert cut(groups, tmp_path / "out") == 1
+    bad.unlink()
+    capsys.readouterr()
+    assert cut(groups, tmp_path / "out") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_group_without_a_readable_image_fails(tmp_path, capsys):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import mrcfile
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -214,6 +215,14 @@ def test_list_says_what_would_be_done(volumes, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
     assert cut(volumes, tmp_path / "out") == 0
     assert load_meta(tmp_path / "out" / "iso.pkl")["patches"] == int(rows[2][4])
+
+
+def test_list_shows_no_warnings_of_python(tmp_path, capsys, recwarn):
+    with mrcfile.new(tmp_path / "bytes.mrc") as mrc:
+        mrc.set_data(np.zeros((9, 40, 40), np.int8))
+    assert cut(tmp_path, tmp_path / "out", "--list") == 0
+    assert capsys.readouterr().err == ""
+    assert not recwarn.list
 
 
 def test_nothing_to_cut(tmp_path, capsys):

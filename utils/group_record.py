@@ -14,7 +14,7 @@ def fingerprints(images: Sequence[Path]) -> dict[str, dict]:
 def must_redo(record: dict, images: Sequence[Path], target: Path, options: dict, *, update: bool) -> bool:
     """Whether a group's dictionary is to be made again; says so when it would only be with ``--update``.
 
-    An image that could not be read is tried again by itself once it has changed.
+    An image that could not be read is tried again by itself once it has changed; one that went is not missed.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def must_redo(record: dict, images: Sequence[Path], target: Path, options: dict,
     if "images" not in record:
         return False
     now = {image.name: image for image in images}
-    lacking = record.get("unreadable", {})
-    if any(name in now and _changed(now[name], entry, target) for name, entry in lacking.items()):
+    lacking = {name: entry for name, entry in record.get("unreadable", {}).items() if name in now}
+    if any(_changed(now[name], entry, target) for name, entry in lacking.items()):
         return True
     known = {**record["images"], **lacking}
     counts = {
@@ -56,5 +56,9 @@ def _changed(image: Path, entry: dict, target: Path) -> bool:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    """Digest of a file's content; empty where it may not be read, which is for its reader to say."""
+    try:
+        with path.open("rb") as f:
+            return hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError:
+        return ""

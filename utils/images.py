@@ -19,6 +19,10 @@ IMAGE_SUFFIXES = (
 # Rec. 709 weights, those of skimage.color.rgb2gray (https://poynton.ca/PDFs/ColorFAQ.pdf, question 9).
 LUMINANCE = (0.2125, 0.7154, 0.0721)
 
+# TIFF's numbers for colour spaces: ink, and those whose first channel is lightness (YCbCr and three kinds of Lab);
+# and for JPEG, which the codec turns into RGB.
+_CMYK, _GRAY_FIRST, _JPEG = 5, frozenset({6, 8, 9, 10}), frozenset({6, 7, 33007, 34892})
+
 
 def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
     """The image files of a folder in natural order, and the other files in it (hidden and system files are neither)."""
@@ -99,16 +103,27 @@ def tiff_page(page) -> np.ndarray:
     """The displayed gray of one page of a `tifffile.TiffFile`, shape (h, w)."""
     pixels = page.asarray()
     axes = page.axes
+    key = page.keyframe  # later pages of a stack know only what differs from it
     if "S" in axes:
-        pixels = luminance(np.moveaxis(pixels, axes.index("S"), -1))
+        pixels = luminance(_shown(np.moveaxis(pixels, axes.index("S"), -1), key))
         axes = axes.replace("S", "")
     pixels = pixels[tuple(slice(None) if a in "YX" else 0 for a in axes)]
-    key = page.keyframe  # later pages of a stack know only what differs from it
     if key.photometric == 3 and key.colormap is not None:
         return _palette(pixels, key.colormap)
     if key.photometric == 0:  # MINISWHITE
         return _inverted(pixels, key.bitspersample)
     return pixels
+
+
+def _shown(samples: np.ndarray, key) -> np.ndarray:
+    """Samples of any colour space, shape (..., channels), as RGB, or as the one channel that is gray already."""
+    if key.photometric == _CMYK and samples.shape[-1] >= 4 and samples.dtype.kind == "u":
+        white = np.iinfo(samples.dtype).max
+        paper = (white - samples).astype(np.float64)  # what the ink leaves of it
+        return np.rint(paper[..., :3] * paper[..., 3:4] / white).astype(samples.dtype)
+    if key.photometric in _GRAY_FIRST and key.compression not in _JPEG:
+        return samples[..., :1]
+    return samples
 
 
 def _palette(indices: np.ndarray, colormap: np.ndarray) -> np.ndarray:
