@@ -119,13 +119,16 @@ def test_smaller_budget_leaves_the_cubes_and_their_record(tmp_path, cell):
     assert snapshot(tmp_path) == before
 
 
-def test_scales_that_the_shapes_contradict_do_not_move_the_boxes(tmp_path, cell):
+def test_scales_that_the_shapes_contradict_do_not_move_the_boxes(tmp_path, cell, capsys):
     _, first = cell
     for name, scale in {"same": 8.0, "zero": 0.0}.items():
         sizes = [SIZES[0], (scale,) * 3, (scale,) * 3]
         root = write_ome_zarr(tmp_path / f"{name}.zarr", levels_of(first), sizes=sizes)
         assert ngff_download.main([str(root), str(tmp_path / name), "-cs", "32"]) == 0
         assert {parse_roi(path.stem)[1][2] for path in cubes(tmp_path / name)} == {(0, 32), (32, 64), (64, 96)}
+    assert "warning" not in capsys.readouterr().err
+    assert ngff_download.main([str(tmp_path / "same.zarr"), str(tmp_path / "s1"), "-cs", "16", "--level", "1"]) == 0
+    assert "shape of 16 x 16 x 16 nm (z, y, x), but its metadata say 8 x 8 x 8 nm" in capsys.readouterr().err
 
 
 def test_deterministic_whatever_the_workers_and_the_seed_counts(tmp_path, cell):

@@ -78,7 +78,7 @@ def volume_sources(where: str, level: int | None = None) -> tuple[list[VolumeSou
     if "://" in where:
         return [_ngff_source(where, level)], []
     path = Path(where).expanduser()
-    if path.suffix.lower() == ".csv" and path.is_file():
+    if path.suffix.lower() in (".csv", ".tsv") and path.is_file():
         return _table(path, level), []
     if path.is_file() or (path.is_dir() and is_ngff(path)):
         return [_source(path, level)], []

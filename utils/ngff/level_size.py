@@ -10,6 +10,8 @@ from utils.sampling.rois import downsampling
 
 # Two statements of one length that differ by less are roundings of each other.
 TOLERANCE = 0.01
+# A level's voxel size that its shape contradicts by more is no rounding either.
+MISFIT = 0.25
 # Coarse voxels by which a level may be longer or shorter than its scale says: halves are rounded at every level.
 EDGE = 2
 
@@ -31,6 +33,7 @@ def level_voxel_size(image: Multiscale, index: int, given: Sequence[float | None
     if all(length is None for length in given):
         if told is None:
             raise ValueError(_unknown(image, index))
+        _say_misfit(image, index, told)
         return told
     finest = _completed(image, given)
     if _differ(finest, image.levels[0].voxel_size):
@@ -85,6 +88,19 @@ def _say_contradiction(mine: Lengths, theirs: Lengths | None) -> None:
         warnings.warn(
             f"voxel sizes contradict each other: the table says {_text(mine)}, the metadata {_text(theirs)} (level 0); "
             "the table's is used",
+            stacklevel=3,
+        )
+
+
+def _say_misfit(image: Multiscale, index: int, told: Lengths) -> None:
+    finest = image.levels[0].voxel_size
+    if finest is None:
+        return
+    z, y, x = (significant(a * f, 4) for a, f in zip(finest, factors(image, index), strict=True))
+    if any(abs(a - b) > MISFIT * b for a, b in zip(told, (z, y, x), strict=True)):
+        warnings.warn(
+            f"level {index} has the shape of {_text((z, y, x))}, but its metadata say {_text(told)}; the metadata's is "
+            "used, a table or another --level can overrule it",
             stacklevel=3,
         )
 
