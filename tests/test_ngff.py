@@ -153,6 +153,18 @@ def test_n5_conventions(tmp_path, write):
     check(write(tmp_path, levels), levels)
 
 
+def test_bdv_xml_names_the_first_setup_and_time_point(tmp_path):
+    levels = pyramid()
+    write_bdv(tmp_path, levels)
+    (tmp_path / "a.n5/setup0/timepoint0").rename(tmp_path / "a.n5/setup0/timepoint3")
+    (tmp_path / "a.n5/setup0").rename(tmp_path / "a.n5/setup2")
+    times = '</ViewSetups><Timepoints type="range"><first>3</first><last>4</last></Timepoints>'
+    text = (tmp_path / "a.xml").read_text().replace("<id>0", "<id>2").replace("</ViewSetups>", times)
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.warns(UserWarning, match="time points 3 to 4 lie here; setup 2 at 3 is taken"):
+        check(tmp_path / "a.xml", levels)
+
+
 def test_paintera_needs_a_unit(tmp_path):
     levels = pyramid()
     for i, level in enumerate(levels):

@@ -1,6 +1,7 @@
 """BigDataViewer's XML: the unit that a bdv.n5 lacks, and the image that an XML stands for."""
 
 import re
+import warnings
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -30,9 +31,9 @@ def bdv_address(address: Address, store: Store) -> Address:
     tree = read_xml(store.at(".."), address.name)
     loader = tree.find(".//ImageLoader") if tree is not None else None
     kind = loader.get("format", "") if loader is not None else ""
-    if loader is None or not kind.startswith("bdv.n5"):
+    if tree is None or loader is None or not kind.startswith("bdv.n5"):
         raise ValueError(f"expected a BigDataViewer XML with an image of format bdv.n5, found {kind!r}")
-    inside = "setup0/timepoint0"
+    inside = _first_image(tree)
     if kind == "bdv.n5.s3":
         bucket, key = loader.findtext("BucketName", "").strip(), loader.findtext("Key", "").strip()
         found = Address.parse(f"s3://{bucket}/{key}").at(inside)
@@ -41,6 +42,18 @@ def bdv_address(address: Address, store: Store) -> Address:
         )
     path = loader.findtext("n5", "").strip()
     return replace(address.at("..", path, inside), format="n5")
+
+
+def _first_image(tree: ElementTree.Element) -> str:
+    """The folder of the first setup at the first time point; that there are more is said."""
+    setups = [_text(view, "id") or "0" for view in tree.iter("ViewSetup")] or ["0"]
+    first, last = (_text(tree, f".//Timepoints/{end}") or "0" for end in ("first", "last"))
+    if len(setups) > 1 or first != last:
+        warnings.warn(
+            f"{len(setups)} setups and time points {first} to {last} lie here; setup {setups[0]} at {first} is taken",
+            stacklevel=2,
+        )
+    return f"setup{setups[0]}/timepoint{first}"
 
 
 def read_xml(folder: Store, name: str) -> ElementTree.Element | None:
