@@ -234,6 +234,17 @@ def test_split_takes_whole_sources_and_both_classes(labels):
     assert len(split_by_source(without, 0.15, 0)[1]) == pytest.approx(0.15 * len(data), abs=1)
 
 
+def test_split_takes_more_sources_where_each_holds_one_class():
+    """An eighth of the patches per source: 15 % alone would be one source, of one class."""
+    names = tuple(f"s{i % 8}" for i in range(80))
+    good = np.arange(80) % 2 == 1
+    data = Labelled(tuple(Path(str(i)) for i in range(80)), (np.zeros((9, 9), np.uint8),) * 80, good, names)
+    kept, held = split_by_source(data, 0.15, 0)
+    assert {names[i] for i in kept}.isdisjoint(names[i] for i in held)
+    assert len(held) == 20
+    assert 0 < good[held].sum() < 20
+
+
 def test_split_by_patch_when_sources_hold_one_class(labels):
     data = read_labelled(labels)
     one_class = Labelled(data.paths, data.patches, data.good, tuple("good" if g else "bad" for g in data.good))

@@ -210,7 +210,28 @@ def test_large_volumes_are_sampled_from_first_to_last_slice(tmp_path, monkeypatc
         assert {box[0].start for box in seen} >= {0, 89}
         assert sum(np.prod([s.stop - s.start for s in box]) for box in seen) <= 6000
         assert window.low < 0 and window.high > 900
-        assert volume_contrast(volume, "minmax").high == 5e4
+        with pytest.warns(UserWarning, match="1 values are not finite"):
+            assert volume_contrast(volume, "minmax").high == 5e4
+
+
+def test_what_the_sample_does_not_see(tmp_path):
+    """A sparse volume is not constant because the bands of the sample lie beside what it holds."""
+    voxels = np.zeros((64, 300, 300), np.uint16)
+    voxels[33, 5:20, 5:20] = 900
+    tifffile.imwrite(tmp_path / "sparse.tif", voxels, photometric="minisblack")
+    with open_volume(tmp_path / "sparse.tif") as volume:
+        assert volume_contrast(volume) == Contrast("minmax", 0, 900)
+
+
+@pytest.mark.parametrize("method", ["percentile", "minmax", "dtype"])
+def test_values_that_are_not_finite_are_said(tmp_path, method):
+    voxels = voxels_of("float32")
+    voxels[0, 0, :3] = np.nan, np.inf, -np.inf
+    for name, content, count in (("some", voxels, 3), ("all", np.full_like(voxels, np.nan), voxels.size)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", content, photometric="minisblack")
+        with open_volume(tmp_path / f"{name}.tif") as volume, pytest.warns(UserWarning) as said:
+            volume_contrast(volume, method)
+        assert [str(w.message).split(":")[0] for w in said] == [f"{count} values are not finite"]
 
 
 def test_uint8_needs_no_look_at_the_voxels(tmp_path):

@@ -17,6 +17,7 @@ from utils.classification.classifier import load_weights
 from utils.classification.download import FetchError, Patience
 from utils.classification.models import build_model
 from utils.classification.weights import FILE_NAME, LITE, ZENODO_URLS, cache_name, find_weights, record_of, sha256_of
+from utils.cli import UsageError
 
 CONTENT = b"weights " * 5000
 
@@ -177,6 +178,13 @@ def test_redirects_are_followed(server, status):
     assert server.paths[1] == "/moved/there.pth"
 
 
+def test_a_redirect_in_circles_ends_in_one_line(server):
+    server.answers = [whole(b"", 301, Location="/moved/there.pth")]
+    with pytest.raises(FetchError, match="HTTP 301") as caught:
+        fetch(server)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_stalled_server_ends(server):
     release = threading.Event()
     server.answers = [stalled(release)]
@@ -272,7 +280,7 @@ def test_pinned_digest(server, cache):
     assert fetch(server, sha256=digest.upper()).is_file()
     with pytest.raises(FetchError, match=f"{digest}, expected {'0' * 64}"):
         fetch(server, sha256="0" * 64)
-    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+    with pytest.raises(UsageError, match="64 hexadecimal digits"):
         fetch(server, sha256="abc")
 
 

@@ -72,11 +72,16 @@ def measure_contrast(sample: ArrayLike, method: str = "percentile", *, name: str
         return Contrast(method, float(limits.min), float(limits.max))
     finite = _finite(values)
     if finite.size < values.size:
-        _warn(name, f"{values.size - finite.size} values are not finite: NaN and -inf become 0, +inf 255")
+        warn_not_finite(values.size - finite.size, name)
     contrast = _measured(finite, method)
-    if contrast.low == contrast.high:
+    if finite.size and contrast.low == contrast.high:
         _warn(name, f"constant ({contrast.low:g} everywhere): everything becomes 0")
     return contrast
+
+
+def warn_not_finite(count: int, name: str = "") -> None:
+    """Say that values are NaN or infinite, and what becomes of them."""
+    _warn(name, f"{count} values are not finite: NaN and -inf become 0, +inf 255")
 
 
 def _measured(values: np.ndarray, method: str) -> Contrast:

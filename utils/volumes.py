@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.contrast import Contrast, measure_contrast
+from utils.contrast import Contrast, measure_contrast, warn_not_finite
 from utils.files import list_dirs, list_files, stem, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
 from utils.formats.itk import open_itk, open_itk_hdf5
@@ -125,11 +125,24 @@ def volume_contrast(volume: Volume, method: str = "percentile") -> Contrast:
     """
     if volume.dtype == np.uint8 or volume.dtype.kind == "b" or (method == "dtype" and volume.dtype.kind in "iu"):
         return measure_contrast(np.zeros(1, volume.dtype), method)
-    if method != "percentile":
-        return measure_contrast(np.concatenate([_extremes(slab) for slab in slabs(volume)]), method)
-    parts = [volume[box].ravel() for box in _sample_boxes(volume.shape)]
-    sample = np.concatenate(parts)
-    return measure_contrast(sample[:: max(1, -(-sample.size // SAMPLE_VOXELS))], method)
+    if method == "percentile":
+        boxes = _sample_boxes(volume.shape)
+        sample = np.concatenate([volume[box].ravel() for box in boxes])
+        # One value throughout: what a sparse volume holds lies between the bands, and only a look at all of it tells.
+        if len(boxes) == 1 or np.unique(_extremes(sample)).size > 1:
+            return measure_contrast(sample[:: max(1, -(-sample.size // SAMPLE_VOXELS))], method)
+    return _whole_range(volume)
+
+
+def _whole_range(volume: Volume) -> Contrast:
+    """From the smallest to the largest finite value of a volume."""
+    extremes, not_finite = [], 0
+    for slab in slabs(volume):
+        extremes.append(_extremes(slab))
+        not_finite += slab.size - int(np.count_nonzero(np.isfinite(slab)))
+    if not_finite:
+        warn_not_finite(not_finite)
+    return measure_contrast(np.concatenate(extremes), "minmax")
 
 
 def slabs(volume: Volume, voxels: int = SAMPLE_VOXELS) -> Iterator[np.ndarray]:

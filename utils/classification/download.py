@@ -116,7 +116,7 @@ def _copy(response, target: Path, patience: Patience) -> tuple[str, int]:
 
 
 def _refusal(error: HTTPError, patience: Patience) -> Exception:
-    reason = f"HTTP {error.code} {error.reason}"
+    reason = " ".join(f"HTTP {error.code} {error.reason}".split())  # urllib speaks in several lines of a redirect loop
     wait = _retry_after(error.headers.get("Retry-After"))
     error.close()
     if error.code not in BUSY:

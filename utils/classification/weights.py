@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from utils.classification.download import FetchError, Patience, download, say
+from utils.cli import UsageError
 from utils.files import atomic_path, locked
 
 RECORD = "https://zenodo.org/records/6458015"
@@ -62,6 +63,8 @@ def find_weights(
         If a path does not exist.
     ValueError
         If the file does not hold weights, or not those with that SHA-256.
+    UsageError
+        If `sha256` is none.
     """
     wanted = _pin(sha256)
     if weights == "zenodo":
@@ -188,7 +191,7 @@ def _pin(sha256: str | None) -> str | None:
     if sha256 is None:
         return None
     if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256.strip()):
-        raise ValueError(f"--sha256 {sha256!r} is no SHA-256: expected 64 hexadecimal digits")
+        raise UsageError(f"--sha256 {sha256!r} is no SHA-256: expected 64 hexadecimal digits")
     return sha256.strip().lower()
 
 

@@ -163,17 +163,23 @@ def _check_enough(good: np.ndarray, rows: int) -> None:
 
 
 def _sources_to_hold_out(names: np.ndarray, good: np.ndarray, share: float, rng: np.random.Generator) -> list[str]:
-    """Of many random choices of sources, the one nearest to `share` with both classes on both sides."""
+    """Of many random choices of sources, the one nearest to `share` with both classes on both sides.
+
+    Most sources hold one class only: where as many as make up `share` do not have both, more are taken.
+    """
     best, best_gap = [], np.inf
     unique = np.unique(names)
     for _ in range(300):
         order = rng.permutation(unique)
         sizes = np.cumsum([(names == name).sum() for name in order]) / len(names)
-        count = int(np.abs(sizes - share).argmin()) + 1
-        held = np.isin(names, order[:count])
-        gap = abs(held.mean() - share)
-        if gap < best_gap and _both(good[held]) and _both(good[~held]):
-            best, best_gap = [str(name) for name in order[:count]], gap
+        for count in range(int(np.abs(sizes - share).argmin()) + 1, len(order)):
+            gap = abs(sizes[count - 1] - share)
+            if gap >= best_gap:
+                break
+            held = np.isin(names, order[:count])
+            if _both(good[held]) and _both(good[~held]):
+                best, best_gap = [str(name) for name in order[:count]], gap
+                break
     return best if best_gap < max(0.2, share) else []
 
 
