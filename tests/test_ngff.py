@@ -153,6 +153,16 @@ def test_n5_conventions(tmp_path, write):
     check(write(tmp_path, levels), levels)
 
 
+def test_n5_levels_keep_their_place_where_a_finer_one_is_absent(tmp_path):
+    levels = pyramid()
+    for index in (1, 2):
+        write_n5_array(tmp_path / "a.n5/c0" / f"s{index}", levels[index])
+    about = {"scales": FACTORS, "pixelResolution": {"dimensions": [6, 8, 30], "unit": "nm"}}
+    write_json(tmp_path / "a.n5/c0/attributes.json", about)
+    check(tmp_path / "a.n5/c0", levels[1:], SIZES[1:])
+    check(tmp_path / "a.n5/c0/s2", levels[2:], SIZES[2:])
+
+
 def test_bdv_xml_names_the_first_setup_and_time_point(tmp_path):
     levels = pyramid()
     write_bdv(tmp_path, levels)

@@ -1,5 +1,6 @@
 """N5: levels and voxel sizes under the conventions of COSEM, n5-viewer, n5-spark, BigDataViewer/MoBIE and paintera."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,12 +43,12 @@ def n5_levels(store: Store, attributes: Attributes) -> list[Level]:
     folder, arrays = _find_arrays(store, attributes)
     groups = _groups(store, folder, attributes)
     unit = bdv_unit(store.at(folder)) if any("multiScale" in g or "downsamplingFactors" in g for g in groups) else None
-    first = next(iter(arrays.values()))
+    _, first = next(iter(arrays.values()))
     base = first_scale(first, groups)
     levels = []
-    for index, (path, array) in enumerate(arrays.items()):
+    for path, (place, array) in arrays.items():
         refuse_labels(path, array)
-        sized = level_scale(index, array, first, base, groups)
+        sized = level_scale(place, array, first, base, groups)
         levels.append(_level(path, array, sized, unit))
     return levels
 
@@ -57,16 +58,18 @@ def is_array(attributes: Mapping[str, Any] | None) -> bool:
     return attributes is not None and "dimensions" in attributes and "dataType" in attributes
 
 
-def _find_arrays(store: Store, attributes: Attributes) -> tuple[str, dict[str, Attributes]]:
-    """The folder that holds the levels and the attributes of each, by path below `store`."""
+def _find_arrays(store: Store, attributes: Attributes) -> tuple[str, dict[str, tuple[int, Attributes]]]:
+    """The folder that holds the levels; by path below `store`, the place of each in the pyramid and its attributes."""
     if is_array(attributes):
-        return "", {"": attributes}
+        name = re.fullmatch(r"s(\d+)", store.address.name)
+        return "", {"": (int(name[1]) if name else 0, attributes)}
     for folder in ("", *INSIDE):
         prefix = f"{folder}/" if folder else ""
         paths = [prefix + name for name in _named_levels(attributes if not folder else {})]
         found = store.read_json([f"{path}/{ATTRIBUTES}" for path in paths])
-        arrays = {path: found[f"{path}/{ATTRIBUTES}"] for path in paths}
-        present = {path: array for path, array in arrays.items() if array is not None and is_array(array)}
+        arrays = [found[f"{path}/{ATTRIBUTES}"] for path in paths]
+        places = enumerate(zip(paths, arrays, strict=True))
+        present = {path: (place, array) for place, (path, array) in places if array is not None and is_array(array)}
         if present:
             return folder, present
     raise ValueError(

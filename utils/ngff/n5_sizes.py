@@ -70,7 +70,7 @@ def level_scale(
     own = _pixel_resolution(array)
     if own and array is not first and own != _pixel_resolution(first):
         return own
-    if base is None or (array is first and _factors(array, index) is None):
+    if base is None or (array is first and (own or index == 0) and _factors(array, index) is None):
         return base
     factors = _factors(array, index) or next((f for g in groups if (f := _factors(g, index))), None)
     scale = derived_scale(base[0], factors or _guessed(array, first))
