@@ -223,6 +223,12 @@ def test_object_arrays_are_not_run(tmp_path, capsys):
     assert "astype(str)" in capsys.readouterr().err
 
 
+def test_a_table_in_another_encoding_is_named(tmp_path, capsys):
+    (tmp_path / "a.csv").write_bytes("path,label\nx.png,good\n".encode("utf-16"))
+    assert train_patch_classifier.main([str(tmp_path / "a.csv"), str(tmp_path / "out")]) == 2
+    assert f"{tmp_path / 'a.csv'}: not a table in UTF-8" in capsys.readouterr().err
+
+
 def test_split_takes_whole_sources_and_both_classes(labels):
     data = read_labelled(labels)
     train_part, held = split_by_source(data, 0.15, 0)

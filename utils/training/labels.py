@@ -73,7 +73,10 @@ def read_labelled(table: Path, labels: Path | None = None) -> Labelled:
     FileNotFoundError
         If patches are missing.
     """
-    names, marks, sources = _read_csv(table) if labels is None else _read_arrays(table, labels)
+    try:
+        names, marks, sources = _read_csv(table) if labels is None else _read_arrays(table, labels)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{table}: not a table in UTF-8 ({error.reason}); save it as such") from error
     unknown = sorted({mark for mark in marks if mark not in LABELS and mark not in LEFT_OUT})
     if unknown:
         raise ValueError(f"unknown labels {', '.join(map(repr, unknown[:5]))}; expected good, bad or none")
@@ -138,7 +141,7 @@ def _strings(path: Path) -> list[str]:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
         hint = "; save it as strings: np.save(path, array.astype(str))" if "Object" in str(error) else ""
-        raise ValueError(f"{path}: not a .npy array of strings ({error}){hint}") from error
+        raise ValueError(f"{path}: not a .npy array of strings{hint}") from error
     return [str(value) for value in array.ravel()]
 
 
