@@ -170,6 +170,7 @@ def test_what_is_refused_stays_as_it_is(tmp_path, capsys, patches, sentence):
         ({"at_40": (0.0, 0.0, 0.0)}, None),
         ({"at_40": (-160.0, -160.0, 0.0)}, None),
         ({"at_28": (0, 0, 0)}, None),
+        ({"at_64": (0, 0, 0)}, None),
         ({"at_208": (0, 0)}, None),
         ({"at_92": (10_000,)}, "not in the file"),
     ],

@@ -107,10 +107,12 @@ def unsigned_header(source: Path, header: MrcHeader, counts: np.ndarray) -> byte
 
 
 def _mend(fields: np.ndarray, header: MrcHeader) -> None:
-    """Put in what readers insist on: the MAP and machine marks, and a grid that can be divided by."""
+    """Put in what readers insist on: the MAP and machine marks, an order of axes, a grid that can be divided by."""
     order = "<" if fields["mode"].dtype.str[0] == "<" else ">"
     fields["map"] = np.frombuffer(b"MAP ", np.uint8)
     if _STAMPS.get(tuple(fields["machine"][:2].tolist())) != order:
         fields["machine"] = _LITTLE if order == "<" else _BIG
+    if sorted(fields["axes"].tolist()) != [1, 2, 3]:
+        fields["axes"] = (1, 2, 3)
     voxels = [header.shape[axis] for axis in header.axes][::-1]
     fields["grid"] = np.where(fields["grid"] > 0, fields["grid"], voxels)
