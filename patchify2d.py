@@ -34,7 +34,7 @@ from utils.groups import Group, list_groups
 from utils.hashing import is_flat, patch_hasher
 from utils.images import read_gray
 from utils.jobs import SKIPPED, Job, SomeFailed, describe, run_jobs, run_options
-from utils.options import add_dedupe_options, add_patch_options
+from utils.options import add_dedupe_options, add_patch_options, refuse_hash_size
 from utils.parallel import ordered_map
 from utils.patches import format_name_2d, patch_boxes
 
@@ -64,6 +64,7 @@ class Options:
 
 def patchify(args: argparse.Namespace) -> int:
     """List the groups, refuse images that would share names, cut what is not cut yet."""
+    refuse_hash_size(args)
     groups, passed_over = list_groups(args.dir, without=args.savedir)
     say_passed_over(passed_over, "images", args.quiet)
     refuse_shared_names(groups)
@@ -79,7 +80,7 @@ def refuse_shared_names(groups: Sequence[Group]) -> None:
     for group in groups:
         stems: dict[str, Path] = {}
         for image in group.images:
-            if (other := stems.setdefault(stem(image), image)) != image:
+            if (other := stems.setdefault(stem(image).casefold(), image)) != image:
                 raise UsageError(f"{other} and {image} would give their patches the same names; rename or move one")
 
 

@@ -33,7 +33,7 @@ from utils.cubes import Cell, cut, grid, hash_cell
 from utils.dictionaries import save_patches
 from utils.exemplars import exemplars
 from utils.jobs import Job, describe, run_jobs, run_options
-from utils.options import add_dedupe_options, add_patch_options
+from utils.options import add_dedupe_options, add_patch_options, refuse_hash_size
 from utils.parallel import ordered_map
 from utils.patches import format_name_3d
 from utils.sources import VolumeSource, volume_sources
@@ -76,6 +76,7 @@ class Options:
 
 def patchify(args: argparse.Namespace) -> int:
     """List the volumes, then cut those that have no dictionary yet."""
+    refuse_hash_size(args)
     sources, passed_over = volume_sources(args.source, args.level)
     say_passed_over(passed_over, "volumes", args.quiet)
     axes = tuple(sorted(set(args.axes)))

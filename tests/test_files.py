@@ -22,6 +22,8 @@ def test_listing_ignores_litter_and_counts(tmp_path):
     assert [f.name for f in list_files(tmp_path)] == ["a.TXT", "s9.png", "s10.png"]
     assert [f.name for f in list_files(tmp_path, {".txt"})] == ["a.TXT"]
     assert [d.name for d in list_dirs(tmp_path)] == ["group"]
+    (tmp_path / "nowhere.png").symlink_to(tmp_path / "absent")
+    assert [f.name for f in list_files(tmp_path, {".png"})] == ["nowhere.png", "s9.png", "s10.png"]
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,11 @@ def test_other_hashes(volumes, tmp_path, method):
     assert 0 < len(load_patches(tmp_path / "out" / "aniso.pkl")["names"]) <= 36
 
 
+def test_a_hash_that_cannot_be_made_is_bad_usage(volumes, tmp_path, capsys):
+    assert cut(volumes, tmp_path / "out", "--hash", "whash", "-hs", "6") == 2
+    assert "power of 2" in capsys.readouterr().err
+
+
 def test_larger_hashes_and_spacing(volumes, tmp_path):
     assert (
         cut(volumes / "iso.nrrd", tmp_path / "out", "-hs", "16", "-d", "48", "--spacing", "7", "--axes", "1", "2") == 0

@@ -46,7 +46,8 @@ def list_files(folder: Path, suffixes: Iterable[str] | None = None) -> list[Path
     """
     wanted = None if suffixes is None else frozenset(suffixes)
     with os.scandir(folder) as entries:
-        files = [Path(folder, e.name) for e in entries if e.is_file()]
+        # A link that leads nowhere counts: its reader says so, silence would not.
+        files = [Path(folder, e.name) for e in entries if e.is_file() or (e.is_symlink() and not e.is_dir())]
     return sorted((f for f in files if not is_litter(f) and (wanted is None or suffix(f) in wanted)), key=natural_key)
 
 

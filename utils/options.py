@@ -2,7 +2,7 @@
 
 import argparse
 
-from utils.cli import natural_int, positive_int
+from utils.cli import UsageError, natural_int, positive_int
 from utils.contrast import CONTRASTS
 from utils.hashing import HASHES
 from utils.patches import EDGES
@@ -33,3 +33,9 @@ def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
         metavar="BITS",
         help="near-duplicates differ by at most BITS (12)",
     )
+
+
+def refuse_hash_size(args: argparse.Namespace) -> None:
+    """Raise `UsageError` for a hash that the library cannot make."""
+    if args.hash == "whash" and args.hash_size & (args.hash_size - 1):
+        raise UsageError(f"--hash whash needs a hash size that is a power of 2, not -hs {args.hash_size}")
