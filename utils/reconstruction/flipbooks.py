@@ -9,7 +9,9 @@ FLIPBOOKS = ("gif", "mp4")
 
 
 def write_flipbook(path: Path, stack: np.ndarray) -> None:
-    """Write a stack (n, h, w) of uint8 as GIF (exact, repeats) or MP4 (compressed), by the suffix.
+    """Write a stack (n, h, w) of uint8 as GIF or MP4 (compressed), by the suffix.
+
+    A GIF repeats and shows the exact pixels; Pillow stores equal neighbouring frames once, shown longer.
 
     Raises
     ------
