@@ -174,13 +174,14 @@ def read_cell(volume: Volume, cell: Cell, contrast: Contrast) -> np.ndarray:
 
 def group_by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[tuple[int, int]]]]:
     """For every cell with kept patches: the (axis, slice index) of each, in the order of the hashes."""
-    ends = np.cumsum([len(cell) for cell in cells])
-    grouped: dict[int, list[tuple[int, int]]] = {}
-    for patch in kept.tolist():
-        at = int(np.searchsorted(ends, patch, side="right"))
-        own = cells[at].patches()
-        grouped.setdefault(at, []).append(own[patch - int(ends[at])])
-    return [(cells[at], wanted) for at, wanted in grouped.items()]
+    starts = np.cumsum([0, *map(len, cells)])
+    bounds = np.searchsorted(kept, starts)
+    grouped = []
+    for cell, start, first, stop in zip(cells, starts[:-1], bounds[:-1], bounds[1:], strict=True):
+        if first < stop:
+            own = cell.patches()
+            grouped.append((cell, [own[patch] for patch in (kept[first:stop] - start).tolist()]))
+    return grouped
 
 
 def patch_name(volume: Volume, cell: Cell, axis: int, index: int) -> str:

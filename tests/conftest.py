@@ -53,3 +53,31 @@ def smooth_volume(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
     coarse = np.random.default_rng(seed).random([side // 8 + 2 for side in shape])
     fine = zoom(coarse, [side / n for side, n in zip(shape, coarse.shape, strict=True)], order=1)
     return (fine[: shape[0], : shape[1], : shape[2]] * 255).astype(np.uint8)
+
+
+def overwrite_header(path: Path, places: dict[str, tuple[int | float, ...]]) -> Path:
+    """Put 4-byte numbers at byte offsets of a file: ``{"at_152": (1146047817, 1)}``."""
+    with path.open("r+b") as f:
+        for place, numbers in places.items():
+            f.seek(int(place.removeprefix("at_")))
+            kind = np.float32 if any(isinstance(n, float) for n in numbers) else np.int32
+            f.write(np.array(numbers, kind).tobytes())
+    return path
+
+
+def peak_memory(module: str, *args: object) -> int:
+    """Peak memory in bytes, as Linux counts it, of a process that runs a script's main, which must return 0."""
+    code = PEAK_MEMORY.format(root=str(ROOT), module=module, args=list(map(str, args)))
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    exit_code, kilobytes = printed.split()[-2:]
+    assert exit_code == "0"
+    return int(kilobytes) << 10
+
+
+PEAK_MEMORY = """
+import importlib, sys
+sys.path.insert(0, {root!r})
+code = importlib.import_module({module!r}).main({args!r})
+print(code, open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak memory as Linux counts it")

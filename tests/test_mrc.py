@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from conftest import overwrite_header
 from utils.formats.mrc import IMOD_STAMP
 from utils.volumes import open_volume
 
@@ -19,12 +20,7 @@ def write_mrc(path, voxels, angstrom=(60.0, 50.0, 40.0), **patches):
     with mrcfile.new(path, overwrite=True) as mrc:
         mrc.set_data(voxels)
         mrc.voxel_size = angstrom[::-1]
-    with path.open("r+b") as f:
-        for place, numbers in patches.items():
-            f.seek(int(place[3:]))
-            kind = np.float32 if any(isinstance(n, float) for n in numbers) else np.int32
-            f.write(np.array(numbers, kind).tobytes())
-    return path
+    return overwrite_header(path, patches)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "uint16", "float32", "float16"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from conftest import on_linux, overwrite_header, peak_memory
 from preprocess import mrc2byte
 from utils.contrast import to_uint8
 from utils.formats.mrc import IMOD_STAMP
@@ -27,12 +28,7 @@ def write_mrc(path, voxels, **patches):
         mrc.set_data(voxels)
         mrc.voxel_size = (40, 50, 60)
         mrc.header.origin = (-1.5, 2.5, 3.5)
-    with path.open("r+b") as f:
-        for place, numbers in patches.items():
-            f.seek(int(place[3:]))
-            kind = np.float32 if any(isinstance(n, float) for n in numbers) else np.int32
-            f.write(np.array(numbers, kind).tobytes())
-    return path
+    return overwrite_header(path, patches)
 
 
 def read_by_all(path):
@@ -250,17 +246,7 @@ def test_a_killed_run_leaves_the_original(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.mrc"]
 
 
-MEASURED = """
-import sys
-sys.path.insert(0, {root!r})
-from preprocess import mrc2byte
-code = mrc2byte.main([{folder!r}])
-status = open("/proc/self/status").read()
-print(code, status.split("VmHWM:")[1].split()[0])
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak memory as Linux counts it")
+@on_linux
 def test_memory_does_not_grow_with_the_file(tmp_path):
     peaks = []
     for depth in (192, 448):
@@ -268,11 +254,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         folder.mkdir()
         with mrcfile.new_mmap(folder / "a.mrc", (depth, 512, 512), mrc_mode=1) as mrc:
             mrc.data[:] = np.arange(512, dtype=np.int16)
-        code = MEASURED.format(root=str(SCRIPT.parents[1]), folder=str(folder))
-        printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        exit_code, peak = printed.split()[-2:]
-        assert exit_code == "0"
-        peaks.append(int(peak) << 10)
+        peaks.append(peak_memory("preprocess.mrc2byte", folder))
     assert peaks[1] - peaks[0] < 48 << 20  # the larger file has 128 MiB more
 
 

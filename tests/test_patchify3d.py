@@ -13,7 +13,7 @@ import SimpleITK as sitk
 import tifffile
 
 import patchify3d
-from conftest import ROOT, smooth_volume
+from conftest import ROOT, on_linux, peak_memory, smooth_volume
 from utils.contrast import Contrast, to_uint8
 from utils.dhash import hash_patches
 from utils.dictionaries import load_meta, load_patches
@@ -156,6 +156,15 @@ def test_a_large_volume_is_spread_over_threads(volumes, tmp_path, monkeypatch):
     assert cut(volumes / "iso.nrrd", tmp_path / "4", "-p", "4") == 0
     assert cut(volumes / "iso.nrrd", tmp_path / "1") == 0
     assert contents(tmp_path / "4") == contents(tmp_path / "1")
+
+
+@on_linux
+def test_memory_does_not_grow_with_the_volume(tmp_path):
+    peaks = []
+    for depth in (64, 1024):
+        write(tmp_path / f"{depth}.nrrd", np.tile(smooth_volume((64, 256, 256)), (depth // 64, 1, 1)))
+        peaks.append(peak_memory("patchify3d", tmp_path / f"{depth}.nrrd", tmp_path / "out", "-cs", "64"))
+    assert peaks[1] - peaks[0] < 24 << 20  # the larger volume has 60 MiB more
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())

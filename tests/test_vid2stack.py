@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from conftest import on_linux, peak_memory
 from preprocess import vid2stack
 
 SCRIPT = Path(vid2stack.__file__)
@@ -243,28 +244,14 @@ def test_a_killed_run_leaves_nothing_half_done(tmp_path):
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
-MEASURED = """
-import sys
-sys.path.insert(0, {root!r})
-from preprocess import vid2stack
-code = vid2stack.main([{folder!r}])
-status = open("/proc/self/status").read()
-print(code, status.split("VmHWM:")[1].split()[0])
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak memory as Linux counts it")
+@on_linux
 def test_memory_does_not_grow_with_the_length(tmp_path):
     peaks = []
     for count in (10, 200):
         folder = tmp_path / str(count)
         folder.mkdir()
         encode(folder / "a.avi", np.repeat(frames_of(1, (48, 64)), count, axis=0).repeat(10, 1).repeat(10, 2))
-        code = MEASURED.format(root=str(SCRIPT.parents[1]), folder=str(folder))
-        printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        exit_code, peak = printed.split()[-2:]
-        assert exit_code == "0"
-        peaks.append(int(peak) << 10)
+        peaks.append(peak_memory("preprocess.vid2stack", folder))
     assert peaks[1] - peaks[0] < 16 << 20  # the longer stack has 56 MiB more
 
 

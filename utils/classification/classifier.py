@@ -13,8 +13,6 @@ from torch import Tensor
 from utils.classification.models import build_model, detect_arch, load_state, prepare
 from utils.cli import UsageError
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
 DECIMALS = 4
 # A half-precision logit nearer to the threshold than this is computed again in fp32 (--precision auto): more than bf16
