@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from utils.cubes import cut, grid, hash_cell
+from utils.cubes import axes_with_patches, cut, grid, hash_cell
 from utils.dhash import pack_bits
-from utils.patches import EDGES, tiles
+from utils.patches import EDGES, tiles, too_small
 
 shapes = st.tuples(*[st.integers(1, 40)] * 3)
 axis_sets = st.sampled_from([(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
 
 
-@given(shapes, st.integers(3, 20), axis_sets, st.sampled_from(EDGES), st.integers(1, 4))
-def test_the_grid_covers_every_patch_once(shape, crop, axes, edges, spacing):
+@given(shapes, st.integers(3, 20), axis_sets, st.sampled_from(EDGES), st.integers(1, 4), st.integers(0, 20))
+def test_the_grid_covers_every_patch_once(shape, crop, axes, edges, spacing, min_side):
     voxels = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
     seen = set()
-    for cell in grid(shape, crop, axes, edges=edges, spacing=spacing):
+    for cell in grid(shape, crop, axes, edges=edges, spacing=spacing, min_side=min_side):
         cube = voxels[tuple(slice(*span) for span in cell.region())]
         assert len(cell) == len(cell.patches()) > 0
         for axis, index in cell.patches():
@@ -28,12 +28,42 @@ def test_the_grid_covers_every_patch_once(shape, crop, axes, edges, spacing):
             assert np.array_equal(cut(cube, cell, axis, index), expected)
             assert (axis, index, box) not in seen
             seen.add((axis, index, box))
-    assert len(seen) == sum(expected_count(shape, crop, axis, edges, spacing) for axis in axes)
+            assert min(expected.shape) >= min_side
+    assert len(seen) == sum(expected_count(shape, crop, axis, edges, spacing, min_side) for axis in axes)
 
 
-def expected_count(shape, crop, axis, edges, spacing) -> int:
-    rows, columns = (len(tiles(side, crop, edges)) for i, side in enumerate(shape) if i != axis)
+def expected_count(shape, crop, axis, edges, spacing, min_side) -> int:
+    rows, columns = (
+        sum(stop - start >= min_side for start, stop in tiles(side, crop, edges))
+        for i, side in enumerate(shape)
+        if i != axis
+    )
     return len(range(0, shape[axis], spacing)) * rows * columns
+
+
+@given(shapes, st.integers(3, 20), axis_sets, st.sampled_from(EDGES), st.data())
+def test_axes_are_lost_when_no_patch_is_left(shape, crop, axes, edges, data):
+    min_side = data.draw(st.integers(0, crop))
+    kept, sentence = axes_with_patches(shape, axes, min_side)
+    cells = grid(shape, crop, axes, edges=edges, min_side=min_side)
+    assert {axis for cell in cells for axis, _ in cell.patches()} == set(kept)
+    assert bool(sentence) == (kept != axes)
+    assert bool(too_small(shape, min_side)) == (not grid(shape, crop, edges=edges, min_side=min_side))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "kept", "sentence"),
+    [
+        ((8, 300, 300), (0, 1, 2), (0,), "axes 1 and 2 give no patches: 8 slices, --min-side 112"),
+        ((300, 8, 300), (0, 1, 2), (1,), "axes 0 and 2 give no patches: 8 rows, --min-side 112"),
+        ((8, 300, 300), (0, 1), (0,), "axis 1 gives no patches: 8 slices, --min-side 112"),
+        ((8, 300, 9), (0, 1, 2), (), "axes 0, 1 and 2 give no patches: 8 slices and 9 columns, --min-side 112"),
+        ((8, 300, 9), (0,), (), "axis 0 gives no patches: 9 columns, --min-side 112"),
+        ((112, 112, 112), (0, 1, 2), (0, 1, 2), ""),
+    ],
+)
+def test_what_is_lost_is_said(shape, axes, kept, sentence):
+    assert axes_with_patches(shape, axes, 112) == (kept, sentence)
 
 
 @pytest.mark.parametrize("shape", [(33, 50, 41), (10, 70, 41), (16, 16, 16), (17, 40, 8), (1, 40, 40)])

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from utils.dictionaries import load_meta, load_patches, save_patches
 from utils.patches import (
+    EDGES,
     Box,
     dataset_of,
+    default_min_side,
     format_name_2d,
     format_name_3d,
     format_name_subvolume,
@@ -21,6 +23,7 @@ from utils.patches import (
     parse_roi,
     patch_boxes,
     tiles,
+    too_small,
 )
 
 sides = st.integers(1, 2000)
@@ -59,6 +62,26 @@ def test_kept_and_dropped_edges(side, crop):
 )
 def test_half_a_crop_decides(side, expected):
     assert tiles(side, 224) == expected
+
+
+@given(sides, crops, st.sampled_from(EDGES), st.integers(0, 600))
+def test_no_tile_is_shorter_than_wanted(side, crop, edges, min_side):
+    assert tiles(side, crop, edges, min_side) == [(a, b) for a, b in tiles(side, crop, edges) if b - a >= min_side]
+
+
+@given(st.tuples(sides, sides), crops, st.sampled_from(EDGES))
+def test_an_image_without_patches_is_too_small(shape, crop, edges):
+    half = default_min_side(crop)
+    boxes = patch_boxes(shape, crop, edges, half)
+    assert all(2 * min(box.y1 - box.y0, box.x1 - box.x0) >= crop for box in boxes)
+    assert bool(boxes) == (not too_small(shape, half)) == (2 * min(shape) >= crop)
+
+
+def test_why_an_image_is_too_small():
+    assert too_small((40, 900), 112) == "40 x 900 pixels are too small for a patch (--min-side 112)"
+    assert too_small((40, 90, 900), 112) == "40 x 90 x 900 voxels are too small for a patch (--min-side 112)"
+    assert not too_small((40, 112, 112), 112)
+    assert not too_small((1, 1), 0)
 
 
 def test_unknown_edges():

@@ -16,6 +16,8 @@ from utils.patches import Box, tiles
 Span = tuple[int, int]
 # Slices turned to float32 at a time, so that the scratch stays in a core's cache.
 SLAB = 8
+# What the voxels along z, y and x are counted as.
+SIDES = ("slices", "rows", "columns")
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,38 @@ class Cell:
 
 
 def grid(
-    shape: Sequence[int], crop: int, axes: Sequence[int] = (0, 1, 2), *, edges: str = "shift", spacing: int = 1
+    shape: Sequence[int],
+    crop: int,
+    axes: Sequence[int] = (0, 1, 2),
+    *,
+    edges: str = "shift",
+    spacing: int = 1,
+    min_side: int = 0,
 ) -> list[Cell]:
-    """All cells of a volume that have patches, in memory order."""
-    sides = [_blocks(length, crop, edges) for length in shape]
+    """All cells of a volume that have patches, none with a side shorter than `min_side`, in memory order."""
+    sides = [_blocks(length, crop, edges, min_side) for length in shape]
     cells = [_cell((z, y, x), axes, spacing) for z in sides[0] for y in sides[1] for x in sides[2]]
     return [cell for cell in cells if cell.axes]
 
 
-def _blocks(length: int, crop: int, edges: str) -> list[Block]:
-    spans = tiles(length, crop, edges)
+def axes_with_patches(shape: Sequence[int], axes: Sequence[int], min_side: int) -> tuple[tuple[int, ...], str]:
+    """The axes across which a volume has patches at all, and a sentence about the others (empty when there are none).
+
+    >>> axes_with_patches((8, 512, 512), (0, 1, 2), 112)
+    ((0,), 'axes 1 and 2 give no patches: 8 slices, --min-side 112')
+    """
+    short = [side for side in range(3) if shape[side] < min_side]
+    lost = [axis for axis in axes if any(side != axis for side in short)]
+    kept = tuple(axis for axis in axes if axis not in lost)
+    if not lost:
+        return kept, ""
+    sizes = " and ".join(f"{shape[side]} {SIDES[side]}" for side in short if any(side != axis for axis in lost))
+    which = f"axis {lost[0]} gives" if len(lost) == 1 else f"axes {', '.join(map(str, lost[:-1]))} and {lost[-1]} give"
+    return kept, f"{which} no patches: {sizes}, --min-side {min_side}"
+
+
+def _blocks(length: int, crop: int, edges: str, min_side: int) -> list[Block]:
+    spans = tiles(length, crop, edges, min_side)
     starts = range(0, length, crop)
     return [
         Block(spans[i] if i < len(spans) else None, (start, min(start + crop, length)))
