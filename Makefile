@@ -1,5 +1,6 @@
 # make demo      a first result: generated sample data through every stage, into ./demo
 # make test      the tests (ARGS="tests/test_dhash.py -x" chooses)
+# make fuzz      the property tests on new examples (EXAMPLES=1000 each; SEED=N repeats a run, ARGS=... chooses)
 # make check     rules, format and types
 # make curate    IN=DIR OUT=DIR: the same stages over your 2d/, video/ and 3d/ folders
 # make format    puts the code into the format that make check asks for
@@ -11,6 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 WORKERS ?= logical
+EXAMPLES ?= 1000
+SEED ?=
 
 python := $(VENV)/bin/python
 # The stamps carry the requirements' checksum: a clone's file dates say nothing about what is installed.
@@ -18,7 +21,7 @@ sum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 installed := $(VENV)/installed-$(call sum,requirements.txt)
 installed_dev := $(VENV)/installed-dev-$(call sum,requirements.txt requirements-dev.txt)
 
-.PHONY: help demo test check rules formatted types curate format clean
+.PHONY: help demo test fuzz check rules formatted types curate format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -33,6 +36,12 @@ curate: $(installed)
 
 test: $(installed_dev)
 	$(python) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
+
+fuzz: $(installed_dev)
+	@seed=$(SEED); : $${seed:=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
+	export HYPOTHESIS_PROFILE=fuzz EXAMPLES=$(EXAMPLES); \
+	$(python) -m pytest -m hypothesis --hypothesis-seed $$seed --timeout 3600 -n $(WORKERS) --maxprocesses 4 $(or $(ARGS),tests); \
+	code=$$?; echo "to repeat: make fuzz SEED=$$seed EXAMPLES=$(EXAMPLES)"; exit $$code
 
 check: rules formatted types
 

@@ -14,8 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT, ROOT / "preprocess", ROOT / "scraping", ROOT / "3d"):
     sys.path.insert(0, str(folder))
 
-settings.register_profile("suite", max_examples=40, deadline=None)
-settings.load_profile("suite")
+# `make test` draws the same examples every time; `make fuzz` explores, by a seed that it prints.
+settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile(
+    "fuzz", max_examples=int(os.environ.get("EXAMPLES", "1000")), deadline=None, print_blob=True, database=None
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 DATA = ROOT.parent / "shared" / "data"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tifffile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -35,7 +35,6 @@ def averaged(voxels, factors):
     return np.floor(out + 0.5).astype(voxels.dtype) if voxels.dtype.kind in "iu" else out.astype(voxels.dtype)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     data=st.data(),
     dtype=st.sampled_from(["u1", "i1", "u2", "i2", "i4"]),

@@ -136,23 +136,23 @@ sys.exit(run_jobs(partial(copy_upper, log=base / "log"), jobs))
 """
 
 
-def endless(job: Job, started: Path) -> str:
-    started.write_text(str(os.getpid()))
-    while True:
-        signal.pause()
+def endless(job: Job, alive: Path) -> str:
+    with alive.open("w") as pipe:
+        print("started", file=pipe, flush=True)
+        while True:
+            signal.pause()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_workers_end_with_a_killed_parent(make_jobs, tmp_path):
     make_jobs(a="one", b="two")
+    os.mkfifo(tmp_path / "alive")
     parent = subprocess.Popen([sys.executable, "-c", ENDLESS, str(ROOT), str(tmp_path)])
-    started = tmp_path / "started"
-    while not started.exists() or not started.read_text():
-        assert parent.poll() is None
-    worker = int(started.read_text())
-    parent.kill()
-    parent.wait()
-    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
-        os.sched_yield()
+    with (tmp_path / "alive").open() as pipe:  # waits for a worker to open it, too
+        assert pipe.readline() == "started\n"
+        parent.kill()
+        parent.wait()
+        assert set(pipe) <= {"started\n"}  # ends when no worker holds the pipe any more
 
 
 ENDLESS = """
@@ -163,7 +163,7 @@ from test_jobs import endless
 from utils.jobs import Job, run_jobs
 base = Path(sys.argv[2])
 if __name__ == "__main__":
-    run_jobs(partial(endless, started=base / "started"), [Job(base / n, base / "out" / n) for n in "ab"], processes=2)
+    run_jobs(partial(endless, alive=base / "alive"), [Job(base / n, base / "out" / n) for n in "ab"], processes=2)
 """
 
 

@@ -65,4 +65,16 @@ def test_curate_needs_both_folders(installed):
 
 def test_help_names_every_target():
     said = make().stdout
-    assert all(f"make {target}" in said for target in ("demo", "test", "check", "curate", "format", "clean"))
+    assert all(f"make {target}" in said for target in ("demo", "test", "fuzz", "check", "curate", "format", "clean"))
+
+
+def test_fuzz_says_how_to_repeat_it(installed):
+    failing = installed / "bin" / "python"
+    failing.unlink()
+    failing.write_text('#!/bin/sh\necho "$HYPOTHESIS_PROFILE $EXAMPLES $*"\nexit 1\n')
+    failing.chmod(0o755)
+    said = make("-s", "fuzz", f"VENV={installed}", "SEED=7", "EXAMPLES=5", "ARGS=tests/test_cubes.py")
+    assert said.returncode != 0
+    ran, repeat = (line for line in said.stdout.splitlines() if not line.startswith("make"))
+    assert ran.startswith("fuzz 5 -m pytest -m hypothesis --hypothesis-seed 7 ") and ran.endswith("tests/test_cubes.py")
+    assert repeat == "to repeat: make fuzz SEED=7 EXAMPLES=5"

@@ -6,7 +6,7 @@ import gzip
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.formats.nrrd import NrrdWriter, write_nrrd
@@ -16,7 +16,6 @@ SIZE = (45.0, 4.6, 4.5)
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4) - 5
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6)),
     dtype=st.sampled_from(["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", ">u2"]),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tifffile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.contrast import Contrast
@@ -60,7 +60,6 @@ def test_what_itk_writes_reads_back(tmp_path, name, dtype):
         assert volume.streams == (name[-3:].lower() not in {".gz", "ipl", "vtk"})
 
 
-@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_regions_equal_the_whole(one_of_each, data):
     path = data.draw(st.sampled_from(one_of_each))
