@@ -109,7 +109,7 @@ def draw_sheets(jobs: Sequence, threshold: float, *, verbose: bool, quiet: bool)
     """Bring the contact sheet of every dataset up to date with its CSVs."""
     from utils.classification.kept import draw_dataset, sheet_is_current
     from utils.jobs import Job, run_jobs
-    from utils.patches import dataset_of
+    from utils.names import dataset_of
 
     by_dataset: dict[str, list[Job]] = {}
     for job in jobs:

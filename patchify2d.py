@@ -34,9 +34,10 @@ from utils.groups import Group, list_groups
 from utils.hashing import is_flat, patch_hasher
 from utils.images import read_gray
 from utils.jobs import SKIPPED, Job, SomeFailed, describe, run_jobs, run_options
+from utils.names import format_name_2d
 from utils.options import add_dedupe_options, add_patch_options, refuse_hash_size
 from utils.parallel import ordered_map
-from utils.patches import format_name_2d, patch_boxes
+from utils.patches import patch_boxes
 
 
 def main(argv: Sequence[str] | None = None) -> int:

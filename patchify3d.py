@@ -33,9 +33,9 @@ from utils.cubes import Cell, cut, grid, hash_cell
 from utils.dictionaries import save_patches
 from utils.exemplars import exemplars
 from utils.jobs import Job, describe, run_jobs, run_options
+from utils.names import format_name_3d
 from utils.options import add_dedupe_options, add_patch_options, refuse_hash_size
 from utils.parallel import ordered_map
-from utils.patches import format_name_3d
 from utils.sources import VolumeSource, volume_sources
 from utils.volumes import Volume, is_isotropic, volume_contrast
 

@@ -12,7 +12,6 @@ Example:
 
 import argparse
 import math
-import re
 import sys
 import warnings
 import zlib
@@ -31,9 +30,8 @@ from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.formats.mrc_writer import MrcWriter
 from utils.formats.nrrd import NrrdWriter
 from utils.jobs import SKIPPED, Job, run_jobs, run_options
+from utils.names import format_binned, parse_binned
 from utils.volumes import PACKED_MRC, Volume, data_files, list_volumes, open_volume, slabs, volume_name
-
-_RESULT = re.compile(r"_bin\d+(xy)?$")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +59,7 @@ def bin_factor(text: str) -> int:
 def bin_volumes(args: argparse.Namespace) -> int:
     """List the volumes and bin those that are not binned yet."""
     found, passed_over = list_volumes(args.dir)
-    sources = [source for source in found if not _RESULT.search(volume_name(source))]
+    sources = [source for source in found if not _is_binned(volume_name(source))]
     if not found:
         raise UsageError(f"{args.dir}: no volumes (looked for .nrrd, .mrc, .tif, .nii and others, folders of slices)")
     say_passed_over(passed_over, "volumes", args.quiet)
@@ -71,12 +69,19 @@ def bin_volumes(args: argparse.Namespace) -> int:
     return run_jobs(work, jobs, noun="volumes", redo=args.inplace, **run_options(args))
 
 
+def _is_binned(name: str) -> bool:
+    try:
+        return bool(parse_binned(name))
+    except ValueError:
+        return False
+
+
 def result_name(source: Path, factors: Factors) -> str:
     """The file name of a binned volume."""
     end = ".nrrd"
     if source.is_file() and suffix(source) in MRC_SUFFIXES | PACKED_MRC:
         end = suffix(source) if suffix(source) in MRC_SUFFIXES else Path(suffix(source)).stem
-    return f"{volume_name(source)}_bin{factors[2]}{'xy' if factors[0] == 1 else ''}{end}"
+    return format_binned(volume_name(source), factors[2], xy=factors[0] == 1) + end
 
 
 def bin_volume(job: Job, factors: Factors, inplace: bool = False) -> str:

@@ -21,10 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script
-from utils.files import atomic_path, list_files, stem
+from utils.files import atomic_path, list_files
 from utils.formats.nrrd import NrrdWriter
 from utils.formats.video import VIDEO_SUFFIXES, Video
 from utils.jobs import Job, run_jobs, run_options
+from utils.names import format_video
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,19 +44,9 @@ def convert(args: argparse.Namespace) -> int:
     if not videos:
         raise UsageError(f"{args.dir}: no videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
     folder = args.output or args.dir
-    jobs = [Job(video, folder / stack_name(video)) for video in videos]
+    jobs = [Job(video, folder / f"{format_video(video)}.nrrd") for video in videos]
     work = partial(write_stack, keep_partial=args.keep_partial)
     return run_jobs(work, jobs, noun="videos", **run_options(args))
-
-
-def stack_name(video: Path) -> str:
-    """The name of a video's stack: it says "video", because only its xy slices are images.
-
-    >>> stack_name(Path("cells.v2.MP4")), stack_name(Path("a_video.avi"))
-    ('cells.v2_video.nrrd', 'a_video.nrrd')
-    """
-    name = stem(video)
-    return f"{name}.nrrd" if "video" in name else f"{name}_video.nrrd"
 
 
 def write_stack(job: Job, keep_partial: bool = False) -> str:

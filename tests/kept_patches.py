@@ -9,7 +9,8 @@ import tifffile
 
 from utils.contrast import to_uint8
 from utils.dictionaries import load_patches
-from utils.patches import Box, dataset_of, format_name_3d
+from utils.names import dataset_of, format_name_3d
+from utils.patches import Box
 from utils.volumes import open_volume, volume_contrast
 
 

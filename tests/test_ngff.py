@@ -26,8 +26,9 @@ from ngff_images import (
     write_precomputed,
 )
 from utils.cli import UsageError
+from utils.names import image_name, split_level
 from utils.ngff.metadata import Level
-from utils.ngff.multiscale import open_multiscale, open_volume_level, split_level, volume_name
+from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.sources import volume_sources
 
 MADE = Path(__file__).parents[2] / "shared" / "data" / "ngff_made"
@@ -294,8 +295,8 @@ def test_real_samples_are_read_or_refused_in_a_sentence(path):
 
 def test_names_and_levels(tmp_path):
     assert split_level("s3://b/a.zarr#s2") == ("s3://b/a.zarr", 2)
-    assert volume_name("s3://b/jrc_hela-2.n5/em/fibsem-uint8") == "fibsem-uint8"
-    assert volume_name("gs://b/h01/8nm_raw/") == "8nm_raw"
+    assert image_name("s3://b/jrc_hela-2.n5/em/fibsem-uint8") == "fibsem-uint8"
+    assert image_name("gs://b/h01/8nm_raw/") == "8nm_raw"
     root = write_ome_zarr(tmp_path / "cell.ome.zarr", pyramid())
     assert open_volume_level(f"{root}#s1").name == "cell_s1"
     assert open_volume_level(root, 2, name="fly", voxel_size=(1, 2, 3)).voxel_size == (1, 2, 3)

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 import ngff_download
 from loopback import serving
 from ngff_images import pyramid, write_json, write_n5_array, write_ome_zarr, write_precomputed
-from utils.patches import parse_roi
+from utils.names import parse_roi
 
 SCRIPT = Path(ngff_download.__file__)
 SIZES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0), (32.0, 32.0, 32.0)]

@@ -10,21 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.dictionaries import load_meta, load_patches, save_patches
-from utils.patches import (
-    EDGES,
-    Box,
+from utils.names import (
     dataset_of,
-    default_min_side,
     format_name_2d,
     format_name_3d,
     format_name_subvolume,
     format_roi,
     parse_name,
     parse_roi,
-    patch_boxes,
-    tiles,
-    too_small,
 )
+from utils.patches import EDGES, Box, default_min_side, patch_boxes, tiles, too_small
 
 sides = st.integers(1, 2000)
 crops = st.integers(1, 512)

@@ -17,7 +17,7 @@ from utils.contrast import to_uint8
 from utils.dhash import hash_patches
 from utils.dictionaries import load_meta, load_patches
 from utils.exemplars import hamming
-from utils.patches import parse_name
+from utils.names import parse_name
 
 
 @pytest.fixture

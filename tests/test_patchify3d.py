@@ -18,7 +18,8 @@ from utils.contrast import Contrast, to_uint8
 from utils.dhash import hash_patches
 from utils.dictionaries import load_meta, load_patches
 from utils.exemplars import hamming
-from utils.patches import parse_name, tiles
+from utils.names import parse_name
+from utils.patches import tiles
 
 
 def write(path, voxels, spacing_xyz=(10.0, 10.0, 10.0), compress=False):

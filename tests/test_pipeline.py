@@ -17,7 +17,7 @@ from conftest import ROOT
 from utils.classification.kept import read_description
 from utils.contrast import Contrast, to_uint8
 from utils.files import list_dirs
-from utils.patches import dataset_of, parse_name
+from utils.names import dataset_of, parse_name
 from utils.volumes import list_volumes, open_volume, volume_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash")

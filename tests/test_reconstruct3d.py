@@ -12,7 +12,7 @@ from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomput
 from stacks import BOX, SHAPE, SIZE, expected, names_in, read, run, stacks_in, voxels_of, write_itk, write_mrc
 from utils.contrast import to_uint8
 from utils.formats.nrrd import write_nrrd
-from utils.patches import parse_name
+from utils.names import parse_name
 from utils.volumes import open_volume, volume_contrast
 
 

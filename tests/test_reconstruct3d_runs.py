@@ -13,7 +13,7 @@ from conftest import ROOT
 from kept_patches import keep
 from stacks import BOX, SIZE, contents, names_in, run, stacks_in, voxels_of, write_itk
 from utils.formats.nrrd import write_nrrd
-from utils.patches import parse_name
+from utils.names import parse_name
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def test_listing_is_in_natural_order(tmp_path):
         ("a.b.nii.gz", "a.b"),
         ("x.mrc_y.mrc", "x.mrc_y"),
         ("m.map.bz2", "m"),
-        ("s3://bucket/dir/brain.ome.zarr/", "brain"),
+        ("s3://bucket/dir/brain.ome.zarr/", "brain_s0"),
         ("s3://bucket/brain.n5#s2", "brain_s2"),
     ],
 )

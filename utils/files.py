@@ -17,7 +17,8 @@ _SUFFIX = re.compile(
     r"|\.[A-Za-z][A-Za-z0-9]{0,9})$",
     re.IGNORECASE,
 )
-_FOLDER_SUFFIX = re.compile(r"(\.ome)?\.(zarr|n5|precomputed|pc)$", re.IGNORECASE)
+# How the folders of multiscale images end.
+NGFF_ENDING = re.compile(r"(\.ome)?\.(zarr|n5|precomputed|pc|xml)$", re.IGNORECASE)
 
 
 def natural_key(path: Path | str) -> list[tuple[bool, int, str]]:
@@ -76,7 +77,7 @@ def stem(path: Path | str) -> str:
     """
     path = Path(path)
     if path.is_dir():
-        return _FOLDER_SUFFIX.sub("", path.name) or path.name
+        return NGFF_ENDING.sub("", path.name) or path.name
     end = suffix(path)
     return path.name[: -len(end)] if end else path.name
 

@@ -1,8 +1,6 @@
-"""Patches: the tile grid, and the names that say where a patch lies."""
+"""Patches: the tile grid."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 EDGES = ("shift", "keep", "drop")
@@ -77,94 +75,3 @@ def too_small(shape: Sequence[int], min_side: int) -> str:
         return ""
     unit = "pixels" if len(shape) == 2 else "voxels"
     return f"{' x '.join(map(str, shape))} {unit} are too small for a patch (--min-side {min_side})"
-
-
-# The grammar: each formatter stands beside the pattern that reads its names back.
-_NAME_2D = re.compile(r"^(?P<source>.+)-LOC-2d-(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$", re.DOTALL)
-_NAME_3D = re.compile(
-    r"^(?P<source>.+)-LOC-(?P<axis>[012])_(?P<first>-?\d+)(-(?P<stop>\d+))?"
-    r"_(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$",
-    re.DOTALL,
-)
-_ROI = re.compile(r"^(?P<dataset>.+?)-ROI-x(\d+)-(\d+)_y(\d+)-(\d+)_z(\d+)-(\d+)$", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class PatchName:
-    """Where a patch lies: in a 2D image (`axis` None), in slice `first` of a volume, or in slices first..stop - 1."""
-
-    source: str
-    box: Box
-    axis: int | None = None
-    first: int = 0
-    stop: int | None = None
-
-
-def format_name_2d(source: str, box: Box) -> str:
-    """``{image stem}-LOC-2d-{y0}-{y1}_{x0}-{x1}``."""
-    return f"{source}-LOC-2d-{box.y0}-{box.y1}_{box.x0}-{box.x1}"
-
-
-def format_name_3d(source: str, axis: int, index: int, count: int, box: Box) -> str:
-    """``{volume name}-LOC-{axis}_{index}_{y0}-{y1}_{x0}-{x1}``, the index as wide as the last of `count` slices.
-
-    >>> format_name_3d("vol", 1, 7, 100, Box(0, 224, 0, 224))
-    'vol-LOC-1_07_0-224_0-224'
-    """
-    return f"{source}-LOC-{axis}_{_padded(index, count)}_{box.y0}-{box.y1}_{box.x0}-{box.x1}"
-
-
-def format_name_subvolume(source: str, axis: int, first: int, stop: int, count: int, box: Box) -> str:
-    """``{volume name}-LOC-{axis}_{first}-{past the last}_{y0}-{y1}_{x0}-{x1}``.
-
-    A padded subvolume may begin before slice 0: ``first`` is then negative.
-    """
-    return f"{source}-LOC-{axis}_{_padded(first, count)}-{_padded(stop, count)}_{box.y0}-{box.y1}_{box.x0}-{box.x1}"
-
-
-def _padded(index: int, count: int) -> str:
-    return str(index).zfill(len(str(count - 1)))
-
-
-def parse_name(name: str) -> PatchName:
-    """Read a patch's name back.
-
-    Raises
-    ------
-    ValueError
-        If it follows none of the grammars.
-    """
-    if found := _NAME_2D.match(name):
-        return PatchName(found["source"], _box(found))
-    if found := _NAME_3D.match(name):
-        stop = int(found["stop"]) if found["stop"] else None
-        return PatchName(found["source"], _box(found), int(found["axis"]), int(found["first"]), stop)
-    raise ValueError(
-        f"{name!r} is no patch name; expected {{source}}-LOC-2d-y0-y1_x0-x1 or {{source}}-LOC-axis_index_y0-y1_x0-x1"
-    )
-
-
-def _box(found: re.Match[str]) -> Box:
-    return Box(*(int(found[field]) for field in Box._fields))
-
-
-def format_roi(dataset: str, z: tuple[int, int], y: tuple[int, int], x: tuple[int, int]) -> str:
-    """``{dataset}-ROI-x{x0}-{x1}_y{y0}-{y1}_z{z0}-{z1}``: a region cropped from a dataset, in its voxels."""
-    return f"{dataset}-ROI-x{x[0]}-{x[1]}_y{y[0]}-{y[1]}_z{z[0]}-{z[1]}"
-
-
-def parse_roi(name: str) -> tuple[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]]:
-    """Dataset and (z, y, x) intervals of a region's name; ValueError when it is none."""
-    if not (found := _ROI.match(name)):
-        raise ValueError(f"{name!r} is no region's name; expected {{dataset}}-ROI-x0-x1_y0-y1_z0-z1")
-    x0, x1, y0, y1, z0, z1 = (int(value) for value in found.groups()[1:])
-    return found["dataset"], ((z0, z1), (y0, y1), (x0, x1))
-
-
-def dataset_of(name: str) -> str:
-    """The dataset that a volume, a dictionary or a patch belongs to: what stands before ``-ROI-`` or ``-LOC-``.
-
-    >>> dataset_of("fly-ROI-x0-9_y0-9_z0-9-LOC-0_1_0-9_0-9"), dataset_of("fly-LOC-2d-0-9_0-9"), dataset_of("fly")
-    ('fly', 'fly', 'fly')
-    """
-    return name.split("-ROI-")[0].split("-LOC-")[0] or name

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli import UsageError
+from utils.names import format_level, parse_level
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_name
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ class VolumeSource:
             return open_volume(self.address)
         from utils.ngff.table import DatasetRow, open_dataset_row
 
-        return open_dataset_row(
-            DatasetRow(self.name.rpartition("_s")[0], str(self.address), self.level, self.voxel_size)
-        )
+        return open_dataset_row(DatasetRow(parse_level(self.name)[0], str(self.address), self.level, self.voxel_size))
 
     def is_large(self) -> bool:
         """Whether one volume keeps several processes busy; folders and URLs count as large."""
@@ -105,7 +104,7 @@ def _ngff_source(url: str, level: int | None) -> VolumeSource:
 
     row = dataset_of_url(url)
     chosen = level if level is not None else row.level or 0
-    return VolumeSource(f"{row.name}_s{chosen}", row.url, chosen)
+    return VolumeSource(format_level(row.name, chosen), row.url, chosen)
 
 
 def _table(path: Path, level: int | None) -> list[VolumeSource]:
@@ -123,4 +122,4 @@ def _row_source(row: "Dataset | RowError", level: int | None) -> VolumeSource:
     if isinstance(row, RowError):
         return VolumeSource(Path(row.where).name, row.where, problem=row.reason)
     chosen = level if level is not None else row.level or 0
-    return VolumeSource(f"{row.name}_s{chosen}", row.url, chosen, row.given_size)
+    return VolumeSource(format_level(row.name, chosen), row.url, chosen, row.given_size)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.contrast import Contrast, measure_contrast, warn_not_finite
-from utils.files import list_dirs, list_files, stem, suffix
+from utils.files import NGFF_ENDING, list_dirs, list_files, stem, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
 from utils.formats.itk import open_itk, open_itk_hdf5
 from utils.formats.mrc import MRC_SUFFIXES, open_mrc
@@ -14,6 +14,7 @@ from utils.formats.slice_folder import open_slices
 from utils.formats.tiff_stack import open_tiff
 from utils.formats.volume_base import Volume
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
+from utils.names import is_video, level_name
 
 __all__ = [
     "Volume",
@@ -36,7 +37,6 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys((".gipl", ".gipl.gz", ".vtk", ".mnc", ".pic", ".dcm", ".dicom", ".spr"), open_itk),
     **dict.fromkeys((".h5", ".hdf5"), open_itk_hdf5),
 }
-NGFF_SUFFIXES = (".zarr", ".n5", ".precomputed", ".pc")
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # Voxels in a volume's sample, and how they are spread when the volume has more.
 SAMPLE_VOXELS = 1 << 22
@@ -74,13 +74,8 @@ def open_volume(source: Path | str) -> Volume:
 
 
 def volume_name(source: Path | str) -> str:
-    """The name that patches carry: without suffix; of a URL its last telling part, and the level it chooses."""
-    if not _is_url(source):
-        return stem(source)
-    from utils.ngff import multiscale
-
-    level = multiscale.split_level(str(source))[1]
-    return multiscale.volume_name(str(source)) + (f"_s{level}" if level else "")
+    """The name that patches carry: without suffix; of a multiscale image with the level its address chooses, or 0."""
+    return level_name(source) if _is_url(source) or is_ngff(Path(source)) else stem(source)
 
 
 def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -108,7 +103,7 @@ def is_isotropic(volume: Volume) -> bool:
 
     A missing voxel size counts as isotropic; `Volume.voxel_size` says so once.
     """
-    if "video" in volume.name.lower():
+    if is_video(volume.name):
         return False
     size = volume.voxel_size
     if size is None:
@@ -179,9 +174,7 @@ def _sample_boxes(shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice
 def _open_ngff(source: Path | str) -> Volume:
     from utils.ngff import multiscale
 
-    volume = multiscale.open_volume_level(source)
-    volume.name = volume_name(source)  # not the level's: patches are traced back by the name of what was listed
-    return volume
+    return multiscale.open_volume_level(source)
 
 
 def _is_url(source: Path | str) -> bool:
@@ -190,7 +183,9 @@ def _is_url(source: Path | str) -> bool:
 
 def is_ngff(folder: Path) -> bool:
     """Whether a folder is an OME-Zarr, N5 or precomputed image, by its name or its metadata."""
-    if folder.name.lower().endswith(NGFF_SUFFIXES) or any((folder / name).is_file() for name in NGFF_FILES):
+    if not folder.is_dir():
+        return False
+    if NGFF_ENDING.search(folder.name) or any((folder / name).is_file() for name in NGFF_FILES):
         return True
     info = folder / "info"  # precomputed; a name that notes beside slices may have, too
     return info.is_file() and b'"scales"' in info.read_bytes()

@@ -15,7 +15,7 @@ from utils.contact_sheet import COLUMNS, Section, Tile, read_note, save_sheet
 from utils.dictionaries import load_patches
 from utils.files import atomic_path, safe_name
 from utils.jobs import Job
-from utils.patches import dataset_of
+from utils.names import dataset_of
 
 WRITERS = 8
 SHOWN = 3 * COLUMNS

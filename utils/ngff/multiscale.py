@@ -13,17 +13,17 @@ import numpy as np
 
 from utils.formats.volume_base import Box, Volume
 from utils.formats.voxel_size import VoxelSize
+from utils.names import format_level, image_name, split_level
 from utils.ngff.address import Address
 from utils.ngff.bdv import bdv_address
 from utils.ngff.metadata import Lengths, Level
 from utils.ngff.n5 import is_array, n5_levels
-from utils.ngff.names import split_level, volume_name
 from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
 from utils.ngff.precomputed import precomputed_levels
 from utils.ngff.read import LevelReader
 from utils.ngff.store import Access, Store
 
-__all__ = ["Access", "Level", "Multiscale", "NgffVolume", "open_multiscale", "open_volume_level", "volume_name"]
+__all__ = ["Access", "Level", "Multiscale", "NgffVolume", "open_multiscale", "open_volume_level"]
 
 _KEYS = {
     "precomputed": ("info",),
@@ -45,7 +45,7 @@ class Multiscale:
 
     def open_level(self, level: int, *, name: str | None = None, voxel_size: Lengths | None = None) -> "NgffVolume":
         """Open one level as a volume; `voxel_size` (z, y, x, nm, of this level) overrules the metadata."""
-        return NgffVolume(self, self.index(level), name or volume_name(self.url), voxel_size)
+        return NgffVolume(self, self.index(level), name or image_name(self.url), voxel_size)
 
     def index(self, level: int) -> int:
         """Check a level's number.
@@ -85,7 +85,7 @@ class NgffVolume(Volume):
     def __init__(self, image: Multiscale, index: int, name: str, voxel_size: Lengths | None = None) -> None:
         self.level = image.levels[index]
         size = VoxelSize(voxel_size) if voxel_size else self.level.size
-        super().__init__(f"{name}_s{index}", self.level.shape, self.level.dtype, size, streams=True)
+        super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size, streams=True)
         self.reader = LevelReader(image.store, self.level)
 
     def _read(self, box: Box) -> np.ndarray:
@@ -173,7 +173,7 @@ def open_volume_level(
     level : int, optional
         Overrules the address's; 0 by default.
     name : str, optional
-        Instead of the one that `volume_name` makes from the address.
+        Instead of the one that `image_name` makes from the address.
     voxel_size : tuple of float, optional
         z, y, x in nm, of this level; overrules the metadata.
     unit : str, optional

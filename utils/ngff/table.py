@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.files import safe_name
+from utils.names import image_name, split_level
 from utils.ngff.level_size import level_voxel_size
-from utils.ngff.multiscale import Access, NgffVolume, open_multiscale, split_level, volume_name
+from utils.ngff.multiscale import Access, NgffVolume, open_multiscale
 
 # z, y, x in nm at level 0; None for an axis that the table leaves to the metadata.
 Given = tuple[float | None, float | None, float | None]
@@ -96,12 +97,12 @@ def open_dataset_row(row: DatasetRow) -> NgffVolume:
 def dataset_of_url(url: str) -> Dataset:
     """A row for a bare address."""
     address, level = split_level(url)
-    return Dataset(address, volume_name(address), level)
+    return Dataset(address, image_name(address), level)
 
 
 def _dataset(cells: dict[str, str], where: str) -> Dataset | RowError:
     url = cells.get("download_url") or cells.get("url", "")
-    name = cells.get("volume_name") or (volume_name(url) if url else "")
+    name = cells.get("volume_name") or (image_name(url) if url else "")
     try:
         if not url:
             raise ValueError("no address: download_url is empty")

@@ -14,7 +14,7 @@ from utils.files import is_litter, natural_key, stem, suffix
 from utils.formats.volume_base import reading_as
 from utils.formats.voxel_size import checked
 from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
-from utils.patches import PatchName, parse_name
+from utils.names import PatchName, parse_name
 
 VoxelSize = tuple[float, float, float]
 # The table that stands beside the kept patches of a dictionary begins so.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from utils.files import safe_name
 from utils.jobs import Job, describe, refuse_shared_targets
+from utils.names import dataset_of, format_name_subvolume, parse_roi
 from utils.parallel import ordered_map
-from utils.patches import dataset_of, format_name_subvolume, parse_roi
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.overlap import Box3D, seeded_order, without_overlap
 from utils.reconstruction.subvolumes import Shape, Subvolume, box_of, why_outside, window

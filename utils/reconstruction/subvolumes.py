@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.formats.nrrd import write_nrrd
-from utils.patches import PatchName
+from utils.names import PatchName
 from utils.reconstruction.kept_patches import KeptPatch, VoxelSize
 from utils.reconstruction.overlap import Box3D
 from utils.reconstruction.stack_tiff import write_imagej

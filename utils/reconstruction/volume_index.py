@@ -1,6 +1,5 @@
 """Volumes by the names that their patches carry."""
 
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from utils.cli import UsageError
+from utils.names import parse_level
 from utils.sources import VolumeSource, volume_sources
-
-_LEVEL = re.compile(r"^(?P<image>.+)_s(?P<level>\d+)$", re.DOTALL)
 
 
 class VolumeIndex:
@@ -45,17 +43,20 @@ class VolumeIndex:
         self._images: defaultdict[str, list[VolumeSource]] = defaultdict(list)
         for source in sources.values():
             if source.level is not None:
-                self._images[source.name.rpartition("_s")[0]].append(source)
+                self._images[parse_level(source.name)[0]].append(source)
 
     def find(self, name: str) -> VolumeSource | None:
         """The volume of this very name; of an image with levels, ``x_s2`` is found where ``x_s0`` was listed."""
         if name in self._by_name:
             return self._by_name[name]
-        asked = _LEVEL.match(name)
-        levels = self._images.get(asked["image"], []) if asked else []
-        if asked is None or len({_resolved(source.address) for source in levels}) != 1:
+        try:
+            image, level = parse_level(name)
+        except ValueError:
             return None
-        return replace(levels[0], name=name, level=int(asked["level"]))
+        levels = self._images.get(image, [])
+        if len({_resolved(source.address) for source in levels}) != 1:
+            return None
+        return replace(levels[0], name=name, level=level)
 
 
 def _unique(sources: Iterable[VolumeSource]) -> dict[str, VolumeSource]:

@@ -12,8 +12,8 @@ import numpy as np
 from utils.contrast import NO_CONTRAST, Contrast, to_uint8
 from utils.files import atomic_path, safe_name
 from utils.jobs import SKIPPED, Job, SomeFailed, describe
+from utils.names import dataset_of
 from utils.parallel import ordered_map
-from utils.patches import dataset_of
 from utils.reconstruction.flipbooks import write_flipbook
 from utils.reconstruction.kept_patches import Recorded, VoxelSize, read_kept
 from utils.reconstruction.subvolumes import Subvolume, cut_stack, stack_voxel_size, write_stack

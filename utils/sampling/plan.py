@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.contrast import Contrast, measure_contrast
+from utils.names import format_level
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import Lengths, Level
 from utils.ngff.multiscale import Access, Multiscale, open_multiscale
@@ -65,7 +66,7 @@ class Plan:
     @property
     def name(self) -> str:
         """What outputs are called before ``-ROI-``."""
-        return f"{self.dataset.name}_s{self.index}"
+        return format_level(self.dataset.name, self.index)
 
     @property
     def spans(self) -> tuple[list[Span], list[Span], list[Span]]:

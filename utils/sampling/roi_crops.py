@@ -13,7 +13,7 @@ from utils.contrast import Contrast, to_uint8
 from utils.files import atomic_path, list_files
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import describe
-from utils.patches import format_roi, parse_roi
+from utils.names import format_roi, parse_roi
 from utils.sampling.rois import Roi, not_padding
 
 GB = 10**9

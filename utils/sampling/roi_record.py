@@ -8,7 +8,7 @@ from pathlib import Path
 from utils.contrast import Contrast
 from utils.files import atomic_path
 from utils.jobs import SKIPPED, SomeFailed
-from utils.patches import parse_roi
+from utils.names import parse_roi
 from utils.sampling.roi_crops import GB, Crops, make_crops
 from utils.sampling.rois import Roi
 
