@@ -213,6 +213,29 @@ def test_large_volumes_are_sampled_from_first_to_last_slice(tmp_path, monkeypatc
             assert volume_contrast(volume, "minmax").high == 5e4
 
 
+def test_bytes_are_looked_at_where_they_are_to_be_stretched(tmp_path):
+    voxels = voxels_of("uint8")
+    write_nrrd(tmp_path / "a.nrrd", voxels, VOXEL_SIZE)
+    with open_volume(tmp_path / "a.nrrd") as volume:
+        low, high = np.percentile(voxels, (0.1, 99.9))
+        assert volume_contrast(volume, stretch=True) == Contrast("percentile", low, high, stretch=True)
+        assert volume_contrast(volume, "minmax", stretch=True) == Contrast("minmax", 0, 199, stretch=True)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_fills_and_hot_voxels_set_no_window(tmp_path, monkeypatch, large):
+    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", 60_000 if large else 1 << 22)
+    rng = np.random.default_rng(0)
+    voxels = rng.normal(1000, 100, (40, 90, 80)).astype(np.uint16)
+    hot = rng.random(voxels.shape) < 0.004
+    voxels[hot] = rng.integers(5000, 60000, int(hot.sum()))
+    voxels[:, :10] = 65535
+    tifffile.imwrite(tmp_path / "a.tif", voxels, photometric="minisblack")
+    with open_volume(tmp_path / "a.tif") as volume, pytest.warns(UserWarning, match="fill values 65535 .* and hot"):
+        window = volume_contrast(volume)
+    assert 600 < window.low < 750 and 1250 < window.high < 1400
+
+
 def test_what_the_sample_does_not_see(tmp_path):
     """A sparse volume is not constant because the bands of the sample lie beside what it holds."""
     voxels = np.zeros((64, 300, 300), np.uint16)

@@ -1,16 +1,18 @@
 """Contrast: the suite's only conversion of intensities to uint8, once per image or volume."""
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from utils.histogram import parts
+from utils.outliers import LeftOut, see_through, window
+
 CONTRASTS = ("percentile", "minmax", "dtype")
-PERCENTILES = (0.1, 99.9)
-# Enough values that about a thousand lie beyond each percentile.
-SAMPLE = 1 << 20
+FIXED = ("method", "low", "high")
 # Elements converted at a time: the float64 scratch stays in a core's cache.
 CHUNK = 1 << 16
 
@@ -20,38 +22,55 @@ class Contrast:
     """The window of source values that becomes 0..255: ``low`` -> 0, ``high`` -> 255, rounded, clipped.
 
     ``method`` says where it came from; ``none`` (uint8) leaves values as they are. ``low == high`` gives 0 everywhere.
+    ``left_out`` did not set the window: it is clipped like all that lies beyond. ``stretch`` converts uint8, too.
     """
 
     method: str
     low: float
     high: float
+    left_out: tuple[LeftOut, ...] = ()
+    stretch: bool = False
 
-    def as_dict(self) -> dict[str, str | float]:
-        """Plain values, for a dictionary's ``meta`` or a TIFF's description."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a dictionary's ``meta`` or a TIFF's description; what is empty or false is left out."""
+        return {
+            key: list(value) if key == "left_out" else value
+            for key, value in asdict(self).items()
+            if value or key in FIXED
+        }
 
     @classmethod
     def from_dict(cls, values: dict) -> "Contrast":
-        """The inverse of `as_dict`."""
-        return cls(str(values["method"]), float(values["low"]), float(values["high"]))
+        """The inverse of `as_dict`; also of records that older versions wrote."""
+        left_out = tuple(
+            LeftOut(**{key: float(entry[key]) for key in ("low", "high", "share")})
+            for entry in values.get("left_out", ())
+        )
+        return cls(
+            str(values["method"]), float(values["low"]), float(values["high"]), left_out, bool(values.get("stretch"))
+        )
 
 
 NO_CONTRAST = Contrast("none", 0.0, 255.0)
 
 
-def measure_contrast(sample: ArrayLike, method: str = "percentile", *, name: str = "") -> Contrast:
+def measure_contrast(
+    sample: ArrayLike, method: str = "percentile", *, name: str = "", stretch: bool = False
+) -> Contrast:
     """The contrast window of an image, or of a sample of a volume.
 
     Parameters
     ----------
-    sample : ndarray
+    sample : ndarray, shape (..., h, w) or (n,)
         Values in the source's dtype. Non-finite ones do not count. Of large arrays a fixed random sample is taken for
-        the percentiles.
+        the percentiles. In planes (two axes or more) hot and dead pixels are told from what is rare but real.
     method : {'percentile', 'minmax', 'dtype'}
-        0.1-99.9 percentile, smallest to largest value, or the whole range of an integer dtype (floats have none:
-        minmax).
+        0.1-99.9 percentile of what is no fill value and no hot or dead pixel (`utils.outliers`; a warning names what
+        was left out), smallest to largest value, or the whole range of an integer dtype (floats have none: minmax).
     name : str
         What warnings call the image, where a caller measures several.
+    stretch : bool
+        Measure uint8, too, which otherwise stays as it is.
 
     Raises
     ------
@@ -63,18 +82,18 @@ def measure_contrast(sample: ArrayLike, method: str = "percentile", *, name: str
         raise ValueError(f"contrast {method!r} is none of {', '.join(CONTRASTS)}")
     if values.dtype.kind not in "buif":
         raise ValueError(f"values of type {values.dtype} have no intensity; expected integers or real numbers")
-    if values.dtype == np.uint8:
+    if values.dtype == np.uint8 and not stretch:
         return NO_CONTRAST
     if values.dtype.kind == "b":
         return Contrast("dtype", 0.0, 1.0)
     if method == "dtype" and values.dtype.kind in "iu":
-        limits = np.iinfo(values.dtype)
+        limits = np.iinfo(values.dtype)  # of uint8: what it is already
         return Contrast(method, float(limits.min), float(limits.max))
-    finite = _finite(values)
-    if finite.size < values.size:
-        warn_not_finite(values.size - finite.size, name)
-    contrast = _measured(finite, method)
-    if finite.size and contrast.low == contrast.high:
+    finite = int(np.count_nonzero(np.isfinite(values)))
+    if finite < values.size:
+        warn_not_finite(values.size - finite, name)
+    contrast = replace(_measured(values, method, name), stretch=values.dtype == np.uint8)
+    if finite and contrast.low == contrast.high:
         _warn(name, f"constant ({contrast.low:g} everywhere): everything becomes 0")
     return contrast
 
@@ -84,40 +103,23 @@ def warn_not_finite(count: int, name: str = "") -> None:
     _warn(name, f"{count} values are not finite: NaN and -inf become 0, +inf 255")
 
 
-def _measured(values: np.ndarray, method: str) -> Contrast:
-    if values.size == 0:
+def _measured(values: np.ndarray, method: str, name: str) -> Contrast:
+    finite = _finite(values)
+    if finite.size == 0:
         return Contrast(method, 0.0, 0.0)
     if method == "percentile":
-        low, high = _percentiles(values)
+        picture, fills, lone = see_through(values, finite)
+        low, high = window(picture)
         if low < high:
-            return Contrast(method, low, high)
-    return Contrast("minmax", float(values.min()), float(values.max()))
+            _say_left_out(fills, lone, name)
+            return Contrast(method, low, high, (*fills, *lone))
+    return Contrast("minmax", float(finite.min()), float(finite.max()))
 
 
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
-    """The two percentiles: of all values where counting them is quick, else of a fixed random sample."""
-    if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
-        return _percentiles_by_counting(values)
-    if values.size > SAMPLE:
-        values = values[np.random.default_rng(0).integers(0, values.size, SAMPLE)]
-    low, high = np.percentile(values.astype(np.float64), PERCENTILES)
-    return float(low), float(high)
-
-
-def _percentiles_by_counting(values: np.ndarray) -> tuple[float, float]:
-    """``numpy.percentile`` of short integers, from how often each occurs."""
-    smallest = int(values.min())
-    counts = np.zeros(int(values.max()) - smallest + 1, np.int64)
-    for part in _parts(values.size, SAMPLE):
-        counts += np.bincount(values[part].astype(np.int64) - smallest, minlength=counts.size)
-    ends = np.cumsum(counts)
-
-    def percentile(share: float) -> float:
-        rank = (values.size - 1) * share / 100
-        below, above = np.searchsorted(ends, [np.floor(rank), np.ceil(rank)], side="right")
-        return smallest + float(below + (above - below) * (rank % 1))
-
-    return percentile(PERCENTILES[0]), percentile(PERCENTILES[1])
+def _say_left_out(fills: Sequence[LeftOut], lone: Sequence[LeftOut], name: str) -> None:
+    kinds = (("fill values", fills), ("hot or dead pixels", lone))
+    if said := [f"{kind} {', '.join(map(str, found))}" for kind, found in kinds if found]:
+        _warn(name, f"the contrast window leaves out {' and '.join(said)}")
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -148,7 +150,7 @@ def to_uint8(values: np.ndarray, contrast: Contrast | str = "percentile") -> np.
     """
     if isinstance(contrast, str):
         contrast = measure_contrast(values, contrast)
-    if values.dtype == np.uint8:
+    if values.dtype == np.uint8 and not contrast.stretch:
         return values
     if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
         table = _window(
@@ -157,17 +159,13 @@ def to_uint8(values: np.ndarray, contrast: Contrast | str = "percentile") -> np.
         return table[np.ascontiguousarray(values).view(_unsigned(values))]
     result = np.empty(values.shape, np.uint8)
     flat, source = result.reshape(-1), values.reshape(-1)
-    for part in _parts(source.size, CHUNK):
+    for part in parts(source.size, CHUNK):
         flat[part] = _window(source[part], contrast)
     return result
 
 
 def _unsigned(values: np.ndarray) -> DTypeLike:
     return np.dtype(f"{values.dtype.byteorder}u{values.dtype.itemsize}")
-
-
-def _parts(size: int, step: int) -> Iterator[slice]:
-    return (slice(start, start + step) for start in range(0, size, step))
 
 
 def _window(values: np.ndarray, contrast: Contrast) -> np.ndarray:

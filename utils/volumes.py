@@ -112,24 +112,30 @@ def is_isotropic(volume: Volume) -> bool:
     return all(abs(z - side) <= ANISOTROPY * side * (1 + 1e-6) for side in (y, x))
 
 
-def volume_contrast(volume: Volume, method: str = "percentile") -> Contrast:
-    """The contrast window of a whole volume.
+def volume_contrast(volume: Volume, method: str = "percentile", *, stretch: bool = False) -> Contrast:
+    """The contrast window of a whole volume; `method` and `stretch` as in `utils.contrast.measure_contrast`.
 
-    Percentiles come from at most 4 M voxels, the same on every machine: all of a small volume, else bands of rows of 32
-    slices from the first to the last. `minmax` looks at every voxel, slab by slab, so that none is clipped.
+    Percentiles come from `volume_sample`, the same on every machine. `minmax` looks at every voxel, slab by slab, so
+    that none is clipped.
     """
-    if volume.dtype == np.uint8 or volume.dtype.kind == "b" or (method == "dtype" and volume.dtype.kind in "iu"):
-        return measure_contrast(np.zeros(1, volume.dtype), method)
+    as_it_is = volume.dtype == np.uint8 and not stretch
+    if as_it_is or volume.dtype.kind == "b" or (method == "dtype" and volume.dtype.kind in "iu"):
+        return measure_contrast(np.zeros(1, volume.dtype), method, stretch=stretch)
     if method == "percentile":
-        boxes = _sample_boxes(volume.shape)
-        sample = np.concatenate([volume[box].ravel() for box in boxes])
+        sample = volume_sample(volume)
         # One value throughout: what a sparse volume holds lies between the bands, and only a look at all of it tells.
-        if len(boxes) == 1 or np.unique(_extremes(sample)).size > 1:
-            return measure_contrast(sample[:: max(1, -(-sample.size // SAMPLE_VOXELS))], method)
-    return _whole_range(volume)
+        if sample.shape == volume.shape or np.unique(_extremes(sample)).size > 1:
+            return measure_contrast(sample, method, stretch=stretch)
+    return _whole_range(volume, stretch)
 
 
-def _whole_range(volume: Volume) -> Contrast:
+def volume_sample(volume: Volume) -> np.ndarray:
+    """At most 4 M voxels, shape (n, rows, columns): all of a small volume, else bands of rows of 32 slices."""
+    sample = np.concatenate([volume[box] for box in _sample_boxes(volume.shape)])
+    return sample[..., :: max(1, -(-sample.size // SAMPLE_VOXELS))]
+
+
+def _whole_range(volume: Volume, stretch: bool) -> Contrast:
     """From the smallest to the largest finite value of a volume."""
     extremes, not_finite = [], 0
     for slab in slabs(volume):
@@ -137,7 +143,7 @@ def _whole_range(volume: Volume) -> Contrast:
         not_finite += slab.size - int(np.count_nonzero(np.isfinite(slab)))
     if not_finite:
         warn_not_finite(not_finite)
-    return measure_contrast(np.concatenate(extremes), "minmax")
+    return measure_contrast(np.concatenate(extremes), "minmax", stretch=stretch)
 
 
 def slabs(volume: Volume, voxels: int = SAMPLE_VOXELS) -> Iterator[np.ndarray]:
