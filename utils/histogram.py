@@ -26,6 +26,8 @@ class Histogram:
     @classmethod
     def of(cls, values: np.ndarray) -> "Histogram":
         """Count finite values: all of short integers, of others a fixed random sample."""
+        if values.dtype.kind == "b":
+            values = values.view(np.uint8)
         if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
             return cls._of_short_integers(values.reshape(-1))
         if values.size > SAMPLE:

@@ -1,0 +1,159 @@
+"""utils/label_maps.py and utils/volume_labels.py: masks and segmentations are told from whatever a microscope gives."""
+
+import numpy as np
+import pytest
+import tifffile
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from utils.formats.nrrd import write_nrrd
+from utils.images import read_gray
+from utils.label_maps import why_labels
+from utils.volume_labels import why_labels_volume
+from utils.volumes import list_volumes, open_volume
+
+SHAPE = (300, 320)
+RNG = np.random.default_rng(5)
+NOISE = RNG.normal(size=SHAPE)
+# A picture of 8 bits: blobs, and a little noise.
+PICTURE = np.clip(128 + gaussian_filter(NOISE, 4) * 400 + RNG.normal(0, 4, SHAPE), 0, 255).astype(np.uint8)
+
+
+def cells(count: int, empty: float = 0.3, classes: int = 0) -> np.ndarray:
+    """Areas around random points, each with its number or its class; a share of them is background."""
+    rng = np.random.default_rng(6)
+    tree = cKDTree(rng.random((count, 2)) * SHAPE)
+    nearest = tree.query(np.argwhere(np.ones(SHAPE)))[1].reshape(SHAPE)
+    names = rng.integers(1, classes + 1, count) if classes else np.arange(1, count + 1)
+    return np.where(rng.random(count) < empty, 0, names)[nearest]
+
+
+LABELS = {
+    "mask": np.where(PICTURE > 128, 255, 0).astype(np.uint8),
+    "bool": PICTURE > 128,
+    "float mask": np.where(PICTURE > 128, 0.5, 0).astype(np.float32),
+    "4 classes": cells(200, classes=3).astype(np.uint8),
+    "random": RNG.integers(0, 3, SHAPE, np.uint8),
+    "random 6": RNG.integers(0, 6, SHAPE, np.uint8),
+    "7 classes": cells(200, classes=6).astype(np.uint8),
+    "nested": np.where(
+        np.indices(SHAPE)[0] < 40, 4, sum(np.hypot(*(np.indices(SHAPE) - 150)) < r for r in (99, 70, 50, 20))
+    ),
+    "20 classes": cells(300, classes=20).astype(np.int16),
+    "instances": cells(300).astype(np.int32),
+    "sparse ids": (cells(300).astype(np.uint64) * 7919 + (1 << 40)),
+    "float ids": cells(300).astype(np.float32),
+    "dense": cells(3000, 0).astype(np.uint16),
+    "blocks": np.kron(RNG.integers(0, 200, (10, 10)), np.ones((30, 32), int)).astype(np.uint16),
+    "blown up": np.kron(cells(200), np.ones((4, 4), int)).astype(np.uint16),
+    "stack": np.stack([cells(150).astype(np.uint16)] * 3),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels(name):
+    assert "label map" in why_labels(LABELS[name])
+
+
+def padded(share: float, value: int = 0) -> np.ndarray:
+    picture = PICTURE.copy()
+    picture[: int(SHAPE[0] * share)] = value
+    return picture
+
+
+def posterised(levels: int, blur: float = 0.0) -> np.ndarray:
+    return (gaussian_filter(PICTURE.astype(float), blur) * levels // 256).astype(np.uint8)
+
+
+IMAGES = {
+    "plain": PICTURE,
+    "16-bit": PICTURE.astype(np.uint16) * 257,
+    "float": (PICTURE + NOISE).astype(np.float32),
+    "smooth float": gaussian_filter(NOISE, 4).astype(np.float32),
+    "mostly padding": padded(0.97),
+    "padding that is white": padded(0.9, 255),
+    "both": np.where(padded(0.5) == 0, 0, padded(0.3, 255)),
+    "8 levels": posterised(8),
+    "8 levels, blurred": posterised(8, 2),
+    "16 levels": posterised(16),
+    "16 levels, blurred": posterised(16, 4),
+    "32 levels, blurred": posterised(32, 6),
+    "black and white": np.clip((PICTURE.astype(int) - 120) * 12, 0, 255).astype(np.uint8),
+    "saturated": np.clip(PICTURE, 118, 138),
+    "blown up": np.kron(PICTURE, np.ones((4, 4), np.uint8)),
+    "blown up 4-bit": np.kron(PICTURE // 16, np.ones((4, 4), np.uint8)),
+    "noise of few levels": np.clip(RNG.normal(8, 1.5, SHAPE), 0, 15).astype(np.uint8),
+    "ramp": (np.indices(SHAPE)[1] // 8).astype(np.uint8),
+    "one value": np.full(SHAPE, 7, np.uint8),
+    "not finite": np.full(SHAPE, np.nan, np.float32),
+    "one row": PICTURE[:1],
+    "one pixel": PICTURE[:1, :1],
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(name):
+    assert why_labels(IMAGES[name]) == ""
+
+
+def test_the_reason_names_the_values():
+    assert why_labels(LABELS["mask"]) == "2 distinct values: a mask or a label map"
+    assert why_labels(cells(300)) == "areas of exactly one value each: a label map"
+
+
+def test_large_images_are_looked_at_in_bands(monkeypatch):
+    monkeypatch.setattr("utils.label_maps.SAMPLE", 20_000)
+    for name in LABELS:
+        assert why_labels(LABELS[name]), name
+    for name in IMAGES:
+        assert not why_labels(IMAGES[name]), name
+    sparse = np.zeros(SHAPE, np.uint8)
+    sparse[150:152] = PICTURE[:2]  # between the bands
+    assert not why_labels(sparse)
+    sparse[150:152] = 1
+    assert why_labels(sparse)
+
+
+def volume_of(folder, voxels):
+    write_nrrd(folder / "a.nrrd", voxels)
+    return open_volume(folder / "a.nrrd")
+
+
+@pytest.mark.parametrize("sample", [1 << 22, 4096])
+def test_volumes(tmp_path, monkeypatch, sample):
+    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", sample)
+    picture, labels = np.stack([PICTURE] * 4), np.stack([cells(300)] * 4).astype(np.uint16)
+    sparse, mask, ids = (np.zeros((40, *SHAPE), np.uint16) for _ in range(3))
+    sparse[33, 100:200], mask[33, 100:104], ids[33, 40:60] = PICTURE[100:200], 1, cells(300)[40:60]
+    for voxels, wanted in (
+        (picture, ""),
+        (labels, "areas of exactly one value each"),
+        (sparse, ""),
+        (mask, "2 distinct values"),
+        (ids, "areas of exactly one value each"),
+        (np.zeros_like(mask), ""),
+    ):
+        with volume_of(tmp_path, voxels) as volume:
+            reason = why_labels_volume(volume)
+        assert wanted in reason and bool(reason) == bool(wanted)
+
+
+def test_real_data(real_data):
+    found = {}
+    for folder in ("3d", "ngff_made"):
+        for path in list_volumes(real_data / folder)[0]:
+            if path.suffix != ".h5" and folder == "3d":
+                with open_volume(path) as volume:
+                    found[path.name] = why_labels_volume(volume)
+    assert {name for name, reason in found.items() if reason} == {
+        "standard.nii",
+        "urocell_mito_instance_fib1-1-0-3.nii.gz",
+    }
+    images = [p for p in sorted((real_data / "2d").rglob("*")) if p.suffix in {".tif", ".png", ".jpg", ".tiff", ".pgm"}]
+    assert len(images) > 30
+    assert not any(why_labels(read_gray(path)) for path in images)
+    tiles = sorted((real_data / "labelled").rglob("*.tif")) + sorted((real_data / "labelled").rglob("*.png"))
+    assert [
+        path for path in tiles if why_labels(tifffile.imread(path) if path.suffix == ".tif" else read_gray(path))
+    ] == []
