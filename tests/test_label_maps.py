@@ -37,7 +37,7 @@ LABELS = {
     "random 6": RNG.integers(0, 6, SHAPE, np.uint8),
     "7 classes": cells(200, classes=6).astype(np.uint8),
     "nested": np.where(
-        np.indices(SHAPE)[0] < 40, 4, sum(np.hypot(*(np.indices(SHAPE) - 150)) < r for r in (99, 70, 50, 20))
+        np.indices(SHAPE)[1] < 40, 4, sum(np.hypot(*(np.indices(SHAPE) - 150)) < r for r in (99, 70, 50, 20))
     ),
     "20 classes": cells(300, classes=20).astype(np.int16),
     "instances": cells(300).astype(np.int32),

@@ -96,7 +96,7 @@ def _equal_share(planes: np.ndarray, values: Histogram) -> float:
     """Share of the pixels, other than of the commonest value, that equal their left neighbour."""
     right = planes[..., 1:]
     counted = right != _commonest(planes, values)
-    return float(np.count_nonzero(counted & (right == planes[..., :-1])) / max(1, np.count_nonzero(counted)))
+    return float(np.count_nonzero(counted & (right == planes[..., :-1]))) / max(1, int(np.count_nonzero(counted)))
 
 
 def _far_share(planes: np.ndarray, values: Histogram) -> float:
@@ -116,5 +116,5 @@ def _areas(planes: np.ndarray, values: Histogram) -> tuple[int, int, int]:
     common = _commonest(planes, values)
     counted = inner != common
     corners = counted & (inner != planes[:, 1:, :-1]) & (inner != planes[:, :-1, 1:])
-    distinct = sum(np.count_nonzero(np.unique(plane) != common) for plane in inner)
+    distinct = sum(int(np.count_nonzero(np.unique(plane) != common)) for plane in inner)
     return int(np.count_nonzero(corners)), int(np.count_nonzero(counted)), distinct
