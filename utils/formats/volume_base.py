@@ -58,6 +58,15 @@ class Volume(ABC):
             warnings.warn(f"voxel size missing: {self._size.why_missing}", stacklevel=2)
         return self._size.nm
 
+    @property
+    def header_size(self) -> VoxelSize:
+        """The voxel size that the header states, or why there is none; nothing is said aloud."""
+        return self._size
+
+    def overrule_size(self, size: VoxelSize) -> None:
+        """Take another voxel size than the header's."""
+        self._size = size
+
     def __getitem__(self, key: slice | int | tuple[slice | int, ...]) -> np.ndarray:
         """Voxels of ``volume[z0:z1, y0:y1, x0:x1]`` as a new C-ordered array; bounds clip as numpy's do."""
         keys = key if isinstance(key, tuple) else (key,)

@@ -1,0 +1,119 @@
+"""utils/dataset_table.py: what a table states of a volume reaches it, and what makes no sense is said."""
+
+import numpy as np
+import pytest
+
+from utils.dataset_table import DatasetTable, find_dataset_table, read_dataset_table
+from utils.formats.nrrd import write_nrrd
+from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
+from utils.volumes import open_volume
+
+TABLE = """name,voxel_z,voxel_y,voxel_x,organism,license
+fly,50,4,4,Drosophila,CC0
+mouse.nii.gz,10,10,10,Mus musculus,
+fish.zarr,30,8,8,,
+film,,5,5,,
+film.v2.mp4,,,,Danio,
+own_bin2,1,2,3,,
+"""
+
+
+@pytest.fixture
+def table(tmp_path) -> DatasetTable:
+    (tmp_path / "datasets.csv").write_text(TABLE)
+    return find_dataset_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("volume", "size", "line"),
+    [
+        ("fly", (50, 4, 4), 2),
+        ("fly-ROI-x0-9_y0-9_z0-9", (50, 4, 4), 2),
+        ("fly_bin2", (100, 8, 8), 2),
+        ("fly_bin4xy", (50, 16, 16), 2),
+        ("fly_bin2_bin2-ROI-x0-9_y0-9_z0-9", (200, 16, 16), 2),
+        ("fly_s0", (50, 4, 4), 2),
+        ("fly_s1", NOT_GIVEN, 2),
+        ("fly_s0_bin2", (100, 8, 8), 2),
+        ("fly_s3_bin2", NOT_GIVEN, 2),
+        ("fly_video", (50, 4, 4), 2),
+        ("mouse", (10, 10, 10), 3),
+        ("mouse-LOC-0_1_0-9_0-9", (10, 10, 10), 3),
+        ("fish_s0", (30, 8, 8), 4),
+        ("film_video", (None, 5, 5), 5),
+        ("film.v2_video", NOT_GIVEN, 6),
+        ("own_bin2", (1, 2, 3), 7),
+    ],
+)
+def test_rows_are_found_by_what_a_volume_is_made_of(table, volume, size, line):
+    stated = table.of(volume)
+    assert (stated.voxel_size, stated.where, stated.problem) == (size, f"datasets.csv:{line}", "")
+
+
+@pytest.mark.parametrize("volume", ["flying", "fl", "fly2", "FLY", "own", "mouse.nii", "x"])
+def test_other_names_are_other_volumes(table, volume):
+    assert table.of(volume) == NOTHING_STATED
+
+
+def test_free_columns_travel(table):
+    assert table.of("fly_bin2").as_dict() == {"organism": "Drosophila", "license": "CC0"}
+    assert table.of("fish_s0").as_dict() == {}
+
+
+def test_names_that_match_nothing_are_said(table, capsys):
+    assert table.unmatched(["fly-ROI-x0-9_y0-9_z0-9", "mouse", "film_video"]) == [
+        "fish.zarr",
+        "film.v2.mp4",
+        "own_bin2",
+    ]
+    table.say_unmatched(["fly", "mouse", "film_video", "own_bin2"])
+    assert capsys.readouterr().err == f"{table.path}: no volume here is called fish.zarr, film.v2.mp4\n"
+    table.say_unmatched([], quiet=True)
+    table.say_unmatched(["fly", "mouse", "film", "fish_s0", "film.v2_video", "own_bin2"])
+    assert capsys.readouterr().err == ""
+
+
+def test_one_size_for_a_whole_run(table, tmp_path):
+    everywhere = find_dataset_table(tmp_path, everywhere=(7.0, 6.0, 5.0))
+    assert everywhere.of("fly_bin2") == Stated((7, 6, 5), table.of("fly").fields, "--voxel-size")
+    assert everywhere.of("nothing of the table").voxel_size == (7, 6, 5)
+    assert find_dataset_table(tmp_path / "absent", everywhere=(7.0, 6.0, 5.0)).of("x").voxel_size == (7, 6, 5)
+
+
+def test_which_table(tmp_path):
+    assert find_dataset_table(tmp_path) == DatasetTable()
+    (tmp_path / "other.csv").write_text("name\nfly\n")
+    assert list(find_dataset_table(tmp_path, tmp_path / "other.csv").rows) == ["fly"]
+    with pytest.raises(FileNotFoundError):
+        find_dataset_table(tmp_path, tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ("fly,x,4,4", "datasets.csv:2: voxel_z is 'x'; expected nanometres, or nothing"),
+        ("fly,4,0,4", "datasets.csv:2: voxel_y is 0; expected 0.01 to 1e+06 nm, or nothing"),
+        ("fly,4,4,-3", "datasets.csv:2: voxel_x is -3; expected"),
+        ("fly,nan,inf,3", "datasets.csv:2: voxel_y is inf; expected"),
+        ("fly,1,1,1\nfly,2,2,2", "datasets.csv:2 and datasets.csv:3 say different things of fly"),
+    ],
+)
+def test_a_row_that_makes_no_sense_costs_its_volume_only(tmp_path, rows, problem):
+    (tmp_path / "datasets.csv").write_text(f"name,voxel_z,voxel_y,voxel_x\n{rows}\nmouse,8,8,8\n")
+    table = read_dataset_table(tmp_path / "datasets.csv")
+    assert problem in table.of("fly").problem and table.of("mouse").voxel_size == (8, 8, 8)
+    write_nrrd(tmp_path / "fly.nrrd", np.zeros((2, 3, 4), np.uint8))
+    with open_volume(tmp_path / "fly.nrrd") as volume, pytest.raises(ValueError, match=r"datasets\.csv:2"):
+        table.of("fly").apply(volume)
+
+
+def test_rows_that_say_the_same_twice_and_decimal_commas(tmp_path):
+    (tmp_path / "datasets.csv").write_text("name;voxel_z;voxel_y;voxel_x\nfly;4,5;n/a;?\nfly;4,5;;\n")
+    assert read_dataset_table(tmp_path / "datasets.csv").of("fly").voxel_size == (4.5, None, None)
+
+
+@pytest.mark.parametrize("content", ["", "voxel_z,voxel_y\n1,2\n"])
+def test_a_table_without_names(tmp_path, content):
+    (tmp_path / "datasets.csv").write_text(content)
+    with pytest.raises(ValueError, match="expected a column name"):
+        read_dataset_table(tmp_path / "datasets.csv")

@@ -1,0 +1,50 @@
+"""utils/table_text.py: tables as spreadsheets of any country write them."""
+
+import pytest
+
+from utils.table_text import read_rows
+
+ROWS = [["name", "voxel_z", "note"], ["fly", "50", "Müller"], ["", "", ""], ["# off", "1", ""], ["mouse", "", ""]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_any_spreadsheet(tmp_path, encoding, delimiter, end):
+    (tmp_path / "a.csv").write_bytes(end.join(map(delimiter.join, ROWS)).encode(encoding))
+    columns, rows = read_rows(tmp_path / "a.csv")
+    assert columns == ROWS[0]
+    assert [(row.line, dict(row.cells)) for row in rows] == [
+        (2, {"name": "fly", "voxel_z": "50", "note": "Müller"}),
+        (5, {"name": "mouse", "voxel_z": "", "note": ""}),
+    ]
+
+
+def test_short_rows_quotes_and_comments_before_the_header(tmp_path):
+    (tmp_path / "a.csv").write_text('# by hand\n\n Name , Note\n"a, b"\nc, "d ""e"""\nf,,,\n')
+    columns, rows = read_rows(tmp_path / "a.csv")
+    assert columns == ["name", "note"]
+    assert [dict(row.cells) for row in rows] == [
+        {"name": "a, b", "note": ""},
+        {"name": "c", "note": 'd "e"'},
+        {"name": "f", "note": ""},
+    ]
+
+
+def test_an_empty_table(tmp_path):
+    (tmp_path / "a.csv").write_text("")
+    assert read_rows(tmp_path / "a.csv") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"name\nM\xfcller\n", r"a\.csv: is not a text file in UTF-8 or UTF-16: .* at byte 6"),
+        (b"name,note\na,b,c\n", r"a\.csv:2: 3 cells, but 2 columns"),
+        (b"name,note,Name\n", r"a\.csv: two columns are called name"),
+    ],
+)
+def test_what_is_no_table_is_a_sentence(tmp_path, content, reason):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
+        read_rows(tmp_path / "a.csv")

@@ -1,0 +1,149 @@
+"""What a table says of local datasets: voxel sizes that headers lack, and where the data comes from.
+
+``datasets.csv`` in the input folder (or ``--table FILE``) has the columns ``name``, ``voxel_z``, ``voxel_y``,
+``voxel_x`` (nm; empty where it is not known) and any others, which travel along. A row is for the volume of its name,
+with or without suffix, and for what is made of it: its regions, the stack of a video, binned copies.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from utils.files import NGFF_ENDING, suffix
+from utils.formats.voxel_size import LARGEST_NM, SMALLEST_NM
+from utils.names import dataset_of, parse_binned, parse_level
+from utils.stated import NOT_GIVEN, NOTHING_STATED, SIZES, Given, Stated
+from utils.table_text import Row, read_rows
+
+TABLE_NAME = "datasets.csv"
+_EMPTY = ("", "-", "none", "nan", "na", "n/a", "?", "unknown")
+
+
+@dataclass(frozen=True)
+class DatasetTable:
+    """Rows by the names that they are for; `everywhere` is stated for a whole run and comes first."""
+
+    path: Path | None = None
+    rows: Mapping[str, Stated] = field(default_factory=dict)
+    everywhere: Given = NOT_GIVEN
+
+    @cached_property
+    def _aliases(self) -> dict[str, str]:
+        """The names in the table, also without suffix, and the rows' own names."""
+        return {**{_without_suffix(name): name for name in self.rows}, **{name: name for name in self.rows}}
+
+    def of(self, volume: str) -> Stated:
+        """What is stated about a volume, by the most particular row: its own, its dataset's, its original's."""
+        found = ((self._aliases[name], factors) for name, factors in _names(volume) if name in self._aliases)
+        row, factors = next(found, ("", None))
+        stated = self.rows[row].scaled(factors) if row else NOTHING_STATED
+        if self.everywhere == NOT_GIVEN:
+            return stated
+        return replace(stated, voxel_size=self.everywhere, where="--voxel-size")
+
+    def unmatched(self, volumes: Iterable[str]) -> list[str]:
+        """The names in the table that are for none of these volumes."""
+        known = {name for volume in volumes for name, _ in _names(volume)}
+        return [row for row in self.rows if not known & {row, _without_suffix(row)}]
+
+    def say_unmatched(self, volumes: Iterable[str], quiet: bool = False) -> None:
+        """Name, once and on stderr, what the table speaks of and is not there."""
+        if (names := self.unmatched(volumes)) and not quiet:
+            print(f"{self.path}: no volume here is called {', '.join(names)}", file=sys.stderr)
+
+
+def _without_suffix(name: str) -> str:
+    ending = NGFF_ENDING.search(name)
+    return name[: ending.start()] if ending else name[: len(name) - len(suffix(name))]
+
+
+def _names(volume: str) -> Iterator[tuple[str, tuple[float, float, float] | None]]:
+    """The names under which a table may speak of a volume, and how much larger its voxels are than those."""
+    yield volume, (1, 1, 1)
+    name, factors = dataset_of(volume), (1.0, 1.0, 1.0)
+    known = True
+    while True:
+        yield name, factors if known else None
+        if name.endswith("_video"):
+            name = name.removesuffix("_video")
+        elif binned := _parsed(parse_binned, name):
+            name, factor, xy = binned
+            factors = (factors[0] * (1 if xy else factor), factors[1] * factor, factors[2] * factor)
+        elif level := _parsed(parse_level, name):
+            name, known = level[0], known and level[1] == 0
+        else:
+            return
+
+
+def _parsed(parse: Callable[[str], Any], name: str) -> Any:
+    try:
+        return parse(name)
+    except ValueError:
+        return None
+
+
+def read_dataset_table(path: Path) -> DatasetTable:
+    """Read a table; a row that makes no sense is a problem of the volumes that it is for.
+
+    Raises
+    ------
+    ValueError
+        If it is no table, or has no column ``name``.
+    """
+    columns, rows = read_rows(path)
+    if "name" not in columns:
+        raise ValueError(f"{path}: expected a column name, found {', '.join(columns) or 'none'}")
+    stated: dict[str, Stated] = {}
+    for row in rows:
+        name = row.cells["name"]
+        entry = _stated(row, f"{path.name}:{row.line}") if name else None
+        if entry is None:
+            continue
+        if name in stated and stated[name] != replace(entry, where=stated[name].where):
+            entry = replace(entry, problem=f"{stated[name].where} and {entry.where} say different things of {name}")
+        stated[name] = entry
+    return DatasetTable(path, stated)
+
+
+def _stated(row: Row, where: str) -> Stated:
+    fields = tuple(
+        (column, text) for column, text in row.cells.items() if column and text and column not in ("name", *SIZES)
+    )
+    try:
+        z, y, x = (_length(column, row.cells.get(column, "")) for column in SIZES)
+        return Stated((z, y, x), fields, where)
+    except ValueError as error:
+        return Stated(fields=fields, where=where, problem=f"{where}: {error}")
+
+
+def _length(column: str, text: str) -> float | None:
+    if text.lower() in _EMPTY:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError as error:
+        raise ValueError(f"{column} is {text!r}; expected nanometres, or nothing") from error
+    if not SMALLEST_NM <= value <= LARGEST_NM:
+        raise ValueError(f"{column} is {text}; expected {SMALLEST_NM:g} to {LARGEST_NM:g} nm, or nothing")
+    return value
+
+
+def find_dataset_table(
+    folder: Path, table: Path | None = None, everywhere: tuple[float, ...] | None = None
+) -> DatasetTable:
+    """The table that a run goes by: the one named, else ``datasets.csv`` in its input folder, else an empty one.
+
+    Parameters
+    ----------
+    everywhere : 3 floats, optional
+        Voxel size z, y, x in nm of all volumes of the run.
+    """
+    path = table or folder / TABLE_NAME
+    found = read_dataset_table(path) if table or path.is_file() else DatasetTable()
+    if everywhere is None:
+        return found
+    z, y, x = everywhere
+    return replace(found, everywhere=(z, y, x))

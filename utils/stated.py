@@ -1,0 +1,86 @@
+"""What is stated about a volume outside of its file: its voxel size, and where the data comes from."""
+
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from utils.formats.volume_base import Volume
+from utils.formats.voxel_size import VoxelSize, significant
+
+SIZES = ("voxel_z", "voxel_y", "voxel_x")
+# z, y, x in nm; None for what is left to the header.
+Given = tuple[float | None, float | None, float | None]
+NOT_GIVEN: Given = (None, None, None)
+# A header's number may be rounded by so much and still say the same.
+SAME = 0.01
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What is stated about one volume outside of its file.
+
+    Attributes
+    ----------
+    voxel_size : tuple of float or None
+        z, y, x in nm; None for an axis that is left to the header.
+    fields : tuple of (str, str)
+        The table's other columns that are not empty, and what they say.
+    where : str
+        Who states it, as messages call it.
+    problem : str
+        Why it cannot be used.
+    """
+
+    voxel_size: Given = NOT_GIVEN
+    fields: tuple[tuple[str, str], ...] = ()
+    where: str = ""
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The free columns, for a dictionary's ``meta``."""
+        return dict(self.fields)
+
+    def apply(self, volume: Volume) -> None:
+        """Give a volume the voxel size that is stated for it; a warning says where its header says another.
+
+        Raises
+        ------
+        ValueError
+            If the statement cannot be used.
+        """
+        if self.problem:
+            raise ValueError(self.problem)
+        if self.voxel_size == NOT_GIVEN:
+            return
+        header = volume.header_size.nm
+        sides = [given or (header[i] if header else None) for i, given in enumerate(self.voxel_size)]
+        if header and any(not math.isclose(a, b, rel_tol=SAME) for a, b in zip(header, sides, strict=True) if b):
+            warnings.warn(
+                f"voxel size: the header says {_nm(header)}, {self.where} {_nm(sides)} (z, y, x): the latter is taken",
+                stacklevel=2,
+            )
+        volume.overrule_size(self._size(sides))
+
+    def _size(self, sides: list[float | None]) -> VoxelSize:
+        z, y, x = sides
+        if z is None or y is None or x is None:
+            lacking = ", ".join(name for name, side in zip(SIZES, sides, strict=True) if side is None)
+            return VoxelSize(None, f"the header has none, and {self.where} has no {lacking}")
+        return VoxelSize((z, y, x))
+
+    def scaled(self, factors: tuple[float, float, float] | None) -> "Stated":
+        """The same of a copy whose voxels are larger by factors z, y, x; None where that is not known."""
+        if factors is None:
+            return replace(self, voxel_size=NOT_GIVEN)
+        z, y, x = (
+            side and significant(side * factor, 12) for side, factor in zip(self.voxel_size, factors, strict=True)
+        )
+        return replace(self, voxel_size=(z, y, x))
+
+
+def _nm(sides: Iterable[float | None]) -> str:
+    return " x ".join("?" if side is None else f"{side:g}" for side in sides) + " nm"
+
+
+NOTHING_STATED = Stated()

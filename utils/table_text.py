@@ -1,0 +1,75 @@
+"""Tables as people and spreadsheets write them: UTF-8 or UTF-16; commas, semicolons or tabs; comments, empty rows."""
+
+import codecs
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DELIMITERS = ",;\t"
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: where it stands, and its cells by their column's name in lower case, stripped."""
+
+    line: int
+    cells: Mapping[str, str]
+
+
+def read_rows(path: Path) -> tuple[list[str], list[Row]]:
+    """The columns of a table, in lower case, and its rows but empty ones and those that begin with ``#``.
+
+    Raises
+    ------
+    ValueError
+        If it is no text, two columns have one name, or a row has more cells than there are columns.
+    """
+    lines = decode(path.read_bytes(), path).splitlines()
+    header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    delimiter = max(DELIMITERS, key=header.count)  # spreadsheets write what their country's decimal comma leaves free
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    columns: list[str] = []
+    rows: list[Row] = []
+    for line in reader:
+        cells = [cell.strip() for cell in line]
+        if not any(cells) or cells[0].startswith("#"):
+            continue
+        if not columns:
+            columns = _columns(cells, path)
+        elif any(cells[len(columns) :]):
+            raise ValueError(f"{path}:{reader.line_num}: {len(cells)} cells, but {len(columns)} columns")
+        else:
+            rows.append(Row(reader.line_num, dict(zip(columns, cells + [""] * len(columns), strict=False))))
+    return columns, rows
+
+
+def _columns(cells: list[str], path: Path) -> list[str]:
+    columns = [cell.lower() for cell in cells]
+    if twice := {name for name in columns if name and columns.count(name) > 1}:
+        raise ValueError(f"{path}: two columns are called {', '.join(sorted(twice))}")
+    return columns
+
+
+def decode(content: bytes, path: Path) -> str:
+    """Text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: is not a text file in UTF-8 or UTF-16: {error.reason} at byte {error.start}"
+        ) from error
