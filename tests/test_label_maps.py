@@ -103,7 +103,7 @@ def test_the_reason_names_the_values():
 
 
 def test_large_images_are_looked_at_in_bands(monkeypatch):
-    monkeypatch.setattr("utils.label_maps.SAMPLE", 20_000)
+    monkeypatch.setattr("utils.planes.SAMPLE", 20_000)
     for name in LABELS:
         assert why_labels(LABELS[name]), name
     for name in IMAGES:

@@ -75,6 +75,12 @@ def test_hot_and_dead_pixels(share, kind):
         assert sum(entry.share for entry in measured(values)[1]) == pytest.approx(SOME[share].mean(), rel=0.1)
 
 
+def test_lone_pixels_of_large_images_are_told_in_bands(monkeypatch):
+    monkeypatch.setattr("utils.planes.SAMPLE", 30_000)
+    values = np.where(SOME[0.01], 60000, PICTURE).astype(np.uint16) + RNG.integers(0, 500, SHAPE, np.uint16)
+    assert_seen_through(values, PICTURE + 250, 0.15)
+
+
 def test_hot_pixels_beside_a_fill_and_blends_between_them():
     values = PICTURE.astype(np.float32)
     values[SOME[0.002]] = RNG.uniform(5000, 60000, int(SOME[0.002].sum()))

@@ -9,6 +9,7 @@ which a picture may be padded, does not count.
 import numpy as np
 
 from utils.histogram import Histogram
+from utils.planes import in_bands
 
 # Values that no image gets along with: 2 bits.
 FEW = 4
@@ -24,8 +25,6 @@ AREAS = 16
 CLASSES, CLASS_EQUAL, CLASS_PIXELS = 32, 0.85, 16
 # No image is worth blowing up whose shorter side has fewer pixels.
 SMALLEST = 64
-# Pixels looked at; of more, so many bands of rows.
-SAMPLE, BANDS = 1 << 22, 8
 
 
 def why_labels(planes: np.ndarray) -> str:
@@ -35,8 +34,7 @@ def why_labels(planes: np.ndarray) -> str:
     ----------
     planes : ndarray of numbers, shape (..., h, w)
     """
-    planes = planes.reshape(-1, *planes.shape[-2:])
-    seen = _shrunk(_bands(planes), min(planes.shape[1:]))
+    seen = _shrunk(in_bands(planes), min(planes.shape[-2:]))
     values = Histogram.of(seen)
     if len(values) <= FEW and seen.size < planes.size:
         values = Histogram.of(planes)
@@ -52,16 +50,6 @@ def why_labels(planes: np.ndarray) -> str:
 def few_values(count: int) -> str:
     """The reason of `why_labels` for a few values; of a single one none, since a blank image is no label."""
     return f"{count} distinct values: a mask or a label map" if count > 1 else ""
-
-
-def _bands(planes: np.ndarray) -> np.ndarray:
-    """The planes, or where they are large a few bands of rows of each, shape (n, rows, w)."""
-    count, height, width = planes.shape
-    rows = max(2, SAMPLE // (BANDS * count * width))
-    if planes.size <= SAMPLE or height <= rows * BANDS:
-        return planes
-    starts = np.linspace(0, height - rows, BANDS).astype(int).tolist()
-    return np.concatenate([planes[:, start : start + rows] for start in starts])
 
 
 def _shrunk(planes: np.ndarray, side: int) -> np.ndarray:

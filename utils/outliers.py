@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.histogram import Histogram
+from utils.planes import in_bands
 
 PERCENTILES = (0.1, 99.9)
 # What the percentiles ignore anyway, as a share.
@@ -58,7 +59,7 @@ def see_through(values: np.ndarray, finite: np.ndarray) -> tuple[Histogram, list
     Parameters
     ----------
     values : ndarray, shape (..., h, w) or (n,)
-        Planes, in which lone pixels can be told; a single row of pixels tells nothing.
+        Planes, in which lone pixels can be told; a row of pixels without others above and below tells nothing.
     finite : ndarray, shape (m,)
         Those that are finite, at least one.
     """
@@ -162,6 +163,7 @@ def without_lone_pixels(
 
 def _beside_others(values: np.ndarray, picture: Histogram, fills: Sequence[LeftOut]) -> np.ndarray:
     """The picture's values after a median over 3 x 3 neighbours, rows then columns; fill values count as the median."""
+    values = in_bands(values)
     middle = np.asarray(picture.percentile(50)).astype(values.dtype)
     other = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
     for fill in fills:
