@@ -34,10 +34,10 @@ def main() -> int:
     args = parser.parse_args()
     with open_volume(args.slices) as volume:
         raw = volume[: args.count]
+    with tempfile.TemporaryDirectory() as folder:
+        counted = count_kept(dict(cases(raw)), Path(folder))
     print(f"{'case':24s}{'kept':>6s}{'cut':>6s}  window, left out")
-    for name, voxels in cases(raw):
-        with tempfile.TemporaryDirectory() as folder:
-            kept, cut, contrast = count_kept(voxels, Path(folder))
+    for name, (kept, cut, contrast) in counted.items():
         left_out = ", ".join(f"{e['low']:g}..{e['high']:g}: {e['share']:.2%}" for e in contrast.get("left_out", []))
         print(f"{name:24s}{kept:6d}{cut:6d}  {contrast['low']:g}..{contrast['high']:g}  {left_out}")
     return 0
@@ -69,16 +69,20 @@ def cases(raw: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "  the same part, plain", np.ascontiguousarray(plain[:, : int(rows * 0.3)])
 
 
-def count_kept(voxels: np.ndarray, folder: Path) -> tuple[int, int, dict]:
-    """Patches kept by the classifier, patches in the dictionary, and the contrast recorded in it."""
+def count_kept(volumes: dict[str, np.ndarray], folder: Path) -> dict[str, tuple[int, int, dict]]:
+    """Of every volume the patches kept by the classifier, those in the dictionary, and the contrast recorded in it."""
     (folder / "in").mkdir()
-    write_nrrd(folder / "in" / "volume.nrrd", voxels, (50.0, 4.6, 4.6))
+    for number, voxels in enumerate(volumes.values()):
+        write_nrrd(folder / "in" / f"{number}.nrrd", voxels, (50.0, 4.6, 4.6))
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         patchify3d.main([str(folder / "in"), str(folder / "cut")])
         classify_patches.main([str(folder / "cut"), str(folder / "kept"), "--weights", "lite"])
-    content = load_patches(folder / "cut" / "volume.pkl")
-    kept = (folder / "kept" / "volume.csv").read_text(encoding="utf-8").count(",True")
-    return kept, len(content["names"]), content["meta"]["contrast"]
+    counted = {}
+    for number, name in enumerate(volumes):
+        content = load_patches(folder / "cut" / f"{number}.pkl")
+        kept = (folder / "kept" / f"{number}.csv").read_text(encoding="utf-8").count(",True")
+        counted[name] = kept, len(content["names"]), content["meta"]["contrast"]
+    return counted
 
 
 if __name__ == "__main__":
