@@ -15,6 +15,7 @@ ROOMS = sorted(path for path in (ROOT / "utils").rglob("*.py") if path.name != "
 # What needs no other room but its peers here.
 GROUND = {"files", "contrast", "dhash", "exemplars", "parallel", "cli", "images", "patches", "names", "dictionaries"}
 GROUND |= {"histogram", "outliers", "label_maps", "planes", "table_text"}
+GROUND |= {"memory", "reading", "plain_pickle"}
 HEAVY = {"torch", "torchvision", "SimpleITK", "skimage", "cv2", "tensorstore", "zarr", "matplotlib", "sklearn", "scipy"}
 
 

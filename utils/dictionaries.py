@@ -5,11 +5,16 @@ import pickle
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
+from utils import memory
 from utils.files import atomic_path
+from utils.plain_pickle import PlainPickleError, Stored, StoredArray, array_of, load
+
+_READ_AHEAD = 4096  # between patches little is read: names of types and shapes
 
 
 def save_patches(path: Path, names: Sequence[str], patches: Iterable[np.ndarray], **extra: Any) -> None:
@@ -48,19 +53,6 @@ def _dump(content: dict, file: BinaryIO) -> None:
     pickler.dump(content)
 
 
-def load_meta(path: Path) -> dict[str, Any]:
-    """The ``meta`` of a patch dictionary, ``{}`` when it has none; quick, however many patches there are."""
-    with path.open("rb") as f:
-        size = f.seek(0, os.SEEK_END)
-        f.seek(max(0, size - _FOOTER.size))
-        tail = f.read()
-        length, magic = _FOOTER.unpack(tail) if len(tail) == _FOOTER.size else (0, b"")
-        if magic != _MAGIC:
-            return load_patches(path).get("meta", {})
-        f.seek(size - _FOOTER.size - length)
-        return _load(f)
-
-
 class _Stream:
     """Pickles as the list of what an iterable yields, without holding it."""
 
@@ -77,8 +69,105 @@ class _Stream:
             yield np.ascontiguousarray(item)
 
 
+class Batch(NamedTuple):
+    """Some patches of a dictionary, in its order.
+
+    Attributes
+    ----------
+    start : int
+        Index of the first.
+    names : list of str
+    patches : list of (h, w) uint8 arrays
+    """
+
+    start: int
+    names: list[str]
+    patches: list[np.ndarray]
+
+
+class PatchFile:
+    """A patch dictionary whose patches stay in the file until they are asked for; safe to use from many threads.
+
+    Memory is what names and meta take, about 300 bytes a patch to know where it lies, and what is asked for. Of arrays
+    that a writer stored in an unusual order of axes the whole is read.
+
+    Attributes
+    ----------
+    names : list of str
+    meta : dict
+        Empty where the dictionary has none.
+    extra : dict
+        The other keys, such as ``hashes``.
+
+    Raises
+    ------
+    ValueError
+        If the file is no patch dictionary, is damaged, or asks for anything but plain data and numpy arrays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO = path.open("rb", buffering=_READ_AHEAD)
+        try:
+            content = _read(self._file)
+            self.names, self._patches = _checked(content, self._file)
+            self.extra = {k: _values(v, self._file) for k, v in content.items() if k not in ("names", "patches")}
+        except BaseException:
+            self._file.close()
+            raise
+        self.meta: dict[str, Any] = self.extra.get("meta", {})
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all patches."""
+        return sum(patch.nbytes for patch in self._patches)
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """(h, w) of one patch."""
+        height, width = self._patches[index].shape
+        return height, width
+
+    def read(self, indices: Iterable[int]) -> list[np.ndarray]:
+        """The patches at these indices, (h, w) uint8 each.
+
+        Raises
+        ------
+        ValueError
+            If they take more memory than decoding may, or the file has become shorter.
+        """
+        chosen = [self._patches[index] for index in indices]
+        memory.require(sum(patch.nbytes for patch in chosen), "a batch of patches")
+        return [array_of(patch, self._file) for patch in chosen]
+
+    def batches(self, nbytes: int = 64 << 20, count: int | None = None) -> Iterator[Batch]:
+        """All patches in order, in batches of at most `nbytes` bytes and `count` patches, at least one."""
+        start = 0
+        while start < len(self):
+            end, size = start, 0
+            while end < len(self) and end - start != count:
+                size += self._patches[end].nbytes
+                if size > nbytes and end > start:
+                    break
+                end += 1
+            yield Batch(start, self.names[start:end], self.read(range(start, end)))
+            start = end
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
 def load_patches(path: Path) -> dict[str, Any]:
-    """Read a patch dictionary without running anything that is in it.
+    """Read a whole patch dictionary without running anything that is in it.
 
     Returns
     -------
@@ -88,56 +177,90 @@ def load_patches(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is no patch dictionary, is damaged, or asks for anything but plain data and numpy arrays.
+        If the file is no patch dictionary, is damaged, asks for anything but plain data and numpy arrays, or does not
+        fit into memory.
     """
+    with PatchFile(path) as file:
+        return {**file.extra, "names": file.names, "patches": file.read(range(len(file)))}
+
+
+def load_meta(path: Path) -> dict[str, Any]:
+    """The ``meta`` of a patch dictionary, ``{}`` when it has none; quick, however many patches there are."""
     with path.open("rb") as f:
-        return _checked(_load(f))
+        size = f.seek(0, os.SEEK_END)
+        f.seek(max(0, size - _FOOTER.size))
+        tail = f.read()
+        length, magic = _FOOTER.unpack(tail) if len(tail) == _FOOTER.size else (0, b"")
+        start = size - _FOOTER.size - length
+        if magic == _MAGIC and start >= 0:
+            f.seek(start)
+            return _dict(_values(_read(f), f), "meta")
+    with PatchFile(path) as file:
+        return file.meta
 
 
-def _load(file: BinaryIO) -> Any:
+def _read(file: BinaryIO) -> Any:
     try:
-        return _PlainUnpickler(file, encoding="latin1").load()
-    except _DAMAGED as error:
-        raise ValueError(f"not a readable patch dictionary: {error or type(error).__name__}") from error
+        return load(file)
+    except PlainPickleError as error:
+        raise ValueError(f"not a readable patch dictionary: {error}") from error
 
 
-_DAMAGED: tuple[type[Exception], ...] = (
-    *(pickle.UnpicklingError, EOFError, LookupError, AttributeError, ImportError),
-    *(TypeError, ValueError, OverflowError, MemoryError, RecursionError),
-)
-_PLAIN_GLOBALS = frozenset(
-    (module, name)
-    for module, names in (
-        ("numpy._core.multiarray", ("_reconstruct", "scalar")),
-        ("numpy._core.numeric", ("_frombuffer",)),
-        ("numpy", ("ndarray", "dtype")),
-        ("builtins", ("list",)),  # how `save_patches` spells a list that it streams
-        ("_codecs", ("encode",)),  # how protocol 2 spells bytes
-    )
-    for name in names
-)
+def _values(value: Any, file: BinaryIO) -> Any:
+    """The same plain data with its arrays in memory."""
+    if isinstance(value, StoredArray):
+        return array_of(value, file)
+    if isinstance(value, dict):
+        return {key: _values(item, file) for key, item in value.items()}
+    return type(value)([_values(item, file) for item in value]) if isinstance(value, list | tuple) else value
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Admits dict, list, tuple, str, numbers, bytes and numpy's arrays; refuses everything else before it runs."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        module = module.replace("numpy.core.", "numpy._core.")  # numpy 1 wrote its files under the old name
-        if (module, name) not in _PLAIN_GLOBALS:
-            raise pickle.UnpicklingError(
-                f"refused: it asks for {module}.{name}, and a patch dictionary holds only plain data and arrays"
-            )
-        return super().find_class(module, name)
+def _dict(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"a damaged patch dictionary: its {what} is {type(value).__name__}, expected a dict")
+    return value
 
 
-def _checked(content: Any) -> dict[str, Any]:
+def _checked(content: Any, file: BinaryIO) -> tuple[list[str], list[StoredArray]]:
+    """Names and patches of a dictionary, once it is sure that they are names and patches."""
     if not isinstance(content, dict) or not {"names", "patches"} <= content.keys():
         raise ValueError("not a patch dictionary: expected a dict with 'names' and 'patches'")
-    names, patches = [str(name) for name in content["names"]], list(content["patches"])
+    _dict(content.get("meta", {}), "meta")
+    names, patches = _names(content["names"], file), _patch_list(content["patches"], file)
     if len(names) != len(patches):
         raise ValueError(f"a damaged patch dictionary: {len(names)} names for {len(patches)} patches")
     for name, patch in zip(names, patches, strict=True):
-        if not isinstance(patch, np.ndarray) or patch.ndim != 2 or patch.dtype != np.uint8 or patch.size == 0:
-            found = f"{patch.dtype} {patch.shape}" if isinstance(patch, np.ndarray) else type(patch).__name__
+        if not isinstance(patch, StoredArray) or len(patch.shape) != 2 or patch.dtype != np.uint8 or not patch.nbytes:
+            found = f"{patch.dtype} {patch.shape}" if isinstance(patch, StoredArray) else type(patch).__name__
             raise ValueError(f"patch {name!r} is {found}, expected a 2D array of uint8")
-    return {**content, "names": names, "patches": patches}
+    return names, patches
+
+
+def _names(value: Any, file: BinaryIO) -> list[str]:
+    if isinstance(value, StoredArray) and value.dtype.kind == "U":
+        value = array_of(value, file).ravel().tolist()
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"a damaged patch dictionary: its names are no list of strings but {type(value).__name__}")
+    return list(value)
+
+
+def _patch_list(value: Any, file: BinaryIO) -> list[Any]:
+    """Patches one by one; rows of one (n, h, w) array are parts of its bytes."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    if not isinstance(value, StoredArray) or len(value.shape) != 3:
+        raise ValueError(f"a damaged patch dictionary: its patches are {_kind(value)}, expected a list of 2D arrays")
+    count, height, width = value.shape
+    data = value.data
+    if not isinstance(data, Stored) or value.order != "C" or value.axes:
+        whole = array_of(value, file)
+        return [StoredArray(patch.tobytes(), value.dtype, patch.shape) for patch in whole]
+    length = height * width * value.dtype.itemsize
+    return [
+        StoredArray(Stored(data.offset + index * length, length), value.dtype, (height, width))
+        for index in range(count)
+    ]
+
+
+def _kind(value: Any) -> str:
+    return f"an array of shape {value.shape}" if isinstance(value, StoredArray) else type(value).__name__

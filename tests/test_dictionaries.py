@@ -1,0 +1,152 @@
+"""utils/dictionaries.py: patches straight from the file, in batches and by index, in memory of a batch."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from conftest import ROOT, on_linux
+from utils.dictionaries import PatchFile, load_meta, load_patches, save_patches
+
+RNG = np.random.default_rng(0)
+PATCHES = [RNG.integers(0, 255, (40 + i % 3, 50), dtype=np.uint8) for i in range(25)]
+NAMES = [f"a-LOC-2d-{i}" for i in range(25)]
+STACK = RNG.integers(0, 255, (7, 40, 50), dtype=np.uint8)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A dictionary as our own scripts write it."""
+    save_patches(tmp_path / "a.pkl", NAMES, iter(PATCHES), hashes=np.arange(25, dtype=np.uint64), meta={"crop": 50})
+    return tmp_path / "a.pkl"
+
+
+def test_names_and_patches_by_index(path):
+    with PatchFile(path) as file:
+        assert (len(file), file.names, file.meta) == (25, NAMES, {"crop": 50})
+        np.testing.assert_array_equal(file.extra["hashes"], np.arange(25))
+        assert file.shape(1) == (41, 50) and file.nbytes == sum(patch.size for patch in PATCHES)
+        for found, index in zip(file.read([24, 3, 3]), [24, 3, 3], strict=True):
+            np.testing.assert_array_equal(found, PATCHES[index])
+            found[:] = 0  # what was read is the caller's own
+    np.testing.assert_array_equal(load_patches(path)["patches"][3], PATCHES[3])
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [({}, [25]), ({"count": 10}, [10, 10, 5]), ({"nbytes": 6200}, [3] * 8 + [1]), ({"nbytes": 1}, [1] * 25)],
+)
+def test_batches_are_bounded_and_in_order(path, options, sizes):
+    with PatchFile(path) as file:
+        batches = list(file.batches(**options))
+    assert [len(batch.patches) for batch in batches] == sizes
+    assert [batch.start for batch in batches] == [sum(sizes[:i]) for i in range(len(sizes))]
+    assert [name for batch in batches for name in batch.names] == NAMES
+    assert all(map(np.array_equal, [patch for batch in batches for patch in batch.patches], PATCHES))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("layout", ["rows", "tuple", "transposed", "turned", "stacked", "stacked and turned"])
+def test_dictionaries_of_older_scripts(tmp_path, protocol, layout):
+    patches = {
+        "rows": list(STACK), "tuple": tuple(STACK), "transposed": [patch.T for patch in STACK], "stacked": STACK,
+        "turned": STACK.transpose(0, 2, 1), "stacked and turned": np.asfortranarray(STACK),
+    }[layout]  # fmt: skip
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"names": NAMES[:7], "patches": patches}, protocol))
+    with PatchFile(tmp_path / "a.pkl") as file:
+        assert file.meta == {} and file.names == NAMES[:7]
+        assert all(map(np.array_equal, file.read(range(7)), patches))
+        assert np.array_equal(file.read([5])[0], patches[5])
+
+
+def test_names_that_numpy_holds(tmp_path):
+    for names in (np.array(["a", "bc"]), list(np.array(["a", "bc"])), ("a", "bc")):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps({"names": names, "patches": STACK[:2]}))
+        assert load_patches(tmp_path / "a.pkl")["names"] == ["a", "bc"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"names": 3, "patches": []}, "names are no list of strings but int"),
+        ({"names": [3], "patches": STACK[:1]}, "names are no list of strings"),
+        ({"names": "a", "patches": STACK[:1]}, "names are no list of strings but str"),
+        ({"names": np.arange(3), "patches": STACK[:3]}, "names are no list of strings"),
+        ({"names": [], "patches": 3}, "its patches are int"),
+        ({"names": [], "patches": STACK[0]}, r"its patches are an array of shape \(40, 50\)"),
+        ({"names": [], "patches": [], "meta": 3}, "its meta is int"),
+        ({"names": ["a"], "patches": [np.zeros((0, 5), np.uint8)]}, r"patch 'a' is uint8 \(0, 5\)"),
+        ({"names": ["a"], "patches": [np.float64(3)]}, "patch 'a' is float64"),
+        ({"names": ["a"], "patches": STACK[:1] > 3}, "patch 'a' is bool"),
+    ],
+)
+def test_what_is_no_dictionary(tmp_path, content, reason):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    for read in (load_patches, load_meta):
+        with pytest.raises(ValueError, match=reason):
+            read(tmp_path / "a.pkl")
+
+
+def test_meta_is_found_at_the_end(path):
+    content = bytearray(path.read_bytes())
+    content[:100] = bytes(100)
+    path.write_bytes(content)
+    assert load_meta(path) == {"crop": 50}
+    with pytest.raises(ValueError, match="not a readable patch dictionary"):
+        load_patches(path)
+
+
+@pytest.mark.parametrize("length", [0, 10, 2**63])
+def test_a_footer_that_lies(path, length):
+    path.write_bytes(path.read_bytes()[:-16] + length.to_bytes(8, "big") + b"patchdic")
+    if length == 2**63:
+        assert load_meta(path) == {"crop": 50}  # the pickle itself still has it
+    else:
+        with pytest.raises(ValueError, match="patch dictionary"):
+            load_meta(path)
+
+
+def test_a_file_that_shrinks_is_a_sentence(path):
+    with PatchFile(path) as file:
+        path.write_bytes(path.read_bytes()[:5000])
+        with pytest.raises(ValueError, match="became shorter"):
+            file.read([20])
+
+
+def test_a_batch_must_fit_into_memory(path, monkeypatch):
+    monkeypatch.setenv("EM_MAX_GB", "0.00005")
+    with pytest.raises(ValueError, match="patch dictionary"), PatchFile(path):
+        pass
+    monkeypatch.setenv("EM_MAX_GB", "0.01")
+    with PatchFile(path) as file, pytest.raises(ValueError, match=r"a batch of patches takes 0\.0\d+ GB"):
+        file.read([0] * 10_000)
+
+
+PEAK = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from utils.dictionaries import PatchFile, save_patches
+import numpy as np
+path, names = Path({path!r}), [str(i) for i in range(6000)]
+if {write}:
+    save_patches(path, names, (np.full((224, 224), int(name) % 255, np.uint8) for name in names))
+else:
+    with PatchFile(path) as file:
+        found = [int(patch[0, 0]) for batch in file.batches(16 << 20) for patch in batch.patches]
+    assert found == [int(name) % 255 for name in names]
+print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+
+
+@on_linux
+def test_memory_is_that_of_a_batch(tmp_path):
+    peaks = []
+    for write in (True, False):
+        code = PEAK.format(root=str(ROOT), path=str(tmp_path / "a.pkl"), write=write)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout) >> 10)
+    assert (tmp_path / "a.pkl").stat().st_size > 300e6
+    assert max(peaks) < 120  # MB

@@ -1,0 +1,74 @@
+"""utils/memory.py: what decoding may take, and what compressed bytes can hold."""
+
+import bz2
+import lzma
+import subprocess
+import sys
+import zlib
+
+import imagecodecs
+import pytest
+
+from conftest import ROOT
+from utils import memory
+
+
+def test_the_default_is_three_quarters_of_what_there_is():
+    assert memory.limit_bytes() == int(0.75 * memory.total_bytes())
+    assert 1e8 < memory.total_bytes() < 1e14
+
+
+def test_a_setting_reaches_processes_that_start_later(monkeypatch):
+    monkeypatch.delenv(memory.VARIABLE, raising=False)
+    memory.set_max_gb(1.5)
+    assert memory.limit_bytes() == 1_500_000_000
+    code = "from utils import memory; print(memory.limit_bytes())"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "1500000000\n"
+    )
+    memory.set_max_gb(None)
+    assert memory.limit_bytes() == int(0.75 * memory.total_bytes())
+
+
+def test_a_control_group_counts(tmp_path, monkeypatch):
+    (tmp_path / "cgroup").write_text("5:cpu:/x\n4:cpuset,memory:/job/1\n0::/user/2\n")
+    for folder, name, limit in [
+        ("memory/job", "memory.limit_in_bytes", "7000"),
+        ("user", "memory.max", "9000"),
+        ("user/2", "memory.max", "max"),
+    ]:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / name).write_text(limit)
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    assert sorted(memory._group_limits(tmp_path / "cgroup")) == [7000, 9000]
+    assert memory._group_limits(tmp_path / "none") == []
+
+
+def test_what_does_not_fit_is_refused_with_both_sizes(monkeypatch):
+    monkeypatch.setenv(memory.VARIABLE, "2")
+    memory.require(2_000_000_000, "the image")
+    with pytest.raises(ValueError, match=r"the image takes 2\.5 GB of memory to decode; 2 GB are allowed \(--max-gb\)"):
+        memory.require(2_500_000_000, "the image")
+
+
+ZEROS = bytes(8_000_000)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("raw", lambda: ZEROS),
+        ("deflate", lambda: zlib.compress(ZEROS, 9)),
+        ("bzip2", lambda: bz2.compress(ZEROS)),
+        ("lzma", lambda: lzma.compress(ZEROS, preset=9)),
+        ("zstd", lambda: imagecodecs.zstd_encode(ZEROS)),
+    ],
+)
+def test_what_is_possible(encoding, pack):
+    """Nothing compresses better than zeros do."""
+    packed = pack()
+    memory.require_possible(len(ZEROS), len(packed), encoding, "voxels")
+    assert len(ZEROS) / len(packed) * 300 > memory.EXPANSION[encoding]
+    with pytest.raises(ValueError, match=f"more than {len(packed)} bytes of {encoding} data can hold"):
+        memory.require_possible((len(packed) + 65) * memory.EXPANSION[encoding], len(packed), encoding, "voxels")
+    memory.require_possible(10**15, 1, "jpeg2000", "pixels")

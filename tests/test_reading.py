@@ -1,0 +1,70 @@
+"""utils/reading.py: bytes by position, and files that are none."""
+
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from utils import reading
+from utils.reading import open_regular, read_into
+
+NUMBERS = np.arange(100_000, dtype="<u4")
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file of numbers."""
+    NUMBERS.tofile(tmp_path / "a.raw")
+    return tmp_path / "a.raw"
+
+
+@pytest.mark.parametrize("positioned", [True, False])
+def test_threads_read_side_by_side(path, monkeypatch, positioned):
+    if not positioned:
+        monkeypatch.delattr(os, "preadv")
+
+    def piece(start):
+        target = np.empty((10, 10), "<u4")
+        read_into(file, 4 * start, target)
+        return np.array_equal(target.ravel(), NUMBERS[start : start + 100])
+
+    with open_regular(path) as file, ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(piece, range(0, 99_000, 137)))
+
+
+def test_a_short_answer_is_asked_again(path, monkeypatch):
+    whole = os.preadv
+    monkeypatch.setattr(reading.os, "preadv", lambda fd, views, offset: whole(fd, [views[0][:1000]], offset))
+    target = np.empty(50_000, "<u4")
+    with open_regular(path) as file:
+        read_into(file, 400, target)
+    np.testing.assert_array_equal(target, NUMBERS[100:50_100])
+
+
+def test_the_end_is_a_sentence(path):
+    with open_regular(path) as file, pytest.raises(ValueError, match="became shorter while it was read: 400000 bytes"):
+        read_into(file, 399_000, np.empty(1001, np.uint8))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path, path):
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "link.tif").symlink_to(tmp_path / "pipe.tif")
+    (tmp_path / "zero.tif").symlink_to("/dev/zero")
+    (tmp_path / "file.tif").symlink_to(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(tmp_path)  # the name of a socket must be short
+        try:
+            server.bind("s.tif")
+        finally:
+            os.chdir(here)
+        for name, kind in {"pipe": "pipe", "link": "pipe", "zero": "device", "s": "socket"}.items():
+            with pytest.raises(ValueError, match=f"is a {kind}, expected a file"):
+                open_regular(tmp_path / f"{name}.tif")
+    with pytest.raises(ValueError, match="is a folder"):
+        open_regular(tmp_path)
+    with open_regular(tmp_path / "file.tif") as file:
+        assert file.read(4) == NUMBERS[:1].tobytes()

@@ -1,0 +1,117 @@
+"""How much memory decoding may take, and what compressed bytes can hold at most: told before anything is allocated."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+# Spawned workers inherit the limit by the environment.
+VARIABLE = "EM_MAX_GB"
+SHARE = 0.75
+_CGROUPS = Path("/sys/fs/cgroup")
+# Bytes that one stored byte can stand for at most. Deflate: 258 bytes in 2 bits. LZW: 3,838 bytes in 12 bits.
+# PackBits: 128 bytes in two. zstd: a block of 128 KiB in 4 bytes. LZMA and bzip2: measured on zeros, doubled.
+EXPANSION = {"raw": 1, "deflate": 1032, "lzw": 2560, "packbits": 64, "zstd": 32768, "lzma": 16384, "bzip2": 1 << 21}
+
+
+def set_max_gb(gigabytes: float | None) -> None:
+    """Let decoding take so many gigabytes, here and in processes that are started from now on; None for the default."""
+    if gigabytes is None:
+        os.environ.pop(VARIABLE, None)
+    else:
+        os.environ[VARIABLE] = repr(float(gigabytes))
+
+
+def limit_bytes() -> int:
+    """What decoding may take: ``--max-gb``, or three quarters of the memory there is."""
+    try:
+        return int(float(os.environ[VARIABLE]) * 1e9)
+    except (KeyError, ValueError, OverflowError):
+        return int(SHARE * total_bytes())
+
+
+@cache
+def total_bytes() -> int:
+    """The memory of the machine, or of the control group (container, job) that this process is in."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        machine = 8 << 30
+    return min([machine, *_group_limits()])
+
+
+def require(nbytes: int, what: str) -> None:
+    """Refuse what would take more memory than decoding may.
+
+    Parameters
+    ----------
+    nbytes : int
+        That it takes at its peak.
+    what : str
+        For the message, such as "the image".
+
+    Raises
+    ------
+    ValueError
+        With both sizes.
+    """
+    limit = limit_bytes()
+    if nbytes > limit:
+        raise ValueError(
+            f"{what} takes {nbytes / 1e9:.4g} GB of memory to decode; {limit / 1e9:.4g} GB are allowed (--max-gb)"
+        )
+
+
+def require_possible(nbytes: int, stored: int, encoding: str, what: str) -> None:
+    """Refuse a claim that the stored bytes cannot hold, however well they are compressed.
+
+    Parameters
+    ----------
+    nbytes : int
+        What the header promises.
+    stored : int
+        What is there.
+    encoding : str
+        A key of `EXPANSION`; any other name has no bound.
+    what : str
+        For the message.
+
+    Raises
+    ------
+    ValueError
+        With both sizes.
+    """
+    most = EXPANSION.get(encoding)
+    if most is not None and nbytes > (stored + 64) * most:
+        raise ValueError(
+            f"the header promises {nbytes} bytes of {what}, more than {stored} bytes of {encoding} data can hold: "
+            "cut short or damaged"
+        )
+
+
+def _group_limits(membership: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """Limits of this process's control group and of those above it (version 2, or the memory part of version 1)."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, controllers, place = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = _CGROUPS / "memory" if controllers else _CGROUPS
+        name = "memory.limit_in_bytes" if controllers else "memory.max"
+        group = root / place.lstrip("/")
+        found += [
+            limit
+            for folder in [group, *group.parents]
+            if folder.is_relative_to(root) and (limit := _number(folder / name)) is not None
+        ]
+    return found
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # not there, or "max"
+        return None

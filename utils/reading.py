@@ -1,0 +1,59 @@
+"""Bytes from a place in an open file: a file that became shorter is an error here, never a signal.
+
+A mapped file that shrinks ends its reader by SIGBUS; what is read says how much came.
+"""
+
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+_SEEKING = threading.Lock()
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; what is no regular file (a pipe, a device, a socket) could be waited for without end.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    refuse_special(path)
+    return path.open("rb")
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse what exists and is no regular file, before it is opened."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+        raise ValueError(f"{path.name} is a {kinds.get(stat.S_IFMT(mode), 'device')}, expected a file")
+
+
+def read_into(file: BinaryIO, offset: int, target: np.ndarray) -> None:
+    """Fill a C-ordered array with the bytes of a file from `offset` on; safe from many threads at once.
+
+    Raises
+    ------
+    ValueError
+        If the file ends before the array is full.
+    """
+    view = target.reshape(-1).view(np.uint8).data
+    done = 0
+    while done < len(view):
+        count = _read_some(file, offset + done, view[done:])
+        if count == 0:
+            raise ValueError(f"the file became shorter while it was read: {offset + done} bytes and no more")
+        done += count
+
+
+def _read_some(file: BinaryIO, offset: int, view: memoryview) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(file.fileno(), [view], offset)
+    with _SEEKING:  # Windows has no reads by position
+        file.seek(offset)
+        return file.readinto(view)  # type: ignore[attr-defined]
