@@ -361,8 +361,8 @@ def _dtype(arguments: tuple) -> _Dtype:
 def _scalar(arguments: tuple) -> Any:
     dtype, data = arguments
     array = StoredArray().fill(data, dtype, (), "C")
-    if isinstance(data, Stored):
-        raise PlainPickleError(f"a single value of {data.length} bytes")
+    if isinstance(array.data, Stored):
+        raise PlainPickleError(f"a single value of {array.data.length} bytes")
     value = _as_text(np.frombuffer(array.data or b"", array.dtype))[0]
     return str(value) if array.dtype.kind == "U" else value
 
