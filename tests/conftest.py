@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
-for folder in (ROOT, ROOT / "preprocess", ROOT / "scraping", ROOT / "3d"):
+for folder in (ROOT, ROOT / "preprocess", ROOT / "scraping", ROOT / "3d", ROOT / "collection"):
     sys.path.insert(0, str(folder))
 
 # `make test` draws the same examples every time; `make fuzz` explores, by a seed that it prints.

@@ -1,0 +1,179 @@
+"""Export kept patches, ready to train on: WebDataset shards, Parquet, a folder of images, or one Zarr array.
+
+Reads what classify_patches.py wrote (FILTERED, or a folder of such folders) and writes to OUT the patches of each split
+with everything that is known of them, a dataset card (README.md), croissant.json, patches.csv, splits.csv and
+SHA256SUMS. Run again it writes what has changed, takes away what is gone and leaves the rest.
+
+Example:
+    python collection/export.py filtered -o export --format webdataset
+    python collection/export.py filtered -o export --format parquet --split train=.9,val=.05,test=.05 --cap 400
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils.cli import (
+    UsageError,
+    existing_dir,
+    existing_file,
+    make_parser,
+    natural_int,
+    output_dir,
+    positive_float,
+    positive_int,
+    run_script,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Choose, split, write the shards, and then the card."""
+    return run_script(export, parse_options(), argv)
+
+
+def parse_options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument("filtered", metavar="FILTERED", type=existing_dir, help="what classify_patches.py wrote")
+    parser.add_argument("-o", "--output", metavar="OUT", type=output_dir, required=True, help="folder to write to")
+    parser.add_argument("--format", choices=("webdataset", "parquet", "imagefolder", "zarr"), required=True)
+    parser.add_argument("--shard-size", type=positive_int, default=1000, metavar="N", help="patches per shard (1000)")
+    choice = parser.add_argument_group("which patches")
+    choice.add_argument(
+        "--cap", type=positive_int, default=0, metavar="N", help="at most N of a dataset, over its space"
+    )
+    choice.add_argument(
+        "--cap-volume", type=positive_int, default=0, metavar="N", help="at most N of a volume or image"
+    )
+    choice.add_argument(
+        "--min-gap-nm", type=positive_float, default=0, metavar="NM", help="between slices that show the same place"
+    )
+    choice.add_argument(
+        *("--balance",),
+        type=positive_float,
+        nargs="?",
+        const=1.0,
+        default=0.0,
+        metavar="POWER",
+        help="add weights by which to sample: n ** -POWER per dataset of n patches (1: all datasets alike)",
+    )
+    splits = parser.add_argument_group("splits")
+    splits.add_argument("--split", type=shares, default={"train": 1.0}, metavar="train=.9,val=.05,test=.05")
+    splits.add_argument("--seed", type=natural_int, default=0, help="seed of every random choice (default 0)")
+    splits.add_argument(
+        *("--duplicates",), type=existing_file, nargs="+", default=[], metavar="CSV", help="what stays on one side"
+    )
+    about = parser.add_argument_group("the card")
+    about.add_argument("--table", type=existing_file, nargs="+", default=[], metavar="CSV", help="datasets.csv")
+    about.add_argument("--title", default="", help="of the dataset (default: the folder's name)")
+    running = parser.add_argument_group("running")
+    running.add_argument("-p", "--processes", type=positive_int, default=1, metavar="N", help="work with N processes")
+    running.add_argument("--verbose", action="store_true", help="a line for every shard; tracebacks for failures")
+    running.add_argument("--quiet", action="store_true", help="only warnings and failures")
+    return parser
+
+
+def shares(text: str) -> dict[str, float]:
+    """Argument type: names of splits with their shares."""
+    from utils.collection.splits import parse_shares
+
+    try:
+        return parse_shares(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def export(args: argparse.Namespace) -> int:
+    """List, choose, write."""
+    from utils.collection.exporting import ABOUT, moved_datasets, plan_export, write_beside, writer_of
+    from utils.collection.inventory import list_parts
+    from utils.collection.ledger import Ledger
+    from utils.collection.shards import make_shard
+    from utils.jobs import Job, run_jobs
+
+    if args.output.resolve().is_relative_to(args.filtered.resolve()):
+        raise UsageError(f"{args.output} lies in what is read; name another folder")
+    parts = list_parts(args.filtered)
+    plan = plan_export(parts, provenance_of(args), pairs_of(args), args)
+    for sentence in [*plan.warnings, *moved_datasets(args.output, plan)]:
+        print(f"warning: {sentence}", file=sys.stderr)
+    if not plan.shards:
+        raise UsageError(f"{args.filtered}: not a single kept patch to export")
+    args.output.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(args.output)
+    with ledger.held():
+        ledger.drop_all_but([*(shard.name for shard in plan.shards), ABOUT])
+        work = partial(make_shard, args.output, f"{args.format} {args.shard_size}", writer_of(plan, args.shard_size))
+        jobs = [Job(shard, args.output / shard.name) for shard in plan.shards]
+        options = {"processes": args.processes, "verbose": args.verbose, "quiet": args.quiet}
+        code = run_jobs(work, jobs, noun="shards", redo=True, **options)
+        if any(ledger.record(shard.name).get("fingerprint", "") == "" for shard in plan.shards):
+            print(f"{args.output}: not whole yet, so that it has no new card", file=sys.stderr)
+            return 1
+        write_beside(plan, args.output, args.title or args.output.resolve().name, rules(args), args.shard_size)
+    say(plan, args)
+    for path, reason in plan.failures.items():
+        print(f"{path}: {reason}", file=sys.stderr)
+    return max(code, 1 if plan.failures else 0)
+
+
+def provenance_of(args: argparse.Namespace):
+    """The free columns of the datasets."""
+    from utils.collection.provenance import Provenance, find_tables
+
+    try:
+        return Provenance(find_tables(args.table, args.filtered))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def pairs_of(args: argparse.Namespace):
+    """The near-duplicates between datasets."""
+    from utils.collection.splits import read_pairs
+
+    try:
+        return read_pairs(args.duplicates)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def rules(args: argparse.Namespace) -> list[str]:
+    """The rules of the choice as sentences."""
+    found = []
+    if args.cap:
+        found.append(f"At most {args.cap} of a dataset, spread evenly over its space.")
+    if args.cap_volume:
+        found.append(f"At most {args.cap_volume} of a volume or image.")
+    if args.min_gap_nm:
+        found.append(f"Slices that show the same place are at least {args.min_gap_nm:g} nm apart.")
+    if args.balance:
+        found.append(f"The column `weight` balances datasets (power {args.balance:g}).")
+    return found
+
+
+def say(plan, args: argparse.Namespace) -> None:
+    """What the export holds, and what it lacks."""
+    from utils.collection.card import without_license
+
+    if args.quiet:
+        return
+    for note in plan.notes:
+        print(note)
+    if missing := without_license(plan.rows):
+        print(f"no license is known for {len(missing)} of {len(plan.rows)} datasets (column license of datasets.csv)")
+    counts = {split: [0, set()] for split in plan.splits}
+    for shard in plan.shards:
+        counts[shard.split][0] += len(shard.samples)
+        counts[shard.split][1] |= {sample.dataset for sample in shard.samples}
+    held = ", ".join(
+        f"{split} {count} patches of {len(datasets)} datasets" for split, (count, datasets) in counts.items()
+    )
+    print(f"{args.output}: {held}, of {plan.kept} kept")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

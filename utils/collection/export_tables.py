@@ -1,0 +1,91 @@
+"""Tables beside exported patches: a row per patch, and the split of each dataset."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from utils.collection.provenance import csv_text
+from utils.collection.shards import Shard
+
+
+def write_patches(path: Path, shards: Iterable[Shard]) -> None:
+    """``patches.csv``: a row per patch, with its split and the file that holds it, in the order of the files."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        header: list[str] = []
+        for shard in shards:
+            for i, row in enumerate(shard.rows):
+                if not header:
+                    header = ["file", *row]
+                    writer.writerow(header)
+                writer.writerow([csv_text(shard.file_of(i)), *map(csv_text, row.values())])
+
+
+def write_folder_metadata(path: Path, shards: Iterable[Shard], columns: Mapping[str, str]) -> None:
+    """``metadata.csv`` of a split of an imagefolder: ``file_name`` first, as its readers ask for.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        Which columns, and the kind of each; see `uniform_columns`.
+    """
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["file_name", *columns])
+        for shard in shards:
+            for file, row in zip(shard.files, shard.rows, strict=True):
+                cells = (_cell(row[name], kind) for name, kind in columns.items())
+                writer.writerow([file.partition("/")[2], *cells])
+
+
+def _cell(value: object, kind: str) -> object:
+    return float(value) if kind == "number" and value not in (None, "") else csv_text(value)  # type: ignore[arg-type]
+
+
+def uniform_columns(splits: Mapping[str, Sequence[Shard]]) -> dict[str, str]:
+    """The columns that a reader who guesses types takes for the same in every split, and the kind of each.
+
+    `datasets` refuses an imagefolder where a column is text in one split and empty, or all numbers, in another: such
+    ones are left to patches.csv. Whole numbers that are missing somewhere are written as floats everywhere.
+    """
+    kinds: dict[str, set[str]] = {}
+    for shards in splits.values():
+        own: dict[str, set[str]] = {}
+        for row in (row for shard in shards for row in shard.rows):
+            for name, value in row.items():
+                own.setdefault(name, set()).add(_kind(value))
+        for name, found in own.items():
+            kinds.setdefault(name, set()).add(_guess(found))
+    return {
+        name: "whole" if found == {"whole"} else "text" if found == {"text"} else "number"
+        for name, found in kinds.items()
+        if found == {"text"} or "text" not in found
+    }
+
+
+def _guess(found: set[str]) -> str:
+    """The kind of a column that holds these kinds of cells."""
+    return "text" if "text" in found else "whole" if found == {"whole"} else "number"
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, int):
+        return "whole"
+    if value in (None, "") or isinstance(value, float):
+        return "number"
+    try:
+        float(str(value))
+    except ValueError:
+        return "text"
+    return "number"
+
+
+def write_splits(path: Path, split_of: Mapping[str, str], groups: Iterable[Sequence[str]]) -> None:
+    """``splits.csv``: the split of each dataset, and what it is tied to."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["dataset", "split", "tied_with"])
+        for group in sorted(groups):
+            for dataset in group:
+                others = " ".join(other for other in group if other != dataset)
+                writer.writerow([csv_text(dataset), split_of[dataset], csv_text(others)])

@@ -1,0 +1,244 @@
+"""An export from beginning to end: choose, split, write the shards, and then what stands beside them."""
+
+import argparse
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from utils.collection.card import About, card, without_license
+from utils.collection.croissant import croissant
+from utils.collection.export_formats import (
+    SHARD_FILES,
+    one_size,
+    tiff_size,
+    write_folder,
+    write_parquet,
+    write_tar,
+    write_zarr_frame,
+    write_zarr_shard,
+    zarr_frame_files,
+)
+from utils.collection.export_tables import uniform_columns, write_folder_metadata, write_patches, write_splits
+from utils.collection.inventory import Part
+from utils.collection.ledger import Ledger, digest, sha256_of
+from utils.collection.provenance import Provenance
+from utils.collection.samples import Choice, Rules, Sample, balanced, choose
+from utils.collection.shards import VERSION, Shard, Writer, as_made, dataset_folders, mixed_shards
+from utils.collection.splits import Pair, assign, crossing, seed_that_fills, tied
+
+ABOUT = "about"
+BESIDE = ("patches.csv", "splits.csv", "croissant.json", "SHA256SUMS", "README.md")
+
+
+@dataclass
+class Plan:
+    """What is to be written.
+
+    Attributes
+    ----------
+    shards : list of Shard
+    split_of : dict
+        Dataset -> split.
+    groups : list of lists of str
+        Datasets that stay together.
+    rows : dict
+        Dataset -> its free columns.
+    notes, warnings : lists of str
+        What the card says of the export, and what the user is to be told besides.
+    failures : dict
+        Path -> reason, of patches that cannot be exported.
+    """
+
+    kind: str
+    shards: list[Shard]
+    split_of: dict[str, str]
+    groups: list[list[str]]
+    rows: dict[str, dict[str, str]]
+    notes: list[str]
+    warnings: list[str]
+    failures: dict[str, str]
+    kept: int
+    side: tuple[int, int] = (0, 0)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that hold patches, in the order in which they were asked for."""
+        return list(dict.fromkeys(shard.split for shard in self.shards))
+
+
+def plan_export(parts: Sequence[Part], provenance: Provenance, pairs: Sequence[Pair], args: argparse.Namespace) -> Plan:
+    """Decide everything, without touching a pixel.
+
+    Parameters
+    ----------
+    args : Namespace
+        ``format``, ``split``, ``seed``, ``cap``, ``cap_volume``, ``min_gap_nm``, ``balance``, ``shard_size``.
+    """
+    choice = choose(parts, Rules(args.cap, args.cap_volume, args.min_gap_nm, args.seed))
+    plan = Plan(args.format, [], {}, [], {}, [], choice.warnings, {}, choice.kept)
+    if args.format == "zarr":
+        _of_one_size(choice, plan)
+    by_dataset: dict[str, list[Part]] = {}
+    for part in parts:
+        by_dataset.setdefault(part.dataset, []).append(part)
+    plan.rows = {dataset: provenance.of(dataset, by_dataset[dataset]) for dataset in choice.samples}
+    _split(choice, plan, pairs, args)
+    samples = balanced(choice.samples, args.balance) if args.balance else choice.samples
+    by_split: dict[str, list[Sample]] = {split: [] for split in args.split}
+    for dataset, chosen in samples.items():
+        by_split[plan.split_of[dataset]] += chosen
+    free = list(dict.fromkeys(name for row in plan.rows.values() for name in row))
+
+    def row(sample: Sample, split: str) -> dict[str, Any]:
+        return {"split": split, **sample.row({name: plan.rows[sample.dataset].get(name, "") for name in free})}
+
+    if args.format == "imagefolder":
+        plan.shards = dataset_folders(by_split, row)
+    else:
+        plan.shards = mixed_shards(by_split, row, args.shard_size, SHARD_FILES[args.format], even=args.format != "zarr")
+    return plan
+
+
+def _of_one_size(choice: Choice, plan: Plan) -> None:
+    """Leave out of a Zarr array what has another size than most patches, or none."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for sample in (sample for chosen in choice.samples.values() for sample in chosen):
+        try:
+            sizes[sample.name] = tiff_size(sample.path)
+        except (OSError, ValueError) as error:
+            plan.failures[str(sample.path)] = str(error).removeprefix(f"{sample.path}: ")
+    if not sizes:
+        return
+    plan.side = one_size(Counter(sizes.values()))
+    others = sum(size != plan.side for size in sizes.values())
+    if others:
+        plan.warnings.append(
+            f"{others} patches are not of {plan.side[0]} x {plan.side[1]}, as most are; left out of zarr"
+        )
+    for dataset, chosen in list(choice.samples.items()):
+        choice.samples[dataset] = [sample for sample in chosen if sizes.get(sample.name) == plan.side]
+        if not choice.samples[dataset]:
+            del choice.samples[dataset]
+
+
+def _split(choice: Choice, plan: Plan, pairs: Sequence[Pair], args: argparse.Namespace) -> None:
+    """Put every dataset into a split, check that nothing of one tissue stands in two, and say so."""
+    sources = {dataset: {sample.volume for sample in chosen} for dataset, chosen in choice.samples.items()}
+    ties = tied(sorted(choice.samples), sources, plan.rows, pairs)
+    plan.groups = ties.groups()
+    plan.split_of = assign(plan.groups, args.split, args.seed)
+    if len(args.split) == 1:
+        return
+    apart = crossing(pairs, plan.split_of)
+    if apart:
+        raise RuntimeError(f"{apart[0].name} and {apart[0].other} show the same tissue and would come apart")
+    together = [group for group in plan.groups if len(group) > 1]
+    reasons = ", ".join(f"{count} by {reason}" for reason, count in sorted(ties.reasons.items()))
+    plan.notes.append(
+        f"Split by dataset: {len(plan.groups)} groups of {len(choice.samples)} datasets"
+        + (f"; {sum(map(len, together))} datasets are tied to others ({reasons})" if together else "")
+        + (
+            f"; checked: none of {len(pairs)} pairs of near-duplicates between datasets crosses a split."
+            if pairs
+            else "."
+        )
+    )
+    if not pairs:
+        plan.warnings.append("no --duplicates: datasets that share tissue under other names are not known to the split")
+    _say_empty(choice, plan, args)
+
+
+def _say_empty(choice: Choice, plan: Plan, args: argparse.Namespace) -> None:
+    empty = [split for split in args.split if split not in plan.split_of.values()]
+    if empty and plan.split_of:
+        sizes = {dataset: len(chosen) for dataset, chosen in choice.samples.items()}
+        seed = seed_that_fills(plan.groups, args.split, sizes)
+        hint = f"--seed {seed} fills all" if seed is not None else "there are too few datasets"
+        plan.warnings.append(f"no dataset falls into {', '.join(empty)} (chance decides, by name and seed); {hint}")
+
+
+def writer_of(plan: Plan, shard_size: int) -> Writer:
+    """What writes the shards of a plan."""
+    if plan.kind == "zarr":
+        return partial(write_zarr_shard, shard_size, plan.side)
+    return {"webdataset": write_tar, "parquet": write_parquet, "imagefolder": write_folder}[plan.kind]
+
+
+def write_beside(plan: Plan, out: Path, title: str, rules: list[str], shard_size: int) -> bool:
+    """Write the card, the tables and the checksums, unless they stand as they would be written.
+
+    Returns
+    -------
+    bool
+        Whether anything was written.
+    """
+    ledger = Ledger(out)
+    shards = [made for shard in plan.shards if (made := as_made(shard, ledger)).samples]
+    sums = {
+        name: entry["sha256"] for shard in plan.shards for name, entry in ledger.record(shard.name)["files"].items()
+    }
+    about = About(title, plan.kind, plan.kept, rules, [*plan.notes, *_missing(plan)], plan.rows)
+    makers: dict[str, Callable[[Path], object]] = {
+        "patches.csv": lambda path: write_patches(path, shards),
+        "splits.csv": lambda path: write_splits(path, plan.split_of, plan.groups),
+    }
+    if plan.kind == "imagefolder":
+        by_split = {split: [shard for shard in shards if shard.split == split] for split in plan.splits}
+        columns = uniform_columns(by_split)
+        for split, own in by_split.items():
+            makers[f"{split}/metadata.csv"] = partial(write_folder_metadata, shards=own, columns=columns)
+    facts = [[s.split, s.files, [list(row.items()) for row in s.rows]] for s in shards]
+    frame = [plan.groups, plan.split_of, title, rules, about.notes, plan.rows, plan.kept, shard_size, plan.side]
+    fingerprint = digest(VERSION, plan.kind, sums, facts, frame)
+    if ledger.is_current(ABOUT, fingerprint):
+        return False
+    frames = _frame_files(plan) if plan.kind == "zarr" else []
+    with ledger.making(ABOUT, [*makers, *frames, *BESIDE[2:]], fingerprint) as scratch:
+        for name, make in makers.items():
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            make(scratch / name)
+        for split in plan.splits if frames else ():
+            names = [sample.name for shard in shards if shard.split == split for sample in shard.samples]
+            write_zarr_frame(split, names, shard_size, plan.side, scratch)
+        _write_card(scratch, about, shards, sums)
+    return True
+
+
+def _write_card(scratch: Path, about: About, shards: Sequence[Shard], sums: Mapping[str, str]) -> None:
+    made = {path.relative_to(scratch).as_posix(): sha256_of(path) for path in scratch.rglob("*") if path.is_file()}
+    everything = dict(sorted({**sums, **made}.items()))
+    columns = list(shards[0].rows[0]) if shards else []
+    text = json.dumps(croissant(about, columns, everything), indent=1, ensure_ascii=False)
+    (scratch / "croissant.json").write_text(text + "\n", encoding="utf-8")
+    lines = "".join(f"{sha}  {name}\n" for name, sha in everything.items())
+    (scratch / "SHA256SUMS").write_text(lines, encoding="utf-8", errors="surrogateescape")
+    (scratch / "README.md").write_text(card(about, shards), encoding="utf-8", errors="surrogateescape")
+
+
+def _frame_files(plan: Plan) -> list[str]:
+    counts = Counter(split for shard in plan.shards for split in [shard.split] * len(shard.samples))
+    return [name for split in plan.splits for name in zarr_frame_files(split, counts[split])]
+
+
+def moved_datasets(out: Path, plan: Plan) -> list[str]:
+    """Datasets that an earlier export into the same folder put into another split."""
+    table = out / "splits.csv"
+    if not Ledger(out).record(ABOUT) or not table.is_file():
+        return []
+    with table.open(newline="", encoding="utf-8") as file:
+        before = {row["dataset"]: row["split"] for row in csv.DictReader(file)}
+    return [
+        f"{dataset}: now in {split}, was in {before[dataset]}"
+        for dataset, split in sorted(plan.split_of.items())
+        if before.get(dataset, split) != split
+    ]
+
+
+def _missing(plan: Plan) -> list[str]:
+    missing = without_license(plan.rows)
+    return [f"No license is known for {len(missing)} of {len(plan.rows)} datasets."] if missing else []

@@ -1,0 +1,174 @@
+"""What a folder of classified patches holds: its tables, their rows, and the kept patches' files."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.cli import UsageError
+from utils.dictionaries import load_meta
+from utils.files import is_litter, natural_key
+from utils.names import dataset_of
+
+TABLE_BEGINS = ["name", "score", "kept"]
+
+
+class Decision(NamedTuple):
+    """What became of one patch: a row of a dictionary's table."""
+
+    name: str
+    score: float
+    kept: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One classified dictionary.
+
+    Attributes
+    ----------
+    name : str
+        Of the dictionary.
+    table : Path
+        Its CSV; the kept patches lie beside it, in the folder of their dataset.
+    dictionary : Path, optional
+        The ``.pkl``, where it is at hand.
+    """
+
+    name: str
+    table: Path
+    dictionary: Path | None = None
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that the dictionary belongs to."""
+        return dataset_of(self.name)
+
+    @property
+    def folder(self) -> Path:
+        """Where its kept patches lie."""
+        return self.table.parent / self.dataset
+
+    def decisions(self) -> Iterator[Decision]:
+        """The rows of the table, one after another.
+
+        Raises
+        ------
+        ValueError
+            If a row is no decision.
+        """
+        with self.table.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                try:
+                    kept = row["kept"] == "True"
+                    yield Decision(row["name"], float(row["score"]), kept, row.get("reason") or _reason(kept))
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"{self.table}: a damaged table, at {row['name']!r}") from error
+
+    def path(self, name: str) -> Path:
+        """The TIFF of a kept patch."""
+        return self.folder / f"{name}.tiff"
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """What the dictionary remembers, or else what its first kept patch does; empty where neither is there."""
+        if self.dictionary is not None:
+            return load_meta(self.dictionary)
+        for decision in self.decisions():
+            if decision.kept and (path := self.path(decision.name)).is_file():
+                return read_description(path)
+        return {}
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float] | None:
+        """z, y, x in nm; None where it is not known."""
+        size = self.meta.get("voxel_size")
+        try:
+            z, y, x = (float(side) for side in size or ())
+        except (TypeError, ValueError):
+            return None
+        return (z, y, x) if all(0 < side < float("inf") for side in (z, y, x)) else None
+
+
+def _reason(kept: bool) -> str:
+    return "kept" if kept else "low score"
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What a kept TIFF remembers of its volume; empty where it is another program's."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        text = tif.pages.first.description
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:
+    """The classified dictionaries of a folder and the folders in it, in natural order.
+
+    Parameters
+    ----------
+    filtered : Path
+        What classify_patches wrote, or a folder of such folders.
+    dedupe_dirs : sequence of Path
+        Where the dictionaries are: folders of them, or folders of such folders.
+
+    Raises
+    ------
+    UsageError
+        If there is no table, or dictionaries of one name cannot be told apart.
+    """
+    found = [Part(path.stem, path) for path in _tables(filtered)]
+    if not found:
+        raise UsageError(f"{filtered}: no tables of classify_patches.py (CSV: name,score,kept) in it")
+    if not dedupe_dirs:
+        return found
+    at_hand = dictionaries(dedupe_dirs)
+    return [Part(part.name, part.table, _of_part(part, at_hand.get(part.name, []))) for part in found]
+
+
+def dictionaries(dedupe_dirs: Sequence[Path]) -> dict[str, list[Path]]:
+    """Patch dictionaries by their names, in natural order; folders are searched through."""
+    found: dict[str, list[Path]] = {}
+    for folder in dedupe_dirs:
+        for path in _walk(folder, ".pkl"):
+            if path not in found.setdefault(path.stem, []):
+                found[path.stem].append(path)
+    return found
+
+
+def _of_part(part: Part, paths: Sequence[Path]) -> Path | None:
+    """The dictionary of a table: of several of its name the one in a folder of the same name (``2d`` or ``3d``)."""
+    if len(paths) > 1:
+        paths = [path for path in paths if path.parent.name == part.table.parent.name]
+        if len(paths) != 1:
+            raise UsageError(f"{part.table}: several dictionaries are called {part.name}.pkl; rename all but one")
+    return paths[0] if paths else None
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [path for path in _walk(folder, ".csv") if _is_table(path)]
+
+
+def _is_table(path: Path) -> bool:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return next(csv.reader(file), [])[:3] == TABLE_BEGINS
+
+
+def _walk(folder: Path, suffix: str) -> Iterator[Path]:
+    """Files of a suffix, in natural order; folders of kept patches are not looked through."""
+    for top, folders, names in os.walk(folder):
+        inside = Path(top)
+        wanted = sorted((name for name in names if Path(name).suffix.lower() == suffix), key=natural_key)
+        own = {dataset_of(Path(name).stem) for name in wanted}
+        folders[:] = sorted((d for d in folders if d not in own and not is_litter(inside / d)), key=natural_key)
+        yield from (path for name in wanted if not is_litter(path := inside / name))

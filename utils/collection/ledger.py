@@ -1,0 +1,185 @@
+"""What an output folder holds of ours, and what each unit of it was made from.
+
+So a second run makes only what changed, takes away only what is its own, and goes on after a kill.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from utils.files import atomic_path, locked
+
+FOLDER = ".made"
+WRITERS = 8
+
+
+class Ledger:
+    """The records of an output folder, one small file per unit.
+
+    A record holds the fingerprint of what its unit was made from and, of each of its files, size and SHA-256; of times
+    it holds none, lest two runs over the same inputs differ: a file no younger than its record is the one.
+    While a unit is being made its record names the files before and after and has no fingerprint.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, unit: str) -> Path:
+        return self.folder / FOLDER / f"{unit}.json"
+
+    def units(self) -> list[str]:
+        """The units that are recorded."""
+        folder = self.folder / FOLDER
+        names = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
+        return [name.removesuffix(".json") for name in names if not name.startswith(".")]
+
+    def record(self, unit: str) -> dict[str, Any]:
+        """A unit's record; empty where there is none, or none that can be read."""
+        try:
+            content = json.loads(self._path(unit).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) and isinstance(content.get("files"), dict) else {}
+
+    def is_current(self, unit: str, fingerprint: str) -> bool:
+        """Whether a unit was made from just this and its files are as they were left."""
+        record = self.record(unit)
+        if record.get("fingerprint") != fingerprint:
+            return False
+        since = self._path(unit).stat().st_mtime_ns
+        return all(self._is_same(name, entry, since) for name, entry in record["files"].items())
+
+    def _is_same(self, name: str, entry: Mapping[str, Any], since: int) -> bool:
+        path = self.folder / name
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        if status.st_size != entry.get("size"):
+            return False
+        return status.st_mtime_ns <= since or sha256_of(path) == entry.get("sha256")
+
+    @contextmanager
+    def making(
+        self, unit: str, files: Iterable[str], fingerprint: str, facts: Mapping[str, Any] | None = None
+    ) -> Iterator[Path]:
+        """Yield a scratch folder for a unit's files; at the end they take their places and the unit is recorded.
+
+        Parameters
+        ----------
+        files : iterable of str
+            Paths of the unit's files inside the output folder; the last one takes its place last.
+        facts : mapping, optional
+            More to be recorded; may be filled in while the unit is made.
+
+        Raises
+        ------
+        FileExistsError
+            If a file is in the way that no unit owns.
+        """
+        wanted, before = list(files), self.record(unit).get("files", {})
+        for name in wanted:
+            if name not in before and (self.folder / name).exists():
+                raise FileExistsError(f"{self.folder / name} was not made by this script; move it away")
+        self._write(unit, {"fingerprint": "", "files": {**before, **{name: {} for name in wanted}}})
+        scratch = self.folder / FOLDER / f"{unit}.part"
+        remove(scratch)
+        scratch.mkdir()
+        try:
+            yield scratch
+            entries = self._commit(scratch, wanted)
+            for name in before.keys() - entries.keys():
+                self._remove(name)
+            self._write(unit, {"fingerprint": fingerprint, "files": entries, **(facts or {})})
+        finally:
+            remove(scratch)
+
+    def _commit(self, scratch: Path, wanted: list[str]) -> dict[str, dict[str, Any]]:
+        for parent in {(self.folder / name).parent for name in wanted}:
+            parent.mkdir(parents=True, exist_ok=True)
+
+        def place(name: str) -> dict[str, Any] | None:
+            made, target = scratch / name, self.folder / name
+            if not made.exists():
+                return None  # left out, since its patch could not be read
+            sha = sha256_of(made, flush=True)
+            made.replace(target)
+            return {"size": target.stat().st_size, "sha256": sha}
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            entries = dict(zip(wanted[:-1], pool.map(place, wanted[:-1]), strict=True))
+        entries |= {name: place(name) for name in wanted[-1:]}
+        return {name: entry for name, entry in entries.items() if entry is not None}
+
+    def drop_all_but(self, units: Iterable[str]) -> int:
+        """Take away the files of units that there are no more; returns how many units went."""
+        stale = set(self.units()) - set(units)
+        still = {name for unit in units for name in self.record(unit).get("files", ())}
+        for unit in sorted(stale):
+            for name in self.record(unit).get("files", ()):
+                if name not in still:
+                    self._remove(name)
+            self._path(unit).unlink(missing_ok=True)
+        for scratch in (self.folder / FOLDER).glob("*.part"):  # of killed runs: this one holds the folder
+            remove(scratch)
+        return len(stale)
+
+    def _remove(self, name: str) -> None:
+        """Remove a file of ours, and the folders that it leaves empty."""
+        path = self.folder / name
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            return  # a record from elsewhere: nothing outside is ours
+        path.unlink(missing_ok=True)
+        for parent in path.parents:
+            if parent == self.folder or not parent.is_dir() or any(parent.iterdir()):
+                break
+            parent.rmdir()
+
+    def _write(self, unit: str, content: Mapping[str, Any]) -> None:
+        with atomic_path(self._path(unit)) as scratch:
+            scratch.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+
+    def held(self):
+        """The lock of the whole folder: one run at a time."""
+        return locked(self.folder / FOLDER / "run")
+
+
+def unit_name(*pieces: str) -> str:
+    """A name for a unit that any file system takes; long ones are cut and told apart by a hash.
+
+    >>> unit_name("train", "fly")
+    'train-fly'
+    """
+    name = "-".join(pieces)
+    if len(name.encode("utf-8", "surrogateescape")) <= 120:
+        return name
+    return f"{name[:24]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
+
+def digest(*facts: object) -> str:
+    """A fingerprint of plain values."""
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def sha256_of(path: Path, *, flush: bool = False) -> str:
+    """SHA-256 of a file; with `flush` it is handed to the disk, too."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        if flush:
+            os.fsync(file.fileno())
+        return found
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,210 @@
+"""The patches of an export: which of the kept ones, how many of each dataset, and what is said of each."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.collection.inventory import Part
+from utils.collection.places import Place, place_of
+from utils.collection.spread import Gaps, key_of, spread_order
+
+VoxelSize = tuple[float, float, float]
+AXES = ("z", "y", "x")
+NUMBERS = ("score", "weight", *(f"{axis}{end}_nm" for axis in AXES for end in (0, 1)), *(f"voxel_{a}" for a in AXES))
+WHOLE = ("axis", "slice", *(f"{axis}{end}" for axis in AXES for end in (0, 1)))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A patch to be exported.
+
+    Attributes
+    ----------
+    name, dataset, dictionary, source : str
+        `source` is the file or address of its volume, as its dictionary remembers it.
+    path : Path
+        Its TIFF.
+    score : float
+    place : Place, optional
+    voxel_size : tuple of float, optional
+        z, y, x in nm.
+    key : int
+        Its place in every random order.
+    """
+
+    name: str
+    dataset: str
+    dictionary: str
+    source: str
+    path: Path
+    score: float
+    place: Place | None
+    voxel_size: VoxelSize | None
+    key: int
+    weight: float | None = None
+
+    @property
+    def volume(self) -> str:
+        """The volume or image that it was cut from, regions of one volume taken together."""
+        return self.place.volume if self.place else self.source
+
+    def row(self, free: Mapping[str, str]) -> dict[str, Any]:
+        """What is said of the patch, by column; None where it is not known."""
+        box = self.place.box if self.place else None
+        nm = self.place.nm(self.voxel_size) if self.place else None
+        row: dict[str, Any] = {
+            "name": self.name,
+            "dataset": self.dataset,
+            "dictionary": self.dictionary,
+            "source": self.source,
+            "score": self.score,
+            "axis": self.place.axis if self.place else None,
+            "slice": self.place.index if self.place and self.place.axis is not None else None,
+        }
+        for i, axis in enumerate(AXES):
+            flat = self.place is not None and self.place.axis is None and axis == "z"
+            for end in (0, 1):
+                row[f"{axis}{end}"] = box[i][end] if box and not flat else None
+                row[f"{axis}{end}_nm"] = round(nm[i][end], 4) if nm and not flat else None
+            row[f"voxel_{axis}"] = self.voxel_size[i] if self.voxel_size else None
+        if self.weight is not None:
+            row["weight"] = self.weight
+        return row | {key: value for key, value in free.items() if key not in row}
+
+
+@dataclass
+class Choice:
+    """What is exported of each dataset, and what is to be said of it."""
+
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    kept: int = 0
+
+    @property
+    def count(self) -> int:
+        """Patches chosen."""
+        return sum(map(len, self.samples.values()))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How many patches are taken; 0: no rule."""
+
+    cap: int = 0
+    cap_volume: int = 0
+    min_gap_nm: float = 0
+    seed: int = 0
+
+
+def choose(parts: Iterable[Part], rules: Rules) -> Choice:
+    """Choose among the kept patches of all datasets, one dataset after another.
+
+    Raises
+    ------
+    ValueError
+        If two patches of the collection share a name (also where case is ignored).
+    """
+    choice = Choice()
+    by_dataset: defaultdict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        by_dataset[part.dataset].append(part)
+    owners: dict[str, Part] = {}
+    for dataset in sorted(by_dataset):
+        samples = list(_kept(by_dataset[dataset], rules.seed, choice, owners))
+        if chosen := take(samples, rules, choice.warnings):
+            choice.samples[dataset] = chosen
+        else:
+            choice.warnings.append(f"{dataset}: no kept patches")
+    return choice
+
+
+def _kept(parts: Sequence[Part], seed: int, choice: Choice, owners: dict[str, Part]) -> Iterator[Sample]:
+    for part in parts:
+        gone = 0
+        there = {entry.name for entry in part.folder.iterdir()} if part.folder.is_dir() else set()
+        for decision in part.decisions():
+            if not decision.kept:
+                continue
+            choice.kept += 1
+            path = part.path(decision.name)
+            if path.name not in there:
+                gone += 1
+                continue
+            owner = owners.setdefault(decision.name.casefold(), part)
+            if owner is not part:
+                raise ValueError(f"{decision.name}: kept by {owner.table} and by {part.table}; names must differ")
+            source = str(part.meta.get("source") or part.name)
+            place, key = place_of(decision.name), key_of(seed, decision.name)
+            yield Sample(
+                *(decision.name, part.dataset, part.name, source, path, decision.score, place, part.voxel_size, key)
+            )
+        if gone:
+            choice.warnings.append(f"{part.table}: {gone} kept patches have no TIFF any more; left out")
+
+
+def take(samples: Sequence[Sample], rules: Rules, warnings: list[str]) -> list[Sample]:
+    """Choose among the patches of one dataset: its volumes in turn, each spread evenly in space."""
+    by_volume: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_volume[sample.volume].append(sample)
+    if rules.min_gap_nm and any(s.voxel_size is None and s.place and s.place.axis is not None for s in samples):
+        warnings.append(f"{samples[0].dataset}: voxel size missing, so that --min-gap-nm says nothing of its slices")
+    volumes = sorted(by_volume, key=lambda volume: (key_of(rules.seed, volume), volume))
+    queues = [_of_volume(by_volume[volume], rules) for volume in volumes]
+    chosen: list[Sample] = []
+    while queues and (not rules.cap or len(chosen) < rules.cap):
+        for queue in list(queues):
+            if rules.cap and len(chosen) == rules.cap:
+                break
+            if (sample := next(queue, None)) is None:
+                queues.remove(queue)
+            else:
+                chosen.append(sample)
+    return chosen
+
+
+def _of_volume(samples: Sequence[Sample], rules: Rules) -> Iterator[Sample]:
+    """The patches of one volume in the order in which they are taken."""
+    taken, gaps = 0, Gaps(rules.min_gap_nm)
+    for sample in _in_space(samples) if rules.cap or rules.cap_volume or rules.min_gap_nm else samples:
+        if rules.cap_volume and taken == rules.cap_volume:
+            return
+        if _admitted(sample, gaps):
+            taken += 1
+            yield sample
+
+
+def _in_space(samples: Sequence[Sample]) -> list[Sample]:
+    def middle(sample: Sample) -> list[float]:
+        if sample.place is None:
+            return [0, 0, 0]
+        size = sample.voxel_size or (1, 1, 1)
+        return [(a + b) / 2 * side for (a, b), side in zip(sample.place.box, size, strict=True)]
+
+    points = np.array([middle(sample) for sample in samples], float).reshape(-1, 3)
+    keys = np.array([sample.key for sample in samples], np.uint64)
+    return [samples[i] for i in spread_order(points, keys)]
+
+
+def _admitted(sample: Sample, gaps: Gaps) -> bool:
+    place = sample.place
+    if place is None or place.axis is None or sample.voxel_size is None:
+        return True
+    rows, columns = (place.box[i] for i in range(3) if i != place.axis)
+    depth = place.box[place.axis][0] * sample.voxel_size[place.axis]
+    return gaps.admit((place.volume, place.axis), (*rows, *columns), depth)
+
+
+def balanced(by_dataset: Mapping[str, Sequence[Sample]], power: float) -> dict[str, list[Sample]]:
+    """The same patches with weights by which to sample: of 1 on average, and by dataset in the ratio n ** -power.
+
+    With a power of 1 every dataset is as likely as any other, with .5 as likely as the root of its size.
+    """
+    raw = {dataset: len(samples) ** -power for dataset, samples in by_dataset.items()}
+    total = sum(len(samples) for samples in by_dataset.values())
+    mean = sum(raw[d] * len(samples) for d, samples in by_dataset.items()) / max(1, total)
+    return {d: [replace(s, weight=float(f"{raw[d] / mean:.6g}")) for s in samples] for d, samples in by_dataset.items()}

@@ -1,0 +1,172 @@
+"""The units of an export, each made by itself: shards of mixed patches, or the folder of a dataset."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.collection.ledger import Ledger, digest, unit_name
+from utils.collection.pixels import read_patch
+from utils.collection.samples import Sample
+from utils.jobs import SKIPPED, Job, SomeFailed
+
+# Of the exported bytes: a new number makes every export anew.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Patches that are written together.
+
+    Attributes
+    ----------
+    name : str
+        Of the unit; messages call it so.
+    split : str
+    samples : sequence of Sample
+    files : tuple of str
+        Paths inside the output folder, one per shard or one per patch.
+    rows : sequence of mappings
+        What is said of each sample, by column; the same columns in every row.
+    """
+
+    name: str
+    split: str
+    samples: Sequence[Sample]
+    files: tuple[str, ...]
+    rows: Sequence[Mapping[str, Any]]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def file_of(self, i: int) -> str:
+        """The file that holds sample `i`."""
+        return self.files[i] if len(self.files) == len(self.samples) and len(self.files) > 1 else self.files[0]
+
+    def fingerprint(self, kind: str) -> str:
+        """Of all that decides the unit's bytes: rows, and size and time of each TIFF."""
+        stats = [sample.path.stat() for sample in self.samples]
+        inputs = [(status.st_size, status.st_mtime_ns) for status in stats]
+        return digest(VERSION, kind, self.files, [list(row.items()) for row in self.rows], inputs)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A patch of a shard with its pixels."""
+
+    sample: Sample
+    row: Mapping[str, Any]
+    file: str
+    patch: np.ndarray
+
+
+Writer = Callable[[Shard, Iterator[Read], Path], None]
+
+
+def readable(shard: Shard, failures: dict[str, str]) -> Iterator[Read]:
+    """The patches of a shard one by one; those that cannot be read are put into `failures` and left out."""
+    for i, (sample, row) in enumerate(zip(shard.samples, shard.rows, strict=True)):
+        try:
+            patch = read_patch(sample.path)
+        except (OSError, ValueError) as error:
+            failures[str(sample.path)] = str(error).removeprefix(f"{sample.path}: ")
+            continue
+        yield Read(sample, row, shard.file_of(i), patch)
+
+
+def even_slices(count: int, size: int) -> list[slice]:
+    """As few slices as hold at most `size`, of equal length but for one: shards that workers share evenly.
+
+    >>> even_slices(5, 2)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    pieces = -(-count // size)
+    bounds = [-(-i * count // pieces) for i in range(pieces + 1)] if pieces else [0]
+    return [slice(a, b) for a, b in pairwise(bounds)]
+
+
+def full_slices(count: int, size: int) -> list[slice]:
+    """Slices of `size`, the last one shorter."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def mixed_shards(
+    samples: Mapping[str, Sequence[Sample]],
+    rows: Callable[[Sample, str], dict],
+    size: int,
+    file: str,
+    *,
+    even: bool = True,
+) -> list[Shard]:
+    """Shards of each split, the patches of all its datasets in one random order.
+
+    Parameters
+    ----------
+    samples : mapping of str to sequence of Sample
+        By split.
+    file : str
+        How a shard's file is called; ``{split}``, ``{index}`` and ``{count}`` are filled in.
+    even : bool
+        Shards of equal length, which workers share evenly; else all but the last are full, as an array's are.
+    """
+    shards = []
+    for split, chosen in samples.items():
+        ordered = sorted(chosen, key=lambda sample: (sample.key, sample.name))
+        slices = even_slices(len(ordered), size) if even else full_slices(len(ordered), size)
+        for index, piece in enumerate(slices):
+            inside = ordered[piece]
+            name = file.format(split=split, index=index, count=len(slices))
+            own = [rows(sample, split) for sample in inside]
+            shards.append(Shard(unit_name(name.replace("/", "-")), split, inside, (name,), own))
+    return shards
+
+
+def dataset_folders(samples: Mapping[str, Sequence[Sample]], rows: Callable[[Sample, str], dict]) -> list[Shard]:
+    """A folder of pictures for each split and dataset: ``{split}/{dataset}/{name}.png``."""
+    shards = []
+    for split, chosen in samples.items():
+        by_dataset: dict[str, list[Sample]] = {}
+        for sample in sorted(chosen, key=lambda sample: (sample.dataset, sample.name)):
+            by_dataset.setdefault(sample.dataset, []).append(sample)
+        for dataset, inside in by_dataset.items():
+            files = tuple(f"{split}/{dataset}/{sample.name}.png" for sample in inside)
+            own = [rows(sample, split) for sample in inside]
+            shards.append(Shard(unit_name(split, dataset), split, inside, files, own))
+    return shards
+
+
+def make_shard(out: Path, kind: str, write: Writer, job: Job) -> str:
+    """The work of a job whose source is a `Shard`: write it, unless it stands as it would be written.
+
+    Raises
+    ------
+    SomeFailed
+        If patches could not be read; the shard is there without them.
+    """
+    shard: Shard = job.source
+    ledger, fingerprint = Ledger(out), shard.fingerprint(kind)
+    if ledger.is_current(shard.name, fingerprint):
+        if failed := ledger.record(shard.name)["failed"]:
+            raise SomeFailed(failed)
+        return SKIPPED
+    failed: dict[str, str] = {}
+    with ledger.making(shard.name, shard.files, fingerprint, {"failed": failed}) as scratch:
+        for parent in {(scratch / name).parent for name in shard.files}:
+            parent.mkdir(parents=True, exist_ok=True)
+        write(shard, readable(shard, failed), scratch)
+    if failed:
+        raise SomeFailed(failed)
+    return f"{len(shard.samples)} patches"
+
+
+def as_made(shard: Shard, ledger: Ledger) -> Shard:
+    """A shard without the patches that could not be read when it was made."""
+    failed = ledger.record(shard.name).get("failed", {})
+    inside = [i for i, sample in enumerate(shard.samples) if str(sample.path) not in failed]
+    if len(inside) == len(shard.samples):
+        return shard
+    files = tuple(shard.files[i] for i in inside) if len(shard.files) == len(shard.samples) > 1 else shard.files
+    return replace(shard, files=files, samples=[shard.samples[i] for i in inside], rows=[shard.rows[i] for i in inside])

@@ -1,0 +1,189 @@
+"""Splits of a collection by dataset, such that nothing of one tissue stands on two sides."""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import accumulate
+from pathlib import Path
+
+from utils.collection.places import image_of
+from utils.names import dataset_of
+
+# Seeds among which a better one is looked for when a split is left empty.
+OTHER_SEEDS = 200
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two patches that show the same tissue, each with its dataset: a row of duplicates.csv."""
+
+    name: str
+    dataset: str
+    other: str
+    other_dataset: str
+
+
+def read_pairs(tables: Iterable[Path]) -> list[Pair]:
+    """Pairs between datasets; those of excluded images, which are in no dataset, and within one are left out.
+
+    Raises
+    ------
+    ValueError
+        If a table lacks a column.
+    """
+    pairs = []
+    for table in tables:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if missing := {"name", "dictionary", "duplicate_of", "its_dictionary"} - set(reader.fieldnames or ()):
+                raise ValueError(f"{table}: no column {', '.join(sorted(missing))}; expected dedupe_collection's table")
+            for row in reader:
+                if row["its_dictionary"]:
+                    ends = dataset_of(_stem(row["dictionary"])), dataset_of(_stem(row["its_dictionary"]))
+                    if ends[0] != ends[1]:
+                        pairs.append(Pair(row["name"], ends[0], row["duplicate_of"], ends[1]))
+    return pairs
+
+
+def _stem(dictionary: str) -> str:
+    return Path(dictionary).name.removesuffix(".pkl")
+
+
+class Ties:
+    """Datasets that must not come apart: the smallest sets that no tie leaves."""
+
+    def __init__(self, datasets: Iterable[str]) -> None:
+        self._parent = {dataset: dataset for dataset in datasets}
+        self.reasons: Counter[str] = Counter()
+
+    def tie(self, one: str, other: str, reason: str) -> None:
+        """Keep two datasets together; names that are not in the collection tie nothing."""
+        if one in self._parent and other in self._parent and one != other:
+            self.reasons[reason] += 1
+            first, second = sorted((self._root(one), self._root(other)))
+            self._parent[second] = first
+
+    def tie_alike(self, values: Mapping[str, str], reason: str) -> None:
+        """Keep datasets of one value together; empty ones say nothing."""
+        first: dict[str, str] = {}
+        for dataset, value in sorted(values.items()):
+            if value:
+                self.tie(first.setdefault(value, dataset), dataset, reason)
+
+    def groups(self) -> list[list[str]]:
+        """Sets of datasets, sorted."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for dataset in sorted(self._parent):
+            found[self._root(dataset)].append(dataset)
+        return list(found.values())
+
+    def _root(self, dataset: str) -> str:
+        while (parent := self._parent[dataset]) != dataset:
+            self._parent[dataset] = parent = self._parent[parent]
+            dataset = parent
+        return dataset
+
+
+def tied(
+    datasets: Sequence[str],
+    sources: Mapping[str, set[str]],
+    rows: Mapping[str, Mapping[str, str]],
+    pairs: Sequence[Pair],
+) -> Ties:
+    """Ties by everything that is known: duplicates, levels of an image, one source file or address.
+
+    Parameters
+    ----------
+    sources : mapping
+        What volumes each dataset was cut from, as its dictionaries remember them.
+    rows : mapping
+        The columns of datasets.csv; datasets of one ``url`` belong together.
+    """
+    ties = Ties(datasets)
+    for pair in pairs:
+        ties.tie(pair.dataset, pair.other_dataset, "near-duplicate patches")
+    ties.tie_alike({dataset: image_of(dataset) for dataset in datasets}, "levels of one image")
+    owners: dict[str, str] = {}
+    for dataset in sorted(sources):
+        for source in sorted(sources[dataset]):
+            ties.tie(owners.setdefault(source, dataset), dataset, "one volume")
+    ties.tie_alike({dataset: rows.get(dataset, {}).get("url", "") for dataset in datasets}, "one url")
+    return ties
+
+
+def position(seed: int, group: Iterable[str]) -> float:
+    """Where datasets that stay together fall in 0..1: where the one of them with the smallest hash falls.
+
+    It depends on their names alone, so that adding other datasets moves nothing.
+    """
+    return min(
+        int.from_bytes(blake2b(f"split {seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
+        / 2**56
+        for name in group
+    )
+
+
+def assign(groups: Iterable[Sequence[str]], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """The split of each dataset.
+
+    Parameters
+    ----------
+    groups : iterable of sequences of str
+        Datasets that stay together.
+    shares : mapping of str to float
+        Split -> share; they add up to 1.
+    """
+    found, names = {}, list(shares)
+    for group in groups:
+        at = position(seed, group)
+        inside = (name for name, end in zip(shares, accumulate(shares.values()), strict=True) if at < end)
+        found.update(dict.fromkeys(group, next(inside, names[-1])))
+    return found
+
+
+def seed_that_fills(
+    groups: Sequence[Sequence[str]], shares: Mapping[str, float], sizes: Mapping[str, int]
+) -> int | None:
+    """The seed by which no split is empty and patches come nearest to the shares; None if none does."""
+    total = sum(sizes.values())
+    best: tuple[float, int] | None = None
+    for seed in range(OTHER_SEEDS if len(groups) < 1000 else 0):
+        counts: Counter[str] = Counter()
+        for dataset, split in assign(groups, shares, seed).items():
+            counts[split] += sizes.get(dataset, 0)
+        if all(counts[split] for split in shares):
+            off = sum(abs(counts[split] / total - share) for split, share in shares.items())
+            best = min(best or (off, seed), (off, seed))
+    return best[1] if best else None
+
+
+def crossing(pairs: Iterable[Pair], split_of: Mapping[str, str]) -> list[Pair]:
+    """Pairs whose ends would stand in different splits: none, if the ties held."""
+    return [p for p in pairs if split_of.get(p.dataset, "") != split_of.get(p.other_dataset, "") and
+            p.dataset in split_of and p.other_dataset in split_of]  # fmt: skip
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Read ``train=.9,val=.05,test=.05``.
+
+    Raises
+    ------
+    ValueError
+        If it is no list of names and shares that add up to 1.
+    """
+    shares: dict[str, float] = {}
+    for piece in text.split(","):
+        name, equals, share = piece.partition("=")
+        name = name.strip()
+        try:
+            value = float(share)
+        except ValueError:
+            value = -1
+        if not equals or not name.isidentifier() or not 0 < value <= 1 or name in shares:
+            raise ValueError(f"{text!r}: expected names and shares, such as train=.9,val=.05,test=.05")
+        shares[name] = value
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"{text!r}: the shares add up to {sum(shares.values()):g}, not to 1")
+    return shares
