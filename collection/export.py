@@ -165,14 +165,11 @@ def say(plan, args: argparse.Namespace) -> None:
         print(note)
     if missing := without_license(plan.rows):
         print(f"no license is known for {len(missing)} of {len(plan.rows)} datasets (column license of datasets.csv)")
-    counts = {split: [0, set()] for split in plan.splits}
-    for shard in plan.shards:
-        counts[shard.split][0] += len(shard.samples)
-        counts[shard.split][1] |= {sample.dataset for sample in shard.samples}
-    held = ", ".join(
-        f"{split} {count} patches of {len(datasets)} datasets" for split, (count, datasets) in counts.items()
-    )
-    print(f"{args.output}: {held}, of {plan.kept} kept")
+    held = []
+    for split in plan.splits:
+        own = [sample.dataset for shard in plan.shards if shard.split == split for sample in shard.samples]
+        held.append(f"{split} {len(own)} patches of {len(set(own))} datasets")
+    print(f"{args.output}: {', '.join(held)}, of {plan.kept} kept")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import ROOT
 
-FOLDERS = ("", "preprocess", "scraping", "3d")
+FOLDERS = ("", "preprocess", "scraping", "3d", "collection")
 SCRIPTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
 ROOMS = sorted(path for path in (ROOT / "utils").rglob("*.py") if path.name != "__init__.py")
 # What needs no other room but its peers here.

@@ -15,7 +15,7 @@ from conftest import ROOT
 README = ROOT / "README.md"
 SCRIPTS = sorted(
     str(path.relative_to(ROOT))
-    for folder in (".", "preprocess", "scraping", "3d", "examples")
+    for folder in (".", "preprocess", "scraping", "3d", "collection", "examples")
     for path in (ROOT / folder).glob("*.py")
     if "def main(" in path.read_text(encoding="utf-8")
 )

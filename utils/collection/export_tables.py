@@ -80,7 +80,7 @@ def _kind(value: object) -> str:
     return "number"
 
 
-def write_splits(path: Path, split_of: Mapping[str, str], groups: Iterable[Sequence[str]]) -> None:
+def write_splits(path: Path, split_of: Mapping[str, str], groups: Iterable[list[str]]) -> None:
     """``splits.csv``: the split of each dataset, and what it is tied to."""
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
         writer = csv.writer(out, lineterminator="\n")

@@ -128,8 +128,8 @@ def _of_one_size(choice: Choice, plan: Plan) -> None:
 
 def _split(choice: Choice, plan: Plan, pairs: Sequence[Pair], args: argparse.Namespace) -> None:
     """Put every dataset into a split, check that nothing of one tissue stands in two, and say so."""
-    sources = {dataset: {sample.volume for sample in chosen} for dataset, chosen in choice.samples.items()}
-    ties = tied(sorted(choice.samples), sources, plan.rows, pairs)
+    addresses = {d: {s.source for s in chosen if "://" in s.source} for d, chosen in choice.samples.items()}
+    ties = tied(sorted(choice.samples), addresses, plan.rows, pairs)
     plan.groups = ties.groups()
     plan.split_of = assign(plan.groups, args.split, args.seed)
     if len(args.split) == 1:

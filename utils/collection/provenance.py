@@ -1,11 +1,11 @@
 """Where datasets come from: the columns of datasets.csv beside their names."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from utils.collection.inventory import Part
 from utils.collection.places import image_of
+from utils.table_text import read_rows
 
 NAME_COLUMNS = ("name", "dataset")
 # They are the patch stages' own, and stand in a dictionary as measured or overruled.
@@ -23,7 +23,7 @@ class Provenance:
     Raises
     ------
     ValueError
-        If a table has no such column, or is not in UTF-8.
+        If a table has no such column, or is no text.
     """
 
     def __init__(self, tables: Iterable[Path] = ()) -> None:
@@ -54,24 +54,14 @@ def _text(value: object) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def _read(table: Path) -> list[tuple[str, dict[str, str]]]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            fields = {(field or "").strip().lower(): field for field in reader.fieldnames or []}
-            key = next((fields[name] for name in NAME_COLUMNS if name in fields), None)
-            if key is None:
-                raise ValueError(f"{table}: columns are {', '.join(fields) or 'none'}; expected one called name")
-            free = {name: field for name, field in fields.items() if name not in NOT_FREE and field != key and name}
-            return [
-                (_text(row[key]), {name: _text(row[field]) for name, field in free.items()})
-                for row in reader
-                if _text(row[key])
-            ]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{table}: not a table in UTF-8 ({error.reason}); save it as such") from error
-    except csv.Error as error:
-        raise ValueError(f"{table}: not a CSV ({error})") from error
+def _read(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    columns, rows = read_rows(table)
+    key = next((name for name in NAME_COLUMNS if name in columns), None)
+    if key is None:
+        raise ValueError(f"{table}: columns are {', '.join(columns) or 'none'}; expected one called name")
+    for row in rows:
+        if name := _text(row.cells[key]):
+            yield name, {k: _text(row.cells[k]) for k in columns if k and k != key and k not in NOT_FREE}
 
 
 def find_tables(asked: Sequence[Path], *folders: Path) -> list[Path]:

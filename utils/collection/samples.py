@@ -160,10 +160,10 @@ def take(samples: Sequence[Sample], rules: Rules, warnings: list[str]) -> list[S
         for queue in list(queues):
             if rules.cap and len(chosen) == rules.cap:
                 break
-            if (sample := next(queue, None)) is None:
+            if (following := next(queue, None)) is None:
                 queues.remove(queue)
             else:
-                chosen.append(sample)
+                chosen.append(following)
     return chosen
 
 

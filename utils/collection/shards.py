@@ -149,8 +149,8 @@ def make_shard(out: Path, kind: str, write: Writer, job: Job) -> str:
     shard: Shard = job.source
     ledger, fingerprint = Ledger(out), shard.fingerprint(kind)
     if ledger.is_current(shard.name, fingerprint):
-        if failed := ledger.record(shard.name)["failed"]:
-            raise SomeFailed(failed)
+        if before := ledger.record(shard.name)["failed"]:
+            raise SomeFailed(before)
         return SKIPPED
     failed: dict[str, str] = {}
     with ledger.making(shard.name, shard.files, fingerprint, {"failed": failed}) as scratch:

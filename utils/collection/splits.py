@@ -97,7 +97,8 @@ def tied(
     Parameters
     ----------
     sources : mapping
-        What volumes each dataset was cut from, as its dictionaries remember them.
+        The addresses (URLs) that each dataset was cut from, as its dictionaries remember them. File names tell
+        nothing: many folders have an ``image_1.tif``.
     rows : mapping
         The columns of datasets.csv; datasets of one ``url`` belong together.
     """
