@@ -29,6 +29,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from utils.cli import (
@@ -46,6 +47,10 @@ from utils.contrast import CONTRASTS
 from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, run_jobs, run_options
 from utils.ngff.faults import interruptible
+
+if TYPE_CHECKING:
+    from utils.ngff.table import Dataset
+    from utils.sampling.plan import SamplingOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,14 +82,12 @@ def download(args: argparse.Namespace) -> int:
     options = sampling_options(args)
     if args.list:
         return describe_all(rows, options, args.savedir)
-    jobs = [Job(_source(row), args.savedir / f"{_name(row, n)}.json") for n, row in enumerate(rows)]
-    by_target = dict(zip((job.target for job in jobs), rows, strict=True))
-    work = partial(sample_row, rows=by_target, options=options)
+    jobs = [Job(row, args.savedir / f"{row.name}.json") for row in rows]
     with interruptible():
-        return run_jobs(work, jobs, noun="datasets", redo=True, **run_options(args))
+        return run_jobs(partial(sample_row, options=options), jobs, noun="datasets", redo=True, **run_options(args))
 
 
-def read_rows(source: str) -> list:
+def read_rows(source: str) -> "list[Dataset]":
     """Rows of a table, or the one row that an address makes.
 
     Raises
@@ -104,13 +107,13 @@ def read_rows(source: str) -> list:
         raise UsageError(str(error)) from error
 
 
-def sampling_options(args: argparse.Namespace):
+def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
     """The command line as options of `utils.sampling.plan`."""
-    from utils.sampling.plan import Access, Options
+    from utils.sampling.plan import Access, SamplingOptions
 
     if args.unit is not None and nm_per(args.unit) is None:
         raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")
-    return Options(
+    return SamplingOptions(
         gigabytes=args.gb,
         level=args.level,
         voxel_nm=args.voxel_nm,
@@ -124,43 +127,31 @@ def sampling_options(args: argparse.Namespace):
     )
 
 
-def sample_row(job: Job, *, rows: dict, options) -> str:
+def sample_row(job: Job, *, options: "SamplingOptions") -> str:
     """Sample the dataset of one row; the work of a job."""
     from utils.sampling.fetch import sample
+    from utils.sampling.plan import plan_sampling
 
-    return sample(_usable(rows[job.target]), options, job.target.parent)
+    return sample(plan_sampling(job.source, options), options, job.target.parent)
 
 
-def describe_all(rows: list, options, folder: Path) -> int:
+def describe_all(rows: "list[Dataset]", options: "SamplingOptions", folder: Path) -> int:
     """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
     from utils.sampling.listing import describe
+    from utils.sampling.plan import plan_sampling
 
     failed = 0
     for row in rows:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                print(describe(_usable(row), options, folder))
+                print(describe(plan_sampling(row, options), options, folder))
             except (OSError, ValueError) as error:
                 failed += 1
-                print(f"{_source(row)}: {error}", file=sys.stderr)
+                print(f"{row}: {error}", file=sys.stderr)
         for warning in caught:
-            print(f"{_source(row)}: warning: {warning.message}", file=sys.stderr)
+            print(f"{row}: warning: {warning.message}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _usable(row):
-    if hasattr(row, "reason"):
-        raise ValueError(row.reason)
-    return row
-
-
-def _source(row) -> str:
-    return row.where if hasattr(row, "reason") else row.url
-
-
-def _name(row, number: int) -> str:
-    return f".row-{number}" if hasattr(row, "reason") else row.name
 
 
 if __name__ == "__main__":

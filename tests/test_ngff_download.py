@@ -367,19 +367,25 @@ def test_s3_server(tmp_path, cell):
 def test_dataset_without_a_coarse_level(tmp_path, cell, capsys, monkeypatch):
     _, first = cell
     monkeypatch.setattr("utils.sampling.overview.LARGEST", 1000)
-    root = write_precomputed(tmp_path / "a.pc", [first], offset=(5, 6, 7))
-    assert ngff_download.main([str(root), str(tmp_path / "out"), "-cs", "32"]) == 1
-    said = capsys.readouterr().err
-    assert "no overview" in said and "every voxel is 0" in said
-    assert len(cubes(tmp_path / "out")) == 18 and record(tmp_path / "out", "a")["voxel_offset"] == [7, 6, 5]
+    write_precomputed(tmp_path / "a.pc", [first], offset=(5, 6, 7))
+    with serving(tmp_path) as server:
+        argv = [f"{server.url}/a.pc", str(tmp_path / "out"), "-cs", "32"]
+        assert ngff_download.main(argv) == 0
+        said = capsys.readouterr().err
+        assert "no overview" in said and "6 cubes were read for nothing" in said and "every voxel is 0" in said
+        assert len(cubes(tmp_path / "out")) == 18 and record(tmp_path / "out", "a")["voxel_offset"] == [7, 6, 5]
+        before = snapshot(tmp_path / "out")
+        server.log.clear()
+        assert ngff_download.main(argv) == 0
+        assert not any("-" in path for path in server.log)  # padding is remembered
+    assert snapshot(tmp_path / "out") == before
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["-cs", "32", "-gb", "0.00001"], "less than one cube"),
-        (["-cs", "200"], "no box of 200 fits"),
-        (["-cs", "40", "--level", "2"], "no box of 40 fits level 2 (16 x 24 x 32)"),
+        (["-cs", "32", "--min-frac", "1", "--level", "9"], "no level 9"),
     ],
 )
 def test_nothing_to_take_is_said(tmp_path, cell, capsys, options, sentence):

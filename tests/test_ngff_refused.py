@@ -40,7 +40,6 @@ def _refused(root: Path, attributes: dict, data: np.ndarray | None = None) -> Pa
         ({"multiscales": [{"version": "0.6.dev1", "coordinateSystems": [{}]}]}, (8, 8, 8), r"OME-Zarr 0\.6"),
         ({"multiscales": [{"datasets": [{"path": "0"}], "coordinateSystems": []}]}, (8, 8, 8), r"OME-Zarr 0\.6"),
         (ome_attributes([[1, 1, 1]]) | {"image-label": {}}, (8, 8, 8), "segmentation"),
-        (ome_attributes([[1, 1, 1], [2, 2, 2]]), (8, 8, 8), "level '1' has no array metadata"),
         ({"multiscales": []}, (8, 8, 8), "empty"),
         ({"something": 1}, (8, 8, 8), "without multiscales"),
     ],

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli import UsageError
-from utils.names import format_level, parse_level
+from utils.names import format_level
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_name
 
 if TYPE_CHECKING:
-    from utils.ngff.table import Dataset, RowError
+    from utils.ngff.table import Dataset
 
 # A file of this size is worth all processes at once; smaller ones are better done side by side.
 LARGE_BYTES = 32 << 20
@@ -27,30 +27,26 @@ class VolumeSource:
         File, folder or URL.
     level : int, optional
         Of an NGFF image.
-    voxel_size : tuple of float or None
-        z, y, x in nm at level 0, where a table overrules the metadata; None for an axis that it leaves to them.
-    problem : str
-        Why a table's row cannot be used; opening it raises ValueError with this.
+    row : Dataset, optional
+        Of an NGFF image: its address and what a table says of it.
     """
 
     name: str
     address: Path | str
     level: int | None = None
-    voxel_size: tuple[float | None, float | None, float | None] = (None, None, None)
-    problem: str = ""
+    row: "Dataset | None" = None
+
+    @property
+    def problem(self) -> str:
+        """Why a table's row cannot be used; opening it raises ValueError with this."""
+        return self.row.problem if self.row else ""
 
     def __str__(self) -> str:
-        return str(self.address)
+        return str(self.row or self.address)
 
     def open(self) -> Volume:
         """Open the volume; only its header is read."""
-        if self.problem:
-            raise ValueError(self.problem)
-        if self.level is None:
-            return open_volume(self.address)
-        from utils.ngff.table import DatasetRow, open_dataset_row
-
-        return open_dataset_row(DatasetRow(parse_level(self.name)[0], str(self.address), self.level, self.voxel_size))
+        return self.row.open(self.level) if self.row else open_volume(self.address)
 
     def is_large(self) -> bool:
         """Whether one volume keeps several processes busy; folders and URLs count as large."""
@@ -102,9 +98,7 @@ def _source(path: Path, level: int | None) -> VolumeSource:
 def _ngff_source(url: str, level: int | None) -> VolumeSource:
     from utils.ngff.table import dataset_of_url
 
-    row = dataset_of_url(url)
-    chosen = level if level is not None else row.level or 0
-    return VolumeSource(format_level(row.name, chosen), row.url, chosen)
+    return _row_source(dataset_of_url(url), level)
 
 
 def _table(path: Path, level: int | None) -> list[VolumeSource]:
@@ -116,10 +110,6 @@ def _table(path: Path, level: int | None) -> list[VolumeSource]:
         raise UsageError(str(error)) from error
 
 
-def _row_source(row: "Dataset | RowError", level: int | None) -> VolumeSource:
-    from utils.ngff.table import RowError
-
-    if isinstance(row, RowError):
-        return VolumeSource(Path(row.where).name, row.where, problem=row.reason)
-    chosen = level if level is not None else row.level or 0
-    return VolumeSource(format_level(row.name, chosen), row.url, chosen, row.given_size)
+def _row_source(row: "Dataset", level: int | None) -> VolumeSource:
+    chosen = row.chosen_level(level)
+    return VolumeSource(row.name if row.problem else format_level(row.name, chosen), row.shown_url, chosen, row)

@@ -16,6 +16,19 @@ FORMATS = {
 _S3_HOST = re.compile(r"^(?:(?P<bucket>[a-z0-9.-]+)\.)?s3(?:[.-](?P<region>[a-z]{2}-[a-z]+-\d))?\.amazonaws\.com$")
 
 
+_USER = re.compile(r"(?<=://)[^/@\s?#]*@")
+_QUERY = re.compile(r"(?<=[?&])([^=&\s#?]*)=(?:[^&\s#'\",;):]|:(?!\s))*")
+
+
+def redacted(text: str) -> str:
+    """A text without the user names, passwords and query values of the addresses in it.
+
+    >>> redacted("https://me:pw@host/a.zarr?sig=abc&x=1: 404")
+    'https://***@host/a.zarr?sig=***&x=***: 404'
+    """
+    return _QUERY.sub(r"\1=***", _USER.sub("***@", text)) if "://" in text else text
+
+
 @dataclass(frozen=True)
 class Address:
     """One folder of one store, taken apart from a URL or a local path."""
@@ -44,7 +57,7 @@ class Address:
         if mark and prefix.lower() in FORMATS:
             return replace(cls.parse(rest), format=FORMATS[prefix.lower()], url=text)
         if not mark:
-            return cls(text, "file", "", Path(text).expanduser().absolute().as_posix().rstrip("/"))
+            return cls(text, "file", "", _local(Path(text).expanduser()))
         return _parse_url(text, prefix.lower())
 
     def at(self, *parts: str) -> "Address":
@@ -63,17 +76,27 @@ class Address:
         """The last part of the path."""
         return self.path.rsplit("/", 1)[-1]
 
-    def __str__(self) -> str:
+    @property
+    def plain(self) -> str:
+        """The address in one spelling, secrets included: for asking, never for saying."""
         path = self.path.lstrip("/") if self.root else self.path
         return {"file": self.path, "http": f"{self.root}/{path}", "s3": f"s3://{self.root}/{path}"}.get(
             self.driver, f"gs://{self.root}/{path}"
         )
 
+    def __str__(self) -> str:
+        return redacted(self.plain)
+
+
+def _local(path: Path) -> str:
+    """A path that is absolute and, as tensorstore asks for, without ``..``."""
+    return (path.resolve() if ".." in path.parts else path.absolute()).as_posix().rstrip("/")
+
 
 def _parse_url(text: str, scheme: str) -> Address:
     parts = urlsplit(text)
     if scheme == "file":
-        return Address(text, "file", "", unquote(parts.path).rstrip("/") or "/")
+        return Address(text, "file", "", _local(Path(unquote(parts.path))) or "/")
     if scheme in ("http", "https"):
         s3 = _S3_HOST.match(parts.netloc)
         bucket, _, path = parts.path.strip("/").partition("/") if s3 and not s3["bucket"] else ("", "", parts.path)

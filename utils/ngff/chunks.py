@@ -5,7 +5,6 @@ a box needs become a small copy in memory.
 """
 
 import gzip
-import json
 import math
 import os
 import struct
@@ -56,7 +55,18 @@ def _name(level: Level, index: tuple[int, ...], chunk: list[int], sizes: list[in
             for i, c, n, o in zip(index[:3], chunk[:3], sizes[:3], offset[:3], strict=True)
         ]
         return "_".join(spans)
+    metadata = level.grid.get("metadata") or {}
+    if level.grid["kind"] == "zarr":
+        return str(metadata.get("dimension_separator") or ".").join(map(str, index))
+    if level.grid["kind"] == "zarr3":
+        return _zarr3_name(metadata.get("chunk_key_encoding") or {}, index)
     return "/".join(map(str, index))
+
+
+def _zarr3_name(encoding: dict, index: tuple[int, ...]) -> str:
+    v2 = encoding.get("name") == "v2"
+    separator = (encoding.get("configuration") or {}).get("separator") or ("." if v2 else "/")
+    return separator.join([*([] if v2 else ["c"]), *map(str, index)])
 
 
 def translation(store: Store, level: Level) -> Translate | None:
@@ -129,7 +139,8 @@ def read_translated(store: Store, level: Level, box: Box, translate: Translate) 
     folder = store.at(level.path)
     names = list(chunk_names(level, box))
     alternatives = [f"{name}.gz" for name in names] if translate is ungzip else []
-    found = folder.read([*names, *alternatives])
+    known = ("attributes.json",) if level.grid["kind"] == "n5" else ()
+    found = folder.read_chunks([*names, *alternatives], known)
     settings = ts.Context()
     memory = ts.KvStore.open({"driver": "memory"}, context=settings).result()
     at = f"{level.path}/" if level.path else ""
@@ -138,8 +149,6 @@ def read_translated(store: Store, level: Level, box: Box, translate: Translate) 
         raw = plain if plain is not None else packed
         if raw is not None:
             memory.write(f"{at}{name}", _translated(raw, translate, f"{folder}/{name}")).result()
-    if level.grid["kind"] == "precomputed":
-        memory.write("info", json.dumps(level.grid["info"])).result()
     view = open_view(memory, _raw_level(level), settings, store.access.timeout, str(folder))
     voxels = wait(view[box].read(order="C"), store.access.timeout, str(folder))
     return voxels.astype(level.dtype, copy=False)

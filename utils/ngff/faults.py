@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from utils.ngff.address import redacted
+
 # Set by Ctrl-C: threads that wait for a server would otherwise hold the program until their time-out.
 _interrupted = threading.Event()
 
@@ -17,7 +19,21 @@ class StalledError(TimeoutError):
 
 
 class ForbiddenError(OSError):
-    """The server refused access (401 or 403), or says that something is gone (410)."""
+    """The server refused access (401 or 403).
+
+    Attributes
+    ----------
+    voxels : int
+        How many voxels of a box it would not give.
+    """
+
+    def __init__(self, message: str, voxels: int = 0) -> None:
+        super().__init__(message)
+        self.voxels = voxels
+
+
+class GoneError(ForbiddenError):
+    """The server says that something was there once (410)."""
 
 
 def wait(future, timeout: float, what: str):
@@ -65,10 +81,10 @@ def _answers() -> float:
 
 def explain(error: ValueError, what: str) -> OSError:
     """Turn tensorstore's report into one sentence of the right kind."""
-    text = " ".join(str(error).split())
+    text = redacted(" ".join(str(error).split()))
     code = re.search(r"(?:HTTP code |http_response_code=')(\d+)", text)
     if code and code[1] == "410":
-        return ForbiddenError(f"{what}: is gone (410)")
+        return GoneError(f"{what}: is gone (410)")
     if "PERMISSION_DENIED" in text:
         return ForbiddenError(f"{what}: access is forbidden ({code[1] if code else 'no permission to read'})")
     if code and code[1].startswith("3"):

@@ -4,9 +4,8 @@ import warnings
 from collections.abc import Sequence
 
 from utils.formats.voxel_size import significant
-from utils.ngff.metadata import Lengths
+from utils.ngff.metadata import Lengths, downsampling
 from utils.ngff.multiscale import Multiscale
-from utils.sampling.rois import downsampling
 
 # Two statements of one length that differ by less are roundings of each other.
 TOLERANCE = 0.01
@@ -16,13 +15,21 @@ MISFIT = 0.25
 EDGE = 2
 
 
-def level_voxel_size(image: Multiscale, index: int, given: Sequence[float | None] = (None, None, None)) -> Lengths:
+def level_voxel_size(
+    image: Multiscale,
+    index: int,
+    given: Sequence[float | None] = (None, None, None),
+    *,
+    metadata_first: bool = False,
+) -> Lengths:
     """Voxel size (z, y, x, nm) of level `index`.
 
     Parameters
     ----------
     given : sequence of 3 floats or None
         z, y, x in nm of level 0, as a table states them; None where it does not.
+    metadata_first : bool
+        Take the metadata's size of precomputed data, where it has one; a contradiction is said either way.
 
     Raises
     ------
@@ -30,6 +37,7 @@ def level_voxel_size(image: Multiscale, index: int, given: Sequence[float | None
         If neither the table nor the metadata tells.
     """
     told = image.levels[index].voxel_size
+    metadata_first = metadata_first and image.format == "precomputed"
     if all(length is None for length in given):
         if told is None:
             raise ValueError(_unknown(image, index))
@@ -44,7 +52,9 @@ def level_voxel_size(image: Multiscale, index: int, given: Sequence[float | None
                 stacklevel=2,
             )
             return told
-        _say_contradiction(finest, image.levels[0].voxel_size)
+        _say_contradiction(finest, image.levels[0].voxel_size, metadata_first)
+    if metadata_first and told is not None:
+        return told
     z, y, x = (significant(length * f, 12) for length, f in zip(finest, factors(image, index), strict=True))
     return z, y, x
 
@@ -83,11 +93,11 @@ def _differ(a: Lengths, b: Lengths | None) -> bool:
     return b is None or any(abs(p - q) > TOLERANCE * q for p, q in zip(a, b, strict=True))
 
 
-def _say_contradiction(mine: Lengths, theirs: Lengths | None) -> None:
+def _say_contradiction(mine: Lengths, theirs: Lengths | None, metadata_first: bool) -> None:
     if theirs is not None:
         warnings.warn(
             f"voxel sizes contradict each other: the table says {_text(mine)}, the metadata {_text(theirs)} (level 0); "
-            "the table's is used",
+            f"the {'metadata' if metadata_first else 'table'}'s is used",
             stacklevel=3,
         )
 

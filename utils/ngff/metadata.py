@@ -1,7 +1,8 @@
 """What all NGFF conventions share: levels, lengths in nanometres, and the data that is refused by name."""
 
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +42,8 @@ class Level:
         How the names of stored chunks are made (see `utils.ngff.chunks`).
     fill : float
         The value that stands for chunks which are not stored.
+    problem : str
+        Why it cannot be read: a coarse level that is broken keeps its place and blocks no other.
     """
 
     path: str
@@ -55,6 +58,12 @@ class Level:
     spec: dict = field(default_factory=dict)
     grid: dict = field(default_factory=dict)
     fill: float = 0.0
+    problem: str = ""
+
+    @classmethod
+    def broken(cls, path: str, problem: str) -> "Level":
+        """A level that cannot be read."""
+        return cls(path, (0, 0, 0), (1, 1, 1), np.dtype(np.uint8), problem=problem)
 
     @property
     def size(self) -> VoxelSize:
@@ -76,6 +85,17 @@ class Level:
     def in_unit(self, unit: str) -> "Level":
         """The same level, its scale read in `unit` where the metadata names none."""
         return self if self.unit and nm_per(self.unit) else replace(self, unit=unit)
+
+
+def level_or_problem(path: str, first: bool, read: Callable[[], Level]) -> Level:
+    """A level, or one that says why it cannot be read; the first must be readable: other sizes follow from it."""
+    try:
+        return read()
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        if first:
+            raise
+        warnings.warn(f"level {path!r} is left out: {error}", stacklevel=3)
+        return Level.broken(path, str(error))
 
 
 def reversed_triple(values: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -171,3 +191,13 @@ def shape_factors(first: Sequence[int], shape: Sequence[int]) -> Lengths:
     """Whole downsampling factors guessed from two shapes, where nothing states them."""
     rounded = [max(1, round(a / b)) for a, b in zip(first, shape, strict=True)]
     return (float(rounded[0]), float(rounded[1]), float(rounded[2]))
+
+
+def downsampling(length: int, coarse: int) -> float:
+    """Voxels per overview voxel along an axis: the whole factor that explains both lengths, else their ratio.
+
+    >>> downsampling(171, 42), downsampling(100, 40)
+    (4.0, 2.5)
+    """
+    factor = max(1, round(length / coarse))
+    return float(factor) if coarse in (length // factor, -(-length // factor)) else length / coarse

@@ -43,9 +43,11 @@ class Multiscale:
     store: Store
     levels: tuple[Level, ...]
 
-    def open_level(self, level: int, *, name: str | None = None, voxel_size: Lengths | None = None) -> "NgffVolume":
+    def open_level(
+        self, level: int, *, name: str | None = None, voxel_size: Lengths | None = None, invert: bool = False
+    ) -> "NgffVolume":
         """Open one level as a volume; `voxel_size` (z, y, x, nm, of this level) overrules the metadata."""
-        return NgffVolume(self, self.index(level), name or image_name(self.url), voxel_size)
+        return NgffVolume(self, self.index(level), name or image_name(self.url), voxel_size, invert=invert)
 
     def index(self, level: int) -> int:
         """Check a level's number.
@@ -57,6 +59,8 @@ class Multiscale:
         """
         if not 0 <= level < len(self.levels):
             raise ValueError(f"no level {level}; it has {len(self.levels)} (0 to {len(self.levels) - 1})")
+        if self.levels[level].problem:
+            raise ValueError(f"level {level} cannot be read: {self.levels[level].problem}")
         return level
 
     def nearest(self, voxel_nm: float) -> int:
@@ -80,10 +84,14 @@ class NgffVolume(Volume):
     level : Level
     reader : LevelReader
         Reads without a copy; takes boxes that lie inside of the level.
+    invert : bool
+        Whether intensities are mirrored within their type, so that what was bright is dark.
     """
 
-    def __init__(self, image: Multiscale, index: int, name: str, voxel_size: Lengths | None = None) -> None:
-        self.level = image.levels[index]
+    def __init__(
+        self, image: Multiscale, index: int, name: str, voxel_size: Lengths | None = None, *, invert: bool = False
+    ) -> None:
+        self.level, self.invert = image.levels[index], invert
         size = VoxelSize(voxel_size) if voxel_size else self.level.size
         super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size, streams=True)
         self.reader = LevelReader(image.store, self.level)
@@ -91,13 +99,19 @@ class NgffVolume(Volume):
     def _read(self, box: Box) -> np.ndarray:
         if any(part.stop <= part.start for part in box):
             return np.empty([max(0, part.stop - part.start) for part in box], self.dtype)
-        return self.reader.read(box)
+        voxels = self.reader.read(box)
+        return mirrored(voxels) if self.invert else voxels
 
     def _copy(self, box: Box) -> np.ndarray:
         return self._read(box)  # new already
 
     def close(self) -> None:
         self.reader.close()
+
+
+def mirrored(voxels: np.ndarray) -> np.ndarray:
+    """Intensities mirrored within their type: unsigned 0 is the largest, signed -1 is 0, floats change their sign."""
+    return np.logical_not(voxels) if voxels.dtype.kind == "b" else -voxels if voxels.dtype.kind == "f" else ~voxels
 
 
 def open_multiscale(url: str | Path, access: Access | None = None) -> Multiscale:

@@ -1,13 +1,15 @@
 """N5: levels and voxel sizes under the conventions of COSEM, n5-viewer, n5-spark, BigDataViewer/MoBIE and paintera."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from utils.ngff.bdv import bdv_unit
 from utils.ngff.metadata import (
     Level,
     image_dtype,
+    level_or_problem,
     pick_axes,
     refuse_flat,
     refuse_labels,
@@ -45,12 +47,16 @@ def n5_levels(store: Store, attributes: Attributes) -> list[Level]:
     unit = bdv_unit(store.at(folder)) if any("multiScale" in g or "downsamplingFactors" in g for g in groups) else None
     _, first = next(iter(arrays.values()))
     base = first_scale(first, groups)
-    levels = []
+    levels: list[Level] = []
     for path, (place, array) in arrays.items():
         refuse_labels(path, array)
-        sized = level_scale(place, array, first, base, groups)
-        levels.append(_level(path, array, sized, unit))
+        read = partial(_scaled_level, path, array, unit, partial(level_scale, place, array, first, base, groups))
+        levels.append(level_or_problem(path, not levels, read))
     return levels
+
+
+def _scaled_level(path: str, array: Attributes, unit: str | None, scale: Callable[[], Sized | None]) -> Level:
+    return _level(path, array, scale(), unit)
 
 
 def is_array(attributes: Mapping[str, Any] | None) -> bool:

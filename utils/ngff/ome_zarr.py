@@ -3,12 +3,23 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from utils.formats.voxel_size import nm_per
-from utils.ngff.metadata import Lengths, Level, Triple, floats, image_dtype, pick_axes, refuse_flat, refuse_labels
+from utils.ngff.metadata import (
+    Lengths,
+    Level,
+    Triple,
+    floats,
+    image_dtype,
+    level_or_problem,
+    pick_axes,
+    refuse_flat,
+    refuse_labels,
+)
 from utils.ngff.store import Store
 
 ARRAY_KEYS = (".zarray", "zarr.json")
@@ -87,12 +98,10 @@ def _multiscale_levels(store: Store, attributes: dict) -> list[Level]:
         raise ValueError("its multiscales list no datasets")
     paths = [str(dataset["path"]) for dataset in datasets]
     arrays = store.read_json([f"{path}/{key}" for path in paths for key in ARRAY_KEYS])
-    levels = []
+    levels: list[Level] = []
     for path, dataset in zip(paths, datasets, strict=True):
         array = array_metadata({key: arrays[f"{path}/{key}"] for key in ARRAY_KEYS})
-        if array is None:
-            raise ValueError(f"level {path!r} has no array metadata (.zarray or zarr.json)")
-        levels.append(_level(path, array, multiscale, dataset))
+        levels.append(level_or_problem(path, not levels, partial(_level, path, array, multiscale, dataset)))
     return levels
 
 
@@ -105,7 +114,9 @@ def _refuse_drafts(multiscale: dict, attributes: dict) -> None:
         )
 
 
-def _level(path: str, array: dict, multiscale: dict, dataset: dict) -> Level:
+def _level(path: str, array: dict | None, multiscale: dict, dataset: dict) -> Level:
+    if array is None:
+        raise ValueError(f"level {path!r} has no array metadata (.zarray or zarr.json)")
     shape = array.get("shape") or []
     axes: Sequence[Any] = multiscale.get("axes") or list("tczyx")
     if len(axes) != len(shape):

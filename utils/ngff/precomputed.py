@@ -1,11 +1,12 @@
 """Neuroglancer precomputed: the levels that an ``info`` file describes."""
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from utils.ngff.metadata import Level, floats, image_dtype, labels_error, refuse_flat, reversed_triple
+from utils.ngff.metadata import Level, floats, image_dtype, labels_error, level_or_problem, refuse_flat, reversed_triple
 
 ENCODINGS = ("raw", "jpeg", "png")
 
@@ -28,7 +29,7 @@ def precomputed_levels(info: dict[str, Any]) -> list[Level]:
     if channels != 1:
         raise ValueError(f"the channel axis has {channels} entries; expected one")
     dtype = image_dtype(str(info.get("data_type", "")).lower())
-    levels = [_level(info, index, dtype) for index in range(len(scales))]
+    levels = [level_or_problem(f"s{i}", i == 0, partial(_level, info, i, dtype)) for i in range(len(scales))]
     refuse_flat(levels[0].shape)
     return levels
 
@@ -59,6 +60,25 @@ def _level(info: dict[str, Any], index: int, dtype: np.dtype) -> Level:
         offset=offset,
         axes=(2, 1, 0),
         rank=4,
-        spec={"driver": "neuroglancer_precomputed", "scale_index": index},
-        grid={"kind": "precomputed", "sharded": scale.get("sharding") is not None, "info": info},
+        spec=_spec(info, scale, resolution),
+        grid={"kind": "precomputed", "sharded": scale.get("sharding") is not None},
     )
+
+
+def _spec(info: dict[str, Any], scale: dict[str, Any], resolution: tuple[float, ...] | None) -> dict[str, Any]:
+    """One scale as tensorstore wants it, so that it reads no info again, whose other scales may be broken."""
+    known = ("key", "size", "encoding", "voxel_offset", "sharding", "compressed_segmentation_block_size")
+    described = {name: scale[name] for name in known if scale.get(name) is not None}
+    return {
+        "driver": "neuroglancer_precomputed",
+        "multiscale_metadata": {
+            "type": info.get("type", "image"),
+            "data_type": str(info["data_type"]).lower(),
+            "num_channels": 1,
+        },
+        "scale_metadata": {
+            **described,
+            "chunk_size": scale["chunk_sizes"][0],
+            "resolution": resolution or (1.0, 1.0, 1.0),
+        },
+    }

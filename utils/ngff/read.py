@@ -1,17 +1,29 @@
 """Voxels of one level as z, y, x: through tensorstore, through translated chunks, or through zarr-python."""
 
-import contextlib
+import math
+import time
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from utils.ngff.chunks import Box, read_translated, translation
-from utils.ngff.faults import ForbiddenError, StalledError, wait
+from utils.ngff.chunks import Box, chunk_names, read_translated, translation
+from utils.ngff.faults import ForbiddenError, GoneError, StalledError, wait
 from utils.ngff.metadata import Level, Triple
 from utils.ngff.store import Store, context
 from utils.ngff.view import open_view
+
+# A refusal is asked for again this often, after a wait of 0.2 s that doubles.
+FORBIDDEN_RETRIES = 2
+FORBIDDEN_DELAY = 0.1
+# What surely is there, beside the chunks of a level (precomputed: beside its levels).
+METADATA_FILES = {
+    "zarr": (".zarray",),
+    "zarr3": ("zarr.json",),
+    "n5": ("attributes.json",),
+    "precomputed": ("info",),
+}
 
 
 class LevelReader:
@@ -54,29 +66,62 @@ class LevelReader:
         OSError
             If the server stalls or refuses, or a chunk cannot be decoded. Chunks that are not stored are fill values.
         """
+        return self.read_counted(box)[0]
+
+    def read_counted(self, box: Box) -> tuple[np.ndarray, int]:
+        """Voxels of a box, and how many of them the server would not give where it hides what is absent."""
         if self._translate is not None:
-            return read_translated(self.store, self.level, box, self._translate)
+            return read_translated(self.store, self.level, box, self._translate), 0
         if self._zarr is not None:
             from utils.ngff.zarr_python import read_zarr
 
-            return read_zarr(self._zarr, self.level, box, self.what)
+            return read_zarr(self._zarr, self.level, box, self.what), 0
         try:
             voxels = wait(self._view[box].read(order="C"), self.store.access.timeout, self.what)
         except ForbiddenError:
-            # Without permission to list, S3 answers 403 for chunks that were never stored: padding, as 404 is.
             return self._read_by_chunk(box)
-        return voxels.astype(self.level.dtype, copy=False)
+        return voxels.astype(self.level.dtype, copy=False), 0
 
-    def _read_by_chunk(self, box: Box) -> np.ndarray:
-        """Voxels of a box, chunk by chunk: those that the server refuses are fill values."""
+    def _read_by_chunk(self, box: Box) -> tuple[np.ndarray, int]:
+        """Voxels of a box, chunk by chunk: those that are gone, or refused as absent ones are, are fill values."""
         shape = [part.stop - part.start for part in box]
         voxels = np.full(shape, self.level.fill, self.level.dtype)
-        pending = [(part, self._view[part].read(order="C")) for part in _chunks(box, self.level.chunk)]
-        for part, future in pending:
-            inside = tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))
-            with contextlib.suppress(ForbiddenError):
-                voxels[inside] = wait(future, self.store.access.timeout, self.what)
-        return voxels
+        todo = list(_chunks(box, self._outer_chunk()))
+        refused = dict[int, ForbiddenError]()
+        for attempt in range(1 + FORBIDDEN_RETRIES):
+            if attempt:  # some servers throttle by refusing
+                time.sleep(FORBIDDEN_DELAY * 2**attempt)
+            pending = {i: self._view[todo[i]].read(order="C") for i in refused or range(len(todo))}
+            refused = {}
+            for i, future in pending.items():
+                inside = tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(todo[i], box, strict=True))
+                try:
+                    voxels[inside] = wait(future, self.store.access.timeout, self.what)
+                except GoneError:
+                    continue
+                except ForbiddenError as error:
+                    refused[i] = error
+            if not refused:
+                break
+        count = sum(math.prod(p.stop - p.start for p in todo[i]) for i in refused)
+        if refused and not self._absent([next(chunk_names(self.level, todo[i])) for i in refused]):
+            reason = next(iter(refused.values()))
+            raise ForbiddenError(f"{count} of {voxels.size} voxels were refused: {reason}", count)
+        return voxels, count
+
+    def _outer_chunk(self) -> Triple:
+        """The stored chunk or shard, z, y, x."""
+        outer = self.level.grid.get("chunk")
+        return self.level.chunk if outer is None else tuple(outer[axis] for axis in self.level.axes)
+
+    def _absent(self, names: list[str]) -> bool:
+        """Whether chunks that were refused are absent: the store hides missing keys, and lists none of these."""
+        folder = self.store.at(self.level.path)
+        if self.level.grid.get("sharded"):
+            return False
+        return folder.hides_missing_keys(self.store, METADATA_FILES[self.level.grid["kind"]]) and not folder.lists(
+            names
+        )
 
     def close(self) -> None:
         """Let go of the store."""

@@ -4,12 +4,13 @@ import functools
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from utils.ngff.address import Address
-from utils.ngff.faults import ForbiddenError, wait
+from utils.ngff.faults import ForbiddenError, GoneError, wait
 
 # A server that sends less than this counts as stalled, so that a byte now and then cannot hold a run up for ever.
 SLOWEST_BYTES_PER_SECOND = 256
@@ -114,23 +115,48 @@ class Store:
         ForbiddenError
             If `strict`, nothing was found and something was forbidden.
         """
+        found, refused = self._read(keys)
+        if strict and refused and not any(found.values()):
+            reason = next(iter(refused.values()))
+            raise ForbiddenError(f"{self}: forbidden, or nothing is here (some servers do not tell which): {reason}")
+        return found
+
+    def read_chunks(self, keys: Iterable[str], known: Iterable[str]) -> dict[str, bytes | None]:
+        """As `read`, but what is refused is absent only where the store hides what is absent.
+
+        Parameters
+        ----------
+        known : iterable of str
+            Keys of which one surely is there.
+
+        Raises
+        ------
+        ForbiddenError
+            If chunks were refused.
+        """
+        found, refused = self._read(keys)
+        asked_again, refused = self._read(refused) if refused else ({}, {})
+        refused = {key: error for key, error in refused.items() if not isinstance(error, GoneError)}
+        if refused and (not self.hides_missing_keys(self, known) or self.lists(refused)):
+            raise ForbiddenError(f"{len(refused)} chunks were refused: {next(iter(refused.values()))}")
+        return found | asked_again
+
+    def _read(self, keys: Iterable[str]) -> tuple[dict[str, bytes | None], dict[str, ForbiddenError]]:
         kvstore = self.kvstore()
         pending = {key: kvstore.read(key) for key in keys}
         found: dict[str, bytes | None] = {}
-        refusal: ForbiddenError | None = None
+        refused: dict[str, ForbiddenError] = {}
         for key, future in pending.items():
             try:
                 answer = wait(future, self.access.timeout, str(self.address.at(key)))
                 found[key] = bytes(answer.value) if answer.state == "value" else None
             except ForbiddenError as error:
-                refusal, found[key] = error, None
+                refused[key], found[key] = error, None
             except OSError as error:
                 if not _means_absent(error):
                     raise self._redirected(key, error) from error
                 found[key] = None
-        if strict and refusal and not any(found.values()):
-            raise ForbiddenError(f"{self}: forbidden, or nothing is here (some servers do not tell which): {refusal}")
-        return found
+        return found, refused
 
     def read_json(self, keys: Iterable[str], *, strict: bool = False) -> dict[str, dict | None]:
         """The JSON objects of keys; None where there is none, also where a web page comes instead.
@@ -149,11 +175,44 @@ class Store:
             raise ValueError(complaint)
         return found
 
+    def hides_missing_keys(self, beside: "Store", known: Iterable[str]) -> bool:
+        """Whether this store answers 403 for what surely is not there, while it still gives what surely is.
+
+        S3 does without permission to list. Elsewhere, or once credentials have expired, 403 means refused.
+        """
+        token = f"{zlib.crc32(str(self).encode()):08x}-is-absent"
+        if not all(self._refuses(f"{token}-{i}") for i in range(2)):
+            return False
+        return any(not folder._refuses(key) for folder in (self, beside) for key in known)
+
+    def _refuses(self, key: str) -> bool:
+        try:
+            wait(self.kvstore().read(key), self.access.timeout, str(self.address.at(key)))
+        except GoneError:
+            return False
+        except ForbiddenError:
+            return True
+        return False
+
+    def lists(self, keys: Iterable[str]) -> bool:
+        """Whether the store, where it can be listed, lists any of these keys."""
+        import tensorstore as ts
+
+        kvstore = self.kvstore()
+        try:
+            for key in keys:
+                found = wait(kvstore.list(ts.KvStore.KeyRange(key, key + "\0")), self.access.timeout, str(self))
+                if found:
+                    return True
+        except (OSError, NotImplementedError):
+            return False
+        return False
+
     def _redirected(self, key: str, error: OSError) -> OSError:
         """Add where a redirect leads to, which tensorstore does not tell."""
         if self.address.driver != "http" or "redirects" not in str(error):
             return error
-        target = _location(str(self.address.at(key)), self.access.timeout)
+        target = _location(self.address.at(key).plain, self.access.timeout)
         return OSError(f"{error}: {target.removesuffix('/' + key)}") if target else error
 
 

@@ -3,10 +3,10 @@
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from utils.files import safe_name
 from utils.names import image_name, split_level
+from utils.ngff.address import Address, redacted
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.multiscale import Access, NgffVolume, open_multiscale
 
@@ -22,6 +22,10 @@ _YES, _NO = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "
 _EMPTY = ("", "x", "none", "nan", "na", "n/a", "-")
 
 
+# Rows of these were written by hand while the metadata were not: older scripts took the metadata's voxel size.
+_METADATA_FIRST = ("cloudvolume", "cloud-volume", "precomputed", "neuroglancer")
+
+
 @dataclass(frozen=True)
 class Dataset:
     """One row: what to read, and how. None where the row says nothing.
@@ -30,6 +34,10 @@ class Dataset:
     ----------
     given_size : tuple of float or None
         z, y, x in nm, of level 0; None for an axis that is left to the metadata.
+    metadata_first : bool
+        Whether the metadata's voxel size counts more than the row's.
+    problem : str
+        Why the row cannot be used; `name` is then its place in the table.
     """
 
     url: str
@@ -40,26 +48,45 @@ class Dataset:
     crop_size: int | None = None
     invert: bool = False
     padding_value: float = 0.0
+    metadata_first: bool = False
+    problem: str = ""
+
+    def __str__(self) -> str:
+        return self.shown_url
+
+    @property
+    def shown_url(self) -> str:
+        """The address without its secrets."""
+        return redacted(self.url)
+
+    @property
+    def address(self) -> str:
+        """The address in one spelling, without its secrets: what a record calls the source."""
+        return str(Address.parse(self.url))
+
+    def chosen_level(self, level: int | None = None) -> int:
+        """The level that is asked for, the row's, or 0."""
+        return level if level is not None else self.level or 0
+
+    def open(self, level: int | None = None) -> NgffVolume:
+        """Open a level as a volume called ``{name}_s{level}``, inverted where the row says so.
+
+        Raises
+        ------
+        ValueError, OSError
+            If the row cannot be used, or the image cannot be read.
+        """
+        if self.problem:
+            raise ValueError(self.problem)
+        image = open_multiscale(self.url, Access(cache_bytes=64 << 20))
+        index = image.index(self.chosen_level(level))
+        known = any(self.given_size)
+        size = level_voxel_size(image, index, self.given_size, metadata_first=self.metadata_first) if known else None
+        return image.open_level(index, name=self.name, voxel_size=size, invert=self.invert)
 
 
-class DatasetRow(NamedTuple):
-    """What patchify3d and reconstruct3d need of a row; the volume it opens is called ``{name}_s{level}``."""
-
-    name: str
-    url: str
-    level: int
-    voxel_size: Given
-
-
-class RowError(NamedTuple):
-    """A row that cannot be used."""
-
-    where: str
-    reason: str
-
-
-def read_table(path: Path) -> list[Dataset | RowError]:
-    """Rows of a CSV; one that cannot be used becomes a `RowError` and stops no other.
+def read_table(path: Path) -> list[Dataset]:
+    """Rows of a CSV; one that cannot be used says so when it is opened, and stops no other.
 
     Raises
     ------
@@ -76,22 +103,14 @@ def read_table(path: Path) -> list[Dataset | RowError]:
     names = {(name or "").strip().lower() for name in reader.fieldnames or []}
     if not names & {"download_url", "url"}:
         raise ValueError(f"{path}: expected a column download_url (or url), found {', '.join(sorted(names)) or 'none'}")
-    rows: list[Dataset | RowError] = []
+    rows: list[Dataset] = []
     for row in reader:
         cells = {(key or "").strip().lower(): (value or "").strip() for key, value in row.items() if key is not None}
         if any(cells.values()) and not next(iter(cells.values())).startswith("#"):
-            rows.append(_dataset(cells, f"{path}:{reader.line_num}"))
+            rows.append(_dataset(cells, path, reader.line_num))
     if not rows:
         raise ValueError(f"{path}: has no rows below its header")
     return rows
-
-
-def open_dataset_row(row: DatasetRow) -> NgffVolume:
-    """Open a row's level; the voxel size that the row gives for level 0 is scaled to it."""
-    image = open_multiscale(row.url, Access(cache_bytes=64 << 20))
-    level = image.index(row.level)
-    size = level_voxel_size(image, level, row.voxel_size) if any(row.voxel_size) else None
-    return image.open_level(level, name=row.name, voxel_size=size)
 
 
 def dataset_of_url(url: str) -> Dataset:
@@ -100,7 +119,7 @@ def dataset_of_url(url: str) -> Dataset:
     return Dataset(address, image_name(address), level)
 
 
-def _dataset(cells: dict[str, str], where: str) -> Dataset | RowError:
+def _dataset(cells: dict[str, str], table: Path, line: int) -> Dataset:
     url = cells.get("download_url") or cells.get("url", "")
     name = cells.get("volume_name") or (image_name(url) if url else "")
     try:
@@ -123,9 +142,11 @@ def _dataset(cells: dict[str, str], where: str) -> Dataset | RowError:
             int(crop_size) if crop_size is not None else None,
             _flag(cells, "invert", False),
             padding or 0.0,
+            cells.get("api", "").lower() in _METADATA_FIRST,
         )
     except ValueError as error:
-        return RowError(f"{where} ({name or url or 'empty row'})", str(error))
+        where = f"{table}:{line} ({name or url or 'empty row'})"
+        return Dataset(where, f"{table.stem}-line-{line}", problem=str(error))
 
 
 def _checked_name(name: str) -> str:

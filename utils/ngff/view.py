@@ -39,13 +39,14 @@ def kept_order(level: Level) -> list[int]:
 def _open(kvstore: Any, level: Level, settings: Any) -> Any:
     import tensorstore as ts
 
-    spec = dict(level.spec)
+    # What was fetched stays as it is for as long as a run lasts: no chunk in the cache is asked for again.
+    spec = {**level.spec, "recheck_cached_data": False}
     precomputed = spec["driver"] == "neuroglancer_precomputed"
     if not precomputed:
         spec.setdefault("metadata", _without(level.grid.get("metadata"), _EXTRA_FIELDS))
     below = kvstore / f"{level.path}/" if level.path and not precomputed else kvstore
     # The metadata was read before: assuming it saves a request for every level.
-    return ts.open(spec, kvstore=below, context=settings, open=True, read=True, assume_metadata=not precomputed)
+    return ts.open(spec, kvstore=below, context=settings, open=True, read=True, assume_metadata=True)
 
 
 def _without(value: Any, names: tuple[str, ...]) -> Any:

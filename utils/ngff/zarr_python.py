@@ -15,6 +15,7 @@ from utils.ngff.metadata import Level
 from utils.ngff.store import Store as Folder
 from utils.ngff.view import kept_order
 
+METADATA = (".zarray", "zarr.json")
 _NOTHING: tuple[str, ...] = ()
 
 
@@ -31,7 +32,7 @@ class FolderStore(Store):
         return isinstance(other, FolderStore) and other.folder == self.folder
 
     async def get(self, key: str, prototype: Any, byte_range: ByteRequest | None = None) -> Any:
-        found = await asyncio.to_thread(self.folder.read, [key])
+        found = await asyncio.to_thread(self.folder.read_chunks, [key], METADATA)
         raw = found[key]
         return None if raw is None else prototype.buffer.from_bytes(raw[_span(byte_range)])
 

@@ -1,6 +1,8 @@
 """Sparse sampling of one NGFF dataset, the taking: cubes or a whole level, with a record of how."""
 
 import math
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +11,22 @@ from utils.contrast import Contrast, measure_contrast, to_uint8
 from utils.files import atomic_path
 from utils.formats.nrrd import nrrd_header
 from utils.jobs import SKIPPED
-from utils.ngff.address import Address
 from utils.ngff.read import LevelReader
-from utils.ngff.table import Dataset
+from utils.ngff.store import Store
 from utils.sampling.blocks import blocks, write_blocks
+from utils.sampling.budget import fill_budget
 from utils.sampling.overview import BLOCK_BYTES
-from utils.sampling.plan import GB, Options, Plan, contrast_of_cubes, look, overview_of, plan
+from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw
 from utils.sampling.roi_crops import Crops, PaddingError, inverted
-from utils.sampling.roi_record import Record, read_record, take
-from utils.sampling.rois import Boxes, not_padding, shuffled, within
+from utils.sampling.roi_record import RoiRecord
+from utils.sampling.rois import Boxes, Roi, not_padding
+from utils.sampling.specimen import SampledCubes, Surveyed, no_specimen, sample_cubes, survey_dataset
+
+# Bytes of chunks kept for cubes that share them.
+SHARED_CHUNKS = 256 << 20
 
 
-def sample(dataset: Dataset, options: Options, folder: Path) -> str:
+def sample(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
     """Bring cubes (or, without crop, the whole level) of one dataset into a folder, with a record of how.
 
     Raises
@@ -30,48 +36,78 @@ def sample(dataset: Dataset, options: Options, folder: Path) -> str:
     ValueError, OSError
         If nothing can be taken.
     """
-    # A name that is taken is said before anything is fetched.
-    read_record(folder / f"{dataset.name}.json", str(Address.parse(dataset.url)))
-    made = plan(dataset, options)
-    record = Record(folder / f"{dataset.name}.json", _settings(made, options))
-    if not dataset.crop:
-        return fetch_whole(made, options, folder, record)
-    found, contrast = look(made, options, folder, record.contrast)
-    reader = LevelReader(made.image.store, made.level)
-    fills = tuple(dict.fromkeys((dataset.padding_value, made.level.fill)))
-    least = options.min_frac if made.overview is None else 0.0
-    crops = Crops(made.name, folder, reader.read, contrast, made.voxel_size, dataset.invert, fills, least)
-    kept = record.kept(crops)
-    chosen = within(shuffled(found, options.seed), options.gigabytes * GB, kept)
-    if not chosen:
-        raise ValueError(f"-gb {options.gigabytes:g} is less than one cube ({found[0].voxels / GB:g})")
-    return take(crops, chosen, kept, record, made.threads(options.workers))
+    path = folder / f"{plan.dataset.name}.json"
+    # What was made otherwise is kept, and said before anything is fetched.
+    record = RoiRecord(path, plan.settings(options, None))
+    if record.outdated:
+        warnings.warn(f"outdated: {record.outdated}", stacklevel=2)
+        return SKIPPED
+    reader = LevelReader(_with_cache(plan), plan.level)
+    if not plan.dataset.crop:
+        return fetch_whole(plan, options, folder, record, reader)
+    surveyed = survey_dataset(plan, options, folder)
+    record = RoiRecord(path, plan.settings(options, surveyed.level))
+    return fetch_cubes(plan, options, record, surveyed, reader)
 
 
-def _settings(made: Plan, options: Options) -> dict:
-    """What a record says of a run; the first part decides which boxes are chosen."""
-    dataset, level = made.dataset, made.level
-    return {
-        "source": str(Address.parse(dataset.url)),
-        "url": dataset.url,
-        "volume_name": dataset.name,
-        "level": made.index,
-        "seed": options.seed,
-        "crop_size": made.crop if dataset.crop else None,
-        "min_frac": options.min_frac,
-        "padding_value": dataset.padding_value,
-        "invert": dataset.invert,
-        "voxel_size": list(made.voxel_size),
-        "image": str(made.image.store),
-        "format": made.image.format,
-        "shape": list(level.shape),
-        "voxel_offset": list(level.offset),
-        "dtype": level.dtype.name,
-        "overview_level": made.overview,
-    }
+def _with_cache(plan: SamplingPlan) -> Store:
+    """The dataset's store; where cubes share chunks, with a cache, so that each chunk is fetched once."""
+    store = plan.image.store
+    if all(side % chunk == 0 for side, chunk in zip([plan.crop] * 3, plan.level.chunk, strict=True)):
+        return store
+    return replace(store, access=replace(store.access, cache_bytes=SHARED_CHUNKS))
 
 
-def fetch_whole(made: Plan, options: Options, folder: Path, record: Record) -> str:
+def fetch_cubes(
+    plan: SamplingPlan, options: SamplingOptions, record: RoiRecord, surveyed: Surveyed, reader: LevelReader
+) -> str:
+    """Bring cubes of a dataset, as many as ``-gb`` allows."""
+    seen, contrast = surveyed.survey, record.contrast
+    boxes = Boxes(plan.spans)
+    if seen is not None:
+        boxes = seen.candidates(options.min_frac)
+        if not boxes:
+            raise ValueError(no_specimen(plan, surveyed.level or 0, options.min_frac))
+        contrast = contrast or _specimen_contrast(seen.sample(), options)
+    if contrast is None and plan.level.dtype == np.uint8:
+        contrast = measure_contrast(np.zeros(1, np.uint8))
+    sampled = SampledCubes(contrast) if contrast else sample_cubes(plan, boxes, reader, options)
+
+    def read(roi: Roi) -> tuple[np.ndarray, int]:
+        return sampled.voxels.pop(roi, None) or reader.read_counted(roi.slices)
+
+    crops = Crops(
+        plan.name,
+        record.path.parent,
+        read,
+        sampled.contrast,
+        plan.voxel_size,
+        plan.dataset.invert,
+        tuple(dict.fromkeys((plan.dataset.padding_value, plan.level.fill))),
+        options.min_frac if seen is None else 0.0,
+        seen.share if seen is not None else None,
+        plan.level.offset,
+    )
+    return fill_budget(
+        crops,
+        lambda: draw(boxes, options),
+        options.gigabytes,
+        record,
+        threads=plan.threads(options.workers),
+        chunk=plan.level.chunk,
+        padding=sampled.padding if seen is None else {},
+    )
+
+
+def _specimen_contrast(values: np.ndarray, options: SamplingOptions) -> Contrast | None:
+    """The contrast window of an overview's specimen; None where it holds one value only."""
+    contrast = measure_contrast(values, options.contrast)
+    return contrast if contrast.low < contrast.high else None
+
+
+def fetch_whole(
+    plan: SamplingPlan, options: SamplingOptions, folder: Path, record: RoiRecord, reader: LevelReader
+) -> str:
     """Bring a whole level into one file, block by block.
 
     Raises
@@ -79,48 +115,47 @@ def fetch_whole(made: Plan, options: Options, folder: Path, record: Record) -> s
     ValueError
         If it is larger than ``-gb`` allows, or holds nothing.
     """
-    level, target = made.level, folder / f"{made.name}.nrrd"
+    level, target = plan.level, folder / f"{plan.name}.nrrd"
     size = math.prod(level.shape)
     if size > options.gigabytes * GB:
         raise ValueError(
-            f"level {made.index} is {size / GB:.3g} GB as uint8, more than -gb "
+            f"level {plan.index} is {size / GB:.3g} GB as uint8, more than -gb "
             f"{options.gigabytes:g}; raise -gb, choose a coarser level, or set crop to true"
         )
-    contrast = record.contrast or _whole_contrast(made, options, folder)
-    record.write_whole(target, contrast)  # also where a killed run left the level without its record
+    contrast = record.contrast or _whole_contrast(plan, options, folder, reader)
+    record.save_whole(target, contrast)  # also where a killed run left the level without its record
     if target.exists():
         return SKIPPED
-    read = SpecimenReader(made, contrast)
+    read = SpecimenReader(plan, contrast, reader)
     with atomic_path(target) as scratch, scratch.open("wb") as file:
-        file.write(nrrd_header(level.shape, np.uint8, made.voxel_size))
+        file.write(nrrd_header(level.shape, np.uint8, plan.voxel_size))
         boxes = blocks(level.shape, level.chunk, BLOCK_BYTES, level.dtype.itemsize)
         write_blocks(file, level.shape, np.uint8, boxes, read)
-        read.refuse_nothing()
-    record.write_whole(target, contrast)
+        read.require_specimen()
+    record.save_whole(target, contrast)
     return f"{size / GB:.3g} GB brought"
 
 
-def _whole_contrast(made: Plan, options: Options, folder: Path) -> Contrast:
-    if made.level.dtype == np.uint8:
+def _whole_contrast(plan: SamplingPlan, options: SamplingOptions, folder: Path, reader: LevelReader) -> Contrast:
+    if plan.level.dtype == np.uint8:
         return measure_contrast(np.zeros(1, np.uint8))
-    if made.overview is None:
-        return contrast_of_cubes(made, Boxes(made.spans), options)
-    return measure_contrast(overview_of(made, folder).sample(), options.contrast)
+    seen = survey_dataset(plan, options, folder).survey
+    contrast = _specimen_contrast(seen.sample(), options) if seen is not None else None
+    return contrast or sample_cubes(plan, Boxes(plan.spans), reader, options).contrast
 
 
 class SpecimenReader:
     """Reads blocks as uint8 and remembers whether anything but fill was among them."""
 
-    def __init__(self, made: Plan, contrast: Contrast) -> None:
-        self._read = LevelReader(made.image.store, made.level).read
-        self._made, self._contrast, self._empty = made, contrast, True
+    def __init__(self, plan: SamplingPlan, contrast: Contrast, reader: LevelReader) -> None:
+        self._reader, self._plan, self._contrast, self._empty = reader, plan, contrast, True
 
     def __call__(self, box: tuple[slice, slice, slice]) -> np.ndarray:
-        voxels = self._read(box)
-        self._empty = self._empty and not not_padding(voxels, self._made.level.fill).any()
-        return inverted(to_uint8(voxels, self._contrast), self._made.dataset.invert)
+        voxels = self._reader.read(box)
+        self._empty = self._empty and not not_padding(voxels, self._plan.level.fill).any()
+        return inverted(to_uint8(voxels, self._contrast), self._plan.dataset.invert)
 
-    def refuse_nothing(self) -> None:
+    def require_specimen(self) -> None:
         """Raise `PaddingError` if every voxel was fill."""
         if self._empty:
-            raise PaddingError(f"every voxel is {self._made.level.fill:g} (chunks are missing): nothing was written")
+            raise PaddingError(f"every voxel is {self._plan.level.fill:g} (chunks are missing): nothing was written")

@@ -1,59 +1,84 @@
 """What a dataset holds and what a run would take from it, in words; no voxel is fetched."""
 
+import math
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 from utils.ngff.metadata import Level
-from utils.ngff.table import Dataset
-from utils.sampling.overview import overview_path
-from utils.sampling.plan import GB, Options, Plan, by, overview_of, plan
-from utils.sampling.rois import Boxes, shuffled, within
+from utils.sampling.overview import overview_path, survey
+from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, shape_text
+from utils.sampling.rois import Boxes, Roi
+from utils.sampling.selection import within
 
 
-def describe(dataset: Dataset, options: Options, folder: Path) -> str:
+def describe(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
     """Levels with shape, voxel size, dtype and bytes; candidate cubes; what would be downloaded.
 
     Candidates are exact when the overview was fetched by an earlier run, else the number of boxes before padding is
     told.
     """
-    made = plan(dataset, options)
-    lines = [f"{dataset.name}  {dataset.url}  ({made.image.format})"]
-    lines += [_level_line(i, level, i == made.index) for i, level in enumerate(made.image.levels)]
-    size = " x ".join(f"{length:g}" for length in made.voxel_size)
-    lines.append(f"  level {made.index}: voxel size {size} nm (z, y, x)")
-    return "\n".join([*lines, *(_crop_lines(made, options, folder) if dataset.crop else _whole_lines(made, options))])
+    lines = [f"{plan.dataset.name}  {plan.dataset.shown_url}  ({plan.image.format})"]
+    lines += [_level_line(i, level, i == plan.index) for i, level in enumerate(plan.image.levels)]
+    size = " x ".join(f"{length:g}" for length in plan.voxel_size)
+    lines.append(f"  level {plan.index}: voxel size {size} nm (z, y, x)")
+    content = _crop_lines(plan, options, folder) if plan.dataset.crop else _whole_lines(plan, options)
+    return "\n".join([*lines, *content])
 
 
 def _level_line(index: int, level: Level, chosen: bool) -> str:
+    if level.problem:
+        return f"  s{index}  cannot be read: {level.problem}"
     size = " x ".join(f"{n:g}" for n in level.voxel_size) + " nm" if level.voxel_size else "voxel size not known"
     mark = "*" if chosen else " "
-    return f" {mark}s{index}  {by(level.shape)} (z, y, x)  {size}  {level.dtype.name}  {_bytes(level.nbytes)}"
+    return f" {mark}s{index}  {shape_text(level.shape)} (z, y, x)  {size}  {level.dtype.name}  {_bytes(level.nbytes)}"
 
 
-def _crop_lines(made: Plan, options: Options, folder: Path) -> list[str]:
-    boxes, told = _boxes(made, options, folder)
-    taken = within(shuffled(boxes, options.seed), options.gigabytes * GB)
-    voxels = sum(roi.voxels for roi in taken)
+def _crop_lines(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> list[str]:
+    boxes, told, overview = _boxes(plan, options, folder)
+    taken = within(draw(boxes, options), options.gigabytes * GB)
+    chunks, size = chunks_touched(plan.level, taken)
+    written = sum(roi.voxels for roi in taken)
+    also = f" and {_bytes(overview)} for the overview" if overview else ""
     return [
-        f"  {len(boxes)} candidate cubes of {made.crop} ({told})",
-        f"  would download {len(taken)} cubes: {_bytes(voxels * made.level.dtype.itemsize)} read, {_bytes(voxels)} "
-        f"written (-gb {options.gigabytes:g})",
+        f"  {len(boxes)} candidate cubes of {plan.crop} ({told})",
+        f"  would download {len(taken)} cubes: {_bytes(size)} in {chunks} chunks (before compression){also}, "
+        f"{_bytes(written)} written (-gb {options.gigabytes:g})",
     ]
 
 
-def _boxes(made: Plan, options: Options, folder: Path) -> tuple[Boxes, str]:
-    if made.overview is None:
-        return Boxes(made.spans), "no overview: padding is told when they are read"
-    if not overview_path(made.image, made.overview, folder, made.dataset.name).exists():
-        size = _bytes(made.image.levels[made.overview].nbytes)
-        return Boxes(made.spans), f"before padding is told from the overview, level {made.overview}, {size}"
-    found = overview_of(made, folder).candidates(options.min_frac)
-    return found, f"told from the overview, level {made.overview}"
+def chunks_touched(level: Level, rois: Iterable[Roi]) -> tuple[int, int]:
+    """How many chunks hold the boxes, and their bytes before compression: what travels, each chunk once."""
+    touched: set[tuple[int, ...]] = set()
+    for roi in rois:
+        sides = zip(roi, level.chunk, strict=True)
+        touched.update(product(*(range(first // n, -(-stop // n)) for (first, stop), n in sides)))
+    voxels = 0
+    for chunk in touched:
+        ends = zip(chunk, level.shape, level.chunk, strict=True)
+        # Stored whole in Zarr, cut at the border elsewhere.
+        whole = level.grid["kind"].startswith("zarr")
+        voxels += math.prod(side if whole else min(side, n - i * side) for i, n, side in ends)
+    return len(touched), voxels * level.dtype.itemsize
 
 
-def _whole_lines(made: Plan, options: Options) -> list[str]:
-    voxels = made.level.nbytes // made.level.dtype.itemsize
+def _boxes(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> tuple[Boxes, str, int]:
+    """Boxes that would be drawn from, how that is known, and the bytes of an overview that is still to come."""
+    if not plan.overviews:
+        return Boxes(plan.spans), "no overview: padding is told when they are read", 0
+    index = plan.overviews[0]
+    path = overview_path(plan.image, index, folder, plan.dataset.name)
+    if not path.exists():
+        size = plan.image.levels[index].nbytes
+        return Boxes(plan.spans), f"before padding is told from the overview, level {index}, {_bytes(size)}", size
+    seen = survey(plan.image, index, path, plan.index, plan.spans, plan.dataset.padding_value)
+    return seen.candidates(options.min_frac), f"told from the overview, level {index}", 0
+
+
+def _whole_lines(plan: SamplingPlan, options: SamplingOptions) -> list[str]:
+    voxels = plan.level.nbytes // plan.level.dtype.itemsize
     verdict = "would download" if voxels <= options.gigabytes * GB else f"more than -gb {options.gigabytes:g}: refused"
-    return [f"  crop is false: the whole level, {_bytes(made.level.nbytes)} read, {_bytes(voxels)} written: {verdict}"]
+    return [f"  crop is false: the whole level, {_bytes(plan.level.nbytes)} read, {_bytes(voxels)} written: {verdict}"]
 
 
 def _bytes(count: float) -> str:

@@ -1,18 +1,18 @@
 """The coarse level on which candidate boxes of a fine one are found; fetched once and kept."""
 
 import math
-import warnings
 import zlib
 from pathlib import Path
 
 from utils.files import atomic_path
 from utils.ngff.level_size import factors
-from utils.ngff.metadata import Triple
 from utils.ngff.multiscale import Multiscale
 from utils.ngff.read import LevelReader
 from utils.sampling.blocks import blocks, npy_planes, write_npy
-from utils.sampling.rois import Span, Survey
+from utils.sampling.rois import Span
+from utils.sampling.survey import Survey
 
+Spans = tuple[list[Span], list[Span], list[Span]]
 FOLDER = ".overview"
 LARGEST = 256 << 20
 # Overview voxels that a cube should span at least, so that its share of specimen means something.
@@ -20,19 +20,20 @@ FINE_ENOUGH = 8
 BLOCK_BYTES = 16 << 20
 
 
-def overview_level(image: Multiscale, level: int, crop: int) -> int | None:
-    """The coarsest level of at most 256 MB on which a cube of `level` spans at least 8 voxels per axis.
+def overview_levels(image: Multiscale, level: int, crop: int) -> list[int]:
+    """Levels of at most 256 MB on which boxes of `level` can be judged, the best one first.
 
-    Where there is none, the finest level of at most 256 MB; None where there is none of these either.
+    That is the coarsest on which a cube spans at least 8 voxels per axis; then finer ones, then coarser ones.
     """
     small = [i for i in range(len(image.levels)) if image.levels[i].nbytes <= LARGEST and _coarser(image, i, level)]
-    fine = [i for i in small if min(_spanned(image, i, level, crop)) >= FINE_ENOUGH]
-    if fine:
-        return min(fine, key=lambda i: math.prod(image.levels[i].shape))
-    return max(small, key=lambda i: math.prod(image.levels[i].shape), default=None)
+    fine = {i for i in small if min(_spanned(image, i, level, crop)) >= FINE_ENOUGH}
+    size = {i: math.prod(image.levels[i].shape) for i in small}
+    return sorted(small, key=lambda i: (i not in fine, size[i] if i in fine else -size[i]))
 
 
 def _coarser(image: Multiscale, index: int, level: int) -> bool:
+    if image.levels[index].problem:
+        return False
     pairs = zip(image.levels[index].shape, image.levels[level].shape, strict=True)
     return all(a <= b for a, b in pairs)
 
@@ -71,24 +72,9 @@ def fetch_overview(image: Multiscale, index: int, path: Path) -> None:
     reader.close()
 
 
-def survey(
-    path: Path,
-    spans_zyx: tuple[list[Span], list[Span], list[Span]],
-    voxels_per: tuple[float, float, float],
-    shape: Triple,
-    padding: float,
-) -> Survey:
-    """Look through an overview that was fetched."""
-    seen = Survey(spans_zyx, voxels_per, shape, padding)
+def survey(image: Multiscale, index: int, path: Path, level: int, spans_zyx: Spans, padding: float) -> Survey:
+    """The boxes of `level`, seen on the overview that was fetched to `path`."""
+    seen = Survey(spans_zyx, ratio(image, index, level), image.levels[index].shape, padding)
     for z, plane in enumerate(npy_planes(path)):
         seen.add(z, plane)
     return seen
-
-
-def warn_without_overview(image: Multiscale, level: int) -> None:
-    """Say that boxes of padding cannot be told beforehand."""
-    warnings.warn(
-        f"level {level} has no overview (no level of at most {LARGEST >> 20} MB): boxes are chosen without looking, "
-        "those of padding are left out when they are read",
-        stacklevel=2,
-    )

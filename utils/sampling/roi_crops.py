@@ -1,29 +1,32 @@
-"""Cubes of one dataset cut out side by side and written as uint8 NRRD, with a record of how."""
+"""Cubes of one dataset cut out side by side and written as uint8 NRRD."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from utils.contrast import Contrast, to_uint8
-from utils.files import atomic_path, list_files
+from utils.files import atomic_path
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import describe
-from utils.names import format_roi, parse_roi
-from utils.sampling.rois import Roi, not_padding
+from utils.names import format_roi
+from utils.ngff.faults import ForbiddenError
+from utils.sampling.rois import Roi, Triple, not_padding
 
 GB = 10**9
 # Threads beside those that read.
 WRITERS = 2
-Read = Callable[[tuple[slice, slice, slice]], np.ndarray]
+# Share of specimen by which a cube may fall short of its overview, where voxels are absent that may be refused ones.
+SHORTFALL = 0.1
+Read = Callable[[Roi], tuple[np.ndarray, int]]
 
 
 class PaddingError(ValueError):
-    """A cube holds (nearly) nothing but padding."""
+    """A cube holds (nearly) nothing but padding, or one value throughout."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,20 @@ class Crops:
         What stands before ``-ROI-``.
     folder : Path
     read : callable
-        Voxels of a box in the source's own type, as an array that may be overwritten.
+        Takes a `Roi`; returns its voxels in the source's own type (an array that may be overwritten), and how many of
+        them the server would not give, in words that may also mean "absent".
     voxel_size : tuple of float or None
         z, y, x in nm.
     fills : tuple of float
-        A cube of nothing but one of these (padding, value of missing chunks) is a failure.
+        A cube of nothing but one of these (padding, value of missing chunks) is none.
     min_frac : float
-        A cube with less specimen than this is a failure too; 0 where an overview has told before.
+        A cube with less specimen than this is none either; 0 where an overview has told before.
+    share : callable, optional
+        The share of specimen that an overview promises for a box.
+    offset : tuple of int
+        Where the level begins in the dataset's coordinates, z, y, x: names count it in.
+    files : mapping
+        Names of cubes that earlier versions named otherwise.
     """
 
     name: str
@@ -53,29 +63,34 @@ class Crops:
     invert: bool = False
     fills: tuple[float, ...] = (0.0,)
     min_frac: float = 0.0
+    share: Callable[[Roi], float] | None = None
+    offset: Triple = (0, 0, 0)
+    files: Mapping[Roi, str] = field(default_factory=dict)
 
     def path(self, roi: Roi) -> Path:
         """The file of one cube."""
-        return self.folder / f"{format_roi(self.name, roi.z, roi.y, roi.x)}.nrrd"
+        return self.folder / (self.files.get(roi) or f"{format_roi(self.name, *roi.shifted(self.offset))}.nrrd")
 
-    def existing(self) -> list[Roi]:
-        """Cubes of this dataset that are there already."""
-        if not self.folder.is_dir():
-            return []
-        paths = [p for p in list_files(self.folder, {".nrrd"}) if p.name.startswith(f"{self.name}-ROI-")]
-        return [Roi(*parse_roi(path.stem)[1]) for path in paths]
-
-    def write(self, roi: Roi, voxels: np.ndarray) -> None:
+    def make(self, roi: Roi, voxels: np.ndarray, refused: int = 0) -> None:
         """Convert and write the voxels of one cube, which may be overwritten.
 
         Raises
         ------
         PaddingError
             If there is nothing in it.
+        ForbiddenError
+            If voxels that were refused were specimen, as the overview says.
         """
-        refuse_padding(voxels, self.fills, self.min_frac)
+        found = specimen_share(voxels, self.fills, self.min_frac)
+        if refused and self.share is not None and found < self.share(roi) - SHORTFALL:
+            raise ForbiddenError(
+                f"{refused} voxels were refused (403): {self.share(roi):.0%} of it is specimen on the overview, "
+                f"{found:.0%} came",
+                refused,
+            )
         gray = inverted(to_uint8(voxels, self.contrast), self.invert)
-        del voxels
+        if gray.min() == gray.max():
+            raise PaddingError(f"every voxel is {gray.flat[0]} of 255: nothing was written")
         with atomic_path(self.path(roi)) as scratch:
             write_nrrd(scratch, gray, self.voxel_size)
 
@@ -85,56 +100,88 @@ def inverted(gray: np.ndarray, invert: bool) -> np.ndarray:
     return np.subtract(255, gray, out=gray) if invert else gray
 
 
-def refuse_padding(voxels: np.ndarray, fills: Iterable[float], min_frac: float) -> None:
-    """Raise `PaddingError` for a cube of one fill value, or with too little specimen."""
+def specimen_share(voxels: np.ndarray, fills: Iterable[float], min_frac: float = 0.0) -> float:
+    """The share of a cube's voxels that are none of its fill values.
+
+    Raises
+    ------
+    PaddingError
+        If it is 0 or less than `min_frac`.
+    """
+    least = 1.0
     for fill in fills:
         found = sum(int(np.count_nonzero(not_padding(plane, fill))) for plane in voxels)
         if found == 0:
             raise PaddingError(f"every voxel is {fill:g} (padding, or chunks that are missing): nothing was written")
         if found < min_frac * voxels.size:
             raise PaddingError(f"only {found / voxels.size:.0%} is not padding ({fill:g}): nothing was written")
+        least = min(least, found / voxels.size)
+    return least
 
 
-def make_crops(crops: Crops, rois: Iterable[Roi], threads: int) -> dict[Roi, str]:
-    """Make every cube that is not there yet, `threads` of them in flight; return what failed and why.
+@dataclass(frozen=True)
+class Failure:
+    """Why a cube could not be made, and how many of its voxels the server refused."""
+
+    reason: str
+    refused_voxels: int = 0
+
+
+@dataclass
+class CropResults:
+    """What became of cubes that were to be made."""
+
+    padding: dict[Roi, str] = field(default_factory=dict)
+    failures: dict[Roi, Failure] = field(default_factory=dict)
+
+
+def make_crops(crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple) -> CropResults:
+    """Make cubes, `threads` of them in flight, those that share chunks one after another.
 
     Where the server stops answering, the rest fails at once: each further cube would wait as long again.
     """
-    todo = [roi for roi in rois if not crops.path(roi).exists()]
-    flight = _Flight(threads)
+    todo = sorted(rois, key=lambda roi: [first // side for (first, _), side in zip(roi, chunk, strict=True)])
+    gate = _ReadGate(threads)
     # Writing waits for the disk; meanwhile as many cubes as asked for are on their way.
     with ThreadPoolExecutor(threads + (WRITERS if threads > 1 else 0)) as pool:
         try:
-            reasons = list(pool.map(partial(_attempt, crops, flight), todo))
+            errors = list(pool.map(partial(_make_crop, crops, gate), todo))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return {roi: reason for roi, reason in zip(todo, reasons, strict=True) if reason}
+    results = CropResults()
+    for roi, error in zip(todo, errors, strict=True):
+        # Where no overview has told beforehand, padding is what was to be found out; else chunks are missing.
+        if isinstance(error, PaddingError) and crops.share is None:
+            results.padding[roi] = describe(error)
+        elif error is not None:
+            results.failures[roi] = Failure(describe(error), getattr(error, "voxels", 0))
+    return results
 
 
-class _Flight:
+class _ReadGate:
     """Bounds the cubes that are read at once, and counts those that a silent server let down one after another."""
 
-    patience = 2
+    most_stalls = 2
 
     def __init__(self, threads: int) -> None:
         self.reading = threading.Semaphore(threads)
         self.stalls = 0
 
     @property
-    def gave_up(self) -> bool:
-        return self.stalls >= self.patience
+    def closed(self) -> bool:
+        return self.stalls >= self.most_stalls
 
 
-def _attempt(crops: Crops, flight: _Flight, roi: Roi) -> str | None:
+def _make_crop(crops: Crops, gate: _ReadGate, roi: Roi) -> Exception | None:
     try:
-        with flight.reading:
-            if flight.gave_up:
-                return "the server had stopped answering; left for the next run"
-            voxels = crops.read(roi.slices)
-        crops.write(roi, voxels)
+        with gate.reading:
+            if gate.closed:
+                return TimeoutError("the server had stopped answering; left for the next run")
+            voxels, refused = crops.read(roi)
+        crops.make(roi, voxels, refused)
     except (OSError, ValueError, MemoryError) as error:
-        flight.stalls += isinstance(error, TimeoutError)
-        return describe(error)
-    flight.stalls = 0
+        gate.stalls += isinstance(error, TimeoutError)
+        return error
+    gate.stalls = 0
     return None

@@ -1,108 +1,211 @@
-"""The record beside the cubes of a dataset: where they come from, how they were chosen and scaled."""
+"""The record beside the cubes of a dataset: where they come from, how they were chosen and scaled, which are there.
+
+It is read and written once per run and in time linear in the dataset's own cubes; the folder is never listed for it.
+"""
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from utils.contrast import Contrast
 from utils.files import atomic_path
-from utils.jobs import SKIPPED, SomeFailed
 from utils.names import parse_roi
-from utils.sampling.roi_crops import GB, Crops, make_crops
-from utils.sampling.rois import Roi
+from utils.sampling.roi_crops import Crops, Failure
+from utils.sampling.rois import Roi, Triple
 
 # With these alike, two runs choose from one random order, and the second only goes further along it.
-CHOICE = ("level", "seed", "crop_size", "min_frac", "padding_value", "overview_level")
-# These must be alike for cubes of one level to belong together.
-FIXED = ("voxel_size", "invert")
+CHOICE = ("level", "seed", "crop_size", "min_frac", "padding_value", "overview_level", "stratify", "mask")
+# Where these differ, cubes that are there are not what this run would make.
+CONTENT = ("crop_size", "min_frac", "padding_value", "invert", "voxel_size", "contrast_method", "mask")
+# Names of cubes count the dataset's own origin in; records of earlier versions do not say so, and theirs do not.
+DATASET_COORDINATES = "dataset"
+PLACE = ("coordinates", "voxel_offset")
 
 
-class Record:
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a run says of a dataset; None where it does not apply, or an earlier version did not say."""
+
+    source: str
+    volume_name: str
+    url: str | None = None
+    level: int | None = None
+    seed: int | None = None
+    crop_size: int | None = None
+    min_frac: float | None = None
+    padding_value: float | None = None
+    invert: bool = False
+    contrast_method: str | None = None
+    voxel_size: list[float] | None = None
+    image: str | None = None
+    format: str | None = None
+    shape: list[int] | None = None
+    voxel_offset: list[int] | None = None
+    coordinates: str | None = None
+    dtype: str | None = None
+    overview_level: int | None = None
+    stratify: bool = False
+    mask: str | None = None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Settings":
+        """The settings in a record; keys that this version does not know are passed over."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{"volume_name": "", **{key: record[key] for key in known & record.keys()}})
+
+    @property
+    def offset(self) -> Triple:
+        """What names and boxes count in: the dataset's origin, or nothing in records of earlier versions."""
+        z, y, x = (self.voxel_offset if self.coordinates == DATASET_COORDINATES else None) or (0, 0, 0)
+        return z, y, x
+
+    def outdated(self, now: "Settings") -> str | None:
+        """Why cubes made with these settings are not what a run with the settings `now` would make; None if they are.
+
+        Another seed, budget or level makes no cube outdated: it chooses others.
+        """
+        if self.level != now.level:
+            return None
+        keys = [key for key in CONTENT if getattr(self, key) is not None or key == "mask"]
+        changed = [key for key in keys if getattr(self, key) != getattr(now, key)]
+        return "; ".join(f"made with {key} {getattr(self, key)}, now {getattr(now, key)}" for key in changed) or None
+
+    def same_choice(self, now: "Settings") -> bool:
+        """Whether two runs choose from one random order."""
+        return all(getattr(self, key) == getattr(now, key) for key in CHOICE)
+
+
+class RoiRecord:
     """A dataset's record: what an earlier run said, and what this one will say.
 
     Parameters
     ----------
     path : Path
-    settings : dict
-        Of this run; holds at least ``source`` and the keys of `CHOICE` and `FIXED`.
+    settings : Settings
+        Of this run.
 
     Raises
     ------
     ValueError
-        If the file there belongs to another source, or cubes made otherwise would be mixed with new ones.
+        If the file there belongs to another source.
     """
 
-    def __init__(self, path: Path, settings: dict) -> None:
-        self.path, self.settings = path, json.loads(json.dumps(settings))
-        self.earlier = read_record(path, settings["source"])
-        if self.earlier and self.earlier.get("level") == self.settings["level"]:
-            for key in FIXED:
-                if self.earlier.get(key) != self.settings[key]:
-                    raise ValueError(
-                        f"{path}: the cubes there have {key} {self.earlier.get(key)}, now it is {self.settings[key]}; "
-                        "choose another folder or name, or move them away"
-                    )
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path, self.settings = path, settings
+        self.earlier = read_record(path, settings.source)
+        self._before = Settings.from_json(self.earlier) if self.earlier else None
 
     @property
     def contrast(self) -> Contrast | None:
-        """The contrast window that earlier cubes have; the dataset keeps it."""
-        return Contrast.from_dict(self.earlier["contrast"]) if self.earlier.get("contrast") else None
+        """The contrast window that earlier cubes have, which the dataset keeps; one of a single value is none."""
+        if not self.earlier.get("contrast"):
+            return None
+        contrast = Contrast.from_dict(self.earlier["contrast"])
+        return contrast if contrast.low < contrast.high else None
 
-    def kept(self, crops: Crops) -> list[Roi]:
-        """Cubes of other choices that are there and count first."""
-        if self._same_choice():
-            names = [Path(name).stem for name in self.earlier.get("kept", [])]
-            return [roi for roi in (Roi(*parse_roi(name)[1]) for name in names) if crops.path(roi).exists()]
-        return crops.existing()
+    @property
+    def outdated(self) -> str | None:
+        """Why the cubes that are there are not what this run would make; None if they are."""
+        if self._before is None:
+            return None
+        if self.earlier.get("boxes") and self.earlier.get("contrast") and self.contrast is None:
+            return "made with a contrast window of one value"
+        return self._before.outdated(self.settings)
 
-    def write(self, crops: Crops, chosen: Sequence[Roi], kept: Sequence[Roi], failures: Mapping[Roi, str]) -> None:
-        """Say which cubes are there and which failed."""
+    def existing(self, folder: Path, name: str) -> dict[Roi, str]:
+        """Cubes of earlier runs that are there, and their files; also those a killed run left."""
+        entries = [self.earlier, {**self.earlier, "boxes": self.earlier.get("pending", [])}]
+        entries += self.earlier.get("earlier", [])
+        found: dict[Roi, str] = {}
+        for entry in entries:
+            for roi, file in _located(entry):
+                if file.startswith(f"{name}-ROI-") and roi not in found and (folder / file).exists():
+                    found[roi] = file
+        if not self.earlier:
+            z, y, x = self.settings.offset
+            found = {roi.shifted((-z, -y, -x)): file for file, roi in cubes_without_record(folder, name).items()}
+        return found
+
+    def kept(self, existing: Mapping[Roi, str]) -> list[Roi]:
+        """Cubes of other choices, which count first."""
+        if not self._same_choice():
+            return list(existing)
+        names = set(self.earlier.get("kept", []))
+        return [roi for roi, file in existing.items() if file in names]
+
+    @property
+    def padding(self) -> dict[Roi, str]:
+        """Boxes that earlier runs read and found to be padding: they are not drawn again."""
+        if self._before is None or not self._same_choice() or self.settings.overview_level is not None:
+            return {}
+        z, y, x = self._before.offset
+        back = (-z, -y, -x)
+        return {_roi(box).shifted(back): str(box["reason"]) for box in self.earlier.get("padding", [])}
+
+    def save(
+        self,
+        crops: Crops,
+        chosen: Sequence[Roi],
+        kept: Iterable[Roi],
+        *,
+        padding: Mapping[Roi, str],
+        failures: Mapping[Roi, Failure],
+        existing: Iterable[Roi],
+    ) -> None:
+        """Say which cubes are there, which failed, and which are still to come."""
         # Cubes that a larger budget brought stay, so they stay in the record.
-        there = [roi for roi in dict.fromkeys([*chosen, *crops.existing()]) if crops.path(roi).exists()]
+        wanted = {roi: crops.path(roi) for roi in dict.fromkeys([*chosen, *existing])}
+        there = {roi for roi, path in wanted.items() if path.exists()}
+
+        def boxes(rois: Iterable[Roi]) -> list[dict]:
+            return [{"file": wanted[roi].name, **_spans(roi.shifted(crops.offset))} for roi in rois]
+
+        def reasons(found: Mapping[Roi, Mapping[str, object]]) -> list[dict]:
+            return [{**_spans(roi.shifted(crops.offset)), **said} for roi, said in found.items()]
+
         self._write(
             crops.contrast,
-            boxes=[{"file": crops.path(roi).name, **_spans(roi)} for roi in there],
-            kept=[crops.path(roi).name for roi in kept],
-            failures=[{**_spans(roi), "reason": reason} for roi, reason in failures.items()],
+            boxes=boxes(roi for roi in wanted if roi in there),
+            kept=[wanted[roi].name for roi in kept],
+            pending=boxes(roi for roi in wanted if roi not in there),
+            padding=reasons({roi: {"reason": reason} for roi, reason in padding.items()}),
+            failures=reasons({roi: _failure(failure) for roi, failure in failures.items()}),
+            refused_voxels=sum(failure.refused_voxels for failure in failures.values()),
         )
 
-    def write_whole(self, target: Path, contrast: Contrast) -> None:
+    def save_whole(self, target: Path, contrast: Contrast) -> None:
         """Say whether the whole level is there, and its contrast."""
-        whole = {"file": target.name, **_spans(Roi(*((0, n) for n in self.settings["shape"])))}
+        z, y, x = self.settings.shape or (0, 0, 0)
+        whole = {"file": target.name, **_spans(Roi((0, z), (0, y), (0, x)).shifted(self.settings.offset))}
         self._write(contrast, boxes=[whole] if target.exists() else [], kept=[], failures=[])
 
     def _same_choice(self) -> bool:
-        return all(key in self.earlier and self.earlier[key] == self.settings.get(key) for key in CHOICE)
+        return self._before is not None and self._before.same_choice(self.settings)
 
-    def _write(self, contrast: Contrast, **content: list) -> None:
+    def _write(self, contrast: Contrast, **content: Any) -> None:
         earlier = self.earlier.get("earlier", [])
-        if self.earlier and not self._same_choice():
-            earlier = [*earlier, {key: self.earlier.get(key) for key in (*CHOICE, "boxes")}]
-        text = _text(
-            {**self.settings, "contrast": contrast.as_dict(), **content, "earlier": earlier, "software": software()}
-        )
+        if self._before and not self._same_choice():
+            earlier = [*earlier, {key: self.earlier.get(key) for key in (*CHOICE, *PLACE, "boxes")}]
+        said = {"version": 2, **asdict(self.settings), "contrast": contrast.as_dict(), **content, "earlier": earlier}
+        text = _text({**said, "software": software()})
         if not self.path.exists() or self.path.read_text() != text:
             with atomic_path(self.path) as scratch:
                 scratch.write_text(text)
 
 
-def take(crops: Crops, chosen: list[Roi], kept: list[Roi], record: Record, threads: int) -> str:
-    """Make the chosen cubes that are missing; the record is written before (it fixes the contrast) and after.
+def _located(entry: Mapping[str, Any]) -> Iterator[tuple[Roi, str]]:
+    """The boxes of a record, or of an earlier choice in it, in voxels of the level, and their files."""
+    z, y, x = Settings.from_json({"source": "", **entry}).offset
+    for box in entry.get("boxes") or []:
+        yield _roi(box).shifted((-z, -y, -x)), str(box["file"])
 
-    Raises
-    ------
-    SomeFailed
-        If cubes failed; the others are kept.
-    """
-    missing = [roi for roi in chosen if not crops.path(roi).exists()]
-    record.write(crops, chosen, kept, {})
-    failures = make_crops(crops, missing, threads)
-    record.write(crops, chosen, kept, failures)
-    if failures:
-        raise SomeFailed({str(crops.path(roi)): reason for roi, reason in failures.items()})
-    size = sum(roi.voxels for roi in chosen) / GB
-    return f"{len(missing)} cubes made, {len(chosen)} there ({size:.3g} GB)" if missing else SKIPPED
+
+def _failure(failure: Failure) -> dict[str, object]:
+    refused = {"refused_voxels": failure.refused_voxels} if failure.refused_voxels else {}
+    return {"reason": failure.reason, **refused}
 
 
 def _text(record: dict) -> str:
@@ -120,7 +223,11 @@ def _spans(roi: Roi) -> dict[str, list[int]]:
     return {"z": list(roi.z), "y": list(roi.y), "x": list(roi.x)}
 
 
-def read_record(path: Path, source: str) -> dict:
+def _roi(box: Mapping[str, Any]) -> Roi:
+    return Roi(*((int(first), int(stop)) for first, stop in (box[axis] for axis in "zyx")))
+
+
+def read_record(path: Path, source: str) -> dict[str, Any]:
     """An earlier run's record of the same source; empty when there is none.
 
     Raises
@@ -138,6 +245,16 @@ def read_record(path: Path, source: str) -> dict:
         other = record.get("source") if isinstance(record, dict) else "something else"
         raise ValueError(f"{path} belongs to {other}; give this dataset another name or folder")
     return record
+
+
+def cubes_without_record(folder: Path, name: str) -> dict[str, Roi]:
+    """Cubes of a dataset whose record is gone, by file; the folder is listed."""
+    found = {}
+    for path in folder.glob(f"{name}-ROI-*.nrrd") if folder.is_dir() else ():
+        dataset, spans = parse_roi(path.stem)
+        if dataset == name:
+            found[path.name] = Roi(*spans)
+    return found
 
 
 def software() -> str:

@@ -1,14 +1,19 @@
 """Cubes of a local volume, chosen like those of an NGFF dataset."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.contrast import measure_contrast
 from utils.files import list_files
 from utils.images import IMAGE_SUFFIXES
+from utils.jobs import SKIPPED
+from utils.sampling.budget import fill_budget
 from utils.sampling.roi_crops import Crops
-from utils.sampling.roi_record import Record, take
-from utils.sampling.rois import Boxes, Survey, grid, shuffled, within
+from utils.sampling.roi_record import RoiRecord, Settings
+from utils.sampling.rois import Boxes, grid
+from utils.sampling.selection import shuffled
+from utils.sampling.survey import Survey
 from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
 
 GB = 10**9
@@ -56,7 +61,7 @@ def survey_volume(volume: Volume, options: CropOptions) -> Survey:
     step, stride = max(1, options.crop_size // SLICES), max(1, options.crop_size // ROWS)
     z, y, x = volume.shape
     shape = (-(-z // step), -(-y // stride), -(-x // stride))
-    boxes = grid(volume.shape, options.crop_size, _chunk(volume))
+    boxes = grid(volume.shape, options.crop_size)
     seen = Survey(boxes, (step, stride, stride), shape, options.padding_value)
     for index in range(shape[0]):
         seen.add(index, volume[index * step : index * step + 1][0, ::stride, ::stride])
@@ -68,7 +73,7 @@ def _chunk(volume: Volume) -> tuple[int, int, int]:
     return level.chunk if level is not None else (1, 1, 1)
 
 
-def choose(volume: Volume, seen: Survey, options: CropOptions) -> Boxes:
+def candidates(seen: Survey, options: CropOptions) -> Boxes:
     """Boxes worth taking.
 
     Raises
@@ -76,12 +81,6 @@ def choose(volume: Volume, seen: Survey, options: CropOptions) -> Boxes:
     ValueError
         If there are none.
     """
-    if not Boxes(seen.spans):
-        size = " x ".join(map(str, volume.shape))
-        raise ValueError(
-            f"no box of {options.crop_size} fits a volume of {size}: a box at the border must be at least half as "
-            "large in each axis; choose a smaller --crop-size"
-        )
     found = seen.candidates(options.min_frac)
     if not found:
         raise ValueError(
@@ -102,31 +101,41 @@ def crop_volume(path: Path, options: CropOptions, target: Path) -> str:
         If nothing can be taken.
     """
     with open_volume(path) as volume:
-        record = Record(target, _settings(path, volume, options))
+        record = RoiRecord(target, _settings(path, volume, options))
+        if record.outdated:
+            warnings.warn(f"outdated: {record.outdated}", stacklevel=2)
+            return SKIPPED
         seen = survey_volume(volume, options)
-        found = choose(volume, seen, options)
-        contrast = record.contrast or measure_contrast(seen.sample(), options.contrast)
-        fills = (options.padding_value,)
-        crops = Crops(target.stem, target.parent, volume.__getitem__, contrast, volume.voxel_size, fills=fills)
-        kept = record.kept(crops)
-        chosen = within(shuffled(found, options.seed), options.gigabytes * GB, kept)
-        if not chosen:
-            raise ValueError(f"-gb {options.gigabytes:g} is less than one cube ({found[0].voxels / GB:g})")
-        return take(crops, chosen, kept, record, options.threads)
+        boxes = candidates(seen, options)
+        crops = Crops(
+            volume_name(path),
+            target.parent,
+            lambda roi: (volume[roi.slices], 0),
+            record.contrast or measure_contrast(seen.sample(), options.contrast),
+            volume.voxel_size,
+            fills=(options.padding_value,),
+            share=seen.share,
+        )
+        return fill_budget(
+            crops,
+            lambda: shuffled(boxes, options.seed),
+            options.gigabytes,
+            record,
+            threads=options.threads,
+            chunk=_chunk(volume),
+        )
 
 
-def _settings(path: Path, volume: Volume, options: CropOptions) -> dict:
-    return {
-        "source": str(path.resolve()),
-        "volume_name": volume_name(path),
-        "level": None,
-        "seed": options.seed,
-        "crop_size": options.crop_size,
-        "min_frac": options.min_frac,
-        "padding_value": options.padding_value,
-        "invert": False,
-        "voxel_size": list(volume.voxel_size) if volume.voxel_size else None,
-        "shape": list(volume.shape),
-        "dtype": volume.dtype.name,
-        "overview_level": None,
-    }
+def _settings(path: Path, volume: Volume, options: CropOptions) -> Settings:
+    return Settings(
+        source=str(path.resolve()),
+        volume_name=volume_name(path),
+        seed=options.seed,
+        crop_size=options.crop_size,
+        min_frac=options.min_frac,
+        padding_value=options.padding_value,
+        contrast_method=options.contrast,
+        voxel_size=list(volume.voxel_size) if volume.voxel_size else None,
+        shape=list(volume.shape),
+        dtype=volume.dtype.name,
+    )

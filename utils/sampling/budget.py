@@ -1,0 +1,72 @@
+"""Filling a budget with cubes: those that turn out to be padding are replaced, until it is met or boxes end."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from utils.jobs import SKIPPED, SomeFailed
+from utils.sampling.roi_crops import GB, Crops, Failure, make_crops
+from utils.sampling.roi_record import RoiRecord
+from utils.sampling.rois import Roi, Triple
+from utils.sampling.selection import within
+
+
+def fill_budget(
+    crops: Crops,
+    order: Callable[[], Iterator[Roi]],
+    gigabytes: float,
+    record: RoiRecord,
+    *,
+    threads: int = 1,
+    chunk: Triple = (1, 1, 1),
+    padding: Mapping[Roi, str] | None = None,
+) -> str:
+    """Make the cubes of a dataset that are missing.
+
+    Parameters
+    ----------
+    order : callable
+        Begins the order in which boxes are drawn.
+    record : RoiRecord
+        Written before (it fixes the contrast), between and after.
+    padding : mapping, optional
+        Boxes known to be padding, and what is known of them.
+
+    Raises
+    ------
+    SomeFailed
+        If cubes failed; the others are kept.
+    ValueError
+        If there is none to make.
+    """
+    existing = record.existing(crops.folder, crops.name)
+    crops = replace(crops, files=existing)
+    kept, empty = record.kept(existing), {**record.padding, **(padding or {})}
+    known, failures, made = len(empty), dict[Roi, Failure](), 0
+    while True:
+        chosen = within((roi for roi in order() if roi not in empty), gigabytes * GB, kept)
+        missing = [roi for roi in chosen if roi not in failures and not crops.path(roi).exists()]
+        record.save(crops, chosen, kept, padding=empty, failures=failures, existing=existing)
+        results = make_crops(crops, missing, threads, chunk)
+        failures |= results.failures
+        empty |= results.padding
+        made += len(missing) - len(results.failures) - len(results.padding)
+        if not results.padding:
+            break
+    if not chosen:
+        raise ValueError(_nothing(order(), empty, gigabytes))
+    record.save(crops, chosen, kept, padding=empty, failures=failures, existing=existing)
+    if len(empty) > known:
+        said = list(empty.values())[-1]
+        warnings.warn(f"{len(empty) - known} cubes were read for nothing and left out: {said}", stacklevel=2)
+    if failures:
+        raise SomeFailed({str(crops.path(roi)): failure.reason for roi, failure in failures.items()})
+    size = sum(roi.voxels for roi in chosen) / GB
+    return f"{made} cubes made, {len(chosen)} there ({size:.3g} GB)" if made else SKIPPED
+
+
+def _nothing(order: Iterator[Roi], empty: Mapping[Roi, str], gigabytes: float) -> str:
+    first = next((roi for roi in order if roi not in empty), None)
+    if first is None:
+        return f"no specimen: {len(empty)} boxes were read, and of each {next(iter(empty.values()), 'nothing')}"
+    return f"-gb {gigabytes:g} is less than one cube ({first.voxels / GB:g})"

@@ -1,0 +1,104 @@
+"""A seeded choice among boxes: uniform or spread evenly, within a budget, without overlaps."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, product
+
+import numpy as np
+
+from utils.sampling.rois import Boxes, Roi
+
+
+def shuffled(rois: Sequence[Roi], seed: int) -> Iterator[Roi]:
+    """Yield the boxes in the random order of a seed, the same on every machine.
+
+    Fisher and Yates' shuffle, which remembers only what it has moved: the first boxes of millions cost no more than
+    those of a few.
+    """
+    rng = np.random.default_rng(seed)
+    moved: dict[int, int] = {}
+    for first in range(len(rois)):
+        drawn = int(rng.integers(first, len(rois)))
+        yield rois[moved.get(drawn, drawn)]
+        moved[drawn] = moved.pop(first, first)
+
+
+def stratified(boxes: Boxes, seed: int) -> Iterator[Roi]:
+    """Yield the boxes in an order of which every beginning is spread evenly over them.
+
+    They are lined up along a curve that keeps neighbours together (Morton's), and drawn by a van der Corput sequence
+    with a random digital shift (Owen, 1995, doi:10.1007/978-1-4612-2552-2_19): of any 2^k equal parts of the line, the
+    first 2^k draws take one box each.
+    """
+    count = len(boxes)
+    if not count:
+        return
+    line = np.argsort(_morton(boxes), kind="stable")
+    bits = max(1, (count - 1).bit_length())
+    shift = int(np.random.default_rng(seed).integers(0, 1 << bits))
+    taken = np.zeros(count, bool)
+    for draw in range(1 << bits):
+        reverse = int(f"{draw:0{bits}b}"[::-1], 2) ^ shift
+        place = reverse * count >> bits
+        if not taken[place]:
+            taken[place] = True
+            yield boxes[int(line[place])]
+
+
+def _morton(boxes: Boxes) -> np.ndarray:
+    """Each box's place on Morton's curve: the bits of its indices along z, y and x, interleaved."""
+    codes = np.zeros(len(boxes), np.int64)
+    for axis, index in enumerate(boxes.grid_indices()):
+        for bit in range(20):
+            codes |= (index.astype(np.int64) >> bit & 1) << (3 * bit + axis)
+    return codes
+
+
+class Occupied:
+    """Boxes that are taken, found again by the cells of a coarse grid that they touch.
+
+    Parameters
+    ----------
+    cell : int
+        Side of a cell; best about the side of the boxes.
+    """
+
+    def __init__(self, cell: int) -> None:
+        self._cell = max(1, cell)
+        self._cells: defaultdict[tuple[int, ...], list[Roi]] = defaultdict(list)
+
+    def add(self, roi: Roi) -> None:
+        """Take a box."""
+        for cell in self._touched(roi):
+            self._cells[cell].append(roi)
+
+    def meets(self, roi: Roi) -> bool:
+        """Whether a box shares a voxel with one that is taken."""
+        return any(roi.overlaps(other) for cell in self._touched(roi) for other in self._cells.get(cell, ()))
+
+    def _touched(self, roi: Roi) -> Iterable[tuple[int, ...]]:
+        return product(*(range(a // self._cell, (b - 1) // self._cell + 1) for a, b in roi))
+
+
+def within(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> list[Roi]:
+    """The boxes that fit into `budget` bytes of uint8: those `kept`, then as many as fit from the front of `order`.
+
+    None overlaps another. A larger budget gives the same boxes and more, because the choice stops at the first that
+    does not fit.
+    """
+    chosen = list(kept)
+    total = sum(roi.voxels for roi in kept)
+    order = iter(order)
+    first = list(islice(order, 1))
+    occupied = Occupied(max((b - a for roi in chain(kept, first) for a, b in roi), default=1))
+    for roi in kept:
+        occupied.add(roi)
+    for roi in chain(first, order):
+        if occupied.meets(roi):
+            continue
+        total += roi.voxels
+        if total > budget:
+            break
+        chosen.append(roi)
+        occupied.add(roi)
+    return chosen
