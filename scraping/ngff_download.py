@@ -51,6 +51,7 @@ from utils.ngff.faults import interruptible
 if TYPE_CHECKING:
     from utils.ngff.table import Dataset
     from utils.sampling.plan import SamplingOptions
+    from utils.sampling.planned import PlannedRow
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,6 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--endpoint", metavar="URL", help="S3 or GCS server to use instead of the public one")
     parser.add_argument("--region", help="region of the S3 server")
     parser.add_argument("--timeout", type=positive_float, default=60.0, metavar="S", help="seconds without an answer")
+    parser.add_argument(
+        "--patience",
+        type=positive_float,
+        default=300.0,
+        metavar="S",
+        help="seconds for a server that says when to ask again",
+    )
+    parser.add_argument("--stratify", action="store_true", help="spread cubes evenly over the specimen")
     parser.add_argument("--retries", type=natural_int, default=5, metavar="N", help="tries after the first (default 5)")
     add_run_options(parser, seed=True)
     return run_script(download, parser, argv)
@@ -78,12 +87,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def download(args: argparse.Namespace) -> int:
     """List the datasets, then sample (or only describe) each."""
+    from utils.ngff.hosts import HOSTS
+    from utils.sampling.planned import GRACE, plan_rows
+
     rows = read_rows(args.source)
     options = sampling_options(args)
-    if args.list:
-        return describe_all(rows, options, args.savedir)
-    jobs = [Job(row, args.savedir / f"{row.name}.json") for row in rows]
     with interruptible():
+        HOSTS.forget()
+        planned = plan_rows(rows, options, None if args.list else GRACE)
+        if args.list:
+            return describe_all(planned, options, args.savedir)
+        jobs = [Job(row, args.savedir / f"{row.row.name}.json") for row in planned]
         return run_jobs(partial(sample_row, options=options), jobs, noun="datasets", redo=True, **run_options(args))
 
 
@@ -123,29 +137,28 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
         min_frac=args.min_frac,
         unit=args.unit,
         contrast=args.contrast,
-        access=Access(args.timeout, args.retries, 8 * args.workers, args.endpoint, args.region),
+        stratify=args.stratify,
+        access=Access(args.timeout, args.retries, 8 * args.workers, args.endpoint, args.region, patience=args.patience),
     )
 
 
 def sample_row(job: Job, *, options: "SamplingOptions") -> str:
     """Sample the dataset of one row; the work of a job."""
     from utils.sampling.fetch import sample
-    from utils.sampling.plan import plan_sampling
 
-    return sample(plan_sampling(job.source, options), options, job.target.parent)
+    return sample(job.source.result(options), options, job.target.parent)
 
 
-def describe_all(rows: "list[Dataset]", options: "SamplingOptions", folder: Path) -> int:
+def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: Path) -> int:
     """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
     from utils.sampling.listing import describe
-    from utils.sampling.plan import plan_sampling
 
     failed = 0
     for row in rows:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                print(describe(plan_sampling(row, options), options, folder))
+                print(describe(row.result(options), options, folder))
             except (OSError, ValueError) as error:
                 failed += 1
                 print(f"{row}: {error}", file=sys.stderr)

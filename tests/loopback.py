@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 # What a fault function may return for a path and how often it was asked for: a status code, a URL (redirect), or one
-# of "stall", "reset", "short" (body shorter than promised), "truncate" (half of the body), "html", "gzip".
+# of "retry N" (503 with Retry-After: N), "stall", "reset", "short" (body shorter than promised), "truncate" (half of
+# the body), "html", "gzip".
 Fault = str | int | None
 
 
@@ -75,6 +76,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif isinstance(fault, int):
             self._send(fault, b"")
+        elif fault and fault.startswith("retry "):
+            self._send(503, b"", {"Retry-After": fault.removeprefix("retry ")})
         elif fault and "://" in fault:
             self._send(302, b"", {"Location": fault})
         else:

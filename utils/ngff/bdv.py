@@ -15,7 +15,12 @@ def bdv_unit(image: Store) -> str | None:
     for up, piece in enumerate(reversed(pieces)):
         if piece.lower().endswith(".n5"):
             container = image.at(*[".."] * up) if up else image
-            tree = read_xml(container.at(".."), container.address.name[: -len(".n5")] + ".xml")
+            name = container.address.name[: -len(".n5")] + ".xml"
+            try:
+                tree = read_xml(container.at(".."), name)
+            except OSError as error:
+                warnings.warn(f"the XML beside it, which may name the unit, cannot be read: {error}", stacklevel=2)
+                return None
             return _setup_unit(tree, _setup(pieces)) if tree is not None else None
     return None
 

@@ -32,6 +32,10 @@ class ForbiddenError(OSError):
         self.voxels = voxels
 
 
+class ThrottledError(OSError):
+    """The server asks to be left alone for a while (429 or 503)."""
+
+
 class GoneError(ForbiddenError):
     """The server says that something was there once (410)."""
 
@@ -85,6 +89,8 @@ def explain(error: ValueError, what: str) -> OSError:
     code = re.search(r"(?:HTTP code |http_response_code=')(\d+)", text)
     if code and code[1] == "410":
         return GoneError(f"{what}: is gone (410)")
+    if code and code[1] in ("429", "503"):
+        return ThrottledError(f"{what}: {text}")
     if "PERMISSION_DENIED" in text:
         return ForbiddenError(f"{what}: access is forbidden ({code[1] if code else 'no permission to read'})")
     if code and code[1].startswith("3"):
@@ -95,6 +101,16 @@ def explain(error: ValueError, what: str) -> OSError:
     if "Error reading" in text and re.search(r"DATA_LOSS|FAILED_PRECONDITION|OUT_OF_RANGE|INVALID_ARGUMENT", text):
         return OSError(f"{what}: a chunk cannot be decoded (truncated, damaged or not a chunk): {text}")
     return OSError(f"{what}: {text}")
+
+
+def is_silence(error: OSError) -> bool:
+    """Whether a server gave no answer at all: stalled, not to be reached, or unknown."""
+    return isinstance(error, StalledError) or bool(re.search(r"(?i)could ?n.t (connect|resolve)", str(error)))
+
+
+def interrupted(seconds: float) -> bool:
+    """Wait, and tell whether Ctrl-C came meanwhile."""
+    return _interrupted.wait(seconds)
 
 
 @contextmanager

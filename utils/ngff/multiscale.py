@@ -30,7 +30,6 @@ _KEYS = {
     "zarr": (*ARRAY_KEYS, ".zattrs", ".zgroup"),
     "n5": ("attributes.json",),
 }
-# An N5 group need not have attributes of its own.
 _N5_INSIDE = ("s0/attributes.json", "c0/attributes.json", "setup0/attributes.json", "data/attributes.json")
 
 
@@ -154,18 +153,26 @@ def _levels(kind: str, store: Store, found: dict[str, dict | None]) -> list[Leve
 
 
 def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict | None]]:
-    """Which format lies at a store, and its small files; they are fetched side by side."""
+    """Which format lies at a store, and its small files; those of one format are fetched side by side.
+
+    A name that ends as one format's do is believed first, which saves the other formats' requests.
+    """
     kinds = [stated] if stated else list(_KEYS)
-    keys = [key for kind in kinds for key in _KEYS[kind]]
-    found = store.read_json([*keys, *(_N5_INSIDE if "n5" in kinds else ())], strict=True)
-    for kind in kinds:
-        if any(found[key] is not None for key in _KEYS[kind]):
-            return kind, found
-    if "n5" in kinds and any(is_array(found[key]) or found[key] for key in _N5_INSIDE):
-        return "n5", found
+    likely = [kind for kind in kinds if any(piece.endswith(f".{kind}") for piece in store.address.path.split("/"))]
+    found: dict[str, dict | None] = {}
+    for stage in [likely, [kind for kind in kinds if kind not in likely]] if likely else [kinds]:
+        keys = [key for kind in stage for key in _KEYS[kind]]
+        found |= store.read_json(keys, strict=stage != likely or len(kinds) == len(stage))
+        for kind in stage:
+            if any(found[key] is not None for key in _KEYS[kind]):
+                return kind, found
+    # An N5 group need not have attributes of its own.
+    inside = store.read_json(_N5_INSIDE) if "n5" in kinds else {}
+    if any(is_array(attributes) or attributes for attributes in inside.values()):
+        return "n5", {**found, **inside}
     raise ValueError(
-        f"no image metadata here (looked for {', '.join(keys)}); expected the folder of an OME-Zarr, N5 or "
-        "precomputed image"
+        f"no image metadata here (looked for {', '.join(key for kind in kinds for key in _KEYS[kind])}); expected the "
+        "folder of an OME-Zarr, N5 or precomputed image"
     )
 
 

@@ -1,7 +1,7 @@
 """N5: levels and voxel sizes under the conventions of COSEM, n5-viewer, n5-spark, BigDataViewer/MoBIE and paintera."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,15 @@ from utils.ngff.metadata import (
     refuse_flat,
     refuse_labels,
 )
-from utils.ngff.n5_sizes import Attributes, Sized, first_scale, level_scale
+from utils.ngff.n5_sizes import Attributes, Sized, first_scale, level_scale, sizes_known
 from utils.ngff.store import Store
 
 ATTRIBUTES = "attributes.json"
 # Where the conventions put an image inside of the folder that people give as its address.
 INSIDE = ("setup0/timepoint0", "timepoint0", "c0", "data", "setup0/timepoint0/data")
 MOST_LEVELS = 16
+LEVELS_AT_ONCE = 4
+MOST_ANCESTORS = 3
 # tensorstore refuses metadata with any other field (z5py and n5-java write nthreads, checksum, id).
 COMPRESSION_FIELDS = {
     "raw": ("type",),
@@ -43,7 +45,7 @@ def n5_levels(store: Store, attributes: Attributes) -> list[Level]:
     """
     refuse_labels(store.address.path, attributes)
     folder, arrays = _find_arrays(store, attributes)
-    groups = _groups(store, folder, attributes)
+    groups = _groups(store, folder, attributes, [array for _, array in arrays.values()])
     unit = bdv_unit(store.at(folder)) if any("multiScale" in g or "downsamplingFactors" in g for g in groups) else None
     _, first = next(iter(arrays.values()))
     base = first_scale(first, groups)
@@ -69,13 +71,14 @@ def _find_arrays(store: Store, attributes: Attributes) -> tuple[str, dict[str, t
     if is_array(attributes):
         name = re.fullmatch(r"s(\d+)", store.address.name)
         return "", {"": (int(name[1]) if name else 0, attributes)}
-    for folder in ("", *INSIDE):
-        prefix = f"{folder}/" if folder else ""
-        paths = [prefix + name for name in _named_levels(attributes if not folder else {})]
-        found = store.read_json([f"{path}/{ATTRIBUTES}" for path in paths])
-        arrays = [found[f"{path}/{ATTRIBUTES}"] for path in paths]
-        places = enumerate(zip(paths, arrays, strict=True))
-        present = {path: (place, array) for place, (path, array) in places if array is not None and is_array(array)}
+    within = [f"{folder}/s0/{ATTRIBUTES}" for folder in INSIDE]
+    here = _present(store, "", _named_levels(attributes))
+    if here:
+        return "", here
+    found = store.read_json(within)
+    with_first = [folder for folder, name in zip(INSIDE, within, strict=True) if is_array(found[name])]
+    for folder in with_first or INSIDE:
+        present = _present(store, f"{folder}/", _named_levels({}))
         if present:
             return folder, present
     raise ValueError(
@@ -84,23 +87,44 @@ def _find_arrays(store: Store, attributes: Attributes) -> tuple[str, dict[str, t
     )
 
 
+def _present(store: Store, prefix: str, names: list[str]) -> dict[str, tuple[int, Attributes]]:
+    """The arrays among levels, asked for a few at a time until there are no more."""
+    present: dict[str, tuple[int, Attributes]] = {}
+    for start in range(0, len(names), LEVELS_AT_ONCE):
+        paths = [prefix + name for name in names[start : start + LEVELS_AT_ONCE]]
+        found = store.read_json([f"{path}/{ATTRIBUTES}" for path in paths])
+        arrays = {path: found[f"{path}/{ATTRIBUTES}"] for path in paths}
+        places = enumerate(arrays.items(), start)
+        some = {path: (place, array) for place, (path, array) in places if array is not None and is_array(array)}
+        present |= some
+        if arrays[paths[-1]] is None:
+            break
+    return present
+
+
 def _named_levels(attributes: Attributes) -> list[str]:
     multiscales = attributes.get("multiscales")
     if isinstance(multiscales, list) and multiscales and isinstance(multiscales[0], dict):
         named = [str(d["path"]) for d in multiscales[0].get("datasets") or [] if isinstance(d, dict) and d.get("path")]
         if named:
             return named
-    return [f"s{index}" for index in range(MOST_LEVELS)]
+    listed = attributes.get("scales") or attributes.get("downsamplingFactors")
+    counted = isinstance(listed, list) and bool(listed) and isinstance(listed[0], list)
+    return [f"s{index}" for index in range(len(listed) if counted and listed else MOST_LEVELS)]
 
 
-def _groups(store: Store, folder: str, attributes: Attributes) -> list[Attributes]:
-    """Attributes of the levels' folder and of those above it, nearest first."""
+def _groups(store: Store, folder: str, attributes: Attributes, arrays: Iterable[Attributes]) -> list[Attributes]:
+    """Attributes of the levels' folder and of those above it, nearest first, as far as sizes depend on them."""
     inner = folder.split("/") if folder else []
     below = ["/".join(inner[:depth]) for depth in range(len(inner), 0, -1)]
     found = store.read_json([f"{path}/{ATTRIBUTES}" for path in below])
-    nearest = [found[f"{path}/{ATTRIBUTES}"] for path in below]
-    ancestors = [store.at(*[".."] * up).read_json([ATTRIBUTES])[ATTRIBUTES] for up in (1, 2, 3)]
-    return [group for group in [*nearest, attributes, *ancestors] if group]
+    groups = [group for group in (*(found[f"{path}/{ATTRIBUTES}"] for path in below), attributes) if group]
+    for up in range(1, 1 + MOST_ANCESTORS):
+        if sizes_known(list(arrays), groups):
+            break
+        above = store.at(*[".."] * up).read_json([ATTRIBUTES])[ATTRIBUTES]
+        groups += [above] if above else []
+    return groups
 
 
 def _level(path: str, array: Attributes, sized: Sized | None, unit: str | None) -> Level:

@@ -88,3 +88,12 @@ def _listed_transform(index: int, groups: list[Attributes]) -> Sized | None:
 
 def _guessed(array: Attributes, first: Attributes) -> Lengths:
     return reversed_triple(shape_factors(first["dimensions"][:3], array["dimensions"][:3]))
+
+
+def sizes_known(arrays: list[Attributes], groups: list[Attributes]) -> bool:
+    """Whether the attributes at hand tell every level's voxel size, so that none further up need be asked for."""
+    if all(_transform(array) for array in arrays):
+        return True
+    base = first_scale(arrays[0], groups)
+    listed = any(_factors(group, 0) for group in groups)
+    return base is not None and (listed or len(arrays) == 1 or all(_factors(array, 0) for array in arrays))

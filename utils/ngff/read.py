@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.ngff.chunks import Box, chunk_names, read_translated, translation
 from utils.ngff.faults import ForbiddenError, GoneError, StalledError, wait
+from utils.ngff.hosts import with_patience
 from utils.ngff.metadata import Level, Triple
 from utils.ngff.store import Store, context
 from utils.ngff.view import open_view
@@ -76,8 +77,13 @@ class LevelReader:
             from utils.ngff.zarr_python import read_zarr
 
             return read_zarr(self._zarr, self.level, box, self.what), 0
+        access = self.store.access
+
+        def ask() -> np.ndarray:
+            return wait(self._view[box].read(order="C"), access.timeout, self.what)
+
         try:
-            voxels = wait(self._view[box].read(order="C"), self.store.access.timeout, self.what)
+            voxels = with_patience(ask, self.store.address, self._chunk_url(box), access.patience)
         except ForbiddenError:
             return self._read_by_chunk(box)
         return voxels.astype(self.level.dtype, copy=False), 0
@@ -108,6 +114,12 @@ class LevelReader:
             reason = next(iter(refused.values()))
             raise ForbiddenError(f"{count} of {voxels.size} voxels were refused: {reason}", count)
         return voxels, count
+
+    def _chunk_url(self, box: Box) -> str:
+        """Where the first chunk of a box can be asked for."""
+        if self.store.address.driver == "file" or any(part.stop <= part.start for part in box):
+            return ""
+        return self.store.at(self.level.path).url(next(chunk_names(self.level, box)))
 
     def _outer_chunk(self) -> Triple:
         """The stored chunk or shard, z, y, x."""

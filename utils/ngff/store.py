@@ -7,10 +7,11 @@ import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from typing import Any
 
 from utils.ngff.address import Address
-from utils.ngff.faults import ForbiddenError, GoneError, wait
+from utils.ngff.faults import ForbiddenError, GoneError, is_silence, wait
+from utils.ngff.hosts import HOSTS, head, with_patience
 
 # A server that sends less than this counts as stalled, so that a byte now and then cannot hold a run up for ever.
 SLOWEST_BYTES_PER_SECOND = 256
@@ -30,6 +31,8 @@ class Access:
         A custom S3 or GCS server, and its region.
     cache_bytes : int
         Decoded chunks kept for neighbouring boxes.
+    patience : float
+        Seconds without anything from a server that asks to come back later.
     """
 
     timeout: float = 60.0
@@ -38,6 +41,7 @@ class Access:
     endpoint: str | None = None
     region: str | None = None
     cache_bytes: int = 0
+    patience: float = 300.0
 
 
 def kvstore_spec(address: Address, access: Access) -> dict:
@@ -95,6 +99,7 @@ class Store:
         """Open the key-value store itself."""
         import tensorstore as ts
 
+        HOSTS.require_answering(self.address)
         settings = context(self.access)
         return wait(
             ts.KvStore.open(kvstore_spec(self.address, self.access), context=settings), self.access.timeout, str(self)
@@ -148,15 +153,35 @@ class Store:
         refused: dict[str, ForbiddenError] = {}
         for key, future in pending.items():
             try:
-                answer = wait(future, self.access.timeout, str(self.address.at(key)))
-                found[key] = bytes(answer.value) if answer.state == "value" else None
+                found[key] = self._answer(kvstore, key, future)
             except ForbiddenError as error:
                 refused[key], found[key] = error, None
             except OSError as error:
+                if is_silence(error) and not found:
+                    HOSTS.note_silent(self.address, error)
                 if not _means_absent(error):
                     raise self._redirected(key, error) from error
                 found[key] = None
         return found, refused
+
+    def _answer(self, kvstore: Any, key: str, future: Any) -> bytes | None:
+        """What a key holds; a server that names a time is asked again then."""
+        asked = [future]
+
+        def ask() -> bytes | None:
+            what = str(self.address.at(key))
+            answer = wait(asked.pop() if asked else kvstore.read(key), self.access.timeout, what)
+            return bytes(answer.value) if answer.state == "value" else None
+
+        return with_patience(ask, self.address, self.url(key), self.access.patience)
+
+    def url(self, key: str) -> str:
+        """Where a key can be asked for over HTTP; empty where it cannot."""
+        address = self.address.at(key)
+        if address.driver == "s3":
+            base = self.access.endpoint or address.endpoint or "https://s3.amazonaws.com"
+            return f"{base.rstrip('/')}/{address.root}/{address.path}"
+        return address.plain if address.driver == "http" else ""
 
     def read_json(self, keys: Iterable[str], *, strict: bool = False) -> dict[str, dict | None]:
         """The JSON objects of keys; None where there is none, also where a web page comes instead.
@@ -212,7 +237,8 @@ class Store:
         """Add where a redirect leads to, which tensorstore does not tell."""
         if self.address.driver != "http" or "redirects" not in str(error):
             return error
-        target = _location(self.address.at(key).plain, self.access.timeout)
+        answer = head(self.url(key), self.access.timeout)
+        target = answer[1].get("Location", "") if answer else ""
         return OSError(f"{error}: {target.removesuffix('/' + key)}") if target else error
 
 
@@ -232,18 +258,3 @@ def _json_object(raw: bytes | None, what: str) -> tuple[dict | None, str | None]
     if not isinstance(value, dict):
         return None, f"{what}: expected a JSON object but got {type(value).__name__}"
     return value, None
-
-
-def _location(url: str, timeout: float) -> str | None:
-    from http.client import HTTPConnection, HTTPException, HTTPSConnection
-
-    parts = urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.netloc, timeout=timeout)
-    try:
-        connection.request("GET", parts.path)
-        return connection.getresponse().getheader("Location")
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()

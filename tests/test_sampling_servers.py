@@ -1,0 +1,107 @@
+"""Sampling from servers that throttle, die or answer slowly, and how many requests planning costs."""
+
+import numpy as np
+import pytest
+
+import ngff_download
+from loopback import serving
+from ngff_images import FACTORS, SIZES, check, pyramid, write_bdv, write_json, write_n5_array, write_ome_zarr
+from utils.ngff.address import Address
+from utils.ngff.hosts import HOSTS, host, retry_after
+from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
+
+CUBES = [(8.0, 8.0, 8.0)] * 3
+
+
+@pytest.fixture(autouse=True)
+def fresh_hosts():
+    HOSTS.forget()
+
+
+def noise(shape=(32, 32, 64)) -> np.ndarray:
+    return np.random.default_rng(0).integers(1, 250, shape).astype("u1")
+
+
+@pytest.mark.parametrize("part", [".zarray", "0/0.0.0"])
+def test_a_server_that_says_when_to_come_back_is_waited_for(tmp_path, part):
+    write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=None)
+    with serving(tmp_path, lambda path, nth: "retry 1" if path.endswith(part) and nth <= 4 else None) as server:
+        volume = open_volume_level(f"{server.url}/a.zarr", access=Access(timeout=5, retries=0, patience=30))
+        assert (volume[:] == pyramid()[0]).all()
+
+
+def test_patience_ends(tmp_path):
+    write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=None)
+    with serving(tmp_path, lambda path, nth: "retry 30" if path.endswith("0.0.0") else None) as server:
+        volume = open_volume_level(f"{server.url}/a.zarr", access=Access(timeout=5, retries=0, patience=2))
+        with pytest.raises(OSError, match=r"503|Unavailable"):
+            volume[:]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("7", 7), ("900", 60), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("soon", None)]
+)
+def test_what_retry_after_says(tmp_path, said, seconds):
+    with serving(tmp_path, lambda path, nth: f"retry {said}") as server:
+        assert retry_after(f"{server.url}/x") == seconds
+
+
+def test_rows_of_a_dead_server_fail_at_once_and_hold_up_no_other(tmp_path, capsys):
+    write_ome_zarr(tmp_path / "a.zarr", [noise()], sizes=CUBES)
+    with serving(tmp_path) as server, serving(tmp_path, lambda path, nth: "stall") as dead:
+        rows = [f"{dead.url}/x{n}.zarr,x{n}" for n in range(40)]
+        (tmp_path / "t.csv").write_text("\n".join(["url,volume_name", *rows, f"{server.url}/a.zarr,live"]))
+        argv = [str(tmp_path / "t.csv"), str(tmp_path / "out"), "-cs", "32", "--timeout", "2", "--retries", "0"]
+        assert ngff_download.main(argv) == 1
+        assert len(dead.log) < 20  # the first row's requests
+    said = capsys.readouterr()
+    assert "1 done" in said.out and "40 failed" in said.out and "did not answer before" in said.err
+
+
+def test_hosts():
+    assert host(Address.parse("https://me:pw@h:8/a/b")) == "me:pw@h:8"
+    assert host(Address.parse("s3://bucket/a")) == "s3" and host(Address.parse("/a/b")) == "file"
+
+
+@pytest.mark.filterwarnings("ignore:the XML beside it")
+@pytest.mark.parametrize("fault", [500, "stall", 403])
+def test_an_optional_xml_that_fails_does_not_fail_the_image(tmp_path, fault):
+    levels = pyramid()
+    write_bdv(tmp_path, levels)
+    for i in range(3):
+        attributes = {"pixelResolution": {"dimensions": [6, 8, 30], "unit": "nm"}} if i == 0 else {}
+        place = tmp_path / "a.n5/setup0/timepoint0" / f"s{i}"
+        write_n5_array(place, levels[i], downsamplingFactors=FACTORS[i], **attributes)
+    with serving(tmp_path, lambda path, nth: fault if path.endswith(".xml") else None) as server:
+        image = open_multiscale(f"{server.url}/a.n5", Access(timeout=1, retries=0))
+        assert [level.voxel_size for level in image.levels] == SIZES
+
+
+@pytest.mark.parametrize("shape", ["cosem", "bdv", "viewer", "zarr"])
+def test_planning_costs_few_requests(tmp_path, shape):
+    levels = pyramid()
+    path = {"cosem": "a.n5/em/fibsem", "bdv": "a.n5", "viewer": "a.n5/c0", "zarr": "a.zarr"}[shape]
+    if shape == "bdv":
+        write_bdv(tmp_path, levels)
+    elif shape == "zarr":
+        write_ome_zarr(tmp_path / path, levels)
+    else:
+        for i, level in enumerate(levels):
+            transform = {"axes": ["z", "y", "x"], "scale": SIZES[i], "units": ["nm"] * 3}
+            write_n5_array(tmp_path / path / f"s{i}", level, **({"transform": transform} if shape == "cosem" else {}))
+        about = {"scales": FACTORS, "pixelResolution": {"dimensions": [6, 8, 30], "unit": "nm"}}
+        write_json(tmp_path / path / "attributes.json", about)
+    with serving(tmp_path) as server:
+        check(f"{server.url}/{path}", levels)
+        server.log.clear()
+        open_multiscale(f"{server.url}/{path}")
+        assert len(server.log) <= {"cosem": 4, "bdv": 17, "viewer": 4, "zarr": 10}[shape], server.log
+
+
+def test_stratified_cubes_are_spread(tmp_path):
+    root = write_ome_zarr(tmp_path / "a.zarr", [noise((32, 32, 128))], sizes=CUBES)
+    for seed in range(3):
+        out = tmp_path / f"out{seed}"
+        argv = [str(root), str(out), "-cs", "16", "-gb", "0.0000083", "--stratify", "--seed", str(seed)]
+        assert ngff_download.main(argv) == 0
+        assert len({path.name.split("_x")[-1].split("-ROI-x")[-1].split("-")[0] for path in out.glob("*-ROI-*")}) == 2

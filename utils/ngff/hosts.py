@@ -1,0 +1,118 @@
+"""What a run learns of servers: which do not answer, and which ask to be left alone for a while."""
+
+import email.utils
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from utils.ngff.address import Address
+from utils.ngff.faults import StalledError, ThrottledError, interrupted
+
+Result = TypeVar("Result")
+# A server that names no time is not waited for; one that names a very long one is asked again after this many seconds.
+LONGEST_WAIT = 60.0
+
+
+class Hosts:
+    """Servers of one run, shared by its threads."""
+
+    def __init__(self) -> None:
+        self._silent: dict[str, str] = {}
+        self._gave: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def forget(self) -> None:
+        """Begin a run."""
+        with self._lock:
+            self._silent.clear()
+            self._gave.clear()
+
+    def require_answering(self, address: Address) -> None:
+        """Raise `StalledError` at once for a server that did not answer before."""
+        reason = self._silent.get(host(address))
+        if reason:
+            raise StalledError(f"{address}: left out, its server did not answer before ({reason})")
+
+    def note_silent(self, address: Address, error: OSError) -> None:
+        """Remember that a server answered nothing at all, if it never gave anything in this run."""
+        if address.driver != "file" and not self.last_answer(address):
+            with self._lock:
+                self._silent.setdefault(host(address), str(error))
+
+    def note_answer(self, address: Address) -> None:
+        """Remember that a server gave something."""
+        self._gave[host(address)] = time.monotonic()
+
+    def last_answer(self, address: Address) -> float:
+        """When a server last gave something, by the monotonic clock; 0 for never."""
+        return self._gave.get(host(address), 0.0)
+
+
+HOSTS = Hosts()
+
+
+def host(address: Address) -> str:
+    """The server of an address, as its fate is shared."""
+    return address.endpoint or (urlsplit(address.root).netloc if address.driver == "http" else address.driver)
+
+
+def with_patience(ask: Callable[[], Result], address: Address, key_url: str, patience: float) -> Result:
+    """Ask a server that says when to come back (429 or 503 with Retry-After), for as long as anything comes.
+
+    Parameters
+    ----------
+    key_url : str
+        Of what is asked for; its header tells how long to wait. Empty where it is not known.
+    patience : float
+        Seconds without anything from this server, after which its refusal counts.
+
+    Raises
+    ------
+    OSError
+        What `ask` raises, where the server names no time or patience ends.
+    """
+    started = time.monotonic()
+    while True:
+        try:
+            result = ask()
+        except ThrottledError:
+            delay = retry_after(key_url)
+            idle = time.monotonic() + (delay or 0) - max(started, HOSTS.last_answer(address))
+            if delay is None or idle > patience or interrupted(delay):
+                raise
+            continue
+        HOSTS.note_answer(address)
+        return result
+
+
+def retry_after(url: str, timeout: float = 10.0) -> float | None:
+    """Seconds that a server asks to wait; 0 where it answers again, None where it names no time."""
+    answer = head(url, timeout)
+    if answer is None or answer[0] not in (429, 503):
+        return None if answer is None else 0.1
+    said = answer[1].get("Retry-After", "").strip()
+    if said.isdecimal():
+        return min(LONGEST_WAIT, float(said))
+    when = email.utils.parsedate_to_datetime(said) if said.endswith("GMT") else None
+    return min(LONGEST_WAIT, max(0.0, when.timestamp() - time.time())) if when else None
+
+
+def head(url: str, timeout: float) -> tuple[int, dict[str, str]] | None:
+    """Status and headers of an HTTP address, its body left alone; None where nothing answers."""
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=timeout)
+    try:
+        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders())
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
