@@ -162,7 +162,7 @@ def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict | No
     found: dict[str, dict | None] = {}
     for stage in [likely, [kind for kind in kinds if kind not in likely]] if likely else [kinds]:
         keys = [key for kind in stage for key in _KEYS[kind]]
-        found |= store.read_json(keys, strict=stage != likely or len(kinds) == len(stage))
+        found |= store.read_json(keys)
         for kind in stage:
             if any(found[key] is not None for key in _KEYS[kind]):
                 return kind, found
@@ -170,6 +170,7 @@ def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict | No
     inside = store.read_json(_N5_INSIDE) if "n5" in kinds else {}
     if any(is_array(attributes) or attributes for attributes in inside.values()):
         return "n5", {**found, **inside}
+    store.read_json([key for kind in kinds for key in _KEYS[kind]], strict=True)  # says what came instead
     raise ValueError(
         f"no image metadata here (looked for {', '.join(key for kind in kinds for key in _KEYS[kind])}); expected the "
         "folder of an OME-Zarr, N5 or precomputed image"
