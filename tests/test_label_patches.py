@@ -1,0 +1,342 @@
+"""collection/label_patches.py in a real browser: keys, undo, reload, two tabs, a kill; and who may ask for what."""
+
+import csv
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import label_patches
+from browser import browser, complaints, needs_browser, wait_for
+from conftest import ROOT
+from made_collection import add_dataset, image_names, pixels, small_collection, volume_names
+from utils.collection.label_queue import Item, list_items, ordered
+from utils.collection.labels import LabelFile
+from utils.training.labels import read_labelled
+
+
+@contextmanager
+def served(*arguments: object) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Run the script in a process of its own; yields the page's address."""
+    command = [sys.executable, str(ROOT / "collection" / "label_patches.py"), *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().rsplit(" ", 1)[1].strip(), process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def rows(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def ask(address: str, method: str = "GET", path: str = "", body: object = None, **headers: str):
+    """One request; returns status and content."""
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    content = None if body is None else json.dumps(body)
+    connection.request(method, parts.path + path, content, {"Host": parts.netloc, **headers})
+    answer = connection.getresponse()
+    found = answer.status, answer.read()
+    connection.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("collection")
+    small_collection(root)
+    return root
+
+
+@pytest.fixture
+def page(collection, tmp_path):
+    """A server over the dictionaries with their scores, and a browser that shows its page."""
+    table = tmp_path / "labels.csv"
+    with (
+        served(collection / "patches", table, "--scores", collection / "filtered") as (address, process),
+        browser() as driver,
+    ):
+        driver.get(address)
+        wait_for(driver, "document.body.dataset.ready")
+        yield driver, table, address, process
+
+
+def press(driver, *keys: str) -> None:
+    """Press keys one after another, as fast as they come, and wait until all have been dealt with."""
+    from selenium.webdriver import ActionChains
+
+    ActionChains(driver, duration=0).send_keys(*keys).perform()
+    driver.execute_async_script("later(() => 0).then(arguments[0])")
+
+
+@needs_browser
+def test_keys_label_and_advance_and_undo_takes_all_back(page):
+    driver, table, _, _ = page
+    press(driver, "g", "b", "n", "1", "2")
+    assert [row["label"] for row in rows(table)] == ["good", "bad", "none", "good", "bad"]
+    assert driver.execute_script("return here") == 5
+    shown = driver.execute_script("return items.slice(0, 5).map((item) => item[0])")
+    assert [Path(row["path"]).stem for row in rows(table)] == shown
+    for row in rows(table):
+        picture = np.asarray(Image.open(table.parent / row["path"]))
+        np.testing.assert_array_equal(picture, pixels(Path(row["path"]).stem))
+    press(driver, "u", "u")
+    assert [row["label"] for row in rows(table)] == ["good", "bad", "none"]
+    driver.refresh()
+    wait_for(driver, "document.body.dataset.ready")
+    assert driver.execute_script("return [here, labels.filter(Boolean).length]") == [3, 3]
+    press(driver, *"uuuuu")
+    assert rows(table) == [] and "Nothing is left" in driver.find_element("id", "trouble").text
+    press(driver, "g")
+    assert len(rows(table)) == 1 and not driver.find_element("id", "trouble").is_displayed()
+    assert complaints(driver) == []
+
+
+@needs_browser
+def test_arrows_selections_and_dragging(page):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    driver, table, _, _ = page
+    press(driver, Keys.ARROW_RIGHT, "x", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "x", "b")
+    names = driver.execute_script("return items.map((item) => item[0])")
+    assert {Path(row["path"]).stem: row["label"] for row in rows(table)} == {names[1]: "bad", names[3]: "bad"}
+    press(driver, "u")
+    assert rows(table) == []
+    press(driver, Keys.HOME, "v", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "g")
+    assert {Path(row["path"]).stem for row in rows(table)} == set(names[:3])
+    cells = driver.execute_script(
+        "return [4, 6].map((i) => { const b = cells.get(i).getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })"
+    )
+    (x0, y0), (x1, y1) = cells
+    drag = ActionChains(driver, duration=0)
+    drag.w3c_actions.pointer_action.move_to_location(int(x0), int(y0))
+    drag.w3c_actions.pointer_action.pointer_down()
+    drag.w3c_actions.pointer_action.move_to_location(int(x1), int(y1))
+    drag.w3c_actions.pointer_action.pointer_up()
+    drag.perform()
+    press(driver, "n")
+    assert {Path(row["path"]).stem for row in rows(table) if row["label"] == "none"} == set(names[4:7])
+    assert complaints(driver) == []
+
+
+@needs_browser
+def test_two_tabs_share_what_is_labelled(page):
+    driver, table, address, _ = page
+    first = driver.current_window_handle
+    press(driver, "g", "b")
+    driver.switch_to.new_window("tab")
+    driver.get(address)
+    wait_for(driver, "document.body.dataset.ready")
+    assert driver.execute_script("return labels.slice(0, 3)") == ["good", "bad", ""]
+    press(driver, "n")
+    driver.switch_to.window(first)
+    wait_for(driver, "labels[2] === 'none'")
+    assert driver.execute_script("return here") == 2  # what others do never moves the frame under one's fingers
+    press(driver, "j", "g")
+    assert [row["label"] for row in rows(table)] == ["good", "bad", "none", "good"]
+
+
+@needs_browser
+def test_a_kill_loses_nothing_and_the_page_says_so(page, collection):
+    driver, table, _, process = page
+    press(driver, *"gbgbg")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert [row["label"] for row in rows(table)] == ["good", "bad", "good", "bad", "good"]
+    press(driver, "g")
+    assert "not saved" in driver.find_element("id", "trouble").text
+    assert driver.execute_script("return labels.filter(Boolean).length") == 5
+    with served(collection / "patches", table, "--scores", collection / "filtered") as (address, _):
+        driver.get(address)
+        wait_for(driver, "document.body.dataset.ready")
+        press(driver, "u")
+        assert [row["label"] for row in rows(table)] == ["good", "bad", "good", "bad"]
+
+
+@needs_browser
+def test_ten_thousand_patches_scroll(tmp_path):
+    add_dataset(tmp_path, "many", image_names([f"i{n:04d}" for n in range(2500)]), kept=0.002)
+    with served(tmp_path / "patches", tmp_path / "l.csv", "--order", "random") as (address, _), browser() as driver:
+        driver.get(address)
+        wait_for(driver, "document.body.dataset.ready")
+        assert driver.execute_script("return items.length") == 10000
+        most = driver.execute_async_script(
+            """const end = arguments[0]; let most = 0, n = 0;
+            (function down() { grid.scrollTop += 700; draw(); most = Math.max(most, cells.size);
+              n++ < 60 ? requestAnimationFrame(down) : end(most); })()"""
+        )
+        assert most < 250  # cells in the page, however many patches there are
+        driver.execute_script("go(9999)")
+        assert driver.execute_script(
+            "return cells.has(9999) && cells.get(9999).offsetTop < grid.scrollTop + grid.clientHeight"
+        )
+        assert complaints(driver) == []
+
+
+@needs_browser
+def test_the_zoom_shows_the_slices_around(tmp_path):
+    import tifffile
+
+    volume = np.random.default_rng(0).integers(0, 255, (8, 32, 32)).astype(np.uint8)
+    (tmp_path / "volumes").mkdir()
+    tifffile.imwrite(tmp_path / "volumes" / "fly.tif", volume, photometric="minisblack")
+    add_dataset(tmp_path, "fly", volume_names("fly", grid=1), contrast={"method": "none", "low": 0.0, "high": 255.0})
+    options = ("--scores", tmp_path / "filtered", "--volumes", tmp_path / "volumes")
+    with served(tmp_path / "patches", tmp_path / "labels.csv", *options) as (address, _), browser(500, 700) as driver:
+        driver.get(address)
+        wait_for(driver, "document.body.dataset.ready")
+        at = driver.execute_script("return items.findIndex((item) => item[0].includes('-LOC-0_4_'))")
+        driver.execute_script(f"go({at})")
+        press(driver, "\ue007", "]")
+        wait_for(driver, "[...document.querySelectorAll('#pictures img')].every((p) => p.complete)")
+        assert driver.execute_script("return document.querySelector('#pictures .middle').src").endswith(f"slice/{at}/1")
+        assert "1 slice after" in driver.find_element("id", "caption").text
+        status, content = ask(address, path=f"slice/{at}/1")
+        assert status == 200
+        import io
+
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), volume[5])
+        assert ask(address, path=f"slice/{at}/4")[0] == 404
+        press(driver, "b")
+        assert [row["label"] for row in rows(tmp_path / "labels.csv")] == ["bad"]
+
+
+@needs_browser
+def test_hostile_names_stay_text(tmp_path):
+    name = "<img src=x onerror=document.title='owned'>\"'&"
+    add_dataset(tmp_path, name, image_names([name]))
+    with served(tmp_path / "patches", tmp_path / "l.csv") as (address, _), browser() as driver:
+        driver.get(address)
+        wait_for(driver, "document.body.dataset.ready")
+        press(driver, "\ue007", "g")
+        assert driver.title != "owned" and name in driver.find_element("id", "caption").text
+        assert [row["source"] for row in rows(tmp_path / "l.csv")] == [name]
+
+
+def test_only_who_has_the_address_is_answered(collection, tmp_path):
+    with served(collection / "patches", tmp_path / "labels.csv") as (address, _):
+        port = urlsplit(address).port
+        assert urlsplit(address).hostname == "127.0.0.1"
+        assert ask(address)[0] == 200
+        assert ask(address, Host=f"localhost:{port}")[0] == 200
+        for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1:{port + 1}", "127.0.0.1"):
+            assert ask(address, Host=host)[0] == 403
+        for path in ("/", "/items.json", "/guess/items.json", "/../../etc/passwd"):
+            assert ask(f"http://127.0.0.1:{port}{path}")[0] == 403
+        for path in ("../label.html", "pages/label.js", "patch/100000", "patch/x", "slice/0/1", "label"):
+            assert ask(address, path=path)[0] in (403, 404)
+        body = {"items": [0], "label": "good"}
+        assert ask(address, "POST", "label", body, Origin="http://evil.example")[0] == 403
+        for bad in (
+            {"items": [10**9], "label": "good"},
+            {"items": [0], "label": "x"},
+            {},
+            [1],
+            {"items": 5, "label": "good"},
+        ):
+            assert ask(address, "POST", "label", bad)[0] == 400
+        assert rows(tmp_path / "labels.csv") == []
+        assert ask(address, "POST", "label", body, Origin=f"http://127.0.0.1:{port}")[0] == 200
+        assert len(rows(tmp_path / "labels.csv")) == 1
+
+
+def test_ctrl_c_ends_it_with_a_summary(collection, tmp_path):
+    with served(collection / "filtered", tmp_path / "labels.csv", "--order", "random") as (address, process):
+        ask(address, "POST", "label", {"items": [0, 1], "label": "good"})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert process.stdout.read().strip().endswith("labels.csv: 2 good, 0 bad, 0 none")
+
+
+def test_several_people_fill_one_table(tmp_path):
+    path = tmp_path / "labels.csv"
+    anna, ben = LabelFile(path, "anna"), LabelFile(path, "ben")
+    anna.put({"a.png": "good", "b.png": "good"}, {"a.png": "fly", "b.png": "fly"})
+    ben.put({"c.png": "bad"}, {})
+    ben.put({"b.png": "bad"}, {})
+    assert [(r["path"], r["label"], r["who"], r["source"]) for r in rows(path)] == [
+        ("a.png", "good", "anna", "fly"),
+        ("b.png", "bad", "ben", "fly"),
+        ("c.png", "bad", "ben", ""),
+    ]
+    assert anna.refresh() and anna.undo() == ["a.png", "b.png"]
+    assert {r["path"]: r["label"] for r in rows(path)} == {"b.png": "bad", "c.png": "bad"}  # ben's word stands
+    assert anna.undo() == [] and ben.undo() == ["b.png"]
+    assert {r["path"]: r["label"] for r in rows(path)} == {"b.png": "good", "c.png": "bad"}
+
+
+def test_a_table_by_hand_is_gone_on_with(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label,note\nx.png,good,mine\ny.png,bad,\n", encoding="utf-8")
+    LabelFile(path, "anna").put({"z.png": "none"}, {"z.png": "fly"})
+    LabelFile(path, "anna").put({"x.png": "bad"}, {})
+    assert [(r["path"], r["label"], r["note"]) for r in rows(path)] == [
+        ("x.png", "bad", "mine"),
+        ("y.png", "bad", ""),
+        ("z.png", "none", ""),
+    ]
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="columns are a, b"):
+        LabelFile(path, "anna")
+
+
+def test_half_a_row_of_a_power_cut_is_dropped(tmp_path):
+    path = tmp_path / "labels.csv"
+    LabelFile(path, "anna").put({"x.png": "good"}, {})
+    with path.open("a") as file:
+        file.write("y.png,ba")
+    LabelFile(path, "anna").put({"z.png": "bad"}, {})
+    assert [(r["path"], r["label"]) for r in rows(path)] == [("x.png", "good"), ("z.png", "bad")]
+
+
+def test_training_reads_what_was_labelled(collection, tmp_path):
+    with served(collection / "patches", tmp_path / "labels.csv") as (address, _):
+        for i in range(80):
+            ask(address, "POST", "label", {"items": [i], "label": ("good", "bad")[i % 2]})
+    data = read_labelled(tmp_path / "labels.csv")
+    assert len(data) == 80 and set(data.sources) <= {"fly", "mouse.v1", "tem"}
+    np.testing.assert_array_equal(data.patches[0], pixels(data.paths[0].stem))
+
+
+def test_uncertain_patches_come_first_and_datasets_take_turns():
+    items = [Item(f"{d}{i}", d, Path("x"), score) for d, scores in
+             {"a": [0.51, 0.52, 0.53, 0.95], "b": [0.56, 0.1], "c": [0.99]}.items() for i, score in enumerate(scores)]  # fmt: skip
+    found = [item.name for item in ordered(items, "uncertain", threshold=0.5, seed=0)]
+    assert found == ["a0", "b0", "a1", "a2", "b1", "a3", "c0"]
+    assert [i.name for i in ordered(items, "borderline", threshold=0.5, seed=0)][:4] == ["a0", "a1", "a2", "b0"]
+    assert sorted(i.name for i in ordered(items, "random", threshold=0.5, seed=1)) == sorted(found)
+
+
+def test_kept_patches_and_dictionaries_are_listed(collection):
+    kept = list_items(collection / "filtered", None)
+    assert {item.name for item in kept} == {path.stem for path in (collection / "filtered").rglob("*.tiff")}
+    assert len(list_items(collection / "patches", None)) == len(
+        list_items(collection / "patches", collection / "filtered")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--order", "uncertain"], "goes by scores"), (["--dataset", "nothing"], "no patches of nothing")],
+)
+def test_bad_usage(options, said, collection, tmp_path, capsys):
+    assert label_patches.main([str(collection / "patches"), str(tmp_path / "l.csv"), *options]) == 2
+    assert said in capsys.readouterr().err

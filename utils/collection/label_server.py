@@ -1,0 +1,229 @@
+"""The page for labels, served to this machine's user alone."""
+
+import hmac
+import json
+import threading
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+
+from utils.collection.label_queue import Item, relative_picture
+from utils.collection.labels import LABELS, LabelFile
+from utils.collection.pixels import png_bytes
+from utils.collection.stock import Neighbours, Stock
+from utils.files import atomic_path, safe_name
+
+PAGES = Path(__file__).with_name("pages")
+STATIC = {
+    "": ("label.html", "text/html; charset=utf-8"),
+    "label.js": ("label.js", "text/javascript; charset=utf-8"),
+    "label.css": ("label.css", "text/css; charset=utf-8"),
+}
+POLICY = "default-src 'none'; img-src 'self' data:; script-src 'self'; style-src 'self'; connect-src 'self'"
+LARGEST_REQUEST = 1 << 20
+
+
+class Board:
+    """What has been labelled, and what each page has not been told of yet."""
+
+    def __init__(self, items: Sequence[Item], stock: Stock, table: LabelFile, neighbours: Neighbours | None) -> None:
+        self.items, self.stock, self.table, self.neighbours = items, stock, table, neighbours
+        self._lock = threading.Lock()
+        self._paths = [relative_picture(table.path, item) for item in items]
+        self._index = {path: i for i, path in enumerate(self._paths)}
+        self._shown = [""] * len(items)
+        self._log: list[int] = []
+        self._compare()
+
+    def label(self, chosen: Sequence[int], label: str) -> None:
+        """Label items: pictures first, then the table, all on disk before this returns."""
+        with self._lock:
+            for i in chosen:
+                self._store_picture(i)
+            self.table.put(
+                {self._paths[i]: label for i in chosen}, {self._paths[i]: self.items[i].dataset for i in chosen}
+            )
+            self._compare()
+
+    def undo(self) -> list[int]:
+        """Take back the last step; the items that it was about."""
+        with self._lock:
+            paths = self.table.undo()
+            self._compare()
+            return [self._index[path] for path in paths if path in self._index]
+
+    def news(self, since: int) -> dict[str, object]:
+        """What has changed since a revision; looks at the file, which others may write, too."""
+        with self._lock:
+            if self.table.refresh():
+                self._compare()
+            changed = sorted(set(self._log[max(0, since) :]))
+            return {"revision": len(self._log), "changes": [[i, self._shown[i]] for i in changed]}
+
+    def _compare(self) -> None:
+        labels = self.table.labels()
+        for i, path in enumerate(self._paths):
+            label = labels.get(path, "")
+            if label != self._shown[i]:
+                self._shown[i] = label
+                self._log.append(i)
+
+    def _store_picture(self, i: int) -> None:
+        target = self.table.path.parent / self._paths[i]
+        safe_name(target.name), safe_name(target.parent.name)
+        if not target.exists():
+            with atomic_path(target) as scratch:
+                scratch.write_bytes(png_bytes(self.stock.pixels(i)))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers requests that carry the token and ask for this very host."""
+
+    protocol_version = "HTTP/1.1"
+    server: "LabelServer"
+
+    def do_GET(self) -> None:
+        """Pages, pictures and news."""
+        if (path := self._asked()) is None:
+            return
+        name, _, rest = path.partition("/")
+        board = self.server.board
+        if path in STATIC:
+            file, kind = STATIC[path]
+            self._answer((PAGES / file).read_bytes(), kind)
+        elif path == "items.json":
+            self._answer_json(self.server.describe())
+        elif path == "news":
+            since = parse_qs(urlsplit(self.path).query).get("since", ["0"])[0]
+            self._answer_json(board.news(int(since) if since.isdecimal() else 0))
+        elif name == "patch" and rest.isdecimal() and int(rest) < len(board.items):
+            self._picture(lambda: board.stock.pixels(int(rest)))
+        elif name == "slice" and board.neighbours is not None:
+            self._slice(rest, board)
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND)
+
+    def do_POST(self) -> None:
+        """Labels and undo."""
+        if (path := self._asked()) is None:
+            return
+        length = self.headers.get("Content-Length", "")
+        origin = self.headers.get("Origin")
+        if origin is not None and origin != f"http://{self.headers['Host']}":
+            return self._refuse(HTTPStatus.FORBIDDEN)
+        if not length.isdecimal() or int(length) > LARGEST_REQUEST:
+            return self._refuse(HTTPStatus.BAD_REQUEST)
+        try:
+            said = json.loads(self.rfile.read(int(length)) or b"{}")
+            answer = self._act(path, said if isinstance(said, dict) else {})
+        except (ValueError, TypeError, LookupError):
+            return self._refuse(HTTPStatus.BAD_REQUEST)
+        except OSError as error:
+            return self._answer_json(
+                {"error": f"not saved: {error.strerror or error}"}, HTTPStatus.INSUFFICIENT_STORAGE
+            )
+        self._answer_json({**answer, **self.server.board.news(int(said.get("since", 0)))})
+
+    def _act(self, path: str, said: dict) -> dict[str, object]:
+        board = self.server.board
+        if path == "undo":
+            return {"undone": board.undo()}
+        chosen, label = [int(i) for i in said["items"]], said["label"]
+        if path != "label" or label not in (*LABELS, "") or not all(0 <= i < len(board.items) for i in chosen):
+            raise ValueError(f"{path} {label!r}")
+        board.label(chosen, label)
+        return {}
+
+    def _slice(self, rest: str, board: Board) -> None:
+        i, _, step = rest.partition("/")
+        if not i.isdecimal() or int(i) >= len(board.items) or not step.lstrip("-").isdecimal():
+            return self._refuse(HTTPStatus.NOT_FOUND)
+        assert board.neighbours is not None
+        neighbours = board.neighbours
+        self._picture(lambda: neighbours.cut(board.items[int(i)], int(step)))
+
+    def _picture(self, cut: Callable[[], np.ndarray | None]) -> None:
+        try:
+            patch = cut()
+        except (ValueError, OSError):
+            patch = None
+        if patch is None:
+            return self._refuse(HTTPStatus.NOT_FOUND)
+        self._answer(png_bytes(patch), "image/png", "private, max-age=86400")
+
+    def _asked(self) -> str | None:
+        """The path behind the token; None, and refused, where host or token are wrong."""
+        port = self.server.server_port
+        if self.headers.get("Host") not in {f"127.0.0.1:{port}", f"localhost:{port}"}:
+            return self._refuse(HTTPStatus.FORBIDDEN)
+        token, slash, path = urlsplit(self.path).path[1:].partition("/")
+        if not slash or not hmac.compare_digest(token.encode(), self.server.token.encode()):
+            return self._refuse(HTTPStatus.FORBIDDEN)
+        return path
+
+    def _answer_json(self, content: object, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self._answer(json.dumps(content).encode(), "application/json", status=status)
+
+    def _answer(self, content: bytes, kind: str, cache: str = "no-store", status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        for name, value in (
+            ("Content-Type", kind),
+            ("Content-Length", str(len(content))),
+            ("Cache-Control", cache),
+            ("Content-Security-Policy", POLICY),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self.close_connection = True
+        self._answer(status.phrase.encode(), "text/plain", status=status)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+class LabelServer(ThreadingHTTPServer):
+    """Serves a board on this machine only.
+
+    Parameters
+    ----------
+    port : int
+        0: any that is free.
+    token : str
+        What the address must carry.
+    about : dict
+        What the page says of itself: who, order, threshold.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, board: Board, port: int, token: str, about: dict[str, object]) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.board, self.token, self.about = board, token, about
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+    def describe(self) -> dict[str, object]:
+        """Everything that the page needs to begin."""
+        datasets = list(dict.fromkeys(item.dataset for item in self.board.items))
+        number = {dataset: i for i, dataset in enumerate(datasets)}
+        items = [[item.name, number[item.dataset], item.score] for item in self.board.items]
+        slices = self.board.neighbours is not None
+        return {**self.about, "datasets": datasets, "items": items, "slices": slices, **self.board.news(0)}
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A page that was closed in the middle of an answer is no error."""

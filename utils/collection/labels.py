@@ -1,0 +1,160 @@
+"""labels.csv as people fill it in: every label on disk before the next one, undone as far back as one likes."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from utils.files import atomic_path, locked
+
+COLUMNS = ["path", "label", "source", "who", "time"]
+LABELS = ("good", "bad", "none")
+
+
+class LabelFile:
+    """The table that train_patch_classifier.py reads, one row per patch; several processes may write it.
+
+    A new label is appended and flushed to the disk; one that changes a row rewrites the table under another name and
+    renames it. Rows and columns of others stay. Beside the table a hidden file keeps what each person did, for `undo`.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV; made with the first label.
+    who : str
+        Who labels.
+
+    Raises
+    ------
+    ValueError
+        If the file is there and has no columns path and label.
+    """
+
+    def __init__(self, path: Path, who: str) -> None:
+        self.path, self.who = path, who
+        self._history_path = path.with_name(f".{path.name}.history")
+        self._seen: tuple[int, int, int] | None = None
+        self._columns: list[str] = list(COLUMNS)
+        self._rows: dict[str, dict[str, str]] = {}
+        self._whole = True
+        self.refresh()
+
+    def labels(self) -> dict[str, str]:
+        """{path: label} as of the last look at the file."""
+        return {path: (row.get("label") or "").strip().lower() for path, row in self._rows.items()}
+
+    def refresh(self) -> bool:
+        """Look at the file; whether somebody else has changed it."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return False
+        seen = (status.st_size, status.st_mtime_ns, status.st_ino)
+        if seen == self._seen:
+            return False
+        text = self.path.read_text(encoding="utf-8-sig")
+        self._whole = not text or text.endswith("\n")
+        reader = csv.DictReader(io.StringIO(text))
+        columns = list(reader.fieldnames or COLUMNS)
+        if not {"path", "label"} <= set(columns):
+            raise ValueError(f"{self.path}: columns are {', '.join(columns)}; expected path,label[,source]")
+        # A power cut may leave the beginning of a row: it has too few cells.
+        rows = [row for row in reader if None not in row.values()]
+        self._columns, self._rows, self._seen = columns, {row["path"]: row for row in rows}, seen
+        return True
+
+    def put(self, labels: Mapping[str, str], sources: Mapping[str, str]) -> None:
+        """Label patches, as one step that `undo` takes back.
+
+        Parameters
+        ----------
+        labels : mapping of str to str
+            Path -> good, bad or none; empty: not labelled.
+        sources : mapping of str to str
+            Path -> what the patch was cut from.
+        """
+        with locked(self.path):
+            self.refresh()
+            before = {path: self._rows.get(path, {}).get("label", "") for path in labels}
+            self._write(labels, sources)
+            self._remember({"who": self.who, "changes": [[p, before[p], labels[p]] for p in labels]})
+
+    def undo(self) -> list[str]:
+        """Take back this person's last step that still stands; the paths, none if there is nothing left.
+
+        What somebody else has labelled since stays.
+        """
+        with locked(self.path):
+            self.refresh()
+            steps = self._steps()
+            if not steps:
+                return []
+            mine = [(p, old) for p, old, new in steps[-1] if self._rows.get(p, {}).get("label", "") == new]
+            self._write(dict(mine), {})
+            self._remember({"who": self.who, "undo": True})
+            return [path for path, _, _ in steps[-1]]
+
+    def _steps(self) -> list[list[list[str]]]:
+        steps: list[list[list[str]]] = []
+        if not self._history_path.is_file():
+            return steps
+        for line in self._history_path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # a power cut's half line
+            if entry.get("who") != self.who:
+                continue
+            if entry.get("undo"):
+                del steps[-1:]
+            else:
+                steps.append(entry["changes"])
+        return steps
+
+    def _write(self, labels: Mapping[str, str], sources: Mapping[str, str]) -> None:
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        new = {}
+        for path, label in labels.items():
+            row = self._rows.get(path) or {"path": path, "source": sources.get(path, "")}
+            new[path] = {**row, "label": label, "who": self.who, "time": time}
+        if self.path.exists() and self._whole and self._columns == COLUMNS and not self._rows.keys() & new.keys():
+            _append(self.path, self._text(new.values()))
+            self._rows |= new
+        else:
+            self._columns += [name for name in COLUMNS if name not in self._columns]
+            self._rows |= new
+            for path in [path for path, row in new.items() if not row["label"]]:
+                del self._rows[path]
+            with atomic_path(self.path) as scratch:
+                scratch.write_text(self._text([dict(zip(self._columns, self._columns, strict=True)), *self._rows.values()]),
+                                   encoding="utf-8")  # fmt: skip
+            self._whole = True
+        status = self.path.stat()
+        self._seen = (status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def _text(self, rows: Any) -> str:
+        out = io.StringIO()
+        csv.DictWriter(out, self._columns, restval="", lineterminator="\n").writerows(rows)
+        return out.getvalue()
+
+    def _remember(self, entry: Mapping[str, Any]) -> None:
+        _append(self._history_path, json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def _append(path: Path, text: str) -> None:
+    """Append in one piece, and hand it to the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, text.encode("utf-8"))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def count_labels(labels: Sequence[str]) -> dict[str, int]:
+    """How many of each."""
+    return {label: sum(found == label for found in labels) for label in LABELS}

@@ -1,0 +1,121 @@
+"""Pixels of the patches that are looked at, and of the slices around them."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.collection.inventory import read_description
+from utils.collection.label_queue import Item
+from utils.collection.pixels import read_patch
+from utils.contrast import Contrast, to_uint8
+from utils.dictionaries import load_meta, load_patches
+from utils.names import parse_name
+
+OPEN_VOLUMES = 4
+
+
+class Stock:
+    """Gives the pixels of items: from TIFFs, or from dictionaries, each of which is read once.
+
+    What is wanted of a dictionary is kept in a scratch file, so that memory holds one dictionary at a time.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    scratch : Path
+        A folder for scratch files.
+    """
+
+    def __init__(self, items: Sequence[Item], scratch: Path) -> None:
+        self._items, self._scratch = items, scratch
+        self._lock = threading.Lock()
+        self._wanted: dict[Path, list[int]] = {}
+        self._places: dict[int, tuple[Path, int, tuple[int, int]]] = {}
+        for i, item in enumerate(items):
+            if item.where.suffix == ".pkl":
+                self._wanted.setdefault(item.where, []).append(i)
+
+    def pixels(self, i: int) -> np.ndarray:
+        """Pixels of item `i`, shape (h, w) uint8.
+
+        Raises
+        ------
+        ValueError, OSError
+            If they cannot be read.
+        """
+        item = self._items[i]
+        if item.where.suffix != ".pkl":
+            return read_patch(item.where)
+        with self._lock:
+            if i not in self._places:
+                self._unpack(item.where)
+        if i not in self._places:
+            raise ValueError(f"{item.where}: no patch {item.name!r} in it; classify it again")
+        path, offset, shape = self._places[i]
+        return np.fromfile(path, np.uint8, count=shape[0] * shape[1], offset=offset).reshape(shape)
+
+    def _unpack(self, dictionary: Path) -> None:
+        content = load_patches(dictionary)
+        index = {name: at for at, name in enumerate(content["names"])}
+        path, offset = self._scratch / f"{len(list(self._scratch.iterdir()))}.raw", 0
+        with path.open("wb") as file:
+            for i in self._wanted[dictionary]:
+                if (at := index.get(self._items[i].name)) is not None:
+                    patch = np.ascontiguousarray(content["patches"][at])
+                    self._places[i] = (path, offset, patch.shape)
+                    offset += file.write(patch.tobytes())
+
+
+class Neighbours:
+    """Cuts the slices before and after a patch from its volume.
+
+    Parameters
+    ----------
+    places : sequence of str
+        Folders of volumes; see `utils.reconstruction.volume_index.VolumeIndex`.
+    """
+
+    def __init__(self, places: Sequence[str]) -> None:
+        from utils.reconstruction.volume_index import VolumeIndex
+
+        self._index = VolumeIndex(places)
+        self._open: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def cut(self, item: Item, step: int) -> np.ndarray | None:
+        """The same box `step` slices on, shape (h, w) uint8; None where there is no such slice or volume."""
+        try:
+            place = parse_name(item.name)
+        except ValueError:
+            return None
+        if place.axis is None:
+            return None
+        with self._lock:
+            volume = self._volume(place.source)
+            index = place.first + step
+            if volume is None or not 0 <= index < volume.shape[place.axis]:
+                return None
+            box: list[slice] = [slice(place.box.y0, place.box.y1), slice(place.box.x0, place.box.x1)]
+            box.insert(place.axis, slice(index, index + 1))
+            cut = np.squeeze(volume[tuple(box)], place.axis)
+        return to_uint8(cut, _contrast(item))
+
+    def _volume(self, name: str) -> Any:
+        if name not in self._open:
+            source = self._index.find(name)
+            self._open[name] = source.open() if source else None
+            if len(self._open) > OPEN_VOLUMES:
+                self._open.popitem(last=False)
+        self._open.move_to_end(name)
+        return self._open[name]
+
+
+def _contrast(item: Item) -> Contrast | None:
+    """The window by which the patch itself was converted."""
+    meta = load_meta(item.where) if item.where.suffix == ".pkl" else read_description(item.where)
+    values = meta.get("contrast")
+    return Contrast.from_dict(values) if isinstance(values, dict) else None
