@@ -1,8 +1,8 @@
 """Label patches as good, bad or none, in a page that is served to this machine's user alone.
 
 Reads patch dictionaries (DEDUPE_DIR) or kept patches (FILTERED) and writes labels.csv, which train_patch_classifier.py
-reads, with the labelled patches as pictures beside it (labels_patches/). Every label is on disk before the next one; run
-the same command again to go on. The page tells its keys by "?". Ctrl-C ends it.
+reads, with the labelled patches as pictures beside it (labels_patches/). Every label is on disk before the next one;
+run the same command again to go on. The page tells its keys by "?". Ctrl-C ends it.
 
 Example:
     python collection/label_patches.py deduped labels.csv --scores filtered

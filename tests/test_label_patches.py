@@ -3,7 +3,6 @@
 import csv
 import http.client
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -36,7 +35,8 @@ def served(*arguments: object) -> Iterator[tuple[str, subprocess.Popen]]:
     finally:
         process.kill()
         process.wait()
-        process.stdout.close()
+        if process.stdout:
+            process.stdout.close()
 
 
 def rows(table: Path) -> list[dict[str, str]]:
@@ -49,7 +49,7 @@ def rows(table: Path) -> list[dict[str, str]]:
 def ask(address: str, method: str = "GET", path: str = "", body: object = None, **headers: str):
     """One request; returns status and content."""
     parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     content = None if body is None else json.dumps(body)
     connection.request(method, parts.path + path, content, {"Host": parts.netloc, **headers})
     answer = connection.getresponse()
@@ -123,7 +123,8 @@ def test_arrows_selections_and_dragging(page):
     press(driver, Keys.HOME, "v", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "g")
     assert {Path(row["path"]).stem for row in rows(table)} == set(names[:3])
     cells = driver.execute_script(
-        "return [4, 6].map((i) => { const b = cells.get(i).getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })"
+    middles = "const b = cells.get(i).getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2];"
+    cells = driver.execute_script(f"return [4, 6].map((i) => {{ {middles} }})")
     )
     (x0, y0), (x1, y1) = cells
     drag = ActionChains(driver, duration=0)
@@ -317,8 +318,8 @@ def test_training_reads_what_was_labelled(collection, tmp_path):
 
 
 def test_uncertain_patches_come_first_and_datasets_take_turns():
-    items = [Item(f"{d}{i}", d, Path("x"), score) for d, scores in
-             {"a": [0.51, 0.52, 0.53, 0.95], "b": [0.56, 0.1], "c": [0.99]}.items() for i, score in enumerate(scores)]  # fmt: skip
+    scores = {"a": [0.51, 0.52, 0.53, 0.95], "b": [0.56, 0.1], "c": [0.99]}
+    items = [Item(f"{d}{i}", d, Path("x"), score) for d, own in scores.items() for i, score in enumerate(own)]
     found = [item.name for item in ordered(items, "uncertain", threshold=0.5, seed=0)]
     assert found == ["a0", "b0", "a1", "a2", "b1", "a3", "c0"]
     assert [i.name for i in ordered(items, "borderline", threshold=0.5, seed=0)][:4] == ["a0", "a1", "a2", "b0"]

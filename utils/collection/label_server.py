@@ -159,10 +159,12 @@ class Handler(BaseHTTPRequestHandler):
         """The path behind the token; None, and refused, where host or token are wrong."""
         port = self.server.server_port
         if self.headers.get("Host") not in {f"127.0.0.1:{port}", f"localhost:{port}"}:
-            return self._refuse(HTTPStatus.FORBIDDEN)
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return None
         token, slash, path = urlsplit(self.path).path[1:].partition("/")
         if not slash or not hmac.compare_digest(token.encode(), self.server.token.encode()):
-            return self._refuse(HTTPStatus.FORBIDDEN)
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return None
         return path
 
     def _answer_json(self, content: object, status: HTTPStatus = HTTPStatus.OK) -> None:

@@ -129,9 +129,9 @@ class LabelFile:
             self._rows |= new
             for path in [path for path, row in new.items() if not row["label"]]:
                 del self._rows[path]
+            header = dict(zip(self._columns, self._columns, strict=True))
             with atomic_path(self.path) as scratch:
-                scratch.write_text(self._text([dict(zip(self._columns, self._columns, strict=True)), *self._rows.values()]),
-                                   encoding="utf-8")  # fmt: skip
+                scratch.write_text(self._text([header, *self._rows.values()]), encoding="utf-8")
             self._whole = True
         status = self.path.stat()
         self._seen = (status.st_size, status.st_mtime_ns, status.st_ino)

@@ -114,8 +114,8 @@ class Neighbours:
         return self._open[name]
 
 
-def _contrast(item: Item) -> Contrast | None:
+def _contrast(item: Item) -> Contrast | str:
     """The window by which the patch itself was converted."""
     meta = load_meta(item.where) if item.where.suffix == ".pkl" else read_description(item.where)
     values = meta.get("contrast")
-    return Contrast.from_dict(values) if isinstance(values, dict) else None
+    return Contrast.from_dict(values) if isinstance(values, dict) else "percentile"
