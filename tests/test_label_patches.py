@@ -122,10 +122,8 @@ def test_arrows_selections_and_dragging(page):
     assert rows(table) == []
     press(driver, Keys.HOME, "v", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "g")
     assert {Path(row["path"]).stem for row in rows(table)} == set(names[:3])
-    cells = driver.execute_script(
     middles = "const b = cells.get(i).getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2];"
     cells = driver.execute_script(f"return [4, 6].map((i) => {{ {middles} }})")
-    )
     (x0, y0), (x1, y1) = cells
     drag = ActionChains(driver, duration=0)
     drag.w3c_actions.pointer_action.move_to_location(int(x0), int(y0))
