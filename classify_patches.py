@@ -3,7 +3,7 @@
 Reads every .pkl in DEDUPE_DIR and writes to SAVE: {dataset}/{patch}.tiff for each patch whose score is above the
 threshold, {dictionary}.csv with the score of every patch (written last: it says that a dictionary is done), and
 {dataset}.png, a contact sheet of kept, rejected and borderline patches. Dictionaries of one dataset's regions (-ROI-)
-share its folder.
+share its folder. With --update another --threshold is applied to the scores that are stored: no network is needed.
 
 Example:
     python classify_patches.py deduped filtered
@@ -12,12 +12,31 @@ Example:
 
 import argparse
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from utils.cli import UsageError, existing_dir, fraction, make_parser, output_dir, positive_int, run_script
+from utils.cli import (
+    UnavailableError,
+    UsageError,
+    add_run_options,
+    fraction,
+    input_dir,
+    make_parser,
+    output_dir,
+    positive_int,
+    run_script,
+)
 from utils.files import list_files, safe_name, stem
+from utils.names import dataset_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from utils.jobs import Job, Run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_options() -> argparse.ArgumentParser:
     """The command line."""
     parser = make_parser(__doc__)
-    parser.add_argument("dedupe_dir", metavar="DEDUPE_DIR", type=existing_dir, help="folder of patch dictionaries")
+    parser.add_argument("dedupe_dir", metavar="DEDUPE_DIR", type=input_dir, help="folder of patch dictionaries")
     parser.add_argument("save", metavar="SAVE", type=output_dir, help="folder to write to")
     parser.add_argument(
         "--weights",
@@ -45,86 +64,92 @@ def parse_options() -> argparse.ArgumentParser:
         default="auto",
         help="auto: half precision where it is faster, doubtful patches once more in fp32",
     )
-    parser.add_argument("--batch_size", type=positive_int, help="patches at once (default 32 on a CPU, 256 on CUDA)")
-    parser.add_argument("-p", "--processes", type=positive_int, metavar="N", help="CPU threads (default: all cores)")
-    parser.add_argument("--verbose", action="store_true", help="a line for every dictionary; tracebacks for failures")
-    parser.add_argument("--quiet", action="store_true", help="only warnings and failures")
+    parser.add_argument("--batch-size", type=positive_int, help="patches at once (default 32 on a CPU, 256 on CUDA)")
+    add_run_options(parser, dask=False)
     return parser
 
 
 def classify_command(args: argparse.Namespace) -> int:
     """List, skip what is done, classify, draw."""
-    from utils.jobs import Job, run_jobs
+    from utils.classification.ahead import ReadAhead
+    from utils.classification.kept import classify_dictionary, discard_table
+    from utils.classification.weights import known_sha256
+    from utils.dictionaries import load_patches
+    from utils.jobs import Job, Run, run_jobs
+    from utils.results import Scope, refuse_nothing_to_do
 
     dictionaries = list_files(args.dedupe_dir, {".pkl"})
-    if not dictionaries:
-        raise UsageError(f"{args.dedupe_dir}: no patch dictionaries (.pkl) in it")
-    jobs = [Job(path, args.save / f"{safe_name(stem(path))}.csv") for path in dictionaries]
-    work = classify_work(args, jobs)
-    code = run_jobs(work, jobs, noun="dictionaries", verbose=args.verbose, quiet=args.quiet)
-    return max(code, draw_sheets(jobs, args.threshold, verbose=args.verbose, quiet=args.quiet))
-
-
-def classify_work(args: argparse.Namespace, jobs: Sequence):
-    """The work of one dictionary; the network is loaded only when there is a dictionary to classify."""
-    from utils.classification.kept import classify_dictionary
-
-    paths = [Path(job.source) for job in jobs if not job.target.exists()]
-    if not paths:
-        return partial(classify_dictionary, None, None, threshold=args.threshold)
-    from utils.classification.ahead import ReadAhead
-    from utils.dictionaries import load_patches
-
-    return partial(classify_dictionary, load_classifier(args), ReadAhead(load_patches, paths), threshold=args.threshold)
-
-
-def load_classifier(args: argparse.Namespace):
-    """Find or fetch the weights and put the network on its device."""
-    import torch
-
-    from utils.classification.classifier import Classifier, load_weights, pick_device
-    from utils.classification.weights import find_weights
-
-    if args.processes:
-        torch.set_num_threads(args.processes)
-    device = pick_device(args.device)
-    try:
-        path = find_weights(args.weights, load_weights, sha256=args.sha256)
-    except FileNotFoundError as error:
-        raise UsageError(str(error)) from error
-    classifier = Classifier(
-        load_weights(path),
-        device=device,
-        precision=args.precision,
-        batch_size=args.batch_size,
-        threshold=args.threshold,
-        origin=str(path),
-    )
-    if not args.quiet:
-        print(f"weights {path} ({classifier.arch}) on {classifier.device}", file=sys.stderr)
-    return classifier
-
-
-def draw_sheets(jobs: Sequence, threshold: float, *, verbose: bool, quiet: bool) -> int:
-    """Bring the contact sheet of every dataset up to date with its CSVs."""
-    from utils.classification.kept import draw_dataset, sheet_is_current
-    from utils.jobs import Job, run_jobs
-    from utils.names import dataset_of
-
-    by_dataset: dict[str, list[Job]] = {}
-    for job in jobs:
-        if job.target.exists():
-            by_dataset.setdefault(dataset_of(job.target.stem), []).append(job)
-    folder = jobs[0].target.parent
-    sheets = [
-        Job(dataset, folder / f"{dataset}.png")
-        for dataset, parts in by_dataset.items()
-        if not sheet_is_current(folder / f"{dataset}.png", parts)
+    scope = Scope("classify_patches", args.dedupe_dir, args.save, discard=discard_table)
+    refuse_nothing_to_do(dictionaries, scope, args.prune, "patch dictionaries (.pkl) in it")
+    options = {"weights": known_sha256(args.weights), "precision": args.precision, "threshold": args.threshold}
+    options = {name: value for name, value in options.items() if value is not None}
+    jobs = [
+        Job(path, args.save / f"{safe_name(stem(path))}.csv", scope.recipe({path.name: (path,)}, options))
+        for path in dictionaries
     ]
+    run = replace(Run.of(args), processes=1)
+    reader = ReadAhead(load_patches, dictionaries)
+    work = partial(classify_dictionary, LazyClassifier(args), reader, threshold=args.threshold)
+    code = run_jobs(work, jobs, run, noun="dictionaries", scope=scope)
+    return max(code, draw_sheets(jobs, args.threshold, run))
+
+
+class LazyClassifier:
+    """The network, loaded when the first dictionary needs it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+
+    @cached_property
+    def _classifier(self) -> Any:
+        """Find or fetch the weights and put the network on its device."""
+        import torch
+
+        from utils.classification.classifier import Classifier, load_weights, pick_device
+        from utils.classification.weights import find_weights
+
+        args = self.args
+        torch.set_num_threads(args.processes)
+        device = pick_device(args.device)
+        try:
+            path = find_weights(args.weights, load_weights, sha256=args.sha256)
+        except FileNotFoundError as error:
+            raise UsageError(str(error)) from error
+        except (OSError, ValueError) as error:
+            raise UnavailableError(str(error)) from error
+        options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": args.threshold}
+        classifier = Classifier(load_weights(path), device=device, origin=str(path), **options)
+        if not args.quiet:
+            print(f"weights {path} ({classifier.arch}) on {classifier.device}", file=sys.stderr)
+        return classifier
+
+    def scores(self, patches: "Sequence[np.ndarray]") -> "np.ndarray":
+        """Probability that each patch is informative."""
+        return self._classifier.scores(patches)
+
+
+def draw_sheets(jobs: "Sequence[Job]", threshold: float, run: "Run") -> int:
+    """Bring the contact sheet of every dataset up to date with its CSVs."""
+    from utils.classification.sheets import draw_dataset
+    from utils.jobs import Job, run_jobs
+    from utils.results import Scope
+
+    by_dataset: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_dataset[dataset_of(job.target.stem)].append(job)
+    folder = jobs[0].target.parent if jobs else Path()
+    scope = Scope("classify_patches sheets", folder, folder)
+    sheets = []
+    for dataset, parts in by_dataset.items():
+        done = by_dataset[dataset] = [part for part in parts if part.target.exists()]
+        # In shards whoever finishes a dataset's last dictionary draws it.
+        if done and (run.shard is None or len(done) == len(parts)):
+            recipe = scope.recipe({part.target.name: (part.target,) for part in done}, {"threshold": threshold})
+            sheets.append(Job(dataset, folder / f"{dataset}.png", recipe))
     if not sheets:
         return 0
     work = partial(draw_dataset, by_dataset, threshold)
-    return run_jobs(work, sheets, noun="contact sheets", verbose=verbose, quiet=quiet, redo=True)
+    return run_jobs(work, sheets, replace(run, update=True, shard=None), noun="contact sheets", scope=scope)
 
 
 if __name__ == "__main__":

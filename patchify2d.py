@@ -2,145 +2,161 @@
 
 Every subfolder of DIR is a group; images directly in DIR are a group named after DIR. Each group becomes one patch
 dictionary SAVE/{group}.pkl, whose names say which image and which pixels a patch is. Images need no clean-up before.
-A group that has its dictionary is passed over; when its images have changed since, a line says so.
+A group that has its dictionary is passed over; when its images or the options have changed since, a line says so, and
+--update redoes it.
 
 Example:
     python patchify2d.py clean2d patches -cs 224 -p 4
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from utils.cli import (
-    UsageError,
-    add_run_options,
-    existing_dir,
-    make_parser,
-    output_dir,
-    run_script,
-    say_passed_over,
-)
+from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script, say_nested, say_passed_over
 from utils.contrast import NO_CONTRAST, Contrast, measure_contrast, to_uint8
-from utils.dictionaries import load_meta, save_patches
+from utils.dictionaries import save_records
 from utils.exemplars import exemplars
 from utils.files import stem
-from utils.group_record import fingerprints, must_redo
-from utils.groups import Group, list_groups
+from utils.groups import LOOKED_FOR, list_groups
 from utils.hashing import is_flat, patch_hasher
 from utils.images import read_gray
-from utils.jobs import SKIPPED, Job, SomeFailed, describe, run_jobs, run_options
+from utils.jobs import Job, Made, Run, SomeFailed, describe, run_jobs
 from utils.names import format_name_2d
-from utils.options import add_dedupe_options, add_patch_options, refuse_hash_size
+from utils.options import add_dedupe_options, add_patch_options, add_recursive, refuse_hash_size
 from utils.parallel import ordered_map
 from utils.patches import patch_boxes
+from utils.results import Scope, refuse_nothing_to_do
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Cut every group of a folder; see the module's docstring."""
     parser = make_parser(__doc__)
-    parser.add_argument("dir", type=existing_dir, metavar="DIR", help="folder of groups of images")
+    parser.add_argument("dir", type=input_dir, metavar="DIR", help="folder of groups of images")
     parser.add_argument("savedir", type=output_dir, metavar="SAVE", help="folder for the patch dictionaries")
     add_patch_options(parser)
-    parser.add_argument("--update", action="store_true", help="redo groups whose images have changed")
     parser.add_argument("--dedupe", action="store_true", help="keep one of each set of near-duplicates in a group")
     add_dedupe_options(parser)
+    add_recursive(parser)
     add_run_options(parser, seed=True)
     return run_script(patchify, parser, argv)
 
 
 @dataclass(frozen=True)
-class Options:
-    """What decides a dictionary's content; recorded in it."""
+class Cutting:
+    """How a group is cut."""
 
     crop: int
     edges: str
     contrast: str
-    dedupe: dict | None
+    dedupe: Mapping[str, Any] | None
+
+    def options(self) -> dict[str, Any]:
+        """What decides a dictionary's content, as the command line calls it."""
+        rule = {} if self.dedupe is None else self.dedupe
+        plain = {"crop-size": self.crop, "edges": self.edges, "contrast": self.contrast}
+        return {**plain, "dedupe": self.dedupe is not None, **rule}
 
 
 def patchify(args: argparse.Namespace) -> int:
-    """List the groups, refuse images that would share names, cut what is not cut yet."""
+    """List the groups, cut what is not cut yet."""
     refuse_hash_size(args)
-    groups, passed_over = list_groups(args.dir, without=args.savedir)
-    say_passed_over(passed_over, "images", args.quiet)
-    refuse_shared_names(groups)
-    rule = {"hash": args.hash, "hash_size": args.hash_size, "distance": args.distance, "seed": args.seed}
-    options = Options(args.crop_size, args.edges, args.contrast, rule if args.dedupe else None)
-    jobs = [Job(group, args.savedir / f"{group.name}.pkl") for group in groups]
-    work = partial(patchify_group, options=options, update=args.update, threads=max(1, args.processes // len(jobs)))
-    return run_jobs(work, jobs, noun="groups", redo=True, **run_options(args))
+    found = list_groups(args.dir, without=args.savedir, recursive=args.recursive)
+    say_passed_over(found.passed_over, "images", args.quiet)
+    say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
+    scope = Scope("patchify2d", args.dir, args.savedir)
+    refuse_nothing_to_do(found.groups, scope, args.prune, LOOKED_FOR)
+    rule = {"hash": args.hash, "hash-size": args.hash_size, "distance": args.distance, "seed": args.seed}
+    cutting = Cutting(args.crop_size, args.edges, args.contrast, rule if args.dedupe else None)
+    jobs = [
+        Job(
+            group,
+            args.savedir / f"{group.name}.pkl",
+            scope.recipe({image.name: (image,) for image in group.images}, cutting.options()),
+        )
+        for group in found.groups
+    ]
+    work = partial(patchify_group, cutting=cutting, threads=max(1, args.processes // max(1, len(jobs))))
+    retry = partial(still_unreadable, cutting=cutting)
+    return run_jobs(work, jobs, Run.of(args), noun="groups", scope=scope, still_fails=retry)
 
 
-def refuse_shared_names(groups: Sequence[Group]) -> None:
-    """Patches carry their image's stem: ``a.tif`` beside ``a.png`` in one group would give two patches one name."""
-    for group in groups:
-        stems: dict[str, Path] = {}
-        for image in group.images:
-            if (other := stems.setdefault(stem(image).casefold(), image)) != image:
-                raise UsageError(f"{other} and {image} would give their patches the same names; rename or move one")
+def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) -> Made:
+    """Write the dictionary of one `Group`; images that cannot be read or would share names cost themselves only."""
+    images, failures = without_shared_names(job.source.images)
+    kept = choose_exemplars(images, cutting, threads) if cutting.dedupe else None
+    unreadable: dict[str, str] = {}
+    meta = {"source": job.target.stem, **cutting.options()}
+    save_records(scratch, cut_group(images, cutting, threads, kept, unreadable), meta=meta)
+    failures |= unreadable
+    if len(failures) == len(job.source.images):
+        raise SomeFailed({str(job.source.folder / name): reason for name, reason in failures.items()})
+    return Made(f"{len(job.source.images) - len(failures)} images", failures)
 
 
-def patchify_group(job: Job, options: Options, update: bool = False, threads: int = 1) -> str:
-    """Write the dictionary of one `Group`, unless there is one that still stands."""
-    folder, members = job.source.folder, job.source.images
-    if job.target.exists():
-        record = load_meta(job.target)
-        if not must_redo(record, members, job.target, asdict(options), update=update):
-            report_unreadable(folder, record, " (unchanged since it was tried)")
-            return SKIPPED
-    names: list[str] = []
-    meta = {"source": job.target.stem, **asdict(options), "images": fingerprints(members), "unreadable": {}}
-    kept = choose_exemplars(members, options, threads) if options.dedupe else None
-    save_patches(job.target, names, cut_group(members, options, threads, kept, names, meta), meta=meta)
-    report_unreadable(folder, meta)
-    return f"{len(names)} patches of {len(members)} images"
+def without_shared_names(images: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
+    """Images whose patches have names of their own; ``a.tif`` beside ``a.png`` fails, both.
+
+    Patches carry their image's stem, and some file systems ignore case.
+    """
+    by_stem = defaultdict(list)
+    for image in images:
+        by_stem[stem(image).casefold()].append(image)
+    failures = {
+        image.name: f"would give its patches the names of those of {other}; rename or move one"
+        for same in by_stem.values()
+        if len(same) > 1
+        for image, other in zip(same, [*same[1:], same[0]], strict=True)
+    }
+    return [image for image in images if image.name not in failures], failures
 
 
-def report_unreadable(folder: Path, record: dict, note: str = "") -> None:
-    """Raise `SomeFailed` for the images, still there, that a dictionary lacks because they could not be read."""
-    lacking = {folder / name: entry["reason"] + note for name, entry in record.get("unreadable", {}).items()}
-    if there := {str(image): reason for image, reason in lacking.items() if image.exists()}:
-        raise SomeFailed(there)
+def still_unreadable(job: Job, failures: Mapping[str, str], cutting: Cutting) -> dict[str, str]:
+    """Of the images that a dictionary lacks, those that fail again; removed ones are missed by nobody."""
+    _, again = without_shared_names(job.source.images)
+    for image in job.source.images:
+        if image.name in failures and image.name not in again:
+            again |= {image.name: reason} if (reason := read_image(image, cutting.contrast).reason) else {}
+    return again
 
 
 def cut_group(
-    images: Sequence[Path], options: Options, threads: int, kept: set[str] | None, names: list[str], meta: dict
-) -> Iterator[np.ndarray]:
-    """Yield a group's patches; fill in their `names` and what `meta` says of each image.
+    images: Sequence[Path], cutting: Cutting, threads: int, kept: set[str] | None, unreadable: dict[str, str]
+) -> Generator[tuple[str, np.ndarray], None, dict[str, Any]]:
+    """Yield a group's patches with their names; return what is known of each image.
 
     Parameters
     ----------
     kept : set of str, optional
         Names of the exemplars; without it every patch is kept.
+    unreadable : dict
+        Takes up the images that cannot be read, each with the reason.
     """
-    for reading in ordered_map(partial(read_image, method=options.contrast), images, threads):
-        entry = meta["images"][reading.image.name]
+    contrasts = {}
+    for reading in ordered_map(partial(read_image, method=cutting.contrast), images, threads):
         if reading.pixels is None:
-            meta["unreadable"][reading.image.name] = {**entry, "reason": reading.reason}
+            unreadable[reading.image.name] = reading.reason
             continue
-        entry["contrast"] = reading.contrast.as_dict()
-        for name, patch in named_patches(reading, options):
+        contrasts[reading.image.name] = {"contrast": reading.contrast.as_dict()}
+        for name, patch in named_patches(reading, cutting):
             if kept is None or name in kept:
-                names.append(name)
-                yield patch
-    if len(meta["unreadable"]) == len(images):
-        raise SomeFailed({str(image): meta["unreadable"][image.name]["reason"] for image in images})
-    for name in meta["unreadable"]:
-        del meta["images"][name]
+                yield name, patch
+    return {"images": contrasts}
 
 
-def choose_exemplars(images: Sequence[Path], options: Options, threads: int) -> set[str]:
+def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> set[str]:
     """Names of the patches that stand for their near-duplicates within a group."""
-    rule = options.dedupe or {}
-    hash_one = patch_hasher(options.crop, rule["hash_size"], rule["hash"])
+    rule = cutting.dedupe or {}
+    hash_one = patch_hasher(cutting.crop, rule["hash-size"], rule["hash"])
     names, hashes, flat = [], [], []
-    for reading in ordered_map(partial(read_image, method=options.contrast), images, threads):
-        for name, patch in named_patches(reading, options):
+    for reading in ordered_map(partial(read_image, method=cutting.contrast), images, threads):
+        for name, patch in named_patches(reading, cutting):
             names.append(name)
             flat.append(is_flat(patch))
             hashes.append(hash_one(patch) * (not flat[-1]))
@@ -170,12 +186,12 @@ def read_image(image: Path, method: str) -> Reading:
         return Reading(image, None, NO_CONTRAST, describe(error))
 
 
-def named_patches(reading: Reading, options: Options) -> Iterator[tuple[str, np.ndarray]]:
+def named_patches(reading: Reading, cutting: Cutting) -> Iterator[tuple[str, np.ndarray]]:
     """The patches of an image, row by row, each with its name."""
     if reading.pixels is None:
         return
     shape = (reading.pixels.shape[0], reading.pixels.shape[1])
-    for box in patch_boxes(shape, options.crop, options.edges):
+    for box in patch_boxes(shape, cutting.crop, cutting.edges):
         yield format_name_2d(stem(reading.image), box), reading.pixels[box.y0 : box.y1, box.x0 : box.x1]
 
 

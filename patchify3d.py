@@ -2,7 +2,8 @@
 
 Every volume in DIR (any format, folders of slices, OME-Zarr/N5/precomputed folders), or the images that a URL or a CSV
 of URLs names, becomes one patch dictionary SAVE/{volume}.pkl. Slices are cut on all chosen axes, on xy only where z
-spacing differs from xy by more than 25 % or the name contains 'video'. A volume that has its dictionary is skipped.
+spacing differs from xy by more than 25 % or the name contains 'video'. A volume that has its dictionary is skipped;
+--update redoes those whose volume or options have changed.
 
 Example:
     python patchify3d.py volumes patches -cs 224 --axes 0 1 2 -p 4
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from utils.cli import (
+    UsageError,
     add_run_options,
     make_parser,
     natural_int,
@@ -30,12 +32,13 @@ from utils.cli import (
 )
 from utils.contrast import Contrast, to_uint8
 from utils.cubes import Cell, cut, grid, hash_cell
-from utils.dictionaries import save_patches
+from utils.dictionaries import save_records
 from utils.exemplars import exemplars
-from utils.jobs import Job, describe, run_jobs, run_options
+from utils.jobs import Job, Run, describe, run_jobs
 from utils.names import format_name_3d
 from utils.options import add_dedupe_options, add_patch_options, refuse_hash_size
 from utils.parallel import ordered_map
+from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, volume_sources
 from utils.volumes import Volume, is_isotropic, volume_contrast
 
@@ -60,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @dataclass(frozen=True)
-class Options:
-    """What decides a dictionary's content; recorded in it."""
+class Cutting:
+    """How a volume is cut; recorded in its dictionary."""
 
     crop: int
     axes: tuple[int, ...]
@@ -73,14 +76,19 @@ class Options:
     distance: int
     seed: int
 
+    def options(self) -> dict[str, Any]:
+        """What decides a dictionary's content, as the command line calls it."""
+        names = {"crop": "crop-size", "contrast_method": "contrast", "hash_size": "hash-size"}
+        return {names.get(name, name): value for name, value in asdict(self).items()}
+
 
 def patchify(args: argparse.Namespace) -> int:
     """List the volumes, then cut those that have no dictionary yet."""
     refuse_hash_size(args)
-    sources, passed_over = volume_sources(args.source, args.level)
-    say_passed_over(passed_over, "volumes", args.quiet)
+    scope = Scope("patchify3d", Path(args.source), args.savedir)
+    sources = list_sources(args, scope)
     axes = tuple(sorted(set(args.axes)))
-    options = Options(
+    cutting = Cutting(
         args.crop_size,
         axes,
         args.spacing,
@@ -92,13 +100,32 @@ def patchify(args: argparse.Namespace) -> int:
         args.seed,
     )
     if args.list:
-        return list_work(sources, options)
-    jobs = [Job(source, args.savedir / f"{source.name}.pkl") for source in sources]
-    work = partial(patchify_volume, options=options, processes=args.processes)
-    return run_jobs(work, jobs, noun="volumes", alone=lambda job: job.source.is_large(), **run_options(args))
+        return list_work(sources, cutting)
+    jobs = [
+        Job(
+            source,
+            args.savedir / f"{source.name}.pkl",
+            scope.recipe(source.inputs(), {**cutting.options(), **source.options()}),
+        )
+        for source in sources
+    ]
+    work = partial(patchify_volume, cutting=cutting, processes=args.processes)
+    return run_jobs(work, jobs, Run.of(args), noun="volumes", scope=scope, alone=lambda job: job.source.is_large())
 
 
-def list_work(sources: Sequence[VolumeSource], options: Options) -> int:
+def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:
+    """The volumes that the command line names; what lies beside them is said."""
+    try:
+        sources, passed_over = volume_sources(args.source, args.level)
+    except UsageError:
+        if args.prune and list_orphans(scope, set()):
+            return []
+        raise
+    say_passed_over(passed_over, "volumes", args.quiet)
+    return sources
+
+
+def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
     """Print what would be done: volume, shape, voxel size, axes and number of patches, with tabs between them."""
     print("volume\tshape_zyx\tvoxel_size_zyx_nm\taxes\tpatches")
     failures = {}
@@ -106,9 +133,9 @@ def list_work(sources: Sequence[VolumeSource], options: Options) -> int:
         try:
             # Doubts about a header are said when it is cut; a voxel size that is missing shows as such.
             with warnings.catch_warnings(action="ignore"), source.open() as volume:
-                axes = axes_to_cut(volume, options.axes)
+                axes = axes_to_cut(volume, cutting.axes)
                 size = volume.voxel_size
-                patches = sum(map(len, volume_grid(volume, options)))
+                patches = sum(map(len, volume_grid(volume, cutting)))
         except (OSError, ValueError) as error:
             failures[str(source)] = describe(error)
             continue
@@ -128,39 +155,37 @@ def axes_to_cut(volume: Volume, axes: tuple[int, ...]) -> tuple[int, ...]:
     return (0,)
 
 
-def volume_grid(volume: Volume, options: Options) -> list[Cell]:
+def volume_grid(volume: Volume, cutting: Cutting) -> list[Cell]:
     """The cells of a volume, in memory order."""
-    axes = axes_to_cut(volume, options.axes)
-    return grid(volume.shape, options.crop, axes, edges=options.edges, spacing=options.spacing)
+    axes = axes_to_cut(volume, cutting.axes)
+    return grid(volume.shape, cutting.crop, axes, edges=cutting.edges, spacing=cutting.spacing)
 
 
-def patchify_volume(job: Job, options: Options, processes: int = 1) -> str:
+def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 1) -> str:
     """Hash every patch of one `VolumeSource`, choose exemplars, write their pixels.
 
     A large volume is spread over `processes` threads; small ones run side by side instead.
     """
     threads = processes if job.source.is_large() else 1
     with job.source.open() as volume:
-        cells = volume_grid(volume, options)
-        contrast = volume_contrast(volume, options.contrast_method)
-        hashes, flat = hash_volume(volume, cells, contrast, options, threads)
-        kept = exemplars(hashes, options.distance, options.seed, last=flat)
-        chosen = group_by_cell(kept, cells)
-        names = [patch_name(volume, cell, axis, index) for cell, wanted in chosen for axis, index in wanted]
-        patches = fetch(volume, chosen, contrast, threads)
-        meta = describe_volume(job.source, volume, contrast, options, len(hashes))
-        save_patches(job.target, names, patches, hashes=hashes[kept], meta=meta)
+        cells = volume_grid(volume, cutting)
+        contrast = volume_contrast(volume, cutting.contrast_method)
+        hashes, flat = hash_volume(volume, cells, contrast, cutting, threads)
+        kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
+        patches = fetch(volume, group_by_cell(kept, cells), contrast, threads)
+        meta = describe_volume(job.source, volume, contrast, cutting, len(hashes))
+        save_records(scratch, patches, hashes=hashes[kept], meta=meta)
     return f"{len(hashes)} patches, {len(kept)} kept"
 
 
 def hash_volume(
-    volume: Volume, cells: Sequence[Cell], contrast: Contrast, options: Options, threads: int
+    volume: Volume, cells: Sequence[Cell], contrast: Contrast, cutting: Cutting, threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Hashes and flatness of every patch, cell by cell; see `utils.cubes.hash_cell`."""
 
     def work(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
         cube = read_cell(volume, cell, contrast)
-        return hash_cell(cube, cell, options.crop, hash_size=options.hash_size, method=options.hash)
+        return hash_cell(cube, cell, cutting.crop, hash_size=cutting.hash_size, method=cutting.hash)
 
     hashes, flat = zip(*ordered_map(work, cells, threads), strict=True)
     return np.concatenate(hashes), np.concatenate(flat)
@@ -191,20 +216,23 @@ def patch_name(volume: Volume, cell: Cell, axis: int, index: int) -> str:
 
 def fetch(
     volume: Volume, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]], contrast: Contrast, threads: int
-) -> Iterator[np.ndarray]:
-    """Yield the pixels of the kept patches, reading each cell once more."""
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the kept patches with their names, reading each cell once more."""
 
-    def work(entry: tuple[Cell, list[tuple[int, int]]]) -> list[np.ndarray]:
+    def work(entry: tuple[Cell, list[tuple[int, int]]]) -> list[tuple[str, np.ndarray]]:
         cell, wanted = entry
         cube = read_cell(volume, cell, contrast)
-        return [np.ascontiguousarray(cut(cube, cell, axis, index)) for axis, index in wanted]
+        return [
+            (patch_name(volume, cell, axis, index), np.ascontiguousarray(cut(cube, cell, axis, index)))
+            for axis, index in wanted
+        ]
 
     for patches in ordered_map(work, chosen, threads):
         yield from patches
 
 
 def describe_volume(
-    source: VolumeSource, volume: Volume, contrast: Contrast, options: Options, patches: int
+    source: VolumeSource, volume: Volume, contrast: Contrast, cutting: Cutting, patches: int
 ) -> dict[str, Any]:
     """What the dictionary remembers, so that the conversion can be repeated exactly; the same on every machine."""
     origin = source.address.name if isinstance(source.address, Path) else source.address
@@ -215,7 +243,7 @@ def describe_volume(
         "dtype": volume.dtype.name,
         "contrast": contrast.as_dict(),
         "patches": patches,
-        **asdict(options),
+        **asdict(cutting),
     }
 
 

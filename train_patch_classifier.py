@@ -12,10 +12,13 @@ Example:
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from utils.cli import (
     UsageError,
+    add_run_options,
     existing_file,
     fraction,
     make_parser,
@@ -42,7 +45,7 @@ def parse_options() -> argparse.ArgumentParser:
     )
     recipe = parser.add_argument_group("recipe (the published one by default; lite has its own)")
     recipe.add_argument("--epochs", type=positive_int, help="default 30; lite: 90")
-    recipe.add_argument("--batch_size", type=positive_int, help="default 64")
+    recipe.add_argument("--batch-size", type=positive_int, help="default 64")
     recipe.add_argument("--lr", type=positive_float, help="learning rate of Adam, default 1e-3; lite: 4e-3")
     recipe.add_argument("--generated", type=fraction, help="share of generated patches, default 0; lite: 1/3")
     recipe.add_argument("--augmentation", choices=("published", "heavy"), help="default published; lite: heavy")
@@ -59,37 +62,46 @@ def parse_options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--half", action="store_true", help="store the weights as fp16, at half the size")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("-p", "--processes", type=positive_int, default=1, help="sources left out side by side")
-    parser.add_argument("--verbose", action="store_true", help="tracebacks for failures")
-    parser.add_argument("--quiet", action="store_true", help="no line for every epoch")
+    add_run_options(parser, dask=False)
     return parser
 
 
 def train_command(args: argparse.Namespace) -> int:
     """Read the labels and do what was asked."""
     from utils.classification.classifier import pick_device
-    from utils.jobs import Job, run_jobs
+    from utils.jobs import Job, Run, run_jobs
+    from utils.results import Scope
     from utils.training.runs import first_weights, leave_out, save_training, summarize_left_out, with_options
 
     options = {k: getattr(args, k) for k in ("epochs", "batch_size", "lr", "generated", "augmentation", "side", "seed")}
     recipe = with_options(args.arch, options)
     data, grouped = labelled(args)
     device = pick_device(args.device)
+    run, scope = Run.of(args), Scope("train_patch_classifier", args.labels[0].parent, args.save)
+    inputs = {**{path.name: (path,) for path in args.labels}, "patches": tuple(data.paths)}
     if not args.leave_one_source_out:
         target = args.save / "patch_quality_classifier_nn.pth"
-        start = None if target.exists() else first_weights(args.init, args.arch)
+        start = None if target.exists() and not args.update else first_weights(args.init, args.arch)
         options = {"share": args.validation, "half": args.half, "device": device, "quiet": args.quiet}
         work = partial(save_training, recipe, grouped, start, **options)
-        return run_jobs(work, [Job(args.labels[0], target)], noun="trainings", verbose=args.verbose, quiet=args.quiet)
+        asked = {"arch": args.arch, "init": args.init, "validation": args.validation, "half": args.half}
+        made_from = scope.recipe(inputs, {**asked, **options_of(recipe)})
+        return run_jobs(work, [Job(args.labels[0], target, made_from)], run, noun="trainings")
     folder = args.save / "leave_one_source_out"
-    jobs = [Job(source, folder / f"{source}.csv") for source in sorted(set(grouped.sources))]
+    made_from = scope.recipe(inputs, {"arch": args.arch, "init": args.init, **options_of(recipe)})
+    jobs = [Job(source, folder / f"{source}.csv", made_from) for source in sorted(set(grouped.sources))]
     if len(jobs) < 2:
         raise UsageError(f"{args.labels[0]}: --leave-one-source-out needs a column 'source' with at least two sources")
     work = partial(leave_out, recipe, grouped, first_weights(args.init, args.arch), device=device, quiet=args.quiet)
-    code = run_jobs(work, jobs, noun="sources", processes=args.processes, quiet=args.quiet)
+    code = run_jobs(work, jobs, run, noun="sources")
     if code == 0:
         print(summarize_left_out(args.save, data, [job.target for job in jobs]))
     return code
+
+
+def options_of(recipe: Any) -> dict[str, Any]:
+    """A training recipe as the recipe of a result takes it."""
+    return {name.replace("_", "-"): value for name, value in asdict(recipe).items()}
 
 
 def labelled(args: argparse.Namespace):

@@ -3,7 +3,8 @@
 FILTERED_DIR holds the patches of 3D volumes that classify_patches.py kept. Each of them becomes a stack in
 SAVE/{dataset}/: NZ slices along the patch's own axis, which comes first, the patch itself at index NZ // 2, pixel for
 pixel. Patches with too few slices around them are counted and listed; --pad reflect mirrors what they lack. Stacks that
-exist are skipped. Exit code 1 when a volume is missing or a stack failed; the others are done.
+exist are skipped; --update redoes those whose patch, volume or options have changed. Exit code 1 when a volume is
+missing or a stack failed; the others are done.
 
 Example:
     python 3d/reconstruct3d.py filtered -vd volumes -sd stacks -nz 5 -p 4
@@ -13,6 +14,7 @@ Example:
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -31,14 +33,16 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import CONTRASTS
-from utils.jobs import Job, run_jobs, run_options
+from utils.jobs import Job, Run, run_jobs
 from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
-from utils.reconstruction.montages import draw_dataset, montage_jobs
-from utils.reconstruction.plan import Choice, Plan, make_plan
+from utils.reconstruction.montages import draw_montage, montage_jobs
+from utils.reconstruction.plan import Plan, Selection, make_plan
 from utils.reconstruction.subvolumes import Subvolume
 from utils.reconstruction.volume_index import VolumeIndex
-from utils.reconstruction.write import Making, reconstruct_volume
+from utils.reconstruction.write import StackOptions, reconstruct_volume, stands
+from utils.records.recipes import inputs_of
+from utils.results import Scope, discard_orphans, list_orphans
 
 # Names of patches near the border that are worth a line each; a collection may have thousands.
 MOST_NAMES = 100
@@ -63,7 +67,10 @@ def parse_options() -> argparse.ArgumentParser:
     )
     parser.add_argument("-sd", "--savedir", required=True, type=output_dir, metavar="SAVE", help="folder to write to")
     parser.add_argument("-nz", "--slices", type=positive_int, default=5, metavar="NZ", help="slices (default 5)")
-    parser.add_argument("--limit", type=positive_int, metavar="N", help="only N of them, the same ones every time")
+    parser.add_argument(
+        "--limit", type=positive_int, metavar="N", help="only N of each dataset, the same ones every time"
+    )
+    parser.add_argument("--limit-total", type=positive_int, metavar="N", help="only N of them in all")
     parser.add_argument(
         "--no-overlap",
         type=fraction,
@@ -96,23 +103,53 @@ def reconstruct(args: argparse.Namespace) -> int:
     listing = list_patches(args)
     index = VolumeIndex(args.volumes)
     say_passed_over(index.passed_over, "volumes", args.quiet)
-    choice = Choice(args.slices, args.pad is not None, args.no_overlap, args.limit, args.seed)
-    plan = make_plan(listing.patches, index, choice, args.savedir, f".{args.format}", args.processes)
+    selection = Selection(args.slices, args.pad is not None, args.no_overlap, args.limit, args.limit_total, args.seed)
+    plan = make_plan(listing.patches, index, selection, args.savedir, f".{args.format}", args.processes)
     say_left_out(plan, args.slices, args.verbose)
+    options = StackOptions(args.slices, args.contrast, args.raw, not args.accept_differences, args.flipbook)
+    scope = Scope("reconstruct3d", args.filtered, args.savedir, nested=True)
     if args.list:
-        return list_work(plan)
-    making = Making(args.contrast, args.raw, not args.accept_differences, args.flipbook)
-    chosen = plan.chosen()
-    before = sum(subvolume.is_done(args.flipbook) for subvolume in chosen)
+        return list_work(plan, options, scope)
+    run = Run.of(args)
+    before = standings(plan, options, scope)
     jobs = [Job(group, group.lock_path(args.savedir)) for group in plan.groups]
-    work = partial(reconstruct_volume, making=making, processes=args.processes)
-    alone = attrgetter("source.spread")
-    code = run_jobs(work, jobs, noun="volumes", redo=True, alone=alone, **run_options(args))
+    work = partial(reconstruct_volume, options=options, scope=scope, update=args.update, processes=args.processes)
+    code = run_jobs(work, jobs, run, noun="volumes", alone=attrgetter("source.spread"))
+    left = without_plan(plan, listing, options, scope, run)
     if args.montage:
-        code = max(code, draw_montages(chosen, args))
+        code = max(code, draw_montages(plan.chosen(), args.savedir, run))
     if not args.quiet:
-        print(summary(plan, before, sum(subvolume.is_done(args.flipbook) for subvolume in chosen)))
+        print(summary(plan, before, standings(plan, options, scope), args.update) + left)
     return 1 if plan.missing else code
+
+
+def standings(plan: Plan, options: StackOptions, scope: Scope) -> list[str | None]:
+    """How each chosen subvolume stands; see `utils.reconstruction.write.stands`."""
+    return [reason for group in plan.groups for reason in stands(group, options, scope)]
+
+
+def without_plan(plan: Plan, listing: Listing, options: StackOptions, scope: Scope, run: Run) -> str:
+    """See to stacks of an earlier run that this one would not make; a part of the summary.
+
+    Those whose patch is gone go with ``--prune``. Those whose patch is there, but which another --slices, --limit or
+    --flipbook would not give, are outdated and go with ``--update``, since their successors are there now.
+    """
+    targets = {path for subvolume in plan.chosen() for path in subvolume.files(options.flipbook)}
+    patches = {patch.path.name for patch in listing.patches}
+    said = ""
+    orphans = list_orphans(scope, targets)
+    kept = {path: bool(patches & set(inputs_of(path))) for path in orphans}
+    for is_kept, remove, what, how in (
+        (False, run.prune, "without their input", "--prune removes them"),
+        (True, run.update, "no longer asked for", "--update removes them"),
+    ):
+        if chosen := [path for path in orphans if kept[path] is is_kept]:
+            said += f", {len(chosen)} {what}{' removed' if remove else ''}"
+            if not remove:
+                print(f"stacks {what} ({len(chosen)}; {how}): {', '.join(map(str, chosen))}", file=sys.stderr)
+            else:
+                discard_orphans(chosen, scope)
+    return said
 
 
 def list_patches(args: argparse.Namespace) -> Listing:
@@ -151,36 +188,40 @@ def say_left_out(plan: Plan, slices: int, verbose: bool) -> None:
         print(line, file=sys.stderr)
 
 
-def list_work(plan: Plan) -> int:
+def list_work(plan: Plan, options: StackOptions, scope: Scope) -> int:
     """Print what would be done: volume, number of stacks, of those that exist, and voxels, with tabs between them."""
     print("volume\tstacks\tdone_before\tvoxels")
     for group in plan.groups:
         stacks = group.wanted
-        print(
-            group.source.name, len(stacks), sum(s.is_done() for s in stacks), sum(s.voxels() for s in stacks), sep="\t"
-        )
+        done = sum(reason is not None for reason in stands(group, options, scope))
+        print(group.source.name, len(stacks), done, sum(s.voxels() for s in stacks), sep="\t")
         for path, reason in group.refused.items():
             print(f"{path}: {reason}", file=sys.stderr)
     return 1 if plan.refused or plan.missing else 0
 
 
-def summary(plan: Plan, before: int, after: int) -> str:
+def summary(plan: Plan, before: Sequence[str | None], after: Sequence[str | None], update: bool) -> str:
     """What became of the patches, in one line."""
+    redone = [was is None or (update and was) for was in before]
+    done = sum(now == "" and bool(new) for now, new in zip(after, redone, strict=True))
     parts = [
-        (after - before, "done"),
-        (before, "done before"),
-        (len(plan.chosen()) - after + plan.refused, "failed"),
+        (done, "done"),
+        (sum(now == "" for now in after) - done, "done before"),
+        (sum(bool(now) for now in after), "outdated"),
+        (sum(now is None for now in after) + plan.refused, "failed"),
         (len(plan.border), "too close to the border"),
         (plan.overlapping, "overlapping"),
         (plan.missing.total(), "without their volume"),
     ]
-    return "subvolumes: " + ", ".join(f"{count} {what}" for i, (count, what) in enumerate(parts) if count or i < 3)
+    always = {"done", "done before", "failed"}
+    return "subvolumes: " + ", ".join(f"{count} {what}" for count, what in parts if count or what in always)
 
 
-def draw_montages(chosen: Sequence[Subvolume], args: argparse.Namespace) -> int:
+def draw_montages(chosen: Sequence[Subvolume], savedir: Path, run: Run) -> int:
     """Bring every dataset's montage up to date with its stacks."""
-    jobs = montage_jobs([subvolume.target for subvolume in chosen], args.savedir)
-    return run_jobs(draw_dataset, jobs, noun="montages", redo=True, **run_options(args)) if jobs else 0
+    scope = Scope("reconstruct3d montages", savedir, savedir)
+    jobs = montage_jobs([subvolume.target for subvolume in chosen], scope)
+    return run_jobs(draw_montage, jobs, replace(run, update=True), noun="montages", scope=scope) if jobs else 0
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from examples.sample_tissue import RESIN, Tissue, sections
 from utils.cli import add_run_options, make_parser, output_dir, positive_int, run_script
-from utils.files import atomic_path
-from utils.jobs import Job, run_jobs, run_options
+from utils.jobs import Job, Run, run_jobs
+from utils.records.recipes import Recipe
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,14 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def generate(args: argparse.Namespace) -> int:
     """One job per file."""
-    jobs = [Job(name, args.out / name) for name in RECIPES]
-    return run_jobs(partial(make_one, size=args.size, seed=args.seed), jobs, **run_options(args))
+    recipe = Recipe("make_sample_data", {}, {"size": args.size, "seed": args.seed})
+    jobs = [Job(name, args.out / name, recipe) for name in FILES]
+    return run_jobs(partial(make_one, size=args.size, seed=args.seed), jobs, Run.of(args))
 
 
-def make_one(job: Job, size: int, seed: int) -> None:
-    """Write one file, completely or not at all."""
-    with atomic_path(job.target) as scratch:
-        RECIPES[job.source](scratch, size, seed)
+def make_one(job: Job, scratch: Path, size: int, seed: int) -> None:
+    """Write one file."""
+    FILES[job.source](scratch, size, seed)
 
 
 def isotropic_volume(path: Path, size: int, seed: int) -> None:
@@ -158,8 +158,7 @@ def text(path: Path, size: int, seed: int, content: str) -> None:
     path.write_text(content)
 
 
-Recipe = Callable[[Path, int, int], None]
-RECIPES: dict[str, Recipe] = {
+FILES: dict[str, Callable[[Path, int, int], None]] = {
     "3d/neuropil_fib.nrrd": isotropic_volume,
     "3d/sections_tem.tif": anisotropic_stack,
     "3d/tomogram.mrc": signed_tomogram,

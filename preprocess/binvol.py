@@ -16,6 +16,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,20 +25,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
-from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script, say_passed_over
+from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
 from utils.files import atomic_path, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.formats.mrc_writer import MrcWriter
 from utils.formats.nrrd import NrrdWriter
-from utils.jobs import SKIPPED, Job, run_jobs, run_options
+from utils.jobs import SKIPPED, Job, Run, run_jobs
 from utils.names import format_binned, parse_binned
-from utils.volumes import PACKED_MRC, Volume, data_files, list_volumes, open_volume, slabs, volume_name
+from utils.results import Scope, refuse_nothing_to_do
+from utils.volumes import PACKED_MRC, Volume, data_files, list_volumes, open_volume, slabs, volume_inputs, volume_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Bin every volume of a folder; see the module's docstring."""
     parser = make_parser(__doc__)
-    parser.add_argument("dir", type=existing_dir, metavar="DIR", help="folder of volumes")
+    parser.add_argument("dir", type=input_dir, metavar="DIR", help="folder of volumes")
     parser.add_argument(
         "--factor", type=bin_factor, default=2, metavar="N", help="voxels per side of a block (default 2)"
     )
@@ -60,13 +62,17 @@ def bin_volumes(args: argparse.Namespace) -> int:
     """List the volumes and bin those that are not binned yet."""
     found, passed_over = list_volumes(args.dir)
     sources = [source for source in found if not _is_binned(volume_name(source))]
-    if not found:
-        raise UsageError(f"{args.dir}: no volumes (looked for .nrrd, .mrc, .tif, .nii and others, folders of slices)")
+    scope = Scope("binvol", args.dir, args.output or args.dir)
+    looked_for = "volumes (looked for .nrrd, .mrc, .tif, .nii and others, folders of slices)"
+    refuse_nothing_to_do(found, scope, args.prune, looked_for)
     say_passed_over(passed_over, "volumes", args.quiet)
     factors = (args.factor if args.axes == "xyz" else 1, args.factor, args.factor)
-    jobs = [Job(source, (args.output or args.dir) / result_name(source, factors)) for source in sources]
-    work = partial(bin_volume, factors=factors, inplace=args.inplace)
-    return run_jobs(work, jobs, noun="volumes", redo=args.inplace, **run_options(args))
+    jobs = [Job(source, scope.folder / result_name(source, factors)) for source in sources]
+    if args.inplace:
+        return run_jobs(partial(replace_volume, factors=factors), jobs, Run.of(args), noun="volumes")
+    options = {"factor": args.factor, "axes": args.axes}
+    jobs = [replace(job, recipe=scope.recipe(volume_inputs(job.source), options)) for job in jobs]
+    return run_jobs(partial(bin_volume, factors=factors), jobs, Run.of(args), noun="volumes", scope=scope)
 
 
 def _is_binned(name: str) -> bool:
@@ -84,8 +90,8 @@ def result_name(source: Path, factors: Factors) -> str:
     return format_binned(volume_name(source), factors[2], xy=factors[0] == 1) + end
 
 
-def bin_volume(job: Job, factors: Factors, inplace: bool = False) -> str:
-    """Write one binned volume, verify it, and delete the original where that is wanted.
+def bin_volume(job: Job, scratch: Path, factors: Factors) -> str:
+    """Write one binned volume and read it back.
 
     Raises
     ------
@@ -93,23 +99,30 @@ def bin_volume(job: Job, factors: Factors, inplace: bool = False) -> str:
         If the volume cannot be read or binned, or what was written does not read back the same.
     """
     source = Path(job.source)
-    if inplace and job.target.exists() and not source.exists():
-        return SKIPPED  # another run binned and deleted it while this one waited for the lock
     with open_volume(source) as volume:
-        if job.target.exists():
-            with open_volume(job.target) as result:
-                _compare(result, volume, factors, checksum(binned_slabs(volume, factors), result.dtype))
-        else:
-            with atomic_path(job.target) as scratch:
-                written = write_binned(volume, source, scratch, factors)
-                with open_volume(scratch) as result:
-                    _compare(result, volume, factors, written)
-        shape = binned_shape(volume.shape, factors)
-    if inplace and source.is_dir():
+        written = write_binned(volume, source, scratch, factors)
+        with open_volume(scratch) as result:
+            _compare(result, volume, factors, written)
+        return f"{' x '.join(map(str, binned_shape(volume.shape, factors)))} voxels"
+
+
+def replace_volume(job: Job, factors: Factors) -> str:
+    """Bin one volume and delete the original once the result is verified; raises as `bin_volume` does."""
+    source = Path(job.source)
+    if job.target.exists() and not source.exists():
+        return SKIPPED  # another run binned and deleted it while this one waited for the lock
+    if job.target.exists():
+        with open_volume(source) as volume, open_volume(job.target) as result:
+            _compare(result, volume, factors, checksum(binned_slabs(volume, factors), result.dtype))
+        said = "binned before"
+    else:
+        with atomic_path(job.target) as scratch:
+            said = bin_volume(job, scratch, factors)
+    if source.is_dir():
         warnings.warn("binned, but a folder is never deleted: remove it yourself", stacklevel=2)
-    elif inplace:
+    else:
         _delete(source)
-    return f"{' x '.join(map(str, shape))} voxels"
+    return said
 
 
 def write_binned(volume: Volume, source: Path, target: Path, factors: Factors) -> int:

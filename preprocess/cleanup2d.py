@@ -9,6 +9,7 @@ Example:
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -19,18 +20,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from utils.cli import (
     UsageError,
     add_run_options,
-    existing_dir,
+    input_dir,
     make_parser,
     output_dir,
     run_script,
+    say_nested,
     say_passed_over,
 )
 from utils.contrast import CONTRASTS
-from utils.files import stem, suffix
-from utils.groups import Group, list_groups
-from utils.image_writing import copy_file, is_clean, was_made_from, write_gray
+from utils.files import atomic_path, stem, suffix
+from utils.groups import LOOKED_FOR, Groups, list_groups
+from utils.image_writing import is_clean, was_made_from, write_gray
 from utils.images import read_gray
-from utils.jobs import SKIPPED, Job, run_jobs, run_options
+from utils.jobs import SKIPPED, Job, Run, run_jobs
+from utils.options import add_recursive
+from utils.results import Scope, refuse_nothing_to_do
 
 # Formats that keep every pixel and that we write; all others become .tif.
 LOSSLESS = frozenset({".tif", ".tiff", ".png"})
@@ -39,30 +43,41 @@ LOSSLESS = frozenset({".tif", ".tiff", ".png"})
 def main(argv: Sequence[str] | None = None) -> int:
     """Clean up every group of a folder; see the module's docstring."""
     parser = make_parser(__doc__)
-    parser.add_argument("dir", type=existing_dir, metavar="DIR", help="folder of groups of images")
+    parser.add_argument("dir", type=input_dir, metavar="DIR", help="folder of groups of images")
     parser.add_argument("-o", "--output", type=output_dir, metavar="NEW", help="write copies here (default: in place)")
     parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="intensity window per image")
+    add_recursive(parser)
     add_run_options(parser)
     return run_script(clean_up, parser, argv)
 
 
 def clean_up(args: argparse.Namespace) -> int:
-    """List the groups, refuse collisions, convert what is not converted yet."""
+    """List the groups, convert what is not converted yet."""
     if args.output is not None and args.output.resolve() == args.dir.resolve():
         raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
-    groups, passed_over = list_groups(args.dir, without=args.output)
-    say_passed_over(passed_over, "images", args.quiet)
+    found = list_groups(args.dir, without=args.output, recursive=args.recursive)
+    say_passed_over(found.passed_over, "images", args.quiet)
+    say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
+    scope = Scope("cleanup2d", args.dir, args.output or args.dir, nested=True)
+    refuse_nothing_to_do(found.groups, scope, args.prune, LOOKED_FOR)
     if args.output is None:
-        jobs = [Job(image, _successor(image)) for group in groups for image in group.images]
-        jobs = _without_successors(jobs)
         work = partial(clean_in_place, contrast=args.contrast)
-        return run_jobs(work, jobs, noun="images", redo=True, **run_options(args))
-    jobs = [Job(image, _copy_target(image, group, args.output)) for group in groups for image in group.images]
-    return run_jobs(partial(clean_copy, contrast=args.contrast), jobs, noun="images", **run_options(args))
+        return run_jobs(work, in_place_jobs(found), Run.of(args), noun="images")
+    options = {"contrast": args.contrast}
+    jobs = [
+        Job(image, args.output / group.place / _lossless_name(image), scope.recipe({image.name: (image,)}, options))
+        for group in found.groups
+        for image in group.images
+    ]
+    return run_jobs(partial(clean_copy, contrast=args.contrast), jobs, Run.of(args), noun="images", scope=scope)
 
 
-def _copy_target(image: Path, group: Group, output: Path) -> Path:
-    return output / group.name / _lossless_name(image)
+def in_place_jobs(found: Groups) -> list[Job]:
+    """A job for each image, but for those that a killed run left beside the original that they were made from."""
+    jobs = [Job(image, _successor(image)) for group in found.groups for image in group.images]
+    renamed = {job.target: job.source for job in jobs if job.target != job.source and job.target.exists()}
+    leftovers = {target for target, source in renamed.items() if was_made_from(target, source)}
+    return [job for job in jobs if job.source not in leftovers]
 
 
 def _lossless_name(image: Path) -> str:
@@ -82,23 +97,14 @@ def _looks_clean(image: Path) -> bool:
         return True
 
 
-def _without_successors(jobs: list[Job]) -> list[Job]:
-    """Refuse to overwrite other images; a successor that a killed run left beside its source is no other image."""
-    renamed = {job.target: job.source for job in jobs if job.target != job.source and job.target.exists()}
-    leftovers = {target for target, source in renamed.items() if was_made_from(target, source)}
-    if clashes := [f"  {source} -> {target}" for target, source in renamed.items() if target not in leftovers]:
-        raise UsageError("images that would overwrite another; rename one of each:\n" + "\n".join(clashes))
-    return [job for job in jobs if job.source not in leftovers]
-
-
-def clean_copy(job: Job, contrast: str) -> str:
+def clean_copy(job: Job, scratch: Path, contrast: str) -> str:
     """Write the uint8 copy of one image; one that is clean already is copied byte for byte."""
     source = job.source
     pixels = read_gray(source)
     if source.name == job.target.name and is_clean(source):
-        copy_file(source, job.target)
+        shutil.copyfile(source, scratch)
         return "copied"
-    write_gray(job.target, pixels, contrast, source)
+    write_gray(scratch, pixels, contrast, source)
     return f"converted from {pixels.dtype}"
 
 
@@ -110,7 +116,8 @@ def clean_in_place(job: Job, contrast: str) -> str:
     pixels = read_gray(source)
     if is_clean(source):
         return SKIPPED
-    write_gray(job.target, pixels, contrast, source)
+    with atomic_path(job.target) as scratch:
+        write_gray(scratch, pixels, contrast, source)
     if job.target != source:
         source.unlink()
     return f"converted from {pixels.dtype}"

@@ -21,19 +21,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script, say_passed_over
+from utils.cli import UsageError, add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, is_marked
 from utils.formats.mrc_bytes import is_unsigned, read_header, write_unsigned
-from utils.jobs import SKIPPED, Job, run_jobs, run_options
+from utils.jobs import SKIPPED, Job, Run, run_jobs
+from utils.results import Scope, refuse_nothing_to_do
 from utils.volumes import PACKED_MRC
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert every MRC file of a folder; see the module's docstring."""
     parser = make_parser(__doc__)
-    parser.add_argument("dir", type=existing_dir, metavar="DIR", help="folder of MRC files")
+    parser.add_argument("dir", type=input_dir, metavar="DIR", help="folder of MRC files")
     parser.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="write copies here (default: in place)")
     parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="intensity window per volume")
     signs = parser.add_mutually_exclusive_group()
@@ -48,18 +49,20 @@ def convert(args: argparse.Namespace) -> int:
     if args.output is not None and args.output.resolve() == args.dir.resolve():
         raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
     files = list_files(args.dir, MRC_SUFFIXES)
-    if not files:
-        raise UsageError(f"{args.dir}: no MRC files (looked for {', '.join(sorted(MRC_SUFFIXES))})")
+    in_place = args.output is None
+    scope = Scope("mrc2byte", args.dir, args.dir if in_place else args.output)
+    refuse_nothing_to_do(files, scope, args.prune, f"MRC files (looked for {', '.join(sorted(MRC_SUFFIXES))})")
     packed = [f for f in list_files(args.dir) if suffix(f) in PACKED_MRC]
     say_passed_over(packed, "plain MRC files (unpack them first)", args.quiet)
-    in_place = args.output is None
-    jobs = [Job(file, file if in_place else args.output / file.name) for file in files]
-    work = partial(write_bytes, contrast=args.contrast, signed=args.signed)
-    return run_jobs(work, jobs, noun="MRC files", redo=in_place, **run_options(args))
+    how = {"contrast": args.contrast, "signed": args.signed}
+    if in_place:
+        return run_jobs(partial(replace_by_bytes, **how), [Job(f, f) for f in files], Run.of(args), noun="MRC files")
+    jobs = [Job(file, args.output / file.name, scope.recipe({file.name: (file,)}, how)) for file in files]
+    return run_jobs(partial(write_bytes, **how), jobs, Run.of(args), noun="MRC files", scope=scope)
 
 
-def write_bytes(job: Job, contrast: str = "percentile", signed: bool | None = None) -> str:
-    """Write one file as unsigned bytes; source and target may be the same.
+def write_bytes(job: Job, scratch: Path, contrast: str = "percentile", signed: bool | None = None) -> str:
+    """Write one file as unsigned bytes.
 
     Raises
     ------
@@ -67,16 +70,22 @@ def write_bytes(job: Job, contrast: str = "percentile", signed: bool | None = No
         If the header is broken beyond repair or the voxels are no gray values.
     """
     source = Path(job.source)
-    in_place = source == job.target
     header = read_header(source, signed=signed)
-    if in_place and header.mode == 0 and is_marked(header.fields):
+    if is_unsigned(header):
+        shutil.copyfile(source, scratch)
+        return "unsigned bytes already: copied"
+    write_unsigned(source, scratch, header, contrast)
+    return f"{header.dtype.name} -> unsigned bytes"
+
+
+def replace_by_bytes(job: Job, contrast: str = "percentile", signed: bool | None = None) -> str:
+    """Replace one file by its unsigned bytes, at once and whole, unless it holds such; raises as `write_bytes` does."""
+    source = Path(job.source)
+    header = read_header(source, signed=signed)
+    if header.mode == 0 and is_marked(header.fields):
         header = read_header(source, signed=None if signed else signed)
     if is_unsigned(header):
-        if in_place:
-            return SKIPPED
-        with atomic_path(job.target) as scratch:
-            shutil.copyfile(source, scratch)
-        return "unsigned bytes already: copied"
+        return SKIPPED
     with atomic_path(job.target) as scratch:
         write_unsigned(source, scratch, header, contrast)
     return f"{header.dtype.name} -> unsigned bytes"

@@ -20,18 +20,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from utils.cli import UsageError, add_run_options, existing_dir, make_parser, output_dir, run_script
-from utils.files import atomic_path, list_files
+from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script
+from utils.files import list_files
 from utils.formats.nrrd import NrrdWriter
 from utils.formats.video import VIDEO_SUFFIXES, Video
-from utils.jobs import Job, run_jobs, run_options
+from utils.jobs import Job, Run, run_jobs
 from utils.names import format_video
+from utils.results import Scope, refuse_nothing_to_do
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert every video of a folder; see the module's docstring."""
     parser = make_parser(__doc__)
-    parser.add_argument("dir", type=existing_dir, metavar="DIR", help="folder of videos")
+    parser.add_argument("dir", type=input_dir, metavar="DIR", help="folder of videos")
     parser.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="folder for the stacks (default: DIR)")
     parser.add_argument("--keep-partial", action="store_true", help="keep the frames of a video that is cut short")
     add_run_options(parser)
@@ -41,15 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def convert(args: argparse.Namespace) -> int:
     """List the videos and write the stacks that are not there yet."""
     videos = list_files(args.dir, VIDEO_SUFFIXES)
-    if not videos:
-        raise UsageError(f"{args.dir}: no videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
     folder = args.output or args.dir
-    jobs = [Job(video, folder / f"{format_video(video)}.nrrd") for video in videos]
+    scope = Scope("vid2stack", args.dir, folder)
+    refuse_nothing_to_do(videos, scope, args.prune, f"videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
+    options = {"keep-partial": args.keep_partial}
+    jobs = [
+        Job(video, folder / f"{format_video(video)}.nrrd", scope.recipe({video.name: (video,)}, options))
+        for video in videos
+    ]
     work = partial(write_stack, keep_partial=args.keep_partial)
-    return run_jobs(work, jobs, noun="videos", **run_options(args))
+    return run_jobs(work, jobs, Run.of(args), noun="videos", scope=scope)
 
 
-def write_stack(job: Job, keep_partial: bool = False) -> str:
+def write_stack(job: Job, scratch: Path, keep_partial: bool = False) -> str:
     """Write one video as NRRD.
 
     Raises
@@ -57,7 +62,7 @@ def write_stack(job: Job, keep_partial: bool = False) -> str:
     ValueError
         If it is no video, its frames change size, or it is cut short and `keep_partial` is not set.
     """
-    with Video(Path(job.source)) as video, atomic_path(job.target) as scratch:
+    with Video(Path(job.source)) as video:
         frames = iter(video)
         first = next(frames, None)
         if first is None:

@@ -13,6 +13,7 @@ Example:
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import CONTRASTS
-from utils.jobs import Job, run_jobs, run_options
+from utils.jobs import Job, Run, run_jobs
 
 GB = 10**9
 
@@ -59,8 +60,8 @@ def crop(args: argparse.Namespace) -> int:
         args.crop_size, args.gb, args.padding_value, args.min_frac, args.contrast, args.seed, args.processes
     )
     jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args)]
-    one_at_a_time = {**run_options(args), "processes": 1}
-    return run_jobs(partial(crop_one, options=options), jobs, noun="volumes", redo=True, **one_at_a_time)
+    one_at_a_time = replace(Run.of(args), processes=1)
+    return run_jobs(partial(crop_one, options=options), jobs, one_at_a_time, noun="volumes")
 
 
 def large_volumes(args: argparse.Namespace) -> list[Path]:

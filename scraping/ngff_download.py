@@ -45,7 +45,7 @@ from utils.cli import (
 )
 from utils.contrast import CONTRASTS
 from utils.formats.voxel_size import nm_per
-from utils.jobs import Job, run_jobs, run_options
+from utils.jobs import Job, Run, run_jobs
 from utils.ngff.faults import interruptible
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def download(args: argparse.Namespace) -> int:
         if args.list:
             return describe_all(planned, options, args.savedir)
         jobs = [Job(row, args.savedir / f"{row.row.name}.json") for row in planned]
-        return run_jobs(partial(sample_row, options=options), jobs, noun="datasets", redo=True, **run_options(args))
+        return run_jobs(partial(sample_row, options=options), jobs, Run.of(args), noun="datasets")
 
 
 def read_rows(source: str) -> "list[Dataset]":

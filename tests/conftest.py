@@ -15,7 +15,13 @@ for folder in (ROOT, ROOT / "preprocess", ROOT / "scraping", ROOT / "3d", ROOT /
     sys.path.insert(0, str(folder))
 
 # `make test` draws the same examples every time; `make fuzz` explores, by a seed that it prints.
+# A script without -p takes all CPUs that it may use; a test that wants processes asks for them.
+os.environ["SLURM_CPUS_PER_TASK"] = "1"
+
 settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True)
+# A script without -p takes all CPUs that it may use; a test that wants processes asks for them.
+os.environ["SLURM_CPUS_PER_TASK"] = "1"
+
 settings.register_profile(
     "fuzz", max_examples=int(os.environ.get("EXAMPLES", "1000")), deadline=None, print_blob=True, database=None
 )
@@ -48,6 +54,21 @@ def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, **options)
 
     return run
+
+
+def visible(folder: Path) -> list[str]:
+    """Names in a folder, sorted, without hidden ones: records of results, locks."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Every file's content by its path in a folder; hidden ones and what lies in hidden folders left out."""
+    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        inner.as_posix(): path.read_bytes()
+        for inner, path in files.items()
+        if not any(part.startswith(".") for part in inner.parts)
+    }
 
 
 def smooth_volume(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:

@@ -1,12 +1,14 @@
 """Volumes to reconstruct from, a run of reconstruct3d, and what it is to write."""
 
+from pathlib import Path
+
 import mrcfile
 import numpy as np
 import SimpleITK as sitk
 import tifffile
 
 import reconstruct3d
-from conftest import smooth_volume
+from conftest import results, smooth_volume
 
 SHAPE = (20, 26, 31)
 SIZE = (8.0, 8.0, 7.0)
@@ -44,7 +46,7 @@ def names_in(savedir):
 
 
 def contents(savedir):
-    return {p.relative_to(savedir): p.read_bytes() for p in savedir.rglob("*") if p.is_file()}
+    return {Path(name): content for name, content in results(savedir).items()}
 
 
 def expected(voxels, where):

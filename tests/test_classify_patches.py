@@ -16,9 +16,13 @@ import tifffile
 from PIL import Image
 
 import classify_patches
+from conftest import results
 from utils.classification.download import Patience
-from utils.classification.kept import read_description, read_table, tiff_paths
+from utils.classification.kept import refuse_shared_files
+from utils.contrast import Contrast
 from utils.dictionaries import save_patches
+from utils.records.kept import read_kept_record
+from utils.records.scores import load_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,8 +45,8 @@ def classify(source: Path, target: Path, *options: str) -> int:
     return classify_patches.main([str(source), str(target), "--weights", "lite", "-p", "1", *options])
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+def table(path: Path) -> list[tuple[str, float, bool]]:
+    return [(row.name, row.score, row.kept) for row in load_scores(path)]
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def test_good_path(deduped, tmp_path, capsys):
     assert classify(deduped, out, "--threshold", "0.3") == 0
     assert "3 done" in capsys.readouterr().out
     for dictionary in deduped.iterdir():
-        rows = read_table(out / f"{dictionary.stem}.csv")
+        rows = table(out / f"{dictionary.stem}.csv")
         dataset = dictionary.stem.split("-ROI-")[0]
         assert [n for n, _, _ in rows] == pickle.loads(dictionary.read_bytes())["names"]
         for name, score, kept in rows:
@@ -82,7 +86,7 @@ def test_csv_has_exactly_the_columns(deduped, tmp_path):
 def test_regions_share_a_folder_and_none_is_lost(deduped, tmp_path):
     out = tmp_path / "out"
     assert classify(deduped, out, "--threshold", "0") == 0
-    kept = [n for csv_file in out.glob("fly-ROI-*.csv") for n, _, k in read_table(csv_file) if k]
+    kept = [n for csv_file in out.glob("fly-ROI-*.csv") for n, _, k in table(csv_file) if k]
     assert sorted(p.stem for p in (out / "fly").iterdir()) == sorted(kept)
     assert {n.split("-LOC-")[0] for n in kept} == {p.stem for p in deduped.glob("fly*")}
 
@@ -95,27 +99,27 @@ def test_tiffs_hold_the_patch_and_what_reconstruct3d_needs(deduped, tmp_path):
     path = out / "fly" / f"{name}.tiff"
     image = tifffile.imread(path)
     assert image.dtype == np.uint8 and np.array_equal(image, patch)
-    description = read_description(path)
-    assert description["contrast"] == {"method": "percentile", "low": 12.0, "high": 3000.0}
-    assert description["voxel_size"] == [40.0, 8.0, 8.0]
-    assert description["score"] == {n: s for n, s, _ in read_table(out / f"{name.split('-LOC-')[0]}.csv")}[name]
-    plain = read_description(next((out / "mouse.v1.2").iterdir()))
-    assert plain["voxel_size"] is None and plain["contrast"] is None
+    description = read_kept_record(path)
+    assert description.contrast == Contrast("percentile", 12.0, 3000.0)
+    assert description.voxel_size == (40.0, 8.0, 8.0)
+    assert description.score == {n: s for n, s, _ in table(out / f"{name.split('-LOC-')[0]}.csv")}[name]
+    plain = read_kept_record(next((out / "mouse.v1.2").iterdir()))
+    assert plain.voxel_size is None and plain.contrast is None
 
 
 def test_second_run_skips_without_loading_weights(deduped, tmp_path, capsys):
     out = tmp_path / "out"
     classify(deduped, out)
-    before = tree(out)
+    before = results(out)
     assert classify_patches.main([str(deduped), str(out), "--weights", str(tmp_path / "none.pth")]) == 0
     assert "0 done, 3 done before" in capsys.readouterr().out
-    assert tree(out) == before
+    assert results(out) == before
 
 
 def test_same_bytes_again_and_with_another_batch_size(deduped, tmp_path):
     classify(deduped, tmp_path / "a")
     classify(deduped, tmp_path / "b", "--batch_size", "1")
-    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+    assert results(tmp_path / "a") == results(tmp_path / "b")
 
 
 def test_sheet_covers_regions_that_come_later(deduped, tmp_path):
@@ -144,9 +148,9 @@ def test_empty_dictionary_mixed_sizes_and_older_files(tmp_path):
     (folder / "older.pkl").write_bytes(pickle.dumps(older, protocol=2))
     assert classify(folder, out, "--threshold", "0") == 0
     assert (out / "empty.csv").read_text() == "name,score,kept\n"
-    assert [n for n, _, _ in read_table(out / "mixed.csv")] == names("mixed", 4)
-    assert [tifffile.imread(out / "mixed" / f"{n}.tiff").shape for n, _, k in read_table(out / "mixed.csv") if k]
-    assert len(read_table(out / "older.csv")) == 2
+    assert [n for n, _, _ in table(out / "mixed.csv")] == names("mixed", 4)
+    assert [tifffile.imread(out / "mixed" / f"{n}.tiff").shape for n, _, k in table(out / "mixed.csv") if k]
+    assert len(table(out / "older.csv")) == 2
 
 
 class Attack:
@@ -176,12 +180,12 @@ def test_names_that_would_leave_the_folder_are_refused(tmp_path, name, capsys):
 
 def test_two_patches_of_one_name_are_refused(tmp_path, capsys):
     with pytest.raises(ValueError, match="share a file"):
-        tiff_paths(tmp_path, ["a-LOC", "A-loc"])
+        refuse_shared_files(["a-LOC", "A-loc"])
     for roi, seed in (("x0-1_y0-1_z0-1", 0), ("x1-2_y0-1_z0-1", 4)):
         save_patches(tmp_path / "in" / f"d-ROI-{roi}.pkl", ["same"], cells(1, seed=seed))
     (tmp_path / "all.pth").symlink_to(ROOT / "utils" / "lite_weights.pth")
     code = classify(tmp_path / "in", tmp_path / "out", "--threshold", "0")
-    kept = [k for f in (tmp_path / "out").glob("*.csv") for _, _, k in read_table(f)]
+    kept = [k for f in (tmp_path / "out").glob("*.csv") for _, _, k in table(f)]
     assert (code, kept) == (1, [True]) and "already written from d-ROI-" in capsys.readouterr().err
 
 
@@ -194,7 +198,7 @@ def test_killed_before_the_table_is_done_again(deduped, tmp_path):
         import classify_patches, utils.classification.kept
         def killed(*args):
             os.kill(os.getpid(), signal.SIGKILL)
-        utils.classification.kept.save_table = killed
+        utils.classification.kept.save_scores = killed
         classify_patches.main([{str(deduped)!r}, {str(out)!r}, "--weights", "lite", "--threshold", "0"])
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False)
@@ -202,8 +206,7 @@ def test_killed_before_the_table_is_done_again(deduped, tmp_path):
     assert list(out.rglob("*.tiff")) and not list(out.glob("*.csv"))
     assert classify(deduped, out, "--threshold", "0.3") == 0
     classify(deduped, tmp_path / "unbroken", "--threshold", "0.3")
-    visible = {k: v for k, v in tree(out).items() if not Path(k).name.startswith(".")}
-    assert visible == tree(tmp_path / "unbroken")
+    assert results(out) == results(tmp_path / "unbroken")
 
 
 def test_bad_usage(tmp_path, capsys):

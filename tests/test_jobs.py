@@ -6,17 +6,18 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
 from utils.cli import UsageError, add_run_options, fraction, make_parser, positive_int, run_script
-from utils.files import atomic_path
-from utils.jobs import SKIPPED, Job, SomeFailed, describe, run_jobs
+from utils.jobs import SKIPPED, Job, Run, SomeFailed, describe, run_jobs
+from utils.records.recipes import Recipe
 
 
-def copy_upper(job: Job, log: Path | None = None) -> str:
+def copy_upper(job: Job, scratch: Path, log: Path | None = None) -> str:
     text = Path(job.source).read_text()
     if "bad" in text:
         raise ValueError(f"cannot use {text!r}")
@@ -29,9 +30,12 @@ def copy_upper(job: Job, log: Path | None = None) -> str:
     if log:
         with log.open("a") as f:
             f.write(f"{job.target.name}\n")
-    with atomic_path(job.target) as scratch:
-        scratch.write_text(text.upper())
+    scratch.write_text(text.upper())
     return "copied"
+
+
+def job_of(base: Path, name: str, **options: object) -> Job:
+    return Job(base / name, base / "out" / name, Recipe("test", {name: (base / name,)}, options, base))
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def make_jobs(tmp_path):
         jobs = []
         for name, text in texts.items():
             (tmp_path / name).write_text(text)
-            jobs.append(Job(tmp_path / name, tmp_path / "out" / name))
+            jobs.append(job_of(tmp_path, name))
         return jobs
 
     return make
@@ -49,22 +53,22 @@ def make_jobs(tmp_path):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_good_jobs(make_jobs, processes, capsys):
     jobs = make_jobs(a="one", b="two", c="three")
-    assert run_jobs(copy_upper, jobs, processes=processes) == 0
+    assert run_jobs(copy_upper, jobs, Run(processes)) == 0
     assert [job.target.read_text() for job in jobs] == ["ONE", "TWO", "THREE"]
     assert capsys.readouterr().out == "files: 3 done, 0 done before, 0 failed\n"
-    assert run_jobs(copy_upper, jobs, processes=processes) == 0
+    assert run_jobs(copy_upper, jobs, Run(processes)) == 0
     assert capsys.readouterr().out == "files: 0 done, 3 done before, 0 failed\n"
-    assert sorted(p.name for p in (jobs[0].target.parent).iterdir()) == ["a", "b", "c"]
+    assert sorted(p.name for p in (jobs[0].target.parent).iterdir()) == [".recipes", "a", "b", "c"]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_failures_are_named_twice_and_stop_no_other(make_jobs, processes, capsys):
+def test_failures_are_named_once_and_stop_no_other(make_jobs, processes, capsys):
     jobs = make_jobs(a="one", b="bad", c="odd", d="parts")
-    assert run_jobs(copy_upper, jobs, processes=processes) == 1
+    assert run_jobs(copy_upper, jobs, Run(processes)) == 1
     out, err = capsys.readouterr()
     assert out == "files: 2 done, 0 done before, 2 failed\n"
-    assert err.count(f"{jobs[1].source}: cannot use 'bad'") == 2
-    assert err.count(f"{jobs[3].source}#2: the second part is broken") == 2
+    assert err.count(f"{jobs[1].source}: cannot use 'bad'") == 1
+    assert err.count(f"{jobs[3].source}#2: the second part is broken") == 1
     assert f"{jobs[2].source}: warning: an odd input" in err
     assert "Traceback" not in err
     assert jobs[0].target.exists()
@@ -72,41 +76,51 @@ def test_failures_are_named_twice_and_stop_no_other(make_jobs, processes, capsys
 
 
 def test_verbose_shows_tracebacks_and_quiet_no_summary(make_jobs, capsys):
-    assert run_jobs(copy_upper, make_jobs(b="bad"), verbose=True) == 1
+    assert run_jobs(copy_upper, make_jobs(b="bad"), Run(verbose=True)) == 1
     assert "Traceback" in capsys.readouterr().err
-    assert run_jobs(copy_upper, make_jobs(a="one"), quiet=True) == 0
+    assert run_jobs(copy_upper, make_jobs(a="one"), Run(quiet=True)) == 0
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_dying_worker_takes_only_its_own_job_down(make_jobs, capsys):
     jobs = make_jobs(a="one", b="die", c="three", d="four")
-    assert run_jobs(copy_upper, jobs, processes=2) == 1
+    assert run_jobs(copy_upper, jobs, Run(2)) == 1
     out, err = capsys.readouterr()
     assert ", 1 failed" in out
     assert [job.target.exists() for job in jobs] == [True, False, True, True]
     assert f"{jobs[1].source}: the process working on it died" in err
 
 
-def test_shared_targets_are_refused_before_any_work(tmp_path):
-    jobs = [Job("a.tif", tmp_path / "x.pkl"), Job("b.tif", tmp_path / "X.pkl")]
-    with pytest.raises(UsageError, match=r"a\.tif, b\.tif"):
-        run_jobs(copy_upper, jobs)
-    assert list(tmp_path.iterdir()) == []
+def test_jobs_that_share_a_target_fail_by_name_and_the_others_are_done(make_jobs, tmp_path, capsys):
+    jobs = make_jobs(a="one", b="two", c="three")
+    shared = [replace(job, target=tmp_path / "out" / name) for job, name in zip(jobs, ("x", "X", "c"), strict=True)]
+    assert run_jobs(copy_upper, shared) == 1
+    out, err = capsys.readouterr()
+    assert out == "files: 1 done, 0 done before, 2 failed\n"
+    assert f"{jobs[0].source}: would share {tmp_path / 'out' / 'x'} with {jobs[1].source}" in err
+    assert f"{jobs[1].source}: would share" in err
+    assert sorted(p.name for p in (tmp_path / "out").glob("*")) == [".recipes", "c"]
 
 
 def decide(job: Job) -> str:
-    return SKIPPED if job.target.exists() else copy_upper(job)
+    if job.target.exists():
+        return SKIPPED
+    job.target.write_text("made")
+    return "made"
 
 
-def test_work_decides_when_redone(make_jobs, capsys):
-    jobs = make_jobs(a="one")
-    assert run_jobs(decide, jobs, redo=True) == run_jobs(decide, jobs, redo=True) == 0
-    assert capsys.readouterr().out.splitlines()[1] == "files: 0 done, 1 done before, 0 failed"
+def test_work_without_a_recipe_decides_by_itself(tmp_path, capsys):
+    jobs = [Job("a", tmp_path / "a")]
+    assert run_jobs(decide, jobs) == run_jobs(decide, jobs) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "files: 1 done, 0 done before, 0 failed",
+        "files: 0 done, 1 done before, 0 failed",
+    ]
 
 
 def test_large_jobs_run_alone(make_jobs):
     jobs = make_jobs(a="one", b="two", c="three")
-    assert run_jobs(copy_upper, jobs, processes=2, alone=lambda job: job.source.name == "b") == 0
+    assert run_jobs(copy_upper, jobs, Run(2), alone=lambda job: job.source.name == "b") == 0
     assert all(job.target.exists() for job in jobs)
 
 
@@ -128,15 +142,15 @@ TWO_RUNS = """
 import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 from functools import partial
 from pathlib import Path
-from test_jobs import copy_upper
-from utils.jobs import Job, run_jobs
+from test_jobs import copy_upper, job_of
+from utils.jobs import run_jobs
 base = Path(sys.argv[2])
-jobs = [Job(base / f"f{i}", base / "out" / f"f{i}") for i in range(12)]
+jobs = [job_of(base, f"f{i}") for i in range(12)]
 sys.exit(run_jobs(partial(copy_upper, log=base / "log"), jobs))
 """
 
 
-def endless(job: Job, alive: Path) -> str:
+def endless(job: Job, scratch: Path, alive: Path) -> str:
     with alive.open("w") as pipe:
         print("started", file=pipe, flush=True)
         while True:
@@ -159,11 +173,11 @@ ENDLESS = """
 import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 from functools import partial
 from pathlib import Path
-from test_jobs import endless
-from utils.jobs import Job, run_jobs
+from test_jobs import endless, job_of
+from utils.jobs import Run, run_jobs
 base = Path(sys.argv[2])
 if __name__ == "__main__":
-    run_jobs(partial(endless, alive=base / "alive"), [Job(base / n, base / "out" / n) for n in "ab"], processes=2)
+    run_jobs(partial(endless, alive=base / "alive"), [job_of(base, n) for n in "ab"], Run(2))
 """
 
 
@@ -242,12 +256,12 @@ DASK = """
 import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 from pathlib import Path
 from distributed import LocalCluster
-from test_jobs import copy_upper
-from utils.jobs import Job, run_jobs
+from test_jobs import copy_upper, job_of
+from utils.jobs import Run, run_jobs
 if __name__ == "__main__":
     base = Path(sys.argv[2])
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
-        code = run_jobs(copy_upper, [Job(base / n, base / "out" / n) for n in "ab"], dask=cluster.scheduler_address)
+        code = run_jobs(copy_upper, [job_of(base, n) for n in "ab"], Run(dask=cluster.scheduler_address))
     sys.exit(code)
 """
 
@@ -264,7 +278,7 @@ from pathlib import Path
 from utils import executors, jobs
 executors.DASK_TIMEOUT = "1s"
 try:
-    jobs.run_jobs(str, [jobs.Job("a", Path("never"))], dask="tcp://127.0.0.1:9")
+    jobs.run_jobs(str, [jobs.Job("a", Path("never"))], jobs.Run(dask="tcp://127.0.0.1:9"))
 except jobs.UsageError as error:
     print(error)
 """

@@ -14,10 +14,10 @@ import pytest
 import tifffile
 
 from conftest import ROOT
-from utils.classification.kept import read_description
-from utils.contrast import Contrast, to_uint8
+from utils.contrast import to_uint8
 from utils.files import list_dirs
 from utils.names import dataset_of, parse_name
+from utils.records.kept import read_kept_record
 from utils.volumes import list_volumes, open_volume, volume_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash")
@@ -55,8 +55,8 @@ def state(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file's content."""
-    return {name: digest for name, (digest, _) in state(folder).items()}
+    """Every file's content, but for the records beside results: these hold the dates of what was read."""
+    return {name: digest for name, (digest, _) in state(folder).items() if ".recipes" not in Path(name).parts}
 
 
 def differences(one: dict, other: dict) -> list[str]:
@@ -98,14 +98,14 @@ def assert_traced(out: Path) -> int:
     volumes = {volume_name(path): path for path in list_volumes(out / "volumes")[0]}
     patches = [patch for folder in list_dirs(out / "filtered" / "3d") for patch in folder.glob("*.tiff")]
     for patch in patches:
-        place, said = parse_name(patch.stem), read_description(patch)
-        assert place.axis is not None
+        place, said = parse_name(patch.stem), read_kept_record(patch)
+        assert place.axis is not None and said.contrast is not None
         with warnings.catch_warnings(), open_volume(volumes[place.source]) as volume:
             warnings.simplefilter("ignore")  # voxel sizes that are missing
             box = [slice(place.box.y0, place.box.y1), slice(place.box.x0, place.box.x1)]
             box.insert(place.axis, slice(place.first, place.first + 1))
-            region = to_uint8(volume[tuple(box)], Contrast.from_dict(said["contrast"]))
-            assert said["voxel_size"] == (list(volume.voxel_size) if volume.voxel_size else None)
+            region = to_uint8(volume[tuple(box)], said.contrast)
+            assert said.voxel_size == volume.voxel_size
         assert np.array_equal(tifffile.imread(patch), region.squeeze(place.axis)), patch
     return len(patches)
 

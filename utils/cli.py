@@ -1,35 +1,139 @@
 """The command line that all scripts share: parsers from docstrings, argument types, exit codes."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from utils.interrupts import TerminatedError, forgiving_streams, terminable
 
 
 class UsageError(Exception):
     """Bad usage found before any work was done: exit code 2."""
 
 
+class UnavailableError(Exception):
+    """What all jobs of a run need cannot be had, such as the network's weights: exit code 1, and no job is to blame."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes long options with ``-`` or with ``_`` between their words, as shell scripts of older suites spell them."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse, the words of long options joined by ``-``."""
+        return super().parse_known_args(_dashed(sys.argv[1:] if args is None else args), namespace)
+
+
+def _dashed(argv: Sequence[str]) -> list[str]:
+    """Arguments with the names of long options spelled with dashes; what follows ``--`` and values stay.
+
+    >>> _dashed(["--crop_size=a_b", "x_y", "--", "--no_option"])
+    ['--crop-size=a_b', 'x_y', '--', '--no_option']
+    """
+    end = argv.index("--") if "--" in argv else len(argv)
+    spelled = []
+    for argument in argv[:end]:
+        name, equals, value = argument.partition("=")
+        spelled.append(name.replace("_", "-") + equals + value if name.startswith("--") else argument)
+    return [*spelled, *argv[end:]]
+
+
 def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """A parser whose description is a module's docstring, the part from ``Example:`` on as the epilog."""
     description, example, epilog = (doc or "").partition("\nExample")
-    return argparse.ArgumentParser(
+    return Parser(
         description=description.strip(),
         epilog=(example + epilog).strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
-def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False) -> None:
+def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False, dask: bool = True) -> None:
     """Add the options that every script has; with `seed` also ``--seed``."""
     group = parser.add_argument_group("running")
-    group.add_argument("-p", "--processes", type=positive_int, default=1, metavar="N", help="work with N processes")
+    group.add_argument(
+        "-p",
+        "--processes",
+        type=positive_int,
+        default=usable_cpus(),
+        metavar="N",
+        help="work with N processes (default: the CPUs that this one may use)",
+    )
     if seed:
         group.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
-    group.add_argument("--dask", metavar="ADDRESS", help="run the jobs on the Dask cluster at ADDRESS instead")
+    group.add_argument("--update", action="store_true", help="redo results whose inputs or options have changed")
+    group.add_argument("--prune", action="store_true", help="remove results whose input is gone")
+    group.add_argument("--shard", type=shard, metavar="I/N|auto", help="do the I-th of N shares (auto: of a job array)")
+    if dask:
+        group.add_argument("--dask", metavar="ADDRESS", help="run the jobs on the Dask cluster at ADDRESS instead")
     group.add_argument("--verbose", action="store_true", help="a line for every job; tracebacks for failures")
     group.add_argument("--quiet", action="store_true", help="only warnings and failures")
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may use: by its affinity, its container's quota and its scheduler's allotment."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allotted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return max(1, min(affinity, _quota(), int(allotted) if allotted.isdecimal() and int(allotted) else affinity))
+
+
+def _quota() -> int:
+    """CPUs that a container's quota amounts to, rounded up; many where there is none (Linux control groups, v2, v1)."""
+    for path, period in (
+        ("/sys/fs/cgroup/cpu.max", ""),
+        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+    ):
+        try:
+            words = Path(path).read_text().split() + (Path(period).read_text().split() if period else [])
+            quota, length = int(words[0]), int(words[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if quota > 0 and length > 0:
+            return -(-quota // length)
+    return 1 << 16
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Argument type: ``I/N``, the I-th of N shares, counted from 1; ``auto`` asks the scheduler of a job array."""
+    if text == "auto":
+        return _scheduled_shard()
+    first, slash, count = text.partition("/")
+    if not (slash and first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; expected I/N with 1 <= I <= N, or auto")
+    return int(first), int(count)
+
+
+# Task, first task, last task or number of tasks, step: as SLURM, Grid Engine, PBS and LSF name them.
+_ARRAYS = (
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_STEP"),
+    ("SGE_TASK_ID", "SGE_TASK_FIRST", "SGE_TASK_LAST", "SGE_TASK_STEPSIZE"),
+    ("LSB_JOBINDEX", "", "LSB_JOBINDEX_END", "LSB_JOBINDEX_STEP"),
+)
+
+
+def _scheduled_shard() -> tuple[int, int]:
+    """This task's share of a job array, by what the scheduler says of it."""
+
+    def number(name: str) -> int:
+        text = os.environ.get(name, "")
+        return int(text) if text.isdecimal() else 0
+
+    for task, first, last, step in _ARRAYS:
+        if number(task) or (task in os.environ and number(last)):
+            stride, start = number(step) or 1, number(first) if first in os.environ else 1
+            count = number("SLURM_ARRAY_TASK_COUNT") if task.startswith("SLURM") else 0
+            count = count or (number(last) - start) // stride + 1
+            index = (number(task) - start) // stride + 1
+            if 1 <= index <= count:
+                return index, count
+    if number("PBS_ARRAY_INDEX") and number("PBS_ARRAY_COUNT"):
+        return number("PBS_ARRAY_INDEX"), number("PBS_ARRAY_COUNT")
+    raise argparse.ArgumentTypeError(
+        "auto: no job array here (looked for SLURM_ARRAY_TASK_ID, SGE_TASK_ID, LSB_JOBINDEX, PBS_ARRAY_INDEX with "
+        "their counts); say I/N"
+    )
 
 
 def existing_dir(text: str) -> Path:
@@ -37,6 +141,14 @@ def existing_dir(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: no such folder" + (" (it is a file)" if path.is_file() else ""))
+    return path
+
+
+def input_dir(text: str) -> Path:
+    """Argument type: a folder of inputs; one that is gone is for the script to refuse, or for ``--prune`` to take."""
+    path = Path(text).expanduser()
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: no such folder (it is a file)")
     return path
 
 
@@ -92,6 +204,13 @@ def say_passed_over(paths: Sequence[Path], expected: str, quiet: bool = False) -
         print(f"passed over, no {expected}: {', '.join(str(path) for path in paths)}", file=sys.stderr)
 
 
+def say_nested(paths: Sequence[Path], expected: str, layout: str, quiet: bool = False) -> None:
+    """Say, on stderr, how many inputs lie deeper than they are looked for."""
+    if paths and not quiet:
+        what = f"passed over, nested deeper than {layout}: {len(paths)} {expected}, such as {paths[0]}"
+        print(f"{what}; --recursive takes them", file=sys.stderr)
+
+
 def run_script(
     body: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
 ) -> int:
@@ -101,18 +220,23 @@ def run_script(
     -------
     int
         What `body` returns (0 all done, 1 some inputs failed); 2 for bad usage; 1 for a file that cannot be read or
-        written outside of any job; 130 when interrupted.
+        written outside of any job; 130 when interrupted, 143 when terminated.
     """
-    args = parser.parse_args(argv)
-    try:
-        return body(args)
-    except UsageError as error:
-        return _complain(parser, error, args, 2)
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except (OSError, ValueError) as error:
-        return _complain(parser, error, args, 1)
+    with forgiving_streams():
+        args = parser.parse_args(argv)
+        try:
+            with terminable():
+                return body(args)
+        except UsageError as error:
+            return _complain(parser, error, args, 2)
+        except TerminatedError:
+            print(f"{parser.prog}: terminated; the same command goes on from here", file=sys.stderr)
+            return 143
+        except KeyboardInterrupt:
+            print(f"{parser.prog}: interrupted; the same command goes on from here", file=sys.stderr)
+            return 130
+        except (UnavailableError, OSError, ValueError) as error:
+            return _complain(parser, error, args, 1)
 
 
 def _complain(parser: argparse.ArgumentParser, error: Exception, args: argparse.Namespace, code: int) -> int:

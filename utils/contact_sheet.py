@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.files import atomic_path
-
 TILE = 112
 GAP = 4
 LINE = 14
@@ -30,7 +28,7 @@ class Section:
     tiles: Sequence[Tile]
 
 
-def save_sheet(path: Path, sections: Sequence[Section], *, columns: int = COLUMNS, note: str = "") -> None:
+def save_sheet(path: Path, sections: Sequence[Section], *, columns: int = COLUMNS) -> None:
     """Draw sections below each other and write them as a PNG.
 
     Parameters
@@ -40,29 +38,8 @@ def save_sheet(path: Path, sections: Sequence[Section], *, columns: int = COLUMN
         A section without tiles is drawn as its heading alone.
     columns : int
         Tiles in a row.
-    note : str
-        Stored in the PNG's text, for `read_note`.
     """
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    info.add_itxt("note", note)
-    with atomic_path(path) as scratch:
-        draw_sheet(sections, columns).save(scratch, format="PNG", pnginfo=info)
-
-
-def read_note(path: Path) -> str:
-    """The note that `save_sheet` stored; empty when there is no such picture."""
-    from PIL import Image, UnidentifiedImageError
-
-    if not path.is_file():
-        return ""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return str(getattr(image, "text", {}).get("note", ""))
-    except (OSError, SyntaxError, UnidentifiedImageError):
-        return ""
+    draw_sheet(sections, columns).save(path, format="PNG")
 
 
 def draw_sheet(sections: Sequence[Section], columns: int = COLUMNS):

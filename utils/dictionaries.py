@@ -18,7 +18,13 @@ _READ_AHEAD = 4096  # between patches little is read: names of types and shapes
 
 
 def save_patches(path: Path, names: Sequence[str], patches: Iterable[np.ndarray], **extra: Any) -> None:
-    """Write a patch dictionary, completely or not at all.
+    """Write a patch dictionary, completely or not at all; see `save_records`."""
+    with atomic_path(path) as scratch:
+        save_records(scratch, zip(names, patches, strict=True), **extra)
+
+
+def save_records(path: Path, records: Iterable[tuple[str, np.ndarray]], **extra: Any) -> None:
+    """Write a patch dictionary of named patches as they come: it may be larger than memory.
 
     A copy of `meta` follows the pickle, where `load_meta` finds it without reading the patches.
 
@@ -26,20 +32,17 @@ def save_patches(path: Path, names: Sequence[str], patches: Iterable[np.ndarray]
     ----------
     path : Path
         The ``.pkl`` to write.
-    names : sequence of str
-    patches : iterable of (h, w) uint8 arrays
-        Indexed like `names`. An iterator is written as it comes (a dictionary may be larger than memory), before names
-        and the rest: both may still be filled while it runs.
+    records : iterable of (name, patch)
+        Patches are (h, w) uint8 arrays. What a generator returns at its end, a dict, is added to `meta`.
     **extra
         Further keys (``hashes``, ``meta``): plain Python values and numpy arrays.
     """
-    stream = _Stream(patches)
-    with atomic_path(path) as scratch, scratch.open("wb") as f:
-        _dump({"patches": stream, "names": names, **extra}, f)
-        if stream.count != len(names):
-            raise ValueError(f"{len(names)} names for {stream.count} patches")
+    meta = dict(extra.pop("meta", {}))
+    stream = _Stream(records, meta)
+    with path.open("wb") as f:
+        _dump({"patches": stream, "names": stream.names, **extra, "meta": meta}, f)
         start = f.tell()
-        _dump(extra.get("meta", {}), f)
+        _dump(meta, f)
         f.write(_FOOTER.pack(f.tell() - start, _MAGIC))
 
 
@@ -54,19 +57,25 @@ def _dump(content: dict, file: BinaryIO) -> None:
 
 
 class _Stream:
-    """Pickles as the list of what an iterable yields, without holding it."""
+    """Pickles as the list of the patches that come, without holding it; keeps their names and what comes last."""
 
-    def __init__(self, items: Iterable[np.ndarray]) -> None:
-        self.items = items
-        self.count = 0
+    def __init__(self, records: Iterable[tuple[str, np.ndarray]], meta: dict[str, Any]) -> None:
+        self.records, self.meta = records, meta
+        self.names: list[str] = []
 
     def __reduce__(self) -> tuple:
-        return list, (), None, self._counted()
+        return list, (), None, self._patches()
 
-    def _counted(self) -> Iterator[np.ndarray]:
-        for item in self.items:
-            self.count += 1
-            yield np.ascontiguousarray(item)
+    def _patches(self) -> Iterator[np.ndarray]:
+        records = iter(self.records)
+        while True:
+            try:
+                name, patch = next(records)
+            except StopIteration as end:
+                self.meta.update(end.value or {})
+                return
+            self.names.append(name)
+            yield np.ascontiguousarray(patch)
 
 
 class Batch(NamedTuple):

@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from utils.cli import UsageError
 
 # Windows cannot wait for more handles than this at once.
 MOST_PROCESSES = 60
 DASK_TIMEOUT = "30s"
+# What a worker may take to tidy up after SIGTERM before it is killed.
+GRACE_SECONDS = 10.0
 
 
 @contextmanager
@@ -29,11 +31,20 @@ def executor(processes: int, dask: str | None = None) -> Iterator[Executor]:
     try:
         yield pool
     except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
+        _terminate(multiprocessing.active_children())
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _terminate(workers: list[Any]) -> None:
+    """Let workers tidy up and go; kill those that a library keeps busy."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(GRACE_SECONDS)
+        if worker.is_alive():
+            worker.kill()
 
 
 def _dask_client(address: str) -> Any:
@@ -48,9 +59,14 @@ def _dask_client(address: str) -> Any:
 
 
 def _start_worker() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends when the parent was killed and cannot end it."""
+    """A worker leaves Ctrl-C to its parent, tidies up on SIGTERM, and ends when its parent was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _leave(_number: int, _frame: Any) -> NoReturn:
+    raise SystemExit(143)
 
 
 def _end_with_parent() -> None:

@@ -1,11 +1,23 @@
 """Files: listings without litter, stems of compound names, complete-or-absent targets, and locks."""
 
+import contextlib
+import ctypes
 import os
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+# Hidden folder beside results: their recipes, and the locks of those at work.
+OWN_FOLDER = ".recipes"
+_SCRATCH = re.compile(r"^\.(?P<target>.+)\.part(\.[A-Za-z0-9.]+)?$", re.DOTALL)
 
 # Written by file managers and storage systems beside people's data; never data themselves.
 SYSTEM_NAMES = frozenset(
@@ -31,13 +43,52 @@ def natural_key(path: Path | str) -> list[tuple[bool, int, str]]:
     return [(t.isdecimal(), int(t) if t.isdecimal() else 0, t) for t in re.split(r"(\d+)", name)]
 
 
-def is_litter(path: Path) -> bool:
+def is_litter(path: Path | str) -> bool:
     """Whether a path is hidden (``.DS_Store``, ``._x``, our own scratch and lock files) or a system's own file."""
-    return path.name.startswith((".", "~$")) or path.name.lower() in SYSTEM_NAMES
+    name = Path(path).name
+    return name.startswith((".", "~$")) or name.lower() in SYSTEM_NAMES
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What lies directly in a folder, in natural order, without hidden and system files.
+
+    Attributes
+    ----------
+    files : list of Path
+        Regular files, links to them, and links that lead nowhere: their reader says so, silence would not.
+    folders : list of Path
+    special : list of Path
+        Pipes, sockets, devices and links to them, which are no data and may never end.
+    """
+
+    files: list[Path]
+    folders: list[Path]
+    special: list[Path]
+
+
+def list_entries(folder: Path) -> Entries:
+    """List a folder in one reading; one that is not there is empty."""
+    found = Entries([], [], [])
+    if not folder.exists():
+        return found
+    with os.scandir(folder) as entries:
+        for entry in sorted((e for e in entries if not is_litter(e.name)), key=lambda e: natural_key(e.name)):
+            _kind_of(entry, found).append(Path(folder, entry.name))
+    return found
+
+
+def _kind_of(entry: os.DirEntry[str], found: Entries) -> list[Path]:
+    try:
+        if entry.is_dir():
+            return found.folders
+        return found.files if entry.is_file() or not Path(entry.path).exists() else found.special
+    except OSError:  # a link to itself, say
+        return found.files
 
 
 def list_files(folder: Path, suffixes: Iterable[str] | None = None) -> list[Path]:
-    """Files directly in a folder, in natural order, without hidden and system files.
+    """Files directly in a folder, in natural order; see `Entries`.
 
     Parameters
     ----------
@@ -45,18 +96,16 @@ def list_files(folder: Path, suffixes: Iterable[str] | None = None) -> list[Path
     suffixes : iterable of str, optional
         Keep only these (lower case, with the dot; compound ones such as ``.nii.gz`` count whole).
     """
-    wanted = None if suffixes is None else frozenset(suffixes)
-    with os.scandir(folder) as entries:
-        # A link that leads nowhere counts: its reader says so, silence would not.
-        files = [Path(folder, e.name) for e in entries if e.is_file() or (e.is_symlink() and not e.is_dir())]
-    return sorted((f for f in files if not is_litter(f) and (wanted is None or suffix(f) in wanted)), key=natural_key)
+    files = list_entries(folder).files
+    if suffixes is None:
+        return files
+    wanted = frozenset(suffixes)
+    return [file for file in files if suffix(file) in wanted]
 
 
 def list_dirs(folder: Path) -> list[Path]:
     """Folders directly in a folder, in natural order, without hidden and system ones."""
-    with os.scandir(folder) as entries:
-        folders = [Path(folder, e.name) for e in entries if e.is_dir()]
-    return sorted((f for f in folders if not is_litter(f)), key=natural_key)
+    return list_entries(folder).folders
 
 
 def suffix(path: Path | str) -> str:
@@ -105,37 +154,111 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     scratch = target.with_name(f".{target.name}.part{suffix(target)}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove(scratch)
+    remove(scratch)
     try:
         yield scratch
         for path in [scratch, *(scratch.rglob("*") if scratch.is_dir() else [])]:
             _flush(path)
+        if scratch.is_dir():
+            remove(target)  # a folder takes no other's place
         scratch.replace(target)
         _flush(target.parent)
     finally:
-        _remove(scratch)
+        remove(scratch)
+
+
+class BusyError(Exception):
+    """Another live process holds a target's lock."""
 
 
 @contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Hold the one lock on a target: waits while another live process writes it; a dead one never blocks."""
-    from filelock import FileLock
+def locked(target: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the one lock on a target: waits while another live process writes it; a dead one never blocks.
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lock_file = target.with_name(f".{target.name}.lock")
-    with FileLock(lock_file):
+    Raises
+    ------
+    BusyError
+        Without `wait`, when another process holds it.
+    """
+    lock = _acquired(target, wait=wait)
+    try:
+        yield
+    finally:
+        if os.name == "posix":  # FileLock notices that its file went and tries again; Windows removes its own
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+        _remove_if_empty(Path(lock.lock_file).parent)
+
+
+def _acquired(target: Path, *, wait: bool) -> "FileLock":
+    from filelock import FileLock, Timeout
+
+    folder = target.parent / OWN_FOLDER
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{target.name}.lock")
         try:
-            yield
-        finally:
-            if os.name == "posix":  # FileLock notices that its file went and tries again; Windows removes its own
-                lock_file.unlink(missing_ok=True)
+            lock.acquire(timeout=-1 if wait else 0)
+        except FileNotFoundError:  # another run tidied up the empty folder
+            continue
+        except Timeout as error:
+            raise BusyError(f"{target}: another run is at work on it") from error
+        return lock
 
 
-def _remove(path: Path) -> None:
+def sweep(folder: Path) -> None:
+    """Remove what dead processes left in an output folder: scratch files and locks that nobody holds."""
+    left: defaultdict[str, list[Path]] = defaultdict(list)
+    for place in (folder, folder / OWN_FOLDER):
+        for name in _names(place):
+            if found := _SCRATCH.match(name):
+                left[found["target"].removesuffix(".json")].append(place / name)
+            elif place != folder and name.endswith(".lock"):
+                left[name.removesuffix(".lock")] += []
+    for target, scratch_files in left.items():
+        with contextlib.suppress(BusyError), locked(folder / target, wait=False):
+            for scratch in scratch_files:
+                remove(scratch)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return []
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it; nothing when it is not there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def flush_all(folder: Path) -> None:
+    """Hand all files of a folder to the disk, by one call where the system has one."""
+    if not _sync_file_system(folder):
+        for path in folder.iterdir():
+            _flush(path)
+
+
+def _sync_file_system(folder: Path) -> bool:
+    """Linux's syncfs; False where there is none or it fails."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError, TypeError):
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        return call(descriptor) == 0
+    finally:
+        os.close(descriptor)
 
 
 def _flush(path: Path) -> None:

@@ -1,49 +1,91 @@
 """Groups of 2D images: the subfolders of a folder, and the loose images in it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.cli import UsageError
 from utils.files import list_dirs
 from utils.images import list_images
+
+LOOKED_FOR = "image in it or in its subfolders (looked for .tif, .png, .jpg and the like)"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Images that belong together: one dataset."""
+    """Images that belong together: one dataset.
 
-    name: str
+    Attributes
+    ----------
+    place : Path
+        Relative to the folder that was listed; of the images that lie in it directly, that folder's name.
+    folder : Path
+    images : tuple of Path
+    """
+
+    place: Path
     folder: Path
     images: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """The subfolder's name; of a nested one the parts of its path, joined by ``-``."""
+        return "-".join(self.place.parts)
 
     def __str__(self) -> str:
         return str(self.folder)
 
 
-def list_groups(folder: Path, *, without: Path | None = None) -> tuple[list[Group], list[Path]]:
-    """The groups of a folder and, apart, what lies there and is no image.
+@dataclass(frozen=True)
+class Groups:
+    """The groups of a folder, and what lies there besides.
 
-    Loose images are a group named after the folder. Folders inside a group are not searched.
+    Attributes
+    ----------
+    groups : list of Group
+    passed_over : list of Path
+        Files that are no image, folders without one.
+    nested : list of Path
+        Images deeper than DIR/GROUP/IMAGE, which only ``--recursive`` takes.
+    """
+
+    groups: list[Group]
+    passed_over: list[Path]
+    nested: list[Path]
+
+
+def list_groups(folder: Path, *, without: Path | None = None, recursive: bool = False) -> Groups:
+    """The groups of a folder; loose images are a group named after it.
 
     Parameters
     ----------
     folder : Path
     without : Path, optional
         An output folder that may lie inside and is no group.
-
-    Raises
-    ------
-    UsageError
-        If there is not a single image.
+    recursive : bool
+        Take folders within groups as groups of their own.
     """
-    groups, passed_over = [], []
-    for place in [folder, *(d for d in list_dirs(folder) if without is None or d.resolve() != without.resolve())]:
+    found = Groups([], [], [])
+    excluded = without.resolve() if without else None
+    for place in _folders(folder, excluded):
         images, others = list_images(place)
-        passed_over += others if place == folder else [*others, *list_dirs(place)]
+        depth = len(place.relative_to(folder).parts)
+        if depth > 1 and not recursive:
+            found.nested.extend(images)
+            continue
+        found.passed_over.extend(others)
         if images:
-            groups.append(Group((place if place != folder else folder.resolve()).name, place, tuple(images)))
-        elif place != folder:
-            passed_over.append(place)
-    if not groups:
-        raise UsageError(f"{folder}: no image in it or in its subfolders (looked for .tif, .png, .jpg and the like)")
-    return groups, passed_over
+            where = place.relative_to(folder) if depth else Path(folder.resolve().name)
+            found.groups.append(Group(where, place, tuple(images)))
+        elif depth == 1 and not any(_folders(place, excluded, below=True)):
+            found.passed_over.append(place)
+    return found
+
+
+def _folders(folder: Path, excluded: Path | None, *, below: bool = False) -> Iterator[Path]:
+    """A folder and all below it, parents first, in natural order; a link to a folder above is not followed."""
+    if not below:
+        yield folder
+    above = {folder.resolve(), *folder.resolve().parents}
+    for inner in list_dirs(folder):
+        if inner.resolve() != excluded and inner.resolve() not in above:
+            yield from _folders(inner, excluded)

@@ -1,12 +1,11 @@
 """Writing single-channel uint8 images, and telling those that need no writing."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 
 from utils.contrast import to_uint8
-from utils.files import atomic_path, suffix
+from utils.files import suffix
 from utils.images import is_tiff
 
 
@@ -33,18 +32,17 @@ def is_clean(path: Path) -> bool:
         return False
 
 
-def write_gray(target: Path, pixels: np.ndarray, contrast: str, source: Path) -> None:
-    """Write pixels as uint8, as PNG or TIFF by the target's suffix; a TIFF's description names its source."""
+def write_gray(path: Path, pixels: np.ndarray, contrast: str, source: Path) -> None:
+    """Write pixels as uint8, as PNG or TIFF by the suffix; a TIFF's description names its source."""
     gray = to_uint8(pixels, contrast)
-    with atomic_path(target) as scratch:
-        if suffix(target) == ".png":
-            from PIL import Image
+    if suffix(path) == ".png":
+        from PIL import Image
 
-            Image.fromarray(gray).save(scratch, format="PNG", compress_level=3)
-        else:
-            import tifffile
+        Image.fromarray(gray).save(path, format="PNG", compress_level=3)
+    else:
+        import tifffile
 
-            tifffile.imwrite(scratch, gray, description=_made_from(source), metadata=None, software="cleanup2d")
+        tifffile.imwrite(path, gray, description=_made_from(source), metadata=None, software="cleanup2d")
 
 
 def was_made_from(target: Path, source: Path) -> bool:
@@ -59,9 +57,3 @@ def was_made_from(target: Path, source: Path) -> bool:
 
 def _made_from(source: Path) -> str:
     return f"gray uint8 copy of {source.name}".encode("ascii", "backslashreplace").decode()
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy byte for byte, completely or not at all."""
-    with atomic_path(target) as scratch:
-        shutil.copyfile(source, scratch)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.files import list_files, suffix
+from utils.files import list_entries, suffix
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".lsm", ".stk", ".svs"})
 IMAGE_SUFFIXES = (
@@ -26,9 +26,9 @@ _CMYK, _GRAY_FIRST, _JPEG = 5, frozenset({6, 8, 9, 10}), frozenset({6, 7, 33007,
 
 def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
     """The image files of a folder in natural order, and the other files in it (hidden and system files are neither)."""
-    files = list_files(folder)
-    images = [f for f in files if suffix(f) in IMAGE_SUFFIXES]
-    return images, [f for f in files if suffix(f) not in IMAGE_SUFFIXES]
+    entries = list_entries(folder)
+    images = [f for f in entries.files if suffix(f) in IMAGE_SUFFIXES]
+    return images, [*(f for f in entries.files if suffix(f) not in IMAGE_SUFFIXES), *entries.special]
 
 
 def read_gray(path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Jobs: run one piece of work per input in parallel, collect what failed, and decide the exit code."""
+"""Jobs: what is done, outdated, open or failed; one piece of work per input in parallel; the exit code."""
 
 import argparse
 import re
@@ -7,17 +7,32 @@ import threading
 import traceback
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from utils.cli import UsageError
+import xxhash
+
+from utils.cli import UnavailableError, UsageError
 from utils.executors import executor
-from utils.files import locked
+from utils.files import BusyError, atomic_path, locked, sweep
+from utils.records.fingerprints import NO_FILE, fingerprint
+from utils.records.recipes import (
+    Recipe,
+    discard,
+    fingerprints,
+    holds_at_a_glance,
+    load_record,
+    outdated,
+    record_of,
+    refuse_changed,
+    save_record,
+)
+from utils.results import Scope, discard_orphans, list_orphans
 
 # What work returns when it finds its target made before; counted apart from what this run did.
 SKIPPED = "done before"
@@ -27,25 +42,54 @@ SKIPPED = "done before"
 class Job:
     """One input and the target made from it.
 
-    `source` is whatever the work takes, its ``str()`` what messages call it: a path, mostly. What all jobs share is
-    carried by a `functools.partial` of the work.
+    Attributes
+    ----------
+    source : Any
+        Whatever the work takes, its ``str()`` what messages call it: a path, mostly. What all jobs share is carried by
+        a `functools.partial` of the work.
+    target : Path
+    recipe : Recipe, optional
+        What the target is to be made from. Without one the work commits its results itself: it is called with the job
+        alone, whether or not the target exists, and returns `SKIPPED` where nothing was to do.
     """
 
     source: Any
     target: Path
+    recipe: Recipe | None = None
 
 
 class SomeFailed(Exception):
     """Raised by work that kept what it could: the parts of its input that failed, each with its reason."""
 
-    def __init__(self, failures: dict[str, str]) -> None:
+    def __init__(self, failures: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{path}: {reason}" for path, reason in failures.items()))
-        self.failures = failures
+        self.failures = dict(failures)
+
+
+class PassedOver(Exception):
+    """Raised by work whose input is sound but gives no result: it is named, nothing is made, and nothing failed."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What work returns that made its target without some of its inputs.
+
+    Attributes
+    ----------
+    failures : mapping of str to str
+        The inputs that the target lacks, by their names in the recipe, with the reason; the next run tries them again.
+    """
+
+    message: str
+    failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: ``done``, ``skipped`` or ``failed``; every field travels between processes."""
+    """What became of a job; every field travels between processes.
+
+    `status` is ``done``, ``skipped``, ``outdated``, ``passed over``, ``failed``, or ``busy``: another run holds it.
+    """
 
     job: Job
     status: str
@@ -55,82 +99,151 @@ class Outcome:
     trace: str = ""
 
 
-Work = Callable[[Job], str | None]
+Work = Callable[..., "str | Made | None"]
 
 
-def run_options(args: argparse.Namespace) -> dict:
-    """The keyword arguments of `run_jobs` that `utils.cli.add_run_options` put on the command line."""
-    return {"processes": args.processes, "verbose": args.verbose, "quiet": args.quiet, "dask": args.dask}
+@dataclass(frozen=True)
+class Run:
+    """How jobs are run: the options that `utils.cli.add_run_options` put on the command line."""
+
+    processes: int = 1
+    update: bool = False
+    prune: bool = False
+    shard: tuple[int, int] | None = None
+    dask: str | None = None
+    verbose: bool = False
+    quiet: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> "Run":
+        """The command line's say."""
+        return cls(**{name: getattr(args, name) for name in cls.__dataclass_fields__ if hasattr(args, name)})
+
+    def share(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs of this run's shard: by a hash of the target's name, so that new inputs move no other."""
+        if self.shard is None:
+            return list(jobs)
+        index, count = self.shard
+        return [job for job in jobs if xxhash.xxh3_64_intdigest(_share_key(job)) % count == index - 1]
+
+
+def _share_key(job: Job) -> bytes:
+    return job.target.name.encode("utf-8", "surrogateescape")
 
 
 def run_jobs(
     work: Work,
     jobs: Sequence[Job],
+    run: Run | None = None,
     *,
     noun: str = "files",
-    processes: int = 1,
-    verbose: bool = False,
-    quiet: bool = False,
-    dask: str | None = None,
-    redo: bool = False,
+    scope: Scope | None = None,
     alone: Callable[[Job], bool] | None = None,
+    still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None,
 ) -> int:
-    """Run `work` for each job whose target does not exist yet, and say how it went.
+    """Run `work` for each job whose target is not made yet, and say how it went.
 
     Parameters
     ----------
     work : callable
-        Takes a `Job`, makes its target (through `utils.files.atomic_path`), may return a line for ``--verbose``.
-        A top-level function, or a `functools.partial` of one, because it travels to other processes.
+        Takes a `Job` and the scratch path that becomes its target (jobs without recipe: the job alone); may return a
+        line for ``--verbose``. A top-level function, or a `functools.partial` of one: it travels to other processes.
     jobs : sequence of Job
-    redo : bool
-        Run the work even where the target exists; the work itself then returns `SKIPPED` for what it left alone.
+        Two that share a target fail by name, both.
+    run : Run, optional
+    scope : Scope, optional
+        Where results without their input are looked for.
     alone : callable, optional
         Tells the jobs whose work uses all processes by itself (as threads): they run one after another.
+    still_fails : callable, optional
+        Given a job and the failures of the run before, those that fail again: the target is made anew where one does
+        not, and stays as it is otherwise.
 
     Returns
     -------
     int
-        0 when every job is done or was done before, 1 when some failed.
-
-    Raises
-    ------
-    UsageError
-        If two jobs share a target; before any work.
+        0 when every job is done, was done before or is outdated, 1 when some failed.
     """
-    refuse_shared_targets(jobs)
-    finished = [not redo and job.target.exists() for job in jobs]
-    skipped, open_jobs = ([job for job, done in zip(jobs, finished, strict=True) if done is s] for s in (True, False))
-    outcomes = [Outcome(job, "skipped") for job in skipped]
-    with progress(len(open_jobs), noun, quiet) as step:
-        for outcome in _outcomes(work, open_jobs, processes, dask, redo, alone):
+    run = run or Run()
+    possible, outcomes = _without_clashes(jobs)
+    orphaned = list_orphans(scope, {job.target for job in jobs}) if scope else []
+    waiting = []
+    for job in run.share(possible):
+        if known := _known_at_a_glance(job):
+            outcomes.append(known)
+        else:
+            waiting.append(job)
+    with _tidying(jobs), progress(len(outcomes) + len(waiting), noun, run.quiet) as step:
+        for outcome in outcomes:
+            step(_lines(outcome, run.verbose))
+        for outcome in _outcomes(_Doing(work, run.update, still_fails), waiting, run, alone):
             outcomes.append(outcome)
-            step(_lines(outcome, verbose))
-    return summarize(outcomes, noun, quiet)
+            step(_lines(outcome, run.verbose))
+    without_input = [result for result in orphaned if result.exists()]
+    if scope and run.prune:
+        discard_orphans(orphaned, scope)
+    return summarize(outcomes, noun, run, without_input)
 
 
-def refuse_shared_targets(jobs: Sequence[Job]) -> None:
-    """Raise `UsageError` when two inputs would write one target (also on file systems that ignore case)."""
-    sources = defaultdict(list)
+def _known_at_a_glance(job: Job) -> Outcome | None:
+    """What became of a job before, where sizes and times alone tell; a result without a record is done."""
+    if job.recipe is None:
+        return None
+    try:
+        record = load_record(job.target)
+    except ValueError:
+        return None
+    there = job.target.exists()
+    if record is None:
+        return Outcome(job, "skipped") if there else None
+    if record.failures or not holds_at_a_glance(job.recipe, job.target, record):
+        return None
+    if record.passed_over:
+        return Outcome(job, "passed over", record.passed_over)
+    return Outcome(job, "skipped") if there else None
+
+
+@contextmanager
+def _tidying(jobs: Sequence[Job]) -> Iterator[None]:
+    """However the work ends, nothing of dead processes stays in the output folders."""
+    try:
+        yield
+    finally:
+        for folder in {job.target.parent for job in jobs}:
+            sweep(folder)
+
+
+def _without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
+    """Jobs with a target of their own (also where case is ignored), and the failures of those that share one."""
+    by_target = defaultdict(list)
     for job in jobs:
-        sources[str(job.target).casefold()].append(job)
-    shared = [group for group in sources.values() if len(group) > 1]
-    if shared:
-        clashes = "\n".join(f"  {', '.join(str(j.source) for j in g)} -> {g[0].target}" for g in shared)
-        raise UsageError(f"inputs that would share a target; rename or move all but one of each:\n{clashes}")
+        by_target[str(job.target).casefold()].append(job)
+    possible, clashes = [], []
+    for group in by_target.values():
+        if len(group) == 1:
+            possible += group
+            continue
+        for job in group:
+            others = ", ".join(str(other.source) for other in group if other is not job)
+            clashes.append(_failed(job, f"would share {job.target} with {others}; rename or move one of them"))
+    return possible, clashes
 
 
-def summarize(outcomes: Sequence[Outcome], noun: str, quiet: bool = False) -> int:
-    """Print one summary line (failures once more on stderr) and return the exit code."""
+def summarize(outcomes: Sequence[Outcome], noun: str, run: Run, orphaned: Sequence[Path] = ()) -> int:
+    """Print one summary line, what is to be known besides on stderr, and return the exit code."""
     count = Counter(outcome.status for outcome in outcomes)
-    parts = [f"{count[s]} {name}" for s, name in (("done", "done"), ("skipped", "done before"), ("failed", "failed"))]
-    if not quiet:
-        print(f"{noun}: {', '.join(parts)}")
-    failures = [failure for outcome in outcomes for failure in outcome.failures]
-    if failures:
-        print(f"failed ({len(failures)}); the same command tries again:", file=sys.stderr)
-        for path, reason in failures:
-            print(f"  {path}: {reason}", file=sys.stderr)
+    words = {"done": "done", "skipped": "done before", "outdated": "outdated", "passed over": "passed over"}
+    optional = {"outdated", "passed over"}
+    parts = [f"{count[s]} {name}" for s, name in words.items() if count[s] or s not in optional]
+    if orphaned:
+        names = ", ".join(str(path) for path in orphaned)
+        what = "removed" if run.prune else "--prune removes them"
+        print(f"results without their input ({len(orphaned)}; {what}): {names}", file=sys.stderr)
+        parts.append(f"{len(orphaned)} without their input{' removed' if run.prune else ''}")
+    if count["outdated"] and not run.quiet:
+        print("outdated results are kept; --update redoes them", file=sys.stderr)
+    if not run.quiet:
+        print(f"{noun}: {', '.join(parts)}, {count['failed']} failed")
     return 1 if count["failed"] else 0
 
 
@@ -150,27 +263,87 @@ def progress(total: int, noun: str, quiet: bool) -> Iterator[Callable[[list[str]
         yield step
 
 
-def run_one(work: Work, job: Job, redo: bool = False) -> Outcome:
-    """Do one job under its target's lock; whatever goes wrong becomes its outcome."""
-    caught: list[warnings.WarningMessage]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", UserWarning)
-        warnings.simplefilter("always", RuntimeWarning)
+@dataclass(frozen=True)
+class _Doing:
+    """Does one job; travels to where it is done."""
+
+    work: Work
+    update: bool
+    still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None
+
+    def __call__(self, job: Job, wait: bool = False) -> Outcome:
+        """Do one job under its target's lock; whatever goes wrong becomes its outcome."""
+        caught: list[warnings.WarningMessage]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            warnings.simplefilter("always", RuntimeWarning)
+            try:
+                with locked(job.target, wait=wait):
+                    outcome = self._do(job)
+            except BusyError:
+                return Outcome(job, "busy")
+            except (UsageError, UnavailableError):
+                raise  # it is about all jobs alike
+            except SomeFailed as error:
+                outcome = Outcome(job, "failed", failures=tuple(error.failures.items()))
+            except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name
+                outcome = _failed(job, describe(error), traceback.format_exc())
+        return replace(outcome, warnings=_sentences(caught))
+
+    def _do(self, job: Job) -> Outcome:
+        if job.recipe is None:
+            message = self.work(job)
+            return Outcome(job, "skipped" if message == SKIPPED else "done", str(message or ""))
+        if standing := self._standing(job, job.recipe):
+            return standing
+        before = fingerprints(job.recipe)
         try:
-            with locked(job.target):
-                if job.target.exists() and not redo:
-                    return Outcome(job, "skipped")  # another run made it while this one waited for the lock
-                message = work(job) or ""
-            return Outcome(job, "skipped" if message == SKIPPED else "done", message, _sentences(caught))
-        except SomeFailed as error:
-            return Outcome(job, "failed", "", _sentences(caught), tuple(error.failures.items()))
-        except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name
-            return _failed(job, describe(error), _sentences(caught), traceback.format_exc())
+            with atomic_path(job.target) as scratch:
+                made = self.work(job, scratch)
+                result = made if isinstance(made, Made) else Made(made or "")
+                refuse_changed(job.recipe, before)
+                record = record_of(job.recipe, job.target, before, fingerprint([scratch]))
+                save_record(job.target, replace(record, failures=result.failures))
+        except PassedOver as reason:
+            discard(job.target)
+            record = record_of(job.recipe, job.target, before, NO_FILE)
+            save_record(job.target, replace(record, passed_over=str(reason)))
+            return Outcome(job, "passed over", str(reason))
+        status = "failed" if result.failures else "done"
+        return Outcome(job, status, result.message, failures=_by_path(job.recipe, result.failures))
+
+    def _standing(self, job: Job, recipe: Recipe) -> Outcome | None:
+        """What was made of a job before amounts to; None where it is to be made anew."""
+        there = job.target.exists()
+        try:
+            record = load_record(job.target)
+            reason = outdated(recipe, job.target, record) if record else ""
+        except ValueError as error:
+            record, reason = None, str(error)
+        if record and record.passed_over and not reason:
+            return Outcome(job, "passed over", record.passed_over)
+        if not there:
+            return None
+        failures = dict(record.failures) if record else {}
+        if failures and self.still_fails:
+            failures = dict(self.still_fails(job, failures))
+            if record is None or failures.keys() != record.failures.keys():
+                return None
+        if reason and self.update:
+            return None
+        if failures:
+            return Outcome(job, "failed", reason, failures=_by_path(recipe, failures))
+        return Outcome(job, "outdated", reason) if reason else Outcome(job, "skipped")
 
 
-def _failed(job: Job, reason: str, said: tuple[str, ...] = (), trace: str = "") -> Outcome:
-    return Outcome(job, "failed", reason, said, ((str(job.source), reason),), trace)
+def _by_path(recipe: Recipe, failures: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Failures by the paths of their inputs, as messages name them."""
+    return tuple((str((recipe.inputs.get(name) or (name,))[0]), reason) for name, reason in failures.items())
+
+
+def _failed(job: Job, reason: str, trace: str = "") -> Outcome:
+    return Outcome(job, "failed", reason, (), ((str(job.source), reason),), trace)
 
 
 def describe(error: BaseException) -> str:
@@ -190,46 +363,56 @@ def _sentences(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
 
 
 def _lines(outcome: Outcome, verbose: bool) -> list[str]:
-    lines = [f"{outcome.job.source}: warning: {sentence}" for sentence in outcome.warnings]
-    if outcome.status == "failed":
+    """What is said of a job when it ends."""
+    source = outcome.job.source
+    lines = [f"{source}: warning: {sentence}" for sentence in outcome.warnings]
+    if outcome.status in {"outdated", "passed over"}:
+        lines.append(f"{source}: {outcome.status}: {outcome.message}")
+    elif outcome.status == "failed":
         lines += [f"{path}: {reason}" for path, reason in outcome.failures]
         lines += [outcome.trace] if verbose and outcome.trace else []
     elif verbose:
-        lines.append(f"{outcome.job.source}: {outcome.message or outcome.status}")
+        lines.append(f"{source}: {outcome.message or outcome.status}")
     return lines
 
 
-def _outcomes(
-    work: Work,
-    jobs: Sequence[Job],
-    processes: int,
-    dask: str | None,
-    redo: bool,
-    alone: Callable[[Job], bool] | None,
+def _outcomes(do: _Doing, jobs: Sequence[Job], run: Run, alone: Callable[[Job], bool] | None) -> Iterator[Outcome]:
+    """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
+    busy = []
+    for outcome in _first_outcomes(do, jobs, run, alone):
+        if outcome.status == "busy":
+            busy.append(outcome.job)
+        else:
+            yield outcome
+    yield from (do(job, wait=True) for job in busy)
+
+
+def _first_outcomes(
+    do: _Doing, jobs: Sequence[Job], run: Run, alone: Callable[[Job], bool] | None
 ) -> Iterator[Outcome]:
     """Yield outcomes as they come; a worker that dies takes only its own job down."""
-    if not dask and (processes == 1 or len(jobs) < 2):
-        yield from (run_one(work, job, redo) for job in jobs)
+    if not run.dask and (run.processes == 1 or len(jobs) < 2):
+        yield from (do(job) for job in jobs)
         return
-    single = [alone is not None and not dask and alone(job) for job in jobs]
+    single = [alone is not None and not run.dask and alone(job) for job in jobs]
     large, small = ([job for job, by_itself in zip(jobs, single, strict=True) if by_itself is s] for s in (True, False))
     orphans = []
     if small:
-        with executor(min(processes, len(small)), dask) as pool:
-            futures = {pool.submit(run_one, work, job, redo): job for job in small}
+        with executor(min(run.processes, len(small)), run.dask) as pool:
+            futures = {pool.submit(do, job): job for job in small}
             for future in as_completed(futures):
                 try:
                     yield future.result()
                 except BrokenProcessPool:
                     orphans.append(futures[future])
     for job in [*orphans, *large]:
-        yield _alone(work, job, redo)
+        yield _in_a_process_of_its_own(do, job)
 
 
-def _alone(work: Work, job: Job, redo: bool) -> Outcome:
-    """Do a job in a process of its own; of a broken pool this tells the culprit from its neighbours."""
+def _in_a_process_of_its_own(do: _Doing, job: Job) -> Outcome:
+    """Do a job apart from all others; of a broken pool this tells the culprit from its neighbours."""
     with executor(1) as pool:
         try:
-            return pool.submit(run_one, work, job, redo).result()
+            return pool.submit(do, job).result()
         except BrokenProcessPool:
             return _failed(job, "the process working on it died (killed, or out of memory)")

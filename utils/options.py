@@ -8,6 +8,11 @@ from utils.hashing import HASHES
 from utils.patches import EDGES
 
 
+def add_recursive(parser: argparse.ArgumentParser) -> None:
+    """Add the option that looks for inputs at any depth."""
+    parser.add_argument("--recursive", action="store_true", help="take what is nested deeper, too, named by its path")
+
+
 def add_patch_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how an image or a slice becomes patches."""
     parser.add_argument(

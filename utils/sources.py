@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from utils.cli import UsageError
 from utils.names import format_level
-from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_name
+from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs, volume_name
 
 if TYPE_CHECKING:
     from utils.ngff.table import Dataset
@@ -47,6 +47,20 @@ class VolumeSource:
     def open(self) -> Volume:
         """Open the volume; only its header is read."""
         return self.row.open(self.level) if self.row else open_volume(self.address)
+
+    def inputs(self) -> dict[str, tuple[Path, ...]]:
+        """What it is made of, as a recipe takes it; addresses without their secrets."""
+        if self.row and "://" in self.row.url:
+            return {self.row.shown_url: ()}
+        return volume_inputs(Path(self.row.url) if self.row else self.address)
+
+    def options(self) -> dict[str, object]:
+        """What decides its voxels besides, as a recipe takes it."""
+        if self.row is None:
+            return {}
+        row = self.row
+        said = {"voxel-size": list(row.given_size), "invert": row.invert, "padding-value": row.padding_value}
+        return {"level": self.level, **said}
 
     def is_large(self) -> bool:
         """Whether one volume keeps several processes busy; folders and URLs count as large."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.contrast import Contrast, measure_contrast, warn_not_finite
-from utils.files import NGFF_ENDING, list_dirs, list_files, stem, suffix
+from utils.files import NGFF_ENDING, list_entries, list_files, stem, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
 from utils.formats.itk import open_itk, open_itk_hdf5
 from utils.formats.mrc import MRC_SUFFIXES, open_mrc
@@ -78,6 +78,14 @@ def volume_name(source: Path | str) -> str:
     return level_name(source) if _is_url(source) or is_ngff(Path(source)) else stem(source)
 
 
+def volume_inputs(source: Path | str) -> dict[str, tuple[Path, ...]]:
+    """The files that a volume is made of, by its name in its folder, as a recipe takes them; none of a URL's."""
+    if _is_url(source) and not str(source).startswith("file://"):
+        return {str(source): ()}
+    path = Path(source)
+    return {path.name: (path, *(data for data in data_files(path) if data.exists()))}
+
+
 def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
     """Volumes directly in a folder, and what else lies there.
 
@@ -89,13 +97,12 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
         Videos, text, pictures and other files, folders without slices. The data file of a detached header belongs to
         its header and is in neither list; hidden and system files are not either.
     """
-    files = list_files(folder)
-    known = [f for f in files if suffix(f) in OPENERS]
+    entries = list_entries(folder)
+    known = [f for f in entries.files if suffix(f) in OPENERS]
     owned = {data for f in known for data in data_files(f)}
-    folders = list_dirs(folder)
-    volumes = [f for f in known if f not in owned] + [d for d in folders if is_ngff(d) or has_slices(d)]
-    taken = owned.union(volumes)
-    return sorted(volumes, key=[*files, *folders].index), [p for p in [*files, *folders] if p not in taken]
+    volumes = {f for f in known if f not in owned} | {d for d in entries.folders if is_ngff(d) or has_slices(d)}
+    there = [*entries.files, *entries.folders, *entries.special]
+    return [p for p in there if p in volumes], [p for p in there if p not in volumes and p not in owned]
 
 
 def is_isotropic(volume: Volume) -> bool:

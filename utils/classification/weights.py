@@ -6,6 +6,7 @@ A cached file is complete and was checked; its size and SHA-256 are stored besid
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -79,6 +80,15 @@ def find_weights(
     return path
 
 
+def known_sha256(weights: str) -> str | None:
+    """The SHA-256 of weights that are on this machine; None of those that are not, or not yet."""
+    if weights == "zenodo" or weights.lower().startswith(("http://", "https://")):
+        path = cache_folder() / (FILE_NAME if weights == "zenodo" else cache_name(weights))
+    else:
+        path = LITE if weights == "lite" else Path(weights).expanduser()
+    return sha256_of(path) if path.is_file() else None
+
+
 def fetch_cached(
     urls: Sequence[str],
     name: str,
@@ -125,10 +135,9 @@ def fetch_cached(
 
 
 def cache_folder() -> Path:
-    """Where torch.hub keeps checkpoints (``TORCH_HOME`` moves it)."""
-    import torch
-
-    return Path(torch.hub.get_dir()) / "checkpoints"
+    """Where torch.hub keeps checkpoints (``TORCH_HOME`` moves it), told without the time that importing torch takes."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def cache_name(url: str) -> str:

@@ -1,7 +1,6 @@
 """Kept patches as image files: which lie in a folder, and what one holds."""
 
 import csv
-import json
 import logging
 import os
 from dataclasses import dataclass
@@ -9,16 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.contrast import Contrast
 from utils.files import is_litter, natural_key, stem, suffix
 from utils.formats.volume_base import reading_as
-from utils.formats.voxel_size import checked
 from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
 from utils.names import PatchName, parse_name
-
-VoxelSize = tuple[float, float, float]
-# The table that stands beside the kept patches of a dictionary begins so.
-_TABLE = ["name", "score", "kept"]
+from utils.records.kept import KeptRecord
+from utils.records.scores import is_scores_header
 
 
 @dataclass(frozen=True)
@@ -87,19 +82,18 @@ def _is_record(path: Path, folder: Path) -> bool:
     if path.suffix != ".csv":
         return False
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        return next(csv.reader(file), []) == _TABLE
+        return is_scores_header(next(csv.reader(file), []))
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A patch's pixels, and what its file remembers of the volume: None where it does not say."""
+class KeptPixels:
+    """A patch's pixels, and what its file remembers of the volume."""
 
     pixels: np.ndarray
-    contrast: Contrast | None
-    voxel_size: VoxelSize | None
+    record: KeptRecord
 
 
-def read_kept(path: Path) -> Recorded:
+def read_kept(path: Path) -> KeptPixels:
     """Read a kept patch.
 
     Raises
@@ -108,33 +102,10 @@ def read_kept(path: Path) -> Recorded:
         If the file cannot be read as an image.
     """
     if not is_tiff(path):
-        return Recorded(read_gray(path), None, None)
+        return KeptPixels(read_gray(path), KeptRecord())
     import tifffile
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
     with reading_as("TIFF"), tifffile.TiffFile(path) as tif:
         page = tif.pages.first
-        said = _json(page.description)
-        return Recorded(tiff_page(page), _contrast(said.get("contrast")), _voxel_size(said.get("voxel_size")))
-
-
-def _json(text: str) -> dict:
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _contrast(values: object) -> Contrast | None:
-    try:
-        return Contrast.from_dict(values) if isinstance(values, dict) else None
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _voxel_size(values: object) -> VoxelSize | None:
-    try:
-        return checked(values).nm if isinstance(values, list) and len(values) == 3 else None
-    except (TypeError, ValueError):
-        return None
+        return KeptPixels(tiff_page(page), KeptRecord.from_json(page.description))

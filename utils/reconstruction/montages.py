@@ -1,15 +1,15 @@
 """Montages: one page per dataset with the first, middle and last slice of its stacks."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.contact_sheet import Section, Tile, read_note, save_sheet
+from utils.contact_sheet import Section, Tile, save_sheet
 from utils.contrast import to_uint8
 from utils.files import natural_key, stem
 from utils.jobs import Job
+from utils.results import Scope
 from utils.volumes import open_volume
 
 # Stacks on a page; more would be too small to look at.
@@ -18,41 +18,39 @@ MOST_STACKS = 48
 
 @dataclass(frozen=True, eq=False)
 class StacksOfDataset:
-    """The stacks that a montage shows."""
+    """The stacks that a montage shows: of more than fit, some at even steps."""
 
     dataset: str
-    stacks: tuple[Path, ...]
+    shown: tuple[Path, ...]
+    count: int
 
     def __str__(self) -> str:
         return self.dataset
 
-    def note(self) -> str:
-        """Stored in the montage: tells whether it shows these stacks."""
-        return hashlib.sha256(
-            "\n".join(path.name for path in self.stacks).encode("utf-8", "surrogateescape")
-        ).hexdigest()
 
-
-def montage_jobs(stacks: Sequence[Path], savedir: Path) -> list[Job]:
-    """A job for each dataset (the folder of a stack) whose montage does not show its stacks as they are now."""
+def montage_jobs(stacks: Sequence[Path], scope: Scope) -> list[Job]:
+    """A job for each dataset: the folder of a stack."""
     by_folder: defaultdict[str, list[Path]] = defaultdict(list)
     for path in sorted(stacks, key=natural_key):
         if path.exists():
             by_folder[path.parent.name].append(path)
-    jobs = [Job(StacksOfDataset(name, tuple(paths)), savedir / f"{name}.png") for name, paths in by_folder.items()]
-    return [job for job in jobs if read_note(job.target) != job.source.note()]
+    jobs = []
+    for name, paths in by_folder.items():
+        shown = paths
+        if len(paths) > MOST_STACKS:
+            shown = [paths[round(i * (len(paths) - 1) / (MOST_STACKS - 1))] for i in range(MOST_STACKS)]
+        recipe = scope.recipe({path.name: (path,) for path in shown}, {"stacks": len(paths)})
+        jobs.append(Job(StacksOfDataset(name, tuple(shown), len(paths)), scope.folder / f"{name}.png", recipe))
+    return jobs
 
 
-def draw_dataset(job: Job) -> str:
-    """Draw the montage of one dataset; of more stacks than fit, some at even steps."""
-    paths = job.source.stacks
-    shown = paths
-    if len(paths) > MOST_STACKS:
-        shown = tuple(paths[round(i * (len(paths) - 1) / (MOST_STACKS - 1))] for i in range(MOST_STACKS))
-    tiles = [tile for path in shown for tile in three_slices(path)]
-    heading = f"{job.source}: {len(shown)} of {len(paths)} stacks; first, middle and last slice"
-    save_sheet(job.target, [Section(heading, tiles)], note=job.source.note())
-    return f"{len(shown)} stacks"
+def draw_montage(job: Job, scratch: Path) -> str:
+    """Draw the montage of one dataset."""
+    stacks: StacksOfDataset = job.source
+    tiles = [tile for path in stacks.shown for tile in three_slices(path)]
+    heading = f"{stacks}: {len(stacks.shown)} of {stacks.count} stacks; first, middle and last slice"
+    save_sheet(scratch, [Section(heading, tiles)])
+    return f"{len(stacks.shown)} stacks"
 
 
 def three_slices(path: Path) -> list[Tile]:

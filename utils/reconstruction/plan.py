@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.files import safe_name
-from utils.jobs import Job, describe, refuse_shared_targets
+from utils.jobs import describe
 from utils.names import dataset_of, format_name_subvolume, parse_roi
 from utils.parallel import ordered_map
 from utils.reconstruction.kept_patches import KeptPatch
@@ -18,11 +18,11 @@ from utils.reconstruction.write import VolumeGroup
 from utils.sources import VolumeSource
 
 # Headers read at once: over a network each one is a wait.
-LOOKS = 8
+HEADERS = 8
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """What decides which subvolumes there are.
 
     Attributes
@@ -32,8 +32,8 @@ class Choice:
         Whether a subvolume may reach beyond its volume.
     most_overlap : float, optional
         Share of a subvolume that another may cover.
-    limit : int, optional
-        How many are taken.
+    limit, limit_total : int, optional
+        How many are taken of each dataset; in all.
     seed : int
         Of the order in which they are taken.
     """
@@ -42,6 +42,7 @@ class Choice:
     pad: bool = False
     most_overlap: float | None = None
     limit: int | None = None
+    limit_total: int | None = None
     seed: int = 0
 
 
@@ -72,7 +73,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Look:
+class VolumeHeader:
     """A volume's header: its shape and whether it streams, or the reason why it cannot be read."""
 
     source: VolumeSource
@@ -82,60 +83,67 @@ class Look:
 
 
 def make_plan(
-    patches: Sequence[KeptPatch], index: VolumeIndex, choice: Choice, savedir: Path, suffix: str, processes: int
+    patches: Sequence[KeptPatch], index: VolumeIndex, selection: Selection, savedir: Path, suffix: str, processes: int
 ) -> Plan:
-    """Find each patch's volume and choose what to reconstruct.
-
-    Raises
-    ------
-    UsageError
-        If two patches would become one file.
-    """
+    """Find each patch's volume and choose what to reconstruct; patches that would become one file fail, all of them."""
     plan = Plan()
     by_volume: defaultdict[str, list[KeptPatch]] = defaultdict(list)
     for patch in patches:
         by_volume[patch.where.source].append(patch)
     found = {name: index.find(name) for name in sorted(by_volume)}
     plan.missing = Counter({name: len(by_volume[name]) for name, source in found.items() if source is None})
-    looks = look_at([source for source in found.values() if source is not None])
+    headers = read_headers([source for source in found.values() if source is not None])
     possible: list[Subvolume] = []
     refused: dict[str, dict[str, str]] = {}
-    for look in looks:
-        own = by_volume[look.source.name]
-        refused[look.source.name] = why_not = refuse(own, look)
-        plan.refused += len(own) if look.reason else len(why_not)
-        for patch in own if not look.reason else ():
+    for header in headers:
+        own = by_volume[header.source.name]
+        refused[header.source.name] = why_not = refuse(own, header)
+        plan.refused += len(own) if header.reason else len(why_not)
+        for patch in own if not header.reason else ():
             if str(patch.path) not in why_not:
-                subvolume = subvolume_of(patch, choice.slices, look.shape, savedir, suffix)
-                fits = subvolume.first >= 0 and subvolume.stop <= look.shape[patch.where.axis or 0]
-                (possible if fits or choice.pad else plan.border).append(subvolume)
-    refuse_shared_targets([Job(subvolume.patch.path, subvolume.target) for subvolume in possible])
-    chosen, plan.overlapping = choose(possible, choice)
-    plan.groups = group(chosen, looks, refused, processes)
+                subvolume = subvolume_of(patch, selection.slices, header.shape, savedir, suffix)
+                fits = subvolume.first >= 0 and subvolume.stop <= header.shape[patch.where.axis or 0]
+                (possible if fits or selection.pad else plan.border).append(subvolume)
+    possible = _without_clashes(possible, refused, plan)
+    chosen, plan.overlapping = choose(possible, selection)
+    plan.groups = group(chosen, headers, refused, processes)
     return plan
 
 
-def refuse(patches: Sequence[KeptPatch], look: Look) -> dict[str, str]:
+def _without_clashes(possible: Iterable[Subvolume], refused: dict[str, dict[str, str]], plan: Plan) -> list[Subvolume]:
+    by_target: defaultdict[str, list[Subvolume]] = defaultdict(list)
+    for subvolume in possible:
+        by_target[str(subvolume.target).casefold()].append(subvolume)
+    for same in by_target.values():
+        for subvolume in same if len(same) > 1 else ():
+            others = ", ".join(str(other.patch.path) for other in same if other is not subvolume)
+            reason = f"would share {subvolume.target} with {others}; rename or move one of them"
+            refused[subvolume.patch.where.source][str(subvolume.patch.path)] = reason
+            plan.refused += 1
+    return [same[0] for same in by_target.values() if len(same) == 1]
+
+
+def refuse(patches: Sequence[KeptPatch], header: VolumeHeader) -> dict[str, str]:
     """What cannot be made whatever is tried, with its reason: all of an unreadable volume, patches outside of it."""
-    if look.reason:
-        return {str(look.source): look.reason}
-    reasons = {str(patch.path): why_outside(patch.where, look.shape) for patch in patches}
+    if header.reason:
+        return {str(header.source): header.reason}
+    reasons = {str(patch.path): why_outside(patch.where, header.shape) for patch in patches}
     return {path: reason for path, reason in reasons.items() if reason}
 
 
-def look_at(sources: Sequence[VolumeSource]) -> list[Look]:
+def read_headers(sources: Sequence[VolumeSource]) -> list[VolumeHeader]:
     """Read the headers of volumes, several at once; what they lack is said when they are worked on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(ordered_map(_look, sources, min(LOOKS, len(sources))))
+        return list(ordered_map(_read_header, sources, min(HEADERS, len(sources))))
 
 
-def _look(source: VolumeSource) -> Look:
+def _read_header(source: VolumeSource) -> VolumeHeader:
     try:
         with source.open() as volume:
-            return Look(source, volume.shape, volume.streams)
+            return VolumeHeader(source, volume.shape, volume.streams)
     except (OSError, ValueError) as error:
-        return Look(source, (0, 0, 0), reason=describe(error))
+        return VolumeHeader(source, (0, 0, 0), reason=describe(error))
 
 
 def subvolume_of(patch: KeptPatch, slices: int, shape: Shape, savedir: Path, suffix: str) -> Subvolume:
@@ -146,7 +154,7 @@ def subvolume_of(patch: KeptPatch, slices: int, shape: Shape, savedir: Path, suf
     return Subvolume(patch, first, stop, savedir / safe_name(dataset_of(where.source)) / f"{name}{suffix}")
 
 
-def choose(possible: Iterable[Subvolume], choice: Choice) -> tuple[list[Subvolume], int]:
+def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Subvolume], int]:
     """Take subvolumes in a seeded order, none that overlaps another too much, as many as are wished for.
 
     Returns
@@ -155,21 +163,27 @@ def choose(possible: Iterable[Subvolume], choice: Choice) -> tuple[list[Subvolum
     overlapping : int
         How many were passed by because of an overlap.
     """
-    ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, choice.seed))
+    ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, selection.seed))
     free: Iterable[bool] = [True] * len(ordered)
-    if choice.most_overlap is not None:
-        free = without_overlap(map(placed, ordered), choice.most_overlap)
+    if selection.most_overlap is not None:
+        free = without_overlap(map(box_in_dataset, ordered), selection.most_overlap)
     chosen: list[Subvolume] = []
+    taken: Counter[str] = Counter()
     overlapping = 0
     for subvolume, takes in zip(ordered, free, strict=False):
-        if len(chosen) == choice.limit:
+        if len(chosen) == selection.limit_total:
             break
-        chosen += [subvolume] if takes else []
+        dataset = dataset_of(subvolume.patch.where.source)
+        if taken[dataset] == selection.limit:
+            continue
+        if takes:
+            chosen.append(subvolume)
+            taken[dataset] += 1
         overlapping += not takes
     return chosen, overlapping
 
 
-def placed(subvolume: Subvolume) -> tuple[str, Box3D]:
+def box_in_dataset(subvolume: Subvolume) -> tuple[str, Box3D]:
     """Where a subvolume lies, and in what: regions cropped from one dataset share the dataset's coordinates."""
     where = subvolume.patch.where
     box = box_of(where, subvolume.first, subvolume.stop)
@@ -182,7 +196,7 @@ def placed(subvolume: Subvolume) -> tuple[str, Box3D]:
 
 
 def group(
-    chosen: Sequence[Subvolume], looks: Sequence[Look], refused: dict[str, dict[str, str]], processes: int
+    chosen: Sequence[Subvolume], headers: Sequence[VolumeHeader], refused: dict[str, dict[str, str]], processes: int
 ) -> list[VolumeGroup]:
     """Subvolumes by volume, in memory order.
 
@@ -194,11 +208,11 @@ def group(
         by_volume[subvolume.patch.where.source].append(subvolume)
     return [
         VolumeGroup(
-            look.source,
+            header.source,
             tuple(sorted(wanted, key=lambda s: (box_of(s.patch.where, s.first, s.stop), s.target.name))),
-            refused[look.source.name],
-            spread=len(wanted) * processes > len(chosen) or (not look.streams and look.source.is_large()),
+            refused[header.source.name],
+            spread=len(wanted) * processes > len(chosen) or (not header.streams and header.source.is_large()),
         )
-        for look in looks
-        if (wanted := by_volume[look.source.name]) or refused[look.source.name]
+        for header in headers
+        if (wanted := by_volume[header.source.name]) or refused[header.source.name]
     ]

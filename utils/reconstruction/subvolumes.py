@@ -7,9 +7,10 @@ import numpy as np
 
 from utils.formats.nrrd import write_nrrd
 from utils.names import PatchName
-from utils.reconstruction.kept_patches import KeptPatch, VoxelSize
+from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.overlap import Box3D
 from utils.reconstruction.stack_tiff import write_imagej
+from utils.records.kept import VoxelSize
 from utils.volumes import Volume
 
 Shape = tuple[int, int, int]
@@ -32,10 +33,6 @@ class Subvolume:
         """How many voxels are written."""
         box = self.patch.where.box
         return (self.stop - self.first) * (box.y1 - box.y0) * (box.x1 - box.x0)
-
-    def is_done(self, flipbook: str | None = None) -> bool:
-        """Whether all of that is written."""
-        return all(path.exists() for path in self.files(flipbook))
 
 
 def window(index: int, slices: int) -> tuple[int, int]:

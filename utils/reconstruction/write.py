@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from utils.contrast import NO_CONTRAST, Contrast, to_uint8
-from utils.files import atomic_path, safe_name
+from utils.files import atomic_path, locked, safe_name
 from utils.jobs import SKIPPED, Job, SomeFailed, describe
 from utils.names import dataset_of
 from utils.parallel import ordered_map
 from utils.reconstruction.flipbooks import write_flipbook
-from utils.reconstruction.kept_patches import Recorded, VoxelSize, read_kept
+from utils.reconstruction.kept_patches import KeptPixels, read_kept
 from utils.reconstruction.subvolumes import Subvolume, cut_stack, stack_voxel_size, write_stack
+from utils.records.fingerprints import Fingerprint, fingerprint, glance
+from utils.records.kept import VoxelSize
+from utils.records.recipes import Input, Recipe, fingerprints, record_of, refuse_changed, save_record, standing
+from utils.results import Scope
 from utils.sources import VolumeSource
 from utils.volumes import Volume, volume_contrast
 
@@ -25,11 +29,12 @@ WRITERS = 4
 
 
 @dataclass(frozen=True)
-class Making:
+class StackOptions:
     """How subvolumes are made.
 
     Attributes
     ----------
+    slices : int
     contrast_method : str
         For patches that do not say how their volume was converted.
     raw : bool
@@ -40,10 +45,20 @@ class Making:
         ``gif`` or ``mp4``: written beside each stack.
     """
 
+    slices: int = 5
     contrast_method: str = "percentile"
     raw: bool = False
     verify: bool = True
     flipbook: str | None = None
+
+    def as_options(self) -> dict[str, object]:
+        """What decides a stack's content, as the command line calls it."""
+        return {
+            "slices": self.slices,
+            "contrast": self.contrast_method,
+            "raw": self.raw,
+            "accept-differences": not self.verify,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +85,38 @@ class VolumeGroup:
         """What two runs over one volume take turns by; nothing is written there."""
         return savedir / safe_name(dataset_of(self.source.name)) / safe_name(self.source.name)
 
+    def volume_paths(self) -> tuple[Path, ...]:
+        """The files of the volume."""
+        return tuple(path for paths in self.source.inputs().values() for path in paths)
 
-def reconstruct_volume(job: Job, making: Making, processes: int = 1) -> str:
-    """Write the subvolumes of one `VolumeGroup` that do not exist yet.
+
+def stack_recipe(
+    wanted: Subvolume, volume: Fingerprint, source: VolumeSource, options: StackOptions, scope: Scope
+) -> Recipe:
+    """What a subvolume is made of: the patch, the volume, and how."""
+    inputs: dict[str, Input] = {wanted.patch.path.name: (wanted.patch.path,), source.name: volume}
+    return scope.recipe(inputs, {**options.as_options(), **source.options()})
+
+
+def stands(group: VolumeGroup, options: StackOptions, scope: Scope) -> list[str | None]:
+    """How each subvolume of a group stands: None open, empty done, else why it is outdated; see `standing`."""
+    volume = glance(group.volume_paths())
+    found: list[str | None] = []
+    for wanted in group.wanted:
+        recipe = stack_recipe(wanted, volume, group.source, options, scope)
+        reasons = [standing(recipe, path) for path in wanted.files(options.flipbook)]
+        if any(reasons) and not volume.digest:
+            volume = fingerprint(group.volume_paths())
+            recipe = stack_recipe(wanted, volume, group.source, options, scope)
+            reasons = [standing(recipe, path) for path in wanted.files(options.flipbook)]
+        found.append(None if None in reasons else next((reason for reason in reasons if reason), ""))
+    return found
+
+
+def reconstruct_volume(
+    job: Job, options: StackOptions, scope: Scope, *, update: bool = False, processes: int = 1
+) -> str:
+    """Write the subvolumes of one `VolumeGroup` that do not exist yet; with `update` the outdated ones, too.
 
     Raises
     ------
@@ -80,21 +124,27 @@ def reconstruct_volume(job: Job, making: Making, processes: int = 1) -> str:
         With the patches whose subvolume could not be made; the others are done.
     """
     group: VolumeGroup = job.source
-    missing = [s for s in group.wanted if not s.is_done(making.flipbook)]
+    reasons = stands(group, options, scope)
+    missing = [s for s, reason in zip(group.wanted, reasons, strict=True) if reason is None or (reason and update)]
+    if not update and (outdated := [reason for reason in reasons if reason]):
+        warnings.warn(f"outdated: {len(outdated)} subvolumes ({outdated[0]}); --update redoes them", stacklevel=2)
     if not missing and not group.refused:
         return SKIPPED
-    reasons = make_all(group, missing, making, max(WRITERS, processes * group.spread)) if missing else {}
-    if failures := {**group.refused, **reasons}:
+    threads = max(WRITERS, processes * group.spread)
+    failed = make_all(group, missing, options, scope, threads) if missing else {}
+    if failures := {**group.refused, **failed}:
         raise SomeFailed(failures)
     return f"{len(missing)} subvolumes"
 
 
-def make_all(group: VolumeGroup, wanted: Sequence[Subvolume], making: Making, threads: int) -> dict[str, str]:
+def make_all(
+    group: VolumeGroup, wanted: Sequence[Subvolume], options: StackOptions, scope: Scope, threads: int
+) -> dict[str, str]:
     """Open a group's volume and write subvolumes; the patches that failed, each with its reason."""
     with group.source.open() as volume:
         if not volume.streams:
             volume[:1, :1, :1]  # what cannot be decoded fails here, once, and not once per patch
-        maker = _Maker(volume, making)
+        maker = _Maker(group, volume, options, scope)
         reasons = list(ordered_map(maker.make, wanted, threads))
     maker.warn()
     return {str(s.patch.path): reason for s, reason in zip(wanted, reasons, strict=True) if reason}
@@ -103,9 +153,9 @@ def make_all(group: VolumeGroup, wanted: Sequence[Subvolume], making: Making, th
 class _Maker:
     """Makes the subvolumes of one open volume; its threads share what is measured only once."""
 
-    def __init__(self, volume: Volume, making: Making) -> None:
-        self.volume = volume
-        self.making = making
+    def __init__(self, group: VolumeGroup, volume: Volume, options: StackOptions, scope: Scope) -> None:
+        self.group, self.volume, self.options, self.scope = group, volume, options, scope
+        self.volume_print = fingerprint(group.volume_paths())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a patch may know what the header does not; see `warn`
             self.voxel_size = volume.voxel_size
@@ -116,46 +166,51 @@ class _Maker:
     def make(self, wanted: Subvolume) -> str:
         """Write one subvolume; why not, when that is impossible."""
         try:
-            recorded = read_kept(wanted.patch.path)
+            recipe = stack_recipe(wanted, self.volume_print, self.group.source, self.options, self.scope)
+            before = fingerprints(recipe)
+            kept = read_kept(wanted.patch.path)
             values = cut_stack(self.volume, wanted.patch.where, wanted.first, wanted.stop)
-            if self.making.raw and not self.making.flipbook:
-                shown = values
-            else:
-                shown = to_uint8(values, self._contrast(recorded))
-            if not self.making.raw and (unlike := difference(shown[len(shown) // 2], recorded)):
-                if self.making.verify:
+            plain = self.options.raw and not self.options.flipbook
+            shown = values if plain else to_uint8(values, self._contrast(kept))
+            if not self.options.raw and (unlike := difference(shown[len(shown) // 2], kept)):
+                if self.options.verify:
                     return unlike
                 self._note("the middle slice differs from the patch; written all the same")
-            self._write(wanted, values if self.making.raw else shown, shown, recorded)
+            refuse_changed(recipe, before)
+            self._write(wanted, values if self.options.raw else shown, shown, kept, recipe)
         except (OSError, ValueError, MemoryError) as error:
             return describe(error)
         return ""
 
-    def _write(self, wanted: Subvolume, written: np.ndarray, shown: np.ndarray, recorded: Recorded) -> None:
-        stack, *flipbook = wanted.files(self.making.flipbook)
-        if not stack.exists():
-            size = stack_voxel_size(self._size(recorded), wanted.patch.where.axis or 0)
-            with atomic_path(stack) as scratch:
-                write_stack(scratch, written, size)
-        if flipbook and not flipbook[0].exists():
-            with atomic_path(flipbook[0]) as scratch:
+    def _write(
+        self, wanted: Subvolume, written: np.ndarray, shown: np.ndarray, kept: KeptPixels, recipe: Recipe
+    ) -> None:
+        before = fingerprints(recipe)
+        stack, *flipbook = wanted.files(self.options.flipbook)
+        size = stack_voxel_size(self._size(kept), wanted.patch.where.axis or 0)
+        with locked(stack), atomic_path(stack) as scratch:
+            write_stack(scratch, written, size)
+            save_record(stack, record_of(recipe, stack, before, fingerprint([scratch])))
+        for path in flipbook:
+            with locked(path), atomic_path(path) as scratch:
                 write_flipbook(scratch, shown)
+                save_record(path, record_of(recipe, path, before, fingerprint([scratch])))
 
-    def _size(self, recorded: Recorded) -> VoxelSize | None:
-        size = self.voxel_size or recorded.voxel_size
+    def _size(self, kept: KeptPixels) -> VoxelSize | None:
+        size = self.voxel_size or kept.record.voxel_size
         if size is None:
             self._note("voxel size missing in the volume and in the patch: none is written")
         return size
 
-    def _contrast(self, recorded: Recorded) -> Contrast:
-        if recorded.contrast is not None:
-            return recorded.contrast
+    def _contrast(self, kept: KeptPixels) -> Contrast:
+        if kept.record.contrast is not None:
+            return kept.record.contrast
         with self._lock:
             if self._measured is None:
-                self._measured = volume_contrast(self.volume, self.making.contrast_method)
+                self._measured = volume_contrast(self.volume, self.options.contrast_method)
         if self._measured.method != NO_CONTRAST.method:
             self._note(
-                f"no contrast recorded in the patch: --contrast {self.making.contrast_method} of the volume is taken"
+                f"no contrast recorded in the patch: --contrast {self.options.contrast_method} of the volume is taken"
             )
         return self._measured
 
@@ -169,9 +224,9 @@ class _Maker:
             warnings.warn(f"{sentence} (stacks: {count})", stacklevel=2)
 
 
-def difference(middle: np.ndarray, recorded: Recorded) -> str:
+def difference(middle: np.ndarray, kept: KeptPixels) -> str:
     """How a subvolume's middle slice differs from the patch; empty when it is the patch, pixel for pixel."""
-    patch = recorded.pixels
+    patch = kept.pixels
     if patch.shape != middle.shape or patch.dtype != np.uint8:
         found, named = (" x ".join(map(str, shape)) for shape in (patch.shape, middle.shape))
         return f"the patch's file holds {found} {patch.dtype} pixels, its name says {named} of uint8"
@@ -180,7 +235,7 @@ def difference(middle: np.ndarray, recorded: Recorded) -> str:
         return ""
     most = int(np.abs(patch.astype(int) - middle).max())
     cause = "the volume has changed since"
-    if recorded.contrast is None:
+    if kept.record.contrast is None:
         cause += ", or the patch was made with another --contrast (its file records none)"
     return (
         f"{np.count_nonzero(differ)} of {differ.size} pixels of the middle slice differ from the patch, by up to {most}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.contrast import Contrast, to_uint8
-from utils.files import atomic_path
+from utils.files import atomic_path, locked
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import describe
 from utils.names import format_roi
@@ -91,7 +91,8 @@ class Crops:
         gray = inverted(to_uint8(voxels, self.contrast), self.invert)
         if gray.min() == gray.max():
             raise PaddingError(f"every voxel is {gray.flat[0]} of 255: nothing was written")
-        with atomic_path(self.path(roi)) as scratch:
+        del voxels
+        with locked(self.path(roi)), atomic_path(self.path(roi)) as scratch:
             write_nrrd(scratch, gray, self.voxel_size)
 
 

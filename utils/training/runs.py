@@ -56,6 +56,7 @@ def save_training(
     data: Labelled,
     start: State | None,
     job: Job,
+    scratch: Path,
     *,
     share: float,
     half: bool,
@@ -84,13 +85,14 @@ def save_training(
         "epochs": history,
     }
     _save_json(folder / "metrics.json", metrics)
-    with atomic_path(job.target) as scratch:
-        torch.save(state, scratch)
+    torch.save(state, scratch)
     checkpoint.unlink(missing_ok=True)
     return f"{title}: AUROC {figures['auroc']:.4f}, accuracy {figures['accuracy']:.4f}"
 
 
-def leave_out(recipe: Recipe, data: Labelled, start: State | None, job: Job, *, device: str, quiet: bool) -> str:
+def leave_out(
+    recipe: Recipe, data: Labelled, start: State | None, job: Job, scratch: Path, *, device: str, quiet: bool
+) -> str:
     """Train without one source and write the scores of its patches."""
     torch.set_num_threads(1)
     source = str(job.source)
@@ -99,7 +101,7 @@ def leave_out(recipe: Recipe, data: Labelled, start: State | None, job: Job, *, 
     checkpoint = job.target.with_name(f"{safe_name(source)}.checkpoint.pth")
     state, _ = train(recipe, train_set, None, start, checkpoint, device=device)
     scores = Classifier(_stored(state, True), device=device, precision="fp32").scores(left.patches)
-    with atomic_path(job.target) as scratch, scratch.open("w", newline="") as file:
+    with scratch.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("path", "good", "score"))
         rows.writerows((p.as_posix(), int(g), s) for p, g, s in zip(left.paths, left.good, scores, strict=True))

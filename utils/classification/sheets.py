@@ -1,0 +1,65 @@
+"""Contact sheets: for each dataset rows of kept, rejected and borderline patches with their scores."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from utils.contact_sheet import COLUMNS, Section, Tile, save_sheet
+from utils.dictionaries import load_patches
+from utils.jobs import Job
+from utils.records.scores import Score, load_scores
+
+SHOWN = 3 * COLUMNS
+# A patch by the number of its dictionary, and its row.
+Row = tuple[int, Score]
+
+
+def draw_dataset(by_dataset: Mapping[str, Sequence[Job]], threshold: float, job: Job, scratch: Path) -> str:
+    """Draw the contact sheet of one dataset over all its dictionaries.
+
+    Kept and rejected patches are taken at even steps of their ranking, so that the sheet shows the range; borderline
+    ones are those nearest to the threshold.
+    """
+    parts = by_dataset[str(job.source)]
+    rows = [(i, row) for i, part in enumerate(parts) for row in load_scores(part.target)]
+    rows.sort(key=lambda row: (row[1].score, row[1].name), reverse=True)
+    kept, rejected = ([row for row in rows if row[1].kept is choice] for choice in (True, False))
+    border = sorted(rows, key=lambda row: (abs(row[1].score - threshold), row[1].name))[:SHOWN]
+    border.sort(key=lambda row: (row[1].score, row[1].name), reverse=True)
+    groups = {
+        f"{job.source}: kept {len(kept)} of {len(rows)} (score above {threshold:g})": _spread(kept),
+        f"rejected {len(rejected)}": _spread(rejected),
+        "borderline: nearest to the threshold": border,
+    }
+    pictures = _fetch(parts, {(i, row.name) for group in groups.values() for i, row in group})
+    sections = [
+        Section(heading, [Tile(pictures[i, row.name], _caption(row)) for i, row in group if (i, row.name) in pictures])
+        for heading, group in groups.items()
+    ]
+    save_sheet(scratch, sections)
+    return f"{len(rows)} patches of {len(parts)} dictionaries"
+
+
+def _spread(rows: list[Row]) -> list[Row]:
+    """At most `SHOWN` rows, at even steps from first to last."""
+    if len(rows) <= SHOWN:
+        return rows
+    return [rows[round(i * (len(rows) - 1) / (SHOWN - 1))] for i in range(SHOWN)]
+
+
+def _caption(row: Score) -> str:
+    return f"{row.score:.3f} {row.name.rpartition('-LOC-')[2]}"[:18]
+
+
+def _fetch(parts: Sequence[Job], wanted: set[tuple[int, str]]) -> dict[tuple[int, str], np.ndarray]:
+    """The pixels of chosen patches; one dictionary in memory at a time."""
+    found = {}
+    for i, part in enumerate(parts):
+        if not any(which == i for which, _ in wanted):
+            continue
+        content = load_patches(Path(part.source))
+        for name, patch in zip(content["names"], content["patches"], strict=True):
+            if (i, name) in wanted:
+                found[i, name] = patch
+    return found

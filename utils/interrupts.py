@@ -1,0 +1,108 @@
+"""Signals and closed streams: whatever ends a script early ends it in one line, with nothing left behind.
+
+Imported early by every script: until `terminable` takes over, a signal ends the process at once: nothing was begun.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TextIO
+
+_CODES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+
+
+class TerminatedError(BaseException):
+    """SIGTERM, what schedulers send: like KeyboardInterrupt, not to be caught by the way."""
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
+    code, what = _CODES[signal.Signals(number)]
+    with contextlib.suppress(OSError):
+        os.write(2, f"{what}; the same command goes on from here\n".encode())
+    os._exit(code)
+
+
+def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise TerminatedError
+
+
+def _guard_start() -> None:
+    """End in one line when a signal comes while a script of this suite still imports its modules."""
+    script = Path(getattr(sys.modules["__main__"], "__file__", None) or os.sep).resolve()
+    ours = script.is_relative_to(Path(__file__).resolve().parents[1])
+    if ours and multiprocessing.parent_process() is None and threading.current_thread() is threading.main_thread():
+        for number in _CODES:
+            signal.signal(number, _end_at_once)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Within, SIGINT raises KeyboardInterrupt and SIGTERM `TerminatedError`, so that what was begun is tidied up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _raise_terminated}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+class _Forgiving:
+    """A stream whose reader may go away (``| head -1``): what is written after that goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._divert()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._divert()
+
+    def _divert(self) -> None:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - the file must stay a plain descriptor
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def forgiving_streams() -> Iterator[None]:
+    """Within, a closed stdout or stderr is no error."""
+    before = sys.stdout, sys.stderr
+    opened = []
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller: its descriptor must not go to the next file that is opened
+            stream = open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed below
+            os.set_inheritable(stream.fileno(), True)
+            opened.append(stream)
+        setattr(sys, name, _Forgiving(stream))
+    try:
+        yield
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in opened:
+            stream.close()
+
+
+_guard_start()

@@ -1,0 +1,105 @@
+"""What a kept patch's TIFF remembers, as JSON in its description: enough to repeat its volume's conversion exactly."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.contrast import Contrast
+
+VERSION = 1
+VoxelSize = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class KeptRecord:
+    """One kept patch; None for what is not known.
+
+    Attributes
+    ----------
+    dictionary : str
+        Name of the dictionary that it comes from.
+    score : float
+    source : str
+        File or address of the volume, or name of the group.
+    contrast : Contrast
+        The window by which the volume was converted to uint8.
+    voxel_size : tuple of float
+        z, y, x in nm, of the volume.
+    """
+
+    dictionary: str | None = None
+    score: float | None = None
+    source: str | None = None
+    contrast: Contrast | None = None
+    voxel_size: VoxelSize | None = None
+
+    @classmethod
+    def of_meta(cls, meta: Mapping[str, Any], dictionary: str, score: float) -> "KeptRecord":
+        """The record of a patch of a dictionary with this ``meta``."""
+        source = meta.get("source")
+        return cls(
+            dictionary,
+            score,
+            None if source is None else str(source),
+            _contrast(meta.get("contrast")),
+            _voxel_size(meta.get("voxel_size")),
+        )
+
+    def to_json(self) -> str:
+        """As `from_json` reads it; the same for the same record."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "contrast": self.contrast.as_dict() if self.contrast else None,
+                "voxel_size": list(self.voxel_size) if self.voxel_size else None,
+                "source": self.source,
+                "score": self.score,
+                "dictionary": self.dictionary,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "KeptRecord":
+        """Read a description; empty where it is another program's, None for what it does not hold or garbles."""
+        try:
+            said = json.loads(text)
+        except ValueError:
+            said = None
+        said = said if isinstance(said, dict) else {}
+        score, source, dictionary = said.get("score"), said.get("source"), said.get("dictionary")
+        return cls(
+            dictionary if isinstance(dictionary, str) else None,
+            float(score) if isinstance(score, int | float) else None,
+            source if isinstance(source, str) else None,
+            _contrast(said.get("contrast")),
+            _voxel_size(said.get("voxel_size")),
+        )
+
+
+def read_kept_record(path: Path) -> KeptRecord:
+    """The record of a TIFF."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        return KeptRecord.from_json(tif.pages.first.description)
+
+
+def _contrast(values: object) -> Contrast | None:
+    try:
+        return Contrast.from_dict(values) if isinstance(values, dict) else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _voxel_size(values: object) -> VoxelSize | None:
+    if not isinstance(values, list | tuple | np.ndarray) or len(values) != 3:
+        return None
+    try:
+        z, y, x = (float(value) for value in values)
+    except (TypeError, ValueError):
+        return None
+    return (z, y, x) if all(0 < side < float("inf") for side in (z, y, x)) else None

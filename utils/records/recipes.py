@@ -1,0 +1,299 @@
+"""Recipes: what a result is made from, kept beside it, and whether that still holds; the one rule of what is done.
+
+The record of a result lies in a hidden folder beside it, ``.recipes/{name of the result}.json``. It is written before
+the result takes its name and holds the result's own size and digest, so that a kill between the two shows. Of the
+result it holds no time, lest two runs over the same inputs differ: a result no younger than its record is the one.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from utils.files import OWN_FOLDER, remove
+from utils.records.fingerprints import NO_FILE, Fingerprint, digest, fingerprint, glance
+
+VERSION = 1
+# Inputs that a reason names; of more it gives the number.
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a result is to be made from.
+
+    Attributes
+    ----------
+    stage : str
+        The script, and what of it: each stage looks after its own results only.
+    inputs : mapping of str to tuple of Path, or Fingerprint
+        By name: the files and folders of each input, none of one at an address; or what is known of them already.
+    options : mapping
+        Every option that decides the content, by its name on the command line; plain values.
+    root : Path, optional
+        The folder that inputs are listed from.
+    """
+
+    stage: str
+    inputs: Mapping[str, "Input"]
+    options: Mapping[str, Any]
+    root: Path | None = None
+
+
+Input = tuple[Path, ...] | Fingerprint
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a result was made from, as stored; see `Recipe`.
+
+    Attributes
+    ----------
+    root : tuple of str
+        The folder of the inputs, absolute and as seen from the result: a collection that moves as a whole keeps one.
+    result : Fingerprint
+        Of the result itself, without its time.
+    failures : mapping of str to str
+        Inputs that the result lacks, with the reason.
+    passed_over : str
+        Why there is no result: its input is sound, but gives none.
+    """
+
+    stage: str
+    root: tuple[str, str]
+    inputs: Mapping[str, Fingerprint]
+    options: Mapping[str, Any]
+    result: Fingerprint
+    failures: Mapping[str, str] = field(default_factory=dict)
+    passed_over: str = ""
+
+
+def record_path(result: Path) -> Path:
+    """Where a result's record lies."""
+    return result.parent / OWN_FOLDER / f"{result.name}.json"
+
+
+def fingerprints(recipe: Recipe) -> dict[str, Fingerprint]:
+    """The fingerprints of a recipe's inputs; reads their content."""
+    known = recipe.inputs.items()
+    return {name: entry if isinstance(entry, Fingerprint) else fingerprint(entry) for name, entry in known}
+
+
+def glances(recipe: Recipe) -> dict[str, Fingerprint]:
+    """Sizes and times of a recipe's inputs."""
+    known = recipe.inputs.items()
+    return {name: entry if isinstance(entry, Fingerprint) else glance(entry) for name, entry in known}
+
+
+def refuse_changed(recipe: Recipe, before: Mapping[str, Fingerprint]) -> None:
+    """Raise ValueError when an input is not what it was before it was read."""
+    if changed := [name for name, now in glances(recipe).items() if not now.looks_like(before[name])]:
+        raise ValueError(f"{', '.join(changed[:NAMED])} changed while it was read; the next run reads it again")
+
+
+def record_of(recipe: Recipe, result: Path, inputs: Mapping[str, Fingerprint], made: Fingerprint) -> Record:
+    """The record of a result that is made, with the fingerprint `made`."""
+    return Record(recipe.stage, _root(recipe.root, result), inputs, _plain(recipe.options), made._replace(stamp=0))
+
+
+def save_record(result: Path, record: Record) -> None:
+    """Write a result's record, completely or not at all."""
+    path = record_path(result)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    content = {"version": VERSION, **vars(record)}
+    scratch.write_text(json.dumps(content, ensure_ascii=False, sort_keys=True), "utf-8", "surrogateescape")
+    scratch.replace(path)
+
+
+def load_record(result: Path) -> Record | None:
+    """A result's record; None where it has none.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged or of a later version.
+    """
+    try:
+        content = json.loads(record_path(result).read_text("utf-8", "surrogateescape"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        if content["version"] > VERSION:
+            raise ValueError(f"its record is of version {content['version']}, later than this program's {VERSION}")
+        return Record(
+            str(content["stage"]),
+            (str(content["root"][0]), str(content["root"][1])),
+            {str(name): Fingerprint(*values) for name, values in content["inputs"].items()},
+            dict(content["options"]),
+            Fingerprint(*content["result"]),
+            dict(content["failures"]),
+            str(content["passed_over"]),
+        )
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"its record is damaged ({record_path(result)})") from error
+
+
+def inputs_of(result: Path) -> tuple[str, ...]:
+    """Names of the inputs that a result was made from; none where that is not known."""
+    try:
+        record = load_record(result)
+    except ValueError:
+        return ()
+    return tuple(record.inputs) if record else ()
+
+
+def holds_at_a_glance(recipe: Recipe, result: Path, record: Record) -> bool:
+    """Whether a record holds, told by sizes and times alone; where it does not, only a closer look tells."""
+    now = glances(recipe)
+    return (
+        now.keys() == record.inputs.keys()
+        and all(now[name].looks_like(entry) for name, entry in record.inputs.items())
+        and _untouched(result, record)
+        and not _option_reasons(record.options, recipe.options)
+    )
+
+
+def outdated(recipe: Recipe, result: Path, record: Record) -> str:
+    """Why a record no longer holds, in words; empty when it does. Content decides, whatever its date says.
+
+    Where it holds under other dates, the record takes these, so that the next look is quick again.
+    """
+    now = glances(recipe)
+    common = [name for name in record.inputs if name in now]
+    seen = {name: _seen(recipe.inputs[name], now[name], record.inputs[name]) for name in common}
+    reasons = _input_reasons(
+        added=[name for name in now if name not in record.inputs],
+        gone=[name for name in record.inputs if name not in now],
+        changed=[name for name in common if seen[name].digest != record.inputs[name].digest or now[name].size < 0],
+    )
+    reasons += _option_reasons(record.options, recipe.options)
+    untouched = _untouched(result, record)
+    if not untouched and digest([result]) != record.result.digest:
+        reasons.append("it is not what was made")
+    if not reasons and (seen != record.inputs or not untouched):
+        save_record(result, Record(**{**vars(record), "inputs": seen}))
+    return ", ".join(reasons)
+
+
+def standing(recipe: Recipe, result: Path) -> str | None:
+    """How a result stands: None where there is none, empty where its recipe holds, else the reason why it does not."""
+    if not result.exists():
+        return None
+    try:
+        record = load_record(result)
+    except ValueError as error:
+        return str(error)
+    if record is None or holds_at_a_glance(recipe, result, record):
+        return ""
+    return outdated(recipe, result, record)
+
+
+def same_but_for(recipe: Recipe, record: Record, ignored: set[str]) -> bool:
+    """Whether a record holds, were it not for some options."""
+    now = {name: entry for name, entry in recipe.options.items() if name not in ignored}
+    if recipe.inputs.keys() != record.inputs.keys() or _option_reasons(record.options, now):
+        return False
+    seen = glances(recipe)
+    return all(
+        _seen(recipe.inputs[name], seen[name], entry).digest == entry.digest for name, entry in record.inputs.items()
+    )
+
+
+def _untouched(result: Path, record: Record) -> bool:
+    """Whether a result has its size and was not written after its record."""
+    now = glance([result])
+    if now.size != record.result.size:
+        return False
+    return now == NO_FILE or result.is_dir() or now.stamp <= record_path(result).stat().st_mtime_ns
+
+
+def _seen(entry: Input, now: Fingerprint, before: Fingerprint) -> Fingerprint:
+    if now.looks_like(before):
+        return before
+    return entry if isinstance(entry, Fingerprint) else now._replace(digest=digest(entry))
+
+
+def _input_reasons(*, added: list[str], gone: list[str], changed: list[str]) -> list[str]:
+    words = {"was added": added, "is gone": gone, "has changed": changed}
+    if sum(map(len, words.values())) == 1:
+        return [f"{names[0]} {what}" for what, names in words.items() if names]
+    return [
+        f"{len(names)} {what.split()[-1]} ({', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)})"
+        for what, names in words.items()
+        if names
+    ]
+
+
+def _option_reasons(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What was asked for then and now; an option that the record does not know had no say."""
+    return [
+        f"made {_spelled(name, before[name])}, now {_spelled(name, value, short=_is_set(before[name]))}"
+        for name, value in _plain(now).items()
+        if name in before and before[name] != value
+    ]
+
+
+def _is_set(value: Any) -> bool:
+    return value not in (None, False)
+
+
+def _spelled(name: str, value: Any, *, short: bool = False) -> str:
+    if not _is_set(value):
+        return "without it" if short else f"without --{name}"
+    if value is True:
+        return f"with --{name}"
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if short else f"with --{name} {text}"
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON gives them back."""
+    return json.loads(json.dumps(dict(options)))
+
+
+def _root(root: Path | None, result: Path) -> tuple[str, str]:
+    if root is None:
+        return "", ""
+    return os.path.abspath(root), os.path.relpath(root, result.parent)  # noqa: PTH100 - links stay what they are
+
+
+def orphans(folder: Path, stage: str, root: Path, results: set[Path]) -> Iterator[Path]:
+    """Results of a stage in a folder that none of its inputs is the origin of any longer.
+
+    Parameters
+    ----------
+    folder : Path
+    stage : str
+        Results of others are theirs to look after.
+    root : Path
+        Where the stage's inputs are listed from: what was made from another folder is left alone.
+    results : set of Path
+        What the inputs that are there become.
+    """
+    own = folder / OWN_FOLDER
+    if not own.is_dir():
+        return
+    for path in sorted(own.iterdir()):
+        result = folder / path.name.removesuffix(".json")
+        if path.suffix != ".json" or path.name.startswith(".") or result in results:
+            continue
+        try:
+            record = load_record(result)
+        except (ValueError, OSError):
+            continue
+        if record is not None and record.stage == stage and _same_root(record.root, root, result):
+            yield result
+
+
+def _same_root(recorded: tuple[str, str], root: Path, result: Path) -> bool:
+    absolute, relative = _root(root, result)
+    return recorded[0] == absolute or recorded[1] == relative
+
+
+def discard(result: Path) -> None:
+    """Remove a result and its record, the result first: a record alone is no result."""
+    remove(result)
+    remove(record_path(result))

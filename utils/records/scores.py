@@ -1,0 +1,66 @@
+"""The table beside kept patches: the score of every patch of a dictionary, and what became of it."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+DECIMALS = 4
+COLUMNS = ("name", "score", "kept")
+# The column that says why, where there is more than the score to it.
+REASON = "reason"
+KEPT, LOW_SCORE = "kept", "low score"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One patch.
+
+    Attributes
+    ----------
+    name : str
+    score : float
+        0 to 1.
+    kept : bool
+    reason : str
+        ``kept``, ``low score``, ``duplicate`` or ``excluded``.
+    """
+
+    name: str
+    score: float
+    kept: bool
+    reason: str
+
+
+def save_scores(path: Path, scores: Iterable[Score], *, reasons: bool = False) -> None:
+    """Write the CSV; with `reasons` their column, too."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow((*COLUMNS, *([REASON] if reasons else [])))
+        for row in scores:
+            rows.writerow((row.name, f"{row.score:.{DECIMALS}f}", row.kept, *([row.reason] if reasons else [])))
+
+
+def load_scores(path: Path) -> list[Score]:
+    """Read the CSV back.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = csv.DictReader(file)
+        if not is_scores_header(rows.fieldnames or []):
+            raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}")
+        return [_score(row) for row in rows]
+
+
+def is_scores_header(fields: Iterable[str]) -> bool:
+    """Whether a table that begins so is one of scores."""
+    return tuple(fields)[: len(COLUMNS)] == COLUMNS
+
+
+def _score(row: dict[str, str]) -> Score:
+    kept = row["kept"] == "True"
+    return Score(row["name"], float(row["score"]), kept, row.get(REASON) or (KEPT if kept else LOW_SCORE))

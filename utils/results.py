@@ -1,0 +1,71 @@
+"""A stage's results in an output folder: their recipes, and those whose input is gone."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils.cli import UsageError
+from utils.files import OWN_FOLDER
+from utils.records.recipes import Input, Recipe, discard, orphans
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a stage looks for results of inputs that are gone.
+
+    Attributes
+    ----------
+    stage : str
+        As in the recipes of its results.
+    root : Path
+        The folder that inputs are listed from.
+    folder : Path
+        Of the results.
+    nested : bool
+        Whether they lie in its subfolders, too.
+    discard : callable
+        Removes one result with all that belongs to it.
+    """
+
+    stage: str
+    root: Path
+    folder: Path
+    nested: bool = False
+    discard: Callable[[Path], None] = discard
+
+    def recipe(self, inputs: Mapping[str, Input], options: Mapping[str, Any]) -> Recipe:
+        """The recipe of one of its results."""
+        return Recipe(self.stage, inputs, options, self.root)
+
+
+def refuse_nothing_to_do(inputs: Sized, scope: Scope, prune: bool, wanted: str) -> None:
+    """Raise `UsageError` when there is no input; with ``--prune`` only when there is no result to remove either."""
+    if inputs or (prune and list_orphans(scope, set())):
+        return
+    raise UsageError(f"{scope.root}: no {wanted}" if scope.root.is_dir() else f"{scope.root}: no such folder")
+
+
+def list_orphans(scope: Scope, results: set[Path]) -> list[Path]:
+    """Results of a stage that none of the inputs that are there becomes."""
+    return [orphan for folder in _folders(scope) for orphan in orphans(folder, scope.stage, scope.root, results)]
+
+
+def discard_orphans(found: Iterable[Path], scope: Scope) -> None:
+    """Remove results, and the folders that this leaves empty."""
+    for result in found:
+        scope.discard(result)
+        for emptied in (result.parent / OWN_FOLDER, result.parent):
+            if emptied == scope.folder:
+                break
+            with contextlib.suppress(OSError):
+                emptied.rmdir()
+
+
+def _folders(scope: Scope) -> list[Path]:
+    """The folders that hold records."""
+    if not scope.nested:
+        return [scope.folder]
+    return sorted(Path(top) for top, folders, _ in os.walk(scope.folder) if OWN_FOLDER in folders)
