@@ -115,12 +115,12 @@ def reconstruct(args: argparse.Namespace) -> int:
     jobs = [Job(group, group.lock_path(args.savedir)) for group in plan.groups]
     work = partial(reconstruct_volume, options=options, scope=scope, update=args.update, processes=args.processes)
     code = run_jobs(work, jobs, run, noun="volumes", alone=attrgetter("source.spread"))
-    left = without_plan(plan, listing, options, scope, run)
+    left = without_plan(plan, listing, scope, run)
     if args.montage:
         code = max(code, draw_montages(plan.chosen(), args.savedir, run))
     if not args.quiet:
         print(summary(plan, before, standings(plan, options, scope), args.update) + left)
-    return 1 if plan.missing else code
+    return 1 if plan.missing or plan.ambiguous else code
 
 
 def standings(plan: Plan, options: StackOptions, scope: Scope) -> list[str | None]:
@@ -128,13 +128,13 @@ def standings(plan: Plan, options: StackOptions, scope: Scope) -> list[str | Non
     return [reason for group in plan.groups for reason in stands(group, options, scope)]
 
 
-def without_plan(plan: Plan, listing: Listing, options: StackOptions, scope: Scope, run: Run) -> str:
+def without_plan(plan: Plan, listing: Listing, scope: Scope, run: Run) -> str:
     """See to stacks of an earlier run that this one would not make; a part of the summary.
 
-    Those whose patch is gone go with ``--prune``. Those whose patch is there, but which another --slices, --limit or
-    --flipbook would not give, are outdated and go with ``--update``, since their successors are there now.
+    Those whose patch is gone go with ``--prune``. Those whose patch is there, but which another --slices or --limit
+    would not give, are outdated and go with ``--update``, since their successors are there now.
     """
-    targets = {path for subvolume in plan.chosen() for path in subvolume.files(options.flipbook)}
+    targets = {path for subvolume in plan.chosen() for kind in (None, *FLIPBOOKS) for path in subvolume.files(kind)}
     patches = {patch.path.name for patch in listing.patches}
     said = ""
     orphans = list_orphans(scope, targets)
@@ -181,6 +181,9 @@ def say_left_out(plan: Plan, slices: int, verbose: bool) -> None:
         lines += [f"  {subvolume.patch.name}" for subvolume in shown]
         if len(shown) < len(plan.border):
             lines.append(f"  and {len(plan.border) - len(shown)} more; --verbose lists all")
+    if plan.ambiguous:
+        lines.append(f"several volumes of that name, which cannot be told apart ({plan.ambiguous.total()} patches):")
+        lines += [f"  {name}: {count} patches" for name, count in plan.ambiguous.items()]
     if plan.missing:
         lines.append(f"no volume of that name in any -vd ({plan.missing.total()} patches):")
         lines += [f"  {name}: {count} patches" for name, count in plan.missing.items()]
@@ -197,7 +200,7 @@ def list_work(plan: Plan, options: StackOptions, scope: Scope) -> int:
         print(group.source.name, len(stacks), done, sum(s.voxels() for s in stacks), sep="\t")
         for path, reason in group.refused.items():
             print(f"{path}: {reason}", file=sys.stderr)
-    return 1 if plan.refused or plan.missing else 0
+    return 1 if plan.refused or plan.missing or plan.ambiguous else 0
 
 
 def summary(plan: Plan, before: Sequence[str | None], after: Sequence[str | None], update: bool) -> str:
@@ -212,6 +215,7 @@ def summary(plan: Plan, before: Sequence[str | None], after: Sequence[str | None
         (len(plan.border), "too close to the border"),
         (plan.overlapping, "overlapping"),
         (plan.missing.total(), "without their volume"),
+        (plan.ambiguous.total(), "of an ambiguous volume"),
     ]
     always = {"done", "done before", "failed"}
     return "subvolumes: " + ", ".join(f"{count} {what}" for count, what in parts if count or what in always)

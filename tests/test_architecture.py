@@ -13,8 +13,8 @@ FOLDERS = ("", "preprocess", "scraping", "3d", "collection")
 SCRIPTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
 ROOMS = sorted(path for path in (ROOT / "utils").rglob("*.py") if path.name != "__init__.py")
 # What needs no other room but its peers here.
-GROUND = {"files", "interrupts", "contrast", "dhash", "exemplars", "parallel", "cli", "images", "patches", "names", "dictionaries"}
-GROUND |= {"histogram", "outliers", "label_maps", "planes", "table_text"}
+GROUND = {"files", "contrast", "dhash", "exemplars", "parallel", "cli", "images", "patches", "names", "dictionaries"}
+GROUND |= {"interrupts", "histogram", "outliers", "label_maps", "planes", "table_text"}
 GROUND |= {"memory", "reading", "plain_pickle"}
 HEAVY = {"torch", "torchvision", "SimpleITK", "skimage", "cv2", "tensorstore", "zarr", "matplotlib", "sklearn", "scipy"}
 

@@ -65,13 +65,14 @@ def test_resumes_file_by_file(tmp_path, many_rois, capsys):
     stacks = stacks_in(tmp_path / "out")
     for path in stacks[:4]:
         path.unlink()
-    stacks[5].write_bytes(b"complete, by contract")
+    stacks[5].write_bytes(b"somebody's own")
     capsys.readouterr()
     assert run(kept, "-vd", rois, "-sd", tmp_path / "out") == 0
-    assert "subvolumes: 4 done, 26 done before, 0 failed" in capsys.readouterr().out
-    assert stacks[5].read_bytes() == b"complete, by contract"
-    stacks[5].unlink()
-    assert run(kept, "-vd", rois, "-sd", tmp_path / "out", "-p", 2) == 0
+    said = capsys.readouterr()
+    assert "subvolumes: 4 done, 25 done before, 1 outdated, 0 failed" in said.out
+    assert "outdated: 1 subvolumes (it is not what was made); --update redoes them" in said.err
+    assert stacks[5].read_bytes() == b"somebody's own"
+    assert run(kept, "-vd", rois, "-sd", tmp_path / "out", "-p", 2, "--update") == 0
     assert contents(tmp_path / "out") == before
     assert run(kept, "-vd", rois, "-sd", tmp_path / "out", "--flipbook", "gif") == 0
     assert len(list((tmp_path / "out").rglob("*.gif"))) == 30

@@ -57,6 +57,8 @@ class Plan:
         Those that would reach beyond their volume.
     missing : Counter
         Patches by the names of volumes that are nowhere.
+    ambiguous : Counter
+        Patches by the names of volumes of which there are several.
     overlapping, refused : int
         Patches left out because of an overlap; patches that fail before any work.
     """
@@ -64,6 +66,7 @@ class Plan:
     groups: list[VolumeGroup] = field(default_factory=list)
     border: list[Subvolume] = field(default_factory=list)
     missing: Counter[str] = field(default_factory=Counter)
+    ambiguous: Counter[str] = field(default_factory=Counter)
     overlapping: int = 0
     refused: int = 0
 
@@ -90,7 +93,14 @@ def make_plan(
     by_volume: defaultdict[str, list[KeptPatch]] = defaultdict(list)
     for patch in patches:
         by_volume[patch.where.source].append(patch)
-    found = {name: index.find(name) for name in sorted(by_volume)}
+    plan.ambiguous = Counter(
+        {
+            f"{name} ({', '.join(map(str, index.shared[name]))})": len(by_volume[name])
+            for name in index.shared
+            if name in by_volume
+        }
+    )
+    found = {name: index.find(name) for name in sorted(by_volume) if name not in index.shared}
     plan.missing = Counter({name: len(by_volume[name]) for name, source in found.items() if source is None})
     headers = read_headers([source for source in found.values() if source is not None])
     possible: list[Subvolume] = []

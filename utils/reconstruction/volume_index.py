@@ -2,11 +2,10 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from utils.cli import UsageError
 from utils.names import parse_level
 from utils.sources import VolumeSource, volume_sources
 
@@ -23,11 +22,13 @@ class VolumeIndex:
     ----------
     passed_over : list of Path
         What lies there and is no volume.
+    shared : dict of str to list of VolumeSource
+        Volumes that patches cannot tell apart, by their name.
 
     Raises
     ------
     UsageError
-        If a place holds no volume, or two volumes share a name.
+        If a place holds no volume.
     """
 
     def __init__(self, places: Sequence[str]) -> None:
@@ -39,7 +40,11 @@ class VolumeIndex:
             for source in (s for s in found if s.problem):
                 print(f"{source}: {source.problem}", file=sys.stderr)
             sources |= {(source.name, _resolved(source.address)): source for source in found}
-        self._by_name = _unique(sources.values())
+        by_name: defaultdict[str, list[VolumeSource]] = defaultdict(list)
+        for source in sources.values():
+            by_name[source.name].append(source)
+        self._by_name = {name: same[0] for name, same in by_name.items()}
+        self.shared = {name: same for name, same in by_name.items() if len(same) > 1}
         self._images: defaultdict[str, list[VolumeSource]] = defaultdict(list)
         for source in sources.values():
             if source.level is not None:
@@ -57,19 +62,6 @@ class VolumeIndex:
         if len({_resolved(source.address) for source in levels}) != 1:
             return None
         return replace(levels[0], name=name, level=level)
-
-
-def _unique(sources: Iterable[VolumeSource]) -> dict[str, VolumeSource]:
-    by_name: defaultdict[str, list[VolumeSource]] = defaultdict(list)
-    for source in sources:
-        by_name[source.name].append(source)
-    shared = [f"  {name}: {', '.join(map(str, same))}" for name, same in by_name.items() if len(same) > 1]
-    if shared:
-        raise UsageError(
-            "volumes of one name, so that patches cannot tell them apart; rename or leave out all but one:\n"
-            + "\n".join(shared)
-        )
-    return {name: same[0] for name, same in by_name.items()}
 
 
 def _resolved(address: Path | str) -> str:
