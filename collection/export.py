@@ -93,7 +93,7 @@ def export(args: argparse.Namespace) -> int:
     from utils.collection.inventory import list_parts
     from utils.collection.ledger import Ledger
     from utils.collection.shards import make_shard
-    from utils.jobs import Job, run_jobs
+    from utils.jobs import Job, Run, run_jobs
 
     if args.output.resolve().is_relative_to(args.filtered.resolve()):
         raise UsageError(f"{args.output} lies in what is read; name another folder")
@@ -109,8 +109,7 @@ def export(args: argparse.Namespace) -> int:
         ledger.drop_all_but([*(shard.name for shard in plan.shards), ABOUT])
         work = partial(make_shard, args.output, f"{args.format} {args.shard_size}", writer_of(plan, args.shard_size))
         jobs = [Job(shard, args.output / shard.name) for shard in plan.shards]
-        options = {"processes": args.processes, "verbose": args.verbose, "quiet": args.quiet}
-        code = run_jobs(work, jobs, noun="shards", redo=True, **options)
+        code = run_jobs(work, jobs, Run.of(args), noun="shards")
         if any(ledger.record(shard.name).get("fingerprint", "") == "" for shard in plan.shards):
             print(f"{args.output}: not whole yet, so that it has no new card", file=sys.stderr)
             return 1
