@@ -91,7 +91,7 @@ def classify_command(args: argparse.Namespace) -> int:
     reader = ReadAhead(load_patches, dictionaries)
     work = partial(classify_dictionary, LazyClassifier(args), reader, threshold=args.threshold)
     code = run_jobs(work, jobs, run, noun="dictionaries", scope=scope)
-    return max(code, draw_sheets(jobs, args.threshold, run))
+    return max(code, draw_sheets(jobs, args.save, args.threshold, run))
 
 
 class LazyClassifier:
@@ -128,7 +128,7 @@ class LazyClassifier:
         return self._classifier.scores(patches)
 
 
-def draw_sheets(jobs: "Sequence[Job]", threshold: float, run: "Run") -> int:
+def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, run: "Run") -> int:
     """Bring the contact sheet of every dataset up to date with its CSVs."""
     from utils.classification.sheets import draw_dataset
     from utils.jobs import Job, run_jobs
@@ -137,7 +137,6 @@ def draw_sheets(jobs: "Sequence[Job]", threshold: float, run: "Run") -> int:
     by_dataset: defaultdict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         by_dataset[dataset_of(job.target.stem)].append(job)
-    folder = jobs[0].target.parent if jobs else Path()
     scope = Scope("classify_patches sheets", folder, folder)
     sheets = []
     for dataset, parts in by_dataset.items():
@@ -146,7 +145,7 @@ def draw_sheets(jobs: "Sequence[Job]", threshold: float, run: "Run") -> int:
         if done and (run.shard is None or len(done) == len(parts)):
             recipe = scope.recipe({part.target.name: (part.target,) for part in done}, {"threshold": threshold})
             sheets.append(Job(dataset, folder / f"{dataset}.png", recipe))
-    if not sheets:
+    if not sheets and not run.prune:
         return 0
     work = partial(draw_dataset, by_dataset, threshold)
     return run_jobs(work, sheets, replace(run, update=True, shard=None), noun="contact sheets", scope=scope)

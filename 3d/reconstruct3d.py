@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from utils.cli import (
     UsageError,
     add_run_options,
-    existing_dir,
     fraction,
+    input_dir,
     make_parser,
     output_dir,
     positive_int,
@@ -42,7 +42,7 @@ from utils.reconstruction.subvolumes import Subvolume
 from utils.reconstruction.volume_index import VolumeIndex
 from utils.reconstruction.write import StackOptions, reconstruct_volume, stands
 from utils.records.recipes import inputs_of
-from utils.results import Scope, discard_orphans, list_orphans
+from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
 
 # Names of patches near the border that are worth a line each; a collection may have thousands.
 MOST_NAMES = 100
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_options() -> argparse.ArgumentParser:
     """The command line."""
     parser = make_parser(__doc__)
-    parser.add_argument("filtered", metavar="FILTERED_DIR", type=existing_dir, help="folder of kept patches")
+    parser.add_argument("filtered", metavar="FILTERED_DIR", type=input_dir, help="folder of kept patches")
     parser.add_argument(
         "-vd",
         "--volumes",
@@ -100,14 +100,14 @@ def parse_options() -> argparse.ArgumentParser:
 
 def reconstruct(args: argparse.Namespace) -> int:
     """List patches and volumes, plan, say what is left out, work, draw, sum up."""
-    listing = list_patches(args)
-    index = VolumeIndex(args.volumes)
+    scope = Scope("reconstruct3d", args.filtered, args.savedir, nested=True)
+    listing = list_patches(args, scope)
+    index = VolumeIndex(args.volumes if listing.patches else [])
     say_passed_over(index.passed_over, "volumes", args.quiet)
     selection = Selection(args.slices, args.pad is not None, args.no_overlap, args.limit, args.limit_total, args.seed)
     plan = make_plan(listing.patches, index, selection, args.savedir, f".{args.format}", args.processes)
     say_left_out(plan, args.slices, args.verbose)
     options = StackOptions(args.slices, args.contrast, args.raw, not args.accept_differences, args.flipbook)
-    scope = Scope("reconstruct3d", args.filtered, args.savedir, nested=True)
     if args.list:
         return list_work(plan, options, scope)
     run = Run.of(args)
@@ -152,7 +152,7 @@ def without_plan(plan: Plan, listing: Listing, scope: Scope, run: Run) -> str:
     return said
 
 
-def list_patches(args: argparse.Namespace) -> Listing:
+def list_patches(args: argparse.Namespace, scope: Scope) -> Listing:
     """The patches of volumes; what else lies beside them is named, once."""
     if args.savedir.resolve() == args.filtered.resolve():
         raise UsageError(f"{args.savedir}: -sd names FILTERED_DIR itself; choose another folder for the stacks")
@@ -160,10 +160,8 @@ def list_patches(args: argparse.Namespace) -> Listing:
     say_passed_over(listing.passed_over, "patches", args.quiet)
     if listing.flat and not args.quiet:
         print(f"passed over: {len(listing.flat)} patches of 2D images, which have no volume", file=sys.stderr)
-    if not listing.patches:
-        raise UsageError(
-            f"{args.filtered}: no patch of a volume in it (looked for images named VOLUME-LOC-0_12_0-224_0-224)"
-        )
+    looked_for = "patch of a volume in it (looked for images named VOLUME-LOC-0_12_0-224_0-224)"
+    refuse_nothing_to_do(listing.patches, scope, args.prune, looked_for)
     return listing
 
 
@@ -225,7 +223,9 @@ def draw_montages(chosen: Sequence[Subvolume], savedir: Path, run: Run) -> int:
     """Bring every dataset's montage up to date with its stacks."""
     scope = Scope("reconstruct3d montages", savedir, savedir)
     jobs = montage_jobs([subvolume.target for subvolume in chosen], scope)
-    return run_jobs(draw_montage, jobs, replace(run, update=True), noun="montages", scope=scope) if jobs else 0
+    if not jobs and not run.prune:
+        return 0
+    return run_jobs(draw_montage, jobs, replace(run, update=True), noun="montages", scope=scope)
 
 
 if __name__ == "__main__":

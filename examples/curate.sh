@@ -2,14 +2,18 @@
 # Curate a collection: every stage over IN/2d (groups of images), IN/video and IN/3d (volumes), any of which may be missing.
 #
 #     examples/curate.sh IN OUT
-#     PROCESSES=8 WEIGHTS=lite CROP=224 examples/curate.sh IN OUT
+#     PROCESSES=8 WEIGHTS=lite CROP=224 PRUNE=1 examples/curate.sh IN OUT
 #
-# IN is never modified. Run it again and it does only what is new. A stage in which some inputs fail does not stop the
-# others: they are named as they fail, and the script ends with 1. Options come through the environment:
+# IN is never modified. Run it again and OUT becomes what the present IN and options give: what is new is done, what was
+# made from inputs or options that have changed since is redone, and with PRUNE=1 what was made from inputs that are gone
+# is removed. A stage in which some inputs fail does not stop the others: they are named as they fail, and the script
+# ends with 1. Voxel sizes and provenance come from IN/3d/datasets.csv where there is one. Options come through the
+# environment:
 #
-#     PROCESSES  at once (default: all cores)          CROP      side of a patch in pixels (default 224)
+#     PROCESSES  at once (default: the CPUs there are) CROP      side of a patch in pixels (default 224)
 #     WEIGHTS    zenodo (default), lite, a path, a URL THRESHOLD a kept patch scores above it (default 0.5)
 #     SLICES     per flipbook (default 5)              LIMIT     flipbooks in all (default 100)
+#     PRUNE      1: remove results without their input KEEP_PARTIAL 1: keep the frames of a video that is cut short
 #     PYTHON     (default: the one of make's .venv)
 set -u
 
@@ -32,9 +36,12 @@ if [ -z "$python" ]; then
   python=python3
   if [ -x "$root/.venv/bin/python" ]; then python=$root/.venv/bin/python; fi
 fi
-cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-processes=${PROCESSES:-$cores}
 crop=${CROP:-224}
+always=(--update)
+if [ "${PRUNE:-}" = 1 ]; then always+=(--prune); fi
+if [ -n "${PROCESSES:-}" ]; then always+=(-p "$PROCESSES"); fi
+table=()
+if [ -f "$here/3d/datasets.csv" ]; then table=(--table "$here/3d/datasets.csv"); fi
 
 # One run per OUT. Where flock is missing (macOS), the scripts' own locks still keep two runs from spoiling each other.
 exec 9>>"$out/.curate.lock"
@@ -43,84 +50,94 @@ if command -v flock >/dev/null && ! flock -n 9; then
   exit 0
 fi
 
-failed=0
+failed=0 misused=0
 stage() {
   echo "== $*"
-  "$python" "$root/$1" "${@:2}"
+  "$python" "$root/$1" "${@:2}" "${always[@]}"
   local code=$?
   if [ "$code" -ge 128 ]; then exit "$code"; fi
-  if [ "$code" -ne 0 ]; then failed=$((failed + 1)); fi
+  if [ "$code" -eq 2 ]; then misused=$((misused + 1)); elif [ "$code" -ne 0 ]; then failed=$((failed + 1)); fi
 }
 
 holds() { # FOLDER PATTERN: whether the folder holds a name like that
   [ -d "$1" ] && [ -n "$(find -L "$1" -mindepth 1 -name "$2" ! -name '.*' -print 2>/dev/null | head -n 1)" ]
 }
 
-classify() { # PATCHES FILTERED
-  if holds "$1" '*.pkl'; then
-    stage classify_patches.py "$1" "$2" --weights "${WEIGHTS:-zenodo}" --threshold "${THRESHOLD:-0.5}" -p "$processes"
-  fi
+due() { # FOLDER PATTERN RESULTS: whether there is something to make, or to remove
+  holds "$1" "$2" || { [ "${PRUNE:-}" = 1 ] && [ -d "$3/.recipes" ]; }
 }
 
-# A group that was cut again, because its images changed, is classified again.
-forget_outdated() { # PATCHES FILTERED
-  local patches table group
-  for patches in "$1"/*.pkl; do
-    group=$(basename "$patches" .pkl)
-    table=$2/$group.csv
-    if [ -e "$table" ] && [ "$patches" -nt "$table" ]; then rm -rf "$table" "${2:?}/$group"; fi
-  done
+made_by() { # SCRIPT FOLDER ...: whether results of the script may have to be removed from one of the folders
+  [ "${PRUNE:-}" = 1 ] && grep -rqs "\"stage\": \"$1\"" "${@:2}" --include='*.json'
+}
+
+classify() { # PATCHES FILTERED
+  if due "$1" '*.pkl' "$2"; then
+    stage classify_patches.py "$1" "$2" --weights "${WEIGHTS:-zenodo}" --threshold "${THRESHOLD:-0.5}"
+  fi
 }
 
 # All volumes under one roof, each once: MRC and videos converted, everything else linked to where it is.
 shopt -s nocasematch
 mrc=0
 link_volumes() {
-  local entry link
+  local entry link new=()
   mkdir -p "$out/volumes"
   for link in "$out/volumes"/*; do
-    if [ -L "$link" ] && [ ! -e "$link" ]; then rm "$link"; fi
+    if [ -L "$link" ] && [ ! "$link" -ef "$here/3d/${link##*/}" ]; then rm "$link"; fi
   done
   for entry in "$here/3d"/*; do
-    link=$out/volumes/$(basename "$entry")
+    link=$out/volumes/${entry##*/}
     if [ -f "$entry" ]; then
       case $entry in
-        *.json) continue ;; # how a region was downloaded, beside it
+        *.json | */datasets.csv) continue ;; # how a region was downloaded, and the table: no volumes
         *.mrc | *.mrcs | *.rec | *.st | *.map | *.ali) mrc=$((mrc + 1)) && continue ;;
+        *.mrc.gz | *.mrcs.gz | *.rec.gz | *.st.gz | *.map.gz | *.ali.gz) mrc=$((mrc + 1)) && continue ;;
+        *.mrc.bz2 | *.mrcs.bz2 | *.rec.bz2 | *.st.bz2 | *.map.bz2 | *.ali.bz2) mrc=$((mrc + 1)) && continue ;;
       esac
     fi
-    if [ -e "$entry" ] && [ ! -e "$link" ]; then ln -s "$entry" "$link"; fi
+    if [ -L "$link" ] || [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
+    if [ -e "$link" ]; then
+      echo "$entry: $link was made of another input; rename one of the two" >&2
+      failed=$((failed + 1))
+    else
+      new+=("$entry")
+    fi
+    if [ "${#new[@]}" -ge 500 ]; then ln -s "${new[@]}" "$out/volumes/" && new=(); fi
   done
+  if [ "${#new[@]}" -gt 0 ]; then ln -s "${new[@]}" "$out/volumes/"; fi
 }
 
-if holds "$in/2d" '*'; then
-  stage preprocess/cleanup2d.py "$in/2d" -o "$out/clean2d" -p "$processes"
+if holds "$in/2d" '*' || made_by cleanup2d "$out"/clean2d/*; then
+  stage preprocess/cleanup2d.py "$in/2d" -o "$out/clean2d"
 fi
-if holds "$out/clean2d" '*'; then
-  stage patchify2d.py "$out/clean2d" "$out/patches/2d" -cs "$crop" --dedupe --update -p "$processes"
-  forget_outdated "$out/patches/2d" "$out/filtered/2d"
+if due "$out/clean2d" '*' "$out/patches/2d"; then
+  stage patchify2d.py "$out/clean2d" "$out/patches/2d" -cs "$crop" --dedupe
 fi
 classify "$out/patches/2d" "$out/filtered/2d"
 
 link_volumes
-if holds "$in/video" '*'; then
-  stage preprocess/vid2stack.py "$in/video" -o "$out/volumes" -p "$processes"
+if holds "$in/video" '*' || made_by vid2stack "$out/volumes"; then
+  stage preprocess/vid2stack.py "$in/video" -o "$out/volumes" ${KEEP_PARTIAL:+--keep-partial}
 fi
-if [ "$mrc" -gt 0 ]; then
-  stage preprocess/mrc2byte.py "$in/3d" -o "$out/volumes" -p "$processes"
+if [ "$mrc" -gt 0 ] || made_by mrc2byte "$out/volumes"; then
+  stage preprocess/mrc2byte.py "$in/3d" -o "$out/volumes"
 fi
-if holds "$out/volumes" '*'; then
-  stage patchify3d.py "$out/volumes" "$out/patches/3d" -cs "$crop" -p "$processes"
+if due "$out/volumes" '*' "$out/patches/3d"; then
+  stage patchify3d.py "$out/volumes" "$out/patches/3d" -cs "$crop" ${table[@]+"${table[@]}"}
 fi
 classify "$out/patches/3d" "$out/filtered/3d"
-if holds "$out/filtered/3d" '*.tiff'; then
+if holds "$out/filtered/3d" '*.tiff' || { [ "${PRUNE:-}" = 1 ] && [ -d "$out/flipbooks" ]; }; then
   stage 3d/reconstruct3d.py "$out/filtered/3d" -vd "$out/volumes" -sd "$out/flipbooks" -nz "${SLICES:-5}" \
-    --limit "${LIMIT:-100}" --flipbook gif --montage -p "$processes"
+    --limit-total "${LIMIT:-100}" --flipbook gif --montage
 fi
 
 count() { find "$out/filtered" -name '*.csv' ! -name '.*' -exec cat {} + 2>/dev/null | grep -c "$1"; }
 echo "kept $(count ',True$') of $(count ',\(True\|False\)$') patches; look at the contact sheets $out/filtered/*/*.png"
 if [ "$failed" -gt 0 ]; then
-  echo "$failed of the stages report failures, above; the same command tries those inputs again" >&2
-  exit 1
+  echo "$failed of the stages report failures, named above; the same command tries again what may be read by then" >&2
 fi
+if [ "$misused" -gt 0 ]; then
+  echo "$misused of the stages could not run as they were asked to, see above; repeating will not help" >&2
+fi
+[ "$((failed + misused))" -eq 0 ]

@@ -26,6 +26,7 @@ from utils.records.recipes import (
     discard,
     fingerprints,
     holds_at_a_glance,
+    is_replaced,
     load_record,
     outdated,
     record_of,
@@ -173,10 +174,11 @@ def run_jobs(
             outcomes.append(known)
         else:
             waiting.append(job)
+    do = _Doing(work, run.update, still_fails, scope.discard if scope and run.prune and run.update else None)
     with _tidying(jobs), progress(len(outcomes) + len(waiting), noun, run.quiet) as step:
         for outcome in outcomes:
             step(_lines(outcome, run.verbose))
-        for outcome in _outcomes(_Doing(work, run.update, still_fails), waiting, run, alone):
+        for outcome in _outcomes(do, waiting, run, alone):
             outcomes.append(outcome)
             step(_lines(outcome, run.verbose))
     without_input = [result for result in orphaned if result.exists()]
@@ -270,6 +272,8 @@ class _Doing:
     work: Work
     update: bool
     still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None
+    # With --update --prune: how to remove a result whose input was replaced by one that gives none.
+    discard_replaced: Callable[[Path], None] | None = None
 
     def __call__(self, job: Job, wait: bool = False) -> Outcome:
         """Do one job under its target's lock; whatever goes wrong becomes its outcome."""
@@ -289,6 +293,8 @@ class _Doing:
                 outcome = Outcome(job, "failed", failures=tuple(error.failures.items()))
             except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name
                 outcome = _failed(job, describe(error), traceback.format_exc())
+        if outcome.status == "failed" and job.recipe and self.discard_replaced and is_replaced(job.recipe, job.target):
+            self.discard_replaced(job.target)
         return replace(outcome, warnings=_sentences(caught))
 
     def _do(self, job: Job) -> Outcome:

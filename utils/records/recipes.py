@@ -191,6 +191,20 @@ def standing(recipe: Recipe, result: Path) -> str | None:
     return outdated(recipe, result, record)
 
 
+def is_replaced(recipe: Recipe, result: Path) -> bool:
+    """Whether the inputs that a result was made from are no more: others, readable ones, stand in their place."""
+    try:
+        record = load_record(result)
+    except ValueError:
+        return False
+    if record is None or not result.exists():
+        return False
+    now = fingerprints(recipe)
+    if not all(entry.digest for entry in now.values()):
+        return False
+    return {name: entry.digest for name, entry in now.items()} != {n: e.digest for n, e in record.inputs.items()}
+
+
 def same_but_for(recipe: Recipe, record: Record, ignored: set[str]) -> bool:
     """Whether a record holds, were it not for some options."""
     now = {name: entry for name, entry in recipe.options.items() if name not in ignored}
