@@ -340,8 +340,8 @@ def test_a_closed_volume_lets_its_file_go(tmp_path, name):
         volume[:]
 
 
-def test_reading_gives_mapped_pages_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("utils.formats.raw_data.MAPPED_BYTES", 100)
+def test_rows_are_read_in_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.formats.raw_data.BLOCK_BYTES", 100)
     write_nrrd(tmp_path / "a.nrrd", VOXELS)
     with open_volume(tmp_path / "a.nrrd") as volume:
         for z in range(6):

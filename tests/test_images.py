@@ -151,3 +151,38 @@ def test_real_zeiss_palette(real_data):
     pixels = read_gray(real_data / "2d/vendor_sem/zeiss_sem_512.tif")
     assert pixels.shape == (384, 512)
     assert pixels.std() > 30
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.gif", "a.tif", "a.jp2", "a.pgm", "a.webp", "lzw.tif"])
+def test_an_image_cut_short_has_all_pixels_or_is_refused(tmp_path, gray, name):
+    path = tmp_path / name
+    Image.fromarray(gray).save(path, **({"compression": "tiff_lzw"} if name == "lzw.tif" else {}))
+    content, whole = path.read_bytes(), read_gray(path)
+    for cut in [*range(1, 40), 60, 100, 300, len(content) // 2]:
+        path.write_bytes(content[:-cut])
+        try:
+            found = read_gray(path)
+        except (ValueError, OSError) as error:
+            assert str(error)
+        else:
+            assert np.array_equal(found, whole), cut
+
+
+def test_an_image_must_fit_into_memory(tmp_path, gray, monkeypatch):
+    monkeypatch.setenv("EM_MAX_GB", "0.000001")
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(gray).save(tmp_path / name)
+        with pytest.raises(ValueError, match="--max-gb"):
+            read_gray(tmp_path / name)
+
+
+def test_a_picture_that_its_bytes_cannot_hold(tmp_path, gray):
+    import zlib
+
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ValueError, match="promises 3600000000 bytes of pixels"):
+        read_gray(tmp_path / "a.png")

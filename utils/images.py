@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from utils.files import list_entries, suffix
+from utils.memory import require, require_possible
+from utils.reading import refuse_special
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".lsm", ".stk", ".svs"})
 IMAGE_SUFFIXES = (
@@ -18,10 +20,18 @@ IMAGE_SUFFIXES = (
 )
 # Rec. 709 weights, those of skimage.color.rgb2gray (https://poynton.ca/PDFs/ColorFAQ.pdf, question 9).
 LUMINANCE = (0.2125, 0.7154, 0.0721)
+_MIXED_AT_ONCE = 1 << 22
 
 # TIFF's numbers for colour spaces: ink, and those whose first channel is lightness (YCbCr and three kinds of Lab);
 # and for JPEG, which the codec turns into RGB.
 _CMYK, _GRAY_FIRST, _JPEG = 5, frozenset({6, 8, 9, 10}), frozenset({6, 7, 33007, 34892})
+
+
+# TIFF's numbers for how pixels are compressed.
+_TIFF_ENCODINGS = {
+    1: "raw", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits", 50000: "zstd", 34926: "zstd", 34925: "lzma",
+}  # fmt: skip
+_COPIES = 3  # of an image's pixels in memory while it is decoded and becomes one channel
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -47,6 +57,7 @@ def read_gray(path: Path) -> np.ndarray:
     OSError, ValueError
         If the file is no image or is damaged; the message says what is wrong.
     """
+    refuse_special(path)
     if path.stat().st_size == 0:
         raise ValueError("the file is empty")
     try:
@@ -71,8 +82,12 @@ def luminance(pixels: np.ndarray) -> np.ndarray:
     red, green, blue = (pixels[..., channel] for channel in range(3))
     if np.array_equal(red, green) and np.array_equal(red, blue):
         return red
-    mixed = red * LUMINANCE[0] + green * LUMINANCE[1] + blue * LUMINANCE[2]
-    return (np.rint(mixed) if pixels.dtype.kind in "iu" else mixed).astype(pixels.dtype)
+    mixed = np.empty(red.shape, pixels.dtype)
+    for first in range(0, len(red), rows := max(1, _MIXED_AT_ONCE // max(1, red[:1].size))):
+        some = slice(first, first + rows)  # floats of all pixels would be many times the image
+        sums = red[some] * LUMINANCE[0] + green[some] * LUMINANCE[1] + blue[some] * LUMINANCE[2]
+        mixed[some] = np.rint(sums) if pixels.dtype.kind in "iu" else sums
+    return mixed
 
 
 def is_tiff(path: Path) -> bool:
@@ -91,7 +106,24 @@ def _read_tiff(path: Path) -> np.ndarray:
         pages = max(len(tif.pages), _planes(tif.series[0]))
         if pages > 1:
             warnings.warn(f"{path.name} holds {pages} pages: the first was taken", stacklevel=3)
+        check_page(tif.pages.first)
         return tiff_page(tif.pages.first)
+
+
+def check_page(page) -> None:
+    """Refuse a page of a `tifffile.TiffFile` whose pixels are not all there, or do not fit into memory.
+
+    Strips past the end of a file decode as zeros in some readers.
+    """
+    key = page.keyframe
+    size = page.parent.filehandle.size
+    end = max((o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+    if end > size:
+        raise ValueError(f"the file is cut short: {size} bytes, its pages reach to byte {end}")
+    stored = sum(page.databytecounts)
+    raw_bits = key.imagelength * key.imagewidth * key.imagedepth * key.samplesperpixel * max(1, key.bitspersample)
+    require_possible(raw_bits // 8, stored, _TIFF_ENCODINGS.get(key.compression, ""), "pixels")
+    require(_COPIES * key.nbytes, "the image")
 
 
 def _planes(series) -> int:
@@ -150,6 +182,11 @@ def _read_picture(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 warnings.warn(f"{path.name} holds {frames} frames: the first was taken", stacklevel=3)
+            channels = len(image.getbands())
+            require(_COPIES * channels * image.width * image.height * (4 if image.mode in "IF" else 1), "the image")
+            if image.format == "PNG":
+                bits = image.width * image.height * (1 if image.mode in "1P" else 8 * channels)
+                require_possible(bits // 8, path.stat().st_size, "deflate", "pixels")
             if not _is_deep_colour(path):
                 return luminance(_pillow_pixels(image))
     except UnidentifiedImageError:

@@ -8,7 +8,8 @@ import numpy as np
 from utils.contrast import Contrast, measure_contrast, warn_not_finite
 from utils.files import NGFF_ENDING, list_entries, list_files, stem, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
-from utils.formats.itk import open_itk, open_itk_hdf5
+from utils.formats.hdf5 import HDF5_SUFFIXES, open_hdf5
+from utils.formats.itk import open_itk
 from utils.formats.mrc import MRC_SUFFIXES, open_mrc
 from utils.formats.slice_folder import open_slices
 from utils.formats.tiff_stack import open_tiff
@@ -35,7 +36,7 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys((".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"), nifti.open_nifti),
     **dict.fromkeys(TIFF_SUFFIXES, open_tiff),
     **dict.fromkeys((".gipl", ".gipl.gz", ".vtk", ".mnc", ".pic", ".dcm", ".dicom", ".spr"), open_itk),
-    **dict.fromkeys((".h5", ".hdf5"), open_itk_hdf5),
+    **dict.fromkeys(HDF5_SUFFIXES, open_hdf5),
 }
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # Voxels in a volume's sample, and how they are spread when the volume has more.

@@ -1,14 +1,28 @@
-"""Formats that only SimpleITK reads: decoded once into memory, colours as luminance."""
+"""Formats that only SimpleITK reads: decoded once into memory, in a process of its own.
 
+ITK allocates what a header claims, and some damaged headers end it by a signal. In a child that costs the one file.
+"""
+
+import json
+import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from utils import memory
 from utils.files import stem
-from utils.formats.volume_base import ArrayVolume, Volume, reading_as
+from utils.formats.volume_base import ArrayVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked_unitless
 from utils.images import luminance
+from utils.reading import refuse_special
+
+_CHILD = Path(__file__).with_name("itk_child.py")
+_HEADER_SECONDS = 60
+# What a decoder is waited for; the slowest (text) makes a few megabytes a second.
+_SLOWEST_BYTES_PER_SECOND = 2e6
 
 
 def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
@@ -25,51 +39,45 @@ def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
     ValueError
         If SimpleITK cannot read the file; the message is SimpleITK's own.
     """
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with reading_as(f"{path.suffix} by SimpleITK"):
-        reader.ReadImageInformation()
-        shape = tuple(reversed(reader.GetSize()))
-        spacing = tuple(reversed(reader.GetSpacing()))
-        sample = sitk.GetArrayFromImage(sitk.Image([1, 1], _scalar(reader.GetPixelID())))
+    refuse_special(path)
+    answer = _ask(path, "header", _HEADER_SECONDS)
+    header = json.loads(answer.partition(b"\n")[0])
+    shape, spacing = tuple(reversed(header["size"])), tuple(reversed(header["spacing"]))
     if len(shape) > 3 and max(shape[:-3]) > 1:
         raise ValueError(f"has {len(shape)} axes of sizes {shape}: expected a single 3D image")
     shape = (1,) * (3 - len(shape)) + shape[-3:]
     size = size or (checked_unitless(spacing[-3:]) if len(spacing) >= 3 else VoxelSize(None, "a 2D image has no z"))
-    return ArrayVolume(stem(path), partial(_decode, path, shape), size, shape=shape, dtype=sample.dtype)
+    dtype = np.dtype(header["dtype"])
+    stored = (*shape, header["channels"])
+    nbytes = int(np.prod(stored, dtype=object)) * dtype.itemsize
+    memory.require(3 * nbytes, "the volume")
+    return ArrayVolume(stem(path), partial(_decode, path, stored, dtype, nbytes), size, shape=shape, dtype=dtype)
 
 
-def open_itk_hdf5(path: Path) -> Volume:
-    """Open HDF5 in ITK's own layout, the only one that says which array is the image and how large its voxels are."""
+def _decode(path: Path, stored: tuple[int, ...], dtype: np.dtype, nbytes: int) -> np.ndarray:
+    data = _ask(path, "voxels", _HEADER_SECONDS + nbytes / _SLOWEST_BYTES_PER_SECOND)
+    if len(data) != nbytes:
+        raise ValueError(f"its header promises {nbytes} bytes of voxels, {len(data)} could be decoded")
+    voxels = np.frombuffer(bytearray(data), dtype).reshape(stored)
+    return luminance(voxels) if stored[-1] > 1 else voxels[..., 0]
+
+
+def _ask(path: Path, what: str, seconds: float) -> bytes:
+    """What the child prints.
+
+    Raises
+    ------
+    ValueError
+        With SimpleITK's complaint, or how the child ended.
+    """
+    command = [sys.executable, str(_CHILD), str(path.absolute()), what, str(memory.limit_bytes())]
+    environment = {**os.environ, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1"}
     try:
-        return open_itk(path)
-    except ValueError as error:
-        raise ValueError("is HDF5, but not as ITK writes it: save the image in it as NRRD, TIFF or OME-Zarr") from error
-
-
-def _scalar(pixel_id: int) -> int:
-    """The scalar type of a vector's components, so that colours have a dtype before they are decoded."""
-    import SimpleITK as sitk
-
-    name = sitk.GetPixelIDValueAsString(pixel_id)
-    for scalar in (
-        sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkUInt16, sitk.sitkInt16, sitk.sitkUInt32, sitk.sitkInt32,
-        sitk.sitkUInt64, sitk.sitkInt64, sitk.sitkFloat32, sitk.sitkFloat64,
-    ):  # fmt: skip
-        if name.removeprefix("vector of ") == sitk.GetPixelIDValueAsString(scalar):
-            return scalar
-    raise ValueError(f"holds voxels of type {name}: only integers and real numbers are images")
-
-
-def _decode(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    import SimpleITK as sitk
-
-    with reading_as(f"{path.suffix} by SimpleITK"):
-        image = sitk.ReadImage(str(path))
-    voxels = sitk.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        voxels = luminance(voxels)
-    return voxels.reshape(shape)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, env=environment)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"SimpleITK did not read its {what} within {seconds:.0f} s") from error
+    if done.returncode == 0:
+        return done.stdout
+    if done.returncode == 3:
+        raise ValueError(f"cannot be read as {path.suffix} by SimpleITK: {done.stderr.decode('utf-8', 'replace')}")
+    raise ValueError(f"cannot be read as {path.suffix}: SimpleITK died of it (exit code {done.returncode})")

@@ -1,4 +1,4 @@
-"""MetaImage (.mha, .mhd): mapped when plain, SimpleITK's when compressed or spread over files.
+"""MetaImage (.mha, .mhd): read by region when plain, decoded once when compressed, else SimpleITK's.
 
 The format: https://itk.org/Wiki/ITK/MetaIO/Documentation
 """
@@ -9,9 +9,11 @@ import numpy as np
 
 from utils.files import stem
 from utils.formats.itk import open_itk
+from utils.formats.packed_data import PackedData
 from utils.formats.raw_data import RawData, raw_volume
-from utils.formats.volume_base import Volume, reading_as
+from utils.formats.volume_base import ArrayVolume, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, nm_per
+from utils.reading import open_regular
 
 _TYPES = {
     "CHAR": "i1", "UCHAR": "u1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4", "LONG": "i4", "ULONG": "u4",
@@ -21,24 +23,40 @@ _LONGEST_LINE = 1 << 16
 
 
 def open_metaimage(path: Path) -> Volume:
-    """Open a .mha or .mhd file."""
+    """Open a .mha or .mhd file.
+
+    Raises
+    ------
+    ValueError
+        If the header contradicts itself, or promises more than is there.
+    """
     fields, start = read_header(path)
     with reading_as("MetaImage"):
         sizes = [int(n) for n in fields["DimSize"].split()]
+        dimensions, header_size = int(fields["NDims"]), int(fields.get("HeaderSize", "0"))
         data_file = fields["ElementDataFile"]
         colours = int(fields.get("ElementNumberOfChannels", "1"))
         code = _TYPES.get(fields["ElementType"].removeprefix("MET_"))
+    if dimensions != len(sizes) or min(sizes, default=0) < 1 or header_size < -1:
+        raise ValueError(f"the header says NDims {dimensions}, DimSize {sizes} and HeaderSize {header_size}")
     split = data_file.upper().startswith("LIST") or "%" in data_file
-    ascii_data = fields.get("BinaryData", "True").lower() != "true"
-    packed = fields.get("CompressedData", "False").lower() == "true"
-    if split or ascii_data or packed or colours != 1 or len(sizes) not in (2, 3) or code is None:
-        return open_itk(path, voxel_size(fields))
-    big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")).lower() == "true"
+    ascii_data = not _is_true(fields, "BinaryData", "True")
+    size = voxel_size(fields)
+    if split or ascii_data or colours != 1 or len(sizes) not in (2, 3) or code is None:
+        return open_itk(path, size)
     shape = tuple(reversed([*sizes, 1][:3]))
     source, begin = (path, start) if data_file.upper() == "LOCAL" else (path.parent / data_file, 0)
+    big = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
     dtype = np.dtype(code).newbyteorder(">" if big else "<")
-    raw = RawData(source, dtype, shape, begin, skip=int(fields.get("HeaderSize", "0")))
-    return raw_volume(stem(path), raw, voxel_size(fields))
+    if not _is_true(fields, "CompressedData"):
+        return raw_volume(stem(path), RawData(source, dtype, shape, begin, skip=header_size), size)
+    packed = PackedData(source, dtype, shape, "zlib", begin + max(header_size, 0), kind="MetaImage")
+    packed.check()
+    return ArrayVolume(stem(path), packed.decode, size, shape=shape, dtype=dtype)
+
+
+def _is_true(fields: dict[str, str], key: str, default: str = "False") -> bool:
+    return fields.get(key, default)[:1] in ("T", "t", "1")
 
 
 def read_header(path: Path) -> tuple[dict[str, str], int]:
@@ -50,7 +68,7 @@ def read_header(path: Path) -> tuple[dict[str, str], int]:
         If the header does not end as MetaImage's do.
     """
     fields: dict[str, str] = {}
-    with path.open("rb") as f:
+    with open_regular(path) as f:
         for raw in iter(lambda: f.readline(_LONGEST_LINE), b""):
             key, equals, value = raw.decode("utf-8", "replace").partition("=")
             if not equals:

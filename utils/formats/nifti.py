@@ -1,4 +1,4 @@
-"""NIfTI-1, NIfTI-2 and Analyze: mapped when plain, decoded once when packed.
+"""NIfTI-1, NIfTI-2 and Analyze: read by region when plain, decoded once when packed.
 
 The formats: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h and nifti2.h
 """
@@ -7,13 +7,16 @@ import gzip
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from utils.files import stem, suffix
+from utils.formats.packed_data import PackedData
 from utils.formats.raw_data import RawData, raw_volume
 from utils.formats.volume_base import ArrayVolume, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, significant
+from utils.reading import refuse_special
 
 _TYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
@@ -50,12 +53,11 @@ class NiftiHeader:
     voxel_size: VoxelSize
 
 
-class _Scaled(ArrayVolume):
+class _Scaled(Volume):
     """Voxels times slope plus intercept, as float32."""
 
-    def __init__(self, stored: ArrayVolume, slope: float, intercept: float) -> None:
-        super().__init__(stored.name, stored._whole, stored._size, shape=stored.shape, dtype=np.dtype(np.float32))
-        self.streams = stored.streams
+    def __init__(self, stored: Volume, slope: float, intercept: float) -> None:
+        super().__init__(stored.name, stored.shape, np.dtype(np.float32), stored._size, streams=stored.streams)
         self._stored, self._slope, self._intercept = stored, slope, intercept
 
     def _read(self, box: tuple[slice, slice, slice]) -> np.ndarray:
@@ -91,6 +93,8 @@ def parse_header(head: bytes, *, single: bool) -> NiftiHeader:
     sizes = [int(n) for n in fields["dim"][1 : count + 1]]
     if any(n > 1 for n in sizes[3:]):
         warnings.warn(f"holds {int(np.prod(sizes[3:]))} volumes: the first was taken", stacklevel=2)
+    if min(sizes[:3]) < 1 or min(sizes) < 0:
+        raise ValueError(f"its header promises the sizes {sizes}: nothing to read")
     shape = tuple(reversed([*sizes, 1, 1][:3])) + ((_COLOURS[code],) if code in _COLOURS else ())
     is_nifti = head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
     slope, intercept = float(fields["slope"]), float(fields["inter"])
@@ -137,22 +141,16 @@ def _pair(path: Path) -> tuple[Path, Path]:
     return found[0], found[1]
 
 
-def _open(path: Path):
+def _open(path: Path) -> Any:
+    refuse_special(path)
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
 
 
-def _plain(path: Path, header: NiftiHeader) -> ArrayVolume:
+def _plain(path: Path, header: NiftiHeader) -> Volume:
     return raw_volume(stem(path), RawData(path, header.dtype, header.shape, header.start), header.voxel_size)
 
 
-def _packed(path: Path, header: NiftiHeader) -> ArrayVolume:
-    def decode() -> np.ndarray:
-        count = int(np.prod(header.shape, dtype=np.int64))
-        with reading_as("NIfTI"), _open(path) as f:
-            f.seek(header.start)
-            data = bytearray(f.read(count * header.dtype.itemsize))
-        if len(data) < count * header.dtype.itemsize:
-            raise ValueError(f"the data is cut short: {len(data)} bytes for {header.shape} {header.dtype.name} voxels")
-        return np.frombuffer(data, header.dtype).reshape(header.shape)
-
-    return ArrayVolume(stem(path), decode, header.voxel_size, shape=header.shape, dtype=header.dtype)
+def _packed(path: Path, header: NiftiHeader) -> Volume:
+    packed = PackedData(path, header.dtype, header.shape, "gzip", skip=header.start, kind="NIfTI")
+    packed.check()
+    return ArrayVolume(stem(path), packed.decode, header.voxel_size, shape=header.shape, dtype=header.dtype)

@@ -1,21 +1,23 @@
-"""NRRD, read: raw data mapped, compressed data decoded once, the rest left to SimpleITK.
+"""NRRD, read: raw data read by region, compressed data decoded once, the rest left to SimpleITK.
 
 The format: https://teem.sourceforge.net/nrrd/format.html
 """
 
-import bz2
-import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from utils.files import stem
 from utils.formats.itk import open_itk
 from utils.formats.nrrd import TYPE_NAMES
+from utils.formats.packed_data import PackedData
 from utils.formats.raw_data import RawData, raw_volume
 from utils.formats.volume_base import ArrayVolume, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
+from utils.reading import open_regular
 
 _TYPES = {
     **{name: code for code, name in TYPE_NAMES.items()},
@@ -28,8 +30,9 @@ _TYPES = {
     **dict.fromkeys(("longlong", "long long", "long long int", "signed long long", "int64_t"), "i8"),
     **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int", "uint64_t"), "u8"),
 }
-_ENCODINGS = frozenset({"raw", "gzip", "gz", "bzip2", "bz2"})
+_ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 _LONGEST_HEADER = 1 << 22
+_MAGIC = re.compile(rb"NRRD000[1-6]\r?\n")
 
 
 @dataclass(frozen=True)
@@ -53,62 +56,63 @@ def read_header(path: Path) -> NrrdHeader:
     ValueError
         If the file does not begin as NRRD does.
     """
-    with path.open("rb") as f:
-        if not f.readline(16).startswith(b"NRRD"):
-            raise ValueError("is not a NRRD file: it does not begin with 'NRRD'")
+    with open_regular(path) as f:
+        if not _MAGIC.fullmatch(f.readline(16)):
+            raise ValueError("is not a NRRD file: it does not begin with 'NRRD' and a version that is known")
         fields: dict[str, str] = {}
         for raw in iter(lambda: f.readline(_LONGEST_HEADER), b""):
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
             if not line:
-                return NrrdHeader(fields, f.tell())
+                break
             key, colon, value = line.partition(":")
             if colon and not line.startswith("#") and not value.startswith("="):
                 fields[key.strip().lower()] = value.strip()
-    return NrrdHeader(fields, 0)
+        # A detached header may end in an empty line, too: its data begins where the other file does.
+        detached = not {"data file", "datafile"}.isdisjoint(fields)
+        return NrrdHeader(fields, 0 if detached else f.tell())
 
 
 def open_nrrd(path: Path) -> Volume:
-    """Open a NRRD file; raw data is mapped, gzip and bzip2 are decoded once, the rest is SimpleITK's."""
+    """Open a NRRD file; raw data is read by region, gzip and bzip2 are decoded once, the rest is SimpleITK's.
+
+    Raises
+    ------
+    ValueError
+        If the header contradicts itself, or promises more than is there.
+    """
     header = read_header(path)
     fields = header.fields
     with reading_as("NRRD"):
         shape = tuple(int(n) for n in reversed(fields["sizes"].split()))
         code = _TYPES.get(fields["type"].lower())
-    encoding = fields.get("encoding", "raw").lower()
+        encoding = _ENCODINGS.get(fields["encoding"].lower())
+        lines, skip = (int(fields.get(f"{kind} skip", fields.get(f"{kind}skip", "0"))) for kind in ("line", "byte"))
+        if int(fields["dimension"]) != len(shape) or min(shape, default=0) < 1:
+            raise ValueError(f"the header says dimension {fields['dimension']} and sizes {fields['sizes']}")
     data_file = header.data_file
     one_file = data_file is None or not (data_file.upper().startswith("LIST") or "%" in data_file)
     gray = set(fields.get("kinds", "").lower().split()) <= {"domain", "space", "none", "???"}
-    if code is None or len(shape) not in (2, 3) or not one_file or not gray or encoding not in _ENCODINGS:
-        return open_itk(path, voxel_size(header, 3))
+    size = voxel_size(header, 3)
+    if code is None or encoding is None or len(shape) not in (2, 3) or not one_file or not gray:
+        return open_itk(path, size)
     shape = (1,) * (3 - len(shape)) + shape
-    dtype = np.dtype(code).newbyteorder(">" if fields.get("endian", "little").lower() == "big" else "<")
+    dtype = np.dtype(code).newbyteorder(_byte_order(fields, code))
     source = path if data_file is None else path.parent / data_file
-    skip = int(fields.get("byte skip", fields.get("byteskip", "0")))
-    lines = int(fields.get("line skip", fields.get("lineskip", "0")))
+    if lines < 0 or (skip < 0 and encoding != "raw"):
+        raise ValueError(f"its header skips {lines} lines and {skip} bytes of {encoding} data")
     if encoding == "raw":
-        raw = RawData(source, dtype, shape, header.data_start, skip=skip, lines=lines)
-        return raw_volume(stem(path), raw, voxel_size(header, len(shape)))
-
-    def decode() -> np.ndarray:
-        return _decompressed(source, header.data_start, encoding, lines, skip, dtype, shape)
-
-    return ArrayVolume(stem(path), decode, voxel_size(header, len(shape)), shape=shape, dtype=dtype)
+        return raw_volume(stem(path), RawData(source, dtype, shape, header.data_start, skip, lines), size)
+    packed = PackedData(source, dtype, shape, encoding, header.data_start, lines, skip)
+    packed.check()
+    return ArrayVolume(stem(path), packed.decode, size, shape=shape, dtype=dtype)
 
 
-def _decompressed(
-    source: Path, start: int, encoding: str, lines: int, skip: int, dtype: np.dtype, shape: tuple[int, ...]
-) -> np.ndarray:
-    with source.open("rb") as f, reading_as("NRRD"):
-        f.seek(start)
-        for _ in range(lines):
-            f.readline()
-        with gzip.GzipFile(fileobj=f) if encoding.startswith("g") else bz2.BZ2File(f) as unpacked:
-            data = bytearray(unpacked.read())
-    wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    first = len(data) - wanted if skip < 0 else skip
-    if first < 0 or len(data) - first < wanted:
-        raise ValueError(f"the data is cut short: {len(data)} bytes unpacked, {wanted} needed for {shape} {dtype}")
-    return np.frombuffer(data, dtype, offset=first, count=wanted // dtype.itemsize).reshape(shape)
+def _byte_order(fields: dict[str, str], code: str) -> Literal["<", ">"]:
+    """``>`` or ``<``; bytes need none."""
+    endian = fields.get("endian", "little" if code.endswith("1") else "").lower()
+    if endian not in ("little", "big"):
+        raise ValueError(f"its header's endian is {endian or 'missing'}: expected little or big")
+    return ">" if endian == "big" else "<"
 
 
 def voxel_size(header: NrrdHeader, dimensions: int) -> VoxelSize:

@@ -1,9 +1,12 @@
-"""TIFF stacks: mapped when uncompressed and in one piece, else decoded page by page.
+"""TIFF stacks: read by region when uncompressed and in one piece, else decoded page by page.
 
 Voxel sizes come from ImageJ, OME, LSM or tifffile's own metadata; the resolution in dots per inch is for printers.
 """
 
 import logging
+import math
+import os
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,11 @@ import numpy as np
 
 from utils.files import stem
 from utils.formats.paged_volume import PagedVolume
-from utils.formats.raw_data import RawData, raw_volume
-from utils.formats.volume_base import ArrayVolume, Volume, reading_as
+from utils.formats.raw_data import RawData, RawVolume
+from utils.formats.volume_base import Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, significant
-from utils.images import tiff_page
+from utils.images import check_page, tiff_page
+from utils.reading import refuse_special
 
 # Where slices hide when no axis is called Z, in order of preference.
 _SLICE_AXES = "ZIQTRCAHLEMPV"
@@ -55,6 +59,7 @@ def open_tiff(path: Path) -> Volume:
     import tifffile
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
+    refuse_special(path)
     with reading_as("TIFF"):
         tif = tifffile.TiffFile(path)
         try:
@@ -68,17 +73,16 @@ def _open(path: Path, tif: Any) -> Volume:
     series = _main_series(tif)
     size = voxel_size(tif)
     axes, shape = series.axes, series.shape
-    _refuse_truncated(path, tif)
+    _refuse_truncated(path, tif, series)
     slice_axis = _slice_axis(axes, shape)
     plain = series.keyframe.photometric == _PHOTOMETRIC_GRAY and "S" not in axes and series.dtype.kind != "b"
     if series.dataoffset is not None and plain:
+        axes, shape = (axes, shape) if slice_axis else (f"I{axes}", (1, *shape))
+        slice_axis = slice_axis or "I"
         raw = RawData(path, series.dtype.newbyteorder(tif.byteorder), shape, series.dataoffset)
-        if len(shape) == 3 and slice_axis:
-            tif.close()
-            return raw_volume(stem(path), raw, size, axes=tuple(map(axes.index, (slice_axis, "Y", "X"))))
-        mapped = np.memmap(path, raw.dtype, "r", raw.offset(), shape)
         tif.close()
-        return ArrayVolume(stem(path), _zyx(mapped, axes, slice_axis), size)
+        stored = tuple(axes.index(axis) for axis in (slice_axis, "Y", "X") if axis)
+        return RawVolume(stem(path), raw, size, stored)
     pages = _pages(series, axes, slice_axis)
     first = tiff_page(pages[0])
     tif.filehandle.set_lock(True)
@@ -106,14 +110,6 @@ def _slice_axis(axes: str, shape: tuple[int, ...]) -> str:
     return slice_axis
 
 
-def _zyx(array: np.ndarray, axes: str, slice_axis: str) -> np.ndarray:
-    """A (z, y, x) view."""
-    array = array[tuple(slice(None) if a in (slice_axis, "Y", "X") else 0 for a in axes)]
-    kept = [a for a in axes if a in (slice_axis, "Y", "X")]
-    array = array.transpose([kept.index(a) for a in (slice_axis, "Y", "X") if a])
-    return array if array.ndim == 3 else array[np.newaxis]
-
-
 def _pages(series: Any, axes: str, slice_axis: str) -> list:
     """The pages that are slices, in order of z."""
     outer = [(a, n) for a, n in zip(axes, series.shape, strict=True) if a not in "YXS"]
@@ -127,12 +123,62 @@ def _pages(series: Any, axes: str, slice_axis: str) -> list:
     return [series.pages[int(i)] for i in np.atleast_1d(order)]
 
 
-def _refuse_truncated(path: Path, tif: Any) -> None:
-    """Strips that lie past the end decode as zeros in some readers: refuse them."""
-    size = path.stat().st_size
-    last = max((o + n for p in tif.pages for o, n in zip(p.dataoffsets, p.databytecounts, strict=False)), default=0)
-    if last > size:
-        raise ValueError(f"the file is cut short: {size} bytes, its pages reach to byte {last}")
+def _refuse_truncated(path: Path, tif: Any, series: Any) -> None:
+    """Refuse a stack whose pages are fewer, or shorter, than its metadata promise."""
+    for page in tif.pages:
+        check_page(page)
+    chain = _after_last_page(tif)
+    if chain:
+        raise ValueError(f"the file is cut short or damaged: a page that should be at byte {chain} is not there")
+    found = math.prod(n for n, axis in zip(series.shape, series.axes, strict=True) if axis not in "YXS")
+    promised = _promised_planes(tif, series)
+    if found < promised:
+        raise ValueError(f"the file is cut short: {found} of the {promised} slices that its metadata promise")
+    if series.dataoffset is not None and (end := series.dataoffset + series.nbytes) > path.stat().st_size:
+        raise ValueError(f"the file is cut short: {path.stat().st_size} bytes, its slices reach to byte {end}")
+
+
+def _after_last_page(tif: Any) -> int:
+    """Where the last page says that another one follows; 0 at the end of a whole chain."""
+    file, layout = tif.filehandle, tif.tiff
+    file.seek(tif.pages[-1].offset)
+    count = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))[0]
+    file.seek(count * layout.tagsize, os.SEEK_CUR)
+    following = file.read(layout.offsetsize)
+    return struct.unpack(layout.offsetformat, following)[0] if len(following) == layout.offsetsize else file.size
+
+
+def _promised_planes(tif: Any, series: Any) -> int:
+    """The slices, channels and times of a stack by its metadata, those inside one page left out."""
+    if tif.is_imagej:
+        metadata = tif.imagej_metadata or {}
+        axes = math.prod(int(metadata.get(name, 1)) for name in ("slices", "channels", "frames"))
+        samples = series.keyframe.samplesperpixel
+        return max(int(metadata.get("images", 1)), axes // samples if axes % samples == 0 else axes)
+    if tif.is_ome:
+        return _ome_planes(tif.ome_metadata, series)
+    if tif.is_lsm:
+        return math.prod(int(tif.lsm_metadata.get(f"Dimension{name}", 1)) for name in ("Z", "Time"))
+    shape = dict((tif.shaped_metadata or ({},))[0]).get("shape", ())
+    return math.prod(shape) // max(1, math.prod(series.keyframe.shape)) if tif.is_shaped and shape else 1
+
+
+def _ome_planes(xml: str, series: Any) -> int:
+    """Of the image that is as wide and high as the series: its sizes in z, c and t."""
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    for pixels in _ome_pixels(xml):
+        if (pixels.get("SizeX"), pixels.get("SizeY")) == (str(sizes.get("X")), str(sizes.get("Y"))):
+            samples = series.keyframe.samplesperpixel
+            return math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT") // samples
+    return 1
+
+
+def _ome_pixels(xml: str) -> list[ElementTree.Element]:
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return []
+    return [element for element in root.iter() if element.tag.rpartition("}")[2] == "Pixels"]
 
 
 def voxel_size(tif: Any) -> VoxelSize:
@@ -174,11 +220,7 @@ def _json(tif: Any) -> dict:
 
 
 def _from_ome(xml: str) -> VoxelSize:
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
-        return VoxelSize(None, "the OME header is damaged")
-    pixels = next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
+    pixels = next(iter(_ome_pixels(xml)), None)
     if pixels is None or any(pixels.get(f"PhysicalSize{a}") is None for a in "ZYX"):
         return checked(None)
     sizes = [

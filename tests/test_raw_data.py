@@ -1,0 +1,107 @@
+"""utils/formats/raw_data.py: any box of any layout, as numpy cuts it from the whole; files that shrink."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from utils.formats import raw_data
+from utils.formats.raw_data import RawData, RawReader, RawVolume, raw_volume
+from utils.formats.voxel_size import VoxelSize
+
+SIZE = VoxelSize((1.0, 1.0, 1.0))
+
+
+@st.composite
+def boxes(draw):
+    """A shape of 1 to 4 axes, and a box inside of it."""
+    shape = draw(st.lists(st.integers(1, 40), min_size=1, max_size=4))
+    starts = [draw(st.integers(0, n)) for n in shape]
+    whole = [draw(st.booleans()) for _ in shape]
+    return tuple(shape), tuple(
+        slice(0, n) if w else slice(a, draw(st.integers(a, n))) for n, a, w in zip(shape, starts, whole, strict=True)
+    )
+
+
+@given(case=boxes(), code=st.sampled_from(["u1", "<u2", ">i4"]), block=st.sampled_from([1, 64, 1 << 20]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_box(tmp_path, monkeypatch, case, code, block):
+    shape, box = case
+    monkeypatch.setattr(raw_data, "BLOCK_BYTES", block)
+    array = (np.arange(math.prod(shape)) % 251).astype(code).reshape(shape)
+    (tmp_path / "a.raw").write_bytes(b"before" + array.tobytes() + b"behind")
+    reader = RawReader(RawData(tmp_path / "a.raw", np.dtype(code), shape, 6))
+    np.testing.assert_array_equal(reader.read(box), array[box])
+    reader.close()
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_axes_and_colours(tmp_path, axes):
+    array = np.random.default_rng(0).integers(0, 255, (5, 6, 7), dtype=np.uint8)
+    array.tofile(tmp_path / "a.raw")
+    with raw_volume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE, axes=axes) as volume:
+        np.testing.assert_array_equal(volume[1:4, 2:5, 3:], array.transpose(axes)[1:4, 2:5, 3:])
+        assert volume[:].flags.c_contiguous
+    equal = np.repeat(array[..., np.newaxis], 3, axis=-1)
+    equal.tofile(tmp_path / "rgb.raw")
+    with raw_volume("a", RawData(tmp_path / "rgb.raw", array.dtype, equal.shape), SIZE) as volume:
+        np.testing.assert_array_equal(volume[1:3, 2:], array[1:3, 2:])
+    hyper = RawData(tmp_path / "rgb.raw", array.dtype, (5, 3, 6, 7))
+    with RawVolume("a", hyper, SIZE, (0, 2, 3)) as volume:
+        np.testing.assert_array_equal(volume[:], equal.reshape(5, 3, 6, 7)[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("skip", "lines", "start", "begin"), [(3, 0, 1, 4), (0, 1, 0, 4), (2, 1, 0, 6), (-1, 0, 0, 6), (-3, 0, 0, 4)]
+)
+def test_what_is_skipped(tmp_path, skip, lines, start, begin):
+    content = b"abc\ndefghij"
+    (tmp_path / "a.raw").write_bytes(content)
+    raw = RawData(tmp_path / "a.raw", np.dtype("u1"), (1, 1, 5), start, skip, lines)
+    assert raw.offset() == begin
+    with raw_volume("a", raw, SIZE) as volume:
+        assert volume[0, 0].tobytes() == content[begin : begin + 5]
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "reason"),
+    [
+        ((0, 1, 1), {}, "nothing to read"),
+        ((1, 1, 12), {}, "cut short: 11 bytes, 12 needed"),
+        ((1, 1, 11), {"skip": -2}, "cut short"),
+        ((1, 1, 4), {"start": 8, "skip": -1}, "cut short"),
+        ((1, 1, 1), {"lines": 3}, "more than the data has"),
+        ((2**40, 2**40, 2**40), {}, "cut short"),
+    ],
+)
+def test_what_is_not_there(tmp_path, shape, options, reason):
+    (tmp_path / "a.raw").write_bytes(b"abc\ndefghij")
+    with pytest.raises(ValueError, match=reason):
+        RawData(tmp_path / "a.raw", np.dtype("u1"), shape, **options).offset()
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path):
+    array = np.zeros((50, 60, 70), np.uint16)
+    array.tofile(tmp_path / "a.raw")
+    with raw_volume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE) as volume:
+        volume[:]
+        with (tmp_path / "a.raw").open("r+b") as f:
+            f.truncate(200_000)
+        for region in (np.s_[:], np.s_[40:, 3:9, 4:6], np.s_[45]):
+            with pytest.raises(ValueError, match="became shorter while it was read"):
+                volume[region]
+        np.testing.assert_array_equal(volume[:3], array[:3])
+
+
+def test_threads_do_not_share_scratch(tmp_path):
+    array = np.random.default_rng(0).integers(0, 255, (40, 50, 60), dtype=np.uint8)
+    array.tofile(tmp_path / "a.raw")
+    with (
+        raw_volume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE) as volume,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        for z, region in enumerate(pool.map(lambda z: volume[z, 3:40, 7:50], range(40))):
+            np.testing.assert_array_equal(region, array[z, 3:40, 7:50])

@@ -1,0 +1,96 @@
+"""utils/formats/tiff_stack.py: every page that the metadata promises is there, or the stack is refused."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from utils.formats.tiff_stack import open_tiff
+
+VOXELS = np.random.default_rng(0).integers(1, 250, (24, 40, 50)).astype(np.uint8)
+LAYOUTS = {
+    "imagej": {"imagej": True, "metadata": {"axes": "ZYX"}},
+    "imagej compressed": {"imagej": True, "metadata": {"axes": "ZYX"}, "compression": "zlib"},
+    "ome": {"ome": True, "metadata": {"axes": "ZYX"}},
+    "ome compressed": {"ome": True, "metadata": {"axes": "ZYX"}, "compression": "zlib"},
+    "ome big": {"ome": True, "bigtiff": True, "metadata": {"axes": "ZYX"}},
+    "shaped": {},
+    "shaped big": {"bigtiff": True},
+    "pages": {"metadata": None},
+    "pages big-endian": {"metadata": None, "byteorder": ">", "compression": "lzw"},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.9, 0.99])
+def test_a_stack_cut_short_is_whole_or_refused(tmp_path, layout, share):
+    path = tmp_path / ("a.ome.tif" if "ome" in layout else "a.tif")
+    tifffile.imwrite(path, VOXELS, photometric="minisblack", **LAYOUTS[layout])
+    with open_tiff(path) as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    try:
+        with open_tiff(path) as volume:
+            found = volume[:]
+    except ValueError as error:
+        assert any(word in str(error) for word in ("cut short", "TIFF", "damaged", "corrupted"))
+    else:
+        assert share == 0.99  # where a little of the metadata is all that is gone
+        np.testing.assert_array_equal(found, VOXELS)
+
+
+def test_one_ifd_and_all_slices_behind_it(tmp_path):
+    """How ImageJ writes stacks of more than 4 GB: one page, whose pixels the others follow."""
+    tifffile.imwrite(tmp_path / "a.tif", VOXELS, imagej=True, metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        start, first = tif.series[0].dataoffset, tif.pages.first
+        end_of_first = first.offset + 2 + 12 * len(first.tags)
+    content = bytearray((tmp_path / "a.tif").read_bytes()[: start + VOXELS.size])
+    content[end_of_first : end_of_first + 4] = bytes(4)
+    (tmp_path / "a.tif").write_bytes(content)
+    with open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+    for cut in (1, 40 * 50, 20 * 40 * 50):
+        (tmp_path / "a.tif").write_bytes(content[:-cut])
+        with pytest.raises(ValueError, match="cut short"):
+            open_tiff(tmp_path / "a.tif")
+
+
+def test_hyperstacks_cut_short(tmp_path):
+    stack = VOXELS.reshape(2, 6, 2, 40, 50)
+    for name, options in {"a.tif": {"imagej": True}, "a.ome.tif": {"ome": True}}.items():
+        tifffile.imwrite(tmp_path / name, stack, photometric="minisblack", metadata={"axes": "TZCYX"}, **options)
+        with pytest.warns(UserWarning, match="was taken"), open_tiff(tmp_path / name) as volume:
+            np.testing.assert_array_equal(volume[:], stack[0, :, 0])
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: int(0.6 * len(content))])
+        with pytest.raises(ValueError, match=r"cut short|damaged"):
+            open_tiff(tmp_path / name)
+
+
+def test_several_series_and_files_of_ome(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as out:
+        out.write(VOXELS, metadata={"axes": "ZYX"}, photometric="minisblack")
+        out.write(VOXELS[:3, ::2, ::2], metadata={"axes": "ZYX"}, photometric="minisblack")
+    with pytest.warns(UserWarning, match="holds 2 images"), open_tiff(tmp_path / "a.ome.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+    content = (tmp_path / "a.ome.tif").read_bytes()
+    (tmp_path / "a.ome.tif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"cut short|damaged"):
+        open_tiff(tmp_path / "a.ome.tif")
+
+
+def test_claims_without_data(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", VOXELS[0], compression="zlib", metadata=None)
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        places = [tif.pages.first.tags[name].valueoffset for name in ("ImageWidth", "ImageLength", "RowsPerStrip")]
+    for place in places:
+        content[place : place + 2] = b"\xff\xff"
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ValueError, match="promises 4294836225 bytes of pixels"):
+        open_tiff(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "b.tif", VOXELS[0], compression="zlib", metadata=None)
+    monkeypatch.setenv("EM_MAX_GB", "0.000001")
+    with pytest.raises(ValueError, match="--max-gb"):
+        open_tiff(tmp_path / "b.tif")

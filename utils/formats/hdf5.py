@@ -1,0 +1,129 @@
+"""HDF5 (.h5, .hdf5 and the like): the 3-D dataset in it, read by region; ITK's own layout among them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils import memory
+from utils.files import stem
+from utils.formats.volume_base import Box, Volume, reading_as
+from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
+from utils.reading import refuse_special
+
+HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf", ".he5", ".nxs"})
+# Spawned workers inherit the choice by the environment.
+VARIABLE = "EM_HDF5_DATASET"
+_CACHE_BYTES = 64 << 20
+_MOST_NAMED = 8
+
+
+def set_dataset(name: str | None) -> None:
+    """Choose the dataset that `open_hdf5` takes, here and in processes that are started from now on."""
+    if name is None:
+        os.environ.pop(VARIABLE, None)
+    else:
+        os.environ[VARIABLE] = name
+
+
+class Hdf5Volume(Volume):
+    """One dataset of an HDF5 file."""
+
+    def __init__(self, name: str, file: Any, dataset: Any, size: VoxelSize) -> None:
+        super().__init__(name, dataset.shape, dataset.dtype, size, streams=True)
+        self._file, self._dataset = file, dataset
+
+    def _read(self, box: Box) -> np.ndarray:
+        if not self._file:
+            raise ValueError("the volume is closed")
+        with reading_as("HDF5"):
+            return self._dataset[box]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
+    """Open the only 3-D dataset of numbers in a HDF5 file, or one by its name.
+
+    Parameters
+    ----------
+    path : Path
+    dataset : str, optional
+        Its name, as ``group/name``; by default what `set_dataset` chose.
+
+    Raises
+    ------
+    ValueError
+        If there is none, several and none was chosen, or the file is damaged.
+    """
+    import h5py
+
+    refuse_special(path)
+    try:
+        file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"is no HDF5 file, or a damaged one: {error}") from error
+    try:
+        with reading_as("HDF5"):
+            chosen = _choose(file, dataset or os.environ.get(VARIABLE))
+            _refuse_unstored(path, chosen)
+            return Hdf5Volume(stem(path), file, chosen, _voxel_size(file, chosen))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _choose(file: Any, name: str | None) -> Any:
+    volumes = _volumes(file)
+    names = ", ".join(sorted(volumes)[:_MOST_NAMED]) + (" ..." if len(volumes) > _MOST_NAMED else "")
+    if name is not None:
+        if name.strip("/") not in volumes:
+            raise ValueError(f"has no 3-D dataset of numbers called {name!r}; it has {names or 'none'}")
+        return volumes[name.strip("/")]
+    if len(volumes) != 1:
+        what = f"several 3-D datasets ({names}): choose one with --dataset" if volumes else "no 3-D dataset of numbers"
+        raise ValueError(f"holds {what}")
+    return next(iter(volumes.values()))
+
+
+def _volumes(file: Any) -> dict[str, Any]:
+    """The 3-D datasets of numbers of a file, by name; links into other files are not followed."""
+    import h5py
+
+    found: dict[str, Any] = {}
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.ndim == 3 and item.dtype.kind in "biuf" and item.size:
+            found[name] = item
+
+    file.visititems(look)
+    return found
+
+
+def _refuse_unstored(path: Path, dataset: Any) -> None:
+    """Refuse what would be read from elsewhere, or as fill values, without a word; and chunks that fit nowhere."""
+    if dataset.external:
+        raise ValueError(f"its dataset {dataset.name} lies in another file, {dataset.external[0][0]}")
+    if dataset.is_virtual:
+        sources = {source.file_name for source in dataset.virtual_sources()}
+        missing = sorted(name for name in sources if name != "." and not (path.parent / name).is_file())
+        if missing:
+            raise ValueError(f"its dataset {dataset.name} is made of other files, and {missing[0]} is missing")
+    elif dataset.id.get_storage_size() == 0:
+        raise ValueError(f"its dataset {dataset.name} of shape {dataset.shape} holds no data")
+    if dataset.chunks:
+        memory.require(int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize, "a chunk")
+
+
+def _voxel_size(file: Any, dataset: Any) -> VoxelSize:
+    """From ITK's spacing (x, y, z), ilastik's ``element_size_um`` or CREMI's ``resolution`` in nm (both z, y, x)."""
+    spacing = dataset.parent.get("Spacing")
+    if dataset.name.startswith("/ITKImage/") and spacing is not None and spacing.shape == (3,):
+        return checked_unitless([float(n) for n in spacing[()][::-1]])
+    for name, unit in (("element_size_um", "um"), ("resolution", "nm")):
+        numbers = np.ravel(dataset.attrs.get(name, []))
+        if numbers.size == 3 and numbers.dtype.kind in "iuf":
+            return checked([float(n) for n in numbers], unit)
+    return checked(None)

@@ -1,0 +1,66 @@
+"""What `utils.formats.itk` runs in a process of its own: prints a file's header as JSON, or its voxels."""
+
+import contextlib
+import json
+import sys
+from typing import Any
+
+
+def answer(path: str, what: str) -> bytes:
+    """The header of a file as JSON, or its voxels as they lie in memory."""
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    if what == "voxels":
+        image = reader.Execute()  # its voxels go when it does
+        return sitk.GetArrayViewFromImage(image).tobytes()
+    reader.ReadImageInformation()
+    header = {
+        "size": reader.GetSize(),
+        "spacing": reader.GetSpacing(),
+        "dtype": sitk.GetArrayFromImage(sitk.Image([1, 1], _scalar(sitk, reader.GetPixelID()))).dtype.str,
+        "channels": reader.GetNumberOfComponents(),
+    }
+    return json.dumps(header).encode() + b"\n"
+
+
+def _scalar(sitk: Any, pixel_id: int) -> int:
+    """The scalar type of a vector's components, so that colours have a dtype before they are decoded."""
+    name = sitk.GetPixelIDValueAsString(pixel_id)
+    for scalar in (
+        sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkUInt16, sitk.sitkInt16, sitk.sitkUInt32, sitk.sitkInt32,
+        sitk.sitkUInt64, sitk.sitkInt64, sitk.sitkFloat32, sitk.sitkFloat64,
+    ):  # fmt: skip
+        if name.removeprefix("vector of ") == sitk.GetPixelIDValueAsString(scalar):
+            return scalar
+    raise ValueError(f"holds voxels of type {name}: only integers and real numbers are images")
+
+
+def _bound(limit: int) -> None:
+    """Take no more memory than decoding may, and end when the parent does (on systems that can say so)."""
+    with contextlib.suppress(ImportError, OSError, ValueError, AttributeError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (limit + (4 << 30), limit + (4 << 30)))
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+
+
+def main() -> int:
+    """Answer one question about one file."""
+    path, what, limit = sys.argv[1:]
+    _bound(int(limit))
+    try:
+        sys.stdout.buffer.write(answer(path, what))
+    except (RuntimeError, ValueError, MemoryError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        sys.stderr.write(lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
