@@ -1,0 +1,80 @@
+"""A page to look through a collection: every dataset, every patch, every decision.
+
+Reads what classify_patches.py wrote (FILTERED) and the patch dictionaries (DEDUPE_DIR), and writes a folder that opens
+from the disk, offline: index.html, a page per dataset, manifest.parquet and manifest.csv. Run again it makes what has
+changed anew and takes away what is gone.
+
+Example:
+    python collection/report.py filtered deduped -o report
+    python collection/report.py filtered deduped -o report --table datasets.csv --splits export/splits.csv -p 8
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils.cli import (
+    UsageError,
+    existing_dir,
+    existing_file,
+    fraction,
+    make_parser,
+    output_dir,
+    positive_int,
+    run_script,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the page of every dataset that has changed, then the index."""
+    return run_script(report, parse_options(), argv)
+
+
+def parse_options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument("filtered", metavar="FILTERED", type=existing_dir, help="what classify_patches.py wrote")
+    parser.add_argument("dedupe_dirs", metavar="DEDUPE_DIR", type=existing_dir, nargs="*", help="patch dictionaries")
+    parser.add_argument("-o", "--output", metavar="OUT", type=output_dir, required=True, help="folder to write to")
+    parser.add_argument("--threshold", type=fraction, default=0.5, help="where the slider begins (default 0.5)")
+    parser.add_argument("--table", type=existing_file, nargs="+", default=[], metavar="CSV", help="datasets.csv")
+    parser.add_argument("--splits", type=existing_file, metavar="CSV", help="splits.csv of export.py")
+    parser.add_argument("--title", default="", help="of the page (default: the folder's name)")
+    running = parser.add_argument_group("running")
+    running.add_argument("-p", "--processes", type=positive_int, default=1, metavar="N", help="work with N processes")
+    running.add_argument("--verbose", action="store_true", help="a line for every dataset; tracebacks for failures")
+    running.add_argument("--quiet", action="store_true", help="only warnings and failures")
+    return parser
+
+
+def report(args: argparse.Namespace) -> int:
+    """List, make the pages, make the index."""
+    from utils.collection.dataset_report import report_dataset, slug
+    from utils.collection.ledger import Ledger, unit_name
+    from utils.collection.report_index import INDEX, dataset_jobs, write_index
+    from utils.jobs import Job, run_jobs
+
+    if args.output.resolve().is_relative_to(args.filtered.resolve()):
+        raise UsageError(f"{args.output} lies in what is read; name another folder")
+    datasets, unclassified, unused = dataset_jobs(args)
+    for name in unused:
+        print(f"warning: no dataset here is called {name!r}, as a table says", file=sys.stderr)
+    args.output.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(args.output)
+    with ledger.held():
+        ledger.drop_all_but([*(unit_name("dataset", slug(d.dataset)) for d in datasets), INDEX])
+        jobs = [Job(dataset, args.output / "datasets" / dataset.slug) for dataset in datasets]
+        options = {"processes": args.processes, "verbose": args.verbose, "quiet": args.quiet}
+        code = run_jobs(partial(report_dataset, args.output), jobs, noun="datasets", redo=True, **options)
+        write_index(args.output, datasets, unclassified, args.title or args.output.resolve().name)
+    if not args.quiet:
+        print(f"open {args.output / 'index.html'}")
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,115 @@
+"""manifest.parquet and manifest.csv: a row per patch with every stage's decision on it."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.collection.inventory import Decision, Part
+from utils.collection.places import Place, place_of
+from utils.collection.provenance import csv_text
+from utils.collection.samples import AXES
+
+FIXED = {
+    **dict.fromkeys(("name", "dataset", "dictionary", "source", "volume"), "string"),
+    **dict.fromkeys(("axis", "slice", "z0", "z1", "y0", "y1", "x0", "x1"), "int64"),
+    **dict.fromkeys((f"{axis}{end}_nm" for axis in AXES for end in (0, 1)), "float64"),
+    **dict.fromkeys((f"voxel_{axis}" for axis in AXES), "float64"),
+    **{"contrast_method": "string", "contrast_low": "float64", "contrast_high": "float64"},
+    **{
+        "hash": "string",
+        "score": "float64",
+        "decision": "string",
+        "reason": "string",
+        "split": "string",
+        "sha256": "string",
+    },
+}
+
+
+def row_of(
+    part: Part, decision: Decision, *, hash_: str, sha256: str, split: str, free: Mapping[str, str]
+) -> dict[str, Any]:
+    """What is known of a patch, by column; None where it is not."""
+    place, meta, voxel_size = place_of(decision.name), part.meta, part.voxel_size
+    contrast = meta.get("contrast")
+    contrast = (
+        contrast if isinstance(contrast, Mapping) else {"method": contrast if isinstance(contrast, str) else None}
+    )
+    source = meta.get("source")
+    return {
+        "name": decision.name,
+        "dataset": part.dataset,
+        "dictionary": part.name,
+        "source": None if source is None else str(source),
+        **_where(place, voxel_size),
+        **{f"voxel_{axis}": voxel_size[i] if voxel_size else None for i, axis in enumerate(AXES)},
+        "contrast_method": contrast.get("method"),
+        "contrast_low": _float(contrast.get("low")),
+        "contrast_high": _float(contrast.get("high")),
+        "hash": hash_ or None,
+        "score": decision.score,
+        "decision": "kept" if decision.kept else "dropped",
+        "reason": decision.reason,
+        "split": split or None,
+        "sha256": sha256 or None,
+        **{name: value for name, value in free.items() if name not in FIXED},
+    }
+
+
+def _where(place: Place | None, voxel_size: tuple[float, float, float] | None) -> dict[str, Any]:
+    nm = place.nm(voxel_size) if place else None
+    found: dict[str, Any] = {
+        "volume": place.volume if place else None,
+        "axis": place.axis if place else None,
+        "slice": place.index if place and place.axis is not None else None,
+    }
+    for i, axis in enumerate(AXES):
+        there = place is not None and not (place.axis is None and i == 0)
+        for end in (0, 1):
+            found[f"{axis}{end}"] = place.box[i][end] if place and there else None
+            found[f"{axis}{end}_nm"] = round(nm[i][end], 4) if nm and there else None
+    return found
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def save_part(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows of one dataset as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = list(dict.fromkeys(name for row in rows[:1] for name in (*FIXED, *row)))
+    schema = pa.schema([(name, getattr(pa, FIXED.get(name, "string"))()) for name in names])
+    columns = [pa.array([row.get(name) for row in rows], schema.field(name).type) for name in names]
+    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
+
+
+def join_parts(parts: Iterable[Path], free: Sequence[str], parquet: Path, table: Path) -> int:
+    """Join the datasets' rows, one dataset in memory at a time; returns how many rows there are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [*FIXED, *(name for name in free if name not in FIXED)]
+    schema = pa.schema([(name, getattr(pa, FIXED.get(name, "string"))()) for name in names])
+    count = 0
+    with (
+        pq.ParquetWriter(parquet, schema, compression="zstd") as out,
+        table.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(map(csv_text, names))
+        for path in parts:
+            found = pq.read_table(path)
+            count += len(found)
+            columns = [
+                found[name] if name in found.column_names else pa.nulls(len(found), schema.field(name).type)
+                for name in names
+            ]
+            whole = pa.table(columns, schema=schema)
+            out.write_table(whole)
+            for batch in whole.to_batches(max_chunksize=10000):
+                writer.writerows([csv_text(row[name]) for name in names] for row in batch.to_pylist())
+    return count

@@ -1,0 +1,131 @@
+"""The first page of the report: totals, imbalance, the table of datasets; and the manifest of all patches."""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.cli import UsageError
+from utils.collection.dataset_report import VERSION, DatasetJob, save_script
+from utils.collection.inventory import Part, dictionaries, list_parts
+from utils.collection.ledger import Ledger, digest, unit_name
+from utils.collection.manifest import join_parts
+from utils.collection.provenance import Provenance, find_tables
+
+INDEX = "index"
+PAGES = Path(__file__).with_name("pages")
+ASSETS = ("report.js", "report.css", "dataset.js", "dataset.css")
+
+
+def dataset_jobs(args: argparse.Namespace) -> tuple[list[DatasetJob], list[str], list[str]]:
+    """The datasets of a collection; the dictionaries that are not classified; rows of tables that are for none.
+
+    Raises
+    ------
+    UsageError
+        If there are none, or a table cannot be read.
+    """
+    parts = list_parts(args.filtered, args.dedupe_dirs)
+    try:
+        provenance = Provenance(find_tables(args.table, args.filtered, *args.dedupe_dirs))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    by_dataset: dict[str, list[Part]] = {}
+    for part in parts:
+        by_dataset.setdefault(part.dataset, []).append(part)
+    splits = _splits(args.splits)
+    jobs = [
+        DatasetJob(name, tuple(own), _free(provenance, name, own), splits.get(name, ""), args.threshold)
+        for name, own in sorted(by_dataset.items())
+    ]
+    known = {part.name for part in parts}
+    unclassified = sorted(name for name in dictionaries(args.dedupe_dirs) if name not in known)
+    return jobs, unclassified, provenance.unused() if args.table else []
+
+
+def _free(provenance: Provenance, name: str, parts: Sequence[Part]) -> dict[str, str]:
+    try:
+        return provenance.of(name, parts)
+    except (OSError, ValueError):
+        return {}  # a dictionary that cannot be read; its page says so
+
+
+def _splits(table: Path | None) -> dict[str, str]:
+    if table is None:
+        return {}
+    with table.open(newline="", encoding="utf-8") as file:
+        return {row["dataset"]: row["split"] for row in csv.DictReader(file)}
+
+
+def write_index(out: Path, jobs: Sequence[DatasetJob], unclassified: Sequence[str], title: str) -> bool:
+    """Write index.html with its data, the assets and the manifest; whether anything had changed."""
+    ledger = Ledger(out)
+    records = {job.dataset: ledger.record(unit_name("dataset", job.slug)) for job in jobs}
+    rows = [records[job.dataset].get("summary") or _failed(job) for job in jobs]
+    made = [job for job in jobs if records[job.dataset].get("fingerprint")]
+    assets = [(PAGES / name).read_bytes() for name in (*ASSETS, "report.html")]
+    prints = [records[job.dataset]["fingerprint"] for job in made]
+    fingerprint = digest(VERSION, title, rows, list(unclassified), prints, [digest(str(a)) for a in assets])
+    if ledger.is_current(INDEX, fingerprint):
+        return False
+    files = [f"assets/{name}" for name in ASSETS] + ["data.js", "manifest.parquet", "manifest.csv", "index.html"]
+    with ledger.making(INDEX, files, fingerprint) as scratch:
+        (scratch / "assets").mkdir()
+        for name, content in zip(ASSETS, assets, strict=False):
+            (scratch / "assets" / name).write_bytes(content)
+        (scratch / "index.html").write_bytes(assets[-1])
+        free = list(dict.fromkeys(name for row in rows for name in row["free"]))
+        parts = [out / "datasets" / job.slug / "manifest.parquet" for job in made]
+        join_parts(parts, free, scratch / "manifest.parquet", scratch / "manifest.csv")
+        save_script(scratch / "data.js", index_data(rows, free, unclassified, title))
+    return True
+
+
+def _failed(job: DatasetJob) -> dict[str, Any]:
+    """The row of a dataset whose page could not be made."""
+    numbers = dict.fromkeys(("deduplicated", "across", "kept"), 0)
+    return {
+        **{
+            "dataset": job.dataset,
+            "slug": "",
+            "cut": None,
+            **numbers,
+            "histogram": [],
+            "voxel_size": None,
+            "shapes": [],
+        },
+        **{"sources": [], "parts": len(job.parts), "split": job.split, "free": dict(job.free)},
+        "flags": ["failed: could not be read; run the report again to see why"],
+    }
+
+
+def index_data(rows: Sequence[dict], free: Sequence[str], unclassified: Sequence[str], title: str) -> dict[str, Any]:
+    """What the first page shows."""
+    cuts = [row["cut"] for row in rows]
+    return {
+        "title": title,
+        "columns": list(free),
+        "datasets": list(rows),
+        "unclassified": list(unclassified),
+        "totals": {
+            "cut": sum(cut for cut in cuts if cut is not None),
+            "cut_known": all(cut is not None for cut in cuts),
+            **{key: sum(row[key] for row in rows) for key in ("deduplicated", "across", "kept")},
+        },
+        "imbalance": imbalance([row["kept"] for row in rows]),
+    }
+
+
+def imbalance(kept: Sequence[int]) -> list[tuple[float, float]]:
+    """Which share of the datasets, largest first, gives which share of the kept patches.
+
+    >>> imbalance([1, 3])
+    [(0.0, 0.0), (0.5, 0.75), (1.0, 1.0)]
+    """
+    total, so_far = sum(kept), 0
+    points = [(0.0, 0.0)]
+    for i, count in enumerate(sorted(kept, reverse=True), 1):
+        so_far += count
+        points.append((round(i / len(kept), 4), round(so_far / total, 4) if total else 0.0))
+    return points

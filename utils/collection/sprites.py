@@ -1,0 +1,96 @@
+"""Many small pictures in few files: sheets that a page loads when they are seen."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+THUMB = 96
+SHEET = 12
+QUALITY = 72
+OVERVIEW = 192
+OVERVIEW_SHEET = 6
+
+
+def fit(patch: np.ndarray, side: int) -> np.ndarray:
+    """A patch scaled into a square, sides in proportion, gray around it; shape (side, side) uint8."""
+    from PIL import Image
+
+    scale = side / max(patch.shape)
+    size = (max(1, round(patch.shape[1] * scale)), max(1, round(patch.shape[0] * scale)))
+    rule = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
+    small = np.asarray(Image.fromarray(np.ascontiguousarray(patch)).resize(size, rule))
+    cell = np.full((side, side), 56, np.uint8)
+    y, x = (side - size[1]) // 2, (side - size[0]) // 2
+    cell[y : y + size[1], x : x + size[0]] = small
+    return cell
+
+
+def save_sheets(folder: Path, stem: str, cells: Iterable[np.ndarray], count: int, per_row: int) -> list[str]:
+    """Write square cells as JPEG sheets of `per_row` x `per_row`; returns the files' names.
+
+    Parameters
+    ----------
+    cells : iterable of ndarray, shape (side, side) uint8
+    count : int
+        How many there are.
+    """
+    from PIL import Image
+
+    names: list[str] = []
+    sheet, side, filled = None, 0, 0
+    for i, cell in enumerate(cells):
+        if sheet is None:
+            side = cell.shape[0]
+            rows = min(per_row, -(-(count - i) // per_row))
+            sheet = np.zeros((rows * side, per_row * side), np.uint8)
+            filled = 0
+        y, x = divmod(filled, per_row)
+        sheet[y * side : (y + 1) * side, x * side : (x + 1) * side] = cell
+        filled += 1
+        if filled == per_row**2 or i == count - 1:
+            names.append(f"{stem}-{len(names):04d}.jpg")
+            Image.fromarray(sheet).save(folder / names[-1], quality=QUALITY)
+            sheet = None
+    return names
+
+
+class Overviews:
+    """Pictures of whole volumes and images, put together from the patches that lie nearest to the middle slice.
+
+    Parameters
+    ----------
+    most : int
+        Pictures at most; what comes later has none.
+    """
+
+    def __init__(self, most: int = 2000) -> None:
+        self.most = most
+        self.sizes: dict[tuple[str, int], tuple[int, int]] = {}
+        self._pictures: dict[tuple[str, int], np.ndarray] = {}
+        self._nearest: dict[tuple, float] = {}
+
+    def start(self, source: str, axis: int, size: tuple[int, int]) -> None:
+        """Begin the picture of a plane of `size` rows and columns, if there is room for one more."""
+        if (source, axis) not in self.sizes and len(self.sizes) < self.most:
+            self.sizes[source, axis] = size
+            self._pictures[source, axis] = np.full((OVERVIEW, OVERVIEW), 40, np.uint8)
+
+    def add(self, source: str, axis: int, box: tuple[int, ...], distance: float, patch: np.ndarray) -> None:
+        """Paste a patch, unless one nearer to the middle has been there."""
+        from PIL import Image
+
+        key = (source, axis)
+        if key not in self.sizes or distance >= self._nearest.get((*key, box), np.inf):
+            return
+        self._nearest[(*key, box)] = distance
+        scale = OVERVIEW / max(self.sizes[key])
+        y0, y1, x0, x1 = (int(side * scale) for side in box)
+        y1, x1 = min(OVERVIEW, max(y1, y0 + 1)), min(OVERVIEW, max(x1, x0 + 1))
+        if y0 < y1 and x0 < x1:
+            small = Image.fromarray(np.ascontiguousarray(patch)).resize((x1 - x0, y1 - y0), Image.Resampling.BOX)
+            self._pictures[key][y0:y1, x0:x1] = np.asarray(small)
+
+    def cells(self) -> list[np.ndarray]:
+        """The pictures, in the order of `sizes`."""
+        return list(self._pictures.values())
