@@ -27,6 +27,7 @@ from utils.cli import (
     positive_float,
     positive_int,
     run_script,
+    usable_cpus,
 )
 
 
@@ -71,7 +72,9 @@ def parse_options() -> argparse.ArgumentParser:
     about.add_argument("--table", type=existing_file, nargs="+", default=[], metavar="CSV", help="datasets.csv")
     about.add_argument("--title", default="", help="of the dataset (default: the folder's name)")
     running = parser.add_argument_group("running")
-    running.add_argument("-p", "--processes", type=positive_int, default=1, metavar="N", help="work with N processes")
+    running.add_argument(
+        "-p", "--processes", type=positive_int, default=usable_cpus(), metavar="N", help="work with N processes (all)"
+    )
     running.add_argument("--verbose", action="store_true", help="a line for every shard; tracebacks for failures")
     running.add_argument("--quiet", action="store_true", help="only warnings and failures")
     return parser

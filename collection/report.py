@@ -26,6 +26,7 @@ from utils.cli import (
     output_dir,
     positive_int,
     run_script,
+    usable_cpus,
 )
 
 
@@ -45,7 +46,9 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("--splits", type=existing_file, metavar="CSV", help="splits.csv of export.py")
     parser.add_argument("--title", default="", help="of the page (default: the folder's name)")
     running = parser.add_argument_group("running")
-    running.add_argument("-p", "--processes", type=positive_int, default=1, metavar="N", help="work with N processes")
+    running.add_argument(
+        "-p", "--processes", type=positive_int, default=usable_cpus(), metavar="N", help="work with N processes (all)"
+    )
     running.add_argument("--verbose", action="store_true", help="a line for every dataset; tracebacks for failures")
     running.add_argument("--quiet", action="store_true", help="only warnings and failures")
     return parser
@@ -56,7 +59,7 @@ def report(args: argparse.Namespace) -> int:
     from utils.collection.dataset_report import report_dataset, slug
     from utils.collection.ledger import Ledger, unit_name
     from utils.collection.report_index import INDEX, dataset_jobs, write_index
-    from utils.jobs import Job, run_jobs
+    from utils.jobs import Job, Run, run_jobs
 
     if args.output.resolve().is_relative_to(args.filtered.resolve()):
         raise UsageError(f"{args.output} lies in what is read; name another folder")
@@ -68,8 +71,7 @@ def report(args: argparse.Namespace) -> int:
     with ledger.held():
         ledger.drop_all_but([*(unit_name("dataset", slug(d.dataset)) for d in datasets), INDEX])
         jobs = [Job(dataset, args.output / "datasets" / dataset.slug) for dataset in datasets]
-        options = {"processes": args.processes, "verbose": args.verbose, "quiet": args.quiet}
-        code = run_jobs(partial(report_dataset, args.output), jobs, noun="datasets", redo=True, **options)
+        code = run_jobs(partial(report_dataset, args.output), jobs, Run.of(args), noun="datasets")
         write_index(args.output, datasets, unclassified, args.title or args.output.resolve().name)
     if not args.quiet:
         print(f"open {args.output / 'index.html'}")
