@@ -10,6 +10,9 @@ Example:
     python classify_patches.py deduped filtered --weights lite --threshold 0.6
 """
 
+import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
+
+# isort: split
 import argparse
 import sys
 from collections import defaultdict

@@ -9,6 +9,9 @@ Example:
     python patchify2d.py clean2d patches -cs 224 -p 4
 """
 
+import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
+
+# isort: split
 import argparse
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence

@@ -9,6 +9,9 @@ Example:
     python patchify3d.py volumes patches -cs 224 --axes 0 1 2 -p 4
 """
 
+import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
+
+# isort: split
 import argparse
 import sys
 import warnings

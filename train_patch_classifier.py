@@ -10,6 +10,9 @@ Example:
     python train_patch_classifier.py paths.npy labels.npy trained --arch lite
 """
 
+import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
+
+# isort: split
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict

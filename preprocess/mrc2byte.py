@@ -21,6 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
+
+# isort: split
+
 from utils.cli import UsageError, add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, list_files, suffix

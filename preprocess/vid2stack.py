@@ -18,6 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
+
+# isort: split
+
 import numpy as np
 
 from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script

@@ -13,8 +13,9 @@ import pytest
 
 from conftest import ROOT
 from utils.cli import UsageError, add_run_options, fraction, make_parser, positive_int, run_script
-from utils.jobs import SKIPPED, Job, Run, SomeFailed, describe, run_jobs
-from utils.records.recipes import Recipe
+from utils.jobs import SKIPPED, Job, Made, PassedOver, Run, SomeFailed, describe, run_jobs
+from utils.records.recipes import Recipe, load_record, record_path
+from utils.results import Scope
 
 
 def copy_upper(job: Job, scratch: Path, log: Path | None = None) -> str:
@@ -281,4 +282,150 @@ try:
     jobs.run_jobs(str, [jobs.Job("a", Path("never"))], jobs.Run(dask="tcp://127.0.0.1:9"))
 except jobs.UsageError as error:
     print(error)
+"""
+
+
+def test_what_was_made_of_another_input_or_option_is_outdated_until_update(make_jobs, tmp_path, capsys):
+    [job] = make_jobs(a="one")
+    assert run_jobs(copy_upper, [job]) == 0
+    (tmp_path / "a").write_text("two")
+    capsys.readouterr()
+    assert run_jobs(copy_upper, [job]) == 0
+    out, err = capsys.readouterr()
+    assert out == "files: 0 done, 0 done before, 1 outdated, 0 failed\n"
+    assert err == f"{job.source}: outdated: a has changed\noutdated results are kept; --update redoes them\n"
+    assert job.target.read_text() == "ONE"
+    assert run_jobs(copy_upper, [job], Run(update=True)) == 0
+    assert job.target.read_text() == "TWO"
+    other = job_of(tmp_path, "a", level=2)
+    assert run_jobs(copy_upper, [other]) == 0
+    assert "done before" in capsys.readouterr().out, "an option that the record does not know had no say"
+
+
+def test_an_update_that_fails_keeps_the_old_result_unless_pruned(make_jobs, tmp_path):
+    [job] = make_jobs(a="one")
+    scope = Scope("test", tmp_path, tmp_path / "out")
+    assert run_jobs(copy_upper, [job], scope=scope) == 0
+    (tmp_path / "a").write_text("bad")
+    assert run_jobs(copy_upper, [job], Run(update=True), scope=scope) == 1
+    assert job.target.read_text() == "ONE"
+    assert run_jobs(copy_upper, [job], Run(update=True, prune=True), scope=scope) == 1
+    assert not job.target.exists(), "its input is gone: another stands in its place"
+
+
+def test_results_without_their_input_are_named_and_pruned(make_jobs, tmp_path, capsys):
+    jobs = make_jobs(a="one", b="two")
+    scope = Scope("test", tmp_path, tmp_path / "out")
+    assert run_jobs(copy_upper, jobs, scope=scope) == 0
+    capsys.readouterr()
+    assert run_jobs(copy_upper, jobs[:1], scope=scope) == 0
+    out, err = capsys.readouterr()
+    assert out == "files: 0 done, 1 done before, 1 without their input, 0 failed\n"
+    assert err == f"results without their input (1; --prune removes them): {jobs[1].target}\n"
+    assert run_jobs(copy_upper, jobs[:1], Run(prune=True), scope=scope) == 0
+    assert not jobs[1].target.exists() and jobs[0].target.exists()
+
+
+def pass_over(job: Job, scratch: Path) -> str:
+    text = Path(job.source).read_text()
+    if "small" in text:
+        raise PassedOver(f"{text} is too small")
+    return copy_upper(job, scratch)
+
+
+def test_what_gives_no_result_is_passed_over_by_name_and_remembered(make_jobs, tmp_path, capsys):
+    jobs = make_jobs(a="small", b="two")
+    for count in ("1 done, 0 done before", "0 done, 1 done before"):
+        assert run_jobs(pass_over, jobs) == 0
+        out, err = capsys.readouterr()
+        assert out == f"files: {count}, 1 passed over, 0 failed\n"
+        assert err == f"{jobs[0].source}: passed over: small is too small\n"
+    (tmp_path / "b").write_text("small, now")
+    assert run_jobs(pass_over, jobs, Run(update=True)) == 0
+    assert not jobs[1].target.exists()
+    (tmp_path / "a").write_text("large")
+    assert run_jobs(pass_over, jobs) == 0
+    assert jobs[0].target.read_text() == "LARGE"
+
+
+def lacking(job: Job, scratch: Path) -> Made:
+    scratch.write_text("made")
+    return Made("made", {job.source.name: "it cannot be read"})
+
+
+def test_a_target_that_lacks_inputs_stays_failed_until_they_can_be_read(make_jobs, capsys):
+    [job] = make_jobs(a="one")
+    readable: list[str] = []
+    still = lambda job, failures: {name: reason for name, reason in failures.items() if name not in readable}  # noqa: E731
+    for _ in range(2):
+        assert run_jobs(lacking, [job], still_fails=still) == 1
+        assert capsys.readouterr().err == f"{job.source}: it cannot be read\n"
+    record = load_record(job.target)
+    assert record is not None and record.failures == {"a": "it cannot be read"}
+    readable.append("a")
+    assert run_jobs(copy_upper, [job], still_fails=still) == 0
+    assert job.target.read_text() == "ONE"
+
+
+def slow_writer(job: Job, scratch: Path) -> None:
+    Path(job.source).write_text("changed while it is read")
+    scratch.write_text("mixed")
+
+
+def test_an_input_that_changes_while_it_is_read_is_no_result(make_jobs, capsys):
+    [job] = make_jobs(a="one")
+    assert run_jobs(slow_writer, [job]) == 1
+    assert "a changed while it was read" in capsys.readouterr().err
+    assert not job.target.exists() and not record_path(job.target).exists()
+
+
+def test_shards_share_all_jobs_whatever_is_added(make_jobs, tmp_path):
+    jobs = make_jobs(**{f"f{i}": "text" for i in range(30)})
+    shares = [Run(shard=(i, 3)).share(jobs) for i in (1, 2, 3)]
+    assert sorted(job.target for share in shares for job in share) == sorted(job.target for job in jobs)
+    assert all(5 < len(share) < 16 for share in shares)
+    assert Run(shard=(2, 3)).share([job_of(tmp_path, "new"), *jobs])[-len(shares[1]) :] == shares[1]
+
+
+def test_leftovers_of_dead_processes_go(make_jobs, tmp_path):
+    jobs = make_jobs(a="one")
+    out = tmp_path / "out"
+    (out / ".recipes").mkdir(parents=True)
+    for leftover in (".gone.tif.part.tif", ".recipes/gone.tif.lock", ".recipes/.gone.tif.json.part", ".gone.csv.part"):
+        (out / leftover).touch()
+    (out / ".somebody's").touch()
+    assert run_jobs(copy_upper, jobs) == 0
+    left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert left == [".recipes/a.json", ".somebody's", "a"]
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_run_with_nothing_left_behind(make_jobs, tmp_path, processes, number, code):
+    make_jobs(**{f"f{i}": "text" for i in range(3)})
+    os.mkfifo(tmp_path / "alive")
+    command = [sys.executable, "-c", SIGNALLED, str(ROOT), str(tmp_path), str(processes)]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with (tmp_path / "alive").open() as pipe:
+        assert pipe.readline() == "started\n"
+        run.send_signal(number)
+        _, err = run.communicate()
+        assert set(pipe) <= {"started\n"}  # ends when no worker holds the pipe any more
+    assert run.returncode == code, err
+    assert len(err.splitlines()) == 1 and "the same command goes on from here" in err
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+SIGNALLED = """
+import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
+from functools import partial
+from pathlib import Path
+from test_jobs import endless, job_of
+from utils.cli import make_parser, run_script
+from utils.jobs import Run, run_jobs
+base = Path(sys.argv[2])
+if __name__ == "__main__":
+    work = partial(endless, alive=base / "alive")
+    body = lambda args: run_jobs(work, [job_of(base, f"f{i}") for i in range(3)], Run(int(sys.argv[3])))
+    sys.exit(run_script(body, make_parser("Test."), []))
 """

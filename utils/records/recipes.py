@@ -117,9 +117,13 @@ def load_record(result: Path) -> Record | None:
         If it is damaged or of a later version.
     """
     try:
-        content = json.loads(record_path(result).read_text("utf-8", "surrogateescape"))
+        text = record_path(result).read_text("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"its record is damaged ({record_path(result)})") from error
     try:
         if content["version"] > VERSION:
             raise ValueError(f"its record is of version {content['version']}, later than this program's {VERSION}")

@@ -1,0 +1,78 @@
+"""utils/records/fingerprints.py: what tells whether files still hold what they held."""
+
+import os
+
+import pytest
+
+import utils.records.fingerprints as fingerprints
+from utils.records.fingerprints import NO_FILE, digest, fingerprint, glance
+
+
+def test_a_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    found = fingerprint([path])
+    assert (found.size, found.stamp) == (3, path.stat().st_mtime_ns)
+    assert found.digest == "06b05ab6733a618578af5f94892f3950"  # XXH3's own test value of b"abc"
+    assert glance([path]) == found._replace(digest="") and glance([path]).looks_like(found)
+    os.utime(path, ns=(5, 5))
+    assert not glance([path]).looks_like(found) and fingerprint([path]).digest == found.digest
+
+
+def test_what_is_not_there(tmp_path):
+    assert glance([tmp_path / "a"]) == NO_FILE and digest([tmp_path / "a"]) == ""
+    assert fingerprint([]) == fingerprint([]) and fingerprint([]).size == 0
+
+
+@pytest.mark.parametrize("change", ["content", "name", "added", "removed", "hidden metadata"])
+def test_a_folder_changes_with_its_files(tmp_path, change):
+    folder = tmp_path / "image.zarr"
+    (folder / "0").mkdir(parents=True)
+    for name in ("0/0.0", ".zattrs", "b"):
+        (folder / name).write_text(name)
+    before = fingerprint([folder])
+    assert before.size == len("0/0.0" + ".zattrs" + "b")
+    if change == "content":
+        (folder / "0" / "0.0").write_text("0/0.1")
+    elif change == "name":
+        (folder / "b").rename(folder / "c")
+    elif change == "added":
+        (folder / "0" / "0.1").touch()
+    elif change == "removed":
+        (folder / "b").unlink()
+    else:
+        (folder / ".zattrs").write_text(".zattr2")
+    now = fingerprint([folder])
+    assert now.digest != before.digest and not now.looks_like(before)
+
+
+def test_litter_in_a_folder_is_no_change(tmp_path):
+    (tmp_path / "0.png").write_text("0")
+    before = fingerprint([tmp_path])
+    for name in (".DS_Store", "Thumbs.db", "._0.png", "~$x"):
+        (tmp_path / name).touch()
+    (tmp_path / ".recipes").mkdir()
+    (tmp_path / ".recipes" / "x.json").touch()
+    assert fingerprint([tmp_path]) == before
+
+
+def test_several_files_count_with_their_names_and_order(tmp_path):
+    for name in "ab":
+        (tmp_path / name).write_text("same")
+    one, other = tmp_path / "a", tmp_path / "b"
+    assert fingerprint([one, other]).digest != fingerprint([other, one]).digest
+    assert fingerprint([one, other]).size == 8
+
+
+def test_of_a_huge_file_blocks_are_read_from_the_first_to_the_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprints, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(fingerprints, "BLOCKS", 4)
+    monkeypatch.setattr(fingerprints, "BLOCK_BYTES", 100)
+    path = tmp_path / "a"
+    path.write_bytes(bytes(2000))
+    before = digest([path])
+    for place, noticed in ((0, True), (1999, True), (633, True), (300, False)):
+        content = bytearray(2000)
+        content[place] = 1
+        path.write_bytes(content)
+        assert (digest([path]) != before) is noticed

@@ -1,0 +1,71 @@
+"""utils/names.py: every name is read back as it was made."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.names import (
+    dataset_of,
+    format_binned,
+    format_level,
+    format_roi,
+    format_video,
+    image_name,
+    is_video,
+    level_name,
+    parse_binned,
+    parse_level,
+    parse_roi,
+    split_level,
+)
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
+
+
+@given(names, st.integers(0, 99))
+def test_levels_round_trip(image, level):
+    assert parse_level(format_level(image, level)) == (image, level)
+
+
+@given(names, st.integers(2, 99), st.booleans())
+def test_binned_names_round_trip(volume, factor, xy):
+    assert parse_binned(format_binned(volume, factor, xy=xy)) == (volume, factor, xy)
+
+
+@pytest.mark.parametrize("name", ["plain", "_s1", "a_s", "a_s1x", "a_bin", "_bin2", "a_bin2z"])
+def test_other_names_are_refused(name):
+    with pytest.raises(ValueError, match="names no level"):
+        parse_level(name)
+    with pytest.raises(ValueError, match="no binned volume's name"):
+        parse_binned(name)
+
+
+def test_the_parts_of_a_name_follow_each_other():
+    name = format_roi(format_binned(format_level("fly", 1), 2), (0, 1), (2, 3), (4, 5))
+    assert name == "fly_s1_bin2-ROI-x4-5_y2-3_z0-1"
+    dataset, region = parse_roi(name)
+    assert region == ((0, 1), (2, 3), (4, 5))
+    assert parse_level(parse_binned(dataset)[0]) == ("fly", 1)
+    assert dataset_of(name) == "fly_s1_bin2"
+
+
+@pytest.mark.parametrize(
+    ("url", "level", "name"),
+    [
+        ("s3://b/fly.zarr", None, "fly_s0"),
+        ("s3://b/fly.zarr#s2", None, "fly_s2"),
+        ("s3://b/fly.zarr#s2", 3, "fly_s3"),
+        ("https://h/em/a-ROI-b.n5", None, "a-roi-b_s0"),
+        ("gs://h/v1", 1, "h-v1_s1"),
+    ],
+)
+def test_levels_of_addresses(url, level, name):
+    assert level_name(url, level) == name
+    assert image_name(split_level(url)[0]) == parse_level(name)[0]
+
+
+def test_videos():
+    assert format_video(Path("dir/cells.mp4")) == "cells_video" and is_video("cells_video")
+    assert format_video(Path("My_Video.avi")) == "My_Video" and is_video("My_Video")

@@ -1,0 +1,55 @@
+"""utils/results.py: a stage's results, and those whose input is gone."""
+
+import pytest
+
+from utils.cli import UsageError
+from utils.records.fingerprints import fingerprint
+from utils.records.recipes import fingerprints, record_of, save_record
+from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
+
+
+@pytest.fixture
+def scope(tmp_path):
+    (tmp_path / "in").mkdir()
+    return Scope("stage", tmp_path / "in", tmp_path / "out", nested=True)
+
+
+def make(scope, name, input_name="a"):
+    source, result = scope.root / input_name, scope.folder / name
+    source.touch()
+    result.parent.mkdir(parents=True, exist_ok=True)
+    result.touch()
+    recipe = scope.recipe({input_name: (source,)}, {})
+    save_record(result, record_of(recipe, result, fingerprints(recipe), fingerprint([result])))
+    return result
+
+
+def test_orphans_of_all_subfolders_go_with_the_folders_that_they_leave_empty(scope):
+    kept, gone = make(scope, "a/x.tif"), make(scope, "b/x.tif")
+    foreign = scope.folder / "c.tif"
+    foreign.touch()
+    assert list_orphans(scope, {kept}) == [gone]
+    discard_orphans([gone], scope)
+    assert kept.exists() and foreign.exists() and not (scope.folder / "b").exists()
+    assert list_orphans(scope, {kept}) == []
+
+
+def test_a_folder_with_other_files_stays(scope):
+    gone = make(scope, "b/x.tif")
+    (scope.folder / "b" / "notes.txt").touch()
+    discard_orphans([gone], scope)
+    assert [path.name for path in (scope.folder / "b").iterdir()] == ["notes.txt"]
+
+
+def test_nothing_to_do_is_bad_usage_unless_there_is_something_to_remove(scope):
+    refuse_nothing_to_do(["an input"], scope, False, "images")
+    for prune in (False, True):
+        with pytest.raises(UsageError, match="in: no images"):
+            refuse_nothing_to_do([], scope, prune, "images")
+    make(scope, "a/x.tif")
+    refuse_nothing_to_do([], scope, True, "images")
+    with pytest.raises(UsageError):
+        refuse_nothing_to_do([], scope, False, "images")
+    gone = Scope("stage", scope.root / "absent", scope.folder)
+    with pytest.raises(UsageError, match="absent: no such folder"):
+        refuse_nothing_to_do([], gone, False, "images")
