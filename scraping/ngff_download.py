@@ -83,6 +83,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="S",
         help="seconds for a server that says when to ask again",
     )
+    parser.add_argument("--image", metavar="PATH", help="of a container of several images")
+    parser.add_argument("--layer", metavar="NAME", help="of a Neuroglancer link that shows several images")
+    signed = parser.add_mutually_exclusive_group()
+    signed.add_argument("--anonymous", action="store_true", help="ask S3 and GCS without keys (default)")
+    signed.add_argument("--credentials", action="store_true", help="sign with the keys in your environment and files")
+    parser.add_argument("--requester-pays", action="store_true", help="pay for S3 buckets that ask for it")
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="H",
+        help="for HTTP servers: 'Authorization: ...'; never stored",
+    )
     parser.add_argument("--stratify", action="store_true", help="spread cubes evenly over the specimen")
     parser.add_argument("--retries", type=natural_int, default=5, metavar="N", help="tries after the first (default 5)")
     add_run_options(parser, seed=True)
@@ -94,7 +107,7 @@ def download(args: argparse.Namespace) -> int:
     from utils.ngff.hosts import HOSTS
     from utils.sampling.planned import GRACE, plan_rows
 
-    rows = read_rows(args.source)
+    rows = read_rows(args)
     options = sampling_options(args)
     with interruptible():
         HOSTS.forget()
@@ -105,7 +118,7 @@ def download(args: argparse.Namespace) -> int:
         return run_jobs(partial(sample_row, options=options), jobs, Run.of(args), noun="datasets")
 
 
-def read_rows(source: str) -> "list[Dataset]":
+def read_rows(args: argparse.Namespace) -> "list[Dataset]":
     """Rows of a table, or the one row that an address makes.
 
     Raises
@@ -115,12 +128,13 @@ def read_rows(source: str) -> "list[Dataset]":
     """
     from utils.ngff.table import dataset_of_url, read_table
 
-    if not source.lower().endswith((".csv", ".tsv")) or "://" in source:
-        return [dataset_of_url(source)]
+    source = args.source
     try:
+        if not source.lower().endswith((".csv", ".tsv")) or "://" in source:
+            return [dataset_of_url(source, args.layer, args.image)]
         return read_table(Path(source).expanduser())
     except OSError as error:
-        raise UsageError(f"{source}: {error.strerror}") from error
+        raise UsageError(f"{source}: {error.strerror or error}") from error
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -142,7 +156,18 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
         unit=args.unit,
         contrast=args.contrast,
         stratify=args.stratify,
-        access=Access(args.timeout, args.retries, 8 * args.workers, args.endpoint, args.region, patience=args.patience),
+        access=Access(
+            args.timeout,
+            args.retries,
+            8 * args.workers,
+            args.endpoint,
+            args.region,
+            patience=args.patience,
+            credentials=args.credentials or args.requester_pays,
+            requester_pays=args.requester_pays,
+            headers=tuple(args.header),
+            image=args.image,
+        ),
     )
 
 

@@ -27,6 +27,8 @@ class Loopback:
         self.root, self.latency = root, latency
         self.fault = fault or (lambda path, nth: None)
         self.log: list[str] = []
+        self.queries: list[str] = []
+        self.authorizations: list[str | None] = []
         self.active = self.most_active = 0
         self.lock = threading.Lock()
         self.released = threading.Event()
@@ -55,6 +57,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with served.lock:
             served.active += 1
             served.most_active = max(served.most_active, served.active)
+        served.queries.append(self.path.partition("?")[2])
+        served.authorizations.append(self.headers.get("Authorization"))
         try:
             if served.latency:
                 served.released.wait(served.latency)

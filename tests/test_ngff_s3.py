@@ -1,6 +1,7 @@
 """NGFF over S3: moto's server holds the bucket, boto3 fills it, nobody signs in to read it."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -60,3 +61,10 @@ def test_cubes_are_downloaded(endpoint, tmp_path, capsys):
     with open_volume(cubes[0]) as cube:
         assert cube.voxel_size is not None
         assert cube.dtype.name == "uint8"
+
+
+def test_a_bucket_lists_its_images(endpoint):
+    access = Access(timeout=10, endpoint=endpoint)
+    with pytest.raises(ValueError, match=r"images lie here \(a\.n5/setup0/timepoint0, a\.pc, a\.zarr\); choose"):
+        open_volume_level("s3://em-images", access=access)
+    open_volume_level("s3://em-images", access=replace(access, image="a.pc"))

@@ -104,7 +104,7 @@ def volume_sources(where: str, level: int | None = None) -> tuple[list[VolumeSou
 
 
 def _source(path: Path, level: int | None) -> VolumeSource:
-    if path.is_dir() and is_ngff(path):
+    if (path.is_dir() and is_ngff(path)) or path.suffix.lower() in (".zip", ".ozx"):
         return _ngff_source(str(path), level)
     return VolumeSource(volume_name(path), path)
 
@@ -112,7 +112,10 @@ def _source(path: Path, level: int | None) -> VolumeSource:
 def _ngff_source(url: str, level: int | None) -> VolumeSource:
     from utils.ngff.table import dataset_of_url
 
-    return _row_source(dataset_of_url(url), level)
+    try:
+        return _row_source(dataset_of_url(url), level)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
 
 
 def _table(path: Path, level: int | None) -> list[VolumeSource]:

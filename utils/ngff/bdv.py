@@ -6,6 +6,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from utils.ngff.address import Address
+from utils.ngff.containers import refusal
 from utils.ngff.store import Store
 
 
@@ -36,6 +37,8 @@ def bdv_address(address: Address, store: Store) -> Address:
     tree = read_xml(store.at(".."), address.name)
     loader = tree.find(".//ImageLoader") if tree is not None else None
     kind = loader.get("format", "") if loader is not None else ""
+    if kind == "bdv.hdf5":
+        raise ValueError(refusal("BigDataViewer HDF5", "BigDataViewer's export to N5 or OME-Zarr (or pybdv)"))
     if tree is None or loader is None or not kind.startswith("bdv.n5"):
         raise ValueError(f"expected a BigDataViewer XML with an image of format bdv.n5, found {kind!r}")
     inside = _first_image(tree)

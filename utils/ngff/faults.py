@@ -32,6 +32,20 @@ class ForbiddenError(OSError):
         self.voxels = voxels
 
 
+class RedirectError(OSError):
+    """The server sends elsewhere.
+
+    Attributes
+    ----------
+    target : str
+        The folder that it sends to; empty where it sends to something else than the file that was asked for.
+    """
+
+    def __init__(self, message: str, target: str = "") -> None:
+        super().__init__(message)
+        self.target = target
+
+
 class ThrottledError(OSError):
     """The server asks to be left alone for a while (429 or 503)."""
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from utils.ngff.address import Address
 from utils.ngff.faults import StalledError, ThrottledError, interrupted
@@ -101,6 +101,17 @@ def retry_after(url: str, timeout: float = 10.0) -> float | None:
 
 def head(url: str, timeout: float) -> tuple[int, dict[str, str]] | None:
     """Status and headers of an HTTP address, its body left alone; None where nothing answers."""
+    answer = _get(url, timeout, body=False)
+    return answer and answer[:2]
+
+
+def fetch(url: str, timeout: float) -> bytes | None:
+    """A small file over HTTP; None where it does not come."""
+    answer = _get(url, timeout, body=True)
+    return answer[2] if answer and answer[0] == 200 else None
+
+
+def _get(url: str, timeout: float, body: bool) -> tuple[int, dict[str, str], bytes] | None:
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
     parts = urlsplit(url)
@@ -109,9 +120,9 @@ def head(url: str, timeout: float) -> tuple[int, dict[str, str]] | None:
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=timeout)
     try:
-        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
+        connection.request("GET", quote(parts.path or "/", safe="/%") + (f"?{parts.query}" if parts.query else ""))
         answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders())
+        return answer.status, dict(answer.getheaders()), answer.read() if body else b""
     except (OSError, HTTPException):
         return None
     finally:

@@ -14,6 +14,10 @@ Triple = tuple[int, int, int]
 Lengths = tuple[float, float, float]
 
 
+class NoImageError(ValueError):
+    """A folder without an image of its own; there may be some further inside."""
+
+
 @dataclass(frozen=True)
 class Level:
     """One resolution of a multiscale image, seen as z, y, x.

@@ -6,6 +6,7 @@ address state it.
 """
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +14,14 @@ import numpy as np
 
 from utils.formats.volume_base import Box, Volume
 from utils.formats.voxel_size import VoxelSize
-from utils.names import format_level, image_name, split_level
-from utils.ngff.address import Address
+from utils.names import format_level, split_level
+from utils.ngff.address import Address, address_name
 from utils.ngff.bdv import bdv_address
-from utils.ngff.metadata import Lengths, Level
+from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal
+from utils.ngff.faults import RedirectError
+from utils.ngff.metadata import Lengths, Level, NoImageError
 from utils.ngff.n5 import is_array, n5_levels
+from utils.ngff.neuroglancer import is_state_link, state_layer
 from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
 from utils.ngff.precomputed import precomputed_levels
 from utils.ngff.read import LevelReader
@@ -30,6 +34,8 @@ _KEYS = {
     "zarr": (*ARRAY_KEYS, ".zattrs", ".zgroup"),
     "n5": ("attributes.json",),
 }
+MOST_REDIRECTS = 5
+MOST_NAMED = 12
 _N5_INSIDE = ("s0/attributes.json", "c0/attributes.json", "setup0/attributes.json", "data/attributes.json")
 
 
@@ -46,7 +52,7 @@ class Multiscale:
         self, level: int, *, name: str | None = None, voxel_size: Lengths | None = None, invert: bool = False
     ) -> "NgffVolume":
         """Open one level as a volume; `voxel_size` (z, y, x, nm, of this level) overrules the metadata."""
-        return NgffVolume(self, self.index(level), name or image_name(self.url), voxel_size, invert=invert)
+        return NgffVolume(self, self.index(level), name or address_name(self.url), voxel_size, invert=invert)
 
     def index(self, level: int) -> int:
         """Check a level's number.
@@ -129,19 +135,56 @@ def open_multiscale(url: str | Path, access: Access | None = None) -> Multiscale
         One sentence each: nothing there, forbidden, stalled, 2-D, several channels, plates, labels, drafts.
     """
     text, _ = split_level(str(url))
-    address = Address.parse(text)
-    store = Store(address, access or Access())
+    scheme = text.partition("://")[0].lower()
+    if scheme in SCHEMES:
+        raise ValueError(refusal(*SCHEMES[scheme]))
+    access = access or Access()
+    address = Address.parse(state_layer(text, access.layer)[1] if is_state_link(text) else text)
+    for _ in range(MOST_REDIRECTS):
+        try:
+            return _open(text, address, access)
+        except RedirectError as error:
+            if not error.target:
+                raise
+            address = replace(Address.parse(error.target), format=address.format)
+    raise OSError(f"{address}: more than {MOST_REDIRECTS} redirects")
+
+
+def _open(text: str, address: Address, access: Access) -> Multiscale:
+    store = Store(address, access)
     if address.name.lower().endswith(".xml"):
         address = bdv_address(address, store)
         store = replace(store, address=address)
-    if address.driver == "file" and not Path(address.path).is_dir():
-        raise FileNotFoundError("no such folder")
-    kind, found = _inspect(store, address.format)
+    if address.driver == "file" and address.archive is None and not Path(address.path).is_dir():
+        foreign = foreign_format(store) if Path(address.path).exists() else None
+        raise ValueError(foreign) if foreign else FileNotFoundError("no such folder")
+    if access.image:
+        store = replace(store.at(access.image), access=replace(access, image=None))
     try:
+        kind, found = _inspect(store, address.format)
         levels = _levels(kind, store, found)
+    except NoImageError as error:
+        return _only_image(text, store, error)
     except (LookupError, TypeError, AttributeError) as error:  # a field that is missing or of another type
-        raise ValueError(f"its {kind} metadata are garbled ({type(error).__name__}: {error})") from error
+        raise ValueError(f"its metadata are garbled ({type(error).__name__}: {error})") from error
     return Multiscale(text, kind, store, tuple(levels))
+
+
+def _only_image(text: str, store: Store, error: NoImageError) -> Multiscale:
+    """The one image of a container; several are named, and formats of other programs are refused by name."""
+    foreign = foreign_format(store)
+    if foreign:
+        raise ValueError(foreign) from error
+    below = images_below(store)
+    if not below:
+        raise error
+    if len(below) > 1:
+        listed = ", ".join(below[:MOST_NAMED]) + (", ..." if len(below) > MOST_NAMED else "")
+        raise ValueError(
+            f"{len(below)} images lie here ({listed}); choose one by --image, or by its address"
+        ) from error
+    warnings.warn(f"one image lies here, {below[0]}", stacklevel=4)
+    return _open(text, store.at(below[0]).address, store.access)
 
 
 def _levels(kind: str, store: Store, found: dict[str, dict | None]) -> list[Level]:
@@ -171,7 +214,7 @@ def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict | No
     if any(is_array(attributes) or attributes for attributes in inside.values()):
         return "n5", {**found, **inside}
     store.read_json([key for kind in kinds for key in _KEYS[kind]], strict=True)  # says what came instead
-    raise ValueError(
+    raise NoImageError(
         f"no image metadata here (looked for {', '.join(key for kind in kinds for key in _KEYS[kind])}); expected the "
         "folder of an OME-Zarr, N5 or precomputed image"
     )
@@ -195,7 +238,7 @@ def open_volume_level(
     level : int, optional
         Overrules the address's; 0 by default.
     name : str, optional
-        Instead of the one that `image_name` makes from the address.
+        Instead of the one that `address_name` makes from the address.
     voxel_size : tuple of float, optional
         z, y, x in nm, of this level; overrules the metadata.
     unit : str, optional

@@ -8,6 +8,7 @@ from typing import Any
 from utils.ngff.bdv import bdv_unit
 from utils.ngff.metadata import (
     Level,
+    NoImageError,
     image_dtype,
     level_or_problem,
     pick_axes,
@@ -81,7 +82,7 @@ def _find_arrays(store: Store, attributes: Attributes) -> tuple[str, dict[str, t
         present = _present(store, f"{folder}/", _named_levels({}))
         if present:
             return folder, present
-    raise ValueError(
+    raise NoImageError(
         f"an N5 folder without an image (looked for s0, s1, ... here and in {', '.join(INSIDE)}); "
         "give the address of the image inside of it"
     )

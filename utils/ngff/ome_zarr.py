@@ -12,6 +12,7 @@ from utils.formats.voxel_size import nm_per
 from utils.ngff.metadata import (
     Lengths,
     Level,
+    NoImageError,
     Triple,
     floats,
     image_dtype,
@@ -23,6 +24,7 @@ from utils.ngff.metadata import (
 from utils.ngff.store import Store
 
 ARRAY_KEYS = (".zarray", "zarr.json")
+MOST_ANCESTORS = 2
 GROUP_KEYS = (".zattrs", "zarr.json")
 
 
@@ -40,9 +42,9 @@ def zarr_levels(store: Store, found: Mapping[str, dict | None]) -> list[Level]:
     if "multiscales" in attributes:
         return _multiscale_levels(store, attributes)
     if array_metadata(found):
-        return [_plain_level(store, found)]
+        return [_level_of_parent(store, found) or _plain_level(store, found)]
     if found.get(".zattrs") is None and found.get("zarr.json") is None and found.get(".zgroup") is None:
-        raise ValueError("no Zarr metadata (.zattrs, .zarray or zarr.json)")
+        raise NoImageError("no Zarr metadata (.zattrs, .zarray or zarr.json)")
     return _first_series(store, "bioformats2raw.layout" in attributes)
 
 
@@ -74,7 +76,7 @@ def _first_series(store: Store, declared: bool) -> list[Level]:
     found = inner.read_json(GROUP_KEYS)
     if "multiscales" not in group_attributes(found):
         where = "" if not declared else " although it declares the layout of bioformats2raw"
-        raise ValueError(f"a Zarr group without multiscales{where}; give the address of the image itself")
+        raise NoImageError(f"a Zarr group without multiscales{where}; give the address of the image itself")
     if any(second.read_json(GROUP_KEYS).values()):
         warnings.warn(f"several images lie here; the first is taken ({inner})", stacklevel=2)
     levels = zarr_levels(inner, found)
@@ -90,7 +92,7 @@ def _multiscale_levels(store: Store, attributes: dict) -> list[Level]:
     if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
         raise ValueError("its multiscales are empty")
     multiscale = multiscales[0]
-    _refuse_drafts(multiscale, attributes)
+    axes = _coordinate_axes(multiscale, attributes)
     if len(multiscales) > 1:
         warnings.warn("several multiscales are described; the first is taken", stacklevel=2)
     datasets = [d for d in multiscale.get("datasets") or [] if isinstance(d, dict) and d.get("path") is not None]
@@ -101,17 +103,54 @@ def _multiscale_levels(store: Store, attributes: dict) -> list[Level]:
     levels: list[Level] = []
     for path, dataset in zip(paths, datasets, strict=True):
         array = array_metadata({key: arrays[f"{path}/{key}"] for key in ARRAY_KEYS})
-        levels.append(level_or_problem(path, not levels, partial(_level, path, array, multiscale, dataset)))
+        levels.append(
+            level_or_problem(path, not levels, partial(_level, path, array, multiscale | {"axes": axes}, dataset))
+        )
     return levels
 
 
-def _refuse_drafts(multiscale: dict, attributes: dict) -> None:
-    version = str(multiscale.get("version") or attributes.get("version") or "")
-    if "coordinateSystems" in multiscale or version.startswith("0.6"):
-        raise ValueError(
-            f"OME-Zarr {version or '0.6'} (draft with coordinateSystems) is not supported; "
-            "expected 0.4 or 0.5 with axes"
-        )
+def _coordinate_axes(multiscale: dict, attributes: dict) -> Sequence[Any]:
+    """The axes of a multiscale: listed (to 0.5), or those of its first coordinate system (0.6, RFC-5).
+
+    Raises
+    ------
+    ValueError
+        If a coordinate system has no axes.
+    """
+    if "coordinateSystems" not in multiscale:
+        return multiscale.get("axes") or list("tczyx")
+    systems = [system for system in multiscale["coordinateSystems"] or [] if system.get("axes")]
+    if not systems:
+        version = multiscale.get("version") or attributes.get("version") or "0.6"
+        raise ValueError(f"OME-Zarr {version}: its coordinateSystems have no axes")
+    outputs = {
+        (transform.get("output") or {}).get("name")
+        if isinstance(transform.get("output"), dict)
+        else transform.get("output")
+        for dataset in multiscale.get("datasets") or []
+        for transform in dataset.get("coordinateTransformations") or []
+    }
+    return next((system for system in systems if system.get("name") in outputs), systems[0])["axes"]
+
+
+def simple_transforms(transforms: Sequence[dict] | None) -> list[dict]:
+    """Transformations as scales and translations, sequences taken apart.
+
+    Raises
+    ------
+    ValueError
+        For others (rotation, affine, displacements ...), by name.
+    """
+    found = []
+    for transform in transforms or []:
+        kind = transform.get("type")
+        if kind == "sequence":
+            found += simple_transforms(transform.get("transformations"))
+        elif kind in ("scale", "translation", "identity"):
+            found.append(transform)
+        else:
+            raise ValueError(f"a coordinate transformation {kind!r} is more than scale and translation")
+    return found
 
 
 def _level(path: str, array: dict | None, multiscale: dict, dataset: dict) -> Level:
@@ -142,7 +181,7 @@ def _axis_names(axes: Sequence[Any]) -> list[str]:
 def _scale(multiscale: dict, dataset: dict, rank: int, order: Triple) -> Lengths | None:
     product = None
     for transforms in (dataset.get("coordinateTransformations"), multiscale.get("coordinateTransformations")):
-        for transform in transforms or []:
+        for transform in simple_transforms(transforms):
             values = floats(transform.get("scale"), rank) if transform.get("type") == "scale" else None
             if values:
                 product = np.array(values) * (1.0 if product is None else product)
@@ -193,6 +232,22 @@ def _inner_chunk(array: dict) -> list[int] | None:
 
 def _pick(values: Sequence[int], order: Triple) -> Triple:
     return (int(values[order[0]]), int(values[order[1]]), int(values[order[2]]))
+
+
+def _level_of_parent(store: Store, found: Mapping[str, dict | None]) -> Level | None:
+    """A level whose own address was given, with the size that the multiscale above it gives it."""
+    pieces = [piece for piece in store.address.path.split("/") if piece]
+    for up in range(1, min(MOST_ANCESTORS, len(pieces)) + 1):
+        attributes = group_attributes(store.at(*[".."] * up).read_json(GROUP_KEYS))
+        multiscales = attributes.get("multiscales")
+        if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
+            continue
+        path = "/".join(pieces[-up:])
+        for dataset in multiscales[0].get("datasets") or []:
+            if str(dataset.get("path")).strip("/") == path:
+                axes = _coordinate_axes(multiscales[0], attributes)
+                return _level("", array_metadata(found), multiscales[0] | {"axes": axes}, dataset)
+    return None
 
 
 def _plain_level(store: Store, found: Mapping[str, dict | None]) -> Level:

@@ -1,16 +1,18 @@
 """Stores over file, HTTP, S3 and GCS: how they are opened, and the small files in them."""
 
+import base64
 import functools
 import json
 import os
 import re
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
-from utils.ngff.address import Address
-from utils.ngff.faults import ForbiddenError, GoneError, is_silence, wait
+from utils.ngff.address import Address, redacted
+from utils.ngff.faults import ForbiddenError, GoneError, RedirectError, is_silence, wait
 from utils.ngff.hosts import HOSTS, head, with_patience
 
 # A server that sends less than this counts as stalled, so that a byte now and then cannot hold a run up for ever.
@@ -33,6 +35,15 @@ class Access:
         Decoded chunks kept for neighbouring boxes.
     patience : float
         Seconds without anything from a server that asks to come back later.
+    credentials : bool
+        Sign requests to S3 and GCS with the keys in the usual environment and files.
+    requester_pays : bool
+    headers : tuple of str
+        Sent to HTTP servers; secrets, and written nowhere.
+    image : str, optional
+        The path of an image inside of a container of several.
+    layer : str, optional
+        The image layer of a Neuroglancer link that shows several.
     """
 
     timeout: float = 60.0
@@ -42,26 +53,59 @@ class Access:
     region: str | None = None
     cache_bytes: int = 0
     patience: float = 300.0
+    credentials: bool = False
+    requester_pays: bool = False
+    headers: tuple[str, ...] = field(default=(), repr=False)
+    image: str | None = None
+    layer: str | None = None
 
 
 def kvstore_spec(address: Address, access: Access) -> dict:
-    """The tensorstore key-value store of an address; anonymous, so that no instance metadata server is asked."""
-    folder = address.path + "/"
+    """The tensorstore key-value store of an address, inside of its zip file where it lies in one."""
+    if address.archive is None:
+        return _plain_spec(address, address.path + "/", access)
+    base = _plain_spec(address, address.archive, access)
+    return {"driver": "zip", "base": base, "path": f"{address.path}/".lstrip("/")}
+
+
+def _plain_spec(address: Address, path: str, access: Access) -> dict:
+    """A path (a folder ends in a slash) of a store; anonymous by default: no instance metadata server is asked."""
     if address.driver == "file":
-        return {"driver": "file", "path": folder}
+        return {"driver": "file", "path": path}
     if address.driver == "http":
-        return {"driver": "http", "base_url": address.root, "path": folder}
+        spec: dict = {"driver": "http", "base_url": address.root, "path": path}
+        if address.query:
+            spec |= {"base_url": f"{address.root}/?{address.query}", "path": path.lstrip("/")}
+        headers = [*access.headers, *netrc_header(address)]
+        return spec | ({"headers": headers} if headers else {})
     if address.driver == "gcs":
         if access.endpoint:
             os.environ["TENSORSTORE_GCS_HTTP_URL"] = access.endpoint.rstrip("/")  # its driver knows no other way
-            return {"driver": "gcs", "bucket": address.root, "path": folder.lstrip("/")}
+        if access.endpoint or access.credentials:
+            return {"driver": "gcs", "bucket": address.root, "path": path.lstrip("/")}
         # Google's own driver looks for a user's keys first; public data needs none.
-        return {"driver": "http", "base_url": "https://storage.googleapis.com", "path": f"/{address.root}/{folder}"}
-    spec: dict = {"driver": "s3", "bucket": address.root, "path": folder.lstrip("/")}
-    spec["aws_credentials"] = {"type": "anonymous"}
+        return {"driver": "http", "base_url": "https://storage.googleapis.com", "path": f"/{address.root}/{path}"}
+    spec = {"driver": "s3", "bucket": address.root, "path": path.lstrip("/")}
+    spec["aws_credentials"] = {"type": "default" if access.credentials else "anonymous"}
     endpoint = access.endpoint or address.endpoint
     region = access.region or address.region or ("us-east-1" if endpoint else None)
-    return spec | ({"endpoint": endpoint.rstrip("/")} if endpoint else {}) | ({"aws_region": region} if region else {})
+    spec |= ({"endpoint": endpoint.rstrip("/")} if endpoint else {}) | ({"aws_region": region} if region else {})
+    return spec | ({"requester_pays": True} if access.requester_pays else {})
+
+
+def netrc_header(address: Address) -> list[str]:
+    """The credentials that a user's ``.netrc`` holds for a server, as a header."""
+    import netrc
+
+    host = urlsplit(address.root).hostname
+    try:
+        found = netrc.netrc().authenticators(host) if host else None
+    except (OSError, netrc.NetrcParseError):
+        return []
+    if not found or found[0] in ("", None) or "@" in urlsplit(address.root).netloc:
+        return []
+    token = base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
+    return [f"Authorization: Basic {token}"]
 
 
 @functools.lru_cache(maxsize=8)
@@ -238,8 +282,12 @@ class Store:
         if self.address.driver != "http" or "redirects" not in str(error):
             return error
         answer = head(self.url(key), self.access.timeout)
-        target = answer[1].get("Location", "") if answer else ""
-        return OSError(f"{error}: {target.removesuffix('/' + key)}") if target else error
+        target = (answer[1].get("Location", "") if answer else "").partition("?")
+        if not target[0]:
+            return error
+        base = target[0].removesuffix(f"/{key}")
+        moved = base != target[0]
+        return RedirectError(f"{error}: {redacted(base)}", base + target[1] + target[2] if moved else "")
 
 
 def _means_absent(error: OSError) -> bool:

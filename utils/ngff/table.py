@@ -6,9 +6,10 @@ from pathlib import Path
 
 from utils.files import safe_name
 from utils.names import image_name, split_level
-from utils.ngff.address import Address, redacted
+from utils.ngff.address import Address, address_name, redacted
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.multiscale import Access, NgffVolume, open_multiscale
+from utils.ngff.neuroglancer import is_state_link, state_layer
 
 # z, y, x in nm at level 0; None for an axis that the table leaves to the metadata.
 Given = tuple[float | None, float | None, float | None]
@@ -113,15 +114,25 @@ def read_table(path: Path) -> list[Dataset]:
     return rows
 
 
-def dataset_of_url(url: str) -> Dataset:
-    """A row for a bare address."""
+def dataset_of_url(url: str, layer: str | None = None, image: str | None = None) -> Dataset:
+    """A row for a bare address, or for the image layer of a Neuroglancer link.
+
+    Raises
+    ------
+    ValueError, OSError
+        If a link has no such layer, or several and none is chosen.
+    """
+    name = None
+    if is_state_link(url):
+        name, url = state_layer(url, layer)
+        name = image_name(f"layer://{name}")
     address, level = split_level(url)
-    return Dataset(address, image_name(address), level)
+    return Dataset(address, name or address_name(f"{address}/{image}" if image else address), level)
 
 
 def _dataset(cells: dict[str, str], table: Path, line: int) -> Dataset:
     url = cells.get("download_url") or cells.get("url", "")
-    name = cells.get("volume_name") or (image_name(url) if url else "")
+    name = cells.get("volume_name") or (address_name(url) if url else "")
     try:
         if not url:
             raise ValueError("no address: download_url is empty")

@@ -1,0 +1,281 @@
+"""Any address that a user pastes: pipelines, viewer links, files, levels, queries, redirects, archives, containers."""
+
+import base64
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+
+import ngff_download
+from loopback import serving
+from ngff_images import (
+    SIZES,
+    check,
+    ome_attributes,
+    pyramid,
+    write_bdv,
+    write_json,
+    write_n5_array,
+    write_ome_zarr,
+    write_precomputed,
+)
+from utils.ngff.address import Address, address_name, redacted
+from utils.ngff.containers import CONVERTERS
+from utils.ngff.hosts import HOSTS
+from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
+from utils.ngff.store import kvstore_spec
+from utils.sources import volume_sources
+
+
+@pytest.fixture(autouse=True)
+def fresh_hosts():
+    HOSTS.forget()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A folder with an image in each format, and zip files of some."""
+    root = tmp_path_factory.mktemp("served")
+    write_ome_zarr(root / "bucket/x.zarr", pyramid(), compressors=None)
+    write_ome_zarr(root / "bucket/v3.zarr", pyramid(), version="0.5")
+    write_precomputed(root / "bucket/x.pc", pyramid())
+    for i, level in enumerate(pyramid()):
+        transform = {"axes": ["z", "y", "x"], "scale": SIZES[i], "units": ["nm"] * 3}
+        write_n5_array(root / "bucket/c.n5/em/raw" / f"s{i}", level, transform=transform)
+    zipped(root / "bucket/x.zarr", root / "bucket/plain.ozx")
+    zipped(root / "bucket/v3.zarr", root / "bucket/inner.zip", "deep/v3.zarr")
+    return root
+
+
+def zipped(folder: Path, target: Path, inner: str = "") -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, str(Path(inner, file.relative_to(folder))))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "x.zarr/|zarr2:",
+        "v3.zarr/|zarr3:",
+        "x.zarr|zarr:",
+        "c.n5/|n5:em/raw/",
+        "x.pc/|neuroglancer-precomputed:",
+        "inner.zip|zip:deep/v3.zarr/|zarr3:",
+        "plain.ozx",
+        "inner.zip/deep/v3.zarr",
+        "x.pc/info",
+        "x.zarr/.zattrs",
+        "v3.zarr/zarr.json",
+        "x.zarr",
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "file", "local", "s3", "s3+http"])
+def test_addresses_of_one_image(served, path, scheme):
+    with serving(served) as server:
+        starts = {"http": f"{server.url}/bucket", "local": str(served / "bucket"), "file": (served / "bucket").as_uri()}
+        starts |= {"s3": "s3://bucket", "s3+http": server.url.replace("http://", "s3+http://") + "/bucket"}
+        access = Access(timeout=10, endpoint=server.url if scheme == "s3" else None)
+        check(f"{starts[scheme]}/{path}", pyramid(), access=access)
+
+
+@pytest.mark.parametrize("step", ["gzip:", "icechunk:"])
+def test_pipelines_that_cannot_be_followed(step):
+    with pytest.raises(ValueError, match="cannot be followed"):
+        Address.parse(f"s3://b/x|{step}")
+
+
+def link(state: dict) -> str:
+    return "https://viewer.example/v/1/#!" + quote(json.dumps(state))
+
+
+def test_viewer_links(served, tmp_path, capsys):
+    with serving(served) as server:
+        layers = [
+            {"type": "image", "name": "em", "source": {"url": f"zarr://{server.url}/bucket/x.zarr"}},
+            {"type": "segmentation", "name": "seg", "source": "precomputed://gs://b/seg"},
+        ]
+        url = link({"layers": layers})
+        check(url, pyramid())
+        (source,), _ = volume_sources(url)
+        assert source.name == "em_s0"
+        layers.append(
+            {"type": "image", "name": "raw", "source": [f"{server.url}/bucket/x.pc/|neuroglancer-precomputed:"]}
+        )
+        with pytest.raises(ValueError, match=r"2 image layers \(em, raw\); choose one by --layer"):
+            open_multiscale(link({"layers": layers}))
+        write_json(served / "bucket/state.json", {"layers": layers})
+        argv = [
+            f"https://viewer.example/#!{server.url}/bucket/state.json",
+            str(tmp_path),
+            "-cs",
+            "16",
+            "-gb",
+            "0.00001",
+        ]
+        assert ngff_download.main([*argv, "--layer", "raw"]) == 0
+        assert ngff_download.main([*argv, "--layer", "none"]) == 2
+    assert "no image layer 'none'" in capsys.readouterr().err
+    assert list(tmp_path.glob("raw_s0-ROI-*"))
+    with pytest.raises(ValueError, match="no JSON"):
+        open_multiscale("https://viewer.example/#!{oops")
+
+
+@pytest.mark.parametrize("path", ["x.zarr", "v3.zarr"])
+def test_a_levels_own_address_has_its_size(served, path):
+    for index in range(3):
+        image = open_multiscale(served / "bucket" / path / str(index))
+        assert image.levels[0].voxel_size == SIZES[index]
+        assert (image.open_level(0)[:] == pyramid()[index]).all()
+
+
+def test_queries_are_sent_with_every_request_and_said_nowhere(served, tmp_path, capsys):
+    with serving(served) as server:
+        seen = server.queries
+        argv = [f"{server.url}/bucket/x.zarr?sig=s3cret", str(tmp_path), "-cs", "16", "-gb", "0.00001"]
+        assert ngff_download.main(argv) == 0
+        assert seen and set(seen) == {"sig=s3cret"}
+        assert ngff_download.main([f"{server.url}/bucket/none.zarr?sig=s3cret", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "s3cret" not in said.out + said.err + "".join(p.read_text() for p in tmp_path.glob("*.json"))
+
+
+@pytest.mark.parametrize("path", ["x.zarr", "c.n5/em/raw", "x.pc"])
+def test_redirects_are_followed(served, path):
+    with serving(served) as server, serving(served, lambda p, nth: f"{server.url}{p}") as moved:
+        check(f"{moved.url}/bucket/{path}", pyramid(), access=Access(timeout=10))
+
+
+def test_endless_redirects_end(served):
+    with serving(served) as server:
+        server.fault = lambda path, nth: f"{server.url}{path}"
+        with pytest.raises(OSError, match="redirects"):
+            open_multiscale(f"{server.url}/bucket/x.zarr", Access(timeout=5))
+
+
+@pytest.mark.parametrize("scheme", ["local", "http"])
+def test_containers_name_their_images(tmp_path, scheme, capsys):
+    write_json(tmp_path / "c.n5/attributes.json", {"n5": "2.0.0"})
+    write_n5_array(
+        tmp_path / "c.n5/em/fibsem-uint8/s0", pyramid()[0], pixelResolution={"dimensions": [6, 8, 30], "unit": "nm"}
+    )
+    write_json(tmp_path / "c.n5/em/fibsem-uint8/attributes.json", {"scales": [[1, 1, 1]]})
+    with serving(tmp_path) as server:
+        url = f"{server.url}/c.n5" if scheme == "http" else str(tmp_path / "c.n5")
+        with pytest.warns(UserWarning, match="one image lies here, em/fibsem-uint8"):
+            image = open_multiscale(url)
+        assert image.levels[0].voxel_size == SIZES[0]
+        shutil.copytree(tmp_path / "c.n5/em/fibsem-uint8", tmp_path / "c.n5/volumes/raw")
+        with pytest.raises(ValueError, match=r"2 images lie here \(em/fibsem-uint8, volumes/raw\); choose"):
+            open_multiscale(url)
+        argv = [url, str(tmp_path / "out"), "-cs", "16", "-gb", "0.00001"]
+        assert ngff_download.main([*argv, "--image", "volumes/raw"]) == 0
+
+
+@pytest.mark.parametrize("transforms", ["scale", "sequence", "rotation"])
+def test_ome_zarr_with_coordinate_systems(tmp_path, transforms):
+    root = write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], version="0.5")
+    (described,) = ome_attributes([SIZES[0]])["multiscales"]
+    scale = {"type": "scale", "scale": list(SIZES[0])}
+    moved = {"type": "sequence", "transformations": [scale, {"type": "translation", "translation": [1, 2, 3]}]}
+    turned = {"type": "rotation", "rotation": [[1, 0, 0], [0, 0, 1], [0, 1, 0]]}
+    chosen = {"scale": scale, "sequence": moved, "rotation": turned}[transforms]
+    multiscale = {
+        "coordinateSystems": [{"name": "physical", "axes": described["axes"]}],
+        "datasets": [{"path": "0", "coordinateTransformations": [{**chosen, "input": "0", "output": "physical"}]}],
+    }
+    group = json.loads((root / "zarr.json").read_text())
+    group["attributes"] = {"ome": {"version": "0.6", "multiscales": [multiscale]}}
+    write_json(root / "zarr.json", group)
+    if transforms == "rotation":
+        with pytest.raises(ValueError, match="'rotation' is more than scale and translation"):
+            open_multiscale(root)
+    else:
+        check(root, pyramid()[:1])
+
+
+@pytest.mark.parametrize("key", CONVERTERS)
+def test_other_formats_are_refused_with_a_converter(tmp_path, key):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / key).write_bytes(b"WKW")
+    what, converter = CONVERTERS[key]
+    with pytest.raises(ValueError, match="convert it to") as refused:
+        open_multiscale(tmp_path / "x")
+    assert what in str(refused.value) and converter in str(refused.value)
+
+
+def test_hdf5_and_servers_are_refused(tmp_path):
+    write_bdv(tmp_path, pyramid())
+    (tmp_path / "a.xml").write_text((tmp_path / "a.xml").read_text().replace("bdv.n5", "bdv.hdf5"))
+    (tmp_path / "x.h5").write_bytes(b"x")
+    for address in (tmp_path / "a.xml", tmp_path / "x.h5", "dvid://host/x", "graphene://https://host/x"):
+        with pytest.raises(ValueError, match="cannot be read here; convert it"):
+            open_multiscale(address)
+
+
+def test_credentials():
+    s3 = Address.parse("s3://b/x")
+    assert kvstore_spec(s3, Access())["aws_credentials"] == {"type": "anonymous"}
+    spec = kvstore_spec(s3, Access(credentials=True, requester_pays=True))
+    assert spec["aws_credentials"] == {"type": "default"} and spec["requester_pays"] is True
+    assert kvstore_spec(Address.parse("gs://b/x"), Access(credentials=True))["driver"] == "gcs"
+    secret = Access(headers=("Authorization: Bearer s3cret",))
+    assert kvstore_spec(Address.parse("https://h/x"), secret)["headers"] == ["Authorization: Bearer s3cret"]
+    assert "s3cret" not in repr(secret)
+
+
+def test_netrc(tmp_path, monkeypatch):
+    (tmp_path / ".netrc").write_text("machine h.example login me password pw\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (header,) = kvstore_spec(Address.parse("https://h.example:8/x"), Access())["headers"]
+    assert base64.b64decode(header.removeprefix("Authorization: Basic ")) == b"me:pw"
+    assert "headers" not in kvstore_spec(Address.parse("https://other.example/x"), Access())
+
+
+def test_headers_and_passwords_reach_the_server(served):
+    with serving(served) as server:
+        check(f"{server.url}/bucket/x.zarr", pyramid(), access=Access(headers=("Authorization: Bearer tok",)))
+        assert set(server.authorizations) == {"Bearer tok"}
+        server.authorizations.clear()
+        check(server.url.replace("://", "://me:pw@") + "/bucket/x.zarr", pyramid())
+        assert set(server.authorizations) == {"Basic " + base64.b64encode(b"me:pw").decode()}
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("s3://b/mouse.zarr/|zarr2:", "mouse"),
+        ("https://h/a.ome.zarr.zip|zip:in/fly.zarr/|zarr3:", "fly"),
+        ("https://h/mouse.ozx?sig=1", "mouse"),
+        ("https://h/mouse.pc/info", "mouse"),
+        ("x/mouse.zarr/.zattrs", "mouse"),
+    ],
+)
+def test_names_of_addresses(url, name):
+    assert address_name(url) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("https://me:pw@h/a: 404", "https://***@h/a: 404"),
+        ("at s3+https://me@h/b?a=1&token=x%20y, no", "at s3+https://***@h/b?a=***&token=***, no"),
+        ("('http://h/a?sig=1')", "('http://h/a?sig=***')"),
+        ("what?a=1", "what?a=1"),
+    ],
+)
+def test_redacted(text, said):
+    assert redacted(text) == said
+
+
+def test_zip_files_are_volumes_of_every_script(served):
+    (source,), _ = volume_sources(str(served / "bucket/plain.ozx"))
+    with source.open() as volume:
+        assert volume.name == "plain_s0" and np.array_equal(volume[:], pyramid()[0])
+    assert open_volume_level(f"{served}/bucket/plain.ozx#s1").name == "plain_s1"

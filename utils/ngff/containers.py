@@ -1,0 +1,113 @@
+"""Folders that hold several images, and formats that are refused by name with the converter to use."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from utils.ngff.hosts import fetch
+from utils.ngff.store import Store
+
+# Folders looked into, at most: a bucket may hold millions.
+MOST_FOLDERS = 400
+DEEPEST = 5
+# Where images lie in containers that cannot be listed.
+USUAL_PLACES = ("em/fibsem-uint8", "em/fibsem-uint16", "volumes/raw", "raw", "image", "0")
+_METADATA = {"info", ".zattrs", ".zarray", "zarr.json", "attributes.json"}
+
+CONVERTERS = {
+    "header.wkw": ("WebKnossos data (.wkw)", "webknossos convert-zarr, of the Python package webknossos"),
+    "datasource-properties.json": ("WebKnossos data", "webknossos convert-zarr, of the Python package webknossos"),
+    "knossos.conf": ("KNOSSOS cubes", "webknossos convert-knossos, then convert-zarr"),
+    "ImageProperties.xml": ("a Zoomify tile stack", "vips dzsave or bioformats2raw"),
+    "project.yml": ("a CATMAID tile stack", "cloud-volume or bioformats2raw, from the tiles' images"),
+}
+SCHEMES = {
+    "wkw": CONVERTERS["header.wkw"],
+    "dvid": ("a DVID server", "its export to precomputed or N5"),
+    "boss": ("a BossDB server", "its address as precomputed on s3://bossdb-open-data"),
+    "brainmaps": ("a BrainMaps volume", "its address as precomputed on gs://"),
+    "graphene": ("a segmentation graph", "the address of the image instead"),
+    "render": ("a tile server", "its export to N5 or precomputed"),
+    "knossos": CONVERTERS["knossos.conf"],
+}
+
+
+def foreign_format(store: Store) -> str | None:
+    """The sentence for a format that is known but not read; None for none of them."""
+    name = store.address.name.lower()
+    if name.endswith(".wkw"):
+        return refusal(*CONVERTERS["header.wkw"])
+    if name.endswith((".h5", ".hdf5")):
+        return refusal("BigDataViewer HDF5", "BigDataViewer's export to N5 or OME-Zarr (or pybdv)")
+    if name.endswith(".dzi"):
+        return refusal("a Deep Zoom tile stack", "vips dzsave --layout zarr or bioformats2raw")
+    found = store.read(CONVERTERS)
+    return next((refusal(*CONVERTERS[key]) for key, raw in found.items() if raw is not None), None)
+
+
+def refusal(what: str, converter: str) -> str:
+    """The sentence that names a format and the way out of it."""
+    return f"{what} cannot be read here; convert it to OME-Zarr, N5 or precomputed with {converter}"
+
+
+def images_below(store: Store) -> list[str]:
+    """Paths of what looks like images below a store: by listing it, else by looking at the usual places."""
+    if store.address.driver == "file" and not store.address.archive:
+        return sorted(_below(lambda folder: _local_entries(Path(store.address.path, folder))))
+    if store.address.driver in ("s3", "gcs") and not store.address.archive:
+        try:
+            return sorted(_below(lambda folder: _bucket_entries(store, folder)))
+        except OSError:
+            pass
+    keys = {f"{place}/{name}": place for place in USUAL_PLACES for name in sorted(_METADATA)}
+    found = store.read_json(keys)
+    return list(dict.fromkeys(keys[key] for key, value in found.items() if value is not None and key.endswith(_OWN)))
+
+
+_OWN = ("info", ".zattrs", "zarr.json", "attributes.json")
+
+
+def _below(entries: Callable[[str], tuple[set[str], set[str]]]) -> Iterator[str]:
+    """Folders with metadata of an image, the outermost of each branch; ``entries`` gives files and folders of one."""
+    waiting = [""]
+    for _ in range(MOST_FOLDERS):
+        if not waiting:
+            return
+        folder = waiting.pop(0)
+        files, folders = entries(folder)
+        levels = {"s0", "0", "c0", "setup0"} & folders
+        if folder and files & _METADATA and (levels or not folders or "info" in files):
+            yield folder
+        elif folder.count("/") < DEEPEST:
+            waiting += sorted(f"{folder}/{name}".lstrip("/") for name in folders if not name.isdecimal() or not folder)
+
+
+def _local_entries(folder: Path) -> tuple[set[str], set[str]]:
+    files: set[str] = set()
+    folders: set[str] = set()
+    with os.scandir(folder) as found:
+        for entry in found:
+            (folders if entry.is_dir() else files).add(entry.name)
+    return files, folders
+
+
+def _bucket_entries(store: Store, folder: str) -> tuple[set[str], set[str]]:
+    """Files and folders of a bucket's prefix, from the listing that S3 and GCS share."""
+    from xml.etree import ElementTree
+
+    address = store.at(folder).address
+    prefix = f"{address.path}/".lstrip("/")
+    base = store.access.endpoint or address.endpoint
+    default = "https://storage.googleapis.com" if address.driver == "gcs" else "https://s3.amazonaws.com"
+    query = urlencode({"list-type": 2, "prefix": prefix, "delimiter": "/", "max-keys": 1000})
+    raw = fetch(f"{(base or default).rstrip('/')}/{quote(address.root)}?{query}", store.access.timeout)
+    if raw is None or b"<!ENTITY" in raw:
+        raise OSError(f"{address}: cannot be listed")
+    try:
+        tree = ElementTree.fromstring(raw)
+    except ElementTree.ParseError as error:
+        raise OSError(f"{address}: its listing is no XML") from error
+    files = {key.text.removeprefix(prefix) for key in tree.iterfind("{*}Contents/{*}Key") if key.text}
+    found = (part.text for part in tree.iterfind("{*}CommonPrefixes/{*}Prefix"))
+    return files, {name.removeprefix(prefix).rstrip("/") for name in found if name}
