@@ -61,7 +61,14 @@ def crop(args: argparse.Namespace) -> int:
     from utils.sampling.volume_crops import CropOptions, volume_target
 
     options = CropOptions(
-        args.crop_size, args.gb, args.padding_value, args.min_frac, args.contrast, args.seed, args.processes
+        args.crop_size,
+        args.gb,
+        args.padding_value,
+        args.min_frac,
+        args.contrast,
+        args.seed,
+        args.processes,
+        args.update,
     )
     jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args)]
     one_at_a_time = replace(Run.of(args), processes=1)

@@ -156,6 +156,7 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
         unit=args.unit,
         contrast=args.contrast,
         stratify=args.stratify,
+        update=args.update,
         access=Access(
             args.timeout,
             args.retries,

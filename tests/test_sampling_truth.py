@@ -36,6 +36,10 @@ def record(folder: Path, name: str = "cell") -> dict:
     return json.loads((folder / f"{name}.json").read_text())
 
 
+def visible(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".")}
+
+
 def table(path: Path, **row: object) -> str:
     path.write_text(",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n")
     return str(path)
@@ -68,7 +72,8 @@ def test_a_window_of_one_value_is_not_kept(tmp_path, no_overview, capsys):
     said = record(tmp_path / "out")
     (tmp_path / "out/cell.json").write_text(json.dumps({**said, "contrast": {**said["contrast"], "low": 0, "high": 0}}))
     assert ngff_download.main(argv) == 0
-    assert "outdated: made with a contrast window of one value" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "made with a contrast window of one value" in said.err and "1 outdated" in said.out
 
 
 def test_nothing_but_padding_ends_in_a_sentence(tmp_path, no_overview, capsys):
@@ -316,8 +321,12 @@ def test_changed_options_make_cubes_outdated_not_mixed(tmp_path, capsys, options
     assert ngff_download.main([*argv, "-cs", "32"]) == 0
     before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.is_file()}
     assert ngff_download.main([*argv, *options]) == 0
-    assert f"outdated: {reason}" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert reason in said.err and "1 outdated" in said.out
     assert before == {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.is_file()}
+    assert ngff_download.main([*argv, *options, "--update"]) == 0
+    assert ngff_download.main([argv[0], str(tmp_path / "new"), *argv[2:], *options]) == 0
+    assert visible(tmp_path / "out") == visible(tmp_path / "new")
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
@@ -358,3 +367,44 @@ def test_relative_addresses_with_dots(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "in/deep")
     for url in ("../../cell.zarr", "zarr://../../cell.zarr"):
         assert (open_volume_level(url)[:] == pyramid()[0]).all()
+
+
+@pytest.mark.parametrize("options", [["--seed", "3"], ["--level", "1"], ["-gb", "0.00007"]])
+def test_update_leaves_what_a_fresh_run_would(tmp_path, options):
+    root = write_ome_zarr(tmp_path / "cell.zarr", halves(noise((64, 64, 64), "uint16")), sizes=CUBES)
+    argv = [str(root), str(tmp_path / "out"), "-gb", "0.00004", "-cs", "32"]
+    assert ngff_download.main(argv) == 0
+    assert ngff_download.main([*argv, *options]) == 0
+    assert ngff_download.main([*argv, *options, "--update"]) == 0
+    assert ngff_download.main([argv[0], str(tmp_path / "new"), *argv[2:], *options]) == 0
+    assert visible(tmp_path / "out") == visible(tmp_path / "new")
+
+
+def test_a_changed_volume_makes_its_cubes_outdated(tmp_path, capsys):
+    write_nrrd(tmp_path / "cell.nrrd", noise((32, 64, 64)))
+    argv = [str(tmp_path / "cell.nrrd"), str(tmp_path / "out"), "-cs", "32"]
+    assert crop_rois_from_volume.main(argv) == 0
+    before = visible(tmp_path / "out")
+    (tmp_path / "cell.nrrd").touch()
+    assert crop_rois_from_volume.main(argv) == 0
+    assert "1 done before" in capsys.readouterr().out and visible(tmp_path / "out") == before
+    write_nrrd(tmp_path / "cell.nrrd", noise((32, 64, 64), seed=5))
+    assert crop_rois_from_volume.main(argv) == 0
+    said = capsys.readouterr()
+    assert "its input has changed" in said.err and "1 outdated" in said.out and visible(tmp_path / "out") == before
+    assert crop_rois_from_volume.main([*argv, "--update"]) == 0
+    assert visible(tmp_path / "out").keys() == before.keys() and visible(tmp_path / "out") != before
+    assert crop_rois_from_volume.main(argv) == 0
+    assert "1 done before" in capsys.readouterr().out
+
+
+def test_an_update_that_fails_leaves_the_old_cubes(tmp_path):
+    write_ome_zarr(tmp_path / "cell.zarr", halves(noise((32, 64, 64))), sizes=CUBES)
+    faults = []
+    with serving(tmp_path, lambda path, nth: 500 if faults and "/0/0.0." in path else None) as server:
+        argv = [f"{server.url}/cell.zarr", str(tmp_path / "out"), "--retries", "0"]
+        assert ngff_download.main([*argv, "-cs", "32"]) == 0
+        before = visible(tmp_path / "out")
+        faults.append(True)
+        assert ngff_download.main([*argv, "-cs", "16", "--update"]) == 1
+        assert visible(tmp_path / "out") == before and not list((tmp_path / "out").glob(".*.part*"))

@@ -85,6 +85,12 @@ class Made:
     failures: Mapping[str, str] = field(default_factory=dict)
 
 
+class Outdated(str):
+    """What work without recipe returns that leaves its result as it is: the reason why a new one would differ."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a job; every field travels between processes.
@@ -300,6 +306,8 @@ class _Doing:
     def _do(self, job: Job) -> Outcome:
         if job.recipe is None:
             message = self.work(job)
+            if isinstance(message, Outdated):
+                return Outcome(job, "outdated", str(message))
             return Outcome(job, "skipped" if message == SKIPPED else "done", str(message or ""))
         if standing := self._standing(job, job.recipe):
             return standing

@@ -1,6 +1,7 @@
 """Folders that hold several images, and formats that are refused by name with the converter to use."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -12,7 +13,8 @@ from utils.ngff.store import Store
 MOST_FOLDERS = 400
 DEEPEST = 5
 # Where images lie in containers that cannot be listed.
-USUAL_PLACES = ("em/fibsem-uint8", "em/fibsem-uint16", "volumes/raw", "raw", "image", "0")
+USUAL_PLACES = ("em/fibsem-uint8", "em/fibsem-uint16", "volumes/raw", "raw", "image")
+LEVEL_NAME = re.compile(r"[sc]?\d+")
 _METADATA = {"info", ".zattrs", ".zarray", "zarr.json", "attributes.json"}
 
 CONVERTERS = {
@@ -77,7 +79,8 @@ def _below(entries: Callable[[str], tuple[set[str], set[str]]]) -> Iterator[str]
         folder = waiting.pop(0)
         files, folders = entries(folder)
         levels = {"s0", "0", "c0", "setup0"} & folders
-        if folder and files & _METADATA and (levels or not folders or "info" in files):
+        level = LEVEL_NAME.fullmatch(folder.rpartition("/")[2])  # of an image that nothing describes
+        if folder and not level and files & _METADATA and (levels or not folders or "info" in files):
             yield folder
         elif folder.count("/") < DEEPEST:
             waiting += sorted(f"{folder}/{name}".lstrip("/") for name in folders if not name.isdecimal() or not folder)

@@ -1,7 +1,6 @@
 """Sparse sampling of one NGFF dataset, the taking: cubes or a whole level, with a record of how."""
 
 import math
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import numpy as np
 from utils.contrast import Contrast, measure_contrast, to_uint8
 from utils.files import atomic_path
 from utils.formats.nrrd import nrrd_header
-from utils.jobs import SKIPPED
+from utils.jobs import SKIPPED, Outdated
 from utils.ngff.read import LevelReader
 from utils.ngff.store import Store
 from utils.sampling.blocks import blocks, write_blocks
 from utils.sampling.budget import fill_budget
 from utils.sampling.overview import BLOCK_BYTES
 from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw
+from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops, PaddingError, inverted
 from utils.sampling.roi_record import RoiRecord
 from utils.sampling.rois import Boxes, Roi, not_padding
@@ -36,18 +36,22 @@ def sample(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
     ValueError, OSError
         If nothing can be taken.
     """
-    path = folder / f"{plan.dataset.name}.json"
     # What was made otherwise is kept, and said before anything is fetched.
-    record = RoiRecord(path, plan.settings(options, None))
-    if record.outdated:
-        warnings.warn(f"outdated: {record.outdated}", stacklevel=2)
-        return SKIPPED
+    name = f"{plan.dataset.name}.json"
+    record = RoiRecord(folder / name, plan.settings(options, None))
+    if record.outdated and not options.update:
+        return Outdated(record.outdated)
     reader = LevelReader(_with_cache(plan), plan.level)
-    if not plan.dataset.crop:
-        return fetch_whole(plan, options, folder, record, reader)
-    surveyed = survey_dataset(plan, options, folder)
-    record = RoiRecord(path, plan.settings(options, surveyed.level))
-    return fetch_cubes(plan, options, record, surveyed, reader)
+    surveyed = survey_dataset(plan, options, folder) if plan.dataset.crop else Surveyed()
+    settings = plan.settings(options, surveyed.level)
+
+    def make(where: Path) -> str:
+        record = RoiRecord(where / name, settings)
+        if not plan.dataset.crop:
+            return fetch_whole(plan, options, folder, record, reader)
+        return fetch_cubes(plan, options, record, surveyed, reader)
+
+    return renewed(folder / name, settings, options.update, make)
 
 
 def _with_cache(plan: SamplingPlan) -> Store:
@@ -115,7 +119,7 @@ def fetch_whole(
     ValueError
         If it is larger than ``-gb`` allows, or holds nothing.
     """
-    level, target = plan.level, folder / f"{plan.name}.nrrd"
+    level, target = plan.level, record.path.with_name(f"{plan.name}.nrrd")
     size = math.prod(level.shape)
     if size > options.gigabytes * GB:
         raise ValueError(

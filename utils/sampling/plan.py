@@ -33,6 +33,7 @@ class SamplingOptions:
     unit: str | None = None
     contrast: str = "percentile"
     stratify: bool = False
+    update: bool = False
     access: Access = field(default_factory=Access)
 
 

@@ -47,6 +47,7 @@ class Settings:
     coordinates: str | None = None
     dtype: str | None = None
     overview_level: int | None = None
+    input: list[int | str] | None = None
     stratify: bool = False
     mask: str | None = None
 
@@ -69,6 +70,8 @@ class Settings:
         """
         if self.level != now.level:
             return None
+        if self.input and now.input and self.input != now.input:
+            return "its input has changed"
         keys = [key for key in CONTENT if getattr(self, key) is not None or key == "mask"]
         changed = [key for key in keys if getattr(self, key) != getattr(now, key)]
         return "; ".join(f"made with {key} {getattr(self, key)}, now {getattr(now, key)}" for key in changed) or None
@@ -114,6 +117,11 @@ class RoiRecord:
         if self.earlier.get("boxes") and self.earlier.get("contrast") and self.contrast is None:
             return "made with a contrast window of one value"
         return self._before.outdated(self.settings)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether a fresh run would choose from the same order, and the cubes of no other choice are there."""
+        return self._same_choice() and not self.earlier.get("earlier") and not self.earlier.get("kept")
 
     def existing(self, folder: Path, name: str) -> dict[Roi, str]:
         """Cubes of earlier runs that are there, and their files; also those a killed run left."""
@@ -227,7 +235,7 @@ def _roi(box: Mapping[str, Any]) -> Roi:
     return Roi(*((int(first), int(stop)) for first, stop in (box[axis] for axis in "zyx")))
 
 
-def read_record(path: Path, source: str) -> dict[str, Any]:
+def read_record(path: Path, source: str, *, any_source: bool = False) -> dict[str, Any]:
     """An earlier run's record of the same source; empty when there is none.
 
     Raises
@@ -241,7 +249,7 @@ def read_record(path: Path, source: str) -> dict[str, Any]:
         record = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: is no record of an earlier run ({error}); move it away") from error
-    if not isinstance(record, dict) or record.get("source") != source:
+    if not isinstance(record, dict) or (record.get("source") != source and not any_source):
         other = record.get("source") if isinstance(record, dict) else "something else"
         raise ValueError(f"{path} belongs to {other}; give this dataset another name or folder")
     return record

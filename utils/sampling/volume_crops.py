@@ -1,16 +1,16 @@
 """Cubes of a local volume, chosen like those of an NGFF dataset."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.contrast import measure_contrast
 from utils.files import list_files
 from utils.images import IMAGE_SUFFIXES
-from utils.jobs import SKIPPED
+from utils.records.fingerprints import digest, glance
 from utils.sampling.budget import fill_budget
+from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops
-from utils.sampling.roi_record import RoiRecord, Settings
+from utils.sampling.roi_record import RoiRecord, Settings, read_record
 from utils.sampling.rois import Boxes, grid
 from utils.sampling.selection import shuffled
 from utils.sampling.survey import Survey
@@ -32,6 +32,7 @@ class CropOptions:
     contrast: str = "percentile"
     seed: int = 0
     threads: int = 1
+    update: bool = False
 
 
 def find_volumes(source: Path) -> tuple[list[Path], list[Path], bool]:
@@ -101,33 +102,50 @@ def crop_volume(path: Path, options: CropOptions, target: Path) -> str:
         If nothing can be taken.
     """
     with open_volume(path) as volume:
-        record = RoiRecord(target, _settings(path, volume, options))
-        if record.outdated:
-            warnings.warn(f"outdated: {record.outdated}", stacklevel=2)
-            return SKIPPED
-        seen = survey_volume(volume, options)
-        boxes = candidates(seen, options)
-        crops = Crops(
-            volume_name(path),
-            target.parent,
-            lambda roi: (volume[roi.slices], 0),
-            record.contrast or measure_contrast(seen.sample(), options.contrast),
-            volume.voxel_size,
-            fills=(options.padding_value,),
-            share=seen.share,
-        )
-        return fill_budget(
-            crops,
-            lambda: shuffled(boxes, options.seed),
-            options.gigabytes,
-            record,
-            threads=options.threads,
-            chunk=_chunk(volume),
-        )
+        before = read_record(target, str(path.resolve())).get("input")
+        settings = _settings(path, volume, options, before)
+
+        def make(folder: Path) -> str:
+            return _crop(path, volume, options, settings, folder / target.name)
+
+        return renewed(target, settings, options.update, make)
 
 
-def _settings(path: Path, volume: Volume, options: CropOptions) -> Settings:
+def _crop(path: Path, volume: Volume, options: CropOptions, settings: Settings, target: Path) -> str:
+    record = RoiRecord(target, settings)
+    seen = survey_volume(volume, options)
+    boxes = candidates(seen, options)
+    crops = Crops(
+        volume_name(path),
+        target.parent,
+        lambda roi: (volume[roi.slices], 0),
+        record.contrast or measure_contrast(seen.sample(), options.contrast),
+        volume.voxel_size,
+        fills=(options.padding_value,),
+        share=seen.share,
+    )
+    return fill_budget(
+        crops,
+        lambda: shuffled(boxes, options.seed),
+        options.gigabytes,
+        record,
+        threads=options.threads,
+        chunk=_chunk(volume),
+    )
+
+
+def input_of(path: Path, before: list[int | str] | None) -> list[int | str]:
+    """Size, time and digest of a volume's files; those that were recorded where the content is the same."""
+    seen = glance([path])
+    if before and (seen.size, seen.stamp) == (before[0], before[1]):
+        return before
+    content = digest([path])
+    return before if before and (seen.size, content) == (before[0], before[2]) else [seen.size, seen.stamp, content]
+
+
+def _settings(path: Path, volume: Volume, options: CropOptions, before: list[int | str] | None) -> Settings:
     return Settings(
+        input=input_of(path, before),
         source=str(path.resolve()),
         volume_name=volume_name(path),
         seed=options.seed,
