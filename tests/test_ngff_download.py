@@ -402,7 +402,7 @@ def test_all_padding_is_said(tmp_path, capsys):
 def test_names_that_clash(tmp_path, cell, capsys):
     root, _ = cell
     row = {"download_url": root / "cell.zarr", "volume_name": "cell"}
-    assert ngff_download.main([str(table(tmp_path / "a.csv", row, row)), str(tmp_path / "out")]) == 2
+    assert ngff_download.main([str(table(tmp_path / "a.csv", row, row)), str(tmp_path / "out")]) == 1
     assert ngff_download.main([str(root / "cell.zarr"), str(tmp_path / "out"), "-cs", "32", "-gb", "0.0001"]) == 0
     write_ome_zarr(tmp_path / "cell.zarr", pyramid(), sizes=SIZES)
     assert ngff_download.main([str(tmp_path / "cell.zarr"), str(tmp_path / "out"), "-cs", "16"]) == 1
