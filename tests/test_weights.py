@@ -368,3 +368,13 @@ def test_the_published_network_over_loopback(server, tmp_path, monkeypatch):
     save_patches(tmp_path / "in" / "a.pkl", ["p"], np.zeros((1, 224, 224), np.uint8))
     assert classify_patches.main([str(tmp_path / "in"), str(tmp_path / "out"), "--weights", server.url]) == 0
     assert (tmp_path / "out" / "a.csv").read_text().startswith("name,score,kept\np,")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    state = build_model("lite").state_dict()
+    name = next(iter(state))
+    state[name].view(-1)[3] = value
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=f"1 layers hold values that are not finite, the first is {name}"):
+        load_weights(tmp_path / "a.pth")

@@ -140,6 +140,8 @@ def load_weights(path: Path) -> State:
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path}: not a state_dict: expected a plain dict of tensors, found {type(state).__name__}")
     load_state(build_model(detect_arch(state)), state, str(path))
+    if spoilt := [name for name, values in state.items() if not torch.isfinite(values).all()]:
+        raise ValueError(f"{path}: {len(spoilt)} layers hold values that are not finite, the first is {spoilt[0]}")
     return state
 
 

@@ -79,5 +79,7 @@ def _ask(path: Path, what: str, seconds: float) -> bytes:
     if done.returncode == 0:
         return done.stdout
     if done.returncode == 3:
-        raise ValueError(f"cannot be read as {path.suffix} by SimpleITK: {done.stderr.decode('utf-8', 'replace')}")
+        raise ValueError(
+            f"cannot be read as {path.suffix} by SimpleITK: {done.stdout.decode('utf-8', 'replace').strip()}"
+        )
     raise ValueError(f"cannot be read as {path.suffix}: SimpleITK died of it (exit code {done.returncode})")

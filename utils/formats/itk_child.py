@@ -57,7 +57,8 @@ def main() -> int:
         sys.stdout.buffer.write(answer(path, what))
     except (RuntimeError, ValueError, MemoryError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        sys.stderr.write(lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__)
+        # ITK itself writes to stderr what means nothing to a user.
+        print(lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__)
         return 3
     return 0
 

@@ -37,15 +37,20 @@ def open_metaimage(path: Path) -> Volume:
         data_file = fields["ElementDataFile"]
         colours = int(fields.get("ElementNumberOfChannels", "1"))
         code = _TYPES.get(fields["ElementType"].removeprefix("MET_"))
+    local = data_file.upper() == "LOCAL"
+    if local and header_size > 0:
+        raise ValueError(f"its header skips {header_size} bytes from its own beginning")
     if dimensions != len(sizes) or min(sizes, default=0) < 1 or header_size < -1:
         raise ValueError(f"the header says NDims {dimensions}, DimSize {sizes} and HeaderSize {header_size}")
     split = data_file.upper().startswith("LIST") or "%" in data_file
     ascii_data = not _is_true(fields, "BinaryData", "True")
     size = voxel_size(fields)
+    if split:
+        _check_parts(path, start, data_file, sizes[-1])
     if split or ascii_data or colours != 1 or len(sizes) not in (2, 3) or code is None:
         return open_itk(path, size)
     shape = tuple(reversed([*sizes, 1][:3]))
-    source, begin = (path, start) if data_file.upper() == "LOCAL" else (path.parent / data_file, 0)
+    source, begin = (path, start) if local else (path.parent / data_file, 0)
     big = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
     dtype = np.dtype(code).newbyteorder(">" if big else "<")
     if not _is_true(fields, "CompressedData"):
@@ -53,6 +58,23 @@ def open_metaimage(path: Path) -> Volume:
     packed = PackedData(source, dtype, shape, "zlib", begin + max(header_size, 0), kind="MetaImage")
     packed.check()
     return ArrayVolume(stem(path), packed.decode, size, shape=shape, dtype=dtype)
+
+
+def _check_parts(path: Path, start: int, names: str, count: int) -> None:
+    """Refuse slices that lie in fewer files than there are slices: SimpleITK shows memory that nobody wrote."""
+    words = names.split()
+    if "%" in names:
+        with reading_as("MetaImage"):
+            first, last, step = (int(word) for word in words[1:4])
+            parts = [words[0] % index for index in range(first, last + 1, step)]
+    else:
+        with open_regular(path) as f:
+            f.seek(start)
+            parts = [line.decode("utf-8", "replace").strip() for line in f.read(1 << 22).splitlines() if line.strip()]
+    missing = [name for name in parts if not (path.parent / name).is_file()]
+    if missing or len(parts) != count:
+        gone = f", {missing[0]} is missing" if missing else ""
+        raise ValueError(f"the header promises {count} slices and names {len(parts)} files{gone}")
 
 
 def _is_true(fields: dict[str, str], key: str, default: str = "False") -> bool:
