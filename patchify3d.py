@@ -53,9 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("savedir", type=output_dir, metavar="SAVE", help="folder for the patch dictionaries")
     add_patch_options(parser)
     parser.add_argument(
-        "--axes", type=int, nargs="+", choices=(0, 1, 2), default=[0, 1, 2], help="0 = xy, 1 = xz, 2 = yz (default all)"
+        "-a",
+        "--axes",
+        type=int,
+        nargs="+",
+        choices=(0, 1, 2),
+        default=[0, 1, 2],
+        help="0 = xy, 1 = xz, 2 = yz (default all)",
     )
-    parser.add_argument("--spacing", type=positive_int, default=1, metavar="N", help="cut every N-th slice (default 1)")
+    parser.add_argument(
+        "-s", "--spacing", type=positive_int, default=1, metavar="N", help="cut every N-th slice (default 1)"
+    )
     parser.add_argument(
         "--level", type=natural_int, metavar="N", help="level of NGFF images (default: CSV's mip, or 0)"
     )

@@ -43,10 +43,10 @@ from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
 from utils.reconstruction.plan import Plan, Selection, make_plan
 from utils.reconstruction.subvolumes import Subvolume
-from utils.reconstruction.volume_index import VolumeIndex
 from utils.reconstruction.write import StackOptions, reconstruct_volume, stands
 from utils.records.recipes import inputs_of
 from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
+from utils.volume_index import VolumeIndex
 
 # Names of patches near the border that are worth a line each; a collection may have thousands.
 MOST_NAMES = 100

@@ -29,8 +29,8 @@ from utils.cli import UsageError, add_run_options, input_dir, make_parser, outpu
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, is_marked
-from utils.formats.mrc_bytes import is_unsigned, read_header, write_unsigned
 from utils.jobs import SKIPPED, Job, Run, run_jobs
+from utils.mrc_bytes import is_unsigned, read_header, write_unsigned
 from utils.results import Scope, refuse_nothing_to_do
 from utils.volumes import PACKED_MRC
 

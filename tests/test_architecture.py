@@ -1,6 +1,7 @@
 """The house: floors without circles, scripts that import rooms only, rooms that open quickly."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,6 @@ from conftest import ROOT
 FOLDERS = ("", "preprocess", "scraping", "3d", "collection")
 SCRIPTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
 ROOMS = sorted(path for path in (ROOT / "utils").rglob("*.py") if path.name != "__init__.py")
-# What needs no other room but its peers here.
-GROUND = {"files", "contrast", "dhash", "exemplars", "parallel", "cli", "images", "patches", "names", "dictionaries"}
-GROUND |= {"interrupts", "histogram", "outliers", "label_maps", "planes", "table_text"}
-GROUND |= {"memory", "reading", "plain_pickle"}
 HEAVY = {"torch", "torchvision", "SimpleITK", "skimage", "cv2", "tensorstore", "zarr", "matplotlib", "sklearn", "scipy"}
 
 
@@ -51,9 +48,40 @@ def test_no_circles():
     assert done == set(graph)
 
 
-@pytest.mark.parametrize("room", sorted(GROUND))
-def test_the_ground_floor_stands_by_itself(room):
-    assert imports(ROOT / "utils" / f"{room}.py") <= GROUND
+def floors() -> dict[str, int]:
+    """The number of each room's floor from the ground up, by the table in ARCHITECTURE.md."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rows = [row.split("|")[2] for row in text.splitlines() if re.match(r"\| \w+ \| `", row)]
+    named = {name: floor for floor, row in enumerate(rows) for name in re.findall(r"`(\w+/?)`", row)}
+    places = {room: room.split(".")[0] + "/" if "." in room else room for room in map(room_name, ROOMS)}
+    unknown = sorted(room for room, place in places.items() if place not in named)
+    assert not unknown, f"rooms without a floor in ARCHITECTURE.md: {unknown}"
+    assert named.keys() <= set(places.values()), "floors of rooms that are not there"
+    return {room: named[place] for room, place in places.items()}
+
+
+def test_no_stairs_up():
+    floor = floors()
+    climbing = [f"{room} -> {used}" for room in floor for used in imports_of(room) if floor[used] > floor[room]]
+    assert climbing == []
+
+
+def test_stages_do_not_use_each_other():
+    floor = floors()
+    top = max(floor.values())
+    wings = {room: room.split(".")[0] for room in floor if floor[room] == top}
+    crossing = [
+        f"{room} -> {used}"
+        for room in wings
+        for used in imports_of(room)
+        if used in wings and wings[used] != wings[room]
+    ]
+    assert crossing == []
+
+
+def imports_of(room: str) -> set[str]:
+    """The rooms that a room imports."""
+    return imports(ROOT / "utils" / f"{room.replace('.', '/')}.py")
 
 
 def test_scripts_never_import_scripts():

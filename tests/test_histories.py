@@ -149,6 +149,9 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(
-    max_examples=settings.default.max_examples // 10, stateful_step_count=7, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=(settings.default or settings()).max_examples // 10,
+    stateful_step_count=7,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 TestHistories = Histories.TestCase

@@ -33,6 +33,7 @@ def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-d",
         "--distance",
+        "--min-distance",
         type=natural_int,
         default=12,
         metavar="BITS",

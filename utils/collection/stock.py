@@ -76,11 +76,11 @@ class Neighbours:
     Parameters
     ----------
     places : sequence of str
-        Folders of volumes; see `utils.reconstruction.volume_index.VolumeIndex`.
+        Folders of volumes; see `utils.volume_index.VolumeIndex`.
     """
 
     def __init__(self, places: Sequence[str]) -> None:
-        from utils.reconstruction.volume_index import VolumeIndex
+        from utils.volume_index import VolumeIndex
 
         self._index = VolumeIndex(places)
         self._open: OrderedDict[str, Any] = OrderedDict()

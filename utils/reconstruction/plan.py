@@ -13,9 +13,9 @@ from utils.parallel import ordered_map
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.overlap import Box3D, seeded_order, without_overlap
 from utils.reconstruction.subvolumes import Shape, Subvolume, box_of, why_outside, window
-from utils.reconstruction.volume_index import VolumeIndex
 from utils.reconstruction.write import VolumeGroup
 from utils.sources import VolumeSource
+from utils.volume_index import VolumeIndex
 
 # Headers read at once: over a network each one is a wait.
 HEADERS = 8
