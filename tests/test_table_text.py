@@ -48,3 +48,11 @@ def test_what_is_no_table_is_a_sentence(tmp_path, content, reason):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(ValueError, match=reason):
         read_rows(tmp_path / "a.csv")
+
+
+def test_long_cells_are_read_and_endless_ones_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("name,notes\na," + "x" * 200_000 + "\n")
+    assert len(read_rows(tmp_path / "a.csv")[1][0].cells["notes"]) == 200_000
+    (tmp_path / "a.csv").write_text("name,notes\na," + "x" * 20_000_000 + "\n")
+    with pytest.raises(ValueError, match="is no table: field larger than field limit"):
+        read_rows(tmp_path / "a.csv")

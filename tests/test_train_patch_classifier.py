@@ -224,9 +224,9 @@ def test_object_arrays_are_not_run(tmp_path, capsys):
 
 
 def test_a_table_in_another_encoding_is_named(tmp_path, capsys):
-    (tmp_path / "a.csv").write_bytes("path,label\nx.png,good\n".encode("utf-16"))
+    (tmp_path / "a.csv").write_bytes("path,label\né.png,good\n".encode("latin-1"))
     assert train_patch_classifier.main([str(tmp_path / "a.csv"), str(tmp_path / "out")]) == 2
-    assert f"{tmp_path / 'a.csv'}: not a table in UTF-8" in capsys.readouterr().err
+    assert f"{tmp_path / 'a.csv'}: is not a text file in UTF-8" in capsys.readouterr().err
 
 
 def test_split_takes_whole_sources_and_both_classes(labels):
@@ -316,3 +316,20 @@ def test_help_from_another_directory(tmp_path):
     command = [sys.executable, str(ROOT / "train_patch_classifier.py"), "--help"]
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "--leave-one-source-out" in shown.stdout
+
+
+@pytest.mark.parametrize("content", [b"\x93NUMPY", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<U4', (", b"PK\x03\x04", b""])
+def test_damaged_arrays_of_labels_are_a_sentence(tmp_path, content):
+    from utils.training.labels import read_labelled
+
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.npy: not a \.npy array of strings"):
+        read_labelled(tmp_path / "a.npy", tmp_path / "a.npy")
+
+
+def test_a_table_of_excel_in_utf_16_is_read(tmp_path):
+    from utils.training.labels import read_labelled
+
+    (tmp_path / "a.csv").write_text("path;label\nx.png;good\n", encoding="utf-16")
+    with pytest.raises(ValueError, match="1 patches of 1 are labelled"):
+        read_labelled(tmp_path / "a.csv")

@@ -2,11 +2,13 @@
 
 import codecs
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DELIMITERS = ",;\t"
+_LONGEST_CELL = 1 << 24
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
@@ -38,7 +40,7 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     columns: list[str] = []
     rows: list[Row] = []
-    for line in reader:
+    for line in _lines_of(reader, path):
         cells = [cell.strip() for cell in line]
         if not any(cells) or cells[0].startswith("#"):
             continue
@@ -49,6 +51,14 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
         else:
             rows.append(Row(reader.line_num, dict(zip(columns, cells + [""] * len(columns), strict=False))))
     return columns, rows
+
+
+def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:
+    csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(f"{path}:{reader.line_num}: is no table: {error}") from error
 
 
 def _columns(cells: list[str], path: Path) -> list[str]:

@@ -1,15 +1,17 @@
 """Labelled patches for training: reading the lists, and splitting by source."""
 
-import csv
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tokenize import TokenError
+from zipfile import BadZipFile
 
 import numpy as np
 
 from utils.contrast import to_uint8
 from utils.images import read_gray
+from utils.table_text import read_rows
 
 FEWEST_LABELS = 64
 LABELS = {"good": True, "informative": True, "bad": False, "uninformative": False}
@@ -73,10 +75,7 @@ def read_labelled(table: Path, labels: Path | None = None) -> Labelled:
     FileNotFoundError
         If patches are missing.
     """
-    try:
-        names, marks, sources = _read_csv(table) if labels is None else _read_arrays(table, labels)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{table}: not a table in UTF-8 ({error.reason}); save it as such") from error
+    names, marks, sources = _read_csv(table) if labels is None else _read_arrays(table, labels)
     unknown = sorted({mark for mark in marks if mark not in LABELS and mark not in LEFT_OUT})
     if unknown:
         raise ValueError(f"unknown labels {', '.join(map(repr, unknown[:5]))}; expected good, bad or none")
@@ -118,15 +117,12 @@ def split_by_source(data: Labelled, share: float, seed: int) -> tuple[np.ndarray
 
 
 def _read_csv(table: Path) -> tuple[list[str], list[str], list[str]]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        if not {"path", "label"} <= set(columns):
-            raise ValueError(f"{table}: columns are {', '.join(columns) or 'none'}; expected path,label[,source]")
-        rows = list(reader)
-    marks = [(row["label"] or "").strip().lower() for row in rows]
-    sources = [row["source"] or "" for row in rows] if "source" in columns else []
-    return [row["path"] for row in rows], marks, sources
+    columns, rows = read_rows(table)
+    if not {"path", "label"} <= set(columns):
+        raise ValueError(f"{table}: columns are {', '.join(columns) or 'none'}; expected path,label[,source]")
+    marks = [row.cells["label"].lower() for row in rows]
+    sources = [row.cells["source"] for row in rows] if "source" in columns else []
+    return [row.cells["path"] for row in rows], marks, sources
 
 
 def _read_arrays(paths: Path, labels: Path) -> tuple[list[str], list[str], list[str]]:
@@ -136,10 +132,25 @@ def _read_arrays(paths: Path, labels: Path) -> tuple[list[str], list[str], list[
     return names, [mark.strip().lower() for mark in marks], []
 
 
+# What numpy throws at a damaged array or archive.
+_DAMAGED = (
+    ValueError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    BadZipFile,
+    TokenError,
+)
+
+
 def _strings(path: Path) -> list[str]:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            array = np.asarray(np.load(file, allow_pickle=False))
+    except _DAMAGED as error:
         hint = "; save it as strings: np.save(path, array.astype(str))" if "Object" in str(error) else ""
         raise ValueError(f"{path}: not a .npy array of strings{hint}") from error
     return [str(value) for value in array.ravel()]
