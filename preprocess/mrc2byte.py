@@ -2,7 +2,8 @@
 
 Reads .mrc, .mrcs, .rec, .st, .map and .ali files of DIR in modes 0, 1, 2, 6 and 12. Signed bytes are shifted by 128,
 wider types scaled once per volume, unsigned bytes left as they are. Files are replaced in place, each at once and
-whole; with -o copies go to OUT. Voxel size, origin, axis order and extended header stay.
+whole; with -o copies go to OUT, packed files (.gz, .bz2) unpacked. Voxel size, origin, axis order and extended header
+stay.
 
 Whether bytes are signed is told by IMOD's mark; without it by the header's minimum and maximum, or by --signed and
 --unsigned. In place a file that IMOD's mark calls unsigned is done, whatever the options, so that a second run changes
@@ -30,7 +31,7 @@ from utils.contrast import CONTRASTS
 from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, is_marked
 from utils.jobs import SKIPPED, Job, Run, run_jobs
-from utils.mrc_bytes import is_unsigned, read_header, write_unsigned
+from utils.mrc_bytes import is_unsigned, read_header, unpacked, write_unsigned
 from utils.results import Scope, refuse_nothing_to_do
 from utils.volumes import PACKED_MRC
 
@@ -52,17 +53,26 @@ def convert(args: argparse.Namespace) -> int:
     """List the files and convert what is not unsigned bytes yet."""
     if args.output is not None and args.output.resolve() == args.dir.resolve():
         raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
-    files = list_files(args.dir, MRC_SUFFIXES)
+    files = list_files(args.dir, MRC_SUFFIXES if args.output is None else MRC_SUFFIXES | PACKED_MRC)
     in_place = args.output is None
     scope = Scope("mrc2byte", args.dir, args.dir if in_place else args.output)
     refuse_nothing_to_do(files, scope, args.prune, f"MRC files (looked for {', '.join(sorted(MRC_SUFFIXES))})")
-    packed = [f for f in list_files(args.dir) if suffix(f) in PACKED_MRC]
-    say_passed_over(packed, "plain MRC files (unpack them first)", args.quiet)
     how = {"contrast": args.contrast, "signed": args.signed}
     if in_place:
+        packed = list_files(args.dir, PACKED_MRC)
+        say_passed_over(packed, "plain MRC files (-o makes bytes of packed ones, too)", args.quiet)
         return run_jobs(partial(replace_by_bytes, **how), [Job(f, f) for f in files], Run.of(args), noun="MRC files")
-    jobs = [Job(file, args.output / file.name, scope.recipe({file.name: (file,)}, how)) for file in files]
+    jobs = [Job(file, args.output / plain_name(file), scope.recipe({file.name: (file,)}, how)) for file in files]
     return run_jobs(partial(write_bytes, **how), jobs, Run.of(args), noun="MRC files", scope=scope)
+
+
+def plain_name(file: Path) -> str:
+    """What a file is called once it is unpacked.
+
+    >>> plain_name(Path("a.map.gz")), plain_name(Path("b.mrc"))
+    ('a.map', 'b.mrc')
+    """
+    return file.name.rpartition(".")[0] if suffix(file) in PACKED_MRC else file.name
 
 
 def write_bytes(job: Job, scratch: Path, contrast: str = "percentile", signed: bool | None = None) -> str:
@@ -73,13 +83,13 @@ def write_bytes(job: Job, scratch: Path, contrast: str = "percentile", signed: b
     ValueError
         If the header is broken beyond repair or the voxels are no gray values.
     """
-    source = Path(job.source)
-    header = read_header(source, signed=signed)
-    if is_unsigned(header):
-        shutil.copyfile(source, scratch)
-        return "unsigned bytes already: copied"
-    write_unsigned(source, scratch, header, contrast)
-    return f"{header.dtype.name} -> unsigned bytes"
+    with unpacked(Path(job.source), scratch) as source:
+        header = read_header(source, signed=signed)
+        if is_unsigned(header):
+            shutil.copyfile(source, scratch)
+            return "unsigned bytes already: copied"
+        write_unsigned(source, scratch, header, contrast)
+        return f"{header.dtype.name} -> unsigned bytes"
 
 
 def replace_by_bytes(job: Job, contrast: str = "percentile", signed: bool | None = None) -> str:

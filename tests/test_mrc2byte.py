@@ -1,5 +1,7 @@
 """mrc2byte: every mode read alike by mrcfile and SimpleITK; headers kept, mended or refused; in place and killed."""
 
+import bz2
+import gzip
 import shutil
 import subprocess
 import sys
@@ -272,3 +274,27 @@ def test_real_files(tmp_path):
     assert mrc2byte.main([str(tmp_path)]) == 0
     for path in tmp_path.iterdir():
         read_by_all(path)
+
+
+@pytest.mark.parametrize(("end", "module"), [(".gz", gzip), (".bz2", bz2)])
+def test_packed_files_become_the_bytes_of_plain_ones(tmp_path, end, module, capsys):
+    (tmp_path / "plain").mkdir()
+    plain = write_mrc(tmp_path / "plain" / "a.map", (NOISE * 30).astype(np.int16))
+    (tmp_path / "in").mkdir()
+    packed = tmp_path / "in" / f"a.map{end}"
+    packed.write_bytes(module.compress(plain.read_bytes()))
+    assert mrc2byte.main([str(plain.parent), "-o", str(tmp_path / "one")]) == 0
+    assert mrc2byte.main([str(packed.parent), "-o", str(tmp_path / "other")]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert (tmp_path / "one" / "a.map").read_bytes() == (tmp_path / "other" / "a.map").read_bytes()
+    packed.write_bytes(packed.read_bytes()[:-500])
+    assert mrc2byte.main([str(packed.parent), "-o", str(tmp_path / "cut")]) == 1
+    assert "a.map" in capsys.readouterr().err
+    assert visible(tmp_path / "cut") == []
+
+
+def test_packed_files_are_not_replaced_in_place(tmp_path, capsys):
+    (tmp_path / "a.map.gz").write_bytes(b"x")
+    write_mrc(tmp_path / "b.mrc", SIGNED)
+    assert mrc2byte.main([str(tmp_path)]) == 0
+    assert "a.map.gz" in capsys.readouterr().err and (tmp_path / "a.map.gz").read_bytes() == b"x"

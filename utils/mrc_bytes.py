@@ -1,17 +1,24 @@
 """MRC to unsigned bytes: values, marks and statistics that IMOD, mrcfile and SimpleITK agree on."""
 
+import math
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from utils.contrast import Contrast, to_uint8
-from utils.formats.mrc import HEADER_BYTES, IMOD_STAMP, SIGNED_BYTES, MrcHeader, is_marked, parse_header
+from utils.formats.mrc import HEADER_BYTES, IMOD_STAMP, SIGNED_BYTES, MrcHeader, is_marked, packed_opener, parse_header
 from utils.formats.raw_data import RawData, raw_volume
+from utils.formats.volume_base import reading_as
 from utils.volumes import slabs, volume_contrast
 
 # Voxels at a time; counting them takes eight bytes each.
 _SLAB = 1 << 20
+# What an unpacked file is taken to hold before it is unpacked.
+LARGEST = 1 << 62
 _LITTLE, _BIG = (0x44, 0x44, 0, 0), (0x11, 0x11, 0, 0)
 _STAMPS = {(0x44, 0x44): "<", (0x44, 0x41): "<", (0x11, 0x11): ">"}
 
@@ -29,6 +36,35 @@ def read_header(path: Path, *, signed: bool | None = None) -> MrcHeader:
     if len(header.shape) > 3:
         raise ValueError(f"MRC mode {header.mode} holds colours: only gray values become bytes here")
     return header
+
+
+@contextmanager
+def unpacked(source: Path, scratch: Path) -> Iterator[Path]:
+    """Yield an MRC file's path; of a packed one (.gz, .bz2) that of a copy beside `scratch`, which goes at the end.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or ends before its header says.
+    """
+    opener = packed_opener(source)
+    if opener is None:
+        yield source
+        return
+    copy = scratch.with_name(f"{scratch.name}.unpacked")
+    try:
+        with reading_as("packed MRC"), opener(source) as packed, copy.open("wb") as out:
+            head = packed.read(HEADER_BYTES)
+            with warnings.catch_warnings(action="ignore"):  # how much there is shows when the copy is read
+                header = parse_header(head, LARGEST)
+            out.write(head)
+            left = header.data_start + math.prod(header.shape) * header.dtype.itemsize - len(head)
+            while left > 0 and (part := packed.read(min(left, _SLAB))):
+                out.write(part)
+                left -= len(part)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def is_unsigned(header: MrcHeader) -> bool:

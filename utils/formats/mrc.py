@@ -134,14 +134,14 @@ def bytes_are_signed(fields: np.ndarray) -> bool:
 
 def read_mrc_header(path: Path) -> MrcHeader:
     """The header of an MRC file, also of a compressed one."""
-    opener = _opener(path)
+    opener = packed_opener(path)
     with reading_as("MRC"), opener(path) if opener else path.open("rb") as f:
         return parse_header(f.read(HEADER_BYTES), None if opener else path.stat().st_size)
 
 
 def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
     """Open an MRC file; mapped, or decoded once when it is compressed (.gz, .bz2)."""
-    opener = _opener(path)
+    opener = packed_opener(path)
     if opener is None:
         with path.open("rb") as f:
             header = parse_header(f.read(HEADER_BYTES), path.stat().st_size, signed=signed)
@@ -162,7 +162,7 @@ def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
     return ArrayVolume(stem(path), decode, header.voxel_size, shape=stored, dtype=header.dtype)
 
 
-def _opener(path: Path) -> Callable[[Path], gzip.GzipFile | bz2.BZ2File] | None:
+def packed_opener(path: Path) -> Callable[[Path], gzip.GzipFile | bz2.BZ2File] | None:
     openers = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}
     return openers.get(path.suffix.lower())
 

@@ -13,6 +13,7 @@ from utils.formats.volume_base import reading_as
 from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
 from utils.names import PatchName, parse_name
 from utils.records.kept import KeptRecord
+from utils.records.recipes import stage_of
 from utils.records.scores import is_scores_header
 
 
@@ -77,8 +78,8 @@ def _is_record(path: Path, folder: Path) -> bool:
     """Whether classify_patches wrote a file beside the patches: a table of scores, or a dataset's contact sheet."""
     if path.parent != folder:
         return False
-    if path.suffix == ".png":
-        return path.with_suffix("").is_dir()
+    if path.suffix == ".png":  # of a dataset of which nothing was kept there is no folder
+        return path.with_suffix("").is_dir() or stage_of(path).startswith("classify_patches")
     if path.suffix != ".csv":
         return False
     with path.open(newline="", encoding="utf-8", errors="replace") as file:

@@ -142,11 +142,21 @@ def load_record(result: Path) -> Record | None:
 
 def inputs_of(result: Path) -> tuple[str, ...]:
     """Names of the inputs that a result was made from; none where that is not known."""
-    try:
-        record = load_record(result)
-    except ValueError:
-        return ()
+    record = _known_record(result)
     return tuple(record.inputs) if record else ()
+
+
+def stage_of(result: Path) -> str:
+    """The stage that made a result; empty where that is not known."""
+    record = _known_record(result)
+    return record.stage if record else ""
+
+
+def _known_record(result: Path) -> Record | None:
+    try:
+        return load_record(result)
+    except ValueError:
+        return None
 
 
 def holds_at_a_glance(recipe: Recipe, result: Path, record: Record) -> bool:
@@ -197,10 +207,7 @@ def standing(recipe: Recipe, result: Path) -> str | None:
 
 def is_replaced(recipe: Recipe, result: Path) -> bool:
     """Whether the inputs that a result was made from are no more: others, readable ones, stand in their place."""
-    try:
-        record = load_record(result)
-    except ValueError:
-        return False
+    record = _known_record(result)
     if record is None or not result.exists():
         return False
     now = fingerprints(recipe)
@@ -298,10 +305,7 @@ def orphans(folder: Path, stage: str, root: Path, results: set[Path]) -> Iterato
         result = folder / path.name.removesuffix(".json")
         if path.suffix != ".json" or path.name.startswith(".") or result in results:
             continue
-        try:
-            record = load_record(result)
-        except (ValueError, OSError):
-            continue
+        record = _known_record(result)
         if record is not None and record.stage == stage and _same_root(record.root, root, result):
             yield result
 
