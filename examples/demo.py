@@ -56,14 +56,12 @@ def demonstrate(args: argparse.Namespace) -> int:
         check=False,
     )
     codes.append(curated.returncode)
-    whole = results / "filtered", "-o"
-    codes.append(run("collection/report.py", whole[0], results / "patches", "-o", results / "report", "-p", cores))
-    split = "--format", "webdataset", "--split", "train=.8,val=.2", "--cap", 100
-    codes.append(run("collection/export.py", *whole, results / "export", *split, "-p", cores))
+    export, options = args.out / "export", ("--format", "webdataset", "--split", "train=.8,val=.2", "--cap", 100)
+    codes.append(run("collection/export.py", results / "filtered", "-o", export, *options, "-p", cores))
     print(f"\n{results}", *tree(results), sep="\n")
     print(f"\nKept, rejected and borderline patches with their scores: {results}/filtered/3d/neuropil_fib.png")
     print(f"Click through the collection, every dataset and every patch: {results}/report/index.html")
-    print(f"Ready to train on, with a card: {results}/export")
+    print(f"Ready to train on, with a card: {export}")
     print(f"Stacks around kept patches, as small films: {results}/flipbooks")
     return max(codes)
 

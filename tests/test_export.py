@@ -197,7 +197,7 @@ def test_killed_at_any_moment_it_goes_on(filtered, tmp_path):
     assert run(filtered, tmp_path / "a" / "set", "imagefolder") == 0
     assert run(filtered, tmp_path / "b" / "set", "imagefolder") == 0
     assert files(tmp_path / "a" / "set") == files(tmp_path / "b" / "set")
-    assert not list((tmp_path / "a" / "set" / ".made").glob("*.part"))
+    assert not list((tmp_path / "a" / "set" / ".recipes").glob("*.part"))
 
 
 def test_the_card_says_licenses_and_which_are_missing(filtered, tmp_path, capsys):

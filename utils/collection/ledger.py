@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from utils.files import atomic_path, locked
+from utils.files import OWN_FOLDER, atomic_path, locked
 
-FOLDER = ".made"
+FOLDER = OWN_FOLDER
 WRITERS = 8
 
 
