@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def crop(args: argparse.Namespace) -> int:
     """List the volumes, then crop cubes from each; -p works as threads within one volume."""
-    from utils.sampling.volume_crops import CropOptions, volume_target
+    from utils.sampling.renewal import tell_orphans
+    from utils.sampling.volume_crops import CropOptions, find_volumes, volume_target
 
     options = CropOptions(
         args.crop_size,
@@ -72,7 +73,11 @@ def crop(args: argparse.Namespace) -> int:
     )
     jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args)]
     one_at_a_time = replace(Run.of(args), processes=1)
-    return run_jobs(partial(crop_one, options=options), jobs, one_at_a_time, noun="volumes")
+    code = run_jobs(partial(crop_one, options=options), jobs, one_at_a_time, noun="volumes")
+    if len(find_volumes(args.source)[0]) > 1:
+        there = {volume_target(path, args.savedir) for path in find_volumes(args.source)[0]}
+        tell_orphans(args.savedir, there, remote=False, prune=args.prune, quiet=args.quiet)
+    return code
 
 
 def large_volumes(args: argparse.Namespace) -> list[Path]:

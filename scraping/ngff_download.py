@@ -96,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="H",
         help="for HTTP servers: 'Authorization: ...'; never stored",
     )
+    parser.add_argument("--mask", metavar="URL", help="segmentation or label; cubes are taken where it is not 0")
     parser.add_argument("--stratify", action="store_true", help="spread cubes evenly over the specimen")
     parser.add_argument("--retries", type=natural_int, default=5, metavar="N", help="tries after the first (default 5)")
     add_run_options(parser, seed=True)
@@ -106,6 +107,7 @@ def download(args: argparse.Namespace) -> int:
     """List the datasets, then sample (or only describe) each."""
     from utils.ngff.hosts import HOSTS
     from utils.sampling.planned import GRACE, plan_rows
+    from utils.sampling.renewal import tell_orphans
 
     rows = read_rows(args)
     options = sampling_options(args)
@@ -115,7 +117,16 @@ def download(args: argparse.Namespace) -> int:
         if args.list:
             return describe_all(planned, options, args.savedir)
         jobs = [Job(row, args.savedir / f"{row.row.name}.json") for row in planned]
-        return run_jobs(partial(sample_row, options=options), jobs, Run.of(args), noun="datasets")
+        code = run_jobs(partial(sample_row, options=options), jobs, Run.of(args), noun="datasets")
+    if is_table(args.source):
+        wanted = {job.target for job in jobs}
+        tell_orphans(args.savedir, wanted, remote=True, prune=args.prune, quiet=args.quiet)
+    return code
+
+
+def is_table(source: str) -> bool:
+    """Whether an argument is a table rather than the address of one image."""
+    return source.lower().endswith((".csv", ".tsv")) and "://" not in source
 
 
 def read_rows(args: argparse.Namespace) -> "list[Dataset]":
@@ -130,7 +141,7 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
 
     source = args.source
     try:
-        if not source.lower().endswith((".csv", ".tsv")) or "://" in source:
+        if not is_table(source):
             return [dataset_of_url(source, args.layer, args.image)]
         return read_table(Path(source).expanduser())
     except OSError as error:
@@ -156,6 +167,7 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
         unit=args.unit,
         contrast=args.contrast,
         stratify=args.stratify,
+        mask=args.mask,
         update=args.update,
         access=Access(
             args.timeout,

@@ -1,11 +1,24 @@
 """Sampling from servers that throttle, die or answer slowly, and how many requests planning costs."""
 
+import json
+
 import numpy as np
 import pytest
 
 import ngff_download
 from loopback import serving
-from ngff_images import FACTORS, SIZES, check, pyramid, write_bdv, write_json, write_n5_array, write_ome_zarr
+from ngff_images import (
+    FACTORS,
+    SIZES,
+    check,
+    pyramid,
+    write_bdv,
+    write_json,
+    write_n5_array,
+    write_ome_zarr,
+    write_precomputed,
+)
+from utils.names import parse_roi
 from utils.ngff.address import Address
 from utils.ngff.hosts import HOSTS, host, retry_after
 from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
@@ -105,3 +118,25 @@ def test_stratified_cubes_are_spread(tmp_path):
         argv = [str(root), str(out), "-cs", "16", "-gb", "0.0000083", "--stratify", "--seed", str(seed)]
         assert ngff_download.main(argv) == 0
         assert len({path.name.split("_x")[-1].split("-ROI-x")[-1].split("-")[0] for path in out.glob("*-ROI-*")}) == 2
+
+
+@pytest.mark.parametrize("kind", ["labels", "segmentation"])
+def test_cubes_are_taken_where_a_mask_is_not_0(tmp_path, kind):
+    root = write_ome_zarr(tmp_path / "a.zarr", [noise((32, 64, 64))], sizes=CUBES)
+    labels = np.zeros((16, 32, 32), "u8" if kind == "labels" else "u4")
+    labels[:, 16:, :8] = 2**31 + 7
+    if kind == "labels":
+        mask = write_ome_zarr(root / "labels/cells", [labels], sizes=[(16.0, 16.0, 16.0)])
+    else:
+        mask = write_precomputed(
+            tmp_path / "seg", [labels], "compressed_segmentation", compressed_segmentation_block_size=[8, 8, 8]
+        )
+        info = json.loads((mask / "info").read_text())
+        info["type"] = "segmentation"
+        info["scales"][0]["resolution"] = [16, 16, 16]
+        write_json(mask / "info", info)
+    argv = [str(root), str(tmp_path / "out"), "-cs", "16", "--mask", str(mask)]
+    assert ngff_download.main(argv) == 0
+    found = [parse_roi(path.stem)[1] for path in (tmp_path / "out").glob("*-ROI-*")]
+    assert {(y[0], x[0]) for _, y, x in found} == {(32, 0), (48, 0)} and len(found) == 4
+    assert ngff_download.main([argv[0], str(tmp_path / "none"), "-cs", "64", "--mask", str(mask)]) == 1

@@ -408,3 +408,20 @@ def test_an_update_that_fails_leaves_the_old_cubes(tmp_path):
         faults.append(True)
         assert ngff_download.main([*argv, "-cs", "16", "--update"]) == 1
         assert visible(tmp_path / "out") == before and not list((tmp_path / "out").glob(".*.part*"))
+
+
+def test_prune_removes_what_has_no_row_any_more(tmp_path, capsys):
+    for name in "ab":
+        write_ome_zarr(tmp_path / f"{name}.zarr", [noise((32, 32, 32))], sizes=CUBES)
+    path, out = tmp_path / "t.csv", tmp_path / "out"
+    path.write_text(f"url,crop_size\n{tmp_path / 'a.zarr'},32\n{tmp_path / 'b.zarr'},32\n")
+    assert ngff_download.main([str(path), str(out)]) == 0
+    (out / "notes.json").write_text("{}")
+    path.write_text(f"url,crop_size\n{tmp_path / 'a.zarr'},32\n")
+    assert ngff_download.main([str(path), str(out)]) == 0
+    assert "without their row (1; --prune removes them): b" in capsys.readouterr().err and len(cubes(out)) == 2
+    assert ngff_download.main([str(tmp_path / "a.zarr"), str(out), "-cs", "32", "--prune"]) == 0
+    assert len(cubes(out)) == 2  # the address of one image says nothing of others
+    assert ngff_download.main([str(path), str(out), "--prune"]) == 0
+    assert {name.split("-")[0] for name in cubes(out)} == {"a_s0"} and (out / "notes.json").exists()
+    assert not (out / "b.json").exists()

@@ -2,7 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -159,11 +161,29 @@ def image_dtype(name: str) -> np.dtype:
         dtype = np.dtype(name).newbyteorder("=")
     except TypeError as error:
         raise ValueError(f"data of type {name!r} cannot be read as gray values") from error
-    if dtype.kind in "iu" and dtype.itemsize == 8:
+    if dtype.kind in "iu" and dtype.itemsize == 8 and not are_labels_allowed():
         raise labels_error(f"its type is {dtype.name}")
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ValueError(f"data of type {dtype.name} cannot be read as gray values")
     return dtype
+
+
+_labels_allowed: ContextVar[bool] = ContextVar("labels_allowed", default=False)
+
+
+@contextmanager
+def allowing_labels() -> Iterator[None]:
+    """Within the block segmentations are opened, too: as masks, not as images."""
+    token = _labels_allowed.set(True)
+    try:
+        yield
+    finally:
+        _labels_allowed.reset(token)
+
+
+def are_labels_allowed() -> bool:
+    """Whether segmentations may be opened."""
+    return _labels_allowed.get()
 
 
 def labels_error(why: str) -> ValueError:
@@ -173,6 +193,8 @@ def labels_error(why: str) -> ValueError:
 
 def refuse_labels(path: str, attributes: Mapping[str, Any]) -> None:
     """Refuse what its place or its attributes declare to be a segmentation."""
+    if are_labels_allowed():
+        return
     if "labels" in path.lower().split("/"):
         raise labels_error("it lies in a folder 'labels'")
     if "image-label" in attributes:

@@ -14,6 +14,7 @@ from utils.ngff.read import LevelReader
 from utils.ngff.store import Store
 from utils.sampling.blocks import blocks, write_blocks
 from utils.sampling.budget import fill_budget
+from utils.sampling.mask import masked
 from utils.sampling.overview import BLOCK_BYTES
 from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw
 from utils.sampling.renewal import renewed
@@ -49,7 +50,7 @@ def sample(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
         record = RoiRecord(where / name, settings)
         if not plan.dataset.crop:
             return fetch_whole(plan, options, folder, record, reader)
-        return fetch_cubes(plan, options, record, surveyed, reader)
+        return fetch_cubes(plan, options, record, surveyed, reader, folder)
 
     return renewed(folder / name, settings, options.update, make)
 
@@ -63,9 +64,14 @@ def _with_cache(plan: SamplingPlan) -> Store:
 
 
 def fetch_cubes(
-    plan: SamplingPlan, options: SamplingOptions, record: RoiRecord, surveyed: Surveyed, reader: LevelReader
+    plan: SamplingPlan,
+    options: SamplingOptions,
+    record: RoiRecord,
+    surveyed: Surveyed,
+    reader: LevelReader,
+    overviews: Path,
 ) -> str:
-    """Bring cubes of a dataset, as many as ``-gb`` allows."""
+    """Bring cubes of a dataset, as many as ``-gb`` allows; overviews are kept in the folder `overviews`."""
     seen, contrast = surveyed.survey, record.contrast
     boxes = Boxes(plan.spans)
     if seen is not None:
@@ -73,6 +79,8 @@ def fetch_cubes(
         if not boxes:
             raise ValueError(no_specimen(plan, surveyed.level or 0, options.min_frac))
         contrast = contrast or _specimen_contrast(seen.sample(), options)
+    if options.mask:
+        boxes = masked(boxes, plan, options, overviews)
     if contrast is None and plan.level.dtype == np.uint8:
         contrast = measure_contrast(np.zeros(1, np.uint8))
     sampled = SampledCubes(contrast) if contrast else sample_cubes(plan, boxes, reader, options)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from utils.names import format_level
+from utils.ngff.address import redacted
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import Lengths, Level
 from utils.ngff.multiscale import Access, Multiscale, open_multiscale
@@ -34,6 +35,7 @@ class SamplingOptions:
     contrast: str = "percentile"
     stratify: bool = False
     update: bool = False
+    mask: str | None = None
     access: Access = field(default_factory=Access)
 
 
@@ -91,6 +93,7 @@ class SamplingPlan:
             dtype=level.dtype.name,
             overview_level=overview,
             stratify=options.stratify,
+            mask=redacted(options.mask) if options.mask else None,
         )
 
 

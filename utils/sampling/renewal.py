@@ -1,9 +1,11 @@
 """Datasets whose cubes are not what a run would make now: named and kept, or made anew and put in their place."""
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from utils.files import remove
+from utils.files import remove, safe_name
 from utils.jobs import Outdated
 from utils.sampling.roi_record import RoiRecord, Settings, read_record
 
@@ -52,3 +54,43 @@ def replace_cubes(path: Path, scratch: Path) -> None:
     for name in old - {file.name for file in new}:
         path.with_name(name).unlink(missing_ok=True)
     (scratch / path.name).replace(path)
+
+
+def orphaned_records(folder: Path, wanted: set[Path], *, remote: bool) -> list[Path]:
+    """Records of datasets (`remote`) or local volumes in a folder that are none of the `wanted` ones."""
+    found = []
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        if path in wanted:
+            continue
+        try:
+            record = json.loads(path.read_text())
+        except ValueError:
+            continue
+        ours = isinstance(record, dict) and {"source", "boxes", "volume_name", "software"} <= record.keys()
+        if ours and (record.get("url") is not None) == remote:
+            found.append(path)
+    return found
+
+
+def discard_dataset(path: Path) -> None:
+    """Remove a dataset's cubes, then its record: a killed run leaves the record that names what is left."""
+    record = read_record(path, "", any_source=True)
+    for entry in [record, *record.get("earlier", [])]:
+        for box in entry.get("boxes") or []:
+            path.with_name(safe_name(str(box["file"]))).unlink(missing_ok=True)
+    path.unlink()
+
+
+def tell_orphans(folder: Path, wanted: set[Path], *, remote: bool, prune: bool, quiet: bool) -> None:
+    """Name the datasets whose row or volume is gone, and remove them when asked to."""
+    found = orphaned_records(folder, wanted, remote=remote)
+    if not found:
+        return
+    for path in found if prune else ():
+        discard_dataset(path)
+    if not quiet or prune:
+        what = "removed" if prune else "--prune removes them"
+        names = ", ".join(path.stem for path in found)
+        print(
+            f"datasets without their {'row' if remote else 'volume'} ({len(found)}; {what}): {names}", file=sys.stderr
+        )

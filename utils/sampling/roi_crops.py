@@ -18,8 +18,8 @@ from utils.ngff.faults import ForbiddenError
 from utils.sampling.rois import Roi, Triple, not_padding
 
 GB = 10**9
-# Threads beside those that read.
-WRITERS = 2
+# Threads that write beside those that read: most of writing is waiting for the disk.
+WRITERS_PER_READER = 0.5
 # Share of specimen by which a cube may fall short of its overview, where voxels are absent that may be refused ones.
 SHORTFALL = 0.1
 Read = Callable[[Roi], tuple[np.ndarray, int]]
@@ -144,7 +144,7 @@ def make_crops(crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple) -
     todo = sorted(rois, key=lambda roi: [first // side for (first, _), side in zip(roi, chunk, strict=True)])
     gate = _ReadGate(threads)
     # Writing waits for the disk; meanwhile as many cubes as asked for are on their way.
-    with ThreadPoolExecutor(threads + (WRITERS if threads > 1 else 0)) as pool:
+    with ThreadPoolExecutor(threads + round(threads * WRITERS_PER_READER)) as pool:
         try:
             errors = list(pool.map(partial(_make_crop, crops, gate), todo))
         except BaseException:

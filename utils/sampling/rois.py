@@ -87,10 +87,14 @@ class Boxes(Sequence[Roi]):
         z, y = divmod(rest, self._counts[1])
         return Roi(self.spans[0][z], self.spans[1][y], self.spans[2][x])
 
+    @property
+    def places(self) -> np.ndarray:
+        """Every box's place in the grid, counted in C order."""
+        return np.arange(len(self)) if self.chosen is None else self.chosen
+
     def grid_indices(self) -> tuple[np.ndarray, ...]:
         """Every box's place along z, y and x of the grid."""
-        places = np.arange(len(self)) if self.chosen is None else self.chosen
-        return np.unravel_index(places, self._counts)
+        return np.unravel_index(self.places, self._counts)
 
 
 def not_padding(values: np.ndarray, padding: float) -> np.ndarray:
