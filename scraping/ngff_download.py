@@ -1,12 +1,12 @@
 """Sample cubes from NGFF datasets that are too large to download: OME-Zarr, N5, Neuroglancer precomputed.
 
-CSV|URL is a table of datasets (see below; scraping/ngff_datasets.csv is one) or the address of one image: a local path,
-file://, http(s)://, s3://, gs://, s3+https://, a zip of an OME-Zarr, a Neuroglancer pipeline or link. The format is
-found by looking; precomputed://, n5:// or zarr:// before an address states it. Of each dataset a coarse level is fetched once
-as an overview (kept in SAVE/.overview), boxes that hold specimen rather than padding are found on it, and cubes at
-random places are written as SAVE/{volume_name}_s{level}-ROI-x0-x1_y0-y1_z0-z1.nrrd: uint8, scaled once per dataset, with the
-voxel size in nm, named in the dataset's own coordinates. SAVE/{volume_name}.json records how. The same command goes on
-after an interruption; a larger -gb keeps what is there and adds to it.
+CSV|URL is a table of datasets (see below; scraping/ngff_datasets.csv is one) or the address of one image: a local
+path, file://, http(s)://, s3://, gs://, s3+https://, a zip of an OME-Zarr, a Neuroglancer pipeline or link. The
+format is found by looking; precomputed://, n5:// or zarr:// before an address states it. Of each dataset a coarse
+level is fetched once as an overview (kept in SAVE/.overview), boxes that hold specimen rather than padding are found
+on it, and cubes at random places are written as SAVE/{volume_name}_s{level}-ROI-x0-x1_y0-y1_z0-z1.nrrd: uint8, scaled
+once per dataset, with the voxel size in nm, named in the dataset's own coordinates. SAVE/{volume_name}.json records
+how. The same command goes on after an interruption; a larger -gb keeps what is there and adds to it.
 
 Columns of a table (all but download_url may be empty or missing):
     download_url          address of the image (url, the page that describes it, serves when there is none)
