@@ -243,3 +243,27 @@ def test_help_does_not_import_torch(tmp_path):
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_when_the_last_dictionary_is_gone_its_results_go(deduped, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert classify(deduped, out, "--threshold", "0") == 0
+    for dictionary in deduped.iterdir():
+        dictionary.unlink()
+    assert classify(deduped, out) == 2
+    assert classify(deduped, out, "--prune") == 0
+    assert "3 without their input removed" in capsys.readouterr().out
+    assert results(out) == {}
+
+
+def test_another_threshold_is_applied_to_the_stored_scores(deduped, tmp_path, capsys):
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    assert classify(deduped, out, "--threshold", "0") == 0
+    capsys.readouterr()
+    assert classify(deduped, out, "--threshold", "0.3") == 0
+    said = capsys.readouterr()
+    assert "3 outdated" in said.out and "outdated: made with --threshold 0.0, now 0.3" in said.err
+    assert classify(deduped, out, "--threshold", "0.3", "--update") == 0
+    assert "weights" not in capsys.readouterr().err, "no network was loaded"
+    assert classify(deduped, fresh, "--threshold", "0.3") == 0
+    assert results(out) == results(fresh)

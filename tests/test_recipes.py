@@ -83,6 +83,7 @@ def test_an_older_file_of_the_same_size_is_a_change(made, tmp_path):
         ({"crop-size": 128}, "made with --crop-size 224, now 128"),
         ({"dedupe": False}, "made with --dedupe, now without it"),
         ({"limit": 3}, "made without --limit, now with --limit 3"),
+        ({"crop-size": 0}, "made with --crop-size 224, now 0"),
         ({"axes": [0, 1]}, ""),
         ({"axes": [0]}, "made with --axes 0 1, now 0"),
         ({"a-later-option": 1}, ""),

@@ -21,7 +21,7 @@ class ReadAhead(Generic[Content]):
 
     def __init__(self, read: Callable[[Path], Content], paths: Sequence[Path]) -> None:
         self._read = read
-        self._next = dict(zip(paths, [*paths[1:], None], strict=True))
+        self._next = dict(zip(paths, [*paths[1:], None], strict=False))  # of no paths none
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
         self._coming: tuple[Path, Future[Content]] | None = None
 

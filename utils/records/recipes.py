@@ -262,7 +262,7 @@ def _option_reasons(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
 
 
 def _is_set(value: Any) -> bool:
-    return value not in (None, False)
+    return value is not None and value is not False  # 0 is a value
 
 
 def _spelled(name: str, value: Any, *, short: bool = False) -> str:
