@@ -1,0 +1,30 @@
+"""Textures that have what tissue has for comparisons: edges, blobs and fine grain, different everywhere."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from utils.dictionaries import save_patches
+
+
+def texture(seed: int, shape: tuple[int, int] = (512, 512)) -> np.ndarray:
+    """A uint8 image of shape (h, w): dark membranes between pale areas, with grain."""
+    noise = np.random.default_rng(seed).standard_normal((3, *shape)).astype(np.float32)
+    wide, middle, fine = (
+        cv2.GaussianBlur(part, (0, 0), sigma) * sigma for part, sigma in zip(noise, (9, 4, 1.2), strict=True)
+    )
+    image = 150 - 90 * np.exp(-8 * (wide + 0.3 * middle) ** 2) + 25 * middle + 12 * fine
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def cut(image: np.ndarray, y: int, x: int, side: int = 224) -> np.ndarray:
+    """A patch of an image."""
+    return np.ascontiguousarray(image[y : y + side, x : x + side])
+
+
+def dictionary(path: Path, patches: dict[str, np.ndarray], **meta) -> Path:
+    """A patch dictionary of named patches."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_patches(path, list(patches), list(patches.values()), meta=meta)
+    return path

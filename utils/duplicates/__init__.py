@@ -1,0 +1,1 @@
+"""Near-duplicates across datasets, and leaks of excluded images: embeddings, search, verification on pixels."""

@@ -1,0 +1,108 @@
+"""What a window looks like, in 64 bytes: the lowest coefficients of its cosine transform, comparable in eight views.
+
+Every number is made from integers that float64 holds exactly, and rounded once, so that machines agree on every bit.
+"""
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+# Blocks along a side of a window, and coefficients kept along a side; the constant one is left out, a 0 stands for it.
+BLOCKS = 32
+KEPT = 8
+SIZE = KEPT * KEPT
+# Coefficients in units of their deviation are clipped here, and stored in steps of 1/STEP.
+CLIP = 2.5
+STEP = 48
+# Cosines are rounded to integers of this size.
+PRECISION = 256
+# The eight views of a square: transposed first, then rows mirrored, then columns mirrored.
+VIEWS: tuple[tuple[bool, bool, bool], ...] = tuple((bool(t), bool(y), bool(x)) for t, y, x in product((0, 1), repeat=3))
+
+
+def view_of(patch: np.ndarray, view: int) -> np.ndarray:
+    """One of the eight views of an image, shape (h, w): transposed, rows mirrored, columns mirrored.
+
+    >>> view_of(np.array([[1, 2], [3, 4]]), 4).tolist(), view_of(np.array([[1, 2], [3, 4]]), 1).tolist()
+    ([[1, 3], [2, 4]], [[2, 1], [4, 3]])
+    """
+    transposed, rows, columns = VIEWS[view]
+    patch = patch.T if transposed else patch
+    return patch[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def view_name(view: int, inverted: bool = False) -> str:
+    """How tables call a view; ``rot`` turns counterclockwise.
+
+    >>> view_name(0), view_name(6, inverted=True)
+    ('same', 'rot90 inverted')
+    """
+    names = ("same", "mirrored columns", "mirrored rows", "rot180", "transposed", "rot270", "rot90", "antitransposed")
+    return names[view] + (" inverted" if inverted else "")
+
+
+def block_sums(patch: np.ndarray, blocks: int = BLOCKS) -> np.ndarray:
+    """Sums over a grid of blocks x blocks equal areas of an image of any shape (h, w); float64 that holds integers."""
+    rows, columns = (_overlaps(side, blocks) for side in patch.shape)
+    return rows @ patch.astype(np.float64) @ columns.T
+
+
+@cache
+def _overlaps(side: int, blocks: int) -> np.ndarray:
+    """How much of each pixel lies in each block, in units of 1 / blocks of a pixel: (blocks, side)."""
+    edges = np.arange(blocks + 1) * side
+    pixels = np.arange(side + 1) * blocks
+    low = np.maximum(edges[:-1, np.newaxis], pixels[np.newaxis, :-1])
+    high = np.minimum(edges[1:, np.newaxis], pixels[np.newaxis, 1:])
+    return np.maximum(high - low, 0).astype(np.float64)
+
+
+@cache
+def cosines(blocks: int) -> np.ndarray:
+    """The lowest basis vectors of the cosine transform as integers, shape (KEPT, blocks)."""
+    phase = np.pi * np.arange(KEPT)[:, np.newaxis] * (2 * np.arange(blocks) + 1) / (2 * blocks)
+    return np.rint(PRECISION * np.cos(phase))
+
+
+def transform(sums: np.ndarray) -> np.ndarray:
+    """The lowest coefficients of windows of block sums, shape (..., blocks, blocks) -> (..., KEPT, KEPT)."""
+    basis = cosines(sums.shape[-1])
+    return basis @ sums @ basis.T
+
+
+def codes_of(coefficients: np.ndarray) -> np.ndarray:
+    """Coefficients in units of their own deviation, clipped, as int8: (n, KEPT, KEPT) -> (n, SIZE).
+
+    A window without contrast is 0 throughout and resembles nothing.
+    """
+    flat = coefficients.reshape(-1, SIZE).copy()
+    flat[:, 0] = 0
+    deviation = np.sqrt((flat * flat).sum(axis=1, keepdims=True) / (SIZE - 1))
+    scaled = np.divide(flat, deviation, out=np.zeros_like(flat), where=deviation > 0)
+    return np.rint(np.clip(scaled, -CLIP, CLIP) * STEP).astype(np.int8)
+
+
+def embed(patch: np.ndarray) -> np.ndarray:
+    """The code of one patch of any shape, (SIZE,) int8."""
+    return codes_of(transform(block_sums(patch))[np.newaxis])[0]
+
+
+def code_views(codes: np.ndarray) -> np.ndarray:
+    """The codes of all eight views: (n, SIZE) -> (n, 8, SIZE).
+
+    Mirroring changes the sign of odd coefficients, transposing swaps the axes; inversion is the negative.
+    """
+    square = codes.reshape(-1, KEPT, KEPT)
+    odd = np.where(np.arange(KEPT) % 2, -1, 1).astype(np.int8)
+    views = []
+    for transposed, rows, columns in VIEWS:
+        seen = square.transpose(0, 2, 1) if transposed else square
+        seen = seen * odd[:, np.newaxis] if rows else seen
+        views.append((seen * odd if columns else seen).reshape(-1, SIZE))
+    return np.stack(views, axis=1)
+
+
+def lengths(codes: np.ndarray) -> np.ndarray:
+    """Euclidean lengths of codes, (n, SIZE) -> (n,) float64."""
+    return np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float64))

@@ -1,0 +1,176 @@
+"""Duplicates within a collection: each patch is compared with those that are kept, the preferred ones first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.duplicates.dictionary_index import Dictionary
+from utils.duplicates.embedding import VIEWS, code_views, view_name, view_of
+from utils.duplicates.inverted_file import InvertedFile
+from utils.duplicates.table import Duplicate
+from utils.duplicates.verify import NOTHING, SIMILARITY, Agreement, compare
+from utils.parallel import ordered_map
+
+# Pairs whose codes are less alike are not looked at: copies shifted by 8 of 224 pixels have .81 and more.
+ALIKE = 0.7
+# The most alike that are compared pixel by pixel, for each patch; a match like CERTAIN ends it.
+MOST = 8
+CERTAIN = 0.9
+# Sides of patches: the least that are compared, and how much their ratio may differ.
+LEAST_SIDE = 56
+RATIO = 1.1
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Match:
+    """A patch that shows what another shows: the other's number, how alike, and how it is turned."""
+
+    owner: int
+    view: int
+    agreement: Agreement
+
+
+class Representatives:
+    """Patches that are kept so far, by running number, and the search among them.
+
+    Parameters
+    ----------
+    dictionaries : sequence of Dictionary
+        In order of preference; their patches are numbered through.
+    similarity : float
+        The least mean correlation of tiles.
+    """
+
+    def __init__(self, dictionaries: Sequence[Dictionary], similarity: float = SIMILARITY) -> None:
+        self.dictionaries = dictionaries
+        self.similarity = similarity
+        self.starts = np.cumsum([0, *map(len, dictionaries)])
+        self.kept = np.zeros(self.starts[-1], bool)
+        self._file = InvertedFile(int(self.starts[-1]))
+
+    def where(self, owner: int) -> tuple[Dictionary, int]:
+        """Dictionary and row of a number."""
+        which = int(np.searchsorted(self.starts, owner, side="right")) - 1
+        return self.dictionaries[which], owner - int(self.starts[which])
+
+    def add(self, which: int, rows: np.ndarray) -> None:
+        """Keep patches of a dictionary: later ones are compared with them."""
+        owners = self.starts[which] + rows
+        self.kept[owners] = True
+        self._file.add(np.asarray(self.dictionaries[which].index["codes"])[rows], owners)
+
+    def withdraw(self, owner: int) -> None:
+        """Keep a patch no longer."""
+        self.kept[owner] = False
+
+    def matches(self, which: int, rows: np.ndarray) -> Iterator[list[Match]]:
+        """For each patch those that show the same, verified, the most alike code first."""
+        candidates = self._candidates(which, rows)
+        for row, found in zip(rows.tolist(), candidates, strict=True):
+            yield self._verified(which, row, found)
+
+    def _candidates(self, which: int, rows: np.ndarray) -> list[list[tuple[int, int]]]:
+        """(owner, view) of the kept patches whose codes are most alike, for each row."""
+        views = len(VIEWS)
+        probes = code_views(np.asarray(self.dictionaries[which].index["codes"])[rows]).reshape(len(rows) * views, -1)
+        best: list[dict[int, tuple[float, int]]] = [{} for _ in rows]
+        for probe, owner, cosine in self._file.search(probes, ALIKE, either_sign=True):
+            usable = self.kept[owner] & (owner < self.starts[which] + rows[probe // views])
+            for p, o, c in zip(
+                probe[usable].tolist(), owner[usable].tolist(), np.abs(cosine[usable]).tolist(), strict=True
+            ):
+                known = best[p // views]
+                if o not in known or (-c, p % views) < (-known[o][0], known[o][1]):
+                    known[o] = (c, p % views)
+        ranked = (sorted((-c, o, view) for o, (c, view) in known.items())[:MOST] for known in best)
+        return [[(o, view) for _, o, view in known] for known in ranked]
+
+    def _verified(self, which: int, row: int, candidates: list[tuple[int, int]]) -> list[Match]:
+        matches: list[Match] = []
+        if not candidates:
+            return matches
+        patch = self.dictionaries[which].patch(row)
+        for owner, view in candidates:
+            dictionary, its_row = self.where(owner)
+            agreement = compare_patches(dictionary.patch(its_row), view_of(patch, view))
+            if agreement.holds(self.similarity):
+                matches.append(Match(owner, view, agreement))
+                if agreement.similarity >= CERTAIN:
+                    break
+        return sorted(matches, key=lambda match: (-match.agreement.similarity, match.owner))
+
+
+def compare_patches(first: np.ndarray, second: np.ndarray) -> Agreement:
+    """Compare two patches of the same field, whatever their sizes: the larger one is reduced to the smaller."""
+    import cv2
+
+    ratio = first.shape[0] * second.shape[1] / (first.shape[1] * second.shape[0])
+    if min(*first.shape, *second.shape) < LEAST_SIDE or not 1 / RATIO <= ratio <= RATIO:
+        return NOTHING
+    shape = min(first.shape, second.shape)
+    first, second = (
+        each
+        if each.shape == shape
+        else cv2.resize(np.ascontiguousarray(each), shape[::-1], interpolation=cv2.INTER_AREA)
+        for each in (first, second)
+    )
+    return compare(np.ascontiguousarray(first), np.ascontiguousarray(second))
+
+
+def find_duplicates(
+    representatives: Representatives, which: int, left_out: np.ndarray, *, threads: int = 1, within: bool = False
+) -> list[tuple[int, Match]]:
+    """The duplicates among the patches of one dictionary; the others become representatives.
+
+    Parameters
+    ----------
+    representatives : Representatives
+        Of the dictionaries before this one.
+    which : int
+        The dictionary's place.
+    left_out : (n,) bool array
+        Patches that are neither judged nor kept.
+    within : bool
+        Compare patches of the dictionary with each other too, the earlier ones first.
+
+    Returns
+    -------
+    list of (row, Match)
+    """
+    rows = np.flatnonzero(~left_out)
+    if within:
+        representatives.add(which, rows)
+
+    def work(part: np.ndarray) -> list[list[Match]]:
+        return list(representatives.matches(which, part))
+
+    parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    found = [matches for part in ordered_map(work, parts, threads) for matches in part]
+    duplicates = []
+    for row, matches in zip(rows.tolist(), found, strict=True):
+        alive = [match for match in matches if representatives.kept[match.owner]]
+        if alive:
+            duplicates.append((row, alive[0]))
+            if within:
+                representatives.withdraw(int(representatives.starts[which]) + row)
+    if not within:
+        representatives.add(which, np.setdiff1d(rows, [row for row, _ in duplicates]))
+    return duplicates
+
+
+def as_rows(representatives: Representatives, which: int, found: Sequence[tuple[int, Match]]) -> list[Duplicate]:
+    """Duplicates of one dictionary as rows of the table."""
+    mine = representatives.dictionaries[which]
+    rows = []
+    for row, match in found:
+        other, its_row = representatives.where(match.owner)
+        turned = view_name(match.view, inverted=match.agreement.correlation < 0)
+        rows.append(
+            Duplicate(
+                *(mine.names[row], mine.label, other.names[its_row], other.label),
+                *(match.agreement.similarity, match.agreement.correlation, turned),
+            )
+        )
+    return rows

@@ -1,0 +1,135 @@
+"""Index folders: arrays of any size written as they come, mapped when read, and what they were made from."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.files import atomic_path
+
+# Counts up when what is stored changes: older indexes are then made anew.
+VERSION = 1
+META = "index.json"
+READ = 1 << 20
+
+
+@dataclass(frozen=True)
+class Index:
+    """Arrays mapped from disk, and what was noted with them."""
+
+    meta: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+
+class IndexWriter:
+    """Writes arrays piece by piece into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._shapes: dict[str, list[int]] = {}
+        self._types: dict[str, str] = {}
+
+    def append(self, **pieces: np.ndarray) -> None:
+        """Add rows to arrays; each keeps its dtype and the shape of a row."""
+        for name, piece in pieces.items():
+            little = np.ascontiguousarray(piece, piece.dtype.newbyteorder("<"))
+            shape = self._shapes.setdefault(name, [0, *piece.shape[1:]])
+            shape[0] += len(piece)
+            self._types[name] = little.dtype.str
+            with (self._folder / f"{name}.bin").open("ab") as file:
+                file.write(little.tobytes())
+
+    def finish(self, meta: Mapping[str, Any]) -> None:
+        """Write what is noted, with the shapes."""
+        arrays = {name: [self._types[name], shape] for name, shape in self._shapes.items()}
+        content = {"version": VERSION, "arrays": arrays, **meta}
+        (self._folder / META).write_text(json.dumps(content), encoding="utf-8")
+
+
+def write_index(folder: Path, fill: Callable[[IndexWriter], Mapping[str, Any]]) -> None:
+    """Write an index, completely or not at all; `fill` appends its arrays and returns what is noted."""
+    with atomic_path(folder) as scratch:
+        writer = IndexWriter(scratch)
+        writer.finish(fill(writer))
+        if folder.is_dir():  # a folder cannot be renamed over another
+            _remove_tree(folder)
+
+
+def _remove_tree(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)
+
+
+def read_index(folder: Path) -> Index | None:
+    """Map an index; None when there is none, or it is damaged or of another version: it is to be made anew."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        if meta["version"] != VERSION:
+            return None
+        arrays = {name: _mapped(folder / f"{name}.bin", kind, shape) for name, (kind, shape) in meta["arrays"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Index(meta, arrays)
+
+
+def _mapped(path: Path, kind: str, shape: list[int]) -> np.ndarray:
+    dtype = np.dtype(kind)
+    if path.stat().st_size != dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
+        raise ValueError(f"{path.name} is cut short")
+    return np.memmap(path, dtype, "r", shape=tuple(shape)) if 0 not in shape else np.empty(shape, dtype)
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Size, time and SHA-256 of a file, or of a folder's files by their names."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    digest, size, newest = hashlib.sha256(), 0, 0
+    for file in files:
+        before = file.stat()
+        size, newest = size + before.st_size, max(newest, before.st_mtime_ns)
+        digest.update(f"{file.relative_to(path).as_posix()}\0{before.st_size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(READ):
+                digest.update(block)
+    return {"size": size, "mtime_ns": newest, "files": len(files), "digest": digest.hexdigest()}
+
+
+def is_unchanged(path: Path, seen: Mapping[str, Any]) -> bool:
+    """Whether size and time are those of a fingerprint; looks at no content."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    stats = [file.stat() for file in files]
+    now = (sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0), len(stats))
+    return now == (seen["size"], seen["mtime_ns"], seen["files"])
+
+
+def current_index(folder: Path, source: Path) -> Index | None:
+    """The index of a source as it is now; None when it is to be made anew.
+
+    A source of another date and the same content keeps its index, which then remembers the date.
+    """
+    index = read_index(folder)
+    if index is None or is_unchanged(source, index.meta["source"]):
+        return index
+    now = fingerprint(source)
+    if now["digest"] != index.meta["source"]["digest"]:
+        return None
+    meta = {**index.meta, "source": now}
+    with atomic_path(folder / META) as scratch:
+        scratch.write_text(json.dumps(meta), encoding="utf-8")
+    return Index(meta, index.arrays)
+
+
+def usable_index(folder: Path, source: Path) -> Index | None:
+    """The index of a source as it is now; None too when the source cannot be read."""
+    try:
+        return current_index(folder, source)
+    except OSError:
+        return None

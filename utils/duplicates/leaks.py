@@ -1,0 +1,165 @@
+"""Leaks: patches that show the same tissue as an excluded image, at any offset, view and polarity, at three scales."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.duplicates.deep import DeepPoints
+from utils.duplicates.dictionary_index import Dictionary
+from utils.duplicates.embedding import VIEWS, view_name
+from utils.duplicates.excluded import Excluded
+from utils.duplicates.inverted_file import InvertedFile
+from utils.duplicates.keypoints import BLOCK, LEVELS, find_windows, view_matrix
+from utils.duplicates.placement import Placement, Votes, place_patch, view_of_matrix
+from utils.duplicates.table import EXCLUDED, Duplicate
+from utils.duplicates.verify import SIMILARITY, Agreement
+from utils.parallel import ordered_map
+
+# Windows whose codes are less alike do not vote; a place needs FEW votes, or one like CERTAIN.
+ALIKE = 0.9
+FEW = 2
+CERTAIN = 0.97
+# Cells that each window looks into: of its patch's many votes a few are enough.
+PROBED = 8
+# Ways of laying a patch into one image.
+KINDS = len(VIEWS) * 2 * len(LEVELS)
+# The places that are compared pixel by pixel, for each patch, and its windows, the strongest.
+MOST = 6
+WINDOWS = 32
+CHUNK = 128
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Where a patch was found in an excluded image."""
+
+    source: int
+    plane: int
+    placement: Placement
+    agreement: Agreement
+
+
+class ExcludedWindows:
+    """The windows of all excluded images, and the search among them: about 90 bytes a window."""
+
+    def __init__(self, sources: Sequence[Excluded], similarity: float = SIMILARITY, *, deep: bool = False) -> None:
+        self.sources = sources
+        self.similarity = similarity
+        self._plane_starts = np.cumsum([0, *(len(source) for source in sources)])
+        self._starts = np.cumsum([0, *(len(source.index["codes"]) for source in sources)])
+        self._file = InvertedFile(int(self._starts[-1]))
+        for source, start in zip(sources, self._starts.tolist(), strict=False):
+            codes = np.asarray(source.index["codes"])
+            self._file.add(codes, np.arange(start, start + len(codes)))
+        self._planes = self._gathered("owners", np.int64)
+        for which, start in enumerate(self._starts[:-1].tolist()):
+            self._planes[start : self._starts[which + 1]] += self._plane_starts[which]
+        self._levels = self._gathered("levels", np.uint8)
+        self._views = self._gathered("views", np.uint8)
+        self._places = self._gathered("places", np.float32).reshape(-1, 2)
+        self._deep = self._deep_points() if deep else None
+
+    def _deep_points(self) -> DeepPoints:
+        planes = self._gathered("deep_owners", np.int64)
+        ends = np.cumsum([len(source.index["deep_codes"]) for source in self.sources])
+        planes += self._plane_starts[np.searchsorted(ends, np.arange(len(planes)), side="right")]
+        codes, frames = self._gathered("deep_codes", np.int8), self._gathered("deep_frames", np.float32)
+        return DeepPoints(codes, frames, planes)
+
+    def _gathered(self, name: str, dtype: type) -> np.ndarray:
+        parts: list[np.ndarray] = [np.asarray(source.index[name]).astype(dtype) for source in self.sources]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype)
+
+    def find(self, patches: Sequence[np.ndarray]) -> list[Leak | None]:
+        """Where each patch lies in an excluded image; None for those that lie in none that could be found."""
+        if not patches:
+            return []
+        found: list[Leak | None] = [None] * len(patches)
+        tried = [0] * len(patches)
+        votes, matrices = self._votes(patches)
+        for patch, group in votes.places(FEW, CERTAIN):
+            if tried[patch] >= MOST or found[patch] is not None:
+                continue
+            tried[patch] += 1
+            middle = np.median(votes.middles[group], axis=0)
+            placement = Placement(int(votes.kinds[group[0]]) // KINDS, matrices[group[0]], middle)
+            found[patch] = self._judged(patches[patch], placement)
+        if self._deep is not None:
+            return [leak or self._deeply(patch) for leak, patch in zip(found, patches, strict=True)]
+        return found
+
+    def _deeply(self, patch: np.ndarray) -> Leak | None:
+        placements = self._deep.placements(patch) if self._deep else []
+        return next((leak for placement in placements if (leak := self._judged(patch, placement))), None)
+
+    def _judged(self, patch: np.ndarray, placement: Placement) -> Leak | None:
+        """A leak when the patch's pixels agree with the image's at a placement."""
+        which, plane = self._where(placement.plane)
+        agreement = place_patch(patch, self.sources[which].pixels(plane), placement)
+        return Leak(which, plane, placement, agreement) if agreement.holds(self.similarity) else None
+
+    def _where(self, plane: int) -> tuple[int, int]:
+        which = int(np.searchsorted(self._plane_starts, plane, side="right")) - 1
+        return which, plane - int(self._plane_starts[which])
+
+    def _votes(self, patches: Sequence[np.ndarray]) -> tuple[Votes, np.ndarray]:
+        """Pairs of alike windows, and the matrix that each pair lays its patch by."""
+        windows = [find_windows(patch, BLOCK, most=WINDOWS, doubts=True) for patch in patches]
+        patch_of = np.repeat(np.arange(len(patches)), [len(each.codes) for each in windows])
+        codes = np.concatenate([each.codes for each in windows])
+        views = np.concatenate([each.views for each in windows]).astype(np.int64)
+        middles = np.array([patch.shape for patch in patches]).reshape(-1, 2) / 2
+        places = np.concatenate([each.places for each in windows]).reshape(-1, 2)
+        hits = list(self._file.search(codes, ALIKE, either_sign=False, probed=PROBED))
+        probe, owner = (np.concatenate([hit[i] for hit in hits] or [np.zeros(0, np.int64)]) for i in (0, 1))
+        cosine = np.concatenate([hit[2] for hit in hits] or [np.zeros(0)])
+        turn = _RELATIVE[views[probe] % 8, self._views[owner] % 8]
+        matrices = _MATRICES[turn] * (np.array(LEVELS)[self._levels[owner]] / BLOCK)[:, np.newaxis, np.newaxis]
+        to_middle = middles[patch_of[probe]] - places[probe]
+        middle = self._places[owner] + np.einsum("nij,nj->ni", matrices, to_middle)
+        inverted = (views[probe] >= 8) != (self._views[owner] >= 8)
+        kinds = ((self._planes[owner] * len(LEVELS) + self._levels[owner]) * 2 + inverted) * len(VIEWS) + turn
+        windows_at = places[probe] @ np.array([1 << 16, 1])
+        order = np.lexsort((owner, probe))
+        votes = Votes(patch_of[probe][order], windows_at[order], kinds[order], middle[order], cosine[order])
+        return votes, matrices[order]
+
+
+_MATRICES = np.stack([view_matrix(view) for view in range(len(VIEWS))])
+# The view that takes a patch to the image, when the canonical views of a window are these in patch and image.
+_RELATIVE = np.array([[view_of_matrix(image.T @ patch) for image in _MATRICES] for patch in _MATRICES], np.int64)
+
+
+def find_leaks(windows: ExcludedWindows, dictionary: Dictionary, *, threads: int = 1) -> list[tuple[int, Leak]]:
+    """The patches of a dictionary that show what an excluded image shows: (row, Leak)."""
+
+    def work(start: int) -> list[Leak | None]:
+        rows = range(start, min(start + CHUNK, len(dictionary)))
+        return windows.find([dictionary.patch(row) for row in rows])
+
+    found = [leak for part in ordered_map(work, range(0, len(dictionary), CHUNK), threads) for leak in part]
+    return [(row, leak) for row, leak in enumerate(found) if leak is not None]
+
+
+def as_row(windows: ExcludedWindows, dictionary: Dictionary, row: int, leak: Leak) -> Duplicate:
+    """A leak as a row of the table; ``orientation`` says how the patch is turned, and its scale where it is not 1."""
+    source = windows.sources[leak.source]
+    place = source.place(leak.plane, leak.placement.box(dictionary.shape(row)))
+    return Duplicate(
+        *(dictionary.names[row], dictionary.label, place, EXCLUDED + source.name),
+        *(leak.agreement.similarity, leak.agreement.correlation, orientation(leak)),
+    )
+
+
+def orientation(leak: Leak) -> str:
+    """How a patch lies in an excluded image: ``rot90``, ``same inverted, scale 2``, ``turned by 34 degrees``."""
+    view = view_of_matrix(leak.placement.matrix)
+    inverted = leak.agreement.correlation < 0
+    scale = leak.placement.scale
+    if view is None:
+        row, column = leak.placement.matrix[:, 1]
+        text = f"turned by {np.degrees(np.arctan2(-row, column)):.0f} degrees" + (" inverted" if inverted else "")
+    else:
+        text = view_name(view, inverted=inverted)
+    return text if abs(scale - 1) < 0.02 else f"{text}, scale {scale:.2g}"

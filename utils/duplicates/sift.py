@@ -1,0 +1,59 @@
+"""SIFT's keypoints as 64-byte codes: what --deep compares, at any rotation and scale.
+
+Lowe 2004, https://doi.org/10.1023/B:VISI.0000029664.99615.94; the square root of descriptors as in Arandjelovic and
+Zisserman 2012. Neighbouring directions of the histogram are joined, which halves it and costs little.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.duplicates.embedding import SIZE
+
+# Codes have this length, up to rounding: whole numbers whose products float32 holds exactly.
+LENGTH = 300
+# Contrast below which keypoints are not taken: EM is softer than photographs.
+CONTRAST = 0.02
+
+
+@dataclass(frozen=True)
+class Points:
+    """Keypoints of one image.
+
+    Attributes
+    ----------
+    codes : (n, SIZE) int8 array
+    frames : (n, 4) float32 array
+        Row, column, size in pixels, and angle in radians from columns towards rows.
+    """
+
+    codes: np.ndarray
+    frames: np.ndarray
+
+
+def find_points(image: np.ndarray, most: int | None = None) -> Points:
+    """The keypoints of a uint8 image, shape (h, w); with `most` only the strongest so many."""
+    import cv2
+
+    create = getattr(cv2, "SIFT_create")  # noqa: B009 - the package's type stubs lack it
+    found, descriptors = create(nfeatures=most or 0, contrastThreshold=CONTRAST).detectAndCompute(image, None)
+    if descriptors is None or not len(found):
+        return Points(np.zeros((0, SIZE), np.int8), np.zeros((0, 4), np.float32))
+    frames = np.array([(p.pt[1] + 0.5, p.pt[0] + 0.5, p.size, np.radians(p.angle)) for p in found], np.float32)
+    return Points(codes_of_descriptors(descriptors), frames)
+
+
+def codes_of_descriptors(descriptors: np.ndarray) -> np.ndarray:
+    """SIFT's descriptors, (n, 128), as codes without mean, (n, SIZE) int8."""
+    joined = np.sqrt(descriptors.astype(np.float64).reshape(-1, SIZE, 2).sum(axis=2))
+    joined -= joined.mean(axis=1, keepdims=True)
+    length = np.sqrt((joined * joined).sum(axis=1, keepdims=True))
+    scaled = np.divide(joined * LENGTH, length, out=np.zeros_like(joined), where=length > 0)
+    return np.rint(np.clip(scaled, -127, 127)).astype(np.int8)
+
+
+def frame_matrices(asked: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The matrices (rows, columns) that take one frame's scale and angle to the other's: (n, 4) each -> (n, 2, 2)."""
+    scale, angle = found[:, 2] / asked[:, 2], found[:, 3] - asked[:, 3]
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    return np.stack([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)], 1).astype(np.float64)

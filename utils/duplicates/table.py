@@ -1,0 +1,107 @@
+"""duplicates.csv: which patches show what another one, or an excluded image, shows already."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from utils.files import atomic_path
+
+COLUMNS = ("name", "dictionary", "duplicate_of", "its_dictionary", "similarity", "correlation", "orientation")
+# Marks in `its_dictionary` that the other one is an excluded image and no patch of the collection.
+EXCLUDED = "excluded:"
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A row: a patch to leave out, and what shows the same tissue.
+
+    Attributes
+    ----------
+    name, dictionary : str
+        The patch.
+    duplicate_of, its_dictionary : str
+        The patch that is kept instead; or the place in an excluded image, and ``excluded:`` with its file.
+    similarity, correlation : float
+        Mean correlation of tiles, and of all pixels (negative where one is inverted).
+    orientation : str
+        How this patch is turned against the other.
+    """
+
+    name: str
+    dictionary: str
+    duplicate_of: str
+    its_dictionary: str
+    similarity: float
+    correlation: float
+    orientation: str
+
+    @property
+    def reason(self) -> str:
+        """Why the patch is left out: ``duplicate`` or ``excluded``."""
+        return "excluded" if self.its_dictionary.startswith(EXCLUDED) else "duplicate"
+
+
+def save_duplicates(path: Path, rows: Sequence[Duplicate]) -> None:
+    """Write the table, sorted by dictionary and name."""
+    with atomic_path(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in sorted(rows, key=lambda row: (row.dictionary, row.name)):
+            *words, similarity, correlation, orientation = astuple(row)
+            writer.writerow((*words, f"{similarity:.4f}", f"{correlation:.4f}", orientation))
+
+
+def read_duplicates(path: Path) -> list[Duplicate]:
+    """Read the table back.
+
+    Raises
+    ------
+    ValueError
+        If it lacks columns or holds no numbers where some belong.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path}: no table of duplicates, the columns {', '.join(missing)} are missing")
+        try:
+            return [_parsed([row[column] for column in COLUMNS]) for row in reader]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: line {reader.line_num} is damaged ({error})") from error
+
+
+def _parsed(cells: Sequence[str]) -> Duplicate:
+    name, dictionary, other, its_dictionary, similarity, correlation, orientation = cells
+    return Duplicate(name, dictionary, other, its_dictionary, float(similarity), float(correlation), orientation)
+
+
+class LeftOut:
+    """The patches that a table leaves out, by dictionary.
+
+    Parameters
+    ----------
+    rows : sequence of Duplicate
+    """
+
+    def __init__(self, rows: Sequence[Duplicate]) -> None:
+        self._reasons: dict[str, dict[str, str]] = {}
+        for row in rows:
+            self._reasons.setdefault(row.dictionary, {})[row.name] = row.reason
+
+    @classmethod
+    def read(cls, path: Path) -> "LeftOut":
+        """Of a CSV that ``collection/dedupe_collection.py`` wrote."""
+        return cls(read_duplicates(path))
+
+    def reasons(self, dictionary: Path) -> dict[str, str]:
+        """Patch name -> ``duplicate`` or ``excluded``, for a dictionary's file.
+
+        The table calls it by its name without suffix, and by as many folders before it as were needed.
+        """
+        parts = dictionary.resolve().with_name(dictionary.name.removesuffix(".pkl")).parts
+        for depth in range(len(parts), 0, -1):
+            found = self._reasons.get("/".join(parts[-depth:]))
+            if found is not None:
+                return dict(found)
+        return {}
