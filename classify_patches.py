@@ -26,6 +26,7 @@ from utils.cli import (
     UnavailableError,
     UsageError,
     add_run_options,
+    existing_file,
     fraction,
     input_dir,
     make_parser,
@@ -39,6 +40,7 @@ from utils.names import dataset_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from utils.duplicates.table import LeftOut
     from utils.jobs import Job, Run
 
 
@@ -60,6 +62,12 @@ def parse_options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sha256", metavar="HEX", help="accept no other weights file than the one with this SHA-256")
     parser.add_argument("--threshold", type=fraction, default=0.5, help="keep patches that score above (default 0.5)")
+    parser.add_argument(
+        "--without",
+        type=existing_file,
+        metavar="CSV",
+        help="keep none of these: duplicates.csv of collection/dedupe_collection.py",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
         "--precision",
@@ -86,15 +94,30 @@ def classify_command(args: argparse.Namespace) -> int:
     refuse_nothing_to_do(dictionaries, scope, args.prune, "patch dictionaries (.pkl) in it")
     options = {"weights": known_sha256(args.weights), "precision": args.precision, "threshold": args.threshold}
     options = {name: value for name, value in options.items() if value is not None}
+    left_out = read_left_out(args)
     jobs = [
-        Job(path, args.save / f"{safe_name(stem(path))}.csv", scope.recipe({path.name: (path,)}, options))
+        Job(
+            path,
+            args.save / f"{safe_name(stem(path))}.csv",
+            scope.recipe({path.name: (path,)}, {**options, "without": left_out.digest(path) if left_out else None}),
+        )
         for path in dictionaries
     ]
     run = replace(Run.of(args), processes=1)
     reader = ReadAhead(load_patches, dictionaries)
-    work = partial(classify_dictionary, LazyClassifier(args), reader, threshold=args.threshold)
+    work = partial(classify_dictionary, LazyClassifier(args), reader, threshold=args.threshold, left_out=left_out)
     code = run_jobs(work, jobs, run, noun="dictionaries", scope=scope)
     return max(code, draw_sheets(jobs, args.save, args.threshold, run))
+
+
+def read_left_out(args: argparse.Namespace) -> "LeftOut | None":
+    """What --without names; None without it."""
+    from utils.duplicates.table import LeftOut
+
+    try:
+        return LeftOut.read(args.without) if args.without else None
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 class LazyClassifier:

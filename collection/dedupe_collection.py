@@ -5,7 +5,7 @@ duplicates.csv, for `classify_patches.py --without`, and duplicates.png, the pai
 found in eight orientations, inverted, at another size of its picture, with other contrast, JPEG and noise, and shifted
 by up to 12 pixels. --exclude takes folders of images and volumes: a patch that shows the same tissue as one of them, at
 any offset, is left out too. Every pair is verified on its pixels. An index per dictionary is stored beside it, in
-.duplicates: what was indexed before is not read again.
+.duplicates: what was indexed before is not read again. With --shard only the indexes are made.
 
 Example:
     python collection/dedupe_collection.py patches/2d patches/3d -o duplicates.csv
@@ -78,6 +78,8 @@ def dedupe(args: argparse.Namespace) -> int:
     paths, sources, rank = list_dictionaries(args.dedupe_dirs), list_excluded(args.exclude), rank_of(args.prefer)
     dictionaries, code = index_collection(args, paths, rank)
     excluded, its_code = index_sources(args, sources)
+    if args.shard is not None:
+        return max(code, its_code)  # the other shares are indexed elsewhere; a run without --shard judges
     rows = judge_all(args, dictionaries, excluded)
     with locked(args.output):
         save_duplicates(args.output, rows)
@@ -97,15 +99,15 @@ def index_collection(
     """The dictionaries that could be indexed, the preferred ones first, and an exit code."""
     from utils.duplicates.collection import labels_of
     from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
-    from utils.duplicates.index_file import usable_index
-    from utils.jobs import Job, run_jobs, run_options
+    from utils.duplicates.index_file import current_index
+    from utils.jobs import Job, Run, run_jobs
 
     jobs = [Job(path, index_path(path)) for path in paths]
-    code = run_jobs(index_dictionary, jobs, noun="dictionaries", redo=True, **run_options(args))
+    code = run_jobs(index_dictionary, jobs, Run.of(args), noun="dictionaries")
     found = [
         Dictionary(job.source, label, index)
         for job, label in zip(jobs, labels_of(paths), strict=True)
-        if (index := usable_index(job.target, job.source)) is not None
+        if (index := current_index(job.target, job.source)) is not None
     ]
     return sorted(found, key=lambda each: (rank(each), each.label)), code
 
@@ -113,19 +115,19 @@ def index_collection(
 def index_sources(args: argparse.Namespace, sources: Sequence[tuple[str, Path]]) -> tuple[list["Excluded"], int]:
     """The excluded images and volumes that could be indexed, and an exit code; their indexes lie beside the table."""
     from utils.duplicates.excluded import Excluded, excluded_path, index_excluded
-    from utils.duplicates.index_file import usable_index
-    from utils.jobs import Job, run_jobs, run_options
+    from utils.duplicates.index_file import current_index
+    from utils.jobs import Job, Run, run_jobs
 
     if not sources:
         return [], 0
     cache = args.output.parent / f".{args.output.stem}.excluded"
     work = partial(index_excluded, deep=args.deep)
     jobs = [Job(path, excluded_path(cache, path, deep=args.deep)) for _, path in sources]
-    code = run_jobs(work, jobs, noun="excluded images and volumes", redo=True, **run_options(args))
+    code = run_jobs(work, jobs, Run.of(args), noun="excluded images and volumes")
     found = [
         Excluded(name, index)
         for (name, _), job in zip(sources, jobs, strict=True)
-        if (index := usable_index(job.target, job.source)) is not None
+        if (index := current_index(job.target, job.source)) is not None
     ]
     return found, code
 

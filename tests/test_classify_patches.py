@@ -21,6 +21,7 @@ from utils.classification.download import Patience
 from utils.classification.kept import refuse_shared_files
 from utils.contrast import Contrast
 from utils.dictionaries import save_patches
+from utils.duplicates.table import Duplicate, save_duplicates
 from utils.records.kept import read_kept_record
 from utils.records.scores import load_scores
 
@@ -207,6 +208,36 @@ def test_killed_before_the_table_is_done_again(deduped, tmp_path):
     assert classify(deduped, out, "--threshold", "0.3") == 0
     classify(deduped, tmp_path / "unbroken", "--threshold", "0.3")
     assert results(out) == results(tmp_path / "unbroken")
+
+
+def test_what_is_there_twice_or_excluded_is_left_out(deduped, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    assert classify(deduped, out, "--threshold", "0") == 0
+    plain = (out / "mouse.v1.2.csv").read_bytes()
+    mouse = names("mouse.v1.2", 4)
+    rows = [
+        Duplicate(mouse[0], "mouse.v1.2", "x", "fly-ROI-x0-9_y0-9_z0-9", 0.9, 0.9, "same"),
+        Duplicate(mouse[1], "mouse.v1.2", "b-LOC-2d-0-9_0-9", "excluded:bench/b.png", 0.9, 0.9, "same"),
+    ]
+    save_duplicates(tmp_path / "duplicates.csv", rows)
+    monkeypatch.setattr(classify_patches.LazyClassifier, "scores", None)  # the scores of before are good enough
+    without = ("--threshold", "0", "--without", str(tmp_path / "duplicates.csv"))
+    assert classify(deduped, out, *without) == 0
+    assert "now with --without 2 patches (" in capsys.readouterr().err  # outdated, and kept
+    assert (out / "mouse.v1.2.csv").read_bytes() == plain
+    assert classify(deduped, out, *without, "--update") == 0
+    assert [row.reason for row in load_scores(out / "mouse.v1.2.csv")] == ["duplicate", "excluded", "kept", "kept"]
+    assert (out / "mouse.v1.2.csv").read_text().startswith("name,score,kept,reason\n")
+    assert sorted(p.stem for p in (out / "mouse.v1.2").glob("*.tiff")) == mouse[2:]
+    assert len(list((out / "fly").glob("*.tiff"))) == 12
+    assert classify(deduped, out, "--threshold", "0", "--update") == 0
+    assert (out / "mouse.v1.2.csv").read_bytes() == plain and len(list((out / "mouse.v1.2").glob("*.tiff"))) == 4
+
+
+def test_a_table_of_another_kind_is_refused(deduped, tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("name,score\n")
+    assert classify(deduped, tmp_path / "out", "--without", str(tmp_path / "t.csv")) == 2
+    assert "no table of duplicates" in capsys.readouterr().err
 
 
 def test_bad_usage(tmp_path, capsys):

@@ -8,11 +8,11 @@ import sys
 import time
 
 import cv2
-import dedupe_collection
 import numpy as np
 import pytest
 from PIL import Image
 
+import dedupe_collection
 from conftest import ROOT
 from tissue import cut, dictionary, texture
 from utils.dictionaries import load_patches

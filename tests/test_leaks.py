@@ -203,7 +203,8 @@ def test_images_volumes_and_folders_of_slices_are_listed(tmp_path):
     for z in range(3, 50):
         Image.fromarray(texture(z, (96, 96))).save(bench / "deep" / "slices" / f"{z}.png")
     slices = dict(list_excluded([bench]))["bench/deep/slices"]
-    assert {plane.axis for plane in planes(slices)} == {1, 2}
+    with pytest.warns(UserWarning, match="voxel size missing"):
+        assert {plane.axis for plane in planes(slices)} == {1, 2}
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="neither images nor volumes"):
         list_excluded([tmp_path / "empty"])

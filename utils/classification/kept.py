@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from utils.classification.ahead import ReadAhead
+from utils.duplicates.table import LeftOut
 from utils.files import OWN_FOLDER, flush_all, remove, safe_name
 from utils.jobs import Job
 from utils.names import dataset_of
@@ -26,11 +27,18 @@ class Scorer(Protocol):
 
 
 def classify_dictionary(
-    scorer: Scorer, reader: ReadAhead[dict[str, Any]], job: Job, scratch: Path, *, threshold: float
+    scorer: Scorer,
+    reader: ReadAhead[dict[str, Any]],
+    job: Job,
+    scratch: Path,
+    *,
+    threshold: float,
+    left_out: LeftOut | None = None,
 ) -> str:
     """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
 
-    Where only the threshold has changed, the scores are those of the CSV that is there.
+    Where only the threshold or what is left out has changed, the scores are those of the CSV that is there. What is in
+    `left_out` is not kept, whatever its score; the CSV then says why each patch was kept or not.
 
     Returns
     -------
@@ -48,14 +56,17 @@ def classify_dictionary(
     scores = stored_scores(job, names)
     if scores is None:
         scores = scorer.scores(patches)
-    rows = [_decided(name, float(score), threshold) for name, score in zip(names, scores, strict=True)]
+    reasons = left_out.reasons(Path(job.source)) if left_out else {}
+    rows = [_decided(n, float(score), threshold, reasons.get(n)) for n, score in zip(names, scores, strict=True)]
     meta = content.get("meta")
     replace_kept(job.target, rows, patches, meta if isinstance(meta, dict) else {})
-    save_scores(scratch, rows)
+    save_scores(scratch, rows, reasons=left_out is not None)
     return f"{sum(row.kept for row in rows)} of {len(rows)} patches kept"
 
 
-def _decided(name: str, score: float, threshold: float) -> Score:
+def _decided(name: str, score: float, threshold: float, left_out: str | None) -> Score:
+    if left_out:
+        return Score(name, score, False, left_out)
     kept = score > threshold
     return Score(name, score, kept, KEPT if kept else LOW_SCORE)
 

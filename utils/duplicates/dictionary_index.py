@@ -12,9 +12,10 @@ import numpy as np
 
 from utils.dictionaries import load_patches
 from utils.duplicates.embedding import SIZE, embed
-from utils.duplicates.index_file import Index, IndexWriter, current_index, fingerprint, write_index
+from utils.duplicates.index_file import Index, IndexWriter, current_index, write_index
 from utils.files import stem
 from utils.jobs import SKIPPED, Job
+from utils.records.fingerprints import fingerprint
 
 FOLDER = ".duplicates"
 
@@ -29,7 +30,7 @@ def index_dictionary(job: Job) -> str:
     path = Path(job.source)
     if current_index(job.target, path) is not None:
         return SKIPPED
-    seen = fingerprint(path)
+    seen = fingerprint([path])
     content = load_patches(path)
     names, patches = content["names"], content["patches"]
 
@@ -41,7 +42,7 @@ def index_dictionary(job: Job) -> str:
         return {"source": seen, "voxel_size": _voxel_size(content.get("meta"))}
 
     write_index(job.target, fill)
-    if fingerprint(path) != seen:
+    if fingerprint([path]) != seen:
         raise ValueError("it changed while it was read; repeat the command")
     return f"{len(names)} patches"
 
@@ -95,7 +96,7 @@ class Dictionary:
     @property
     def digest(self) -> str:
         """Of the file's content."""
-        return str(self.index.meta["source"]["digest"])
+        return str(self.index.meta["source"][2])
 
     def shape(self, row: int) -> tuple[int, int]:
         """Rows and columns of a patch."""

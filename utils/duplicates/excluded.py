@@ -13,13 +13,14 @@ import numpy as np
 from utils.cli import UsageError
 from utils.contrast import to_uint8
 from utils.duplicates.embedding import SIZE
-from utils.duplicates.index_file import Index, IndexWriter, current_index, fingerprint, write_index
+from utils.duplicates.index_file import Index, IndexWriter, current_index, write_index
 from utils.duplicates.keypoints import LEVELS, WINDOW, find_windows
 from utils.duplicates.sift import find_points
 from utils.files import list_dirs, stem, suffix
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, read_gray
 from utils.jobs import SKIPPED, Job
 from utils.names import Box, format_name_2d, format_name_3d
+from utils.records.fingerprints import fingerprint
 from utils.volumes import Volume, has_slices, is_isotropic, is_ngff, list_volumes, open_volume, volume_contrast
 
 # Of volumes with known isotropic voxels, slices this far apart are indexed: none is further than half of it from one.
@@ -99,7 +100,7 @@ def index_excluded(job: Job, *, deep: bool = False) -> str:
     path = Path(job.source)
     if current_index(job.target, path) is not None:
         return SKIPPED
-    seen = fingerprint(path)
+    seen = fingerprint([path])
     sizes: list[int] = []
 
     def fill(writer: IndexWriter) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def index_excluded(job: Job, *, deep: bool = False) -> str:
         return {"source": seen}
 
     write_index(job.target, fill)
-    if fingerprint(path) != seen:
+    if fingerprint([path]) != seen:
         raise ValueError("it changed while it was read; repeat the command")
     return f"{len(sizes)} images, {sum(sizes) / 1e6:.1f} megapixels"
 

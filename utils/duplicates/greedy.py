@@ -15,7 +15,7 @@ from utils.parallel import ordered_map
 # Pairs whose codes are less alike are not looked at: copies shifted by 8 of 224 pixels have .81 and more.
 ALIKE = 0.7
 # The most alike that are compared pixel by pixel, for each patch; a match like CERTAIN ends it.
-MOST = 8
+MOST = 6
 CERTAIN = 0.9
 # Sides of patches: the least that are compared, and how much their ratio may differ.
 LEAST_SIDE = 56
@@ -41,11 +41,17 @@ class Representatives:
         In order of preference; their patches are numbered through.
     similarity : float
         The least mean correlation of tiles.
+    within : bool
+        Patches of one dictionary are compared too: what a patch matches may itself turn out to be a duplicate, so that
+        all its matches are needed.
     """
 
-    def __init__(self, dictionaries: Sequence[Dictionary], similarity: float = SIMILARITY) -> None:
+    def __init__(
+        self, dictionaries: Sequence[Dictionary], similarity: float = SIMILARITY, *, within: bool = False
+    ) -> None:
         self.dictionaries = dictionaries
         self.similarity = similarity
+        self.within = within
         self.starts = np.cumsum([0, *map(len, dictionaries)])
         self.kept = np.zeros(self.starts[-1], bool)
         self._file = InvertedFile(int(self.starts[-1]))
@@ -97,7 +103,7 @@ class Representatives:
             agreement = compare_patches(dictionary.patch(its_row), view_of(patch, view))
             if agreement.holds(self.similarity):
                 matches.append(Match(owner, view, agreement))
-                if agreement.similarity >= CERTAIN:
+                if agreement.similarity >= CERTAIN and not self.within:
                     break
         return sorted(matches, key=lambda match: (-match.agreement.similarity, match.owner))
 
@@ -120,7 +126,7 @@ def compare_patches(first: np.ndarray, second: np.ndarray) -> Agreement:
 
 
 def find_duplicates(
-    representatives: Representatives, which: int, left_out: np.ndarray, *, threads: int = 1, within: bool = False
+    representatives: Representatives, which: int, left_out: np.ndarray, *, threads: int = 1
 ) -> list[tuple[int, Match]]:
     """The duplicates among the patches of one dictionary; the others become representatives.
 
@@ -132,15 +138,13 @@ def find_duplicates(
         The dictionary's place.
     left_out : (n,) bool array
         Patches that are neither judged nor kept.
-    within : bool
-        Compare patches of the dictionary with each other too, the earlier ones first.
 
     Returns
     -------
     list of (row, Match)
     """
     rows = np.flatnonzero(~left_out)
-    if within:
+    if representatives.within:
         representatives.add(which, rows)
 
     def work(part: np.ndarray) -> list[list[Match]]:
@@ -153,9 +157,9 @@ def find_duplicates(
         alive = [match for match in matches if representatives.kept[match.owner]]
         if alive:
             duplicates.append((row, alive[0]))
-            if within:
+            if representatives.within:
                 representatives.withdraw(int(representatives.starts[which]) + row)
-    if not within:
+    if not representatives.within:
         representatives.add(which, np.setdiff1d(rows, [row for row, _ in duplicates]))
     return duplicates
 

@@ -1,6 +1,5 @@
 """Index folders: arrays of any size written as they come, mapped when read, and what they were made from."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from utils.files import atomic_path
+from utils.records.fingerprints import Fingerprint, fingerprint, glance
 
 # Counts up when what is stored changes: older indexes are then made anew.
 VERSION = 1
 META = "index.json"
-READ = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,6 @@ def write_index(folder: Path, fill: Callable[[IndexWriter], Mapping[str, Any]]) 
     with atomic_path(folder) as scratch:
         writer = IndexWriter(scratch)
         writer.finish(fill(writer))
-        if folder.is_dir():  # a folder cannot be renamed over another
-            _remove_tree(folder)
-
-
-def _remove_tree(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)
 
 
 def read_index(folder: Path) -> Index | None:
@@ -88,48 +79,21 @@ def _mapped(path: Path, kind: str, shape: list[int]) -> np.ndarray:
     return np.memmap(path, dtype, "r", shape=tuple(shape)) if 0 not in shape else np.empty(shape, dtype)
 
 
-def fingerprint(path: Path) -> dict[str, Any]:
-    """Size, time and SHA-256 of a file, or of a folder's files by their names."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    digest, size, newest = hashlib.sha256(), 0, 0
-    for file in files:
-        before = file.stat()
-        size, newest = size + before.st_size, max(newest, before.st_mtime_ns)
-        digest.update(f"{file.relative_to(path).as_posix()}\0{before.st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(READ):
-                digest.update(block)
-    return {"size": size, "mtime_ns": newest, "files": len(files), "digest": digest.hexdigest()}
-
-
-def is_unchanged(path: Path, seen: Mapping[str, Any]) -> bool:
-    """Whether size and time are those of a fingerprint; looks at no content."""
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    stats = [file.stat() for file in files]
-    now = (sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0), len(stats))
-    return now == (seen["size"], seen["mtime_ns"], seen["files"])
-
-
 def current_index(folder: Path, source: Path) -> Index | None:
-    """The index of a source as it is now; None when it is to be made anew.
+    """The index of a source as it is now; None when it is to be made anew, or the source cannot be read.
 
     A source of another date and the same content keeps its index, which then remembers the date.
     """
     index = read_index(folder)
-    if index is None or is_unchanged(source, index.meta["source"]):
+    if index is None:
+        return None
+    seen = Fingerprint(*index.meta["source"])
+    if glance([source]).looks_like(seen):
         return index
-    now = fingerprint(source)
-    if now["digest"] != index.meta["source"]["digest"]:
+    now = fingerprint([source])
+    if not now.digest or now.digest != seen.digest:
         return None
     meta = {**index.meta, "source": now}
     with atomic_path(folder / META) as scratch:
         scratch.write_text(json.dumps(meta), encoding="utf-8")
     return Index(meta, index.arrays)
-
-
-def usable_index(folder: Path, source: Path) -> Index | None:
-    """The index of a source as it is now; None too when the source cannot be read."""
-    try:
-        return current_index(folder, source)
-    except OSError:
-        return None

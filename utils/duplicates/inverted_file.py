@@ -9,7 +9,7 @@ from utils.duplicates.embedding import KEPT, SIZE, codes_of, lengths
 
 # Cells are twice the square root of the codes, in steps of 4, so that they stay the same while a collection grows.
 DENSITY = 2.0
-PROBED = 24
+PROBED = 16
 # Below this many codes one cell holds all: the search is exact.
 EXACT = 16384
 # Bounds the tables of distances: probes at a time when cells are chosen, products at a time within a cell.

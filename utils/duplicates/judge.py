@@ -38,7 +38,7 @@ def judge(
     tissue. `step` is called after every dictionary.
     """
     leaks = Leaks(excluded, options, threads)
-    representatives = Representatives(dictionaries, options.similarity)
+    representatives = Representatives(dictionaries, options.similarity, within=options.within)
     basis = [VERSION, options.similarity, options.within, cell_count(int(representatives.starts[-1]))]
     rows: list[Duplicate] = []
     chain = key_of(basis)
@@ -46,15 +46,13 @@ def judge(
         leaked = leaks.of(dictionary)
         # Everything before decides: when nothing of it changed, the decision stands.
         chain = key_of(chain, dictionary.label, dictionary.digest, [row for row, _ in leaked])
-        found = _duplicates(representatives, which, leaked, chain, options.within, threads)
+        found = _duplicates(representatives, which, leaked, chain, threads)
         rows += [duplicate for _, duplicate in [*leaked, *found]]
         step()
     return rows
 
 
-def _duplicates(
-    representatives: Representatives, which: int, leaked: Rows, key: str, within: bool, threads: int
-) -> Rows:
+def _duplicates(representatives: Representatives, which: int, leaked: Rows, key: str, threads: int) -> Rows:
     """The duplicates of one dictionary; those of its patches that are none become representatives."""
     dictionary = representatives.dictionaries[which]
     left_out = np.zeros(len(dictionary), bool)
@@ -64,7 +62,7 @@ def _duplicates(
     def decide() -> Rows:
         nonlocal asked
         asked = True
-        found = find_duplicates(representatives, which, left_out, threads=threads, within=within)
+        found = find_duplicates(representatives, which, left_out, threads=threads)
         rows = as_rows(representatives, which, found)
         return [(row, duplicate) for (row, _), duplicate in zip(found, rows, strict=True)]
 
@@ -83,7 +81,7 @@ class Leaks:
         self._options = options
         self._threads = threads
         self._windows: ExcludedWindows | None = None
-        sources = [[each.name, each.index.meta["source"]["digest"]] for each in excluded]
+        sources = [[each.name, each.index.meta["source"][2]] for each in excluded]
         self._key = key_of(VERSION, options.similarity, options.deep, sources)
 
     def of(self, dictionary: Dictionary) -> Rows:

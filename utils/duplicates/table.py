@@ -1,11 +1,15 @@
 """duplicates.csv: which patches show what another one, or an excluded image, shows already."""
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+import xxhash
+
 from utils.files import atomic_path
+from utils.records import scores
 
 COLUMNS = ("name", "dictionary", "duplicate_of", "its_dictionary", "similarity", "correlation", "orientation")
 # Marks in `its_dictionary` that the other one is an excluded image and no patch of the collection.
@@ -39,7 +43,7 @@ class Duplicate:
     @property
     def reason(self) -> str:
         """Why the patch is left out: ``duplicate`` or ``excluded``."""
-        return "excluded" if self.its_dictionary.startswith(EXCLUDED) else "duplicate"
+        return scores.EXCLUDED if self.its_dictionary.startswith(EXCLUDED) else scores.DUPLICATE
 
 
 def save_duplicates(path: Path, rows: Sequence[Duplicate]) -> None:
@@ -105,3 +109,8 @@ class LeftOut:
             if found is not None:
                 return dict(found)
         return {}
+
+    def digest(self, dictionary: Path) -> str:
+        """What tells whether the patches that are left out of a dictionary, and the reasons, are the same."""
+        reasons = sorted(self.reasons(dictionary).items())
+        return f"{len(reasons)} patches ({xxhash.xxh3_64_hexdigest(json.dumps(reasons).encode())})"

@@ -9,7 +9,7 @@ DECIMALS = 4
 COLUMNS = ("name", "score", "kept")
 # The column that says why, where there is more than the score to it.
 REASON = "reason"
-KEPT, LOW_SCORE = "kept", "low score"
+KEPT, LOW_SCORE, DUPLICATE, EXCLUDED = "kept", "low score", "duplicate", "excluded"
 
 
 @dataclass(frozen=True)
