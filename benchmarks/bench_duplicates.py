@@ -180,11 +180,14 @@ def changed(patch: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np
 
 def overlap(excluded: Sequence[Image_], others: Sequence[np.ndarray], share: float) -> np.ndarray:
     """A patch that sticks out of an image: what lies beyond the image's edge is of another experiment."""
-    patch = others[int(RNG.integers(len(others)))].copy()
-    which, y, x = random_field(excluded, SIDE)
     rows, columns = (SIDE // 2, SIDE // 2) if share == 0.25 else (SIDE, round(SIDE * share))
-    patch[SIDE - rows :, SIDE - columns :] = excluded[which][1][y : y + rows, x : x + columns]
-    return patch
+    while True:
+        patch = others[int(RNG.integers(len(others)))].copy()
+        which, y, _ = random_field(excluded, SIDE)
+        shown = excluded[which][1][(0 if rows < SIDE else y) :][:rows, :columns]
+        if shown.std() > 5:
+            patch[SIDE - rows :, SIDE - columns :] = shown
+            return patch
 
 
 def indexed(images: Sequence[Image_], folder: Path, *, deep: bool) -> ExcludedWindows:

@@ -197,7 +197,7 @@ def test_killed_before_the_table_is_done_again(deduped, tmp_path):
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
         import classify_patches, utils.classification.kept
-        def killed(*args):
+        def killed(*args, **options):
             os.kill(os.getpid(), signal.SIGKILL)
         utils.classification.kept.save_scores = killed
         classify_patches.main([{str(deduped)!r}, {str(out)!r}, "--weights", "lite", "--threshold", "0"])

@@ -1,5 +1,6 @@
 """Textures that have what tissue has for comparisons: edges, blobs and fine grain, different everywhere."""
 
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 from utils.dictionaries import save_patches
 
 
+@cache
 def texture(seed: int, shape: tuple[int, int] = (512, 512)) -> np.ndarray:
     """A uint8 image of shape (h, w): dark membranes between pale areas, with grain."""
     noise = np.random.default_rng(seed).standard_normal((3, *shape)).astype(np.float32)
