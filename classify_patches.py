@@ -40,8 +40,8 @@ from utils.names import dataset_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from utils.duplicates.table import LeftOut
     from utils.jobs import Job, Run
+    from utils.records.duplicates import LeftOut
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,7 +112,7 @@ def classify_command(args: argparse.Namespace) -> int:
 
 def read_left_out(args: argparse.Namespace) -> "LeftOut | None":
     """What --without names; None without it."""
-    from utils.duplicates.table import LeftOut
+    from utils.records.duplicates import LeftOut
 
     try:
         return LeftOut.read(args.without) if args.without else None

@@ -27,7 +27,7 @@ from utils.files import locked
 if TYPE_CHECKING:
     from utils.duplicates.dictionary_index import Dictionary
     from utils.duplicates.excluded import Excluded
-    from utils.duplicates.table import Duplicate
+    from utils.records.duplicates import Duplicate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +69,7 @@ def dedupe(args: argparse.Namespace) -> int:
     from utils.duplicates.collection import list_dictionaries, rank_of
     from utils.duplicates.excluded import list_excluded
     from utils.duplicates.pair_sheet import draw_pairs
-    from utils.duplicates.table import save_duplicates
+    from utils.records.duplicates import save_duplicates
 
     if args.output.suffix.lower() != ".csv":
         raise UsageError(f"-o {args.output}: the table is a .csv")

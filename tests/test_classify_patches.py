@@ -21,7 +21,7 @@ from utils.classification.download import Patience
 from utils.classification.kept import refuse_shared_files
 from utils.contrast import Contrast
 from utils.dictionaries import save_patches
-from utils.duplicates.table import Duplicate, save_duplicates
+from utils.records.duplicates import Duplicate, save_duplicates
 from utils.records.kept import read_kept_record
 from utils.records.scores import load_scores
 

@@ -17,8 +17,8 @@ from conftest import ROOT
 from tissue import cut, dictionary, texture
 from utils.dictionaries import load_patches
 from utils.duplicates.embedding import view_of
-from utils.duplicates.table import LeftOut, read_duplicates
 from utils.files import list_files
+from utils.records.duplicates import LeftOut, read_duplicates
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,9 @@ from utils.duplicates.embedding import code_views, codes_of, embed, transform, v
 from utils.duplicates.greedy import compare_patches
 from utils.duplicates.index_file import current_index, read_index, write_index
 from utils.duplicates.inverted_file import InvertedFile, cell_count, centres
-from utils.duplicates.table import COLUMNS, EXCLUDED, Duplicate, LeftOut, read_duplicates, save_duplicates
 from utils.duplicates.verify import Agreement, compare, correlation, tile_correlations
 from utils.jobs import SKIPPED, Job
+from utils.records.duplicates import COLUMNS, EXCLUDED, Duplicate, LeftOut, read_duplicates, save_duplicates
 
 
 def cosine(a, b):

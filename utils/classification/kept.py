@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from utils.classification.ahead import ReadAhead
-from utils.duplicates.table import LeftOut
 from utils.files import OWN_FOLDER, flush_all, remove, safe_name
 from utils.jobs import Job
 from utils.names import dataset_of
+from utils.records.duplicates import LeftOut
 from utils.records.kept import KeptRecord, read_kept_record
 from utils.records.recipes import discard, load_record, same_but_for
 from utils.records.scores import KEPT, LOW_SCORE, Score, load_scores, save_scores

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from utils.duplicates.dictionary_index import index_path
-from utils.duplicates.table import Duplicate
 from utils.files import atomic_path
+from utils.records.duplicates import Duplicate
 
 Rows = list[tuple[int, Duplicate]]
 

@@ -8,9 +8,9 @@ import numpy as np
 from utils.duplicates.dictionary_index import Dictionary
 from utils.duplicates.embedding import VIEWS, code_views, view_name, view_of
 from utils.duplicates.inverted_file import InvertedFile
-from utils.duplicates.table import Duplicate
 from utils.duplicates.verify import NOTHING, SIMILARITY, Agreement, compare
 from utils.parallel import ordered_map
+from utils.records.duplicates import Duplicate
 
 # Pairs whose codes are less alike are not looked at: copies shifted by 8 of 224 pixels have .81 and more.
 ALIKE = 0.7

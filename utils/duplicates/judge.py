@@ -12,7 +12,7 @@ from utils.duplicates.greedy import Representatives, as_rows, find_duplicates
 from utils.duplicates.index_file import VERSION
 from utils.duplicates.inverted_file import cell_count
 from utils.duplicates.leaks import ExcludedWindows, as_row, find_leaks
-from utils.duplicates.table import Duplicate
+from utils.records.duplicates import Duplicate
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from utils.duplicates.excluded import Excluded
 from utils.duplicates.inverted_file import InvertedFile
 from utils.duplicates.keypoints import BLOCK, LEVELS, find_windows, view_matrix
 from utils.duplicates.placement import Placement, Votes, place_patch, view_of_matrix
-from utils.duplicates.table import EXCLUDED, Duplicate
 from utils.duplicates.verify import SIMILARITY, Agreement
 from utils.parallel import ordered_map
+from utils.records.duplicates import EXCLUDED, Duplicate
 
 # Windows whose codes are less alike do not vote; a place needs FEW votes, or one like CERTAIN.
 ALIKE = 0.9

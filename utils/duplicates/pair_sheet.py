@@ -9,8 +9,8 @@ from utils.contact_sheet import Section, Tile, save_sheet
 from utils.duplicates.dictionary_index import Dictionary
 from utils.duplicates.embedding import VIEWS, view_name, view_of
 from utils.duplicates.excluded import Excluded
-from utils.duplicates.table import EXCLUDED, Duplicate
 from utils.names import parse_name
+from utils.records.duplicates import EXCLUDED, Duplicate
 
 SHOWN = 96
 COLUMNS = 8
