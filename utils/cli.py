@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from utils.interrupts import TerminatedError, forgiving_streams, terminable
+from utils.redaction import redacted
 
 
 class UsageError(Exception):
@@ -242,5 +243,5 @@ def run_script(
 def _complain(parser: argparse.ArgumentParser, error: Exception, args: argparse.Namespace, code: int) -> int:
     if getattr(args, "verbose", False):
         traceback.print_exc()
-    print(f"{parser.prog}: error: {error}", file=sys.stderr)
+    print(redacted(f"{parser.prog}: error: {error}"), file=sys.stderr)
     return code

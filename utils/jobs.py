@@ -33,6 +33,7 @@ from utils.records.recipes import (
     refuse_changed,
     save_record,
 )
+from utils.redaction import redacted
 from utils.results import Scope, discard_orphans, list_orphans
 
 # What work returns when it finds its target made before; counted apart from what this run did.
@@ -377,7 +378,11 @@ def _sentences(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
 
 
 def _lines(outcome: Outcome, verbose: bool) -> list[str]:
-    """What is said of a job when it ends."""
+    """What is said of a job when it ends; addresses in it without their secrets."""
+    return [redacted(line) for line in _plain_lines(outcome, verbose)]
+
+
+def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
     source = outcome.job.source
     lines = [f"{source}: warning: {sentence}" for sentence in outcome.warnings]
     if outcome.status in {"outdated", "passed over"}:

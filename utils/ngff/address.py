@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from utils.names import image_name
+from utils.redaction import redacted
 
 FORMATS = {
     "precomputed": "precomputed",
@@ -16,21 +17,6 @@ FORMATS = {
     "zarr3": "zarr",
 }
 _S3_HOST = re.compile(r"^(?:(?P<bucket>[a-z0-9.-]+)\.)?s3(?:[.-](?P<region>[a-z]{2}-[a-z]+-\d))?\.amazonaws\.com$")
-
-
-_USER = re.compile(r"(?<=://)[^/@\s?#]*@")
-_QUERY = re.compile(r"(?<=[?&])([^=&\s#?]*)=(?:[^&\s#'\",;):]|:(?!\s))*")
-
-
-def redacted(text: str) -> str:
-    """A text without the user names, passwords and query values of the addresses in it.
-
-    >>> redacted("https://me:pw@host/a.zarr?sig=abc&x=1: 404")
-    'https://***@host/a.zarr?sig=***&x=***: 404'
-    """
-    return _QUERY.sub(r"\1=***", _USER.sub("***@", text)) if "://" in text else text
-
-
 # Files that people copy the address of, instead of the folder that they describe.
 _METADATA_FILES = ("info", "zarr.json", ".zattrs", ".zarray", ".zgroup", "attributes.json")
 _ARCHIVE = re.compile(r"(?i)\.(zip|ozx)$")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from utils.ngff.address import redacted
+from utils.redaction import redacted
 
 # Set by Ctrl-C: threads that wait for a server would otherwise hold the program until their time-out.
 _interrupted = threading.Event()

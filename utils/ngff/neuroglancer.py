@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import unquote
 
-from utils.ngff.address import redacted
+from utils.redaction import redacted
 
 STATE_MARK = "#!"
 

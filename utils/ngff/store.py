@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from utils.ngff.address import Address, redacted
+from utils.ngff.address import Address
 from utils.ngff.faults import ForbiddenError, GoneError, RedirectError, is_silence, wait
 from utils.ngff.hosts import HOSTS, head, with_patience
+from utils.redaction import redacted
 
 # A server that sends less than this counts as stalled, so that a byte now and then cannot hold a run up for ever.
 SLOWEST_BYTES_PER_SECOND = 256

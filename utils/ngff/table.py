@@ -6,10 +6,11 @@ from pathlib import Path
 
 from utils.files import safe_name
 from utils.names import image_name, split_level
-from utils.ngff.address import Address, address_name, redacted
+from utils.ngff.address import Address, address_name
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.multiscale import Access, NgffVolume, open_multiscale
 from utils.ngff.neuroglancer import is_state_link, state_layer
+from utils.redaction import redacted
 
 # z, y, x in nm at level 0; None for an axis that the table leaves to the metadata.
 Given = tuple[float | None, float | None, float | None]

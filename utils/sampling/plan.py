@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from utils.names import format_level
-from utils.ngff.address import redacted
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import Lengths, Level
 from utils.ngff.multiscale import Access, Multiscale, open_multiscale
 from utils.ngff.table import Dataset
+from utils.redaction import redacted
 from utils.sampling.overview import Spans, overview_levels
 from utils.sampling.roi_record import DATASET_COORDINATES, Settings
 from utils.sampling.rois import Boxes, Roi, grid

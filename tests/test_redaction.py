@@ -1,0 +1,20 @@
+"""utils/redaction.py: secrets of addresses never show."""
+
+import pytest
+
+from utils.redaction import redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pw@host/a", "https://***@host/a"),
+        ("s3://me@host/a: no; s3://you:x@y@host/b", "s3://***@host/a: no; s3://***@host/b"),
+        ("http://h/a?token=abc&b=2#s1", "http://h/a?token=***&b=***#s1"),
+        ("http://h/a?X-Sig=a%2Fb: 403 Forbidden", "http://h/a?X-Sig=***: 403 Forbidden"),
+        ("a@b.org wrote ?x=1", "a@b.org wrote ?x=1"),
+        ("http://h/a (me@host)", "http://h/a (me@host)"),
+    ],
+)
+def test_what_is_shown(text, shown):
+    assert redacted(text) == shown
