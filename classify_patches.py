@@ -40,6 +40,8 @@ from utils.names import dataset_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from utils.classification.classifier import Examined
+    from utils.classification.decision import Decision
     from utils.jobs import Job, Run
     from utils.records.duplicates import LeftOut
 
@@ -61,7 +63,12 @@ def parse_options() -> argparse.ArgumentParser:
         help="the published ResNet34 (fetched once, default), the small model that comes along, or your own",
     )
     parser.add_argument("--sha256", metavar="HEX", help="accept no other weights file than the one with this SHA-256")
-    parser.add_argument("--threshold", type=fraction, default=0.5, help="keep patches that score above (default 0.5)")
+    parser.add_argument(
+        "--threshold", type=fraction, help="keep patches that score above (default: what training chose, or 0.5)"
+    )
+    parser.add_argument(
+        "--views", type=int, choices=(1, 8), default=1, help="8: average over flips and turns, eight times as long"
+    )
     parser.add_argument(
         "--without",
         type=existing_file,
@@ -83,6 +90,7 @@ def parse_options() -> argparse.ArgumentParser:
 def classify_command(args: argparse.Namespace) -> int:
     """List, skip what is done, classify, draw."""
     from utils.classification.ahead import ReadAhead
+    from utils.classification.decision import UNFITTED
     from utils.classification.kept import classify_dictionary, discard_table
     from utils.classification.weights import known_sha256
     from utils.dictionaries import load_patches
@@ -92,7 +100,15 @@ def classify_command(args: argparse.Namespace) -> int:
     dictionaries = list_files(args.dedupe_dir, {".pkl"})
     scope = Scope("classify_patches", args.dedupe_dir, args.save, discard=discard_table)
     refuse_nothing_to_do(dictionaries, scope, args.prune, "patch dictionaries (.pkl) in it")
-    options = {"weights": known_sha256(args.weights), "precision": args.precision, "threshold": args.threshold}
+    decision = decision_of(args.weights)
+    threshold = decision.threshold if args.threshold is None else args.threshold
+    options = {
+        "weights": known_sha256(args.weights),
+        "precision": args.precision,
+        "threshold": threshold,
+        "views": args.views if args.views > 1 else None,
+        "calibration": None if decision is UNFITTED else f"{decision.scale:g} {decision.bias:g}",
+    }
     options = {name: value for name, value in options.items() if value is not None}
     left_out = read_left_out(args)
     jobs = [
@@ -105,9 +121,22 @@ def classify_command(args: argparse.Namespace) -> int:
     ]
     run = replace(Run.of(args), processes=1)
     reader = ReadAhead(load_patches, dictionaries)
-    work = partial(classify_dictionary, LazyClassifier(args), reader, threshold=args.threshold, left_out=left_out)
+    classifier = LazyClassifier(args, decision, threshold)
+    work = partial(classify_dictionary, classifier, reader, threshold=threshold, left_out=left_out)
     code = run_jobs(work, jobs, run, noun="dictionaries", scope=scope)
-    return max(code, draw_sheets(jobs, args.save, args.threshold, run))
+    return max(code, draw_sheets(jobs, args.save, threshold, decision, run))
+
+
+def decision_of(weights: str) -> "Decision":
+    """What lies beside the weights: threshold, calibration, what is familiar; the published ones have none."""
+    from utils.classification.decision import UNFITTED, read_decision
+    from utils.classification.weights import LITE
+
+    path = LITE if weights == "lite" else Path(weights).expanduser()
+    try:
+        return read_decision(path) if path.is_file() else UNFITTED
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def read_left_out(args: argparse.Namespace) -> "LeftOut | None":
@@ -123,8 +152,8 @@ def read_left_out(args: argparse.Namespace) -> "LeftOut | None":
 class LazyClassifier:
     """The network, loaded when the first dictionary needs it."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
+    def __init__(self, args: argparse.Namespace, decision: "Decision", threshold: float) -> None:
+        self.args, self.decision, self.threshold = args, decision, threshold
 
     @cached_property
     def _classifier(self) -> Any:
@@ -143,20 +172,22 @@ class LazyClassifier:
             raise UsageError(str(error)) from error
         except (OSError, ValueError) as error:
             raise UnavailableError(str(error)) from error
-        options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": args.threshold}
+        options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}
+        options |= {"decision": self.decision, "views": args.views}
         classifier = Classifier(load_weights(path), device=device, origin=str(path), **options)
         if not args.quiet:
             print(f"weights {path} ({classifier.arch}) on {classifier.device}", file=sys.stderr)
         return classifier
 
-    def scores(self, patches: "Sequence[np.ndarray]") -> "np.ndarray":
-        """Probability that each patch is informative."""
-        return self._classifier.scores(patches)
+    def examine(self, patches: "Sequence[np.ndarray]") -> "Examined":
+        """Scores of patches, and how far each lies from what the network was trained on."""
+        return self._classifier.examine(patches)
 
 
-def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, run: "Run") -> int:
-    """Bring the contact sheet of every dataset up to date with its CSVs."""
-    from utils.classification.sheets import draw_dataset
+def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision: "Decision", run: "Run") -> int:
+    """Bring the contact sheet of every dataset up to date with its CSVs, and name the unfamiliar datasets."""
+    from utils.classification.decision import unfamiliar_line
+    from utils.classification.sheets import draw_dataset, unfamiliar_datasets
     from utils.jobs import Job, run_jobs
     from utils.results import Scope
 
@@ -164,17 +195,21 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, run: "Run
     for job in jobs:
         by_dataset[dataset_of(job.target.stem)].append(job)
     scope = Scope("classify_patches sheets", folder, folder)
-    sheets = []
+    sheets, unfamiliar = [], unfamiliar_datasets(by_dataset, decision)
     for dataset, parts in by_dataset.items():
         done = by_dataset[dataset] = [part for part in parts if part.target.exists()]
         # In shards whoever finishes a dataset's last dictionary draws it.
         if done and (run.shard is None or len(done) == len(parts)):
-            recipe = scope.recipe({part.target.name: (part.target,) for part in done}, {"threshold": threshold})
+            options = {"threshold": threshold, **({"unfamiliar": True} if dataset in unfamiliar else {})}
+            recipe = scope.recipe({part.target.name: (part.target,) for part in done}, options)
             sheets.append(Job(dataset, folder / f"{dataset}.png", recipe))
     if not sheets and not run.prune:
         return 0
-    work = partial(draw_dataset, by_dataset, threshold)
-    return run_jobs(work, sheets, replace(run, update=True, shard=None), noun="contact sheets", scope=scope)
+    work = partial(draw_dataset, by_dataset, threshold, unfamiliar)
+    code = run_jobs(work, sheets, replace(run, update=True, shard=None), noun="contact sheets", scope=scope)
+    for dataset in unfamiliar:
+        print(unfamiliar_line(dataset), file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

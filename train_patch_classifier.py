@@ -1,22 +1,25 @@
 """Train the network that tells informative EM patches from uninformative ones.
 
 Reads labelled patches from two .npy arrays (image paths; good, bad or none) or from one CSV with the columns path,
-label and perhaps source. Writes patch_quality_classifier_nn.pth, which classify_patches.py takes by --weights,
-metrics.json, an ROC curve, a confusion matrix and the worst errors. The same command goes on from the last finished
-epoch.
+label and perhaps source. Writes patch_quality_classifier_nn.pth, which classify_patches.py takes by --weights, with its
+threshold and calibration beside it, metrics.json, history.csv, an ROC curve, a confusion matrix, the worst errors and,
+from folds, suspects.csv: labels that no network agrees with. The same command goes on from the last finished epoch.
 
 Example:
     python train_patch_classifier.py labels.csv trained
-    python train_patch_classifier.py paths.npy labels.npy trained --arch lite
+    python train_patch_classifier.py paths.npy labels.npy trained --arch lite --folds 5 --target-recall 0.99
 """
 
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
 import argparse
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from utils.cli import (
@@ -25,11 +28,16 @@ from utils.cli import (
     existing_file,
     fraction,
     make_parser,
+    natural_int,
     output_dir,
     positive_float,
     positive_int,
     run_script,
 )
+
+FOLDS = 5
+# Options that decide what comes out, beside the training recipe's.
+ASKED = ("init", "teacher", "validation", "folds", "target_recall", "target_precision", "half")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,25 +52,55 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("save", type=output_dir, help="folder to write to")
     parser.add_argument("--arch", choices=("resnet34", "lite"), default="resnet34", help="network (default resnet34)")
     parser.add_argument(
-        "--init", metavar="imagenet|random|PATH", help="weights to begin with (default imagenet; lite: random)"
+        "--init",
+        metavar="imagenet|random|lite|PATH",
+        help="weights to begin with (default imagenet; lite: random)",
     )
     recipe = parser.add_argument_group("recipe (the published one by default; lite has its own)")
+    recipe.add_argument(
+        "--unfreeze",
+        choices=("all", "layer4", "head"),
+        help="what is trained: everything, the last stage and the head, or the head (default layer4; from random "
+        "weights, and for lite: all)",
+    )
     recipe.add_argument("--epochs", type=positive_int, help="default 30; lite: 90")
     recipe.add_argument("--batch-size", type=positive_int, help="default 64")
     recipe.add_argument("--lr", type=positive_float, help="learning rate of Adam, default 1e-3; lite: 4e-3")
+    recipe.add_argument(
+        "--patience",
+        type=natural_int,
+        help="stop after so many epochs without a better one (default 10; lite: 0, never)",
+    )
+    recipe.add_argument("--class-weights", choices=("none", "balanced"), help="weights of the loss (default none)")
     recipe.add_argument("--generated", type=fraction, help="share of generated patches, default 0; lite: 1/3")
     recipe.add_argument("--augmentation", choices=("published", "heavy"), help="default published; lite: heavy")
     recipe.add_argument("--side", type=positive_int, help="side of training patches, default 224; lite: 112")
-    recipe.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
-    parser.add_argument(
-        "--validation", type=fraction, default=0.15, help="share held out; 0 trains on everything (default 0.15)"
+    recipe.add_argument(
+        "--teacher",
+        metavar="lite0|PATH",
+        help="learn to see as a network trained on photographs does, too (requirements-teacher.txt, or its weights)",
     )
-    parser.add_argument(
+    recipe.add_argument("--bank", type=positive_int, help="patches that the teacher looks at (default 8000)")
+    recipe.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
+    judging = parser.add_argument_group("judging (by whole experiments: sources, and what overlaps them)")
+    judging.add_argument(
+        "--validation",
+        type=fraction,
+        default=0.15,
+        help="share held out to choose the best epoch (default 0.15); where no choice of experiments could judge, "
+        "folds do; 0 trains on everything and judges nothing",
+    )
+    judging.add_argument("--folds", type=natural_int, help="judge every patch by one of N networks that did not see it")
+    judging.add_argument(
         "--together", action="append", default=[], metavar="A,B", help="sources that count as one (may be repeated)"
     )
-    parser.add_argument(
-        "--leave-one-source-out", action="store_true", help="instead, score each source by training on the others"
+    judging.add_argument(
+        "--leave-one-source-out", action="store_true", help="only judge: score each source by training on the others"
     )
+    aim = judging.add_mutually_exclusive_group()
+    aim.add_argument("--target-recall", type=fraction, help="threshold that keeps this share of the good ones")
+    aim.add_argument("--target-precision", type=fraction, help="threshold above which this share is good")
+    parser.add_argument("--log", choices=("tensorboard",), help="events too (requirements-tensorboard.txt)")
     parser.add_argument("--half", action="store_true", help="store the weights as fp16, at half the size")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     add_run_options(parser, dask=False)
@@ -72,52 +110,132 @@ def parse_options() -> argparse.ArgumentParser:
 def train_command(args: argparse.Namespace) -> int:
     """Read the labels and do what was asked."""
     from utils.classification.classifier import pick_device
-    from utils.jobs import Job, Run, run_jobs
+    from utils.training.first_weights import first_weights
+    from utils.training.runs import Setting, summarize_folds
+
+    recipe, init = chosen_recipe(args)
+    refuse_missing_tensorboard(args.log)
+    data, groups = labelled(args)
+    folds, held = judging_plan(args, data, groups)
+    setting = Setting(recipe, data, groups, None, pick_device(args.device), args.half, args.quiet, args.log)
+    target = args.save / "patch_quality_classifier_nn.pth"
+    if args.leave_one_source_out or args.update or not target.exists():
+        setting = replace(setting, start=first_weights(init, args.arch), bank=taught_bank(args, recipe, data))
+        code, tables = train_folds(args, setting, folds)
+        if code == 0 and args.leave_one_source_out:
+            print(summarize_folds(args.save, setting, tables, "leave one source out"))
+        if code or args.leave_one_source_out:
+            return code
+    else:
+        tables = []
+    return train_final(args, setting, held, tables)
+
+
+def made_from(args: argparse.Namespace, setting) -> Any:
+    """What the results of this command are made from."""
     from utils.results import Scope
-    from utils.training.runs import first_weights, leave_out, save_training, summarize_left_out, with_options
 
-    options = {k: getattr(args, k) for k in ("epochs", "batch_size", "lr", "generated", "augmentation", "side", "seed")}
-    recipe = with_options(args.arch, options)
-    data, grouped = labelled(args)
-    device = pick_device(args.device)
-    run, scope = Run.of(args), Scope("train_patch_classifier", args.labels[0].parent, args.save)
-    inputs = {**{path.name: (path,) for path in args.labels}, "patches": tuple(data.paths)}
-    if not args.leave_one_source_out:
-        target = args.save / "patch_quality_classifier_nn.pth"
-        start = None if target.exists() and not args.update else first_weights(args.init, args.arch)
-        options = {"share": args.validation, "half": args.half, "device": device, "quiet": args.quiet}
-        work = partial(save_training, recipe, grouped, start, **options)
-        asked = {"arch": args.arch, "init": args.init, "validation": args.validation, "half": args.half}
-        made_from = scope.recipe(inputs, {**asked, **options_of(recipe)})
-        return run_jobs(work, [Job(args.labels[0], target, made_from)], run, noun="trainings")
-    folder = args.save / "leave_one_source_out"
-    made_from = scope.recipe(inputs, {"arch": args.arch, "init": args.init, **options_of(recipe)})
-    jobs = [Job(source, folder / f"{source}.csv", made_from) for source in sorted(set(grouped.sources))]
-    if len(jobs) < 2:
-        raise UsageError(f"{args.labels[0]}: --leave-one-source-out needs a column 'source' with at least two sources")
-    work = partial(leave_out, recipe, grouped, first_weights(args.init, args.arch), device=device, quiet=args.quiet)
-    code = run_jobs(work, jobs, run, noun="sources")
-    if code == 0:
-        print(summarize_left_out(args.save, data, [job.target for job in jobs]))
-    return code
+    scope = Scope("train_patch_classifier", args.labels[0].parent, args.save)
+    inputs = {**{path.name: (path,) for path in args.labels}, "patches": tuple(setting.data.paths)}
+    asked = {name: getattr(args, name) for name in ASKED}
+    options = {**asked, "together": ";".join(args.together), **asdict(setting.recipe)}
+    return scope.recipe(inputs, {name.replace("_", "-"): value for name, value in options.items()})
 
 
-def options_of(recipe: Any) -> dict[str, Any]:
-    """A training recipe as the recipe of a result takes it."""
-    return {name.replace("_", "-"): value for name, value in asdict(recipe).items()}
+def chosen_recipe(args: argparse.Namespace):
+    """The network's recipe with the options that were given, and what its weights begin with."""
+    from utils.training.recipe import Recipe, recipe_for
+
+    init = args.init or ("imagenet" if args.arch == "resnet34" else "random")
+    options = {field.name: getattr(args, field.name, None) for field in fields(Recipe)}
+    try:
+        return recipe_for(args.arch, init, {**options, "arch": args.arch}, taught=bool(args.teacher)), init
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def taught_bank(args: argparse.Namespace, recipe, data):
+    """The bank of patches with what the teacher sees in them; None without a teacher."""
+    if not args.teacher:
+        return None
+    from utils.training.bank import make_bank
+    from utils.training.teacher import SIDE, Teacher, find_teacher
+
+    try:
+        teacher = Teacher(find_teacher(args.teacher))
+        return make_bank(args.save / "bank.npz", recipe.batches(SIDE), data, recipe.bank, teacher)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def refuse_missing_tensorboard(log: str | None) -> None:
+    """Say before the work what --log needs."""
+    if log and not find_spec("tensorboard"):
+        raise UsageError("--log tensorboard needs: pip install -r requirements-tensorboard.txt")
+
+
+def judging_plan(args: argparse.Namespace, data, groups) -> tuple[dict, Any]:
+    """The folds by name, or the indices held out for validation; one of them is empty."""
+    import numpy as np
+
+    from utils.training.split import fold_by_group, group_names, hold_out
+
+    nothing = np.empty(0, int)
+    if args.leave_one_source_out:
+        names = group_names(data.sources, groups)
+        if not data.sources or len(names) < 2:
+            raise UsageError(f"{args.labels[0]}: --leave-one-source-out needs a column 'source' with two or more")
+        return {name: np.flatnonzero(groups == k) for k, name in enumerate(names)}, nothing
+    if args.validation == 0 and not args.folds:
+        return {}, nothing
+    held = nothing if args.folds else hold_out(groups, data.good, args.validation, args.seed)
+    if len(held):
+        return {}, held
+    count = args.folds or FOLDS
+    if not args.folds and not args.quiet:
+        print(f"no choice of whole experiments could judge: {count} folds do; the last epoch is kept", file=sys.stderr)
+    folds = fold_by_group(groups, data.good, count, args.seed)
+    return {f"fold{k + 1}of{len(folds)}": fold for k, fold in enumerate(folds)}, nothing
+
+
+def train_folds(args: argparse.Namespace, setting, folds: dict) -> tuple[int, list[Path]]:
+    """Train without each fold; returns the exit code and the tables."""
+    from utils.jobs import Job, Run, run_jobs
+    from utils.training.runs import train_without
+
+    if not folds:
+        return 0, []
+    folder = args.save / ("leave_one_source_out" if args.leave_one_source_out else "folds")
+    jobs = [Job(name, folder / f"{name}.csv", made_from(args, setting)) for name in folds]
+    code = run_jobs(partial(train_without, setting, folds), jobs, Run.of(args), noun="folds")
+    return code, [job.target for job in jobs]
+
+
+def train_final(args: argparse.Namespace, setting, held, tables: Sequence[Path]) -> int:
+    """Train the network that is kept."""
+    from utils.jobs import Job, Run, run_jobs
+    from utils.training.runs import Wish, save_training
+
+    job = Job(args.labels[0], args.save / "patch_quality_classifier_nn.pth", made_from(args, setting))
+    work = partial(save_training, setting, held, tables, Wish(args.target_recall, args.target_precision))
+    return run_jobs(work, [job], Run.of(args), noun="trainings")
 
 
 def labelled(args: argparse.Namespace):
-    """The labelled patches that the command line names, and the same with sources that count as one."""
+    """The labelled patches that the command line names, and the groups that judging keeps together."""
     from utils.training.labels import read_labelled
+    from utils.training.overlaps import overlapping_pairs
+    from utils.training.split import group_patches
 
     if len(args.labels) > 2 or (len(args.labels) == 1 and args.labels[0].suffix.lower() != ".csv"):
         raise UsageError("expected LABELS.csv SAVE, or PATHS.npy LABELS.npy SAVE")
     try:
         data = read_labelled(*args.labels)
-        return data, data.merged([group.split(",") for group in args.together])
+        sources = data.joined_sources([group.split(",") for group in args.together])
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
+    groups = group_patches(sources, len(data))
+    return data, group_patches(sources, len(data), overlapping_pairs(data.patches, groups))
 
 
 if __name__ == "__main__":

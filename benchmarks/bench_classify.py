@@ -51,7 +51,7 @@ def compare(args: argparse.Namespace) -> int:
             start = time.perf_counter()
             scores = classifier.scores(patches)
             speed = len(patches) / (time.perf_counter() - start)
-            logits = classifier._logits(patches, classifier.dtype)
+            logits = classifier._outputs(patches, classifier.dtype)[0]
             full = (logits, scores) if full is None else full
             moved = np.abs(logits - full[0]).max()
             agree = np.mean((scores > 0.5) == (full[1] > 0.5))
@@ -61,14 +61,19 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def generated(count: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Patches (224, 224) uint8 of random scenes, and whether each is a textured one."""
-    from utils.training.augment import exposure
-    from utils.training.scenes import SCENES
+    """Patches (224, 224) uint8 of smooth random fields, and whether each is a fine one."""
+    import cv2
 
     rng = np.random.default_rng(0)
-    picks = rng.integers(0, len(SCENES), count)
-    patches = [exposure(rng, SCENES[i](rng, 224)).astype(np.uint8) for i in picks]
-    return patches, np.array([SCENES[i].__name__ in {"grains", "minerals", "phases", "lattice"} for i in picks])
+    kinds = rng.random(count) < 0.5
+    patches = []
+    for fine in kinds:
+        nodes = rng.normal(128, 40, (rng.integers(40, 80) if fine else rng.integers(5, 20),) * 2).astype(np.float32)
+        image = cv2.resize(nodes, (224, 224), interpolation=cv2.INTER_CUBIC) + rng.normal(
+            0, rng.uniform(1, 15), (224, 224)
+        )
+        patches.append(np.clip(image, 0, 255).astype(np.uint8))
+    return patches, kinds
 
 
 def fitted_resnet(patches: Sequence[np.ndarray], kinds: np.ndarray) -> dict:

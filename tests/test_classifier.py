@@ -6,7 +6,15 @@ import torch
 from PIL import Image
 
 from utils.classification.ahead import ReadAhead
-from utils.classification.classifier import Classifier, load_weights, pick_device, pick_dtype
+from utils.classification.classifier import (
+    Classifier,
+    _views,
+    load_weights,
+    pick_device,
+    pick_dtype,
+    published_size,
+)
+from utils.classification.decision import Decision, Familiarity
 from utils.classification.models import SIDES, build_model, detect_arch, prepare
 from utils.classification.weights import LITE
 from utils.cli import UsageError
@@ -36,6 +44,71 @@ def test_architectures(arch):
     assert count == {"resnet34": 21_285_185, "lite": 342_385}[arch]
     with pytest.raises(ValueError, match="unknown architecture"):
         build_model("vgg")
+
+
+def unfolded(state: dict, patches: np.ndarray) -> np.ndarray:
+    """Logits of the network as it was trained: three channels, batch norms of their own."""
+    arch = detect_arch(state)
+    model = build_model(arch)
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    with torch.inference_mode():
+        return model.eval()(prepare(torch.from_numpy(patches), arch)).squeeze(1).numpy()
+
+
+@pytest.mark.parametrize("arch", ["lite", "resnet34"])
+def test_folded_networks_say_the_same(arch, lite, resnet):
+    state = lite if arch == "lite" else {k: v.clone() for k, v in resnet.items()}
+    rng = torch.Generator().manual_seed(1)
+    for name, value in state.items():
+        if arch == "resnet34" and name.endswith("running_mean"):
+            value.normal_(0, 0.2, generator=rng)
+        if arch == "resnet34" and name.endswith("running_var"):
+            value.uniform_(0.5, 2, generator=rng)
+    patches = stack(2)
+    classifier = Classifier(state, device="cpu", precision="fp32")
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in classifier.body.modules())
+    assert classifier.outputs(patches)[0] == pytest.approx(unfolded(state, patches), rel=1e-4, abs=1e-3)
+
+
+def test_the_folded_first_layer_knows_the_border(resnet):
+    """Padding stands for the normalised 0 in each channel, no gray level of its own: white shows it most."""
+    from utils.classification.folding import GrayStem
+
+    conv = build_model("resnet34").conv1
+    white = torch.full((1, 224, 224), 255, dtype=torch.uint8)
+    with torch.inference_mode():
+        whole = conv(prepare(white, "resnet34"))
+        assert torch.allclose(GrayStem(conv, 224)(white[None].float()), whole, atol=1e-4)
+
+
+def test_eight_views_do_not_mind_how_a_patch_lies(lite):
+    classifier = Classifier(lite, device="cpu", views=8)
+    smooth = np.add.outer(np.arange(224) % 50 * 3, np.arange(224) % 30 * 3).astype(np.uint8)
+    scores = classifier.outputs([smooth, smooth.T.copy(), smooth[::-1], np.rot90(smooth)])[0]
+    assert scores == pytest.approx(scores[0], abs=1e-3)
+    assert len(list(_views(np.zeros((2, 3, 4), np.uint8), 8))) == 8
+
+
+def test_other_sizes_become_the_published_one_as_opencv_does_it(resnet):
+    import cv2
+
+    patch = stack(1, 300)[0][:, :180]
+    expected = cv2.resize(patch, (224, 224))
+    assert np.array_equal(published_size(patch), expected) and published_size(expected) is expected
+    classifier = Classifier(resnet, device="cpu", precision="fp32")
+    assert classifier.scores([patch])[0] == classifier.scores([expected])[0]
+
+
+def test_scores_are_calibrated_and_distances_told(lite):
+    patches = stack(2)
+    raw = Classifier(lite, device="cpu").outputs(patches)
+    known = Familiarity(raw[1][0], np.eye(1, raw[1].shape[1], dtype=np.float32), np.zeros((1, 1)), 1.0)
+    classifier = Classifier(lite, device="cpu", decision=Decision(0.3, 0.1, 0.5, known))
+    assert classifier.threshold == 0.3 and Classifier(lite, device="cpu", threshold=0.7).threshold == 0.7
+    seen = classifier.examine(patches)
+    assert seen.scores == pytest.approx(1 / (1 + np.exp(-(0.1 * raw[0] + 0.5))), abs=1e-4)
+    assert seen.distances[0] == 0 and seen.distances[1] > 0
+    assert np.isnan(Classifier(lite, device="cpu").examine(patches).distances).all()
 
 
 def test_published_input_is_imagenets():
@@ -81,8 +154,8 @@ def test_scores_keep_order_over_sizes_and_batches(lite):
 
 def test_half_weights_and_read_only_patches(lite):
     assert lite["fc.weight"].dtype == torch.float16
-    model = Classifier(lite, device="cpu").model
-    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    body = Classifier(lite, device="cpu").body
+    assert {p.dtype for p in body.parameters()} == {torch.float32}
     patches = stack(2)
     patches.flags.writeable = False
     assert len(Classifier(lite, device="cpu").scores(list(patches))) == 2

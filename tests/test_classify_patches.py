@@ -17,8 +17,11 @@ from PIL import Image
 
 import classify_patches
 from conftest import results
+from utils.classification.classifier import Classifier, load_weights
+from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.download import Patience
-from utils.classification.kept import refuse_shared_files
+from utils.classification.kept import load_distances, refuse_shared_files
+from utils.classification.weights import LITE, sha256_of
 from utils.contrast import Contrast
 from utils.dictionaries import save_patches
 from utils.records.duplicates import Duplicate, save_duplicates
@@ -220,7 +223,7 @@ def test_what_is_there_twice_or_excluded_is_left_out(deduped, tmp_path, capsys, 
         Duplicate(mouse[1], "mouse.v1.2", "b-LOC-2d-0-9_0-9", "excluded:bench/b.png", 0.9, 0.9, "same"),
     ]
     save_duplicates(tmp_path / "duplicates.csv", rows)
-    monkeypatch.setattr(classify_patches.LazyClassifier, "scores", None)  # the scores of before are good enough
+    monkeypatch.setattr(classify_patches.LazyClassifier, "examine", None)  # the scores of before are good enough
     without = ("--threshold", "0", "--without", str(tmp_path / "duplicates.csv"))
     assert classify(deduped, out, *without) == 0
     assert "now with --without 2 patches (" in capsys.readouterr().err  # outdated, and kept
@@ -298,3 +301,48 @@ def test_another_threshold_is_applied_to_the_stored_scores(deduped, tmp_path, ca
     assert "weights" not in capsys.readouterr().err, "no network was loaded"
     assert classify(deduped, fresh, "--threshold", "0.3") == 0
     assert results(out) == results(fresh)
+
+
+def trained_weights(folder: Path, threshold: float, limit: float) -> Path:
+    """The lite weights with a decision of their own."""
+    weights = folder / "own.pth"
+    weights.write_bytes(LITE.read_bytes())
+    features = Classifier(load_weights(LITE), device="cpu").outputs(list(cells(4)))[1]
+    known = Familiarity(features.mean(axis=0), np.eye(4, features.shape[1]), np.zeros((1, 4)), limit)
+    save_decision(weights, sha256_of(weights), Decision(threshold, 1.0, 0.0, known))
+    return weights
+
+
+def test_the_threshold_of_a_training_is_used_unless_another_is_given(deduped, tmp_path):
+    weights = trained_weights(tmp_path, 0.001, 1e9)
+    assert classify(deduped, tmp_path / "a", "--weights", str(weights)) == 0
+    assert classify(deduped, tmp_path / "b", "--weights", str(weights), "--threshold", "0.999") == 0
+    kept = [{row.name for row in load_scores(tmp_path / f / "mouse.v1.2.csv") if row.kept} for f in "ab"]
+    assert kept[0] > kept[1]
+
+
+def test_unfamiliar_datasets_are_named_at_the_end(deduped, tmp_path, capsys):
+    out, weights = tmp_path / "out", trained_weights(tmp_path, 0.3, -1.0)
+    assert classify(deduped, out, "--weights", str(weights)) == 0
+    said = capsys.readouterr().err.splitlines()[-2:]
+    assert said == [
+        f"{name}: unlike anything the model was trained on; look at {name}.png, or label 50 patches"
+        for name in ("fly", "mouse.v1.2")
+    ]
+    assert len(load_distances(out / "mouse.v1.2.csv")) == 4
+    assert classify(deduped, out, "--weights", str(weights)) == 0
+    assert capsys.readouterr().err.count("unlike anything") == 2
+    familiar = trained_weights(tmp_path, 0.3, 1e9)
+    assert classify(deduped, tmp_path / "known", "--weights", str(familiar)) == 0
+    assert "unlike" not in capsys.readouterr().err
+    with Image.open(out / "fly.png") as flagged, Image.open(tmp_path / "known" / "fly.png") as plain:
+        assert flagged.height > plain.height
+
+
+def test_eight_views_and_damaged_decisions(deduped, tmp_path, capsys):
+    assert classify(deduped, tmp_path / "one") == 0 == classify(deduped, tmp_path / "eight", "--views", "8")
+    assert table(tmp_path / "one" / "mouse.v1.2.csv") != table(tmp_path / "eight" / "mouse.v1.2.csv")
+    weights = trained_weights(tmp_path, 0.3, 1.0)
+    weights.write_bytes(weights.read_bytes() + b"more")
+    assert classify(deduped, tmp_path / "out", "--weights", str(weights)) == 2
+    assert "belongs to other weights" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,23 @@ from PIL import Image
 
 import classify_patches
 import train_patch_classifier
+from conftest import results
 from utils.classification.classifier import load_weights
+from utils.classification.decision import read_decision
 from utils.classification.models import SIDES, build_model, detect_arch
 from utils.dictionaries import save_patches
 from utils.training.augment import heavy, published
 from utils.training.batches import BatchRule
-from utils.training.labels import Labelled, read_labelled, split_by_source
-from utils.training.negatives import RUINS, uninformative
-from utils.training.recipe import LITE, PUBLISHED
-from utils.training.scenes import SCENES
-from utils.training.tissue import tissue
+from utils.training.labels import read_labelled
+from utils.training.loop import train as fit
+from utils.training.recipe import LITE, PUBLISHED, recipe_for
+from utils.training.synthetic.negatives import RUINS, uninformative
+from utils.training.synthetic.scenes import SCENES
+from utils.training.synthetic.tissue import tissue
+from utils.training.teacher import EfficientNetLite0
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = ("--arch", "lite", "--side", "32", "--batch_size", "16", "--epochs", "2", "--device", "cpu")
+TINY = ("--arch", "lite", "--side", "32", "--batch-size", "16", "--epochs", "2", "--device", "cpu", "--validation", "0")
 
 
 @pytest.fixture(scope="module")
@@ -53,25 +58,110 @@ def train(*arguments: object) -> int:
     return train_patch_classifier.main([*map(str, arguments), *TINY, "--quiet"])
 
 
-def test_good_path_from_a_table(labels, tmp_path, capsys):
+def test_good_path_from_a_table(labels, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("utils.training.split.FEWEST_OF_A_CLASS", 10)
     out = tmp_path / "out"
-    assert train_patch_classifier.main([str(labels), str(out), *TINY]) == 0
-    assert {p.name for p in out.iterdir()} == {
+    assert train_patch_classifier.main([str(labels), str(out), *TINY, "--validation", "0.3"]) == 0
+    assert set(results(out)) == {
         "patch_quality_classifier_nn.pth",
+        "patch_quality_classifier_nn.decision.json",
         "metrics.json",
+        "history.csv",
         "roc_curve.png",
         "confusion_matrix.png",
         "worst_errors.png",
     }
     metrics = json.loads((out / "metrics.json").read_text())
-    assert sum(metrics["patches"].values()) == 72
+    assert metrics["patches"] == {"training": 48, "validation": 24}
     assert len(metrics["epochs"]) == 2 and {"loss", "accuracy", "validation_auroc"} <= metrics["epochs"][0].keys()
-    assert sum(map(sum, metrics["confusion"])) == metrics["patches"]["validation"]
+    assert sum(map(sum, metrics["confusion"])) == 24 == sum(v["good"] + v["bad"] for v in metrics["by source"].values())
     said = capsys.readouterr().err
     assert "epoch 1/2: loss" in said and "validation auroc" in said
+    with (out / "history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     for picture in out.glob("*.png"):
         with Image.open(picture) as image:
             assert image.size[0] > 100
+
+
+def test_folds_judge_every_patch_and_choose_the_threshold(labels, tmp_path, capsys):
+    """Labels too few to hold any out: folds judge by themselves, and what all networks contradict is listed."""
+    options = [*TINY, "--validation", "0.15", "--target-recall", "0.9"]
+    assert train_patch_classifier.main([str(labels), str(tmp_path), *options]) == 0
+    assert "3 folds" not in capsys.readouterr().err
+    tables = sorted((tmp_path / "folds").glob("*.csv"))
+    assert [table.name for table in tables] == [f"fold{k}of3.csv" for k in (1, 2, 3)]
+    rows = [row for table in tables for row in csv.DictReader(table.read_text().splitlines())]
+    assert sum(row["left_out"] == "1" for row in rows) == 72 and len(rows) == 3 * 72
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["judged on"] == "3 folds, out of fold" and metrics["patches"] == {"training": 72, "validation": 0}
+    assert set(metrics["by source"]) == {"s0", "s1", "s2"} and metrics["auroc interval"][0] <= metrics["auroc"]
+    decision = read_decision(tmp_path / "patch_quality_classifier_nn.pth")
+    assert decision.threshold == metrics["threshold"] and decision.aim.startswith("recall 0.9: ")
+    kept = metrics["confusion"][1]
+    assert kept[1] / sum(kept) >= 0.9
+    assert decision.familiarity is not None and np.isfinite(decision.familiarity.limit)
+    with (tmp_path / "suspects.csv").open() as file:
+        assert csv.DictReader(file).fieldnames == ["path", "label", "score", "against", "folds"]
+    assert (tmp_path / "suspects.png").exists()
+
+
+def test_a_teacher_is_learnt_from_and_its_bank_kept(labels, tmp_path, capsys):
+    torch.manual_seed(0)
+    torch.save(EfficientNetLite0().state_dict(), tmp_path / "teacher.pth")
+    options = ["--teacher", tmp_path / "teacher.pth", "--bank", "32", "--epochs", "1"]
+    assert train(labels, tmp_path / "out", *options) == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["epochs"][0]["distance"] > 0 and metrics["recipe"]["bank"] == 32
+    (tmp_path / "out" / "patch_quality_classifier_nn.pth").unlink()
+    assert train(labels, tmp_path / "out", *options, "--seed", "3") == 2
+    assert "bank.npz was made with other options" in capsys.readouterr().err
+    assert train(labels, tmp_path / "new", "--teacher", tmp_path / "none.pth") == 2
+    assert "--teacher takes lite0 or a path" in capsys.readouterr().err
+
+
+def test_tensorboard_events_are_optional(labels, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("train_patch_classifier.find_spec", lambda name: None)
+    assert train(labels, tmp_path, "--log", "tensorboard") == 2
+    assert "requirements-tensorboard.txt" in capsys.readouterr().err
+
+
+def test_random_layers_are_never_frozen(labels, tmp_path, capsys):
+    assert recipe_for("resnet34", "random", {}).unfreeze == "all"
+    assert recipe_for("resnet34", "imagenet", {}).unfreeze == "layer4"
+    assert recipe_for("lite", "random", {"unfreeze": "all"}).unfreeze == "all"
+    assert train(labels, tmp_path, "--init", "random", "--unfreeze", "head") == 2
+    assert "--unfreeze head" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "trained"), [("head", {"fc"}), ("layer4", {"stage4", "conv5", "fc"}), ("all", None)]
+)
+def test_unfreeze_decides_what_changes(labels, tmp_path, unfreeze, trained):
+    torch.manual_seed(3)
+    start = build_model("lite").state_dict()
+    torch.save(start, tmp_path / "start.pth")
+    assert train(labels, tmp_path, "--init", tmp_path / "start.pth", "--unfreeze", unfreeze, "--epochs", "1") == 0
+    end = load_weights(tmp_path / "patch_quality_classifier_nn.pth")
+    changed = {k.split(".")[0] for k in end if not torch.equal(end[k], start[k])}
+    assert changed == (trained or {k.split(".")[0] for k in start})
+
+
+def test_training_stops_when_validation_gets_no_better(labels):
+    data = read_labelled(labels)
+    recipe = replace(LITE, epochs=8, patience=2, side=32, batch_size=16, lr=1e-9)
+    _, history = fit(recipe, data, data, None, None)
+    assert 3 <= len(history) < 8
+
+
+def test_class_weights_even_out_the_loss(labels):
+    from utils.training.loop import _class_weights
+
+    data = read_labelled(labels)
+    few = data.subset(np.concatenate([np.flatnonzero(data.good)[:9], np.flatnonzero(~data.good)[:27]]))
+    weights = _class_weights(replace(PUBLISHED, class_weights="balanced"), few)
+    assert weights.tolist() == pytest.approx([2 / 3, 2])
+    assert _class_weights(PUBLISHED, few).tolist() == [1, 1]
 
 
 def test_arrays_give_a_model_that_classify_takes(labels, tmp_path):
@@ -147,9 +237,10 @@ def test_leave_one_source_out(labels, tmp_path, capsys):
     assert "pooled" in capsys.readouterr().out
     figures = json.loads((tmp_path / "leave_one_source_out.json").read_text())
     assert set(figures["sources"]) == {"s0", "s1", "s2"} and 0 <= figures["pooled"]["auroc"] <= 1
-    assert (tmp_path / "worst_errors.png").exists()
+    assert (tmp_path / "worst_errors.png").exists() and not list(tmp_path.glob("*.pth"))
     assert train(labels, tmp_path, "--leave-one-source-out", "--together", "s0,s1") == 0
-    assert len(list((tmp_path / "leave_one_source_out").glob("*.csv"))) == 2
+    tables = list((tmp_path / "leave_one_source_out").glob("*.csv"))
+    assert {table.name for table in tables} == {"s0+s1.csv", "s2.csv"}
 
 
 def test_init_from_weights_and_zero_validation(labels, tmp_path):
@@ -167,7 +258,9 @@ def test_imagenet_weights_that_cannot_be_fetched(labels, tmp_path, capsys, monke
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     impatient = partial(Patience, sleep=lambda seconds: None, attempts=1)
     monkeypatch.setattr("utils.classification.weights.Patience", impatient)
-    monkeypatch.setattr("utils.training.runs.imagenet_url", lambda arch: "http://127.0.0.1:9/resnet34-b627a593.pth")
+    monkeypatch.setattr(
+        "utils.training.first_weights.imagenet_url", lambda arch: "http://127.0.0.1:9/resnet34-b627a593.pth"
+    )
     assert train_patch_classifier.main([str(labels), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "resnet34-b627a593.pth" in said and str(tmp_path / "torch") in said and "--init random" in said
@@ -229,38 +322,8 @@ def test_a_table_in_another_encoding_is_named(tmp_path, capsys):
     assert f"{tmp_path / 'a.csv'}: is not a text file in UTF-8" in capsys.readouterr().err
 
 
-def test_split_takes_whole_sources_and_both_classes(labels):
-    data = read_labelled(labels)
-    train_part, held = split_by_source(data, 0.15, 0)
-    assert not set(np.array(data.sources)[train_part]) & set(np.array(data.sources)[held])
-    for part in (train_part, held):
-        assert 0 < data.good[part].sum() < len(part)
-    assert len(train_part) + len(held) == len(data)
-    without = Labelled(data.paths, data.patches, data.good, ())
-    assert len(split_by_source(without, 0.15, 0)[1]) == pytest.approx(0.15 * len(data), abs=1)
-
-
-def test_split_takes_more_sources_where_each_holds_one_class():
-    """An eighth of the patches per source: 15 % alone would be one source, of one class."""
-    names = tuple(f"s{i % 8}" for i in range(80))
-    good = np.arange(80) % 2 == 1
-    data = Labelled(tuple(Path(str(i)) for i in range(80)), (np.zeros((9, 9), np.uint8),) * 80, good, names)
-    kept, held = split_by_source(data, 0.15, 0)
-    assert {names[i] for i in kept}.isdisjoint(names[i] for i in held)
-    assert len(held) == 20
-    assert 0 < good[held].sum() < 20
-
-
-def test_split_by_patch_when_sources_hold_one_class(labels):
-    data = read_labelled(labels)
-    one_class = Labelled(data.paths, data.patches, data.good, tuple("good" if g else "bad" for g in data.good))
-    with pytest.warns(UserWarning, match="split by patch"):
-        _, held = split_by_source(one_class, 0.15, 0)
-    assert 0 < data.good[held].sum() < len(held)
-
-
 def test_published_recipe():
-    assert (PUBLISHED.arch, PUBLISHED.frozen, PUBLISHED.epochs) == ("resnet34", True, 30)
+    assert (PUBLISHED.arch, PUBLISHED.unfreeze, PUBLISHED.epochs) == ("resnet34", "layer4", 30)
     assert (PUBLISHED.batch_size, PUBLISHED.lr, PUBLISHED.side) == (64, 1e-3, 224)
     assert (PUBLISHED.augmentation, PUBLISHED.generated) == ("published", 0)
 
@@ -299,7 +362,7 @@ def test_augmentation_and_batches(labels):
     for image in (
         published(rng, patch, 40),
         heavy(rng, patch, 40, informative=True),
-        uninformative(rng, np.zeros((40, 40), np.float32)),
+        uninformative(rng, np.zeros((40, 40), np.float32))[0],
     ):
         assert image.shape == (40, 40)
     data = read_labelled(labels)
@@ -333,3 +396,9 @@ def test_a_table_of_excel_in_utf_16_is_read(tmp_path):
     (tmp_path / "a.csv").write_text("path;label\nx.png;good\n", encoding="utf-16")
     with pytest.raises(ValueError, match="1 patches of 1 are labelled"):
         read_labelled(tmp_path / "a.csv")
+
+
+def test_nothing_but_training_imports_what_it_draws():
+    paths = [*(ROOT / "utils").rglob("*.py"), *ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    users = {path.parent.name for path in paths if "training.synthetic" in path.read_text()}
+    assert users == {"training", "synthetic"}

@@ -3,14 +3,18 @@
 import pickle
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from utils.classification.models import build_model, detect_arch, load_state, prepare
+from utils.classification.decision import UNFITTED, Decision
+from utils.classification.folding import GrayStem, fold_batch_norms
+from utils.classification.models import SIDES, build_model, detect_arch, load_state, resized, standardized
 from utils.cli import UsageError
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
@@ -20,6 +24,14 @@ DECIMALS = 4
 MARGIN = 1.5
 
 State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a classifier says of patches: scores 0..1, and distances from the familiar (NaN where none is known)."""
+
+    scores: np.ndarray
+    distances: np.ndarray
 
 
 class Classifier:
@@ -34,8 +46,12 @@ class Classifier:
     precision : str
         ``auto`` takes half precision where it is faster, and computes doubtful patches again in fp32.
     batch_size : int, optional
-    threshold : float
-        Where decisions are made; ``auto`` precision looks closer around it.
+    threshold : float, optional
+        Where decisions are made, `decision`'s own by default; ``auto`` precision looks closer around it.
+    decision : Decision
+        How scores are made of the network's output.
+    views : int
+        1, or 8 to average the output over all flips and quarter turns of a patch.
     origin : str
         Where the weights come from, for messages.
 
@@ -54,7 +70,9 @@ class Classifier:
         device: str = "auto",
         precision: str = "auto",
         batch_size: int | None = None,
-        threshold: float = 0.5,
+        threshold: float | None = None,
+        decision: Decision = UNFITTED,
+        views: int = 1,
         origin: str = "weights",
     ) -> None:
         self.arch = detect_arch(state)
@@ -62,10 +80,17 @@ class Classifier:
         self.dtype = pick_dtype(precision, self.device, self.arch)
         self.looks_twice = precision == "auto" and self.dtype != torch.float32
         self.batch_size = batch_size or BATCH_SIZES[self.device]
-        self.doubt = float(np.log(threshold) - np.log1p(-threshold)) if 0 < threshold < 1 else np.inf
+        self.decision, self.views = decision, views
+        self.threshold = decision.threshold if threshold is None else threshold
+        self.doubt = decision.logit_at(self.threshold)
         model = build_model(self.arch)
         load_state(model, state, origin)
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head = cast(nn.Linear, model.fc).to(self.device)
+        model.fc = nn.Identity()
+        body = fold_batch_norms(model)
+        if self.arch == "resnet34":
+            body.conv1 = GrayStem(cast(nn.Conv2d, body.conv1), SIDES[self.arch])
+        self.body = body.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.device == "cuda":
             # fp32 is the yardstick; TF32 would quietly be less.
             torch.backends.cudnn.allow_tf32 = False
@@ -82,25 +107,40 @@ class Classifier:
         ndarray of float64, shape (n,)
             Rounded to `DECIMALS`, so that batch size and machine do not show.
         """
-        logits = self._logits(patches, self.dtype)
+        return self.examine(patches).scores
+
+    def examine(self, patches: Sequence[np.ndarray]) -> "Examined":
+        """Scores of patches, and how far each lies from what the network was trained on."""
+        logits, features = self.outputs(patches)
+        known = self.decision.familiarity
+        distances = np.full(len(patches), np.nan) if known is None else known.distances(features)
+        return Examined(np.round(self.decision.scores(logits), DECIMALS), np.round(distances, DECIMALS))
+
+    def outputs(self, patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The network's own logits (n,) and features (n, f), averaged over the views."""
+        logits, features = self._outputs(patches, self.dtype)
         if self.looks_twice and len(patches):
             doubtful = [int(i) for i in np.flatnonzero(np.abs(logits - self.doubt) < MARGIN)]
-            logits[doubtful] = self._logits([patches[i] for i in doubtful], torch.float32)
-        return np.round(1 / (1 + np.exp(-np.clip(logits, -60, 60))), DECIMALS)
+            logits[doubtful] = self._outputs([patches[i] for i in doubtful], torch.float32)[0]
+        return logits, features
 
-    def _logits(self, patches: Sequence[np.ndarray], dtype: torch.dtype) -> np.ndarray:
+    def _outputs(self, patches: Sequence[np.ndarray], dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray]:
+        if self.arch == "resnet34":
+            patches = [published_size(patch) for patch in patches]
         by_shape = defaultdict(list)
         for i, patch in enumerate(patches):
             by_shape[patch.shape].append(i)
-        logits = np.empty(len(patches))
+        logits, features = np.empty(len(patches)), np.empty((len(patches), self.head.in_features), np.float32)
         for indices in by_shape.values():
             for start in range(0, len(indices), self.batch_size):
                 part = indices[start : start + self.batch_size]
-                logits[part] = self._batch(np.stack([patches[i] for i in part]), dtype)
-        return logits
+                stack = np.stack([patches[i] for i in part])
+                seen = [self._batch(view, dtype) for view in _views(stack, self.views)]
+                logits[part], features[part] = (np.mean(values, axis=0) for values in zip(*seen, strict=True))
+        return logits, features
 
-    def _batch(self, stack: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-        """Logits of one stack (n, h, w); halves it when the device's memory is too small."""
+    def _batch(self, stack: np.ndarray, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and features of one stack (n, h, w); halves it when the device's memory is too small."""
         try:
             return self._forward(torch.from_numpy(stack), dtype)
         except torch.OutOfMemoryError:
@@ -109,18 +149,41 @@ class Classifier:
         torch.cuda.empty_cache()
         middle = (len(stack) + 1) // 2
         self.batch_size = min(self.batch_size, middle)
-        return np.concatenate([self._batch(half, dtype) for half in (stack[:middle], stack[middle:])])
+        (a, b), (c, d) = (self._batch(half, dtype) for half in (stack[:middle], stack[middle:]))
+        return np.concatenate([a, c]), np.concatenate([b, d])
 
     @torch.inference_mode()
-    def _forward(self, stack: Tensor, dtype: torch.dtype) -> np.ndarray:
+    def _forward(self, stack: Tensor, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray]:
         if self.device == "cuda":
             stack = stack.pin_memory()
         # Resizing with antialiasing is not everywhere in MPS.
         first = "cpu" if self.device == "mps" else self.device
-        x = prepare(stack.to(first, non_blocking=True), self.arch).to(self.device)
+        x = resized(stack.to(first, non_blocking=True), self.arch)
+        x = (standardized(x) if self.arch == "lite" else x).to(self.device)
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device, dtype, enabled=dtype != torch.float32):
-            return self.model(x).squeeze(1).float().cpu().numpy().astype(np.float64)
+            features = self.body(x)
+            logits = self.head(features).squeeze(1)
+        return logits.double().cpu().numpy(), features.float().cpu().numpy()
+
+
+def published_size(patch: np.ndarray) -> np.ndarray:
+    """A patch (h, w) uint8 at the published network's size, by OpenCV's bilinear resizing, which it was used with."""
+    import cv2
+
+    side = SIDES["resnet34"]
+    return patch if patch.shape == (side, side) else cv2.resize(patch, (side, side), interpolation=cv2.INTER_LINEAR)
+
+
+def _views(stack: np.ndarray, count: int) -> Iterator[np.ndarray]:
+    """The stack (n, h, w), or all eight of its flips and quarter turns."""
+    yield stack
+    if count == 1:
+        return
+    for seen in (stack, stack.swapaxes(1, 2)):
+        for flips in ((), (1,), (2,), (1, 2)):
+            if seen is not stack or flips:
+                yield np.ascontiguousarray(np.flip(seen, flips))
 
 
 def load_weights(path: Path) -> State:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from utils.classification.ahead import ReadAhead
-from utils.files import OWN_FOLDER, flush_all, remove, safe_name
+from utils.files import OWN_FOLDER, atomic_path, flush_all, remove, safe_name
 from utils.jobs import Job
 from utils.names import dataset_of
 from utils.records.duplicates import LeftOut
@@ -21,9 +21,19 @@ WRITERS = 8
 
 
 class Scorer(Protocol):
-    """What gives scores 0..1 to patches; `utils.classification.classifier.Classifier` is one."""
+    """What gives scores 0..1 and distances to patches; `utils.classification.classifier.Classifier` is one."""
 
-    def scores(self, patches: Sequence[np.ndarray]) -> np.ndarray: ...
+    def examine(self, patches: Sequence[np.ndarray]) -> "Seen": ...
+
+
+class Seen(Protocol):
+    """Scores of patches, and how far each lies from what the network was trained on (NaN where it does not know)."""
+
+    @property
+    def scores(self) -> np.ndarray: ...
+
+    @property
+    def distances(self) -> np.ndarray: ...
 
 
 def classify_dictionary(
@@ -55,7 +65,9 @@ def classify_dictionary(
     refuse_shared_files(names)
     scores = stored_scores(job, names)
     if scores is None:
-        scores = scorer.scores(patches)
+        seen = scorer.examine(patches)
+        scores = seen.scores
+        _save_distances(job.target, seen.distances)
     reasons = left_out.reasons(Path(job.source)) if left_out else {}
     rows = [_decided(n, float(score), threshold, reasons.get(n)) for n, score in zip(names, scores, strict=True)]
     meta = content.get("meta")
@@ -154,6 +166,29 @@ def discard_table(table: Path) -> None:
     _drop(table, listed_kept(table))
     discard(table)
     _list_of(table).unlink(missing_ok=True)
+    _distances_of(table).unlink(missing_ok=True)
+
+
+def load_distances(table: Path) -> np.ndarray:
+    """How far each patch of a table lies from what the classifier was trained on, shape (n,); empty if not known."""
+    path = _distances_of(table)
+    values = path.read_text("utf-8").split() if path.is_file() else []
+    return np.array([float(value) for value in values])
+
+
+def _save_distances(table: Path, distances: np.ndarray) -> None:
+    """Keep distances beside the table's record, or remove those of other weights."""
+    path = _distances_of(table)
+    if not np.isfinite(distances).all():
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as scratch:
+        scratch.write_text("".join(f"{value:.4f}\n" for value in distances), "utf-8")
+
+
+def _distances_of(table: Path) -> Path:
+    return table.parent / OWN_FOLDER / f"{table.name}.distances"
 
 
 def listed_kept(table: Path) -> set[str]:

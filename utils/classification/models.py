@@ -14,9 +14,12 @@ SIDES = {"resnet34": 224, "lite": 144}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 # Below this standard deviation (gray levels) a patch is not stretched any further: what is left is mostly noise.
-LEAST_STD = 6.0
-# Padding is black or white, or nearly so after JPEG; beyond so many deviations it says nothing more.
-BLACK, WHITE, FARTHEST = 3.0, 252.0, 4.0
+LEAST_STD = 1.5
+# Padding is black or white, or after JPEG nearly so: within this part of the range above black, at most MARGIN levels
+# (a dark image uses few levels, and its own are no padding).
+PADDING, MARGIN = 1 / 20, 3.0
+# Beyond so many deviations a pixel says nothing more.
+FARTHEST = 4.0
 _declared: list[torch.library.Library] = []
 
 
@@ -111,20 +114,29 @@ def prepare(patches: Tensor, arch: str, *, resize: bool = True) -> Tensor:
     -------
     Tensor of float32, shape (n, 3 or 1, side, side)
     """
-    x = patches.unsqueeze(1).float()
-    side = SIDES[arch] if resize else x.shape[-1]
-    if tuple(x.shape[2:]) != (side, side):
-        x = nn.functional.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=True)
+    x = resized(patches, arch) if resize else patches.unsqueeze(1).float()
     if arch == "lite":
-        return _standardized(x)
+        return standardized(x)
     mean = torch.tensor(IMAGENET_MEAN, device=x.device).view(1, 3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=x.device).view(1, 3, 1, 1)
     return (x / 255 - mean) / std
 
 
-def _standardized(x: Tensor) -> Tensor:
+def resized(patches: Tensor, arch: str) -> Tensor:
+    """Bring patches (n, h, w) to the network's side, unless they have it: float32, shape (n, 1, side, side)."""
+    x, side = patches.unsqueeze(1).float(), SIDES[arch]
+    if tuple(x.shape[2:]) == (side, side):
+        return x
+    # The published network was trained and used without antialiasing.
+    smooth = arch == "lite"
+    return nn.functional.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=smooth)
+
+
+def standardized(x: Tensor) -> Tensor:
     """Each patch with mean 0 and deviation 1, measured without black and white padding, clamped to its range."""
-    inside = ((x > BLACK) & (x < WHITE)).float()
+    black = (x.amax((2, 3), keepdim=True) * PADDING).clamp_max(MARGIN)
+    white = 255 - ((255 - x.amin((2, 3), keepdim=True)) * PADDING).clamp_max(MARGIN)
+    inside = ((x > black) & (x < white)).float()
     # A patch that is padding alone, all black or all white, has nothing else to measure.
     inside = torch.where(inside.mean((2, 3), keepdim=True) > 0.01, inside, 1.0)
     count = inside.sum((2, 3), keepdim=True)

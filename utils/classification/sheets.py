@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.classification.decision import Decision, unfamiliar_line
+from utils.classification.kept import load_distances
 from utils.contact_sheet import COLUMNS, Section, Tile, save_sheet
 from utils.dictionaries import load_patches
 from utils.jobs import Job
@@ -15,7 +17,20 @@ SHOWN = 3 * COLUMNS
 Row = tuple[int, Score]
 
 
-def draw_dataset(by_dataset: Mapping[str, Sequence[Job]], threshold: float, job: Job, scratch: Path) -> str:
+def unfamiliar_datasets(by_dataset: Mapping[str, Sequence[Job]], decision: Decision) -> list[str]:
+    """The datasets whose patches lie far from what the classifier was trained on, by the tables that are there."""
+    if decision.familiarity is None:
+        return []
+    found = []
+    for dataset, parts in by_dataset.items():
+        if decision.is_unfamiliar(np.concatenate([load_distances(part.target) for part in parts] or [np.empty(0)])):
+            found.append(dataset)
+    return found
+
+
+def draw_dataset(
+    by_dataset: Mapping[str, Sequence[Job]], threshold: float, unfamiliar: Sequence[str], job: Job, scratch: Path
+) -> str:
     """Draw the contact sheet of one dataset over all its dictionaries.
 
     Kept and rejected patches are taken at even steps of their ranking, so that the sheet shows the range; borderline
@@ -37,6 +52,8 @@ def draw_dataset(by_dataset: Mapping[str, Sequence[Job]], threshold: float, job:
         Section(heading, [Tile(pictures[i, row.name], _caption(row)) for i, row in group if (i, row.name) in pictures])
         for heading, group in groups.items()
     ]
+    if job.source in unfamiliar:
+        sections.insert(0, Section(unfamiliar_line(str(job.source)), []))
     save_sheet(scratch, sections)
     return f"{len(rows)} patches of {len(parts)} dictionaries"
 

@@ -6,8 +6,8 @@ Images are float32, shape (size, size), 0 to 255.
 import cv2
 import numpy as np
 
-from utils.training.fields import Image, Rng, field, gradient, noise
-from utils.training.negatives import cover_mask, filler
+from utils.training.synthetic.fields import Image, Rng, field, gradient, noise
+from utils.training.synthetic.negatives import cover_mask, filler
 
 
 def published(rng: Rng, patch: Image, size: int) -> Image:
@@ -59,10 +59,10 @@ def heavy(rng: Rng, patch: Image, size: int, *, informative: bool) -> Image:
 
 
 def heavy_picture(rng: Rng, image: Image) -> Image:
-    """Cover up to 55 % of an informative image now and then, and vary its exposure."""
+    """Cover up to 80 % of an informative image now and then, and vary its exposure: a fifth with cells informs."""
     size = len(image)
     if rng.random() < 0.25:
-        mask = cover_mask(rng, size, rng.uniform(0.1, 0.55))
+        mask = cover_mask(rng, size, rng.uniform(0.1, 0.8))
         image = image * (1 - mask) + filler(rng, size) * mask
     return exposure(rng, image)
 
@@ -86,7 +86,7 @@ def exposure(rng: Rng, image: Image) -> Image:
     if rng.random() < 0.4:
         image = image + noise(rng, size) * contrast * 0.6 * rng.random() ** 1.5
     # Clipping is part of it: overexposed and underexposed patches lose their lights or shadows.
-    scale = np.exp(rng.uniform(np.log(0.25), np.log(1.6)))
+    scale = np.exp(rng.uniform(np.log(0.06 if rng.random() < 0.3 else 0.25), np.log(1.6)))
     image = (image - image.mean()) * scale + np.clip(image.mean() + rng.normal(0, 25), 15, 240)
     return np.round(np.clip(image, 0, 255))
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from utils.training.augment import exposure, heavy, heavy_picture, published
 from utils.training.labels import Labelled
-from utils.training.negatives import uninformative
-from utils.training.tissue import tissue
+from utils.training.synthetic.negatives import uninformative
+from utils.training.synthetic.tissue import tissue
 
 # Of the generated patches this share is tissue, which is informative.
 TISSUE = 0.25
@@ -56,22 +56,27 @@ class BatchRule:
 
     def batch(self, data: Labelled, order: np.ndarray, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Make one batch: float32 patches (n, side, side) in 0..255 and their labels (n,) 1 good, 0 bad."""
+        return self.drawn(data, order, epoch, step)[:2]
+
+    def drawn(
+        self, data: Labelled, order: np.ndarray, epoch: int, step: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same with the index (n,) of the labelled patch that each was made of; -1 for what is drawn."""
         rng = np.random.default_rng([self.seed, epoch, 1 + step])
-        images, labels = [], []
+        made: list[tuple[np.ndarray, float, int]] = []
         for i in order[step * self.labelled : (step + 1) * self.labelled]:
             good = bool(data.good[i])
-            images.append(self._augmented(rng, data.patches[i], good))
-            labels.append(float(good))
+            made.append((self._augmented(rng, data.patches[i], good), float(good), int(i)))
         pool = np.flatnonzero(data.good)
         for _ in range(self.size - self.labelled):
             if rng.random() < TISSUE:
-                images.append(heavy_picture(rng, tissue(rng, self.side)))
-                labels.append(1.0)
+                made.append((heavy_picture(rng, tissue(rng, self.side)), 1.0, -1))
                 continue
-            victim = self._augmented(rng, data.patches[rng.choice(pool)], True)
-            images.append(exposure(rng, uninformative(rng, victim)))
-            labels.append(0.0)
-        return np.stack(images).astype(np.float32), np.array(labels, np.float32)
+            victim = int(rng.choice(pool))
+            ruined, touched = uninformative(rng, self._augmented(rng, data.patches[victim], True))
+            made.append((exposure(rng, ruined), 0.0, victim if touched else -1))
+        images, labels, origins = zip(*made, strict=True)
+        return np.stack(images).astype(np.float32), np.array(labels, np.float32), np.array(origins)
 
     def _augmented(self, rng: np.random.Generator, patch: np.ndarray, good: bool) -> np.ndarray:
         if self.augmentation == "heavy":

@@ -1,8 +1,7 @@
-"""Labelled patches for training: reading the lists, and splitting by source."""
+"""Labelled patches for training: reading the lists."""
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from zipfile import BadZipFile
@@ -46,20 +45,20 @@ class Labelled:
             tuple(self.paths[i] for i in chosen), tuple(self.patches[i] for i in chosen), self.good[chosen], sources
         )
 
-    def merged(self, groups: Sequence[Sequence[str]]) -> "Labelled":
-        """The same patches, the sources of each group counted as one, named ``a+b``.
+    def joined_sources(self, groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+        """The source of each patch, where the sources of a group count as its first.
 
         Raises
         ------
         ValueError
             If a group names a source that is not there.
         """
-        names = {name: "+".join(group) for group in groups for name in group}
+        names = {name: group[0] for group in groups for name in group}
         unknown = sorted(names.keys() - set(self.sources))
         if unknown:
             known = ", ".join(sorted(set(self.sources))) or "none"
             raise ValueError(f"no patch has the source {unknown[0]!r}; there are {known}")
-        return replace(self, sources=tuple(names.get(source, source) for source in self.sources))
+        return tuple(names.get(source, source) for source in self.sources)
 
 
 def read_labelled(table: Path, labels: Path | None = None) -> Labelled:
@@ -88,32 +87,6 @@ def read_labelled(table: Path, labels: Path | None = None) -> Labelled:
         raise FileNotFoundError(f"{len(missing)} of {len(paths)} patches do not exist, the first is {missing[0]}")
     patches = tuple(_read_patch(path) for path in paths)
     return Labelled(paths, patches, good, tuple(sources[i] for i in used) if sources else ())
-
-
-def split_by_source(data: Labelled, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Choose about `share` of the patches for validation, whole sources where sources are known.
-
-    Returns
-    -------
-    train, validation : ndarrays of int
-        Indices; both hold both classes. Without sources, or when no choice of them does so, patches are drawn
-        one by one from each class (the latter with a warning, since validation then flatters).
-    """
-    rng = np.random.default_rng([seed, 15])
-    everything = np.arange(len(data))
-    if share == 0:
-        return everything, everything[:0]
-    if data.sources:
-        names = np.array(data.sources)
-        chosen = _sources_to_hold_out(names, data.good, share, rng)
-        if chosen:
-            held = np.isin(names, chosen)
-            return everything[~held], everything[held]
-        warnings.warn("no choice of whole sources has both classes on both sides: split by patch instead", stacklevel=2)
-    parts = [rng.permutation(everything[data.good == kind]) for kind in (True, False)]
-    counts = [max(1, round(share * len(part))) for part in parts]
-    held = np.sort(np.concatenate([part[:n] for part, n in zip(parts, counts, strict=True)]))
-    return np.setdiff1d(everything, held), held
 
 
 def _read_csv(table: Path) -> tuple[list[str], list[str], list[str]]:
@@ -174,28 +147,3 @@ def _check_enough(good: np.ndarray, rows: int) -> None:
     if good.all() or not good.any():
         kind, other = ("good", "bad") if good.all() else ("bad", "good")
         raise ValueError(f"all {len(good)} labels are {kind!r}; some {other!r} ones are needed as well")
-
-
-def _sources_to_hold_out(names: np.ndarray, good: np.ndarray, share: float, rng: np.random.Generator) -> list[str]:
-    """Of many random choices of sources, the one nearest to `share` with both classes on both sides.
-
-    Most sources hold one class only: where as many as make up `share` do not have both, more are taken.
-    """
-    best, best_gap = [], np.inf
-    unique = np.unique(names)
-    for _ in range(300):
-        order = rng.permutation(unique)
-        sizes = np.cumsum([(names == name).sum() for name in order]) / len(names)
-        for count in range(int(np.abs(sizes - share).argmin()) + 1, len(order)):
-            gap = abs(sizes[count - 1] - share)
-            if gap >= best_gap:
-                break
-            held = np.isin(names, order[:count])
-            if _both(good[held]) and _both(good[~held]):
-                best, best_gap = [str(name) for name in order[:count]], gap
-                break
-    return best if best_gap < max(0.2, share) else []
-
-
-def _both(good: np.ndarray) -> bool:
-    return bool(good.any() and not good.all())

@@ -1,7 +1,7 @@
 """The training loop: seeded, one checkpoint per epoch, resumable with the same result."""
 
-import copy
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from utils.classification.classifier import Classifier
 from utils.classification.models import build_model, prepare
 from utils.files import atomic_path
+from utils.training.bank import Bank
 from utils.training.batches import BatchRule
+from utils.training.figures import scores_of
 from utils.training.labels import Labelled
 from utils.training.recipe import Recipe
-from utils.training.report import scores_of
+from utils.training.student import Student
 
 State = dict[str, Tensor]
 Rows = list[dict[str, float]]
@@ -30,8 +33,10 @@ class Progress:
     model: State
     averaged: State
     optimizer: dict
+    guess: State
     best: State
     best_rank: tuple[float, float]
+    since_best: int = 0
     history: Rows = field(default_factory=list)
 
 
@@ -42,6 +47,7 @@ def train(
     start: State | None,
     checkpoint: Path | None,
     *,
+    bank: Bank | None = None,
     device: str = "cpu",
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> tuple[State, Rows]:
@@ -51,11 +57,14 @@ def train(
     ----------
     recipe : Recipe
     train_set, validation : Labelled
-        Without validation the last epoch is kept, else the one with the best validation AUROC.
+        Without validation the last running average of the weights is kept, else that of the epoch with the best
+        validation AUROC.
     start : state_dict, optional
         Weights to begin with; random ones (seeded) when None.
     checkpoint : Path, optional
         Written after every epoch, read when it exists.
+    bank : Bank, optional
+        Learn from these patches and from what a teacher sees in them, instead of drawing new ones.
 
     Returns
     -------
@@ -68,17 +77,21 @@ def train(
         If the checkpoint was made with another recipe or other labels.
     """
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe.arch)
+    student = Student(build_model(recipe.arch), bank)
+    model = student.network
     if start is not None:
         model.load_state_dict(start)
-    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = _optimizer(recipe, model)
+    student.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(recipe, student)
     mark = _fingerprint(recipe, train_set, validation)
-    now = _resume(checkpoint, mark, model, optimizer) or _begin(model, optimizer)
+    now = _resume(checkpoint, mark, student, optimizer) or _begin(student, optimizer)
     for epoch in range(now.epoch, recipe.epochs):
-        row = _one_epoch(recipe, model, now.averaged, optimizer, train_set, epoch, device)
-        _keep_better(recipe, now, model, validation, row, device)
+        if 0 < recipe.patience <= now.since_best:
+            break
+        row = _one_epoch(recipe, student, now.averaged, optimizer, train_set, bank, epoch, device)
+        _keep_better(recipe, now, validation, row, device)
         now.epoch, now.model, now.optimizer = epoch + 1, _copied(model.state_dict()), optimizer.state_dict()
+        now.guess = _guess_state(student)
         now.history.append(row)
         if checkpoint is not None:
             _save(checkpoint, now, mark)
@@ -86,43 +99,52 @@ def train(
     return now.best, now.history
 
 
-def predict(model: nn.Module, arch: str, patches: tuple[np.ndarray, ...], device: str = "cpu") -> np.ndarray:
-    """Scores 0..1 of whole patches (uint8, any sizes), float64, shape (n,)."""
-    was_training = model.training
-    model.eval()
-    scores = np.empty(len(patches))
-    with torch.inference_mode():
-        for i in range(0, len(patches), 32):
-            part = [prepare(torch.tensor(p[None]).to(device), arch) for p in patches[i : i + 32]]
-            x = torch.cat(part).contiguous(memory_format=torch.channels_last)
-            scores[i : i + 32] = model(x).squeeze(1).double().sigmoid().cpu().numpy()
-    model.train(was_training)
-    return scores
-
-
 def _one_epoch(
-    recipe: Recipe, model: nn.Module, averaged: State, optimizer, data: Labelled, epoch: int, device: str
+    recipe: Recipe,
+    student: Student,
+    averaged: State,
+    optimizer,
+    data: Labelled,
+    bank: Bank | None,
+    epoch: int,
+    device: str,
 ) -> dict[str, float]:
-    _train_mode(recipe, model)
-    rule, losses, hits, count = recipe.batches(), 0.0, 0, 0
-    steps = rule.steps(len(data))
-    for step, (images, labels) in enumerate(_batches(rule, data, epoch)):
+    _train_mode(recipe, student)
+    totals: defaultdict[str, float] = defaultdict(float)
+    steps, batches = _batches(recipe, data, bank, epoch)
+    weights = _class_weights(recipe, data)
+    for step, (images, labels, targets) in enumerate(batches):
         _set_rate(recipe, optimizer, epoch * steps + step, recipe.epochs * steps)
         x = prepare(images.to(device), recipe.arch, resize=False).contiguous(memory_format=torch.channels_last)
         y = labels.to(device)
-        logits = model(x).squeeze(1)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, y)
+        logits, guess = student(x)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, y, weight=weights[labels.long()].to(device))
+        totals["loss"] += float(loss.detach()) * len(y)
+        if guess is not None:
+            distance = student.distance(guess, targets)
+            totals["distance"] += float(distance.detach()) * len(y)
+            loss = loss + distance
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        _average(recipe, averaged, model.state_dict(), epoch * steps + step)
-        losses += float(loss.detach()) * len(y)
-        hits += int(((logits.detach() > 0) == (y > 0.5)).sum())
-        count += len(y)
-    return {"epoch": epoch + 1, "loss": losses / count, "accuracy": hits / count}
+        _average(recipe, averaged, student.network.state_dict(), epoch * steps + step)
+        totals["accuracy"] += int(((logits.detach() > 0) == (y > 0.5)).sum())
+        totals["count"] += len(y)
+    count = totals.pop("count")
+    return {"epoch": epoch + 1, **{name: value / count for name, value in totals.items()}}
 
 
-def _batches(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(
+    recipe: Recipe, data: Labelled, bank: Bank | None, epoch: int
+) -> tuple[int, Iterator[tuple[Tensor, Tensor, Tensor]]]:
+    """The number of batches in an epoch, and the batches: patches, labels, a teacher's features."""
+    if bank is not None:
+        return max(1, len(bank) // recipe.batch_size), _from_bank(recipe, bank, epoch)
+    rule = recipe.batches()
+    return rule.steps(len(data)), _freshly_drawn(rule, data, epoch)
+
+
+def _freshly_drawn(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Make the next batch on a thread of its own while the current one trains."""
     order = rule.order(data, epoch)
     steps = rule.steps(len(data))
@@ -132,24 +154,44 @@ def _batches(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tuple[Tens
             images, labels = coming.result()
             if step + 1 < steps:
                 coming = pool.submit(rule.batch, data, order, epoch, step + 1)
-            yield torch.from_numpy(images), torch.from_numpy(labels)
+            yield torch.from_numpy(images), torch.from_numpy(labels), torch.empty(0)
 
 
-def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad = not recipe.frozen or name.startswith(("layer4.", "fc."))
-    trained = [p for p in model.parameters() if p.requires_grad]
+def _from_bank(recipe: Recipe, bank: Bank, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Every patch of the bank once, in an order of the epoch's own, each batch flipped and turned its way."""
+    rng = np.random.default_rng([recipe.seed, epoch, 0])
+    order, size = rng.permutation(len(bank)), recipe.batch_size
+    for step in range(max(1, len(bank) // size)):
+        chosen = np.sort(order[step * size : (step + 1) * size])
+        images = np.rot90(bank.images[chosen], int(rng.integers(4)), (1, 2))
+        images = images[:, :, ::-1] if rng.random() < 0.5 else images
+        x = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float()
+        x = nn.functional.interpolate(x, (recipe.side, recipe.side), mode="bilinear", antialias=True).squeeze(1)
+        yield x, torch.from_numpy(bank.labels[chosen]), torch.from_numpy(bank.targets[chosen])
+
+
+def _class_weights(recipe: Recipe, data: Labelled) -> Tensor:
+    """What a bad and a good patch weigh in the loss; heavy augmentation draws both classes alike already."""
+    if recipe.class_weights == "none" or recipe.augmentation == "heavy":
+        return torch.ones(2)
+    good = float(data.good.mean())
+    return torch.tensor([0.5 / (1 - good), 0.5 / good])
+
+
+def _optimizer(recipe: Recipe, student: Student) -> torch.optim.Optimizer:
+    for name, parameter in student.network.named_parameters():
+        parameter.requires_grad = recipe.trains(name.split(".")[0])
+    trained = [p for p in student.parameters() if p.requires_grad]
     if recipe.weight_decay:
         return torch.optim.AdamW(trained, recipe.lr, weight_decay=recipe.weight_decay)
     return torch.optim.Adam(trained, recipe.lr)
 
 
-def _train_mode(recipe: Recipe, model: nn.Module) -> None:
+def _train_mode(recipe: Recipe, student: Student) -> None:
     """Frozen stages keep their running statistics too, else they drift away from their weights."""
-    model.train()
-    if recipe.frozen:
-        for name, child in model.named_children():
-            child.train(name in ("layer4", "fc"))
+    student.train()
+    for name, child in student.network.named_children():
+        child.train(recipe.trains(name))
 
 
 def _set_rate(recipe: Recipe, optimizer, step: int, total: int) -> None:
@@ -163,7 +205,7 @@ def _set_rate(recipe: Recipe, optimizer, step: int, total: int) -> None:
 
 def _average(recipe: Recipe, averaged: State, state: State, step: int) -> None:
     # A young average must not remember the random start.
-    decay = min(recipe.average, (1 + step) / (10 + step)) if recipe.average else 0.0
+    decay = min(recipe.average, (1 + step) / (10 + step))
     for name, value in state.items():
         if value.is_floating_point():
             averaged[name].lerp_(value, 1 - decay)
@@ -171,17 +213,20 @@ def _average(recipe: Recipe, averaged: State, state: State, step: int) -> None:
             averaged[name].copy_(value)
 
 
-def _keep_better(recipe, now: Progress, model: nn.Module, validation: Labelled | None, row: dict, device: str) -> None:
+def _keep_better(
+    recipe: Recipe, now: Progress, validation: Labelled | None, row: dict[str, float], device: str
+) -> None:
     if validation is None or len(validation) == 0:
         now.best = _copied(now.averaged)
         return
-    judge = copy.deepcopy(model)
-    judge.load_state_dict(now.averaged)
-    scores = predict(judge, recipe.arch, validation.patches, device)
+    judge = Classifier(now.averaged, device=device, precision="fp32")
+    scores = judge.scores(validation.patches)
     row.update({f"validation_{k}": v for k, v in scores_of(scores, validation.good).items()})
     rank = (row["validation_auroc"], -row["validation_loss"])
     if rank > tuple(now.best_rank):
-        now.best_rank, now.best = rank, _copied(now.averaged)
+        now.best_rank, now.best, now.since_best = rank, _copied(now.averaged), 0
+    else:
+        now.since_best += 1
 
 
 def _fingerprint(recipe: Recipe, train_set: Labelled, validation: Labelled | None) -> dict:
@@ -190,12 +235,17 @@ def _fingerprint(recipe: Recipe, train_set: Labelled, validation: Labelled | Non
     return {**asdict(recipe), "train": labels, "validation": held}
 
 
-def _begin(model: nn.Module, optimizer) -> Progress:
-    state = model.state_dict()
-    return Progress(0, _copied(state), _copied(state), optimizer.state_dict(), _copied(state), (-1.0, 0.0))
+def _begin(student: Student, optimizer) -> Progress:
+    state = student.network.state_dict()
+    copies = (_copied(state), _copied(state), optimizer.state_dict(), _guess_state(student), _copied(state))
+    return Progress(0, *copies, (-1.0, 0.0))
 
 
-def _resume(checkpoint: Path | None, mark: dict, model: nn.Module, optimizer) -> Progress | None:
+def _guess_state(student: Student) -> State:
+    return {} if student.guess is None else _copied(student.guess.state_dict())
+
+
+def _resume(checkpoint: Path | None, mark: dict, student: Student, optimizer) -> Progress | None:
     if checkpoint is None or not checkpoint.exists():
         return None
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -206,9 +256,11 @@ def _resume(checkpoint: Path | None, mark: dict, model: nn.Module, optimizer) ->
             "repeat the options it was made with, delete it, or use another folder"
         )
     now = Progress(**stored["progress"])
-    model.load_state_dict(now.model)
+    student.network.load_state_dict(now.model)
+    if student.guess is not None:
+        student.guess.load_state_dict(now.guess)
     optimizer.load_state_dict(now.optimizer)
-    device = next(model.parameters()).device
+    device = next(student.parameters()).device
     now.averaged = {k: v.to(device) for k, v in now.averaged.items()}
     return now
 

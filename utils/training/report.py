@@ -1,31 +1,19 @@
-"""What a training says about itself: figures, ROC curve, confusion matrix, worst errors."""
+"""What a training shows of itself: ROC curve, confusion matrix, worst errors, doubtful labels, history."""
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from utils.contact_sheet import Section, Tile, save_sheet
 from utils.files import atomic_path
+from utils.training.figures import auroc, confusion
+from utils.training.folds import Doubt
+from utils.training.labels import Labelled
 
 WORST = 24
-
-
-def scores_of(scores: np.ndarray, good: np.ndarray) -> dict[str, float]:
-    """Loss, accuracy at 0.5 and AUROC of scores 0..1 against labels; AUROC is NaN with one class only."""
-    from sklearn.metrics import roc_auc_score
-
-    p = np.clip(scores, 1e-7, 1 - 1e-7)
-    loss = float(-np.mean(np.where(good, np.log(p), np.log(1 - p))))
-    both = bool(good.any() and not good.all())
-    auroc = float(roc_auc_score(good, scores)) if both else float("nan")
-    return {"loss": loss, "accuracy": float(np.mean((scores > 0.5) == good)), "auroc": auroc}
-
-
-def confusion(scores: np.ndarray, good: np.ndarray) -> list[list[int]]:
-    """Counts at threshold 0.5: rows bad, good (label); columns rejected, kept."""
-    kept = scores > 0.5
-    return [[int(np.sum((good == label) & (kept == choice))) for choice in (False, True)] for label in (False, True)]
+SUSPECTS = 96
 
 
 def save_pictures(
@@ -43,7 +31,7 @@ def save_roc(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> No
 
     false_positive, true_positive, _ = roc_curve(good, scores)
     figure, axes = _figure(title)
-    axes.plot(false_positive, true_positive, label=f"AUROC {scores_of(scores, good)['auroc']:.4f}")
+    axes.plot(false_positive, true_positive, label=f"AUROC {auroc(scores, good):.4f}")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     axes.set(xlabel="bad patches kept", ylabel="good patches kept", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.legend(loc="lower right")
@@ -75,6 +63,32 @@ def save_worst(
         wrong = int(np.sum((scores[indices] > 0.5) != label))
         sections.append(Section(f"{extreme} scores of {len(indices)} {word} patches ({wrong} wrong at 0.5)", tiles))
     save_sheet(path, sections)
+
+
+def save_suspects(folder: Path, data: Labelled, doubts: Sequence[Doubt]) -> None:
+    """Write suspects.csv and suspects.png: the labels worth a second look, most doubtful first."""
+    with atomic_path(folder / "suspects.csv") as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("path", "label", "score", "against", "folds"))
+        for doubt in doubts:
+            label = "good" if data.good[doubt.index] else "bad"
+            name = data.paths[doubt.index].as_posix()
+            rows.writerow((name, label, f"{doubt.score:.4f}", doubt.against, doubt.folds))
+    sections = []
+    for marked, word in ((True, "good"), (False, "bad")):
+        chosen = [(d.score, d.index) for d in doubts[:SUSPECTS] if data.good[d.index] == marked]
+        tiles = [Tile(data.patches[i], f"{score:.2f} {data.paths[i].parent.name[:11]}") for score, i in chosen]
+        sections.append(Section(f"labelled {word}, contradicted by networks that had not seen it: {len(tiles)}", tiles))
+    save_sheet(folder / "suspects.png", sections)
+
+
+def save_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write one row of figures per epoch as CSV."""
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    with atomic_path(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.DictWriter(file, columns, lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(history)
 
 
 def _figure(title: str):

@@ -1,173 +1,293 @@
-"""Whole trainings as jobs: one that writes a weights file, and one per source that is left out."""
+"""Whole trainings as jobs: one per fold that is left out, and the one that writes a weights file."""
 
-import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from utils.classification.classifier import Classifier, load_weights
-from utils.classification.models import build_model, load_state, torchvision_models
-from utils.classification.weights import fetch_cached
+from utils.classification.classifier import Classifier, State
+from utils.classification.decision import Decision, save_decision
+from utils.classification.weights import sha256_of
 from utils.files import atomic_path, safe_name
 from utils.jobs import Job
-from utils.training.labels import Labelled, split_by_source
-from utils.training.loop import State, train
-from utils.training.recipe import RECIPES, Recipe
-from utils.training.report import confusion, save_pictures, scores_of
-
-IMAGENET = {"resnet34": ("ResNet34_Weights", "resnet34"), "lite": ("ShuffleNet_V2_X0_5_Weights", "shufflenet_v2_x0_5")}
-
-
-def with_options(arch: str, options: Mapping[str, Any]) -> Recipe:
-    """A network's own recipe, with the options that are not None."""
-    return replace(RECIPES[arch], **{k: v for k, v in options.items() if v is not None})
+from utils.training.bank import Bank
+from utils.training.calibration import calibrate, threshold_for
+from utils.training.familiarity import known_from, limit_for
+from utils.training.figures import by_experiment, confusion, pooled, scores_of, table_of
+from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
+from utils.training.labels import Labelled
+from utils.training.loop import Rows, train
+from utils.training.recipe import Recipe
+from utils.training.report import save_history, save_pictures, save_suspects
 
 
-def first_weights(init: str | None, arch: str) -> State | None:
-    """The weights that a training begins with; None for random ones.
+@dataclass(frozen=True)
+class Setting:
+    """What all trainings of one command share.
 
-    Raises
-    ------
-    OSError, ValueError
-        If they cannot be fetched or read, or belong to another network.
+    Attributes
+    ----------
+    recipe : Recipe
+    data : Labelled
+    groups : ndarray of int, shape (n,)
+        Patches that stay together, see `utils.training.split`.
+    start : state_dict, optional
+        Weights to begin with; random ones when None.
+    device : str
+    half : bool
+        Store weights as fp16.
+    quiet : bool
+    log : str, optional
+        ``tensorboard`` writes its events too.
+    bank : Bank, optional
+        Patches with what a teacher sees in them.
     """
-    if init is None:
-        init = "imagenet" if arch == "resnet34" else "random"
-    if init == "random":
-        return None
-    if init == "imagenet":
-        return _imagenet_weights(arch)
-    path = Path(init).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file; --init takes imagenet, random or a path")
-    state = load_weights(path)
-    load_state(build_model(arch), state, str(path))
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+    recipe: Recipe
+    data: Labelled
+    groups: np.ndarray
+    start: State | None
+    device: str
+    half: bool
+    quiet: bool
+    log: str | None = None
+    bank: Bank | None = None
+
+    def bank_without(self, left_out: np.ndarray) -> Bank | None:
+        """The bank for a training that must not see these patches."""
+        return None if self.bank is None else self.bank.without(left_out)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The recall or precision that the threshold should give; 0.5 is the threshold when neither is asked for."""
+
+    recall: float | None = None
+    precision: float | None = None
+
+
+def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, scratch: Path) -> str:
+    """Train without one fold, and write what the network says of all patches.
+
+    Parameters
+    ----------
+    setting : Setting
+    folds : mapping
+        The indices that each fold leaves out, by name; the job's source is a name, its target the table.
+    """
+    torch.set_num_threads(1)
+    data, left = setting.data, folds[str(job.source)]
+    kept = np.setdiff1d(np.arange(len(data)), left)
+    checkpoint = job.target.with_name(f"{safe_name(job.target.stem)}.checkpoint.pth")
+    bank = setting.bank_without(left)
+    state, _ = train(
+        setting.recipe, data.subset(kept), None, setting.start, checkpoint, bank=bank, device=setting.device
+    )
+    logits, features = _outputs(setting, stored(state, True))
+    distances = known_from(features[kept], data.good[kept], setting.recipe.seed).distances(features)
+    out = np.isin(np.arange(len(data)), left)
+    columns = (data.paths, data.good, out, logits, distances)
+    write_fold(
+        scratch,
+        [FoldRow(p.as_posix(), bool(g), bool(o), float(z), float(d)) for p, g, o, z, d in zip(*columns, strict=True)],
+    )
+    checkpoint.unlink(missing_ok=True)
+    right = float(np.mean((logits[left] > 0) == data.good[left]))
+    if not setting.quiet:
+        print(f"{job.source}: {len(left)} patches, accuracy {right:.3f}", file=sys.stderr, flush=True)
+    return f"accuracy {right:.3f}"
+
+
+def summarize_folds(folder: Path, setting: Setting, tables: Sequence[Path], title: str) -> str:
+    """Pool what all folds say of what they left out: `title`.json, pictures, suspects; returns a table to print."""
+    seen = read_folds(tables, setting.data)
+    decision, figures, scores = judge_folds(setting, seen, Wish())
+    name = title.replace(" ", "_")
+    _save_json(folder / f"{name}.json", figures)
+    data = setting.data
+    save_pictures(folder, data.paths, data.patches, data.good, scores, title)
+    save_suspects(folder, data, doubts_of(seen, data.good, decision.scale, decision.bias))
+    return table_of(figures["sources"], figures["pooled"])
+
+
+def judge_folds(setting: Setting, seen: OutOfFold, wish: Wish) -> tuple[Decision, dict[str, Any], np.ndarray]:
+    """The decision that left-out patches teach, their figures, and their scores.
+
+    Each fold is scored by a calibration that was fitted on the other folds.
+    """
+    data, groups = setting.data, setting.groups
+    weights = 1 / np.sqrt(np.bincount(groups)[groups])
+    scores = np.empty(len(data))
+    for fold in np.unique(seen.fold_of):
+        own = seen.fold_of == fold
+        others = ~own if _both(data.good[~own]) else np.ones(len(data), bool)
+        scale, bias = calibrate(seen.logits[others], data.good[others], weights[others])
+        scores[own] = Decision(scale=scale, bias=bias).scores(seen.logits[own])
+    scale, bias = calibrate(seen.logits, data.good, weights)
+    threshold, aim = _threshold(scores, data.good, wish)
+    sources = np.array(data.sources or ("",) * len(data))
+    figures = {
+        "pooled": pooled(scores, data.good, groups, setting.recipe.seed),
+        "raw": scores_of(Decision().scores(seen.logits), data.good),
+        "sources": by_experiment(scores, data.good, sources),
+    }
+    return Decision(threshold, scale, bias, None, aim), figures, scores
 
 
 def save_training(
-    recipe: Recipe,
-    data: Labelled,
-    start: State | None,
-    job: Job,
-    scratch: Path,
-    *,
-    share: float,
-    half: bool,
-    device: str,
-    quiet: bool,
+    setting: Setting, held: np.ndarray, tables: Sequence[Path], wish: Wish, job: Job, scratch: Path
 ) -> str:
-    """Train on one set of labels and write everything beside the job's target, which comes last."""
-    folder = job.target.parent
-    kept, held = split_by_source(data, share, recipe.seed)
-    train_set, validation = data.subset(kept), data.subset(held)
+    """Train, judge, and write everything beside the job's target, which comes last.
+
+    Parameters
+    ----------
+    setting : Setting
+    held : ndarray of int
+        Indices held out for validation; empty when folds judge, or nothing does.
+    tables : sequence of Path
+        What folds said (`train_without`); then everything is trained on.
+    wish : Wish
+    job : Job
+    """
+    folder, data = job.target.parent, setting.data
+    train_set = data.subset(np.setdiff1d(np.arange(len(data)), held))
+    validation = data.subset(held) if len(held) else None
     checkpoint = folder / "checkpoint.pth"
-    report = (lambda row: None) if quiet else _print_row(recipe.epochs)
-    state, history = train(recipe, train_set, validation, start, checkpoint, device=device, report=report)
-    state = _stored(state, half)
-    judged, title = (validation, "validation") if len(validation) else (train_set, "training (nothing held out)")
-    scores = Classifier(state, device=device, precision="fp32").scores(judged.patches)
-    figures = scores_of(scores, judged.good)
-    save_pictures(folder, judged.paths, judged.patches, judged.good, scores, title)
-    metrics = {
-        "recipe": asdict(recipe),
-        "judged on": title,
-        **figures,
-        "confusion": confusion(scores, judged.good),
-        "patches": {"training": len(train_set), "validation": len(validation)},
-        "validation sources": sorted(set(validation.sources)),
-        "epochs": history,
-    }
-    _save_json(folder / "metrics.json", metrics)
+    state, history = train(
+        setting.recipe,
+        train_set,
+        validation,
+        setting.start,
+        checkpoint,
+        bank=setting.bank_without(held),
+        device=setting.device,
+        report=_reporter(setting, folder),
+    )
+    state = stored(state, setting.half)
+    logits, features = _outputs(setting, state)
+    known = known_from(features, data.good, setting.recipe.seed)
+    if tables:
+        seen = read_folds(tables, data)
+        decision, figures, scores = judge_folds(setting, seen, wish)
+        known = limit_for(known, seen.distances, setting.groups, data.good)
+        decision = Decision(decision.threshold, decision.scale, decision.bias, known, decision.aim)
+        save_suspects(folder, data, doubts_of(seen, data.good, decision.scale, decision.bias))
+        title, judged = f"{len(tables)} folds, out of fold", np.arange(len(data))
+    elif validation is not None:
+        decision, figures, scores = _judge_held(setting, held, logits[held], wish)
+        title, judged = "validation", held
+    else:
+        decision, scores = Decision(), Decision().scores(logits)
+        figures, judged = {"pooled": scores_of(scores, data.good)}, np.arange(len(data))
+        title = "training (nothing held out)"
+    told = data.subset(judged)
+    save_pictures(folder, told.paths, told.patches, told.good, scores, title)
+    save_history(folder / "history.csv", history)
+    _save_json(folder / "metrics.json", _metrics(setting, title, told, scores, figures, decision, history, held))
     torch.save(state, scratch)
+    save_decision(job.target, sha256_of(scratch), decision)
     checkpoint.unlink(missing_ok=True)
-    return f"{title}: AUROC {figures['auroc']:.4f}, accuracy {figures['accuracy']:.4f}"
+    total = figures["pooled"]
+    return f"{title}: AUROC {total['auroc']:.4f}, accuracy {total['accuracy']:.4f}"
 
 
-def leave_out(
-    recipe: Recipe, data: Labelled, start: State | None, job: Job, scratch: Path, *, device: str, quiet: bool
-) -> str:
-    """Train without one source and write the scores of its patches."""
-    torch.set_num_threads(1)
-    source = str(job.source)
-    held = np.array([name == source for name in data.sources])
-    train_set, left = data.subset(np.flatnonzero(~held)), data.subset(np.flatnonzero(held))
-    checkpoint = job.target.with_name(f"{safe_name(source)}.checkpoint.pth")
-    state, _ = train(recipe, train_set, None, start, checkpoint, device=device)
-    scores = Classifier(_stored(state, True), device=device, precision="fp32").scores(left.patches)
-    with scratch.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("path", "good", "score"))
-        rows.writerows((p.as_posix(), int(g), s) for p, g, s in zip(left.paths, left.good, scores, strict=True))
-    checkpoint.unlink(missing_ok=True)
-    figures = scores_of(scores, left.good)
-    if not quiet:
-        print(f"{source}: {len(left)} patches, accuracy {figures['accuracy']:.3f}", file=sys.stderr, flush=True)
-    return f"accuracy {figures['accuracy']:.3f}"
-
-
-def summarize_left_out(folder: Path, data: Labelled, tables: Sequence[Path]) -> str:
-    """Pool the scores of all left-out sources: leave_one_source_out.json, pictures, and a table to print."""
-    scored: dict[str, float] = {}
-    for table in tables:
-        with table.open(newline="") as file:
-            scored.update({row["path"]: float(row["score"]) for row in csv.DictReader(file)})
-    scores = np.array([scored[path.as_posix()] for path in data.paths])
-    sources = np.array(data.sources)
-    lines, figures = [], {}
-    for source in sorted(set(data.sources)):
-        chosen = sources == source
-        own = scores_of(scores[chosen], data.good[chosen])
-        # Most sources hold one class only; against all patches of the other class there is always a figure.
-        rest = chosen | (data.good != data.good[chosen].mean().round().astype(bool))
-        against = scores_of(scores[rest], data.good[rest])["auroc"]
-        good, bad = int(data.good[chosen].sum()), int((~data.good[chosen]).sum())
-        figures[source] = {"good": good, "bad": bad, "accuracy": own["accuracy"], "auroc": against}
-        lines.append(f"{source:40} {good:4} good {bad:4} bad  accuracy {own['accuracy']:.3f}  AUROC {against:.4f}")
-    pooled = scores_of(scores, data.good)
-    _save_json(folder / "leave_one_source_out.json", {"pooled": pooled, "sources": figures})
-    save_pictures(folder, data.paths, data.patches, data.good, scores, "leave one source out")
-    lines.append(f"{'pooled':40} {len(data)} patches  accuracy {pooled['accuracy']:.4f}  AUROC {pooled['auroc']:.4f}")
-    return "\n".join(lines)
-
-
-def imagenet_url(arch: str) -> str:
-    """Where torchvision keeps a network's ImageNet weights."""
-    return getattr(torchvision_models(), IMAGENET[arch][0]).IMAGENET1K_V1.url
-
-
-def _imagenet_weights(arch: str) -> State:
-    """Fetch torchvision's ImageNet weights and fit them to one output (and, for lite, one channel)."""
-    models, url = torchvision_models(), imagenet_url(arch)
-
-    def check(path: Path) -> State:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        load_state(getattr(models, IMAGENET[arch][1])(weights=None), state, str(path))
-        return state
-
-    path = fetch_cached([url], url.rsplit("/", 1)[-1], check, instead="begin with --init random or --init PATH")
-    state = check(path)
-    model = build_model(arch)
-    fresh = model.state_dict()
-    if arch == "lite":
-        state["conv1.0.weight"] = state["conv1.0.weight"].sum(1, keepdim=True)
-    return {k: fresh[k] if k.startswith("fc.") else v for k, v in state.items()}
-
-
-def _stored(state: State, half: bool) -> State:
+def stored(state: State, half: bool) -> State:
+    """Weights as they are written: on the CPU, perhaps as fp16."""
     return {k: v.cpu().half() if half and v.is_floating_point() else v.cpu() for k, v in state.items()}
 
 
-def _print_row(epochs: int):
+def _judge_held(
+    setting: Setting, held: np.ndarray, logits: np.ndarray, wish: Wish
+) -> tuple[Decision, dict[str, Any], np.ndarray]:
+    """As `judge_folds`, from patches held out; calibration and figures share them, so both flatter."""
+    good, groups = setting.data.good[held], setting.groups[held]
+    scale, bias = calibrate(logits, good)
+    scores = Decision(scale=scale, bias=bias).scores(logits)
+    threshold, aim = _threshold(scores, good, wish)
+    sources = np.array(setting.data.sources or ("",) * len(setting.data))[held]
+    figures = {
+        "pooled": pooled(scores, good, groups, setting.recipe.seed),
+        "raw": scores_of(Decision().scores(logits), good),
+        "sources": by_experiment(scores, good, sources),
+    }
+    return Decision(threshold, scale, bias, None, aim), figures, scores
+
+
+def _threshold(scores: np.ndarray, good: np.ndarray, wish: Wish) -> tuple[float, str]:
+    if wish.recall is None and wish.precision is None:
+        return 0.5, ""
+    threshold, reached = threshold_for(scores, good, recall=wish.recall, precision=wish.precision)
+    word, wanted = ("recall", wish.recall) if wish.recall is not None else ("precision", wish.precision)
+    return threshold, f"{word} {wanted:g}: {reached:.4f} of {len(good)} patches not trained on"
+
+
+def _metrics(
+    setting: Setting,
+    title: str,
+    told: Labelled,
+    scores: np.ndarray,
+    figures: Mapping[str, Any],
+    decision: Decision,
+    history: Rows,
+    held: np.ndarray,
+) -> dict[str, Any]:
+    return {
+        "recipe": asdict(setting.recipe),
+        "judged on": title,
+        **figures["pooled"],
+        "confusion": confusion(scores, told.good, decision.threshold),
+        "threshold": decision.threshold,
+        "threshold for": decision.aim,
+        "calibration": {"scale": decision.scale, "bias": decision.bias},
+        "by source": figures.get("sources", {}),
+        "patches": {"training": len(setting.data) - len(held), "validation": len(held)},
+        "validation sources": sorted({setting.data.sources[i] for i in held} if setting.data.sources else ()),
+        "epochs": history,
+    }
+
+
+def _outputs(setting: Setting, state: State) -> tuple[np.ndarray, np.ndarray]:
+    return Classifier(state, device=setting.device, precision="fp32").outputs(setting.data.patches)
+
+
+def _both(good: np.ndarray) -> bool:
+    return bool(good.any() and not good.all())
+
+
+def _reporter(setting: Setting, folder: Path) -> Callable[[dict[str, float]], None]:
+    """What to do with an epoch's figures: a line on stderr, and events for TensorBoard."""
+    writers = [] if setting.quiet else [_print_row(setting.recipe.epochs)]
+    if setting.log == "tensorboard":
+        writers.append(_tensorboard(folder / "tensorboard"))
+
+    def report(row: dict[str, float]) -> None:
+        for write in writers:
+            write(row)
+
+    return report
+
+
+def _print_row(epochs: int) -> Callable[[dict[str, float]], None]:
     def report(row: dict[str, float]) -> None:
         figures = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in row.items() if name != "epoch"]
         print(f"epoch {row['epoch']}/{epochs}: {', '.join(figures)}", file=sys.stderr, flush=True)
+
+    return report
+
+
+def _tensorboard(folder: Path) -> Callable[[dict[str, float]], None]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    def report(row: dict[str, float]) -> None:
+        with SummaryWriter(str(folder)) as writer:
+            for name, value in row.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, int(row["epoch"]))
 
     return report
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from utils.training.fields import Image, Rng, background, field, gradient, noise, standard
-from utils.training.scenes import SCENES
+from utils.training.synthetic.fields import Image, Rng, background, field, gradient, noise, standard
+from utils.training.synthetic.scenes import SCENES
 
 
 def lettering(rng: Rng, size: int) -> Image:
@@ -90,7 +90,7 @@ def scrambled(rng: Rng, good: Image) -> Image:
 RUINS: tuple[Callable[[Rng, Image], Image], ...] = (covered, covered, covered, covered, blurred, pressed, scrambled)
 
 
-def uninformative(rng: Rng, good: Image) -> Image:
+def uninformative(rng: Rng, good: Image) -> tuple[Image, bool]:
     """Draw one uninformative patch.
 
     Parameters
@@ -101,15 +101,17 @@ def uninformative(rng: Rng, good: Image) -> Image:
 
     Returns
     -------
-    ndarray of float32, shape (size, size)
+    image : ndarray of float32, shape (size, size)
         Roughly 0 to 255, not clipped.
+    touched : bool
+        Whether it was made of `good`.
     """
     choice = rng.random()
     if choice < 0.3:
-        return RUINS[rng.integers(0, len(RUINS))](rng, good)
+        return RUINS[rng.integers(0, len(RUINS))](rng, good), True
     if choice < 0.36:
-        return lettering(rng, len(good))
-    return SCENES[rng.integers(0, len(SCENES))](rng, len(good))
+        return lettering(rng, len(good)), False
+    return SCENES[rng.integers(0, len(SCENES))](rng, len(good)), False
 
 
 def _pixel(point: np.ndarray) -> tuple[int, int]:

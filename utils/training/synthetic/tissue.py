@@ -6,7 +6,7 @@ Images are float32, shape (size, size), roughly 0 to 255.
 import cv2
 import numpy as np
 
-from utils.training.fields import Image, Rng, field, noise
+from utils.training.synthetic.fields import Image, Rng, field, noise
 
 
 def tissue(rng: Rng, size: int) -> Image:

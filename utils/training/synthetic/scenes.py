@@ -8,7 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from utils.training.fields import Image, Rng, background, field, noise, standard
+from utils.training.synthetic.fields import Image, Rng, background, field, noise, standard
 
 
 def curtaining(rng: Rng, size: int) -> Image:

@@ -1,0 +1,86 @@
+"""What lies beside the weights: threshold, calibration, familiarity; read back, refused when damaged or foreign."""
+
+import json
+
+import numpy as np
+import pytest
+
+from utils.classification.decision import (
+    UNFITTED,
+    Decision,
+    Familiarity,
+    decision_path,
+    read_decision,
+    save_decision,
+    unfamiliar_line,
+)
+from utils.classification.weights import sha256_of
+
+
+def familiarity(limit: float = 0.5) -> Familiarity:
+    return Familiarity(np.zeros(3), np.eye(2, 3), np.array([[0.0, 0.0], [4.0, 0.0]]), limit)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "w.pth"
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_round_trip(weights):
+    decision = Decision(0.25, 2.0, -1.0, familiarity(), "recall 0.99: 0.9912 of 80 patches not trained on")
+    save_decision(weights, sha256_of(weights), decision)
+    assert decision_path(weights).name == "w.decision.json"
+    back = read_decision(weights)
+    assert (back.threshold, back.scale, back.bias, back.aim) == (0.25, 2.0, -1.0, decision.aim)
+    assert back.familiarity is not None and back.familiarity.limit == 0.5
+    assert np.array_equal(back.familiarity.centres, familiarity().centres)
+
+
+def test_weights_alone_decide_at_half(weights):
+    assert read_decision(weights) is UNFITTED and UNFITTED.threshold == 0.5
+    assert UNFITTED.scores(np.array([0.0, 1000.0, -1000.0])).tolist() == pytest.approx([0.5, 1, 0])
+
+
+def test_other_weights_and_damage_are_refused(weights):
+    save_decision(weights, sha256_of(weights), Decision(0.4))
+    weights.write_bytes(b"others")
+    with pytest.raises(ValueError, match="belongs to other weights"):
+        read_decision(weights)
+    weights.write_bytes(b"weights")
+    content = json.loads(decision_path(weights).read_text())
+    for damage in (
+        {"threshold": 7},
+        {"threshold": None},
+        {"calibration": {"scale": -1, "bias": 0}},
+        {"familiarity": 3},
+    ):
+        decision_path(weights).write_text(json.dumps({**content, **damage}))
+        with pytest.raises(ValueError, match=r"w\.decision\.json"):
+            read_decision(weights)
+    decision_path(weights).write_text("[]")
+    with pytest.raises(ValueError, match="not a classifier's decision"):
+        read_decision(weights)
+
+
+def test_scores_and_their_logits_agree():
+    decision = Decision(scale=0.5, bias=1.0)
+    for score in (0.01, 0.5, 0.9):
+        assert decision.scores(np.array([decision.logit_at(score)]))[0] == pytest.approx(score)
+    assert decision.logit_at(0) == -np.inf and decision.logit_at(1) == np.inf
+
+
+def test_distance_is_from_the_nearest_centre():
+    distances = familiarity().distances(np.array([[0, 0, 9.0], [4, 2, 0], [2, 0, 0]]))
+    assert distances.tolist() == pytest.approx([0, 2 / np.sqrt(2), 2 / np.sqrt(2)])
+
+
+def test_a_dataset_is_unfamiliar_by_its_median():
+    decision = Decision(familiarity=familiarity(0.5))
+    assert decision.is_unfamiliar(np.array([0.1, 0.6, 0.9])) and not decision.is_unfamiliar(np.array([0.1, 0.4, 0.9]))
+    assert not decision.is_unfamiliar(np.array([])) and not UNFITTED.is_unfamiliar(np.array([99.0]))
+
+
+def test_what_is_said_names_the_sheet():
+    assert unfamiliar_line("leaf").startswith("leaf: unlike anything") and "leaf.png" in unfamiliar_line("leaf")

@@ -1,0 +1,92 @@
+"""Tables of folds, doubtful labels, figures by experiment, and what is familiar."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from utils.training.familiarity import FACTOR, known_from, limit_for
+from utils.training.figures import auroc, by_experiment, confusion, pooled, scores_of, table_of, wilson
+from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
+from utils.training.labels import Labelled
+
+
+def four() -> Labelled:
+    paths = tuple(Path(f"p{i}.png") for i in range(4))
+    return Labelled(
+        paths, (np.zeros((4, 4), np.uint8),) * 4, np.array([True, False, True, False]), ("a", "a", "b", "b")
+    )
+
+
+def rows(data: Labelled, left: set[int], value: float) -> list[FoldRow]:
+    return [FoldRow(p.as_posix(), bool(data.good[i]), i in left, value + i, i / 10) for i, p in enumerate(data.paths)]
+
+
+def test_tables_of_folds_come_together(tmp_path):
+    data = four()
+    write_fold(tmp_path / "1.csv", rows(data, {0, 1}, 10))
+    write_fold(tmp_path / "2.csv", rows(data, {2, 3}, 20))
+    seen = read_folds([tmp_path / "1.csv", tmp_path / "2.csv"], data)
+    assert seen.logits.tolist() == [10, 11, 22, 23] and seen.fold_of.tolist() == [0, 0, 1, 1]
+    assert seen.all_logits.tolist() == [[10, 11, 12, 13], [20, 21, 22, 23]]
+    assert seen.distances.tolist() == pytest.approx([0, 0.1, 0.2, 0.3])
+
+
+def test_tables_of_other_labels_are_refused(tmp_path):
+    data = four()
+    write_fold(tmp_path / "1.csv", rows(data, {0, 1}, 10))
+    with pytest.raises(ValueError, match=r"p2\.png was never left out"):
+        read_folds([tmp_path / "1.csv"], data)
+    write_fold(tmp_path / "2.csv", [FoldRow("other.png", True, True, 0.0, 0.0)])
+    with pytest.raises(ValueError, match=r"made from other labels.*other\.png"):
+        read_folds([tmp_path / "2.csv"], data)
+
+
+def test_doubts_are_what_all_contradict_or_one_surely():
+    good = np.array([True, True, True, True, False])
+    every = np.array([[-1.0, -1, 5, 1, 5], [-1, 5, -1, -1, 5], [-1, 5, 5, 1, -5]])
+    left_out = np.array([-1.0, -1, 5, -9, 5])
+    found = doubts_of(OutOfFold(left_out, left_out, np.zeros(5, int), every), good, 1.0, 0.0)
+    assert [(doubt.index, doubt.against) for doubt in found] == [(0, 3), (4, 2), (3, 1)]
+    assert found[1].score > 0.99 and found[0].folds == 3
+
+
+def test_figures():
+    scores, good = np.array([0.9, 0.2, 0.6, 0.4]), np.array([True, False, False, True])
+    assert scores_of(scores, good)["accuracy"] == 0.5 and auroc(scores, good) == 0.75
+    assert np.isnan(auroc(scores, np.ones(4, bool)))
+    assert confusion(scores, good) == [[1, 1], [1, 1]] and confusion(scores, good, 0.7) == [[2, 0], [1, 1]]
+    low, high = wilson(0, 10)
+    assert low == 0 and 0.2 < high < 0.35
+
+
+def test_intervals_know_experiments():
+    """Two experiments, one all right and one all wrong: redrawn whole, anything from 0 to 1 is possible."""
+    good = np.array([True, False] * 40)
+    scores = np.where(np.arange(80) < 40, good, ~good).astype(float)
+    told = pooled(scores, good, np.arange(80) // 40)
+    assert told["accuracy"] == 0.5 and told["accuracy interval"] == [0, 1]
+    assert pooled(scores, good, np.arange(80))["accuracy interval"][0] > 0.3
+
+
+def test_by_experiment():
+    data = four()
+    scores = np.array([0.9, 0.1, 0.3, 0.2])
+    figures = by_experiment(scores, data.good, np.array(data.sources))
+    assert figures["a"]["accuracy"] == 1 and figures["b"]["accuracy"] == 0.5 and figures["b"]["good"] == 1
+    text = table_of(figures, pooled(scores, data.good, np.array([0, 0, 1, 1])))
+    assert "pooled: 4 patches" in text and text.splitlines()[0].startswith("a ")
+
+
+def test_far_features_are_unfamiliar():
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (300, 40)) * np.linspace(3, 0.1, 40)
+    good = np.arange(300) % 3 > 0
+    known = known_from(features, good, 0)
+    assert not np.isfinite(known.limit)
+    near, far = (float(np.median(known.distances(features + shift))) for shift in (0, 30))
+    assert far > 5 * near
+    groups, mostly_good = np.repeat([0, 1, 2, 3], 75), np.repeat([True, True, True, False], 75)
+    limited = limit_for(known, np.repeat([1.0, 2.0, 9.0, 90.0], 75), groups, mostly_good)
+    assert limited.limit == pytest.approx(2 * FACTOR)
+    assert limit_for(known, np.full(300, 4.0), groups, np.zeros(300, bool)).limit == pytest.approx(4 * FACTOR)

@@ -1,0 +1,59 @@
+"""Overlaps between sources: found at any offset, turn and scale; unrelated patches are not joined."""
+
+import cv2
+import numpy as np
+import pytest
+
+from utils.training.overlaps import overlapping_pairs
+
+
+def blobs(seed: int, side: int = 500) -> np.ndarray:
+    """Dark and bright blobs of several sizes: what local features see."""
+    rng = np.random.default_rng(seed)
+    image = np.full((side, side), 128, np.uint8)
+    for _ in range(500):
+        x, y, radius = (int(v) for v in rng.integers((0, 0, 3), (side, side, 16)))
+        cv2.ellipse(
+            image, (x, y), (radius, max(2, radius // 2)), rng.uniform(0, 180), 0, 360, int(rng.integers(256)), -1
+        )
+    return cv2.GaussianBlur(image, (0, 0), 1)
+
+
+def cut(image: np.ndarray, y: int, x: int, side: int = 224) -> np.ndarray:
+    return image[y : y + side, x : x + side].copy()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(lambda image: cut(image, 67, 91), id="offset"),
+        pytest.param(lambda image: np.rot90(cut(image, 20, 60)).copy(), id="turned"),
+        pytest.param(
+            lambda image: cv2.resize(image[:448, :448], (224, 224), interpolation=cv2.INTER_AREA), id="half size"
+        ),
+        pytest.param(lambda image: (cut(image, 60, 20) // 2 + 40).astype(np.uint8), id="contrast"),
+    ],
+)
+def test_copies_are_found(other):
+    image = blobs(0)
+    patches = [cut(image, 30, 40), blobs(1, 224), other(image), blobs(2, 224)]
+    assert overlapping_pairs(patches, np.arange(4)) == [(0, 2)]
+
+
+def test_one_group_is_not_compared_and_blank_patches_say_nothing():
+    image = blobs(0)
+    patches = [cut(image, 0, 0), cut(image, 20, 20), np.zeros((224, 224), np.uint8), np.zeros((5, 7), np.uint8)]
+    assert overlapping_pairs(patches, np.array([0, 0, 1, 2])) == []
+    assert overlapping_pairs(patches[2:], np.arange(2)) == []
+
+
+def test_unrelated_tissue_is_not_joined_and_neighbours_are(real_data):
+    def tile(name: str, y: int, x: int) -> np.ndarray:
+        image = cv2.imread(str(real_data / name), cv2.IMREAD_GRAYSCALE)
+        assert image is not None
+        return cut(image, y, x)
+
+    slices = "3d/isbi2012_train_slices/0.png"
+    temca = "2d/temca2_sections/1_60_140.jpg"
+    patches = [tile(slices, 0, 0), tile(slices, 40, 60), tile(temca, 300, 300), tile("2d/myelin_sem/77.png", 400, 400)]
+    assert overlapping_pairs(patches, np.arange(4)) == [(0, 1)]

@@ -1,0 +1,49 @@
+"""Experiments held out and folded: whole groups, both classes, what overlaps together."""
+
+import numpy as np
+import pytest
+
+from utils.training.split import fold_by_group, group_names, group_patches, hold_out
+
+
+def test_split_takes_whole_groups_with_enough_of_both_classes():
+    """An eighth of the patches per source, each of one class: 15 % alone would be one source, of one class."""
+    names = [f"s{i % 8}" for i in range(400)]
+    good = np.arange(400) % 2 == 1
+    groups = group_patches(names, 400)
+    held = hold_out(groups, good, 0.15, 0)
+    assert {names[i] for i in held}.isdisjoint(names[i] for i in np.setdiff1d(np.arange(400), held))
+    assert len(held) == 100 and 20 <= good[held].sum() <= 80
+
+
+def test_split_refuses_what_could_not_judge():
+    few = group_patches(["a"] * 30 + ["b"] * 30 + ["c"] * 10, 70)
+    assert len(hold_out(few, np.arange(70) >= 60, 0.15, 0)) == 0
+    one_class = group_patches(["good"] * 50 + ["bad"] * 50, 100)
+    assert len(hold_out(one_class, np.arange(100) < 50, 0.15, 0)) == 0
+
+
+def test_groups_join_sources_that_show_the_same():
+    groups = group_patches(["a", "a", "b", "b", "c", ""], 6, [(1, 2), (4, 4)])
+    assert groups.tolist() == [0, 0, 0, 0, 1, 2]
+    assert group_patches([], 4, [(0, 3)]).tolist() == [0, 1, 2, 0]
+    assert group_names(["a", "a", "b", "b", "c", ""], groups) == ["a+b", "c", ""]
+
+
+def test_folds_leave_out_each_group_once_and_keep_both_classes():
+    names = [f"s{i % 12}" for i in range(240)]
+    good = np.array([int(name[1:]) % 3 > 0 for name in names])
+    groups = group_patches(names, 240)
+    folds = fold_by_group(groups, good, 5, 0)
+    assert sorted(np.concatenate(folds)) == list(range(240)) and len(folds) == 5
+    for fold in folds:
+        assert not set(groups[fold]) & set(np.delete(groups, fold))
+        assert 0 < np.delete(good, fold).sum() < len(good) - len(fold)
+    assert max(map(len, folds)) - min(map(len, folds)) <= 40
+
+
+def test_folds_by_patch_when_groups_hold_one_class():
+    good = np.arange(80) < 40
+    with pytest.warns(UserWarning, match="split by patch"):
+        folds = fold_by_group(group_patches(["x"] * 40 + ["y"] * 40, 80), good, 5, 0)
+    assert len(folds) == 5 and all(0 < good[fold].sum() < len(fold) for fold in folds)

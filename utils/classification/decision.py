@@ -1,0 +1,159 @@
+"""What a training learnt about its own scores, stored beside the weights: threshold, calibration, and what is familiar.
+
+A network's raw output is neither a probability nor a decision. ``{weights}.decision.json`` holds what makes it both,
+fitted on patches that the network had not seen; weights without one decide at 0.5 on their raw output.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.classification.weights import sha256_of
+from utils.files import atomic_path
+
+SCHEMA = "patch classifier decision 1"
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """How far patches lie from what a network was trained on, in its own features.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (f,)
+        Of the training patches' features.
+    basis : ndarray, shape (k, f)
+        Directions in which they vary, each divided by its deviation.
+    centres : ndarray, shape (c, k)
+        Where training patches lie along them.
+    limit : float
+        A dataset whose median distance is larger shows something else.
+    """
+
+    mean: np.ndarray
+    basis: np.ndarray
+    centres: np.ndarray
+    limit: float
+
+    def distances(self, features: np.ndarray) -> np.ndarray:
+        """Distance of each row of features (n, f) from the nearest centre, shape (n,)."""
+        places = (features - self.mean) @ self.basis.T
+        squares = (places**2).sum(1)[:, None] - 2 * places @ self.centres.T + (self.centres**2).sum(1)
+        return np.sqrt(np.maximum(squares.min(axis=1), 0) / len(self.basis))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """From a network's output to a score and a decision.
+
+    Attributes
+    ----------
+    threshold : float
+        Patches that score above are kept.
+    scale, bias : float
+        The calibrated score is the sigmoid of scale x logit + bias: 0.5 means even odds.
+    familiarity : Familiarity, optional
+    aim : str
+        What the threshold was chosen for, in words.
+    """
+
+    threshold: float = 0.5
+    scale: float = 1.0
+    bias: float = 0.0
+    familiarity: Familiarity | None = None
+    aim: str = ""
+
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated scores 0..1 of logits, shape (n,)."""
+        return 1 / (1 + np.exp(-np.clip(self.scale * logits + self.bias, -60, 60)))
+
+    def logit_at(self, score: float) -> float:
+        """The network's output that has this score; infinite for 0 and 1."""
+        if not 0 < score < 1:
+            return np.inf if score >= 1 else -np.inf
+        return float((np.log(score) - np.log1p(-score) - self.bias) / self.scale)
+
+    def is_unfamiliar(self, distances: np.ndarray) -> bool:
+        """Whether a dataset, by its patches' distances, shows what the network was not trained on."""
+        if self.familiarity is None or len(distances) == 0:
+            return False
+        return bool(np.median(distances) > self.familiarity.limit)
+
+
+UNFITTED = Decision()
+
+
+def unfamiliar_line(dataset: str) -> str:
+    """What is said of a dataset that shows what the network was not trained on."""
+    return f"{dataset}: unlike anything the model was trained on; look at {dataset}.png, or label 50 patches"
+
+
+def decision_path(weights: Path) -> Path:
+    """Where the decision of a weights file lies."""
+    return weights.with_name(f"{weights.name.removesuffix('.pth')}.decision.json")
+
+
+def save_decision(weights: Path, digest: str, decision: Decision) -> None:
+    """Write the decision that belongs to a weights file with this SHA-256."""
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "weights_sha256": digest,
+        "threshold": decision.threshold,
+        "aim": decision.aim,
+        "calibration": {"scale": decision.scale, "bias": decision.bias},
+    }
+    if (known := decision.familiarity) is not None:
+        arrays = {name: _packed(getattr(known, name)) for name in ("mean", "basis", "centres")}
+        content["familiarity"] = {"limit": known.limit, **arrays}
+    with atomic_path(decision_path(weights)) as scratch:
+        scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_decision(weights: Path) -> Decision:
+    """Read what lies beside a weights file.
+
+    Returns
+    -------
+    Decision
+        `UNFITTED` when nothing does.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or belongs to other weights.
+    """
+    path = decision_path(weights)
+    if not path.is_file():
+        return UNFITTED
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        owner = str(content["weights_sha256"])
+        calibration, known = content["calibration"], content.get("familiarity")
+        familiarity = None if known is None else _unpacked_familiarity(known)
+        threshold, scale, bias = (float(v) for v in (content["threshold"], calibration["scale"], calibration["bias"]))
+        decision = Decision(threshold, scale, bias, familiarity, str(content["aim"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a classifier's decision ({error}); remove it to decide at 0.5") from error
+    if not (0 <= decision.threshold <= 1 and decision.scale > 0 and np.isfinite(decision.bias)):
+        raise ValueError(f"{path}: no usable threshold or calibration: {threshold}, {scale}, {bias}")
+    if owner != sha256_of(weights):
+        raise ValueError(f"{path}: belongs to other weights than {weights.name}; remove it to decide at 0.5")
+    return decision
+
+
+def _unpacked_familiarity(stored: dict[str, Any]) -> Familiarity:
+    mean, basis, centres = (_unpacked(stored[name]) for name in ("mean", "basis", "centres"))
+    return Familiarity(mean, basis, centres, float(stored["limit"]))
+
+
+def _packed(array: np.ndarray) -> dict[str, Any]:
+    return {"shape": list(array.shape), "float32": base64.b64encode(array.astype("<f4").tobytes()).decode()}
+
+
+def _unpacked(stored: dict[str, Any]) -> np.ndarray:
+    values = np.frombuffer(base64.b64decode(stored["float32"], validate=True), "<f4")
+    return values.reshape(stored["shape"]).astype(np.float32)

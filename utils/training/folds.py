@@ -1,0 +1,106 @@
+"""Cross-validation by group: what networks say of patches that they had not seen, in one table per fold."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.training.labels import Labelled
+
+COLUMNS = ("path", "good", "left_out", "logit", "distance")
+# A left-out network that is so sure of the opposite contradicts a label, whatever the networks say that learnt it.
+SURE = 0.9
+
+
+@dataclass(frozen=True)
+class FoldRow:
+    """What one fold's network says of one patch."""
+
+    path: str
+    good: bool
+    left_out: bool
+    logit: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What the networks say of all patches, indexed like the labels.
+
+    Attributes
+    ----------
+    logits, distances : ndarrays, shape (n,)
+        Of the network that had not seen the patch: its output, and how far from the familiar it found the patch.
+    fold_of : ndarray of int, shape (n,)
+    all_logits : ndarray, shape (folds, n)
+        Of every network.
+    """
+
+    logits: np.ndarray
+    distances: np.ndarray
+    fold_of: np.ndarray
+    all_logits: np.ndarray
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A label that networks contradict: its patch, the left-out score, and how many of the folds are against it."""
+
+    index: int
+    score: float
+    against: int
+    folds: int
+
+
+def write_fold(path: Path, rows: Sequence[FoldRow]) -> None:
+    """Write the table of one fold."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows((r.path, int(r.good), int(r.left_out), f"{r.logit:.5f}", f"{r.distance:.5f}") for r in rows)
+
+
+def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
+    """Put the tables of all folds together.
+
+    Raises
+    ------
+    ValueError
+        If they do not cover the labels, each patch left out once: they come from other labels.
+    """
+    place = {path.as_posix(): i for i, path in enumerate(data.paths)}
+    logits, distances = (np.full(len(data), np.nan) for _ in range(2))
+    fold_of = np.full(len(data), -1)
+    every = np.full((len(tables), len(data)), np.nan)
+    for k, table in enumerate(tables):
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        try:
+            where = np.array([place[row["path"]] for row in rows], int)
+            own = np.array([row["left_out"] == "1" for row in rows])
+            values = np.array([(float(row["logit"]), float(row["distance"])) for row in rows])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{table} was made from other labels ({error}); remove it") from error
+        every[k, where] = values[:, 0]
+        logits[where[own]], distances[where[own]], fold_of[where[own]] = values[own, 0], values[own, 1], k
+    if (fold_of < 0).any():
+        missing = data.paths[int(np.argmin(fold_of))]
+        raise ValueError(f"{tables[0].parent} holds folds of other labels: {missing} was never left out; remove it")
+    return OutOfFold(logits, distances, fold_of, every)
+
+
+def doubts_of(seen: OutOfFold, good: np.ndarray, scale: float, bias: float) -> list[Doubt]:
+    """Labels that every network contradicts, or the one that had not seen the patch surely; worst first.
+
+    `scale` and `bias` are the calibration.
+    """
+    sides = scale * seen.all_logits + bias
+    against = ((sides > 0) != good).sum(axis=0)
+    scores = 1 / (1 + np.exp(-np.clip(scale * seen.logits + bias, -60, 60)))
+    wrong = np.where(good, 1 - scores, scores)
+    folds = len(seen.all_logits)
+    found = np.flatnonzero((wrong > 0.5) & ((against == folds) | (wrong > SURE)))
+    order = found[np.lexsort((found, -wrong[found], -against[found]))]
+    return [Doubt(int(i), float(scores[i]), int(against[i]), folds) for i in order]

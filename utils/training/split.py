@@ -1,0 +1,145 @@
+"""Which labelled patches judge a network that did not see them: whole experiments, with what overlaps kept together.
+
+A network that saw one half of a mosaic knows the other half. So patches move in groups: those of one source, and the
+sources that show the same tissue.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+# Fewer patches of either class than this choose a good epoch by luck.
+FEWEST_OF_A_CLASS = 20
+TRIES = 300
+LONGEST_NAME = 80
+
+
+def group_patches(sources: Sequence[str], count: int, pairs: Iterable[tuple[int, int]] = ()) -> np.ndarray:
+    """Number the groups that patches must not leave: their sources, joined where two patches show the same.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        What each patch was cut from; a patch of unknown source is a group of its own.
+    count : int
+        Number of patches.
+    pairs : iterable of (int, int)
+        Indices of patches that overlap or are near-duplicates.
+
+    Returns
+    -------
+    ndarray of int, shape (count,)
+        Numbered from 0 in order of appearance.
+    """
+    first: dict[str, int] = {}
+    parent = [first.setdefault(sources[i], i) if sources and sources[i] else i for i in range(count)]
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for a, b in pairs:
+        low, high = sorted((root(a), root(b)))
+        parent[high] = low
+    number: dict[int, int] = {}
+    return np.array([number.setdefault(root(i), len(number)) for i in range(count)], int)
+
+
+def group_names(sources: Sequence[str], groups: np.ndarray) -> list[str]:
+    """A name for each group: its sources, joined, or its first when that would be long."""
+    names = []
+    for group in range(int(groups.max()) + 1):
+        own = sorted({sources[int(i)] for i in np.flatnonzero(groups == group)}) if sources else [""]
+        joined = "+".join(own)
+        names.append(joined if len(joined) <= LONGEST_NAME else f"{own[0][:LONGEST_NAME]}+{len(own) - 1}more")
+    return names
+
+
+def hold_out(groups: np.ndarray, good: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Choose whole groups that hold about `share` of the patches, with enough of both classes to choose an epoch by.
+
+    Parameters
+    ----------
+    groups : ndarray of int, shape (n,)
+    good : ndarray of bool, shape (n,)
+    share : float
+    seed : int
+
+    Returns
+    -------
+    ndarray of int
+        Indices held out, ascending; empty when no choice of groups leaves both classes on both sides, or
+        `FEWEST_OF_A_CLASS` of each to judge by.
+    """
+    rng = np.random.default_rng([seed, 15])
+    best, best_gap = np.empty(0, int), max(0.2, share)
+    sizes = np.bincount(groups)
+    for _ in range(TRIES):
+        order = rng.permutation(len(sizes))
+        shares = np.cumsum(sizes[order]) / len(groups)
+        for count in range(int(np.abs(shares - share).argmin()) + 1, len(order)):
+            gap = abs(shares[count - 1] - share)
+            if gap >= best_gap:
+                break
+            held = np.isin(groups, order[:count])
+            if _judges(good[held]) and _both(good[~held]):
+                best, best_gap = np.flatnonzero(held), gap
+                break
+    return best
+
+
+def fold_by_group(groups: np.ndarray, good: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
+    """Deal whole groups into folds so that each holds its part of either class, as nearly as groups allow.
+
+    Parameters
+    ----------
+    groups : ndarray of int, shape (n,)
+    good : ndarray of bool, shape (n,)
+    count : int
+        Folds wanted; fewer when there are fewer groups.
+    seed : int
+
+    Returns
+    -------
+    list of ndarray of int
+        The indices that each fold leaves out, ascending; together all patches, each once. Where groups are so few
+        that some fold would leave one class only to learn from, single patches are dealt instead, with a warning:
+        figures then flatter.
+    """
+    folds = _dealt(groups, good, count, seed)
+    if len(folds) > 1 and all(_both(np.delete(good, fold)) for fold in folds):
+        return folds
+    warnings.warn(
+        f"{int(groups.max()) + 1} groups of sources cannot be folded with both classes to learn from: "
+        "split by patch instead, so figures flatter",
+        stacklevel=2,
+    )
+    return _dealt(np.arange(len(groups)), good, count, seed)
+
+
+def _dealt(groups: np.ndarray, good: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
+    """Largest groups first, each to the fold that lacks most of what it holds."""
+    counts = np.stack([np.bincount(groups, good), np.bincount(groups, ~good)], axis=1)
+    wanted = counts.sum(axis=0) / count
+    rng = np.random.default_rng([seed, 16])
+    order = rng.permutation(len(counts))
+    order = order[np.argsort(-(counts[order] / wanted).sum(axis=1), kind="stable")]
+    filled = np.zeros((count, 2))
+    fold_of = np.zeros(len(counts), int)
+    for group in order:
+        after = (filled + counts[group]) / wanted
+        fold_of[group] = int((after**2 - (filled / wanted) ** 2).sum(axis=1).argmin())
+        filled[fold_of[group]] += counts[group]
+    folds = [np.flatnonzero(fold_of[groups] == k) for k in range(count)]
+    return [fold for fold in folds if len(fold)]
+
+
+def _judges(good: np.ndarray) -> bool:
+    return min(int(good.sum()), int((~good).sum())) >= FEWEST_OF_A_CLASS
+
+
+def _both(good: np.ndarray) -> bool:
+    return bool(good.any() and not good.all())
