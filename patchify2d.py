@@ -13,9 +13,10 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 import argparse
+import warnings
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,12 @@ from utils.files import stem
 from utils.groups import LOOKED_FOR, list_groups
 from utils.hashing import is_flat, patch_hasher
 from utils.images import read_gray
-from utils.jobs import Job, Made, Run, SomeFailed, describe, run_jobs
+from utils.jobs import Job, Made, PassedOver, Run, SomeFailed, describe, run_jobs
+from utils.label_maps import why_labels
 from utils.names import format_name_2d
-from utils.options import add_dedupe_options, add_patch_options, add_recursive, refuse_hash_size
+from utils.options import add_dedupe_options, add_patch_options, add_recursive, min_side, refuse_hash_size
 from utils.parallel import ordered_map
-from utils.patches import patch_boxes
+from utils.patches import default_min_side, patch_boxes, too_small
 from utils.results import Scope, refuse_nothing_to_do
 
 
@@ -56,27 +58,40 @@ class Cutting:
     """How a group is cut."""
 
     crop: int
+    min_side: int
     edges: str
     contrast: str
+    stretch: bool
+    keep_labels: bool
     dedupe: Mapping[str, Any] | None
 
     def options(self) -> dict[str, Any]:
         """What decides a dictionary's content, as the command line calls it."""
         rule = {} if self.dedupe is None else self.dedupe
-        plain = {"crop-size": self.crop, "edges": self.edges, "contrast": self.contrast}
-        return {**plain, "dedupe": self.dedupe is not None, **rule}
+        asked_for = None if self.min_side == default_min_side(self.crop) else self.min_side
+        plain = {"crop-size": self.crop, "min-side": asked_for, "edges": self.edges, "contrast": self.contrast}
+        images = {"stretch": self.stretch, "keep-labels": self.keep_labels}
+        return {**plain, **images, "dedupe": self.dedupe is not None, **rule}
 
 
 def patchify(args: argparse.Namespace) -> int:
     """List the groups, cut what is not cut yet."""
     refuse_hash_size(args)
+    rule = {"hash": args.hash, "hash-size": args.hash_size, "distance": args.distance, "seed": args.seed}
+    cutting = Cutting(
+        args.crop_size,
+        min_side(args),
+        args.edges,
+        args.contrast,
+        args.stretch,
+        args.keep_labels,
+        rule if args.dedupe else None,
+    )
     found = list_groups(args.dir, without=args.savedir, recursive=args.recursive)
     say_passed_over(found.passed_over, "images", args.quiet)
     say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
     scope = Scope("patchify2d", args.dir, args.savedir)
     refuse_nothing_to_do(found.groups, scope, args.prune, LOOKED_FOR)
-    rule = {"hash": args.hash, "hash-size": args.hash_size, "distance": args.distance, "seed": args.seed}
-    cutting = Cutting(args.crop_size, args.edges, args.contrast, rule if args.dedupe else None)
     jobs = [
         Job(
             group,
@@ -94,13 +109,18 @@ def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) 
     """Write the dictionary of one `Group`; images that cannot be read or would share names cost themselves only."""
     images, failures = without_shared_names(job.source.images)
     kept = choose_exemplars(images, cutting, threads) if cutting.dedupe else None
-    unreadable: dict[str, str] = {}
-    meta = {"source": job.target.stem, **cutting.options()}
-    save_records(scratch, cut_group(images, cutting, threads, kept, unreadable), meta=meta)
-    failures |= unreadable
-    if len(failures) == len(job.source.images):
+    lacking = Lacking()
+    meta = {"source": job.target.stem, **cutting.options(), "min-side": cutting.min_side}
+    save_records(scratch, cut_group(images, cutting, threads, kept, lacking), meta=meta)
+    failures |= lacking.unreadable
+    count = len(job.source.images) - len(failures) - len(lacking.passed_over)
+    if not count and failures:
         raise SomeFailed({str(job.source.folder / name): reason for name, reason in failures.items()})
-    return Made(f"{len(job.source.images) - len(failures)} images", failures)
+    if not count:
+        raise PassedOver("; ".join(f"{name}: {reason}" for name, reason in lacking.passed_over.items()))
+    for name, reason in lacking.passed_over.items():
+        warnings.warn(f"{name}: passed over: {reason}", stacklevel=2)
+    return Made(f"{count} images", failures)
 
 
 def without_shared_names(images: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
@@ -125,12 +145,26 @@ def still_unreadable(job: Job, failures: Mapping[str, str], cutting: Cutting) ->
     _, again = without_shared_names(job.source.images)
     for image in job.source.images:
         if image.name in failures and image.name not in again:
-            again |= {image.name: reason} if (reason := read_image(image, cutting.contrast).reason) else {}
+            again |= {image.name: reason} if (reason := read_image(image, cutting).reason) else {}
     return again
 
 
+@dataclass(frozen=True)
+class Lacking:
+    """The images that give a group's dictionary nothing, each with the reason: unreadable, or not worth having."""
+
+    unreadable: dict[str, str] = field(default_factory=dict)
+    passed_over: dict[str, str] = field(default_factory=dict)
+
+    def note(self, reading: "Reading") -> None:
+        """Take up an image without pixels."""
+        if reading.pixels is None:
+            reasons = self.unreadable if reading.reason else self.passed_over
+            reasons[reading.image.name] = reading.reason or reading.passed_over
+
+
 def cut_group(
-    images: Sequence[Path], cutting: Cutting, threads: int, kept: set[str] | None, unreadable: dict[str, str]
+    images: Sequence[Path], cutting: Cutting, threads: int, kept: set[str] | None, lacking: Lacking
 ) -> Generator[tuple[str, np.ndarray], None, dict[str, Any]]:
     """Yield a group's patches with their names; return what is known of each image.
 
@@ -138,19 +172,19 @@ def cut_group(
     ----------
     kept : set of str, optional
         Names of the exemplars; without it every patch is kept.
-    unreadable : dict
-        Takes up the images that cannot be read, each with the reason.
+    lacking : Lacking
+        Takes up the images that give no patches.
     """
     contrasts = {}
-    for reading in ordered_map(partial(read_image, method=cutting.contrast), images, threads):
+    for reading in ordered_map(partial(read_image, cutting=cutting), images, threads):
+        lacking.note(reading)
         if reading.pixels is None:
-            unreadable[reading.image.name] = reading.reason
             continue
         contrasts[reading.image.name] = {"contrast": reading.contrast.as_dict()}
         for name, patch in named_patches(reading, cutting):
             if kept is None or name in kept:
                 yield name, patch
-    return {"images": contrasts}
+    return {"images": contrasts, "passed_over": lacking.passed_over}
 
 
 def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> set[str]:
@@ -158,7 +192,7 @@ def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> 
     rule = cutting.dedupe or {}
     hash_one = patch_hasher(cutting.crop, rule["hash-size"], rule["hash"])
     names, hashes, flat = [], [], []
-    for reading in ordered_map(partial(read_image, method=cutting.contrast), images, threads):
+    for reading in ordered_map(partial(read_image, cutting=cutting), images, threads):
         for name, patch in named_patches(reading, cutting):
             names.append(name)
             flat.append(is_flat(patch))
@@ -171,19 +205,24 @@ def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> 
 
 @dataclass(frozen=True)
 class Reading:
-    """An image as gray uint8 with the contrast it was converted by, or the reason why it could not be read."""
+    """An image as gray uint8 with the contrast it was converted by; or why it could not be read or is passed over."""
 
     image: Path
     pixels: np.ndarray | None
     contrast: Contrast
     reason: str = ""
+    passed_over: str = ""
 
 
-def read_image(image: Path, method: str) -> Reading:
+def read_image(image: Path, cutting: Cutting) -> Reading:
     """Read and convert one image; a damaged one becomes a reason, so that it costs its group nothing else."""
     try:
         pixels = read_gray(image)
-        contrast = measure_contrast(pixels, method, name=image.name)
+        if why := too_small(pixels.shape, cutting.min_side):
+            return Reading(image, None, NO_CONTRAST, passed_over=why)
+        if not cutting.keep_labels and (why := why_labels(pixels)):
+            return Reading(image, None, NO_CONTRAST, passed_over=f"{why} (--keep-labels takes it all the same)")
+        contrast = measure_contrast(pixels, cutting.contrast, name=image.name, stretch=cutting.stretch)
         return Reading(image, to_uint8(pixels, contrast), contrast)
     except (OSError, ValueError, MemoryError) as error:
         return Reading(image, None, NO_CONTRAST, describe(error))
@@ -194,7 +233,7 @@ def named_patches(reading: Reading, cutting: Cutting) -> Iterator[tuple[str, np.
     if reading.pixels is None:
         return
     shape = (reading.pixels.shape[0], reading.pixels.shape[1])
-    for box in patch_boxes(shape, cutting.crop, cutting.edges):
+    for box in patch_boxes(shape, cutting.crop, cutting.edges, cutting.min_side):
         yield format_name_2d(stem(reading.image), box), reading.pixels[box.y0 : box.y1, box.x0 : box.x1]
 
 

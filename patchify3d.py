@@ -34,15 +34,18 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import Contrast, to_uint8
-from utils.cubes import Cell, cut, grid, hash_cell
+from utils.cubes import Cell, axes_with_patches, cut, grid, hash_cell
+from utils.dataset_table import Stating, add_table_options
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
-from utils.jobs import Job, Run, describe, run_jobs
+from utils.jobs import Job, PassedOver, Run, describe, run_jobs
 from utils.names import format_name_3d
-from utils.options import add_dedupe_options, add_patch_options, refuse_hash_size
+from utils.options import add_dedupe_options, add_patch_options, min_side, refuse_hash_size
 from utils.parallel import ordered_map
+from utils.patches import default_min_side, too_small
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, volume_sources
+from utils.volume_labels import why_labels_volume
 from utils.volumes import Volume, is_isotropic, volume_contrast
 
 
@@ -68,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--level", type=natural_int, metavar="N", help="level of NGFF images (default: CSV's mip, or 0)"
     )
     add_dedupe_options(parser)
+    add_table_options(parser)
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
     add_run_options(parser, seed=True)
     return run_script(patchify, parser, argv)
@@ -80,8 +84,11 @@ class Cutting:
     crop: int
     axes: tuple[int, ...]
     spacing: int
+    min_side: int
     edges: str
     contrast_method: str
+    stretch: bool
+    keep_labels: bool
     hash: str
     hash_size: int
     distance: int
@@ -89,27 +96,30 @@ class Cutting:
 
     def options(self) -> dict[str, Any]:
         """What decides a dictionary's content, as the command line calls it."""
-        names = {"crop": "crop-size", "contrast_method": "contrast", "hash_size": "hash-size"}
-        return {names.get(name, name): value for name, value in asdict(self).items()}
+        names = {"crop": "crop-size", "contrast_method": "contrast"}
+        options = {names.get(name, name.replace("_", "-")): value for name, value in asdict(self).items()}
+        return options | ({"min-side": None} if self.min_side == default_min_side(self.crop) else {})
 
 
 def patchify(args: argparse.Namespace) -> int:
     """List the volumes, then cut those that have no dictionary yet."""
     refuse_hash_size(args)
     scope = Scope("patchify3d", Path(args.source), args.savedir)
-    sources = list_sources(args, scope)
-    axes = tuple(sorted(set(args.axes)))
     cutting = Cutting(
         args.crop_size,
-        axes,
+        tuple(sorted(set(args.axes))),
         args.spacing,
+        min_side(args),
         args.edges,
         args.contrast,
+        args.stretch,
+        args.keep_labels,
         args.hash,
         args.hash_size,
         args.distance,
         args.seed,
     )
+    sources = list_sources(args, scope)
     if args.list:
         return list_work(sources, cutting)
     jobs = [
@@ -127,12 +137,14 @@ def patchify(args: argparse.Namespace) -> int:
 def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:
     """The volumes that the command line names; what lies beside them is said."""
     try:
-        sources, passed_over = volume_sources(args.source, args.level)
+        stating = Stating.of(args)
+        sources, passed_over = volume_sources(args.source, args.level, stating)
     except UsageError:
         if args.prune and list_orphans(scope, set()):
             return []
         raise
     say_passed_over(passed_over, "volumes", args.quiet)
+    stating.say_unmatched([source.name for source in sources])
     return sources
 
 
@@ -144,7 +156,7 @@ def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
         try:
             # Doubts about a header are said when it is cut; a voxel size that is missing shows as such.
             with warnings.catch_warnings(action="ignore"), source.open() as volume:
-                axes = axes_to_cut(volume, cutting.axes)
+                axes, _ = axes_to_cut(volume, cutting)
                 size = volume.voxel_size
                 patches = sum(map(len, volume_grid(volume, cutting)))
         except (OSError, ValueError) as error:
@@ -157,19 +169,34 @@ def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
     return 1 if failures else 0
 
 
-def axes_to_cut(volume: Volume, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The chosen axes; of an anisotropic volume or a video only axis 0."""
+def axes_to_cut(volume: Volume, cutting: Cutting) -> tuple[tuple[int, ...], str]:
+    """The chosen axes on which there are patches, of an anisotropic volume or a video only axis 0; and what is lost."""
     if is_isotropic(volume):
-        return axes
-    if 0 not in axes:
+        return axes_with_patches(volume.shape, cutting.axes, cutting.min_side)
+    if 0 not in cutting.axes:
         raise ValueError("anisotropic or a video: only axis 0 (xy) can be cut, and --axes leaves it out")
-    return (0,)
+    return axes_with_patches(volume.shape, (0,), cutting.min_side)
+
+
+def refuse_unwanted(volume: Volume, cutting: Cutting) -> None:
+    """Raise `PassedOver` for a volume that gives no patches worth having, or that is no image."""
+    if reason := too_small(volume.shape, cutting.min_side):
+        raise PassedOver(reason)
+    axes, lost = axes_to_cut(volume, cutting)
+    if not axes:
+        raise PassedOver(lost)
+    if not cutting.keep_labels and (reason := why_labels_volume(volume)):
+        raise PassedOver(f"{reason} (--keep-labels takes it all the same)")
+    if lost:
+        warnings.warn(lost, stacklevel=2)
 
 
 def volume_grid(volume: Volume, cutting: Cutting) -> list[Cell]:
     """The cells of a volume, in memory order."""
-    axes = axes_to_cut(volume, cutting.axes)
-    return grid(volume.shape, cutting.crop, axes, edges=cutting.edges, spacing=cutting.spacing)
+    axes, _ = axes_to_cut(volume, cutting)
+    return grid(
+        volume.shape, cutting.crop, axes, edges=cutting.edges, spacing=cutting.spacing, min_side=cutting.min_side
+    )
 
 
 def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 1) -> str:
@@ -179,8 +206,9 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
     """
     threads = processes if job.source.is_large() else 1
     with job.source.open() as volume:
+        refuse_unwanted(volume, cutting)
         cells = volume_grid(volume, cutting)
-        contrast = volume_contrast(volume, cutting.contrast_method)
+        contrast = volume_contrast(volume, cutting.contrast_method, stretch=cutting.stretch)
         hashes, flat = hash_volume(volume, cells, contrast, cutting, threads)
         kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
         patches = fetch(volume, group_by_cell(kept, cells), contrast, threads)
@@ -251,6 +279,7 @@ def describe_volume(
         "source": origin,
         "shape": volume.shape,
         "voxel_size": volume.voxel_size,
+        "dataset": source.stated.as_dict(),
         "dtype": volume.dtype.name,
         "contrast": contrast.as_dict(),
         "patches": patches,

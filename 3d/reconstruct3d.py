@@ -37,6 +37,7 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import CONTRASTS
+from utils.dataset_table import Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs
 from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
@@ -98,6 +99,7 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("--flipbook", choices=FLIPBOOKS, help="an animation beside each stack")
     parser.add_argument("--montage", action="store_true", help="one PNG per dataset that shows its stacks")
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
+    add_table_options(parser)
     add_run_options(parser, seed=True)
     return parser
 
@@ -106,7 +108,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     """List patches and volumes, plan, say what is left out, work, draw, sum up."""
     scope = Scope("reconstruct3d", args.filtered, args.savedir, nested=True)
     listing = list_patches(args, scope)
-    index = VolumeIndex(args.volumes if listing.patches else [])
+    index = VolumeIndex(args.volumes if listing.patches else [], Stating.of(args))
     say_passed_over(index.passed_over, "volumes", args.quiet)
     selection = Selection(args.slices, args.pad is not None, args.no_overlap, args.limit, args.limit_total, args.seed)
     plan = make_plan(listing.patches, index, selection, args.savedir, f".{args.format}", args.processes)

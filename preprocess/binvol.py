@@ -30,6 +30,7 @@ import numpy as np
 
 from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
 from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
+from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
 from utils.files import atomic_path, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.formats.mrc_writer import MrcWriter
@@ -37,6 +38,7 @@ from utils.formats.nrrd import NrrdWriter
 from utils.jobs import SKIPPED, Job, Run, run_jobs
 from utils.names import format_binned, parse_binned
 from utils.results import Scope, refuse_nothing_to_do
+from utils.stated import Stated
 from utils.volumes import PACKED_MRC, Volume, data_files, list_volumes, open_volume, slabs, volume_inputs, volume_name
 
 
@@ -51,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="folder for the results (default: DIR)")
     where.add_argument("--inplace", action="store_true", help="delete each original once its result is verified")
+    add_table_options(parser)
     add_run_options(parser)
     return run_script(bin_volumes, parser, argv)
 
@@ -69,14 +72,19 @@ def bin_volumes(args: argparse.Namespace) -> int:
     scope = Scope("binvol", args.dir, args.output or args.dir)
     looked_for = "volumes (looked for .nrrd, .mrc, .tif, .nii and others, folders of slices)"
     refuse_nothing_to_do(found, scope, args.prune, looked_for)
-    say_passed_over(passed_over, "volumes", args.quiet)
+    table = Stating.of(args).in_folder(args.dir)
+    say_passed_over([path for path in passed_over if path != table.path], "volumes", args.quiet)
+    table.say_unmatched([volume_name(source) for source in sources], args.quiet)
     factors = (args.factor if args.axes == "xyz" else 1, args.factor, args.factor)
     jobs = [Job(source, scope.folder / result_name(source, factors)) for source in sources]
     if args.inplace:
-        return run_jobs(partial(replace_volume, factors=factors), jobs, Run.of(args), noun="volumes")
+        return run_jobs(partial(replace_volume, factors=factors, table=table), jobs, Run.of(args), noun="volumes")
     options = {"factor": args.factor, "axes": args.axes}
-    jobs = [replace(job, recipe=scope.recipe(volume_inputs(job.source), options)) for job in jobs]
-    return run_jobs(partial(bin_volume, factors=factors), jobs, Run.of(args), noun="volumes", scope=scope)
+    jobs = [
+        replace(job, recipe=scope.recipe(volume_inputs(job.source), {**options, **stated_of(job, table).options()}))
+        for job in jobs
+    ]
+    return run_jobs(partial(bin_volume, factors=factors, table=table), jobs, Run.of(args), noun="volumes", scope=scope)
 
 
 def _is_binned(name: str) -> bool:
@@ -94,7 +102,12 @@ def result_name(source: Path, factors: Factors) -> str:
     return format_binned(volume_name(source), factors[2], xy=factors[0] == 1) + end
 
 
-def bin_volume(job: Job, scratch: Path, factors: Factors) -> str:
+def stated_of(job: Job, table: DatasetTable) -> Stated:
+    """What is stated about a job's volume."""
+    return table.of(volume_name(job.source))
+
+
+def bin_volume(job: Job, scratch: Path, factors: Factors, table: DatasetTable) -> str:
     """Write one binned volume and read it back.
 
     Raises
@@ -103,25 +116,25 @@ def bin_volume(job: Job, scratch: Path, factors: Factors) -> str:
         If the volume cannot be read or binned, or what was written does not read back the same.
     """
     source = Path(job.source)
-    with open_volume(source) as volume:
+    with open_volume(source, stated_of(job, table)) as volume:
         written = write_binned(volume, source, scratch, factors)
         with open_volume(scratch) as result:
             _compare(result, volume, factors, written)
         return f"{' x '.join(map(str, binned_shape(volume.shape, factors)))} voxels"
 
 
-def replace_volume(job: Job, factors: Factors) -> str:
+def replace_volume(job: Job, factors: Factors, table: DatasetTable = NO_TABLE) -> str:
     """Bin one volume and delete the original once the result is verified; raises as `bin_volume` does."""
     source = Path(job.source)
     if job.target.exists() and not source.exists():
         return SKIPPED  # another run binned and deleted it while this one waited for the lock
     if job.target.exists():
-        with open_volume(source) as volume, open_volume(job.target) as result:
+        with open_volume(source, stated_of(job, table)) as volume, open_volume(job.target) as result:
             _compare(result, volume, factors, checksum(binned_slabs(volume, factors), result.dtype))
         said = "binned before"
     else:
         with atomic_path(job.target) as scratch:
-            said = bin_volume(job, scratch, factors)
+            said = bin_volume(job, scratch, factors, table)
     if source.is_dir():
         warnings.warn("binned, but a folder is never deleted: remove it yourself", stacklevel=2)
     else:

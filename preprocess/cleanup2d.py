@@ -12,14 +12,17 @@ import argparse
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
+import numpy as np
 
 from utils.cli import (
     UsageError,
@@ -34,10 +37,11 @@ from utils.cli import (
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, stem, suffix
 from utils.groups import LOOKED_FOR, Groups, list_groups
-from utils.image_writing import is_clean, was_made_from, write_gray
+from utils.image_writing import is_clean, is_stretched, was_made_from, write_gray
 from utils.images import read_gray
-from utils.jobs import SKIPPED, Job, Run, run_jobs
-from utils.options import add_recursive
+from utils.jobs import SKIPPED, Job, PassedOver, Run, run_jobs
+from utils.label_maps import why_labels
+from utils.options import add_image_options, add_recursive
 from utils.results import Scope, refuse_nothing_to_do
 
 # Formats that keep every pixel and that we write; all others become .tif.
@@ -50,9 +54,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("dir", type=input_dir, metavar="DIR", help="folder of groups of images")
     parser.add_argument("-o", "--output", type=output_dir, metavar="NEW", help="write copies here (default: in place)")
     parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="intensity window per image")
+    add_image_options(parser)
     add_recursive(parser)
     add_run_options(parser)
     return run_script(clean_up, parser, argv)
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """How an image is converted, and what is none."""
+
+    contrast: str
+    stretch: bool
+    keep_labels: bool
+
+    def options(self) -> dict[str, Any]:
+        """What decides a result's content, as the command line calls it."""
+        return {name.replace("_", "-"): value for name, value in asdict(self).items()}
 
 
 def clean_up(args: argparse.Namespace) -> int:
@@ -64,21 +82,22 @@ def clean_up(args: argparse.Namespace) -> int:
     say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
     scope = Scope("cleanup2d", args.dir, args.output or args.dir, nested=True)
     refuse_nothing_to_do(found.groups, scope, args.prune, LOOKED_FOR)
+    cleaning = Cleaning(args.contrast, args.stretch, args.keep_labels)
     if args.output is None:
-        work = partial(clean_in_place, contrast=args.contrast)
-        return run_jobs(work, in_place_jobs(found), Run.of(args), noun="images")
-    options = {"contrast": args.contrast}
+        work = partial(clean_in_place, cleaning=cleaning)
+        return run_jobs(work, in_place_jobs(found, args.stretch), Run.of(args), noun="images")
+    options = cleaning.options()
     jobs = [
         Job(image, args.output / group.place / _lossless_name(image), scope.recipe({image.name: (image,)}, options))
         for group in found.groups
         for image in group.images
     ]
-    return run_jobs(partial(clean_copy, contrast=args.contrast), jobs, Run.of(args), noun="images", scope=scope)
+    return run_jobs(partial(clean_copy, cleaning=cleaning), jobs, Run.of(args), noun="images", scope=scope)
 
 
-def in_place_jobs(found: Groups) -> list[Job]:
+def in_place_jobs(found: Groups, stretch: bool) -> list[Job]:
     """A job for each image, but for those that a killed run left beside the original that they were made from."""
-    jobs = [Job(image, _successor(image)) for group in found.groups for image in group.images]
+    jobs = [Job(image, _successor(image, stretch)) for group in found.groups for image in group.images]
     renamed = {job.target: job.source for job in jobs if job.target != job.source and job.target.exists()}
     leftovers = {target for target, source in renamed.items() if was_made_from(target, source)}
     return [job for job in jobs if job.source not in leftovers]
@@ -88,10 +107,10 @@ def _lossless_name(image: Path) -> str:
     return image.name if suffix(image) in LOSSLESS else f"{stem(image)}.tif"
 
 
-def _successor(image: Path) -> Path:
-    """What an image becomes in place: itself where its format is lossless or its pixels are clean."""
+def _successor(image: Path, stretch: bool) -> Path:
+    """What an image becomes in place: itself where its format is lossless or its pixels stay as they are."""
     name = _lossless_name(image)
-    return image if name == image.name or _looks_clean(image) else image.with_name(name)
+    return image if name == image.name or (not stretch and _looks_clean(image)) else image.with_name(name)
 
 
 def _looks_clean(image: Path) -> bool:
@@ -101,27 +120,35 @@ def _looks_clean(image: Path) -> bool:
         return True
 
 
-def clean_copy(job: Job, scratch: Path, contrast: str) -> str:
+def refuse_labels(pixels: np.ndarray, cleaning: Cleaning) -> None:
+    """Raise `PassedOver` for a mask or a label map, unless these are wanted."""
+    if not cleaning.keep_labels and (reason := why_labels(pixels)):
+        raise PassedOver(f"{reason} (--keep-labels takes it all the same)")
+
+
+def clean_copy(job: Job, scratch: Path, cleaning: Cleaning) -> str:
     """Write the uint8 copy of one image; one that is clean already is copied byte for byte."""
     source = job.source
     pixels = read_gray(source)
-    if source.name == job.target.name and is_clean(source):
+    refuse_labels(pixels, cleaning)
+    if source.name == job.target.name and is_clean(source) and not cleaning.stretch:
         shutil.copyfile(source, scratch)
         return "copied"
-    write_gray(scratch, pixels, contrast, source)
+    write_gray(scratch, pixels, cleaning.contrast, source, stretch=cleaning.stretch)
     return f"converted from {pixels.dtype}"
 
 
-def clean_in_place(job: Job, contrast: str) -> str:
+def clean_in_place(job: Job, cleaning: Cleaning) -> str:
     """Replace one image by its uint8 version; an original of another name goes once its successor is complete."""
     source = job.source
     if _is_replaced(source):
         return SKIPPED
     pixels = read_gray(source)
-    if is_clean(source):
+    if is_clean(source) and (not cleaning.stretch or is_stretched(source)):
         return SKIPPED
+    refuse_labels(pixels, cleaning)
     with atomic_path(job.target) as scratch:
-        write_gray(scratch, pixels, contrast, source)
+        write_gray(scratch, pixels, cleaning.contrast, source, stretch=cleaning.stretch)
     if job.target != source:
         source.unlink()
     return f"converted from {pixels.dtype}"

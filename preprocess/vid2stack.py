@@ -25,6 +25,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 import numpy as np
 
 from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script
+from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
 from utils.files import list_files
 from utils.formats.nrrd import NrrdWriter
 from utils.formats.video import VIDEO_SUFFIXES, Video
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("dir", type=input_dir, metavar="DIR", help="folder of videos")
     parser.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="folder for the stacks (default: DIR)")
     parser.add_argument("--keep-partial", action="store_true", help="keep the frames of a video that is cut short")
+    add_table_options(parser)
     add_run_options(parser)
     return run_script(convert, parser, argv)
 
@@ -49,17 +51,25 @@ def convert(args: argparse.Namespace) -> int:
     folder = args.output or args.dir
     scope = Scope("vid2stack", args.dir, folder)
     refuse_nothing_to_do(videos, scope, args.prune, f"videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
-    options = {"keep-partial": args.keep_partial}
+    table = Stating.of(args).in_folder(args.dir)
+    table.say_unmatched(map(format_video, videos), args.quiet)
     jobs = [
-        Job(video, folder / f"{format_video(video)}.nrrd", scope.recipe({video.name: (video,)}, options))
+        Job(
+            video,
+            folder / f"{format_video(video)}.nrrd",
+            scope.recipe(
+                {video.name: (video,)},
+                {"keep-partial": args.keep_partial, **table.of(format_video(video)).options()},
+            ),
+        )
         for video in videos
     ]
-    work = partial(write_stack, keep_partial=args.keep_partial)
+    work = partial(write_stack, keep_partial=args.keep_partial, table=table)
     return run_jobs(work, jobs, Run.of(args), noun="videos", scope=scope)
 
 
-def write_stack(job: Job, scratch: Path, keep_partial: bool = False) -> str:
-    """Write one video as NRRD.
+def write_stack(job: Job, scratch: Path, keep_partial: bool = False, table: DatasetTable = NO_TABLE) -> str:
+    """Write one video as NRRD, with the voxel size that a table gives.
 
     Raises
     ------
@@ -71,7 +81,8 @@ def write_stack(job: Job, scratch: Path, keep_partial: bool = False) -> str:
         first = next(frames, None)
         if first is None:
             raise ValueError(video.shortfall())
-        with NrrdWriter(scratch, (None, *first.shape), np.uint8) as stack:
+        size = table.of(format_video(job.source)).whole_size()
+        with NrrdWriter(scratch, (None, *first.shape), np.uint8, size) as stack:
             stack.write(first)
             for frame in frames:
                 stack.write(frame)

@@ -34,7 +34,9 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import CONTRASTS
+from utils.dataset_table import DatasetTable, Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs
+from utils.volumes import volume_name
 
 GB = 10**9
 
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--padding-value", type=float, default=0.0, metavar="V", help="value outside of the specimen")
     parser.add_argument("--min-frac", type=fraction, default=0.7, help="least share of specimen in a box (default 0.7)")
     parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="how intensities become uint8")
+    add_table_options(parser)
     add_run_options(parser, seed=True)
     return run_script(crop, parser, argv)
 
@@ -71,16 +74,24 @@ def crop(args: argparse.Namespace) -> int:
         args.processes,
         args.update,
     )
-    jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args)]
+    table = Stating.of(args).in_folder(args.source if is_folder_of_volumes(args.source) else args.source.parent)
+    jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args, table)]
     one_at_a_time = replace(Run.of(args), processes=1)
-    code = run_jobs(partial(crop_one, options=options), jobs, one_at_a_time, noun="volumes")
+    code = run_jobs(partial(crop_one, options=options, table=table), jobs, one_at_a_time, noun="volumes")
     if len(find_volumes(args.source)[0]) > 1:
         there = {volume_target(path, args.savedir) for path in find_volumes(args.source)[0]}
         tell_orphans(args.savedir, there, remote=False, prune=args.prune, quiet=args.quiet)
     return code
 
 
-def large_volumes(args: argparse.Namespace) -> list[Path]:
+def is_folder_of_volumes(source: Path) -> bool:
+    """Whether an argument stands for the volumes in it."""
+    from utils.sampling.volume_crops import find_volumes
+
+    return source.exists() and find_volumes(source)[2]
+
+
+def large_volumes(args: argparse.Namespace, table: DatasetTable) -> list[Path]:
     """The one volume given, or those of a folder above the size threshold; the others are named.
 
     Raises
@@ -95,9 +106,10 @@ def large_volumes(args: argparse.Namespace) -> list[Path]:
     volumes, others, many = find_volumes(args.source)
     if not volumes:
         raise UsageError(f"{args.source}: no volumes here; expected files, folders of slices or NGFF folders")
-    say_passed_over(others, "volume", args.quiet)
+    say_passed_over([path for path in others if path != table.path], "volume", args.quiet)
     if not many:
         return volumes
+    table.say_unmatched([volume_name(path) for path in volumes], args.quiet)
     large: list[Path] = []
     small: list[Path] = []
     for path in volumes:
@@ -110,11 +122,11 @@ def large_volumes(args: argparse.Namespace) -> list[Path]:
     return large
 
 
-def crop_one(job: Job, *, options) -> str:
+def crop_one(job: Job, *, options, table: DatasetTable) -> str:
     """Crop one volume; the work of a job."""
     from utils.sampling.volume_crops import crop_volume
 
-    return crop_volume(Path(job.source), options, job.target)
+    return crop_volume(Path(job.source), options, job.target, table.of(volume_name(job.source)))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def tree(folder):
 def test_copies(images, tmp_path, processes, capsys):
     before = {path: (images / path).read_bytes() for path in tree(images)}
     out = tmp_path / "out"
-    assert cleanup2d.main([str(images), "-o", str(out), "-p", processes]) == 0
+    assert cleanup2d.main(["--keep-labels", str(images), "-o", str(out), "-p", processes]) == 0
     assert tree(out) == ["a/deep.tif", "a/gray.png", "b/mask.tif", "b/photo.tif", "in/loose.tif"]
     for path in tree(out):
         pixels = read_gray(out / path)
@@ -51,19 +51,19 @@ def test_copies(images, tmp_path, processes, capsys):
     assert (out / "a/gray.png").read_bytes() == before["a/gray.png"]
     assert np.array_equal(read_gray(out / "in/loose.tif"), read_gray(images / "loose.jpg"))
     assert {path: (images / path).read_bytes() for path in tree(images)} == before
-    assert cleanup2d.main([str(images), "-o", str(out)]) == 0
+    assert cleanup2d.main(["--keep-labels", str(images), "-o", str(out)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "images: 0 done, 5 done before, 0 failed"
 
 
 def test_in_place_is_idempotent_and_leaves_clean_bytes(images, capsys):
     gray, loose = ((images / name).read_bytes() for name in ("a/gray.png", "loose.jpg"))
-    assert cleanup2d.main([str(images)]) == 0
+    assert cleanup2d.main(["--keep-labels", str(images)]) == 0
     assert (images / "a/gray.png").read_bytes() == gray
     assert (images / "loose.jpg").read_bytes() == loose, "a gray JPEG is never re-compressed"
     after = {path: (images / path).read_bytes() for path in tree(images)}
     assert {"b/photo.tif", "b/mask.tif"} <= after.keys()
     assert not {"b/photo.JPG", "b/mask.bmp"} & after.keys()
-    assert cleanup2d.main([str(images), "-p", "2"]) == 0
+    assert cleanup2d.main(["--keep-labels", str(images), "-p", "2"]) == 0
     assert {path: (images / path).read_bytes() for path in tree(images)} == after
     assert capsys.readouterr().out.splitlines()[-1] == "images: 0 done, 5 done before, 0 failed"
 
@@ -78,14 +78,14 @@ def test_contrast_is_measured_once_per_image(images, tmp_path):
 def test_images_that_would_share_a_result_fail_and_the_others_are_done(images, tmp_path, capsys):
     (images / "b" / "photo.tif").write_bytes((images / "a" / "deep.tif").read_bytes())
     before = {path: (images / path).read_bytes() for path in tree(images)}
-    assert cleanup2d.main([str(images), "-o", str(tmp_path / "out")]) == 1
+    assert cleanup2d.main(["--keep-labels", str(images), "-o", str(tmp_path / "out")]) == 1
     out, err = capsys.readouterr()
     assert out == "images: 4 done, 0 done before, 2 failed\n"
     for name, other in (("photo.JPG", "photo.tif"), ("photo.tif", "photo.JPG")):
         assert f"{images / 'b' / name}: would share {tmp_path / 'out' / 'b' / 'photo.tif'} with" in err
         assert str(images / "b" / other) in err
     assert tree(tmp_path / "out") == ["a/deep.tif", "a/gray.png", "b/mask.tif", "in/loose.tif"]
-    assert cleanup2d.main([str(images)]) == 1
+    assert cleanup2d.main(["--keep-labels", str(images)]) == 1
     assert all((images / path).read_bytes() == before[path] for path in ("b/photo.JPG", "b/photo.tif"))
     assert not (images / "b" / "mask.bmp").exists()
 
@@ -100,12 +100,12 @@ def test_gray_twins_of_other_formats_do_not_collide_in_place(tmp_path, rng):
 def test_damaged_images_are_reported_and_kept(images, tmp_path, capsys):
     (images / "a" / "broken.tif").write_bytes(b"II*\0 no more")
     (images / "a" / "empty.png").touch()
-    assert cleanup2d.main([str(images), "-o", str(tmp_path / "out")]) == 1
+    assert cleanup2d.main(["--keep-labels", str(images), "-o", str(tmp_path / "out")]) == 1
     out, err = capsys.readouterr()
     assert out == "images: 5 done, 0 done before, 2 failed\n"
     assert err.count("a/empty.png: the file is empty") == 1
     assert "Traceback" not in err
-    assert cleanup2d.main([str(images)]) == 1
+    assert cleanup2d.main(["--keep-labels", str(images)]) == 1
     assert (images / "a" / "broken.tif").read_bytes() == b"II*\0 no more"
 
 
@@ -127,23 +127,23 @@ def test_nothing_to_do_says_what_was_looked_for(tmp_path, capsys):
 def test_output_inside_the_input_is_no_group(images):
     out = images / "clean"
     for _ in range(2):
-        assert cleanup2d.main([str(images), "-o", str(out)]) == 0
+        assert cleanup2d.main(["--keep-labels", str(images), "-o", str(out)]) == 0
     assert not (out / "clean").exists()
-    assert cleanup2d.main([str(images), "-o", str(images)]) == 2
+    assert cleanup2d.main(["--keep-labels", str(images), "-o", str(images)]) == 2
 
 
 def test_a_successor_left_by_a_kill_is_no_collision(images):
     """Killed after the new file was complete and before the old one went."""
     photo = (images / "b" / "photo.JPG").read_bytes()
-    assert cleanup2d.main([str(images)]) == 0
+    assert cleanup2d.main(["--keep-labels", str(images)]) == 0
     (images / "b" / "photo.JPG").write_bytes(photo)
-    assert cleanup2d.main([str(images)]) == 0
+    assert cleanup2d.main(["--keep-labels", str(images)]) == 0
     assert not (images / "b" / "photo.JPG").exists()
 
 
 def test_an_image_that_another_run_replaced_meanwhile_is_done(images):
     job = Job(images / "b" / "photo.JPG", images / "b" / "photo.tif")
-    assert cleanup2d.main([str(images)]) == 0
+    assert cleanup2d.main(["--keep-labels", str(images)]) == 0
     assert cleanup2d.clean_in_place(job, "percentile") == SKIPPED
     (images / "b" / "photo.tif").unlink()
     with pytest.raises(FileNotFoundError):

@@ -1,9 +1,12 @@
 """utils/dataset_table.py: what a table states of a volume reaches it, and what makes no sense is said."""
 
+import argparse
+
 import numpy as np
 import pytest
 
-from utils.dataset_table import DatasetTable, find_dataset_table, read_dataset_table
+from utils.cli import UsageError, add_run_options
+from utils.dataset_table import DatasetTable, Stating, add_table_options, read_dataset_table
 from utils.formats.nrrd import write_nrrd
 from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
 from utils.volumes import open_volume
@@ -21,7 +24,7 @@ own_bin2,1,2,3,,
 @pytest.fixture
 def table(tmp_path) -> DatasetTable:
     (tmp_path / "datasets.csv").write_text(TABLE)
-    return find_dataset_table(tmp_path)
+    return Stating().in_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -74,18 +77,41 @@ def test_names_that_match_nothing_are_said(table, capsys):
 
 
 def test_one_size_for_a_whole_run(table, tmp_path):
-    everywhere = find_dataset_table(tmp_path, everywhere=(7.0, 6.0, 5.0))
+    everywhere = Stating(voxel_size=(7.0, 6.0, 5.0)).in_folder(tmp_path)
     assert everywhere.of("fly_bin2") == Stated((7, 6, 5), table.of("fly").fields, "--voxel-size")
     assert everywhere.of("nothing of the table").voxel_size == (7, 6, 5)
-    assert find_dataset_table(tmp_path / "absent", everywhere=(7.0, 6.0, 5.0)).of("x").voxel_size == (7, 6, 5)
+    assert Stating(voxel_size=(7.0, 6.0, 5.0)).in_folder(None).of("x").voxel_size == (7, 6, 5)
 
 
 def test_which_table(tmp_path):
-    assert find_dataset_table(tmp_path) == DatasetTable()
+    assert Stating().in_folder(tmp_path) == Stating().in_folder(None) == DatasetTable()
     (tmp_path / "other.csv").write_text("name\nfly\n")
-    assert list(find_dataset_table(tmp_path, tmp_path / "other.csv").rows) == ["fly"]
-    with pytest.raises(FileNotFoundError):
-        find_dataset_table(tmp_path, tmp_path / "absent.csv")
+    assert list(Stating(tmp_path / "other.csv").in_folder(tmp_path).rows) == ["fly"]
+    assert list(Stating(tmp_path / "other.csv").in_folder(None).rows) == ["fly"]
+    with pytest.raises(UsageError, match=r"absent\.csv"):
+        Stating(tmp_path / "absent.csv").in_folder(None)
+
+
+def test_the_command_lines_say(tmp_path):
+    (tmp_path / "a.csv").write_text("name")
+    parser = argparse.ArgumentParser()
+    add_table_options(parser)
+    add_run_options(parser)
+    assert Stating.of(parser.parse_args([])) == Stating()
+    args = parser.parse_args(["--table", str(tmp_path / "a.csv"), "--voxel-size", "40", "4.5", "4.5", "--quiet"])
+    assert Stating.of(args) == Stating(tmp_path / "a.csv", (40, 4.5, 4.5), quiet=True)
+    for bad in (["4", "4"], ["4", "4", "0"], ["4", "4", "x"]):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--voxel-size", *bad])
+
+
+def test_names_of_a_table_that_was_asked_for_are_matched_once_for_a_whole_run(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("name\nfly\nmouse\nfish\n")
+    Stating(tmp_path / "a.csv").say_unmatched(["fly", "fish_s0"])
+    assert capsys.readouterr().err == f"{tmp_path / 'a.csv'}: no volume here is called mouse\n"
+    Stating(tmp_path / "a.csv", quiet=True).say_unmatched([])
+    Stating().say_unmatched([])
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -104,7 +130,7 @@ def test_a_row_that_makes_no_sense_costs_its_volume_only(tmp_path, rows, problem
     assert problem in table.of("fly").problem and table.of("mouse").voxel_size == (8, 8, 8)
     write_nrrd(tmp_path / "fly.nrrd", np.zeros((2, 3, 4), np.uint8))
     with open_volume(tmp_path / "fly.nrrd") as volume, pytest.raises(ValueError, match=r"datasets\.csv:2"):
-        table.of("fly").apply(volume)
+        table.of("fly").applied(volume)
 
 
 def test_rows_that_say_the_same_twice_and_decimal_commas(tmp_path):

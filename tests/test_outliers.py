@@ -103,6 +103,45 @@ def test_what_is_rare_but_wider_than_a_pixel_stays():
     assert measured(values)[0][1] > 2500
 
 
+def test_a_few_lone_pixels_are_not_worth_a_word():
+    values = RNG.normal(1000, 5, SHAPE).round().astype(np.uint16)
+    values[100:120, 100:120] = PICTURE[:20, :20] + 1000
+    values[::60, ::60] = 65000  # 0.03 %: the percentiles leave them out anyway
+    assert not measured(values)[1]
+
+
+@pytest.mark.parametrize("fill", [0.0, 0.5])
+def test_what_lone_pixels_were_is_recorded_exactly(fill):
+    values = (PICTURE + 30000).astype(np.uint16)
+    hot, dead = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    hot[3::20, ::15], dead[13::20, 7::15] = True, True
+    values[hot], values[dead] = 50000 + np.arange(hot.sum()), 9000 - np.arange(dead.sum())
+    rows = int(SHAPE[0] * fill)
+    values[:rows] = 65535
+    below, above = measured(values)[1][-2:]
+    assert (below.low, below.high, below.share) == (
+        9001 - dead.sum(),
+        values[dead & (values < 9999)].max(),
+        dead[rows:].sum() / hot.size,
+    )
+    assert (above.low, above.high) == (values[rows:][hot[rows:]].min(), 49999 + hot.sum())
+    assert above.share == pytest.approx(hot[rows:].sum() / hot.size)
+
+
+def test_planes_of_two_rows_are_judged_along_them():
+    values = np.stack([PICTURE[:200], PICTURE[200:]], 1)
+    values[::10, 0, ::20] = 60000 + np.arange(20 * 25).reshape(20, 25)
+    assert_seen_through(values, PICTURE)
+
+
+def test_many_fills():
+    values = PICTURE.astype(np.float32)
+    for row, value in enumerate((-9999, -5e5, -1e7, 1e9, 1e12, 1e15)):
+        values[10 * row : 10 * row + 10] = value
+    assert_seen_through(values, PICTURE[60:])
+    assert len(measured(values)[1]) == 6
+
+
 def spots(side: int) -> np.ndarray:
     values = RNG.normal(1000, 5, SHAPE)
     for y, x in RNG.integers(0, 390, (int(1000 / side**2), 2)):

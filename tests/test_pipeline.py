@@ -22,7 +22,7 @@ from utils.volumes import list_volumes, open_volume, volume_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash")
 SIZE = 64
-SETTINGS = {"WEIGHTS": "lite", "CROP": 48, "THRESHOLD": 0, "LIMIT": 6, "PROCESSES": 2, "PYTHON": sys.executable}
+SETTINGS = {"WEIGHTS": "lite", "CROP": 40, "THRESHOLD": 0, "LIMIT": 6, "PROCESSES": 2, "PYTHON": sys.executable}
 
 
 def start(folder: Path, out: Path, **options: object) -> subprocess.Popen[str]:

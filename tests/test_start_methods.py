@@ -69,4 +69,4 @@ def everything(method, images, volumes, out, processes):
 @pytest.mark.parametrize("method", METHODS)
 def test_same_bytes(method, images, volumes, alone, tmp_path):
     everything(method, images, volumes, tmp_path, 2)
-    assert content(tmp_path) == alone and len(alone) == 6 + 2 + 3
+    assert content(tmp_path) == alone and len(alone) == 2 * (6 + 2 + 3)  # each with its recipe

@@ -26,14 +26,14 @@ def opened(folder, size):
 )
 def test_what_the_header_lacks_is_filled_in(tmp_path, header, given, taken):
     with opened(tmp_path, header) as volume, warnings.catch_warnings(action="error"):
-        Stated(given, where="a table").apply(volume)
+        Stated(given, where="a table").applied(volume)
         assert volume.voxel_size == taken
 
 
 def test_a_contradiction_is_said_and_the_table_wins(tmp_path):
     with opened(tmp_path, (50, 4, 4)) as volume:
         with pytest.warns(UserWarning) as said:
-            Stated((None, 5.0, 5.0), where="datasets.csv:2").apply(volume)
+            Stated((None, 5.0, 5.0), where="datasets.csv:2").applied(volume)
         assert volume.voxel_size == (50, 5, 5)
     assert str(said[0].message) == (
         "voxel size: the header says 50 x 4 x 4 nm, datasets.csv:2 50 x 5 x 5 nm (z, y, x): the latter is taken"
@@ -42,6 +42,13 @@ def test_a_contradiction_is_said_and_the_table_wins(tmp_path):
 
 def test_a_size_that_is_given_in_part(tmp_path):
     with opened(tmp_path, None) as volume:
-        Stated((None, 5.0, 5.0), where="datasets.csv:2").apply(volume)
+        Stated((None, 5.0, 5.0), where="datasets.csv:2").applied(volume)
         with pytest.warns(UserWarning, match="missing: the header has none, and datasets.csv:2 has no voxel_z"):
             assert volume.voxel_size is None
+
+
+def test_a_size_for_a_file_without_header():
+    assert Stated((50.0, 4.0, 4.0)).whole_size() == (50, 4, 4)
+    assert Stated((None, 4.0, 4.0)).whole_size() is None
+    with pytest.raises(ValueError, match="no good"):
+        Stated(problem="no good").whole_size()

@@ -5,6 +5,7 @@
 with or without suffix, and for what is made of it: its regions, the stack of a video, binned copies.
 """
 
+import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from utils.cli import UsageError, existing_file, positive_float
 from utils.files import NGFF_ENDING, suffix
 from utils.formats.voxel_size import LARGEST_NM, SMALLEST_NM
 from utils.names import dataset_of, parse_binned, parse_level
-from utils.stated import NOT_GIVEN, NOTHING_STATED, SIZES, Given, Stated
+from utils.stated import NOT_GIVEN, NOTHING_STATED, SIZES, TABLE_NAME, Given, Stated
 from utils.table_text import Row, read_rows
 
-TABLE_NAME = "datasets.csv"
 _EMPTY = ("", "-", "none", "nan", "na", "n/a", "?", "unknown")
 
 
@@ -53,6 +54,9 @@ class DatasetTable:
         """Name, once and on stderr, what the table speaks of and is not there."""
         if (names := self.unmatched(volumes)) and not quiet:
             print(f"{self.path}: no volume here is called {', '.join(names)}", file=sys.stderr)
+
+
+NO_TABLE = DatasetTable()
 
 
 def _without_suffix(name: str) -> str:
@@ -131,19 +135,66 @@ def _length(column: str, text: str) -> float | None:
     return value
 
 
-def find_dataset_table(
-    folder: Path, table: Path | None = None, everywhere: tuple[float, ...] | None = None
-) -> DatasetTable:
-    """The table that a run goes by: the one named, else ``datasets.csv`` in its input folder, else an empty one.
+@dataclass(frozen=True)
+class Stating:
+    """What the command line says about where voxel sizes come from.
 
-    Parameters
+    Attributes
     ----------
-    everywhere : 3 floats, optional
-        Voxel size z, y, x in nm of all volumes of the run.
+    table : Path, optional
+        The table to go by; without it ``datasets.csv`` in an input folder, if there is one.
+    voxel_size : 3 floats, optional
+        z, y, x in nm of all volumes of the run.
+    quiet : bool
+        Do not say what the table speaks of and is not there.
     """
-    path = table or folder / TABLE_NAME
-    found = read_dataset_table(path) if table or path.is_file() else DatasetTable()
-    if everywhere is None:
-        return found
-    z, y, x = everywhere
-    return replace(found, everywhere=(z, y, x))
+
+    table: Path | None = None
+    voxel_size: tuple[float, float, float] | None = None
+    quiet: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> "Stating":
+        """The command line's say; see `add_table_options`."""
+        return cls(args.table, None if args.voxel_size is None else tuple(args.voxel_size), args.quiet)
+
+    def in_folder(self, folder: Path | None) -> DatasetTable:
+        """The table for the inputs in a folder; an empty one where there is none.
+
+        Raises
+        ------
+        UsageError
+            If it is no table.
+        """
+        path = self.table or (folder / TABLE_NAME if folder else None)
+        try:
+            found = read_dataset_table(path) if path and (self.table or path.is_file()) else DatasetTable()
+        except (OSError, ValueError) as error:
+            raise UsageError(str(error)) from error
+        return replace(found, everywhere=self.voxel_size or NOT_GIVEN)
+
+    def say_unmatched(self, volumes: Iterable[str]) -> None:
+        """Name what the table that was asked for speaks of and is none of all volumes of a run."""
+        if self.table:
+            self.in_folder(None).say_unmatched(volumes, self.quiet)
+
+
+HEADERS_ONLY = Stating()
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that state what the headers of volumes lack."""
+    parser.add_argument(
+        "--table",
+        type=existing_file,
+        metavar="FILE",
+        help="table of voxel sizes and provenance: name, voxel_z, voxel_y, voxel_x in nm, and any other columns "
+        f"(default: {TABLE_NAME} beside the inputs, if there is one)",
+    )
+    parser.add_argument(
+        "--voxel-size",
+        type=positive_float,
+        nargs=3,
+        metavar=("Z", "Y", "X"),
+        help="voxel size of all volumes in nm, whatever their headers and the table say",
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.contrast import to_uint8
+from utils.contrast import measure_contrast, to_uint8
 from utils.files import suffix
 from utils.images import is_tiff
 
@@ -32,27 +32,56 @@ def is_clean(path: Path) -> bool:
         return False
 
 
-def write_gray(path: Path, pixels: np.ndarray, contrast: str, source: Path) -> None:
-    """Write pixels as uint8, as PNG or TIFF by the suffix; a TIFF's description names its source."""
-    gray = to_uint8(pixels, contrast)
+def write_gray(path: Path, pixels: np.ndarray, contrast: str, source: Path, *, stretch: bool = False) -> None:
+    """Write pixels as uint8, as PNG or TIFF by the suffix; the description in it names its source.
+
+    `contrast` and `stretch` are those of `utils.contrast.measure_contrast`.
+    """
+    gray = to_uint8(pixels, measure_contrast(pixels, contrast, stretch=stretch))
     if suffix(path) == ".png":
         from PIL import Image
+        from PIL.PngImagePlugin import PngInfo
 
-        Image.fromarray(gray).save(path, format="PNG", compress_level=3)
+        note = PngInfo()
+        note.add_text("Description", _made_from(source))
+        note.add_text("Software", _software(stretch))
+        Image.fromarray(gray).save(path, format="PNG", compress_level=3, pnginfo=note)
     else:
         import tifffile
 
-        tifffile.imwrite(path, gray, description=_made_from(source), metadata=None, software="cleanup2d")
+        tifffile.imwrite(path, gray, description=_made_from(source), metadata=None, software=_software(stretch))
 
 
 def was_made_from(target: Path, source: Path) -> bool:
     """Whether `write_gray` made a target from this source: what a run leaves that is killed before it could tidy up."""
-    if not is_tiff(target):
-        return False
-    import tifffile
+    return _notes(target)[0] == _made_from(source)
 
-    with tifffile.TiffFile(target) as tif:
-        return tif.pages.first.description == _made_from(source)
+
+def is_stretched(path: Path) -> bool:
+    """Whether `write_gray` wrote an image with `stretch`."""
+    return _notes(path)[1] == _software(True)
+
+
+def _software(stretch: bool) -> str:
+    return "cleanup2d --stretch" if stretch else "cleanup2d"
+
+
+def _notes(path: Path) -> tuple[str, str]:
+    """Description and software of a TIFF or a PNG; empty where there are none."""
+    if is_tiff(path):
+        import tifffile
+
+        with tifffile.TiffFile(path) as tif:
+            return tif.pages.first.description, tif.pages.first.software
+    if suffix(path) != ".png":
+        return "", ""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return str(image.info.get("Description", "")), str(image.info.get("Software", ""))
+    except UnidentifiedImageError:
+        return "", ""
 
 
 def _made_from(source: Path) -> str:

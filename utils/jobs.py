@@ -296,6 +296,8 @@ class _Doing:
                 return Outcome(job, "busy")
             except (UsageError, UnavailableError):
                 raise  # it is about all jobs alike
+            except PassedOver as reason:
+                outcome = Outcome(job, "passed over", str(reason))
             except SomeFailed as error:
                 outcome = Outcome(job, "failed", failures=tuple(error.failures.items()))
             except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name

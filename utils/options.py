@@ -5,7 +5,7 @@ import argparse
 from utils.cli import UsageError, natural_int, positive_int
 from utils.contrast import CONTRASTS
 from utils.hashing import HASHES
-from utils.patches import EDGES
+from utils.patches import EDGES, default_min_side
 
 
 def add_recursive(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +18,34 @@ def add_patch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-cs", "--crop-size", type=positive_int, default=224, metavar="PX", help="side of a patch (default 224)"
     )
+    parser.add_argument(
+        "--min-side",
+        type=natural_int,
+        metavar="PX",
+        help="cut no patch with a shorter side (default half the crop size; 0: any)",
+    )
     parser.add_argument("--edges", choices=EDGES, default="shift", help="what the last tile of a side does")
     parser.add_argument(
         "--contrast", choices=CONTRASTS, default="percentile", help="intensity window (default percentile)"
     )
+    add_image_options(parser)
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what counts as an image, and what becomes of its bytes."""
+    parser.add_argument("--stretch", action="store_true", help="scale uint8, too, by its own intensity window")
+    parser.add_argument("--keep-labels", action="store_true", help="take masks and label maps as if they were images")
+
+
+def min_side(args: argparse.Namespace) -> int:
+    """The shortest side of a patch; raises `UsageError` for one that no patch can have."""
+    if args.min_side is None:
+        return default_min_side(args.crop_size)
+    if args.min_side > args.crop_size:
+        raise UsageError(
+            f"--min-side {args.min_side} is more than --crop-size {args.crop_size}: no patch is that large"
+        )
+    return args.min_side
 
 
 def add_dedupe_options(parser: argparse.ArgumentParser) -> None:

@@ -1,11 +1,13 @@
 """Where volumes come from: folders, single files, URLs, tables of URLs; each under the name its patches carry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli import UsageError
-from utils.names import format_level
+from utils.dataset_table import HEADERS_ONLY, DatasetTable, Stating
+from utils.names import format_level, parse_level
+from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs, volume_name
 
 if TYPE_CHECKING:
@@ -29,12 +31,15 @@ class VolumeSource:
         Of an NGFF image.
     row : Dataset, optional
         Of an NGFF image: its address and what a table says of it.
+    stated : Stated
+        What a table of datasets or the command line states about it.
     """
 
     name: str
     address: Path | str
     level: int | None = None
     row: "Dataset | None" = None
+    stated: Stated = NOTHING_STATED
 
     @property
     def problem(self) -> str:
@@ -46,7 +51,9 @@ class VolumeSource:
 
     def open(self) -> Volume:
         """Open the volume; only its header is read."""
-        return self.row.open(self.level) if self.row else open_volume(self.address)
+        if self.row:
+            return self.stated.applied(self.row.open(self.level))
+        return open_volume(self.address, self.stated)
 
     def inputs(self) -> dict[str, tuple[Path, ...]]:
         """What it is made of, as a recipe takes it; addresses without their secrets."""
@@ -56,11 +63,12 @@ class VolumeSource:
 
     def options(self) -> dict[str, object]:
         """What decides its voxels besides, as a recipe takes it."""
+        stated = {**self.stated.options(), "table": self.stated.as_dict()}
         if self.row is None:
-            return {}
+            return stated
         row = self.row
-        said = {"voxel-size": list(row.given_size), "invert": row.invert, "padding-value": row.padding_value}
-        return {"level": self.level, **said}
+        said = {"invert": row.invert, "padding-value": row.padding_value, "row-voxel-size": list(row.given_size)}
+        return {"level": self.level, **said, **stated}
 
     def is_large(self) -> bool:
         """Whether one volume keeps several processes busy; folders and URLs count as large."""
@@ -69,7 +77,9 @@ class VolumeSource:
         )
 
 
-def volume_sources(where: str, level: int | None = None) -> tuple[list[VolumeSource], list[Path]]:
+def volume_sources(
+    where: str, level: int | None = None, stating: Stating = HEADERS_ONLY
+) -> tuple[list[VolumeSource], list[Path]]:
     """The volumes that an argument stands for, and what lies beside them and is none.
 
     Parameters
@@ -78,29 +88,50 @@ def volume_sources(where: str, level: int | None = None) -> tuple[list[VolumeSou
         A folder of volumes, one volume (file, NGFF folder), the URL of an NGFF image, or a CSV of such.
     level : int, optional
         Of NGFF images, where a table does not say; 0 by default.
+    stating : Stating
+        Where voxel sizes and provenance come from besides headers.
 
     Raises
     ------
     UsageError
         If nothing is there, or no volume.
     """
+    sources, passed_over, folder = _found(where, level)
+    table = stating.in_folder(folder)
+    if stating.table is None and folder == Path(where).expanduser():
+        table.say_unmatched([source.name for source in sources], stating.quiet)
+    return [_with_statement(source, table) for source in sources], [p for p in passed_over if p != table.path]
+
+
+def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
+    """A source with what a table states about it; of an image with levels a size is for the finest, by its name."""
+    stated = table.of(source.name)
+    if source.row and source.level and stated.voxel_size == NOT_GIVEN:
+        finest = table.of(parse_level(source.name)[0]).voxel_size
+        z, y, x = (a or b for a, b in zip(finest, source.row.given_size, strict=True))
+        return replace(source, stated=stated, row=replace(source.row, given_size=(z, y, x)))
+    return replace(source, stated=stated)
+
+
+def _found(where: str, level: int | None) -> tuple[list[VolumeSource], list[Path], Path | None]:
+    """Volumes, what lies beside them and is none, and the folder that they lie in."""
     if "://" in where:
-        return [_ngff_source(where, level)], []
+        return [_ngff_source(where, level)], [], None
     path = Path(where).expanduser()
     if path.suffix.lower() in (".csv", ".tsv") and path.is_file():
-        return _table(path, level), []
+        return _table(path, level), [], None
     if path.is_file() or (path.is_dir() and is_ngff(path)):
-        return [_source(path, level)], []
+        return [_source(path, level)], [], path.parent
     if not path.is_dir():
         raise UsageError(f"{where}: no such folder, file or CSV")
     volumes, passed_over = list_volumes(path)
     if not volumes and has_slices(path):
-        return [_source(path, level)], []
+        return [_source(path, level)], [], path.parent
     if not volumes:
         raise UsageError(
             f"{where}: no volume in it (looked for .nrrd, .mrc, .tif, .nii.gz, .zarr, folders of slices ...)"
         )
-    return [_source(volume, level) for volume in volumes], passed_over
+    return [_source(volume, level) for volume in volumes], passed_over, path
 
 
 def _source(path: Path, level: int | None) -> VolumeSource:

@@ -4,14 +4,17 @@ import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize, significant
 
+TABLE_NAME = "datasets.csv"
 SIZES = ("voxel_z", "voxel_y", "voxel_x")
 # z, y, x in nm; None for what is left to the header.
 Given = tuple[float | None, float | None, float | None]
 NOT_GIVEN: Given = (None, None, None)
+AnyVolume = TypeVar("AnyVolume", bound=Volume)
 # A header's number may be rounded by so much and still say the same.
 SAME = 0.01
 
@@ -41,18 +44,23 @@ class Stated:
         """The free columns, for a dictionary's ``meta``."""
         return dict(self.fields)
 
-    def apply(self, volume: Volume) -> None:
-        """Give a volume the voxel size that is stated for it; a warning says where its header says another.
+    def options(self) -> dict[str, object]:
+        """What decides a result made of the volume, as a recipe takes it: its voxel size."""
+        return {"voxel-size": list(self.voxel_size)}
+
+    def applied(self, volume: AnyVolume) -> AnyVolume:
+        """The volume with the voxel size that is stated for it; a warning says where its header says another.
 
         Raises
         ------
         ValueError
-            If the statement cannot be used.
+            If the statement cannot be used; the volume is closed.
         """
         if self.problem:
+            volume.close()
             raise ValueError(self.problem)
         if self.voxel_size == NOT_GIVEN:
-            return
+            return volume
         header = volume.header_size.nm
         sides = [given or (header[i] if header else None) for i, given in enumerate(self.voxel_size)]
         if header and any(not math.isclose(a, b, rel_tol=SAME) for a, b in zip(header, sides, strict=True) if b):
@@ -61,6 +69,7 @@ class Stated:
                 stacklevel=2,
             )
         volume.overrule_size(self._size(sides))
+        return volume
 
     def _size(self, sides: list[float | None]) -> VoxelSize:
         z, y, x = sides
@@ -68,6 +77,18 @@ class Stated:
             lacking = ", ".join(name for name, side in zip(SIZES, sides, strict=True) if side is None)
             return VoxelSize(None, f"the header has none, and {self.where} has no {lacking}")
         return VoxelSize((z, y, x))
+
+    def whole_size(self) -> tuple[float, float, float] | None:
+        """The voxel size where it is stated for all axes, for a file whose header has none.
+
+        Raises
+        ------
+        ValueError
+            If the statement cannot be used.
+        """
+        if self.problem:
+            raise ValueError(self.problem)
+        return self._size(list(self.voxel_size)).nm
 
     def scaled(self, factors: tuple[float, float, float] | None) -> "Stated":
         """The same of a copy whose voxels are larger by factors z, y, x; None where that is not known."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from utils.dataset_table import HEADERS_ONLY, Stating
 from utils.names import parse_level
 from utils.sources import VolumeSource, volume_sources
 
@@ -17,6 +18,8 @@ class VolumeIndex:
     ----------
     places : sequence of str
         Folders of volumes, single volumes, URLs, CSVs of URLs; see `utils.sources.volume_sources`.
+    stating : Stating
+        Where voxel sizes come from besides headers.
 
     Attributes
     ----------
@@ -31,15 +34,16 @@ class VolumeIndex:
         If a place holds no volume.
     """
 
-    def __init__(self, places: Sequence[str]) -> None:
+    def __init__(self, places: Sequence[str], stating: Stating = HEADERS_ONLY) -> None:
         self.passed_over: list[Path] = []
         sources: dict[tuple, VolumeSource] = {}
         for place in places:
-            found, others = volume_sources(place)
+            found, others = volume_sources(place, stating=stating)
             self.passed_over += others
             for source in (s for s in found if s.problem):
                 print(f"{source}: {source.problem}", file=sys.stderr)
             sources |= {(source.name, _resolved(source.address)): source for source in found}
+        stating.say_unmatched([source.name for source in sources.values()])
         by_name: defaultdict[str, list[VolumeSource]] = defaultdict(list)
         for source in sources.values():
             by_name[source.name].append(source)

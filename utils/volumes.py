@@ -16,6 +16,7 @@ from utils.formats.tiff_stack import open_tiff
 from utils.formats.volume_base import Volume
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from utils.names import is_video, level_name
+from utils.stated import NOTHING_STATED, TABLE_NAME, Stated
 
 __all__ = [
     "Volume",
@@ -47,16 +48,21 @@ SAMPLE_BANDS = 8
 ANISOTROPY = 0.25
 
 
-def open_volume(source: Path | str) -> Volume:
+def open_volume(source: Path | str, stated: Stated = NOTHING_STATED) -> Volume:
     """Open a volume file, a folder of slices, an OME-Zarr, N5 or precomputed folder, or a URL of one.
 
-    Only the header is read; voxels are when the volume is indexed: ``volume[z0:z1, y0:y1, x0:x1]``.
+    Only the header is read; voxels are when the volume is indexed: ``volume[z0:z1, y0:y1, x0:x1]``. A voxel size that
+    is stated elsewhere overrules the header's.
 
     Raises
     ------
     ValueError, OSError
         If it cannot be read; the message is one sentence.
     """
+    return stated.applied(_open(source))
+
+
+def _open(source: Path | str) -> Volume:
     if _is_url(source):
         return _open_ngff(str(source))
     path = Path(source)
@@ -96,13 +102,13 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
         Files of a known volume format, folders of at least two slices, OME-Zarr/N5/precomputed folders.
     passed_over : list of Path
         Videos, text, pictures and other files, folders without slices. The data file of a detached header belongs to
-        its header and is in neither list; hidden and system files are not either.
+        its header and is in neither list; hidden and system files and the table of datasets are not either.
     """
     entries = list_entries(folder)
     known = [f for f in entries.files if suffix(f) in OPENERS]
     owned = {data for f in known for data in data_files(f)}
     volumes = {f for f in known if f not in owned} | {d for d in entries.folders if is_ngff(d) or has_slices(d)}
-    there = [*entries.files, *entries.folders, *entries.special]
+    there = [p for p in (*entries.files, *entries.folders, *entries.special) if p.name != TABLE_NAME]
     return [p for p in there if p in volumes], [p for p in there if p not in volumes and p not in owned]
 
 

@@ -14,6 +14,7 @@ from utils.sampling.roi_record import RoiRecord, Settings, read_record
 from utils.sampling.rois import Boxes, grid
 from utils.sampling.selection import shuffled
 from utils.sampling.survey import Survey
+from utils.stated import NOTHING_STATED, Stated
 from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
 
 GB = 10**9
@@ -91,8 +92,8 @@ def candidates(seen: Survey, options: CropOptions) -> Boxes:
     return found
 
 
-def crop_volume(path: Path, options: CropOptions, target: Path) -> str:
-    """Crop cubes from one volume into the folder of its record.
+def crop_volume(path: Path, options: CropOptions, target: Path, stated: Stated = NOTHING_STATED) -> str:
+    """Crop cubes from one volume into the folder of its record; a voxel size that is stated overrules the header's.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def crop_volume(path: Path, options: CropOptions, target: Path) -> str:
     ValueError, OSError
         If nothing can be taken.
     """
-    with open_volume(path) as volume:
+    with open_volume(path, stated) as volume:
         before = read_record(target, str(path.resolve())).get("input")
         settings = _settings(path, volume, options, before)
 
