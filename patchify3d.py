@@ -40,7 +40,14 @@ from utils.dictionaries import save_records
 from utils.exemplars import exemplars
 from utils.jobs import Job, PassedOver, Run, describe, run_jobs
 from utils.names import format_name_3d
-from utils.options import add_dedupe_options, add_patch_options, min_side, refuse_hash_size
+from utils.options import (
+    add_dataset,
+    add_dedupe_options,
+    add_patch_options,
+    min_side,
+    refuse_hash_size,
+    use_dataset,
+)
 from utils.parallel import ordered_map
 from utils.patches import default_min_side, too_small
 from utils.results import Scope, list_orphans
@@ -70,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--level", type=natural_int, metavar="N", help="level of NGFF images (default: CSV's mip, or 0)"
     )
+    add_dataset(parser)
     add_dedupe_options(parser)
     add_table_options(parser)
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
@@ -104,6 +112,7 @@ class Cutting:
 def patchify(args: argparse.Namespace) -> int:
     """List the volumes, then cut those that have no dictionary yet."""
     refuse_hash_size(args)
+    dataset = use_dataset(args)
     scope = Scope("patchify3d", Path(args.source), args.savedir)
     cutting = Cutting(
         args.crop_size,
@@ -126,7 +135,7 @@ def patchify(args: argparse.Namespace) -> int:
         Job(
             source,
             args.savedir / f"{source.name}.pkl",
-            scope.recipe(source.inputs(), {**cutting.options(), **source.options()}),
+            scope.recipe(source.inputs(), {**cutting.options(), **source.options(), **dataset}),
         )
         for source in sources
     ]

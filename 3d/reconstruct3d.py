@@ -39,6 +39,7 @@ from utils.cli import (
 from utils.contrast import CONTRASTS
 from utils.dataset_table import Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs
+from utils.options import add_dataset, use_dataset
 from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
@@ -100,12 +101,14 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("--montage", action="store_true", help="one PNG per dataset that shows its stacks")
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
     add_table_options(parser)
+    add_dataset(parser)
     add_run_options(parser, seed=True)
     return parser
 
 
 def reconstruct(args: argparse.Namespace) -> int:
     """List patches and volumes, plan, say what is left out, work, draw, sum up."""
+    use_dataset(args)
     scope = Scope("reconstruct3d", args.filtered, args.savedir, nested=True)
     listing = list_patches(args, scope)
     index = VolumeIndex(args.volumes if listing.patches else [], Stating.of(args))

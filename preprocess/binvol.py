@@ -37,6 +37,7 @@ from utils.formats.mrc_writer import MrcWriter
 from utils.formats.nrrd import NrrdWriter
 from utils.jobs import SKIPPED, Job, Run, run_jobs
 from utils.names import format_binned, parse_binned
+from utils.options import add_dataset, use_dataset
 from utils.results import Scope, refuse_nothing_to_do
 from utils.stated import Stated
 from utils.volumes import PACKED_MRC, Volume, data_files, list_volumes, open_volume, slabs, volume_inputs, volume_name
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     where.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="folder for the results (default: DIR)")
     where.add_argument("--inplace", action="store_true", help="delete each original once its result is verified")
     add_table_options(parser)
+    add_dataset(parser)
     add_run_options(parser)
     return run_script(bin_volumes, parser, argv)
 
@@ -67,6 +69,7 @@ def bin_factor(text: str) -> int:
 
 def bin_volumes(args: argparse.Namespace) -> int:
     """List the volumes and bin those that are not binned yet."""
+    dataset = use_dataset(args)
     found, passed_over = list_volumes(args.dir)
     sources = [source for source in found if not _is_binned(volume_name(source))]
     scope = Scope("binvol", args.dir, args.output or args.dir)
@@ -79,7 +82,7 @@ def bin_volumes(args: argparse.Namespace) -> int:
     jobs = [Job(source, scope.folder / result_name(source, factors)) for source in sources]
     if args.inplace:
         return run_jobs(partial(replace_volume, factors=factors, table=table), jobs, Run.of(args), noun="volumes")
-    options = {"factor": args.factor, "axes": args.axes}
+    options = {"factor": args.factor, "axes": args.axes, **dataset}
     jobs = [
         replace(job, recipe=scope.recipe(volume_inputs(job.source), {**options, **stated_of(job, table).options()}))
         for job in jobs

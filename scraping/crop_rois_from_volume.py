@@ -36,6 +36,7 @@ from utils.cli import (
 from utils.contrast import CONTRASTS
 from utils.dataset_table import DatasetTable, Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs
+from utils.options import add_dataset, use_dataset
 from utils.volumes import volume_name
 
 GB = 10**9
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--min-frac", type=fraction, default=0.7, help="least share of specimen in a box (default 0.7)")
     parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="how intensities become uint8")
     add_table_options(parser)
+    add_dataset(parser)
     add_run_options(parser, seed=True)
     return run_script(crop, parser, argv)
 
@@ -64,6 +66,7 @@ def crop(args: argparse.Namespace) -> int:
     from utils.sampling.renewal import tell_orphans
     from utils.sampling.volume_crops import CropOptions, find_volumes, volume_target
 
+    use_dataset(args)
     options = CropOptions(
         args.crop_size,
         args.gb,

@@ -1,12 +1,14 @@
 """utils/formats/hdf5.py: the one volume of a file by region; several are named, and chosen."""
 
+import importlib
+
 import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from utils.formats import hdf5
 from utils.formats.hdf5 import open_hdf5
+from utils.settings import set_dataset
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 60_000, (6, 40, 50)).astype(np.uint16)
@@ -49,13 +51,13 @@ def test_of_several_one_is_chosen(tmp_path):
         assert volume.voxel_size == (40, 4, 4)
     with pytest.raises(ValueError, match="no 3-D dataset of numbers called 't2'; it has t0/raw, t1/raw"):
         open_hdf5(path, "t2")
-    hdf5.set_dataset("t0/raw")
+    set_dataset("t0/raw")
     try:
         with open_volume(path) as volume, pytest.warns(UserWarning, match="voxel size missing"):
             assert volume.voxel_size is None
             np.testing.assert_array_equal(volume[:], VOXELS)
     finally:
-        hdf5.set_dataset(None)
+        set_dataset(None)
 
 
 def test_what_cannot_be_read(tmp_path, monkeypatch):
@@ -79,3 +81,34 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=reason):
             open_volume(tmp_path / f"{name}.h5")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_scripts_take_the_dataset_that_is_named(tmp_path, processes):
+    import binvol
+    import patchify3d
+
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        with h5py.File(tmp_path / "in" / f"{name}.h5", "w") as f:
+            f["t0/raw"], f["t1/raw"] = VOXELS, VOXELS + 1
+            for volume in (f["t0/raw"], f["t1/raw"]):
+                volume.attrs["resolution"] = (4.0, 4.0, 4.0)
+    bin_by = [str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-p", str(processes)]
+    assert binvol.main(bin_by) == 1
+    assert binvol.main([*bin_by, "--dataset", "t0/raw"]) == 0
+    first = (tmp_path / "out" / "a_bin2.nrrd").read_bytes()
+    assert binvol.main([*bin_by, "--dataset", "t1/raw"]) == 0
+    assert (tmp_path / "out" / "a_bin2.nrrd").read_bytes() == first  # outdated, kept
+    assert binvol.main([*bin_by, "--dataset", "t1/raw", "--update"]) == 0
+    assert (tmp_path / "out" / "a_bin2.nrrd").read_bytes() != first
+    cut = [str(tmp_path / "in"), str(tmp_path / "patches"), "-cs", "16", "-p", str(processes)]
+    assert patchify3d.main([*cut, "--dataset", "t1/raw"]) == 0
+    set_dataset(None)
+
+
+@pytest.mark.parametrize("script", ["patchify3d", "binvol", "reconstruct3d", "crop_rois_from_volume"])
+def test_every_reader_of_volumes_has_the_option(script, capsys):
+    with pytest.raises(SystemExit):
+        importlib.import_module(script).main(["--help"])
+    assert "--dataset NAME" in capsys.readouterr().out

@@ -2,15 +2,18 @@
 
 import bz2
 import lzma
+import os
 import subprocess
 import sys
 import zlib
 
 import imagecodecs
+import PIL.Image
 import pytest
 
 from conftest import ROOT
 from utils import memory
+from utils.settings import MAX_GB
 
 
 def test_the_default_is_three_quarters_of_what_there_is():
@@ -19,7 +22,7 @@ def test_the_default_is_three_quarters_of_what_there_is():
 
 
 def test_a_setting_reaches_processes_that_start_later(monkeypatch):
-    monkeypatch.delenv(memory.VARIABLE, raising=False)
+    monkeypatch.delenv(MAX_GB, raising=False)
     memory.set_max_gb(1.5)
     assert memory.limit_bytes() == 1_500_000_000
     code = "from utils import memory; print(memory.limit_bytes())"
@@ -45,7 +48,7 @@ def test_a_control_group_counts(tmp_path, monkeypatch):
 
 
 def test_what_does_not_fit_is_refused_with_both_sizes(monkeypatch):
-    monkeypatch.setenv(memory.VARIABLE, "2")
+    monkeypatch.setenv(MAX_GB, "2")
     memory.require(2_000_000_000, "the image")
     with pytest.raises(ValueError, match=r"the image takes 2\.5 GB of memory to decode; 2 GB are allowed \(--max-gb\)"):
         memory.require(2_500_000_000, "the image")
@@ -72,3 +75,27 @@ def test_what_is_possible(encoding, pack):
     with pytest.raises(ValueError, match=f"more than {len(packed)} bytes of {encoding} data can hold"):
         memory.require_possible((len(packed) + 65) * memory.EXPANSION[encoding], len(packed), encoding, "voxels")
     memory.require_possible(10**15, 1, "jpeg2000", "pixels")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_option_of_every_script(tmp_path, run_script, processes):
+    (tmp_path / "in" / "g").mkdir(parents=True)
+    for name in "ab":
+        PIL.Image.new("L", (2000, 2000), 9).save(tmp_path / "in" / "g" / f"{name}.png")
+    run = ["preprocess/cleanup2d.py", tmp_path / "in", "-o", tmp_path / "out", "-p", processes]
+    refused = run_script(*run, "--max-gb", "0.001")
+    assert refused.returncode == 1 and "0.001 GB are allowed (--max-gb)" in refused.stderr, refused.stderr
+    assert run_script(*run, "--max-gb", "1").returncode == 0
+    assert run_script(*run, "--max-gb", "0").returncode == 2
+
+
+def test_the_limit_of_a_run_ends_with_it(monkeypatch):
+    monkeypatch.setenv(MAX_GB, "3")
+    with memory.limited_to(2):
+        assert memory.limit_bytes() == 2_000_000_000
+    with memory.limited_to(None):
+        assert memory.limit_bytes() == 3_000_000_000
+    monkeypatch.delenv(MAX_GB)
+    with memory.limited_to(2):
+        pass
+    assert MAX_GB not in os.environ

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from utils import memory
 from utils.interrupts import TerminatedError, forgiving_streams, terminable
 from utils.redaction import redacted
 
@@ -69,6 +70,12 @@ def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False, dask
     group.add_argument("--shard", type=shard, metavar="I/N|auto", help="do the I-th of N shares (auto: of a job array)")
     if dask:
         group.add_argument("--dask", metavar="ADDRESS", help="run the jobs on the Dask cluster at ADDRESS instead")
+    group.add_argument(
+        "--max-gb",
+        type=positive_float,
+        metavar="X",
+        help="refuse what takes more than X GB to decode (default: three quarters of the memory)",
+    )
     group.add_argument("--verbose", action="store_true", help="a line for every job; tracebacks for failures")
     group.add_argument("--quiet", action="store_true", help="only warnings and failures")
 
@@ -226,7 +233,7 @@ def run_script(
     with forgiving_streams():
         args = parser.parse_args(argv)
         try:
-            with terminable():
+            with terminable(), memory.limited_to(getattr(args, "max_gb", None)):
                 return body(args)
         except UsageError as error:
             return _complain(parser, error, args, 2)

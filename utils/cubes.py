@@ -4,11 +4,13 @@ Along a side a cell has a tile (the rows or columns of its patches, as in `utils
 Both are the same interval but at the end of a side, where the last tile is moved inward or there is none.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from utils import memory
 from utils.dhash import bits_of_rows, reduce_last, reduce_middle
 from utils.hashing import is_flat, patch_hasher
 from utils.patches import Box, tiles
@@ -16,6 +18,9 @@ from utils.patches import Box, tiles
 Span = tuple[int, int]
 # Slices turned to float32 at a time, so that the scratch stays in a core's cache.
 SLAB = 8
+# Of a cell's own memory, and of a patch's hash with what choosing exemplars takes for it.
+CELL_BYTES = 1000
+HASH_BYTES = 16
 # What the voxels along z, y and x are counted as.
 SIDES = ("slices", "rows", "columns")
 
@@ -81,9 +86,29 @@ def grid(
     min_side: int = 0,
 ) -> list[Cell]:
     """All cells of a volume that have patches, none with a side shorter than `min_side`, in memory order."""
+    refuse_endless(shape, crop, axes, spacing)
     sides = [_blocks(length, crop, edges, min_side) for length in shape]
     cells = [_cell((z, y, x), axes, spacing) for z in sides[0] for y in sides[1] for x in sides[2]]
     return [cell for cell in cells if cell.axes]
+
+
+def refuse_endless(shape: Sequence[int], crop: int, axes: Sequence[int], spacing: int) -> None:
+    """Refuse a volume whose cells and hashes alone would fill the memory that may be taken.
+
+    Raises
+    ------
+    ValueError
+        With the number of patches.
+    """
+    tiled = [-(-length // crop) for length in shape]
+    cells = math.prod(tiled)
+    patches = sum(-(-shape[axis] // spacing) * (cells // tiled[axis]) for axis in axes)
+    taken, limit = cells * CELL_BYTES + patches * HASH_BYTES, memory.limit_bytes()
+    if taken > limit:
+        raise ValueError(
+            f"{' x '.join(map(str, shape))} voxels give {patches} patches, which take {taken / 1e9:.4g} GB of memory "
+            f"to tell apart; {limit / 1e9:.4g} GB are allowed (--max-gb): take a coarser level, or crop it first"
+        )
 
 
 def axes_with_patches(shape: Sequence[int], axes: Sequence[int], min_side: int) -> tuple[tuple[int, ...], str]:

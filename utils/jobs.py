@@ -35,6 +35,7 @@ from utils.records.recipes import (
 )
 from utils.redaction import redacted
 from utils.results import Scope, discard_orphans, list_orphans
+from utils.settings import settings, take_settings
 
 # What work returns when it finds its target made before; counted apart from what this run did.
 SKIPPED = "done before"
@@ -281,9 +282,11 @@ class _Doing:
     still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None
     # With --update --prune: how to remove a result whose input was replaced by one that gives none.
     discard_replaced: Callable[[Path], None] | None = None
+    settings: Mapping[str, str] = field(default_factory=settings)
 
     def __call__(self, job: Job, wait: bool = False) -> Outcome:
         """Do one job under its target's lock; whatever goes wrong becomes its outcome."""
+        take_settings(self.settings)
         caught: list[warnings.WarningMessage]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")

@@ -1,11 +1,13 @@
 """How much memory decoding may take, and what compressed bytes can hold at most: told before anything is allocated."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-# Spawned workers inherit the limit by the environment.
-VARIABLE = "EM_MAX_GB"
+from utils.settings import MAX_GB
+
 SHARE = 0.75
 _CGROUPS = Path("/sys/fs/cgroup")
 # Bytes that one stored byte can stand for at most. Deflate: 258 bytes in 2 bits. LZW: 3,838 bytes in 12 bits.
@@ -16,15 +18,30 @@ EXPANSION = {"raw": 1, "deflate": 1032, "lzw": 2560, "packbits": 64, "zstd": 327
 def set_max_gb(gigabytes: float | None) -> None:
     """Let decoding take so many gigabytes, here and in processes that are started from now on; None for the default."""
     if gigabytes is None:
-        os.environ.pop(VARIABLE, None)
+        os.environ.pop(MAX_GB, None)
     else:
-        os.environ[VARIABLE] = repr(float(gigabytes))
+        os.environ[MAX_GB] = repr(float(gigabytes))
+
+
+@contextmanager
+def limited_to(gigabytes: float | None) -> Iterator[None]:
+    """Within, `set_max_gb` holds; None leaves what the environment says."""
+    if gigabytes is None:
+        yield
+        return
+    before = {name: value for name, value in os.environ.items() if name == MAX_GB}
+    set_max_gb(gigabytes)
+    try:
+        yield
+    finally:
+        set_max_gb(None)
+        os.environ.update(before)
 
 
 def limit_bytes() -> int:
     """What decoding may take: ``--max-gb``, or three quarters of the memory there is."""
     try:
-        return int(float(os.environ[VARIABLE]) * 1e9)
+        return int(float(os.environ[MAX_GB]) * 1e9)
     except (KeyError, ValueError, OverflowError):
         return int(SHARE * total_bytes())
 

@@ -6,11 +6,23 @@ from utils.cli import UsageError, natural_int, positive_int
 from utils.contrast import CONTRASTS
 from utils.hashing import HASHES
 from utils.patches import EDGES, default_min_side
+from utils.settings import set_dataset
 
 
 def add_recursive(parser: argparse.ArgumentParser) -> None:
     """Add the option that looks for inputs at any depth."""
     parser.add_argument("--recursive", action="store_true", help="take what is nested deeper, too, named by its path")
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Add the option that chooses among the volumes of an HDF5 file."""
+    parser.add_argument("--dataset", metavar="NAME", help="volume to take from HDF5 files that hold several")
+
+
+def use_dataset(args: argparse.Namespace) -> dict[str, str]:
+    """Have HDF5 files opened by ``--dataset``, here and in workers; what a recipe says of it, nothing without."""
+    set_dataset(args.dataset)
+    return {"dataset": args.dataset} if args.dataset else {}
 
 
 def add_patch_options(parser: argparse.ArgumentParser) -> None:

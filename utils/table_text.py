@@ -40,7 +40,7 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     columns: list[str] = []
     rows: list[Row] = []
-    for line in _lines_of(reader, path):
+    for line in rows_of(reader, path):
         cells = [cell.strip() for cell in line]
         if not any(cells) or cells[0].startswith("#"):
             continue
@@ -53,7 +53,14 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     return columns, rows
 
 
-def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:
+def rows_of(reader: Any, path: Path) -> Iterator[Any]:
+    """What a reader of the csv module gives, long cells too.
+
+    Raises
+    ------
+    ValueError
+        If it is no table.
+    """
     csv.field_size_limit(_LONGEST_CELL)
     try:
         yield from reader

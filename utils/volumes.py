@@ -29,6 +29,13 @@ __all__ = [
     "volume_name",
 ]
 
+
+def _refuse_dm(path: Path) -> Volume:
+    raise ValueError(
+        f"{suffix(path)} is Gatan DigitalMicrograph's own format: convert it with IMOD's dm2mrc, or ncempy in Python"
+    )
+
+
 PACKED_MRC = frozenset(end + packed for end in MRC_SUFFIXES for packed in (".gz", ".bz2"))
 OPENERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys(MRC_SUFFIXES | PACKED_MRC, open_mrc),
@@ -38,6 +45,7 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys(TIFF_SUFFIXES, open_tiff),
     **dict.fromkeys((".gipl", ".gipl.gz", ".vtk", ".mnc", ".pic", ".dcm", ".dicom", ".spr"), open_itk),
     **dict.fromkeys(HDF5_SUFFIXES, open_hdf5),
+    **dict.fromkeys((".dm3", ".dm4"), _refuse_dm),
 }
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # Voxels in a volume's sample, and how they are spread when the volume has more.

@@ -1,6 +1,5 @@
 """HDF5 (.h5, .hdf5 and the like): the 3-D dataset in it, read by region; ITK's own layout among them."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,11 @@ from utils.files import stem
 from utils.formats.volume_base import Box, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
 from utils.reading import refuse_special
+from utils.settings import DATASET, settings
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf", ".he5", ".nxs"})
-# Spawned workers inherit the choice by the environment.
-VARIABLE = "EM_HDF5_DATASET"
 _CACHE_BYTES = 64 << 20
 _MOST_NAMED = 8
-
-
-def set_dataset(name: str | None) -> None:
-    """Choose the dataset that `open_hdf5` takes, here and in processes that are started from now on."""
-    if name is None:
-        os.environ.pop(VARIABLE, None)
-    else:
-        os.environ[VARIABLE] = name
 
 
 class Hdf5Volume(Volume):
@@ -51,7 +41,7 @@ def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
     ----------
     path : Path
     dataset : str, optional
-        Its name, as ``group/name``; by default what `set_dataset` chose.
+        Its name, as ``group/name``; by default what `utils.settings.set_dataset` chose.
 
     Raises
     ------
@@ -67,7 +57,7 @@ def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
         raise ValueError(f"is no HDF5 file, or a damaged one: {error}") from error
     try:
         with reading_as("HDF5"):
-            chosen = _choose(file, dataset or os.environ.get(VARIABLE))
+            chosen = _choose(file, dataset or settings().get(DATASET))
             _refuse_unstored(path, chosen)
             return Hdf5Volume(stem(path), file, chosen, _voxel_size(file, chosen))
     except BaseException:

@@ -5,6 +5,7 @@ The format: https://www.ccpem.ac.uk/mrc_format/mrc2014.php and https://bio3d.col
 
 import bz2
 import gzip
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from utils import memory
 from utils.files import stem
 from utils.formats.raw_data import RawData, raw_volume
 from utils.formats.volume_base import ArrayVolume, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, significant
+from utils.reading import refuse_special
 
 MRC_SUFFIXES = frozenset({".mrc", ".mrcs", ".rec", ".st", ".map", ".ali"})
 HEADER_BYTES = 1024
@@ -134,6 +137,7 @@ def bytes_are_signed(fields: np.ndarray) -> bool:
 
 def read_mrc_header(path: Path) -> MrcHeader:
     """The header of an MRC file, also of a compressed one."""
+    refuse_special(path)
     opener = packed_opener(path)
     with reading_as("MRC"), opener(path) if opener else path.open("rb") as f:
         return parse_header(f.read(HEADER_BYTES), None if opener else path.stat().st_size)
@@ -141,6 +145,7 @@ def read_mrc_header(path: Path) -> MrcHeader:
 
 def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
     """Open an MRC file; mapped, or decoded once when it is compressed (.gz, .bz2)."""
+    refuse_special(path)
     opener = packed_opener(path)
     if opener is None:
         with path.open("rb") as f:
@@ -150,10 +155,14 @@ def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
     with reading_as("compressed MRC"), opener(path) as packed:
         header = parse_header(packed.read(HEADER_BYTES), None, signed=signed)
     stored = tuple(header.shape[axis] for axis in header.axes)
+    promised = header.data_start + math.prod(header.shape) * header.dtype.itemsize
+    encoding = "bzip2" if path.suffix.lower() == ".bz2" else "deflate"
+    memory.require_possible(promised - header.data_start, path.stat().st_size, encoding, "voxels")
 
     def decode() -> np.ndarray:
+        memory.require(2 * promised, "the volume")
         with reading_as("compressed MRC"), opener(path) as packed:
-            data = bytearray(packed.read())
+            data = bytearray(packed.read(promised + 1))
         whole = parse_header(bytes(data[:HEADER_BYTES]), len(data), signed=signed)
         count = int(np.prod(whole.shape, dtype=np.int64))
         voxels = np.frombuffer(data, whole.dtype, offset=whole.data_start, count=count).reshape(whole.shape)

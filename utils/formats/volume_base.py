@@ -1,5 +1,6 @@
 """What every volume is, whatever the format: z, y, x, read by region, in native byte order."""
 
+import math
 import struct
 import threading
 import warnings
@@ -12,6 +13,7 @@ from typing import Self
 
 import numpy as np
 
+from utils import memory
 from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
 
@@ -73,6 +75,8 @@ class Volume(ABC):
         if len(keys) > 3:
             raise IndexError(f"a volume has 3 axes, got {len(keys)} indices")
         box = [_span(k, n) for k, n in zip(keys + (slice(None),) * (3 - len(keys)), self.shape, strict=True)]
+        wanted = math.prod(part.stop - part.start for part in box) * self.dtype.itemsize
+        memory.require(wanted, f"a region of {' x '.join(str(part.stop - part.start) for part in box)} voxels")
         voxels = self._copy((box[0], box[1], box[2]))
         single = tuple(axis for axis, k in enumerate(keys) if not isinstance(k, slice))
         return voxels.squeeze(axis=single) if single else voxels

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from utils import memory
 from utils.formats.voxel_size import VoxelSize, checked, nm_per
 
 Triple = tuple[int, int, int]
@@ -87,6 +88,17 @@ class Level:
     def nbytes(self) -> int:
         """Size of the whole level in its own type."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    def refuse_chunk(self) -> None:
+        """Raise ValueError where one chunk takes more memory than decoding may, or its sides are no lengths."""
+        # Only precomputed stores a chunk that reaches over the end cut.
+        cut = self.grid.get("kind") == "precomputed"
+        for length, side in zip(self.shape, self.chunk, strict=True):
+            if not (isinstance(length, int) and isinstance(side, int) and length >= 0 and side > 0):
+                raise ValueError(f"its metadata are garbled: shape {self.shape}, chunks {self.chunk}")
+        sides = map(min, self.shape, self.chunk) if cut else self.chunk
+        shown = " x ".join(map(str, self.chunk))
+        memory.require(math.prod(sides) * self.dtype.itemsize, f"a chunk of {shown} voxels")
 
     def in_unit(self, unit: str) -> "Level":
         """The same level, its scale read in `unit` where the metadata names none."""

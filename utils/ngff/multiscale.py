@@ -98,6 +98,7 @@ class NgffVolume(Volume):
     ) -> None:
         self.level, self.invert = image.levels[index], invert
         size = VoxelSize(voxel_size) if voxel_size else self.level.size
+        self.level.refuse_chunk()
         super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size, streams=True)
         self.reader = LevelReader(image.store, self.level)
 

@@ -11,7 +11,10 @@ from utils.ngff.level_size import level_voxel_size
 from utils.ngff.multiscale import Access, NgffVolume, open_multiscale
 from utils.ngff.neuroglancer import is_state_link, state_layer
 from utils.redaction import redacted
+from utils.table_text import decode, rows_of
 
+# Characters of a table's columns that a message shows.
+_MOST_SHOWN = 200
 # z, y, x in nm at level 0; None for an axis that the table leaves to the metadata.
 Given = tuple[float | None, float | None, float | None]
 
@@ -95,21 +98,20 @@ def read_table(path: Path) -> list[Dataset]:
     ValueError
         If the table has no column of addresses or no rows.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is not a text file: {error}") from error
+    text = decode(path.read_bytes(), path)
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)  # spreadsheets write what their country's decimal comma leaves free
     reader = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+    lines = [(reader.line_num, row) for row in rows_of(reader, path)]
     names = {(name or "").strip().lower() for name in reader.fieldnames or []}
+    shown = ", ".join(sorted(names)).replace("\0", "")[:_MOST_SHOWN]
     if not names & {"download_url", "url"}:
-        raise ValueError(f"{path}: expected a column download_url (or url), found {', '.join(sorted(names)) or 'none'}")
+        raise ValueError(f"{path}: expected a column download_url (or url), found {shown or 'none'}")
     rows: list[Dataset] = []
-    for row in reader:
+    for number, row in lines:
         cells = {(key or "").strip().lower(): (value or "").strip() for key, value in row.items() if key is not None}
         if any(cells.values()) and not next(iter(cells.values())).startswith("#"):
-            rows.append(_dataset(cells, path, reader.line_num))
+            rows.append(_dataset(cells, path, number))
     if not rows:
         raise ValueError(f"{path}: has no rows below its header")
     return rows

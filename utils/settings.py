@@ -1,0 +1,28 @@
+"""Settings of a run that its workers find in their environment: children inherit it, a cluster's workers are told."""
+
+import os
+from collections.abc import Mapping
+
+MAX_GB = "EM_MAX_GB"
+DATASET = "EM_HDF5_DATASET"
+_ALL = (MAX_GB, DATASET)
+
+
+def set_dataset(name: str | None) -> None:
+    """Choose the volume that is taken from HDF5 files, here and in processes that are started from now on."""
+    if name is None:
+        os.environ.pop(DATASET, None)
+    else:
+        os.environ[DATASET] = name
+
+
+def settings() -> dict[str, str]:
+    """The settings of this run."""
+    return {name: os.environ[name] for name in _ALL if name in os.environ}
+
+
+def take_settings(chosen: Mapping[str, str]) -> None:
+    """Work by another process's settings, and by no others."""
+    for name in _ALL:
+        os.environ.pop(name, None)
+    os.environ.update(chosen)
