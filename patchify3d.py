@@ -31,6 +31,7 @@ from utils.cli import (
     output_dir,
     positive_int,
     run_script,
+    say_nested,
     say_passed_over,
 )
 from utils.contrast import Contrast, to_uint8
@@ -44,6 +45,7 @@ from utils.options import (
     add_dataset,
     add_dedupe_options,
     add_patch_options,
+    add_recursive,
     min_side,
     refuse_hash_size,
     use_dataset,
@@ -51,9 +53,9 @@ from utils.options import (
 from utils.parallel import ordered_map
 from utils.patches import default_min_side, too_small
 from utils.results import Scope, list_orphans
-from utils.sources import VolumeSource, volume_sources
+from utils.sources import VolumeSource, nested_volumes, volume_sources
 from utils.volume_labels import why_labels_volume
-from utils.volumes import Volume, is_isotropic, volume_contrast
+from utils.volumes import Volume, is_isotropic, is_ngff, volume_contrast
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_dataset(parser)
     add_dedupe_options(parser)
     add_table_options(parser)
+    add_recursive(parser)
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
     add_run_options(parser, seed=True)
     return run_script(patchify, parser, argv)
@@ -147,12 +150,14 @@ def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:
     """The volumes that the command line names; what lies beside them is said."""
     try:
         stating = Stating.of(args)
-        sources, passed_over = volume_sources(args.source, args.level, stating)
+        sources, passed_over = volume_sources(args.source, args.level, stating, recursive=args.recursive)
     except UsageError:
         if args.prune and list_orphans(scope, set()):
             return []
         raise
     say_passed_over(passed_over, "volumes", args.quiet)
+    if not args.recursive and scope.root.is_dir() and not is_ngff(scope.root):
+        say_nested(nested_volumes(scope.root), "volumes", "DIR/VOLUME", args.quiet)
     stating.say_unmatched([source.name for source in sources])
     return sources
 

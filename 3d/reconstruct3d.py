@@ -39,7 +39,7 @@ from utils.cli import (
 from utils.contrast import CONTRASTS
 from utils.dataset_table import Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs
-from utils.options import add_dataset, use_dataset
+from utils.options import add_dataset, add_recursive, use_dataset
 from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
@@ -102,6 +102,7 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
     add_table_options(parser)
     add_dataset(parser)
+    add_recursive(parser)
     add_run_options(parser, seed=True)
     return parser
 
@@ -111,7 +112,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     use_dataset(args)
     scope = Scope("reconstruct3d", args.filtered, args.savedir, nested=True)
     listing = list_patches(args, scope)
-    index = VolumeIndex(args.volumes if listing.patches else [], Stating.of(args))
+    index = VolumeIndex(args.volumes if listing.patches else [], Stating.of(args), recursive=args.recursive)
     say_passed_over(index.passed_over, "volumes", args.quiet)
     selection = Selection(args.slices, args.pad is not None, args.no_overlap, args.limit, args.limit_total, args.seed)
     plan = make_plan(listing.patches, index, selection, args.savedir, f".{args.format}", args.processes)

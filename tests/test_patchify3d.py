@@ -311,3 +311,19 @@ def test_a_bare_folder_of_slices_is_one_volume(tmp_path):
 
 def test_help_from_anywhere(run_script):
     assert "--axes" in run_script("patchify3d.py", "--help").stdout
+
+
+def test_volumes_that_are_nested_deeper_are_counted_and_taken_when_asked_for(volumes, tmp_path, capsys):
+    deep = volumes / "x" / "y"
+    deep.mkdir(parents=True)
+    write(deep / "iso.nrrd", smooth_volume((40, 40, 40)))
+    assert cut(volumes, tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert f"nested deeper than DIR/VOLUME: 1 volumes, such as {deep / 'iso.nrrd'}; --recursive takes them" in said.err
+    assert "3 done" in said.out
+    assert cut(volumes, tmp_path / "out", "--recursive") == 0
+    said = capsys.readouterr()
+    assert "nested deeper" not in said.err and str(volumes / "x") not in said.err
+    assert {parse_name(name).source for name in load_patches(tmp_path / "out" / "x-y-iso.pkl")["names"]} == {"x-y-iso"}
+    assert cut(volumes / "x", tmp_path / "none") == 2
+    assert "1 are nested deeper, --recursive takes them" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from utils.cli import UsageError
 from utils.dataset_table import HEADERS_ONLY, DatasetTable, Stating
+from utils.files import list_dirs
 from utils.names import format_level, parse_level
 from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs, volume_name
@@ -51,9 +52,11 @@ class VolumeSource:
 
     def open(self) -> Volume:
         """Open the volume; only its header is read."""
+        volume: Volume = self.row.open(self.level) if self.row else open_volume(self.address, self.stated)
         if self.row:
-            return self.stated.applied(self.row.open(self.level))
-        return open_volume(self.address, self.stated)
+            volume = self.stated.applied(volume)
+        volume.name = self.name
+        return volume
 
     def inputs(self) -> dict[str, tuple[Path, ...]]:
         """What it is made of, as a recipe takes it; addresses without their secrets."""
@@ -78,7 +81,7 @@ class VolumeSource:
 
 
 def volume_sources(
-    where: str, level: int | None = None, stating: Stating = HEADERS_ONLY
+    where: str, level: int | None = None, stating: Stating = HEADERS_ONLY, *, recursive: bool = False
 ) -> tuple[list[VolumeSource], list[Path]]:
     """The volumes that an argument stands for, and what lies beside them and is none.
 
@@ -90,13 +93,15 @@ def volume_sources(
         Of NGFF images, where a table does not say; 0 by default.
     stating : Stating
         Where voxel sizes and provenance come from besides headers.
+    recursive : bool
+        Take the volumes in folders within the folder, too, each named by its path.
 
     Raises
     ------
     UsageError
         If nothing is there, or no volume.
     """
-    sources, passed_over, folder = _found(where, level)
+    sources, passed_over, folder = _found(where, level, recursive=recursive)
     table = stating.in_folder(folder)
     if stating.table is None and folder == Path(where).expanduser():
         table.say_unmatched([source.name for source in sources], stating.quiet)
@@ -113,7 +118,17 @@ def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
     return replace(source, stated=stated)
 
 
-def _found(where: str, level: int | None) -> tuple[list[VolumeSource], list[Path], Path | None]:
+def nested_volumes(folder: Path) -> list[Path]:
+    """Volumes deeper than directly in a folder, in natural order; what lies in a folder of slices is none."""
+    volumes = set(list_volumes(folder)[0])
+    found: list[Path] = []
+    for inner in list_dirs(folder):
+        if inner not in volumes and inner.resolve() not in {folder.resolve(), *folder.resolve().parents}:
+            found += [*list_volumes(inner)[0], *nested_volumes(inner)]
+    return found
+
+
+def _found(where: str, level: int | None, *, recursive: bool) -> tuple[list[VolumeSource], list[Path], Path | None]:
     """Volumes, what lies beside them and is none, and the folder that they lie in."""
     if "://" in where:
         return [_ngff_source(where, level)], [], None
@@ -127,11 +142,24 @@ def _found(where: str, level: int | None) -> tuple[list[VolumeSource], list[Path
     volumes, passed_over = list_volumes(path)
     if not volumes and has_slices(path):
         return [_source(path, level)], [], path.parent
-    if not volumes:
+    nested = nested_volumes(path) if recursive or not volumes else []
+    sources = [_source(volume, level) for volume in volumes]
+    if recursive:
+        sources += [_named_by_path(_source(volume, level), volume.relative_to(path)) for volume in nested]
+        passed_over = [other for other in passed_over if not any(other in volume.parents for volume in nested)]
+    if not sources:
         raise UsageError(
             f"{where}: no volume in it (looked for .nrrd, .mrc, .tif, .nii.gz, .zarr, folders of slices ...)"
+            + (f"; {len(nested)} are nested deeper, --recursive takes them" if nested else "")
         )
-    return [_source(volume, level) for volume in volumes], passed_over, path
+    return sources, passed_over, path
+
+
+def _named_by_path(source: VolumeSource, place: Path) -> VolumeSource:
+    """A source called by its path in the folder that is listed, the parts joined by ``-``."""
+    name = "-".join([*place.parent.parts, source.name])
+    row = source.row and replace(source.row, name="-".join([*place.parent.parts, source.row.name]))
+    return replace(source, name=name, row=row)
 
 
 def _source(path: Path, level: int | None) -> VolumeSource:

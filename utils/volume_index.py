@@ -34,11 +34,11 @@ class VolumeIndex:
         If a place holds no volume.
     """
 
-    def __init__(self, places: Sequence[str], stating: Stating = HEADERS_ONLY) -> None:
+    def __init__(self, places: Sequence[str], stating: Stating = HEADERS_ONLY, *, recursive: bool = False) -> None:
         self.passed_over: list[Path] = []
         sources: dict[tuple, VolumeSource] = {}
         for place in places:
-            found, others = volume_sources(place, stating=stating)
+            found, others = volume_sources(place, stating=stating, recursive=recursive)
             self.passed_over += others
             for source in (s for s in found if s.problem):
                 print(f"{source}: {source.problem}", file=sys.stderr)
