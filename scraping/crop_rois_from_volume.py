@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--padding-value", type=float, default=0.0, metavar="V", help="value outside of the specimen")
     parser.add_argument("--min-frac", type=fraction, default=0.7, help="least share of specimen in a box (default 0.7)")
     parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="how intensities become uint8")
+    parser.add_argument("--keep-labels", action="store_true", help="crop masks and label maps as if they were images")
     add_table_options(parser)
     add_dataset(parser)
     add_run_options(parser, seed=True)
@@ -76,6 +77,7 @@ def crop(args: argparse.Namespace) -> int:
         args.seed,
         args.processes,
         args.update,
+        args.keep_labels,
     )
     table = Stating.of(args).in_folder(args.source if is_folder_of_volumes(args.source) else args.source.parent)
     jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args, table)]

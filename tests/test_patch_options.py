@@ -138,6 +138,18 @@ def test_label_volumes_are_passed_over_by_name(tmp_path, capsys):
     assert (tmp_path / "out" / "mask.pkl").exists()
 
 
+def test_nothing_is_cropped_from_labels(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    write_nrrd(tmp_path / "in" / "mask.nrrd", (smooth_volume((40, 64, 64)) > 128).astype("u1") + 1, NM)
+    command = [str(tmp_path / "in"), str(tmp_path / "out"), "-cs", "32", "-gb", "0.001", "--min-size-gb", "0"]
+    assert crop_rois_from_volume.main(command) == 0
+    out, err = capsys.readouterr()
+    assert "1 passed over" in out and "mask.nrrd: passed over: 2 distinct values: a mask or a label map" in err
+    assert not list((tmp_path / "out").glob("*.nrrd"))
+    assert crop_rois_from_volume.main([*command, "--keep-labels"]) == 0
+    assert list((tmp_path / "out").glob("*.nrrd"))
+
+
 def test_real_label_volume(real_data, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     source = real_data / "3d" / "urocell_mito_instance_fib1-1-0-3.nii.gz"

@@ -6,6 +6,7 @@ from pathlib import Path
 from utils.contrast import measure_contrast
 from utils.files import list_files
 from utils.images import IMAGE_SUFFIXES
+from utils.jobs import PassedOver
 from utils.records.fingerprints import digest, glance
 from utils.sampling.budget import fill_budget
 from utils.sampling.renewal import renewed
@@ -15,6 +16,7 @@ from utils.sampling.rois import Boxes, grid
 from utils.sampling.selection import shuffled
 from utils.sampling.survey import Survey
 from utils.stated import NOTHING_STATED, Stated
+from utils.volume_labels import why_labels_volume
 from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
 
 GB = 10**9
@@ -34,6 +36,7 @@ class CropOptions:
     seed: int = 0
     threads: int = 1
     update: bool = False
+    keep_labels: bool = False
 
 
 def find_volumes(source: Path) -> tuple[list[Path], list[Path], bool]:
@@ -97,12 +100,16 @@ def crop_volume(path: Path, options: CropOptions, target: Path, stated: Stated =
 
     Raises
     ------
+    PassedOver
+        If it is a mask or a label map.
     SomeFailed
         If cubes failed; the others are kept.
     ValueError, OSError
         If nothing can be taken.
     """
     with open_volume(path, stated) as volume:
+        if not options.keep_labels and (reason := why_labels_volume(volume)):
+            raise PassedOver(f"{reason} (--keep-labels takes it all the same)")
         before = read_record(target, str(path.resolve())).get("input")
         settings = _settings(path, volume, options, before)
 
