@@ -1,7 +1,8 @@
 """Train the network that tells informative EM patches from uninformative ones.
 
 Reads labelled patches from two .npy arrays (image paths; good, bad or none) or from one CSV with the columns path,
-label and perhaps source. Writes patch_quality_classifier_nn.pth, which classify_patches.py takes by --weights, with its
+label and perhaps source; relative paths are looked for in the table's own folder, then in the current one. Writes
+patch_quality_classifier_nn.pth, which classify_patches.py takes by --weights, with its
 threshold and calibration beside it, metrics.json, history.csv, an ROC curve, a confusion matrix, the worst errors and,
 from folds, suspects.csv: labels that no network agrees with. The same command goes on from the last finished epoch.
 

@@ -1,4 +1,6 @@
-"""Turn MRC files into unsigned bytes that IMOD, mrcfile and SimpleITK read alike; no IMOD needed.
+"""Turn MRC files into unsigned bytes, marked so that IMOD and SimpleITK read them as 0 to 255; no IMOD needed.
+
+mrcfile knows no unsigned byte: it shows the same bits of mode 0 as int8, and `data.view(np.uint8)` is what is meant.
 
 Reads .mrc, .mrcs, .rec, .st, .map and .ali files of DIR in modes 0, 1, 2, 6 and 12. Signed bytes are shifted by 128,
 wider types scaled once per volume, unsigned bytes left as they are. Files are replaced in place, each at once and

@@ -1,4 +1,4 @@
-"""MRC to unsigned bytes: values, marks and statistics that IMOD, mrcfile and SimpleITK agree on."""
+"""MRC to unsigned bytes: values, marks and statistics that IMOD and SimpleITK agree on; mrcfile shows them as int8."""
 
 import math
 import shutil
