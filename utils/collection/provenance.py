@@ -40,7 +40,7 @@ class Provenance:
                 self._seen.add(name)
                 return self._rows[name]
         for part in parts:
-            said = part.meta.get("table")
+            said = part.meta.get("dataset")
             if isinstance(said, Mapping):
                 return {str(k): _text(v) for k, v in said.items() if k not in NOT_FREE and k not in NAME_COLUMNS}
         return {}
