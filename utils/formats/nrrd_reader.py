@@ -89,9 +89,13 @@ def open_nrrd(path: Path) -> Volume:
         lines, skip = (int(fields.get(f"{kind} skip", fields.get(f"{kind}skip", "0"))) for kind in ("line", "byte"))
         if int(fields["dimension"]) != len(shape) or min(shape, default=0) < 1:
             raise ValueError(f"the header says dimension {fields['dimension']} and sizes {fields['sizes']}")
+        _refuse_contradictions(fields, len(shape))
     data_file = header.data_file
     one_file = data_file is None or not (data_file.upper().startswith("LIST") or "%" in data_file)
-    gray = set(fields.get("kinds", "").lower().split()) <= {"domain", "space", "none", "???"}
+    kinds = set(fields.get("kinds", "").lower().split())
+    gray = kinds <= {"domain", "space", "none", "???"}
+    if others := sorted(kind for kind in kinds if "vector" in kind or "matrix" in kind or kind in ("list", "complex")):
+        raise ValueError(f"an axis of it is a {others[0]}: several values a voxel are no intensity")
     size = voxel_size(header, 3)
     if code is None or encoding is None or len(shape) not in (2, 3) or not one_file or not gray:
         return open_itk(path, size)
@@ -105,6 +109,15 @@ def open_nrrd(path: Path) -> Volume:
     packed = PackedData(source, dtype, shape, encoding, header.data_start, lines, skip)
     packed.check()
     return ArrayVolume(stem(path), packed.decode, size, shape=shape, dtype=dtype)
+
+
+def _refuse_contradictions(fields: dict[str, str], dimension: int) -> None:
+    """Raise ValueError for fields that fit no array of this dimension, as the reference reader does."""
+    for name in ("spacings", "thicknesses", "axis mins", "axis maxs", "kinds"):
+        if name in fields and len(fields[name].split()) != dimension:
+            raise ValueError(f"its header has {name} {fields[name]!r} for {dimension} axes")
+    if "block size" in fields and fields["type"].lower() != "block":
+        raise ValueError(f"its header has a block size, which values of the type {fields['type']} have not")
 
 
 def _byte_order(fields: dict[str, str], code: str) -> Literal["<", ">"]:
