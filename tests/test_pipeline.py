@@ -198,10 +198,8 @@ def test_failures_and_news(sample, curated, tmp_path):
     code, stdout, stderr = curate(data, out)
     assert code == 1
     assert "cut_short.nrrd" in stderr and "the same command tries again what may be read by then" in stderr
-    changed = differences(state(out), before)
-    assert {Path(name).stem for name in changed if name.startswith("patches") and ".recipes" not in name} == {
-        "tem_gray"
-    }
+    changed = [name for name in differences(state(out), before) if ".recipes" not in Path(name).parts]
+    assert {Path(name).stem for name in changed if name.startswith("patches")} == {"tem_gray"}
     assert "later-LOC-2d" in (out / "filtered" / "2d" / "tem_gray.csv").read_text()
     assert "kept" in stdout
 

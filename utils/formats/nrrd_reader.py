@@ -94,8 +94,9 @@ def open_nrrd(path: Path) -> Volume:
     one_file = data_file is None or not (data_file.upper().startswith("LIST") or "%" in data_file)
     kinds = set(fields.get("kinds", "").lower().split())
     gray = kinds <= {"domain", "space", "none", "???"}
-    if others := sorted(kind for kind in kinds if "vector" in kind or "matrix" in kind or kind in ("list", "complex")):
-        raise ValueError(f"an axis of it is a {others[0]}: several values a voxel are no intensity")
+    components = [n for kind, n in zip(fields.get("kinds", "").split(), shape[::-1], strict=False) if _holds(kind)]
+    if any(count not in (1, 3, 4) for count in components):  # three and four are colours
+        raise ValueError(f"{components[0]} values a voxel are no intensity (kinds {fields['kinds']})")
     size = voxel_size(header, 3)
     if code is None or encoding is None or len(shape) not in (2, 3) or not one_file or not gray:
         return open_itk(path, size)
@@ -109,6 +110,11 @@ def open_nrrd(path: Path) -> Volume:
     packed = PackedData(source, dtype, shape, encoding, header.data_start, lines, skip)
     packed.check()
     return ArrayVolume(stem(path), packed.decode, size, shape=shape, dtype=dtype)
+
+
+def _holds(kind: str) -> bool:
+    """Whether an axis of this kind holds the components of a voxel."""
+    return kind.lower() not in {"domain", "space", "time", "none", "???"}
 
 
 def _refuse_contradictions(fields: dict[str, str], dimension: int) -> None:
