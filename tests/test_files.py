@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,21 @@ with locked(Path(sys.argv[2])):
     sys.stdin.read()
     import signal; signal.pause()
 """
+
+
+def lock_often(target):
+    for _ in range(300):
+        with locked(target):
+            pass
+
+
+def test_many_locks_in_one_folder_that_comes_and_goes(tmp_path):
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lock_often, [tmp_path / str(i) for i in range(6)]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_folder_of_locks_is_said(tmp_path):
+    (tmp_path / ".recipes").touch()
+    with pytest.raises(FileExistsError), locked(tmp_path / "a"):
+        pass

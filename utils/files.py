@@ -195,11 +195,13 @@ def _acquired(target: Path, *, wait: bool) -> "FileLock":
 
     folder = target.parent / OWN_FOLDER
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{target.name}.lock")
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=-1 if wait else 0)
-        except FileNotFoundError:  # another run tidied up the empty folder
+        except (FileNotFoundError, FileExistsError):  # another run tidied up the empty folder at this moment
+            if folder.exists() and not folder.is_dir():
+                raise
             continue
         except Timeout as error:
             raise BusyError(f"{target}: another run is at work on it") from error
