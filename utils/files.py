@@ -200,7 +200,7 @@ def _acquired(target: Path, *, wait: bool) -> "FileLock":
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=-1 if wait else 0)
         except (FileNotFoundError, FileExistsError):  # another run tidied up the empty folder at this moment
-            if folder.exists() and not folder.is_dir():
+            if folder.is_file():
                 raise
             continue
         except Timeout as error:
