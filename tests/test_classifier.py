@@ -1,11 +1,13 @@
 """The networks, their input, and batched scores in full and half precision; sheets and reading ahead."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from utils.classification.ahead import ReadAhead
+from utils.classification.ahead import behind, one_ahead
 from utils.classification.classifier import (
     Classifier,
     _views,
@@ -207,22 +209,47 @@ def test_batches_halve_when_memory_runs_out(lite, monkeypatch):
     assert classifier.batch_size == 2
 
 
-def test_reading_ahead(tmp_path):
-    paths = [tmp_path / name for name in "abc"]
-    read = []
+def test_what_comes_next_is_taken_on_a_thread():
+    taken = []
 
-    def load(path):
-        read.append(path.name)
-        if path.name == "b":
-            raise ValueError("b is broken")
-        return path.name
+    def items():
+        for i in range(3):
+            taken.append((i, threading.current_thread()))
+            yield i
+        raise ValueError("the fourth is broken")
 
-    ahead = ReadAhead(load, paths)
-    assert ahead.take(paths[0]) == "a"
-    with pytest.raises(ValueError, match="b is broken"):
-        ahead.take(paths[1])
-    assert ahead.take(paths[2]) == "c" and read == ["a", "b", "c"]
-    assert ReadAhead(load, paths).take(paths[2]) == "c"
+    seen = []
+    with pytest.raises(ValueError, match="the fourth is broken"):
+        for item in one_ahead(items()):
+            seen.append(item)
+    assert seen == [0, 1, 2] == [i for i, _ in taken] and list(one_ahead([])) == []
+    assert threading.main_thread() not in {thread for _, thread in taken}
+
+
+def test_calls_that_wait_are_bounded_and_their_errors_raised():
+    going, most = threading.Semaphore(0), []
+
+    def call(i):
+        most.append(i)
+        going.acquire()
+
+    with behind(1, 3) as write:
+        for i in range(3):
+            write(call, i)
+        threading.Thread(target=going.release, args=(10,)).start()
+        for i in range(3, 6):
+            write(call, i)
+            assert len(write._open) <= 3
+    assert most == list(range(6))
+    with pytest.raises(OSError, match="full"), behind(2, 2) as write:
+        write(_fail)
+        write.finish()
+    with pytest.raises(OSError, match="full"), behind(2, 2) as write:
+        write(_fail)
+
+
+def _fail():
+    raise OSError("the disk is full")
 
 
 def test_contact_sheet(tmp_path):

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -21,11 +23,12 @@ from utils.classification.classifier import Classifier, load_weights
 from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.download import Patience
 from utils.classification.kept import load_distances, refuse_shared_files
+from utils.classification.kept_tiff import KeptTiffs
 from utils.classification.weights import LITE, sha256_of
 from utils.contrast import Contrast
-from utils.dictionaries import save_patches
+from utils.dictionaries import PatchFile, save_patches
 from utils.records.duplicates import Duplicate, save_duplicates
-from utils.records.kept import read_kept_record
+from utils.records.kept import KeptRecord, read_kept_record
 from utils.records.scores import load_scores
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -346,3 +349,71 @@ def test_eight_views_and_damaged_decisions(deduped, tmp_path, capsys):
     weights.write_bytes(weights.read_bytes() + b"more")
     assert classify(deduped, tmp_path / "out", "--weights", str(weights)) == 2
     assert "belongs to other weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(224, 224), (1, 1), (3, 5), (112, 224), (2048, 2051)])
+def test_kept_tiffs_are_tifffiles_own_bytes(tmp_path, shape):
+    tiffs, rng = KeptTiffs(), np.random.default_rng(0)
+    for score in (0.5, 0.9876, 0.9875, 0.9):
+        patch = rng.integers(0, 256, shape, np.uint8)
+        record = KeptRecord("brain \u00b5m 'a\\b'", score)
+        tiffs.write(tmp_path / "a.tiff", patch, record)
+        options: dict = {"photometric": "minisblack", "metadata": None, "software": False}
+        tifffile.imwrite(tmp_path / "b.tiff", patch, description=record.to_json(), **options)
+        assert (tmp_path / "a.tiff").read_bytes() == (tmp_path / "b.tiff").read_bytes()
+        assert read_kept_record(tmp_path / "a.tiff") == record
+
+
+def test_zstd_is_read_back_and_part_of_the_recipe(deduped, tmp_path, capsys):
+    plain, packed = tmp_path / "plain", tmp_path / "packed"
+    assert classify(deduped, plain, "--threshold", "0") == 0
+    assert classify(deduped, packed, "--threshold", "0", "--compression", "zstd") == 0
+    for path in plain.rglob("*.tiff"):
+        other = packed / path.relative_to(plain)
+        assert np.array_equal(tifffile.imread(path), tifffile.imread(other))
+        assert np.array_equal(tifffile.imread(path), imagecodecs.imread(other.read_bytes(), codec="tiff"))
+        assert read_kept_record(path) == read_kept_record(other) and other.stat().st_size < path.stat().st_size
+    capsys.readouterr()
+    assert classify(deduped, plain, "--threshold", "0", "--compression", "zstd") == 0
+    assert "outdated: made with --compression none, now zstd" in capsys.readouterr().err
+    assert classify(deduped, plain, "--threshold", "0", "--compression", "zstd", "--update") == 0
+    assert "weights" not in capsys.readouterr().err, "the scores are stored"
+    assert results(plain) == results(packed)
+
+
+def test_a_dictionary_is_streamed(tmp_path, monkeypatch):
+    """Ten times as many patches take no more memory for pixels: a few batches, whatever the dictionary's size."""
+    monkeypatch.setattr("utils.classification.kept.BATCH", 8)
+    monkeypatch.setattr(classify_patches.LazyClassifier, "examine", lambda _, patches: Blind(len(patches)))
+    patch = np.arange(1024**2, dtype=np.uint8).reshape(1024, 1024)[:512, :512]
+    save_patches(tmp_path / "in" / "big.pkl", names("big", 1200), (patch for _ in range(1200)))
+    tracemalloc.start()
+    assert classify(tmp_path / "in", tmp_path / "out", "--threshold", "0.5") == 0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6 < (tmp_path / "in" / "big.pkl").stat().st_size / 4
+    assert len(list((tmp_path / "out" / "big").iterdir())) == 300
+
+
+class Blind:
+    """Keeps every fourth patch, unseen."""
+
+    def __init__(self, count: int) -> None:
+        self.scores = np.where(np.arange(count) % 4 == 0, 0.9, 0.1)
+        self.distances = np.full(count, np.nan)
+
+
+def test_a_dictionary_that_breaks_half_way_leaves_nothing(deduped, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("utils.classification.kept.BATCH", 2)
+    read = PatchFile.read
+
+    def broken(file, indices):
+        if "mouse" in file.path.name and 2 in (chosen := list(indices)):
+            raise ValueError(f"the disk gave no patch {chosen[0]}")
+        return read(file, indices)
+
+    monkeypatch.setattr(PatchFile, "read", broken)
+    assert classify(deduped, tmp_path / "out", "--threshold", "0") == 1
+    assert "mouse.v1.2.pkl: the disk gave no patch 2" in capsys.readouterr().err
+    assert {p.name for p in (tmp_path / "out").iterdir()} >= {"fly", "fly.png"}
+    assert not list((tmp_path / "out").rglob("mouse*"))

@@ -1,37 +1,54 @@
-"""Reading ahead: the next file is read on a thread while the current one is worked on."""
+"""Overlapping: what is read next is read on a thread, what was decided is written on others, both within bounds."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-Content = TypeVar("Content")
+Item = TypeVar("Item")
+_END = object()
 
 
-class ReadAhead(Generic[Content]):
-    """Reads files in a known order, one ahead of what is asked for.
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, each taken on a thread while the one before is worked on; errors come where they belong."""
+    source = iter(items)
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
+        coming = pool.submit(next, source, _END)
+        while (item := coming.result()) is not _END:
+            coming = pool.submit(next, source, _END)
+            yield item  # type: ignore[misc]
 
-    Parameters
-    ----------
-    read : callable
-        Takes a path and returns its content.
-    paths : sequence of Path
-        In the order in which they will most likely be asked for.
-    """
 
-    def __init__(self, read: Callable[[Path], Content], paths: Sequence[Path]) -> None:
-        self._read = read
-        self._next = dict(zip(paths, [*paths[1:], None], strict=False))  # of no paths none
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
-        self._coming: tuple[Path, Future[Content]] | None = None
+class Behind:
+    """Calls that are made on threads, at most `bound` of them under way or waiting; see `behind`."""
 
-    def take(self, path: Path) -> Content:
-        """The content of a file; what reading it raised is raised here."""
-        ahead, self._coming = self._coming, None
-        future = ahead[1] if ahead and ahead[0] == path else self._pool.submit(self._read, path)
-        try:
-            return future.result()
-        finally:
-            following = self._next.get(path)
-            if following is not None:
-                self._coming = (following, self._pool.submit(self._read, following))
+    def __init__(self, pool: ThreadPoolExecutor, bound: int) -> None:
+        self._pool, self._bound = pool, bound
+        self._open: set[Future[Any]] = set()
+
+    def __call__(self, call: Callable[..., object], *args: object) -> None:
+        """Have a call made; what an earlier one raised is raised here."""
+        while len(self._open) >= self._bound:
+            self._collect(FIRST_COMPLETED)
+        self._open.add(self._pool.submit(call, *args))
+
+    def finish(self) -> None:
+        """Wait for all calls; what one raised is raised here."""
+        self._collect("ALL_COMPLETED")
+
+    def _collect(self, when: str) -> None:
+        done, self._open = wait(self._open, return_when=when)
+        for future in done:
+            future.result()
+
+
+@contextmanager
+def behind(threads: int, bound: int) -> Iterator[Behind]:
+    """Threads for calls; when it ends all of them have ended, and after an error those that wait are not begun."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="write-behind")
+    try:
+        calls = Behind(pool, bound)
+        yield calls
+        calls.finish()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from utils.classification.decision import UNFITTED, Decision
 from utils.classification.folding import GrayStem, fold_batch_norms
-from utils.classification.models import SIDES, build_model, detect_arch, load_state, resized, standardized
+from utils.classification.models import SIDES, detect_arch, loaded_model, resized, standardized
 from utils.cli import UsageError
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
@@ -83,8 +83,7 @@ class Classifier:
         self.decision, self.views = decision, views
         self.threshold = decision.threshold if threshold is None else threshold
         self.doubt = decision.logit_at(self.threshold)
-        model = build_model(self.arch)
-        load_state(model, state, origin)
+        model = loaded_model(self.arch, state, origin)
         self.head = cast(nn.Linear, model.fc).to(self.device)
         model.fc = nn.Identity()
         body = fold_batch_norms(model)
@@ -202,7 +201,7 @@ def load_weights(path: Path) -> State:
         raise ValueError(f"{path}: not a readable weights file: {_gist(error) or type(error).__name__}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path}: not a state_dict: expected a plain dict of tensors, found {type(state).__name__}")
-    load_state(build_model(detect_arch(state)), state, str(path))
+    loaded_model(detect_arch(state), state, str(path))
     if spoilt := [name for name, values in state.items() if not torch.isfinite(values).all()]:
         raise ValueError(f"{path}: {len(spoilt)} layers hold values that are not finite, the first is {spoilt[0]}")
     return state

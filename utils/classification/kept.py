@@ -1,14 +1,15 @@
 """What becomes of classified patches: TIFFs of the kept ones, a table of all."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from utils.classification.ahead import ReadAhead
+from utils.classification.ahead import Behind, behind, one_ahead
+from utils.classification.kept_tiff import KeptTiffs
+from utils.dictionaries import PatchFile
 from utils.files import OWN_FOLDER, atomic_path, flush_all, remove, safe_name
 from utils.jobs import Job
 from utils.names import dataset_of
@@ -17,7 +18,11 @@ from utils.records.kept import KeptRecord, read_kept_record
 from utils.records.recipes import discard, load_record, same_but_for
 from utils.records.scores import KEPT, LOW_SCORE, Score, load_scores, save_scores
 
-WRITERS = 8
+WRITERS = 4
+# Options that decide what is kept, and how, but no score.
+NO_SCORE = {"threshold", "without", "compression"}
+# Patches that are read, scored and written at a time.
+BATCH = 256
 
 
 class Scorer(Protocol):
@@ -38,17 +43,19 @@ class Seen(Protocol):
 
 def classify_dictionary(
     scorer: Scorer,
-    reader: ReadAhead[dict[str, Any]],
     job: Job,
     scratch: Path,
     *,
     threshold: float,
     left_out: LeftOut | None = None,
+    compression: str = "none",
 ) -> str:
     """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
 
-    Where only the threshold or what is left out has changed, the scores are those of the CSV that is there. What is in
-    `left_out` is not kept, whatever its score; the CSV then says why each patch was kept or not.
+    The next patches are read, and TIFFs are written, while the network works; of a dictionary of any size a few
+    batches are in memory. Where only the threshold or what is left out has changed, the scores are those of the CSV
+    that is there. What is in `left_out` is not kept, whatever its score; the CSV then says why each patch was kept or
+    not.
 
     Returns
     -------
@@ -60,18 +67,30 @@ def classify_dictionary(
     ValueError
         If names cannot become file names, or two patches would share one.
     """
-    content = reader.take(Path(job.source))
-    names, patches = content["names"], content["patches"]
-    refuse_shared_files(names)
-    scores = stored_scores(job, names)
-    if scores is None:
-        seen = scorer.examine(patches)
-        scores = seen.scores
-        _save_distances(job.target, seen.distances)
-    reasons = left_out.reasons(Path(job.source)) if left_out else {}
-    rows = [_decided(n, float(score), threshold, reasons.get(n)) for n, score in zip(names, scores, strict=True)]
-    meta = content.get("meta")
-    replace_kept(job.target, rows, patches, meta if isinstance(meta, dict) else {})
+    source = Path(job.source)
+    reasons = left_out.reasons(source) if left_out else {}
+    with PatchFile(source) as file:
+        refuse_shared_files(file.names)
+        stored = stored_scores(job, file.names)
+        rows: list[Score] = []
+        distances = [] if stored is not None else [scorer.examine([]).distances]
+        with kept_files(job.target, file.meta, compression) as kept:
+            for batch in one_ahead(file.batches(count=BATCH)):
+                if stored is None:
+                    seen = scorer.examine(batch.patches)
+                    scores = seen.scores
+                    distances.append(seen.distances)
+                else:
+                    scores = stored[batch.start : batch.start + len(batch.names)]
+                decided = [
+                    _decided(name, float(score), threshold, reasons.get(name))
+                    for name, score in zip(batch.names, scores, strict=True)
+                ]
+                kept.add(decided, batch.patches)
+                rows += decided
+            kept.commit()
+    if stored is None:
+        _save_distances(job.target, np.concatenate(distances))
     save_scores(scratch, rows, reasons=left_out is not None)
     return f"{sum(row.kept for row in rows)} of {len(rows)} patches kept"
 
@@ -87,7 +106,11 @@ def stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
     """The scores of a table that is there, where everything that decides them is the same; None where it is not."""
     with suppress(ValueError, OSError):
         record = load_record(job.target)
-        if record is None or job.recipe is None or not same_but_for(job.recipe, record, {"threshold", "without"}):
+        if (
+            record is None
+            or job.recipe is None
+            or not same_but_for(job.recipe, record, {"threshold", "without", "compression"})
+        ):
             return None
         rows = load_scores(job.target)
         if [row.name for row in rows] == list(names):
@@ -104,45 +127,59 @@ def refuse_shared_files(names: Sequence[str]) -> None:
             raise ValueError(f"two patches would share a file: {other!r} and {name!r}")
 
 
-def replace_kept(table: Path, rows: Sequence[Score], patches: Sequence[np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Make the TIFFs of a dictionary those of its kept patches; the table itself is still to be written.
+class KeptFiles:
+    """The TIFFs of a dictionary's kept patches, written beside their place until all are; see `kept_files`."""
 
-    A list beside the table's record names every TIFF that there may be of the dictionary, whenever this is killed.
-    """
-    before, now = listed_kept(table), [row.name for row in rows if row.kept]
-    for name in now:
-        if name not in before:
-            _refuse_foreign(kept_path(table, name), table.stem)
-    _list_kept(table, before.union(now))
+    def __init__(self, table: Path, scratch: Path, write: Behind, meta: Mapping[str, Any], compression: str) -> None:
+        self._table, self._scratch, self._write, self._meta = table, scratch, write, meta
+        self._tiffs = KeptTiffs(compression)
+        self._names: list[str] = []
+
+    def add(self, rows: Sequence[Score], patches: Sequence[np.ndarray]) -> None:
+        """Write the kept ones of some patches, soon."""
+        for row, patch in zip(rows, patches, strict=True):
+            if row.kept:
+                record = KeptRecord.of_meta(self._meta, self._table.stem, row.score)
+                self._write(self._tiffs.write, self._scratch / f"{row.name}.tiff", patch, record)
+                self._names.append(row.name)
+
+    def commit(self) -> None:
+        """Make the TIFFs of the dictionary those that were added; the table itself is still to be written.
+
+        A list beside the table's record names every TIFF that there may be of the dictionary, whenever this is killed.
+        """
+        self._write.finish()
+        table, now = self._table, self._names
+        before = listed_kept(table)
+        for name in now:
+            if name not in before:
+                _refuse_foreign(kept_path(table, name), table.stem)
+        _list_kept(table, before.union(now))
+        flush_all(self._scratch)
+        if now:
+            kept_path(table, "").parent.mkdir(exist_ok=True)
+        for name in now:
+            (self._scratch / f"{name}.tiff").replace(kept_path(table, name))
+        _drop(table, before.difference(now))
+        _list_kept(table, now)
+
+
+@contextmanager
+def kept_files(table: Path, meta: Mapping[str, Any], compression: str = "none") -> Iterator[KeptFiles]:
+    """A place for the TIFFs of a table's kept patches; what is not committed when it ends goes."""
     scratch = table.with_name(f".{table.name}.part.tiffs")
     remove(scratch)
     scratch.mkdir(parents=True)
     try:
-        with ThreadPoolExecutor(WRITERS) as pool:
-            kept = [i for i, row in enumerate(rows) if row.kept]
-            records = (KeptRecord.of_meta(meta, table.stem, rows[i].score) for i in kept)
-            list(pool.map(save_kept, (scratch / f"{name}.tiff" for name in now), (patches[i] for i in kept), records))
-        flush_all(scratch)
-        if now:
-            kept_path(table, "").parent.mkdir(exist_ok=True)
-        for name in now:
-            (scratch / f"{name}.tiff").replace(kept_path(table, name))
+        with behind(WRITERS, 2 * WRITERS) as write:
+            yield KeptFiles(table, scratch, write, meta, compression)
     finally:
         remove(scratch)
-    _drop(table, before.difference(now))
-    _list_kept(table, now)
 
 
 def kept_path(table: Path, name: str) -> Path:
     """Where the TIFF of a kept patch of a table lies."""
     return table.parent / safe_name(dataset_of(table.stem)) / f"{name}.tiff"
-
-
-def save_kept(path: Path, patch: np.ndarray, record: KeptRecord) -> None:
-    """Write one kept patch, (h, w) uint8, with what it remembers."""
-    import tifffile
-
-    tifffile.imwrite(path, patch, photometric="minisblack", description=record.to_json(), metadata=None, software=False)
 
 
 def _refuse_foreign(path: Path, dictionary: str) -> None:

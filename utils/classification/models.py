@@ -77,7 +77,7 @@ def detect_arch(state: Mapping[str, Tensor]) -> str:
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Load a state_dict, strictly: every layer, every shape.
+    """Load a state_dict, strictly: every layer, every shape; in the precision that the model has.
 
     Raises
     ------
@@ -94,7 +94,16 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> No
         k = min(wrong)
         shapes = f"{tuple(state[k].shape)}, expected {tuple(expected[k].shape)}"
         raise ValueError(f"{origin}: layer {k} has the shape {shapes} ({len(wrong)} layers differ)")
-    model.load_state_dict({k: state[k].to(expected[k].dtype) for k in expected})
+    values = {k: state[k].to(v.dtype, copy=True) for k, v in expected.items()}
+    model.load_state_dict(values, assign=any(v.is_meta for v in expected.values()))
+
+
+def loaded_model(arch: str, state: Mapping[str, Tensor], origin: str) -> nn.Module:
+    """A network with these weights, see `load_state`, for which no random ones are drawn first."""
+    with torch.device("meta"):
+        model = build_model(arch)
+    load_state(model, state, origin)
+    return model
 
 
 def prepare(patches: Tensor, arch: str, *, resize: bool = True) -> Tensor:

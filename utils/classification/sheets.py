@@ -8,7 +8,7 @@ import numpy as np
 from utils.classification.decision import Decision, unfamiliar_line
 from utils.classification.kept import load_distances
 from utils.contact_sheet import COLUMNS, Section, Tile, save_sheet
-from utils.dictionaries import load_patches
+from utils.dictionaries import PatchFile
 from utils.jobs import Job
 from utils.records.scores import Score, load_scores
 
@@ -70,13 +70,12 @@ def _caption(row: Score) -> str:
 
 
 def _fetch(parts: Sequence[Job], wanted: set[tuple[int, str]]) -> dict[tuple[int, str], np.ndarray]:
-    """The pixels of chosen patches; one dictionary in memory at a time."""
+    """The pixels of chosen patches."""
     found = {}
     for i, part in enumerate(parts):
         if not any(which == i for which, _ in wanted):
             continue
-        content = load_patches(Path(part.source))
-        for name, patch in zip(content["names"], content["patches"], strict=True):
-            if (i, name) in wanted:
-                found[i, name] = patch
+        with PatchFile(Path(part.source)) as file:
+            chosen = [index for index, name in enumerate(file.names) if (i, name) in wanted]
+            found.update({(i, file.names[k]): patch for k, patch in zip(chosen, file.read(chosen), strict=True)})
     return found
