@@ -2,6 +2,8 @@
 
 A generated OME-Zarr is served on loopback by a process that waits before every answer, as a distant server does. The
 same cubes are fetched with one cube in flight and with many, in one run; peak memory is that of each fetching process.
+Beside the seconds stands what cannot be undercut: the answers that are waited for, requests x latency / in flight, and
+the CPU's share, which is the fetching process's and the server's CPU seconds over the cores.
 
 Example:
     python benchmarks/bench_ngff_download.py --latency 0.05 --cubes 200
@@ -10,11 +12,14 @@ Example:
 import argparse
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +27,24 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from utils.cli import make_parser, positive_float, positive_int, run_script
 
 VOXEL_NM = 8.0
+# Requests in flight for each cube in flight, as ngff_download has it.
+REQUESTS_PER_WORKER = 8
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one download took: seconds on the clock, CPU seconds of both sides, requests, peak bytes."""
+
+    seconds: float
+    cpu: float
+    server_cpu: float
+    requests: int
+    peak: int
+
+    def bound(self, latency: float, workers: int) -> tuple[float, float]:
+        """Seconds below which it cannot be: waiting for answers, and the CPU's share."""
+        waiting = self.requests * latency / (REQUESTS_PER_WORKER * workers)
+        return waiting, (self.cpu + self.server_cpu) / (os.cpu_count() or 1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,35 +64,45 @@ def measure(args: argparse.Namespace) -> int:
     """Serve a dataset, fetch it both ways, print seconds and megabytes."""
     with tempfile.TemporaryDirectory() as folder:
         make_dataset(Path(folder, "data.zarr"), args)
-        method = multiprocessing.get_context("spawn")
-        ready = method.Queue()
-        server = method.Process(target=serve, args=(folder, args.latency, ready), daemon=True)
-        server.start()
-        url = ready.get(timeout=60)
-        try:
-            report(url, Path(folder), args)
-        finally:
-            server.terminate()
+        results = {workers: fetch(Path(folder), workers, args) for workers in (1, args.workers)}
+    report(results, args)
     return 0
 
 
-def report(url: str, folder: Path, args: argparse.Namespace) -> None:
-    """Fetch with one cube in flight, then with many."""
-    results = {workers: fetch(url, folder / f"out{workers}", workers, args) for workers in (1, args.workers)}
+def report(results: dict[int, Figures], args: argparse.Namespace) -> None:
+    """Print what one cube in flight took, and what many."""
     cube = args.crop_size**3 * (1 if args.dtype == "uint8" else 2)
     print(
         f"{args.cubes} cubes of {args.crop_size}^3 {args.dtype}, chunks of {args.chunk}^3, {args.latency:g} s latency"
     )
-    for workers, (seconds, peak) in results.items():
-        bound = 250e6 + workers * cube * 2
+    for workers, took in results.items():
+        waiting, share = took.bound(args.latency, workers)
+        most = 250e6 + workers * cube * 2
         print(
-            f"  {workers:2d} in flight: {seconds:6.2f} s, peak memory {peak / 1e6:.0f} MB (bound {bound / 1e6:.0f} MB)"
+            f"  {workers:2d} in flight: {took.seconds:6.2f} s, {took.seconds / max(waiting, share):.1f} times the larger "
+            f"of {waiting:.2f} s of waiting ({took.requests} requests) and {share:.2f} s of CPU "
+            f"({took.cpu:.2f} + {took.server_cpu:.2f} of the server); "
+            f"peak memory {took.peak / 1e6:.0f} MB (bound {most / 1e6:.0f} MB)"
         )
-    print(f"  {results[1][0] / results[args.workers][0]:.1f} times faster")
+    print(f"  {results[1].seconds / results[args.workers].seconds:.1f} times faster")
 
 
-def fetch(url: str, out: Path, workers: int, args: argparse.Namespace) -> tuple[float, int]:
-    """Seconds and peak bytes of one download in a process of its own."""
+def fetch(folder: Path, workers: int, args: argparse.Namespace) -> Figures:
+    """One download in a process of its own, from a server of its own."""
+    method = multiprocessing.get_context("spawn")
+    told, done = method.Queue(), method.Event()
+    server = method.Process(target=serve, args=(str(folder), args.latency, told, done), daemon=True)
+    server.start()
+    try:
+        seconds, cpu, peak = download(told.get(timeout=60), folder / f"out{workers}", workers, args)
+        done.set()
+        return Figures(seconds, cpu, *told.get(timeout=60), peak)
+    finally:
+        server.terminate()
+
+
+def download(url: str, out: Path, workers: int, args: argparse.Namespace) -> tuple[float, float, int]:
+    """Seconds, CPU seconds and peak bytes of one download."""
     budget = (args.cubes + 0.5) * args.crop_size**3 / 1e9
     argv = [f"{url}/data.zarr", str(out), "-cs", str(args.crop_size), "-gb", str(budget), "--workers", str(workers)]
     here = str(Path(__file__).parent)
@@ -78,18 +111,18 @@ def fetch(url: str, out: Path, workers: int, args: argparse.Namespace) -> tuple[
     found = len(list(out.glob("*-ROI-*.nrrd")))
     if found != args.cubes:
         raise ValueError(f"{found} cubes arrived, expected {args.cubes}: {done.stderr}")
-    seconds, peak = json.loads(done.stdout.splitlines()[-1])
-    return seconds, peak
+    seconds, cpu, peak = json.loads(done.stdout.splitlines()[-1])
+    return seconds, cpu, peak
 
 
 def child(argv: list[str]) -> None:
-    """Download, then print seconds (without the interpreter's start) and peak bytes."""
+    """Download, then print seconds and CPU seconds (without the interpreter's start) and peak bytes."""
     sys.path.insert(0, str(ROOT / "scraping"))
     import ngff_download
 
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     ngff_download.main(argv)
-    print(json.dumps([time.perf_counter() - started, peak_bytes()]))
+    print(json.dumps([time.perf_counter() - started, time.process_time() - used, peak_bytes()]))
 
 
 def peak_bytes() -> int:
@@ -116,12 +149,15 @@ def make_dataset(path: Path, args: argparse.Namespace) -> None:
     write_ome_zarr(path, levels, version="0.5", sizes=sizes, chunk=args.chunk)
 
 
-def serve(folder: str, latency: float, ready: multiprocessing.Queue) -> None:
-    """Serve a folder until terminated."""
+def serve(folder: str, latency: float, told: multiprocessing.Queue, done: Event) -> None:
+    """Serve a folder; at the end tell the CPU seconds that it took and how many requests there were."""
     from loopback import serving
 
     with serving(Path(folder), latency=latency) as server:
-        ready.put(server.url)
+        used = time.process_time()
+        told.put(server.url)
+        done.wait()
+        told.put((time.process_time() - used, len(server.log)))
         server.released.wait()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.contrast import Contrast, to_uint8
-from utils.files import atomic_path, locked
+from utils.files import atomic_path
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import describe
 from utils.names import format_roi
@@ -92,7 +92,8 @@ class Crops:
         if gray.min() == gray.max():
             raise PaddingError(f"every voxel is {gray.flat[0]} of 255: nothing was written")
         del voxels
-        with locked(self.path(roi)), atomic_path(self.path(roi)) as scratch:
+        # The record's lock is held, so no other run writes this cube.
+        with atomic_path(self.path(roi)) as scratch:
             write_nrrd(scratch, gray, self.voxel_size)
 
 
