@@ -1,8 +1,9 @@
 """Cut volumes into patches and keep one of each set of near-duplicates.
 
 Every volume in DIR (any format, folders of slices, OME-Zarr/N5/precomputed folders), or the images that a URL or a CSV
-of URLs names, becomes one patch dictionary SAVE/{volume}.pkl. Slices are cut on all chosen axes, on xy only where z
-spacing differs from xy by more than 25 % or the name contains 'video'. A volume that has its dictionary is skipped;
+of URLs names, becomes one patch dictionary SAVE/{volume}.pkl. A CSV's rows mean what they mean to ngff_download: of an
+image that is to be cropped the same cubes are cut, up to -gb, of others the whole level. Slices are cut on all chosen
+axes, on xy only where z spacing differs from xy by more than 25 % or the name contains 'video'. A volume that has its dictionary is skipped;
 --update redoes those whose volume or options have changed.
 
 Example:
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from utils.cli import (
     make_parser,
     natural_int,
     output_dir,
+    positive_float,
     positive_int,
     run_script,
     say_nested,
@@ -57,6 +59,10 @@ from utils.sources import VolumeSource, nested_volumes, volume_sources
 from utils.volume_labels import why_labels_volume
 from utils.volumes import Volume, is_isotropic, is_ngff, volume_contrast
 
+if TYPE_CHECKING:
+    from utils.sampling.plan import SamplingOptions
+    from utils.sampling.rois import Roi
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Cut every volume of a folder; see the module's docstring."""
@@ -83,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_dedupe_options(parser)
     add_table_options(parser)
     add_recursive(parser)
+    parser.add_argument(
+        "-gb", "--gb", type=positive_float, default=5.0, metavar="X", help="GB of cubes per row of a CSV (default 5)"
+    )
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
     add_run_options(parser, seed=True)
     return run_script(patchify, parser, argv)
@@ -150,7 +159,9 @@ def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:
     """The volumes that the command line names; what lies beside them is said."""
     try:
         stating = Stating.of(args)
-        sources, passed_over = volume_sources(args.source, args.level, stating, recursive=args.recursive)
+        sources, passed_over = volume_sources(
+            args.source, args.level, stating, recursive=args.recursive, gigabytes=args.gb
+        )
     except UsageError:
         if args.prune and list_orphans(scope, set()):
             return []
@@ -172,7 +183,7 @@ def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
             with warnings.catch_warnings(action="ignore"), source.open() as volume:
                 axes, _ = axes_to_cut(volume, cutting)
                 size = volume.voxel_size
-                patches = sum(map(len, volume_grid(volume, cutting)))
+                patches = sum(map(len, cells_before(source, volume, cutting)))
         except (OSError, ValueError) as error:
             failures[str(source)] = describe(error)
             continue
@@ -213,6 +224,50 @@ def volume_grid(volume: Volume, cutting: Cutting) -> list[Cell]:
     )
 
 
+def cells_before(source: VolumeSource, volume: Volume, cutting: Cutting) -> list[Cell]:
+    """The cells of a volume as far as they are known before a voxel is read."""
+    if source.gigabytes is None:
+        return volume_grid(volume, cutting)
+    from utils.sampling.sampled_rows import candidate_cubes
+
+    return cells_of_cubes(candidate_cubes(source, sampling(cutting)), volume, cutting)
+
+
+def cells_of_cubes(cubes: Sequence["Roi"], volume: Volume, cutting: Cutting) -> list[Cell]:
+    """The cells of cubes of a volume: each cube is cut as if it were a volume."""
+    axes, _ = axes_to_cut(volume, cutting)
+    cells = []
+    for cube in cubes:
+        shape, first = [stop - start for start, stop in cube], [start for start, _ in cube]
+        own = grid(shape, cutting.crop, axes, edges=cutting.edges, spacing=cutting.spacing, min_side=cutting.min_side)
+        cells += [cell.shifted(first) for cell in own]
+    return [cell for cell in cells if len(cell)]
+
+
+def sampling(cutting: Cutting) -> "SamplingOptions":
+    """The options by which the cubes of a row are chosen."""
+    from utils.sampling.plan import SamplingOptions
+
+    return SamplingOptions(seed=cutting.seed, contrast=cutting.contrast_method, stretch=cutting.stretch)
+
+
+def cells_and_contrast(
+    source: VolumeSource, volume: Volume, cutting: Cutting, folder: Path
+) -> tuple[list[Cell], Contrast]:
+    """The cells to cut and the contrast window; the overview of a row that is sampled is kept in a folder."""
+    if source.gigabytes is None:
+        refuse_unwanted(volume, cutting)
+        cells = volume_grid(volume, cutting)
+        return cells, volume_contrast(volume, cutting.contrast_method, stretch=cutting.stretch)
+    from utils.sampling.sampled_rows import sampled_cubes
+
+    sampled = sampled_cubes(source, sampling(cutting), folder)
+    cells = cells_of_cubes(sampled.cubes, volume, cutting)
+    if not cells:
+        raise PassedOver(f"its cubes give no patches: --min-side {cutting.min_side}")
+    return cells, sampled.contrast
+
+
 def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 1) -> str:
     """Hash every patch of one `VolumeSource`, choose exemplars, write their pixels.
 
@@ -220,9 +275,7 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
     """
     threads = processes if job.source.is_large() else 1
     with job.source.open() as volume:
-        refuse_unwanted(volume, cutting)
-        cells = volume_grid(volume, cutting)
-        contrast = volume_contrast(volume, cutting.contrast_method, stretch=cutting.stretch)
+        cells, contrast = cells_and_contrast(job.source, volume, cutting, job.target.parent)
         hashes, flat = hash_volume(volume, cells, contrast, cutting, threads)
         kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
         patches = fetch(volume, group_by_cell(kept, cells), contrast, threads)

@@ -78,11 +78,11 @@ def report(results: dict[int, Figures], args: argparse.Namespace) -> None:
     for workers, took in results.items():
         waiting, share = took.bound(args.latency, workers)
         most = 250e6 + workers * cube * 2
+        times = took.seconds / max(waiting, share)
         print(
-            f"  {workers:2d} in flight: {took.seconds:6.2f} s, {took.seconds / max(waiting, share):.1f} times the larger "
-            f"of {waiting:.2f} s of waiting ({took.requests} requests) and {share:.2f} s of CPU "
-            f"({took.cpu:.2f} + {took.server_cpu:.2f} of the server); "
-            f"peak memory {took.peak / 1e6:.0f} MB (bound {most / 1e6:.0f} MB)"
+            f"  {workers:2d} in flight: {took.seconds:6.2f} s, {times:.1f} times the larger of {waiting:.2f} s waiting\n"
+            f"    ({took.requests} requests) and {share:.2f} s CPU ({took.cpu:.2f} + the server's {took.server_cpu:.2f});"
+            f" peak memory {took.peak / 1e6:.0f} MB (bound {most / 1e6:.0f} MB)"
         )
     print(f"  {results[1].seconds / results[args.workers].seconds:.1f} times faster")
 
@@ -96,7 +96,8 @@ def fetch(folder: Path, workers: int, args: argparse.Namespace) -> Figures:
     try:
         seconds, cpu, peak = download(told.get(timeout=60), folder / f"out{workers}", workers, args)
         done.set()
-        return Figures(seconds, cpu, *told.get(timeout=60), peak)
+        server_cpu, requests = told.get(timeout=60)
+        return Figures(seconds, cpu, server_cpu, requests, peak)
     finally:
         server.terminate()
 

@@ -109,6 +109,7 @@ def download(args: argparse.Namespace) -> int:
     from utils.ngff.hosts import HOSTS
     from utils.sampling.planned import GRACE, plan_rows
     from utils.sampling.renewal import tell_orphans
+    from utils.sources import is_table
 
     rows = read_rows(args)
     options = sampling_options(args)
@@ -125,11 +126,6 @@ def download(args: argparse.Namespace) -> int:
     return code
 
 
-def is_table(source: str) -> bool:
-    """Whether an argument is a table rather than the address of one image."""
-    return source.lower().endswith((".csv", ".tsv")) and "://" not in source
-
-
 def read_rows(args: argparse.Namespace) -> "list[Dataset]":
     """Rows of a table, or the one row that an address makes.
 
@@ -139,6 +135,7 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
         If a table is not there or is no table.
     """
     from utils.ngff.table import dataset_of_url, read_table
+    from utils.sources import is_table
 
     source = args.source
     try:

@@ -55,7 +55,12 @@ NO_CONTRAST = Contrast("none", 0.0, 255.0)
 
 
 def measure_contrast(
-    sample: ArrayLike, method: str = "percentile", *, name: str = "", stretch: bool = False
+    sample: ArrayLike,
+    method: str = "percentile",
+    *,
+    name: str = "",
+    stretch: bool = False,
+    padding: float | None = None,
 ) -> Contrast:
     """The contrast window of an image, or of a sample of a volume.
 
@@ -71,6 +76,8 @@ def measure_contrast(
         What warnings call the image, where a caller measures several.
     stretch : bool
         Measure uint8, too, which otherwise stays as it is.
+    padding : float, optional
+        A value that stands for no picture, whatever share of it there is.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def measure_contrast(
     finite = int(np.count_nonzero(np.isfinite(values)))
     if finite < values.size:
         warn_not_finite(values.size - finite, name)
-    contrast = replace(_measured(values, method, name), stretch=values.dtype == np.uint8)
+    contrast = replace(_measured(values, method, name, padding), stretch=values.dtype == np.uint8)
     if finite and contrast.low == contrast.high:
         _warn(name, f"constant ({contrast.low:g} everywhere): everything becomes 0")
     return contrast
@@ -103,12 +110,14 @@ def warn_not_finite(count: int, name: str = "") -> None:
     _warn(name, f"{count} values are not finite: NaN and -inf become 0, +inf 255")
 
 
-def _measured(values: np.ndarray, method: str, name: str) -> Contrast:
+def _measured(values: np.ndarray, method: str, name: str, padding: float | None) -> Contrast:
     finite = _finite(values)
+    if padding is not None:
+        finite = finite[finite != padding]
     if finite.size == 0:
         return Contrast(method, 0.0, 0.0)
     if method == "percentile":
-        picture, fills, lone = see_through(values, finite)
+        picture, fills, lone = see_through(values, finite, padding)
         low, high = window(picture)
         if low < high:
             _say_left_out(fills, lone, name)

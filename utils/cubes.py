@@ -32,6 +32,11 @@ class Block:
     tile: Span | None
     slices: Span
 
+    def shifted(self, by: int) -> "Block":
+        """The same part of a side that begins `by` voxels earlier."""
+        tile = None if self.tile is None else (self.tile[0] + by, self.tile[1] + by)
+        return Block(tile, (self.slices[0] + by, self.slices[1] + by))
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -43,6 +48,11 @@ class Cell:
     blocks: tuple[Block, Block, Block]
     axes: tuple[int, ...]
     spacing: int = 1
+
+    def shifted(self, by: Sequence[int]) -> "Cell":
+        """The same cell of a box that begins at `by` (z, y, x)."""
+        z, y, x = (block.shifted(step) for block, step in zip(self.blocks, by, strict=True))
+        return Cell((z, y, x), self.axes, self.spacing)
 
     def slices(self, axis: int) -> range:
         """Indices of the slices that this cell cuts across an axis."""

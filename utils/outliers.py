@@ -53,7 +53,9 @@ def window(histogram: Histogram) -> tuple[float, float]:
     return histogram.percentile(PERCENTILES[0]), histogram.percentile(PERCENTILES[1])
 
 
-def see_through(values: np.ndarray, finite: np.ndarray) -> tuple[Histogram, list[LeftOut], list[LeftOut]]:
+def see_through(
+    values: np.ndarray, finite: np.ndarray, padding: float | None = None
+) -> tuple[Histogram, list[LeftOut], list[LeftOut]]:
     """What may set the window: a picture's histogram, without the fill values and the hot or dead pixels beside it.
 
     Parameters
@@ -61,11 +63,14 @@ def see_through(values: np.ndarray, finite: np.ndarray) -> tuple[Histogram, list
     values : ndarray, shape (..., h, w) or (n,)
         Planes, in which lone pixels can be told; a row of pixels without others above and below tells nothing.
     finite : ndarray, shape (m,)
-        Those that are finite, at least one.
+        Those that are finite and no padding, at least one.
+    padding : float, optional
+        A value among `values` that is known to stand for no picture.
     """
     whole = Histogram.of(finite)
     picture, fills = without_fills(whole)
-    picture, lone = without_lone_pixels(values, picture, fills)
+    known = [] if padding is None else [LeftOut(padding, padding, 0.0)]
+    picture, lone = without_lone_pixels(values, picture, [*fills, *known])
     harmless = [fill for fill in fills if not _differ(window(_put_back(picture, whole, [fill])), window(picture))]
     return _put_back(picture, whole, harmless), [fill for fill in fills if fill not in harmless], lone
 

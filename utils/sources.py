@@ -34,6 +34,8 @@ class VolumeSource:
         Of an NGFF image: its address and what a table says of it.
     stated : Stated
         What a table of datasets or the command line states about it.
+    gigabytes : float, optional
+        Of a row that is sampled: what cubes of it may hold; None for all there is.
     """
 
     name: str
@@ -41,6 +43,7 @@ class VolumeSource:
     level: int | None = None
     row: "Dataset | None" = None
     stated: Stated = NOTHING_STATED
+    gigabytes: float | None = None
 
     @property
     def problem(self) -> str:
@@ -71,7 +74,8 @@ class VolumeSource:
             return stated
         row = self.row
         said = {"invert": row.invert, "padding-value": row.padding_value, "row-voxel-size": list(row.given_size)}
-        return {"level": self.level, **said, **stated}
+        sampled = {} if self.gigabytes is None else {"cubes": row.crop_size, "gb": self.gigabytes}
+        return {"level": self.level, **said, **sampled, **stated}
 
     def is_large(self) -> bool:
         """Whether one volume keeps several processes busy; folders and URLs count as large."""
@@ -81,7 +85,12 @@ class VolumeSource:
 
 
 def volume_sources(
-    where: str, level: int | None = None, stating: Stating = HEADERS_ONLY, *, recursive: bool = False
+    where: str,
+    level: int | None = None,
+    stating: Stating = HEADERS_ONLY,
+    *,
+    recursive: bool = False,
+    gigabytes: float | None = None,
 ) -> tuple[list[VolumeSource], list[Path]]:
     """The volumes that an argument stands for, and what lies beside them and is none.
 
@@ -95,6 +104,8 @@ def volume_sources(
         Where voxel sizes and provenance come from besides headers.
     recursive : bool
         Take the volumes in folders within the folder, too, each named by its path.
+    gigabytes : float, optional
+        Of a table of addresses: what may be taken of each row that does not ask for the whole level.
 
     Raises
     ------
@@ -102,10 +113,17 @@ def volume_sources(
         If nothing is there, or no volume.
     """
     sources, passed_over, folder = _found(where, level, recursive=recursive)
+    if gigabytes is not None and is_table(where):
+        sources = [replace(s, gigabytes=gigabytes) if s.row and s.row.crop else s for s in sources]
     table = stating.in_folder(folder)
     if stating.table is None and folder == Path(where).expanduser():
         table.say_unmatched([source.name for source in sources], stating.quiet)
     return [_with_statement(source, table) for source in sources], [p for p in passed_over if p != table.path]
+
+
+def is_table(source: str) -> bool:
+    """Whether an argument is a table rather than the address of one image."""
+    return source.lower().endswith((".csv", ".tsv")) and "://" not in source
 
 
 def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
@@ -133,7 +151,7 @@ def _found(where: str, level: int | None, *, recursive: bool) -> tuple[list[Volu
     if "://" in where:
         return [_ngff_source(where, level)], [], None
     path = Path(where).expanduser()
-    if path.suffix.lower() in (".csv", ".tsv") and path.is_file():
+    if is_table(where) and path.is_file():
         return _table(path, level), [], None
     if path.is_file() or (path.is_dir() and is_ngff(path)):
         return [_source(path, level)], [], path.parent

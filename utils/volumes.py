@@ -146,8 +146,8 @@ def volume_contrast(volume: Volume, method: str = "percentile", *, stretch: bool
     if method == "percentile":
         sample = volume_sample(volume)
         # One value throughout: what a sparse volume holds lies between the bands, and only a look at all of it tells.
-        if sample.shape == volume.shape or np.unique(_extremes(sample)).size > 1:
-            return measure_contrast(sample, method, stretch=stretch)
+        if sample.shape == volume.shape or np.unique(_extremes(sample, volume.padding)).size > 1:
+            return measure_contrast(sample, method, stretch=stretch, padding=volume.padding)
     return _whole_range(volume, stretch)
 
 
@@ -161,7 +161,7 @@ def _whole_range(volume: Volume, stretch: bool) -> Contrast:
     """From the smallest to the largest finite value of a volume."""
     extremes, not_finite = [], 0
     for slab in slabs(volume):
-        extremes.append(_extremes(slab))
+        extremes.append(_extremes(slab, volume.padding))
         not_finite += slab.size - int(np.count_nonzero(np.isfinite(slab)))
     if not_finite:
         warn_not_finite(not_finite)
@@ -175,9 +175,10 @@ def slabs(volume: Volume, voxels: int = SAMPLE_VOXELS) -> Iterator[np.ndarray]:
         yield volume[z : z + depth]
 
 
-def _extremes(slab: np.ndarray) -> np.ndarray:
-    """Smallest and largest finite value; nothing where there is none."""
+def _extremes(slab: np.ndarray, padding: float | None = None) -> np.ndarray:
+    """Smallest and largest finite value that is no padding; nothing where there is none."""
     values = slab[np.isfinite(slab)] if slab.dtype.kind == "f" else slab
+    values = values if padding is None else values[values != padding]
     return np.array([values.min(), values.max()], slab.dtype) if values.size else values[:0].ravel()
 
 

@@ -38,7 +38,11 @@ class Volume(ABC):
         Of what reading returns; native byte order.
     streams : bool
         True when a region's memory follows the region (plus a bounded cache), not the volume.
+    padding : float, optional
+        The value outside of the specimen, where a table states it: it sets no contrast window.
     """
+
+    padding: float | None = None
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize, *, streams: bool) -> None:
         if len(shape) != 3 or min(shape) < 1:

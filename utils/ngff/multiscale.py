@@ -108,6 +108,13 @@ class NgffVolume(Volume):
         voxels = self.reader.read(box)
         return mirrored(voxels) if self.invert else voxels
 
+    def shown(self, value: float) -> float:
+        """A stored intensity as reading returns it."""
+        if not self.invert:
+            return value
+        limits = {"u": np.iinfo(self.dtype).max, "i": -1} if self.dtype.kind in "ui" else {"b": 1}
+        return limits.get(self.dtype.kind, 0) - value
+
     def _copy(self, box: Box) -> np.ndarray:
         return self._read(box)  # new already
 

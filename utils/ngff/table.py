@@ -87,7 +87,9 @@ class Dataset:
         index = image.index(self.chosen_level(level))
         known = any(self.given_size)
         size = level_voxel_size(image, index, self.given_size, metadata_first=self.metadata_first) if known else None
-        return image.open_level(index, name=self.name, voxel_size=size, invert=self.invert)
+        volume = image.open_level(index, name=self.name, voxel_size=size, invert=self.invert)
+        volume.padding = volume.shown(self.padding_value)
+        return volume
 
 
 def read_table(path: Path) -> list[Dataset]:

@@ -1,30 +1,30 @@
 """Sparse sampling of one NGFF dataset, the taking: cubes or a whole level, with a record of how."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from utils.contrast import Contrast, measure_contrast, to_uint8
+from utils.contrast import Contrast, to_uint8
 from utils.files import atomic_path
 from utils.formats.nrrd import nrrd_header
 from utils.jobs import SKIPPED, Outdated
 from utils.ngff.read import LevelReader
-from utils.ngff.store import Store
 from utils.sampling.blocks import blocks, write_blocks
 from utils.sampling.budget import fill_budget
-from utils.sampling.mask import masked
 from utils.sampling.overview import BLOCK_BYTES
-from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw
+from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, open_level
 from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops, PaddingError, inverted
 from utils.sampling.roi_record import RoiRecord
 from utils.sampling.rois import Boxes, Roi, not_padding
-from utils.sampling.specimen import SampledCubes, Surveyed, no_specimen, sample_cubes, survey_dataset
-
-# Bytes of chunks kept for cubes that share them.
-SHARED_CHUNKS = 256 << 20
+from utils.sampling.specimen import (
+    Surveyed,
+    find_specimen,
+    sample_cubes,
+    specimen_contrast,
+    survey_dataset,
+)
 
 
 def sample(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
@@ -42,25 +42,17 @@ def sample(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
     record = RoiRecord(folder / name, plan.settings(options, None))
     if record.outdated and not options.update:
         return Outdated(record.outdated)
-    reader = LevelReader(_with_cache(plan), plan.level)
-    surveyed = survey_dataset(plan, options, folder) if plan.dataset.crop else Surveyed()
-    settings = plan.settings(options, surveyed.level)
+    reader = open_level(plan)
+    surveyed = survey_dataset(plan, folder, options.min_frac) if plan.is_surveyed else Surveyed()
+    settings = plan.settings(options, surveyed.level if plan.dataset.crop else None)
 
     def make(where: Path) -> str:
         record = RoiRecord(where / name, settings)
         if not plan.dataset.crop:
-            return fetch_whole(plan, options, folder, record, reader)
+            return fetch_whole(plan, options, record, surveyed, reader)
         return fetch_cubes(plan, options, record, surveyed, reader, folder)
 
     return renewed(folder / name, settings, options.update, make)
-
-
-def _with_cache(plan: SamplingPlan) -> Store:
-    """The dataset's store; where cubes share chunks, with a cache, so that each chunk is fetched once."""
-    store = plan.image.store
-    if all(side % chunk == 0 for side, chunk in zip([plan.crop] * 3, plan.level.chunk, strict=True)):
-        return store
-    return replace(store, access=replace(store.access, cache_bytes=SHARED_CHUNKS))
 
 
 def fetch_cubes(
@@ -72,53 +64,37 @@ def fetch_cubes(
     overviews: Path,
 ) -> str:
     """Bring cubes of a dataset, as many as ``-gb`` allows; overviews are kept in the folder `overviews`."""
-    seen, contrast = surveyed.survey, record.contrast
-    boxes = Boxes(plan.spans)
-    if seen is not None:
-        boxes = seen.candidates(options.min_frac)
-        if not boxes:
-            raise ValueError(no_specimen(plan, surveyed.level or 0, options.min_frac))
-        contrast = contrast or _specimen_contrast(seen.sample(), options)
-    if options.mask:
-        boxes = masked(boxes, plan, options, overviews)
-    if contrast is None and plan.level.dtype == np.uint8:
-        contrast = measure_contrast(np.zeros(1, np.uint8))
-    sampled = SampledCubes(contrast) if contrast else sample_cubes(plan, boxes, reader, options)
+    seen = surveyed.survey
+    found = find_specimen(plan, options, surveyed, reader, overviews, record.contrast)
 
     def read(roi: Roi) -> tuple[np.ndarray, int]:
-        return sampled.voxels.pop(roi, None) or reader.read_counted(roi.slices)
+        return found.voxels.pop(roi, None) or reader.read_counted(roi.slices)
 
     crops = Crops(
         plan.name,
         record.path.parent,
         read,
-        sampled.contrast,
+        found.contrast,
         plan.voxel_size,
         plan.dataset.invert,
-        tuple(dict.fromkeys((plan.dataset.padding_value, plan.level.fill))),
+        plan.fills,
         options.min_frac if seen is None else 0.0,
         seen.share if seen is not None else None,
         plan.level.offset,
     )
     return fill_budget(
         crops,
-        lambda: draw(boxes, options),
+        lambda: draw(found.boxes, options),
         options.gigabytes,
         record,
         threads=plan.threads(options.workers),
         chunk=plan.level.chunk,
-        padding=sampled.padding if seen is None else {},
+        padding=found.padding if seen is None else {},
     )
 
 
-def _specimen_contrast(values: np.ndarray, options: SamplingOptions) -> Contrast | None:
-    """The contrast window of an overview's specimen; None where it holds one value only."""
-    contrast = measure_contrast(values, options.contrast)
-    return contrast if contrast.low < contrast.high else None
-
-
 def fetch_whole(
-    plan: SamplingPlan, options: SamplingOptions, folder: Path, record: RoiRecord, reader: LevelReader
+    plan: SamplingPlan, options: SamplingOptions, record: RoiRecord, surveyed: Surveyed, reader: LevelReader
 ) -> str:
     """Bring a whole level into one file, block by block.
 
@@ -134,7 +110,8 @@ def fetch_whole(
             f"level {plan.index} is {size / GB:.3g} GB as uint8, more than -gb "
             f"{options.gigabytes:g}; raise -gb, choose a coarser level, or set crop to true"
         )
-    contrast = record.contrast or _whole_contrast(plan, options, folder, reader)
+    contrast = record.contrast or specimen_contrast(plan, options, surveyed)
+    contrast = contrast or sample_cubes(plan, Boxes(plan.spans), reader, options).contrast
     record.save_whole(target, contrast)  # also where a killed run left the level without its record
     if target.exists():
         return SKIPPED
@@ -146,14 +123,6 @@ def fetch_whole(
         read.require_specimen()
     record.save_whole(target, contrast)
     return f"{size / GB:.3g} GB brought"
-
-
-def _whole_contrast(plan: SamplingPlan, options: SamplingOptions, folder: Path, reader: LevelReader) -> Contrast:
-    if plan.level.dtype == np.uint8:
-        return measure_contrast(np.zeros(1, np.uint8))
-    seen = survey_dataset(plan, options, folder).survey
-    contrast = _specimen_contrast(seen.sample(), options) if seen is not None else None
-    return contrast or sample_cubes(plan, Boxes(plan.spans), reader, options).contrast
 
 
 class SpecimenReader:

@@ -1,12 +1,15 @@
 """Sparse sampling of one NGFF dataset, the planning: which level, which grid of boxes, which overviews."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from utils.names import format_level
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import Lengths, Level
 from utils.ngff.multiscale import Access, Multiscale, open_multiscale
+from utils.ngff.read import LevelReader
 from utils.ngff.table import Dataset
 from utils.redaction import redacted
 from utils.sampling.overview import Spans, overview_levels
@@ -18,6 +21,8 @@ GB = 10**9
 DEFAULT_CROP = 256
 # Cubes in flight may take this much memory, however many workers were asked for.
 MEMORY_BUDGET = 4 * GB
+# Bytes of chunks kept for cubes that share them.
+SHARED_CHUNKS = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class SamplingOptions:
     min_frac: float = 0.7
     unit: str | None = None
     contrast: str = "percentile"
+    stretch: bool = False
     stratify: bool = False
     update: bool = False
     mask: str | None = None
@@ -59,6 +65,16 @@ class SamplingPlan:
     def name(self) -> str:
         """What outputs are called before ``-ROI-``."""
         return format_level(self.dataset.name, self.index)
+
+    @property
+    def is_surveyed(self) -> bool:
+        """Whether an overview is looked at: for the choice of boxes, or for the contrast window."""
+        return self.dataset.crop or self.level.dtype != np.uint8
+
+    @property
+    def fills(self) -> tuple[float, ...]:
+        """Values that stand for no specimen: the padding, and what chunks that are not stored hold."""
+        return tuple(dict.fromkeys((self.dataset.padding_value, self.level.fill)))
 
     @property
     def spans(self) -> Spans:
@@ -115,6 +131,14 @@ def plan_sampling(dataset: Dataset, options: SamplingOptions) -> SamplingPlan:
     size = level_voxel_size(image, index, dataset.given_size, metadata_first=dataset.metadata_first)
     crop = options.crop_size or dataset.crop_size or DEFAULT_CROP
     return SamplingPlan(dataset, image, index, size, crop, tuple(overview_levels(image, index, crop)))
+
+
+def open_level(plan: SamplingPlan) -> LevelReader:
+    """A reader of the level; where cubes share chunks, with a cache, so that each chunk is fetched once."""
+    store = plan.image.store
+    if not all(plan.crop % chunk == 0 for chunk in plan.level.chunk):
+        store = replace(store, access=replace(store.access, cache_bytes=SHARED_CHUNKS))
+    return LevelReader(store, plan.level)
 
 
 def draw(boxes: Boxes, options: SamplingOptions) -> Iterator[Roi]:

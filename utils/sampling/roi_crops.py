@@ -22,6 +22,8 @@ GB = 10**9
 WRITERS_PER_READER = 0.5
 # Share of specimen by which a cube may fall short of its overview, where voxels are absent that may be refused ones.
 SHORTFALL = 0.1
+# Share of voxels that may differ in a cube of one value: the percentiles of a contrast window ignore as many.
+STRAY = 0.001
 Read = Callable[[Roi], tuple[np.ndarray, int]]
 
 
@@ -89,12 +91,20 @@ class Crops:
                 refused,
             )
         gray = inverted(to_uint8(voxels, self.contrast), self.invert)
-        if gray.min() == gray.max():
-            raise PaddingError(f"every voxel is {gray.flat[0]} of 255: nothing was written")
+        refuse_flat(gray)
         del voxels
         # The record's lock is held, so no other run writes this cube.
         with atomic_path(self.path(roi)) as scratch:
             write_nrrd(scratch, gray, self.voxel_size)
+
+
+def refuse_flat(gray: np.ndarray) -> None:
+    """Raise `PaddingError` for a cube of one value, hot pixels and the like aside."""
+    counts = np.bincount(gray.reshape(-1), minlength=256)
+    value = int(counts.argmax())
+    if gray.size - counts[value] <= STRAY * gray.size:
+        share = "every voxel" if counts[value] == gray.size else f"{counts[value] / gray.size:.2%} of the voxels"
+        raise PaddingError(f"{share} is {value} of 255: nothing was written")
 
 
 def inverted(gray: np.ndarray, invert: bool) -> np.ndarray:

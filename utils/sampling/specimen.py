@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.contrast import Contrast, measure_contrast
+from utils.contrast import NO_CONTRAST, Contrast, measure_contrast
 from utils.ngff.read import LevelReader
 from utils.parallel import ordered_map
+from utils.sampling.mask import masked
 from utils.sampling.overview import LARGEST, fetch_overview, overview_path, survey
 from utils.sampling.plan import SamplingOptions, SamplingPlan, draw
 from utils.sampling.roi_crops import PaddingError, specimen_share
@@ -35,8 +36,37 @@ class Surveyed:
     level: int | None = None
 
 
-def survey_dataset(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> Surveyed:
+@dataclass
+class Specimen:
+    """What can be taken of a dataset.
+
+    Attributes
+    ----------
+    boxes : Boxes
+        Worth taking, as far as is known before they are read.
+    contrast : Contrast
+        The dataset's one window.
+    voxels : dict
+        Cubes that were read for it, with the number of voxels that were refused.
+    padding : dict
+        Boxes that were read and are padding, with the reason.
+    """
+
+    boxes: Boxes
+    contrast: Contrast
+    voxels: dict[Roi, tuple[np.ndarray, int]] = field(default_factory=dict)
+    padding: dict[Roi, str] = field(default_factory=dict)
+
+
+def survey_dataset(plan: SamplingPlan, folder: Path, min_frac: float = 0.0) -> Surveyed:
     """The first overview that can be read and shows specimen; each that does not is said.
+
+    Parameters
+    ----------
+    folder : Path
+        Where overviews are kept.
+    min_frac : float
+        What a box has to hold; only said.
 
     Raises
     ------
@@ -56,7 +86,7 @@ def survey_dataset(plan: SamplingPlan, options: SamplingOptions, folder: Path) -
             return Surveyed(seen, index)
         empty = index
     if empty is not None and plan.index in plan.overviews:
-        raise ValueError(no_specimen(plan, empty, options.min_frac))
+        raise ValueError(_no_specimen(plan, empty, min_frac))
     why = f"level {empty} is empty" if empty is not None else f"no level of at most {LARGEST >> 20} MB can be read"
     warnings.warn(
         f"level {plan.index} has no overview ({why}): boxes are chosen without looking, those of padding are left out "
@@ -66,24 +96,54 @@ def survey_dataset(plan: SamplingPlan, options: SamplingOptions, folder: Path) -
     return Surveyed()
 
 
-def no_specimen(plan: SamplingPlan, overview: int, min_frac: float) -> str:
-    """The sentence for a dataset without a box that is worth taking."""
+def find_specimen(
+    plan: SamplingPlan,
+    options: SamplingOptions,
+    surveyed: Surveyed,
+    reader: LevelReader,
+    folder: Path,
+    known: Contrast | None = None,
+) -> Specimen:
+    """The boxes that are worth taking and the contrast window of a dataset.
+
+    Parameters
+    ----------
+    folder : Path
+        Where overviews are kept.
+    known : Contrast, optional
+        The window that the dataset has already.
+
+    Raises
+    ------
+    ValueError
+        If there are no boxes, or no specimen.
+    """
+    seen, boxes = surveyed.survey, Boxes(plan.spans)
+    if seen is not None:
+        boxes = seen.candidates(options.min_frac)
+        if not boxes:
+            raise ValueError(_no_specimen(plan, surveyed.level or 0, options.min_frac))
+    if options.mask:
+        boxes = masked(boxes, plan, options, folder)
+    contrast = known or specimen_contrast(plan, options, surveyed)
+    return Specimen(boxes, contrast) if contrast else sample_cubes(plan, boxes, reader, options)
+
+
+def specimen_contrast(plan: SamplingPlan, options: SamplingOptions, surveyed: Surveyed) -> Contrast | None:
+    """The contrast window as far as type and overview tell it; None where cubes have to be read for it."""
+    if plan.level.dtype == np.uint8 and not options.stretch:
+        return NO_CONTRAST
+    return _window(surveyed.survey.sample(), plan, options) if surveyed.survey else None
+
+
+def _no_specimen(plan: SamplingPlan, overview: int, min_frac: float) -> str:
     return (
         f"none of {len(Boxes(plan.spans))} boxes is at least {min_frac:.0%} specimen: level {overview} holds mostly "
         f"the padding value {plan.dataset.padding_value:g}"
     )
 
 
-@dataclass
-class SampledCubes:
-    """Cubes that were read for the contrast: its window, the voxels of the good ones, the others' reasons."""
-
-    contrast: Contrast
-    voxels: dict[Roi, tuple[np.ndarray, int]] = field(default_factory=dict)
-    padding: dict[Roi, str] = field(default_factory=dict)
-
-
-def sample_cubes(plan: SamplingPlan, boxes: Boxes, reader: LevelReader, options: SamplingOptions) -> SampledCubes:
+def sample_cubes(plan: SamplingPlan, boxes: Boxes, reader: LevelReader, options: SamplingOptions) -> Specimen:
     """The contrast window of a dataset without an overview, from cubes in the order in which they will be taken.
 
     Cubes are read until there are enough of specimen and their values differ, or boxes end.
@@ -93,41 +153,46 @@ def sample_cubes(plan: SamplingPlan, boxes: Boxes, reader: LevelReader, options:
     ValueError
         If no specimen is found.
     """
-    found = SampledCubes(measure_contrast(np.zeros(1, np.uint8)))
+    found = Specimen(boxes, NO_CONTRAST)
     window: Contrast | None = None
-    values: list[np.ndarray] = []
-    fills = tuple(dict.fromkeys((plan.dataset.padding_value, plan.level.fill)))
+    planes: list[np.ndarray] = []
 
     def read(roi: Roi) -> tuple[Roi, np.ndarray, int]:
         return roi, *reader.read_counted(roi.slices)
 
-    for roi, voxels, refused in ordered_map(
-        read, draw(boxes, options), min(SAMPLED_CUBES, plan.threads(options.workers))
-    ):
-        part = voxels.reshape(-1)[:: -(-voxels.size // SAMPLE)]
-        values.append(part[not_padding(part, plan.dataset.padding_value)].copy())
+    in_flight = min(SAMPLED_CUBES, plan.threads(options.workers))
+    for roi, voxels, refused in ordered_map(read, draw(boxes, options), in_flight):
+        planes.append(_few_planes(voxels, plan))
         try:
-            specimen_share(voxels, fills, options.min_frac)
+            specimen_share(voxels, plan.fills, options.min_frac)
         except PaddingError as error:
             found.padding[roi] = str(error)
             continue
         if len(found.voxels) < SAMPLED_CUBES:
             found.voxels[roi] = voxels, refused
-        window = _window(np.concatenate(values), options.contrast)
+        window = _window(np.concatenate(planes), plan, options)
         if window and len(found.voxels) == SAMPLED_CUBES:
             break
-    window = window or _window(np.concatenate(values), options.contrast)
+    window = window or _window(np.concatenate(planes), plan, options)
     if window is None:
-        raise ValueError(f"no specimen: each of {len(values)} cubes that were read holds one value")
+        raise ValueError(f"no specimen: each of {len(planes)} cubes that were read holds one value")
     found.contrast = window
     return found
 
 
-def _window(values: np.ndarray, method: str) -> Contrast | None:
+def _few_planes(voxels: np.ndarray, plan: SamplingPlan) -> np.ndarray:
+    """Some planes of a cube; of a short one the border is repeated, so that all have one size."""
+    count = max(1, SAMPLE // (voxels.shape[1] * voxels.shape[2]))
+    chosen = voxels[:: -(-len(voxels) // count)]
+    sides = zip(chosen.shape[1:], plan.level.shape[1:], strict=True)
+    short = [min(plan.crop, length) - side for side, length in sides]
+    return np.pad(chosen, [(0, 0), (0, short[0]), (0, short[1])], "edge") if any(short) else chosen.copy()
+
+
+def _window(planes: np.ndarray, plan: SamplingPlan, options: SamplingOptions) -> Contrast | None:
     """The contrast window of intensities; None where it would be of one value."""
-    if not values.size:
+    picture = planes[not_padding(planes, plan.dataset.padding_value)]
+    if not picture.size or picture.min() == picture.max():
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a constant sample is no finding: more cubes are read
-        contrast = measure_contrast(values, method)
+    contrast = measure_contrast(planes, options.contrast, stretch=options.stretch, padding=plan.dataset.padding_value)
     return contrast if contrast.low < contrast.high else None

@@ -7,8 +7,9 @@ import numpy as np
 
 from utils.sampling.rois import Boxes, Roi, Span, Triple, not_padding
 
-# Voxels that an overview's sample of intensities holds at most.
-SAMPLE = 1 << 20
+# Voxels that an overview's sample of intensities holds, about; in bands of so many rows, so that neighbours stay beside
+# each other: hot pixels are told by them.
+SAMPLE, BAND = 1 << 20, 8
 # Steps between no and all specimen that a box's share is kept in.
 LEVELS = 50_000
 
@@ -34,11 +35,18 @@ class Survey:
         # Counts of the layers of boxes that the current plane belongs to; earlier layers are done with.
         self._open: dict[int, np.ndarray] = {}
         self._done: dict[int, np.ndarray] = {}
-        self._sample: list[np.ndarray] = []
+        self._bands: list[np.ndarray] = []
+        self._quota = 0  # voxels that the sample may still take
         self._places: list[dict[Span, int]] | None = None
 
-    def add(self, z: int, plane: np.ndarray) -> None:
-        """Take plane `z` of the overview, of shape (y, x), into account; planes come in order."""
+    def add(self, z: int, plane: np.ndarray, pixels: np.ndarray | None = None) -> None:
+        """Take plane `z` of the overview, of shape (y, x), into account; planes come in order.
+
+        Parameters
+        ----------
+        pixels : ndarray, shape (h, w), optional
+            All pixels of the plane, where the overview's are some of them.
+        """
         specimen = not_padding(plane, self.padding)
         layers = [i for i, (first, stop) in enumerate(self._z) if first <= z < stop]
         if layers:
@@ -47,9 +55,20 @@ class Survey:
                 self._open[layer] = self._open[layer] + sums if layer in self._open else sums
         for layer in [i for i in self._open if z == self._z[i][1] - 1]:
             self._done[layer] = self._fractions(layer)
-        values = plane[specimen]
-        quota = max(1, SAMPLE // self.shape[0])
-        self._sample.append(values[:: max(1, -(-values.size // quota))].copy())  # a view would keep the plane
+        self._take(plane if pixels is None else pixels, specimen if pixels is None else None)
+
+    def _take(self, plane: np.ndarray, specimen: np.ndarray | None) -> None:
+        """Put bands of a plane's rows into the sample, where the specimen is; it gets at least one of the first."""
+        rows, height = len(plane), min(BAND, len(plane))
+        band = height * plane.shape[1]
+        self._quota += max(1, SAMPLE // self.shape[0]) if self._bands else max(band, SAMPLE // self.shape[0])
+        sums = np.cumsum((not_padding(plane, self.padding) if specimen is None else specimen).sum(axis=1))
+        count = min(self._quota // band, -(-rows // height)) if sums[-1] else 0
+        for middle in (np.arange(count) + 0.5) / max(1, count) * sums[-1]:
+            first = int(np.searchsorted(sums, middle)) - height // 2
+            first = min(max(0, first), rows - height)
+            self._bands.append(plane[first : first + height].copy())  # a view would keep the plane
+        self._quota -= count * band
 
     def _fractions(self, layer: int) -> np.ndarray:
         """Share of specimen in the boxes of a finished layer, in steps of 1 / LEVELS."""
@@ -73,8 +92,8 @@ class Survey:
         return float(self._done[z][y, x]) / LEVELS
 
     def sample(self) -> np.ndarray:
-        """Intensities of the specimen, spread over the overview."""
-        return np.concatenate(self._sample) if self._sample else np.empty(0)
+        """Bands of rows with specimen, spread over the overview, shape (n, rows, columns); padding lies among it."""
+        return np.stack(self._bands) if self._bands else np.empty((0, 0, 0))
 
 
 def _scaled(sides: list[Span], ratio: float, length: int) -> list[Span]:

@@ -69,7 +69,8 @@ def survey_volume(volume: Volume, options: CropOptions) -> Survey:
     boxes = grid(volume.shape, options.crop_size)
     seen = Survey(boxes, (step, stride, stride), shape, options.padding_value)
     for index in range(shape[0]):
-        seen.add(index, volume[index * step : index * step + 1][0, ::stride, ::stride])
+        (pixels,) = volume[index * step : index * step + 1]
+        seen.add(index, pixels[::stride, ::stride], pixels)
     return seen
 
 
@@ -127,7 +128,7 @@ def _crop(path: Path, volume: Volume, options: CropOptions, settings: Settings, 
         volume_name(path),
         target.parent,
         lambda roi: (volume[roi.slices], 0),
-        record.contrast or measure_contrast(seen.sample(), options.contrast),
+        record.contrast or measure_contrast(seen.sample(), options.contrast, padding=options.padding_value),
         volume.voxel_size,
         fills=(options.padding_value,),
         share=seen.share,

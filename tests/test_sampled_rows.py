@@ -1,0 +1,76 @@
+"""patchify3d over a table: rows mean what they mean to ngff_download."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import ngff_download
+import patchify3d
+from ngff_images import write_ome_zarr
+from utils.dictionaries import load_patches
+from utils.names import parse_name, parse_roi
+
+
+def cut(source, out, *options):
+    return patchify3d.main([str(source), str(out), *options])
+
+
+def slice_of(voxels, name):
+    where = parse_name(name)
+    box = where.box
+    return np.take(voxels, where.first, axis=where.axis)[box.y0 : box.y1, box.x0 : box.x1]
+
+
+@pytest.fixture
+def remote(tmp_path):
+    """An image of which the right quarter is padding (60000), with a coarse level, at level 1 of its pyramid."""
+    first = (np.random.default_rng(0).integers(1000, 3000, (64, 128, 256))).astype("uint16")
+    first[..., 192:] = 60000
+    levels = [np.repeat(first, 2, 2), first, first[::2, ::2, ::2]]
+    return write_ome_zarr(tmp_path / "em.zarr", levels, sizes=[(8.0, 8.0, 4.0), (8.0, 8.0, 8.0), (16.0, 16.0, 16.0)])
+
+
+def table_of(path, **row):
+    path.write_text(",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("overview", [True, False])
+def test_a_table_means_what_it_means_to_ngff_download(remote, tmp_path, monkeypatch, invert, overview):
+    if not overview:
+        monkeypatch.setattr("utils.sampling.overview.LARGEST", 1000)
+    row = {"download_url": remote, "volume_name": "em", "mip": 1, "crop_size": 32, "padding_value": 60000}
+    table = table_of(tmp_path / "t.csv", **row, invert=invert)
+    options = ["-gb", "0.0003", "--seed", "3"]
+    assert ngff_download.main([str(table), str(tmp_path / "cubes"), *options]) == 0
+    assert cut(table, tmp_path / "out", *options, "-cs", "32", "-d", "0") == 0
+    content = load_patches(tmp_path / "out/em_s1.pkl")
+    cubes = {path: sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in (tmp_path / "cubes").glob("*.nrrd")}
+    assert len(cubes) == 9 and len(content["names"]) == 9 * 3 * 32
+    whole = np.zeros((64, 128, 256), np.uint8)
+    for path, cube in cubes.items():
+        _, (z, y, x) = parse_roi(path.stem)
+        whole[slice(*z), slice(*y), slice(*x)] = cube
+    for name, patch in zip(content["names"], content["patches"], strict=True):
+        assert np.abs(patch.astype(int) - slice_of(whole, name)).max() <= 1
+    assert abs(np.mean(content["patches"]) - 127) < 5  # the padding set no window
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_table_that_asks_for_the_whole_level(remote, tmp_path, invert):
+    row = {"download_url": remote, "volume_name": "em", "mip": 1, "padding_value": 60000, "crop": "FALSE"}
+    table = table_of(tmp_path / "t.csv", **row, invert=invert)
+    assert cut(table, tmp_path / "out", "-cs", "64", "--axes", "0", "-d", "0") == 0
+    content = load_patches(tmp_path / "out/em_s1.pkl")
+    assert content["meta"]["patches"] == 64 * 2 * 4
+    window = content["meta"]["contrast"]
+    low, high = (65535 - 3000, 65535 - 1000) if invert else (1000, 3000)
+    assert low <= window["low"] < window["high"] <= high
+
+
+def test_a_table_is_listed_without_reading_voxels(remote, tmp_path, capsys):
+    row = {"download_url": remote, "volume_name": "em", "mip": 1, "crop_size": 32}
+    table = table_of(tmp_path / "t.csv", **row)
+    assert cut(table, tmp_path / "out", "-gb", "0.0001", "-cs", "32", "--list") == 0
+    assert f"em_s1\t64 x 128 x 256\t8 x 8 x 8\t0 1 2\t{3 * 3 * 32}" in capsys.readouterr().out

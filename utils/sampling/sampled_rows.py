@@ -1,0 +1,104 @@
+"""A row of a table as patchify3d reads it: the cubes that ngff_download would bring, and the dataset's contrast."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from utils.contrast import NO_CONTRAST, Contrast
+from utils.ngff.multiscale import NgffVolume
+from utils.outliers import LeftOut
+from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, open_level, plan_sampling
+from utils.sampling.roi_crops import PaddingError, specimen_share
+from utils.sampling.rois import Boxes, Roi
+from utils.sampling.selection import within
+from utils.sampling.specimen import find_specimen, survey_dataset
+from utils.sources import VolumeSource
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The cubes of a dataset, in z, y, x of its level, and the window of its intensities, inverted as the row says."""
+
+    cubes: list[Roi]
+    contrast: Contrast
+
+
+def candidate_cubes(source: VolumeSource, options: SamplingOptions) -> list[Roi]:
+    """The cubes of a sampled row before any voxel is looked at: their number is right, padding is not yet told.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the dataset cannot be read.
+    """
+    plan, options = _planned(source, options)
+    return sorted(within(draw(Boxes(plan.spans), options), options.gigabytes * GB))
+
+
+def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) -> Sampled:
+    """The cubes of a sampled row that ngff_download would bring, and its contrast window.
+
+    Parameters
+    ----------
+    options : SamplingOptions
+        Seed and contrast; level and budget are the source's.
+    folder : Path
+        Where the overview is kept.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the dataset cannot be read, or holds no specimen.
+    """
+    plan, options = _planned(source, options)
+    reader = open_level(plan)
+    surveyed = survey_dataset(plan, folder, options.min_frac)
+    found = find_specimen(plan, options, surveyed, reader, folder)
+
+    def is_padding(roi: Roi) -> bool:
+        if surveyed.survey is not None:  # has told beforehand
+            return False
+        voxels = found.voxels.pop(roi)[0] if roi in found.voxels else reader.read(roi.slices)
+        try:
+            specimen_share(voxels, plan.fills, options.min_frac)
+        except PaddingError:
+            return True
+        return False
+
+    cubes = _chosen(lambda: draw(found.boxes, options), options.gigabytes * GB, set(found.padding), is_padding)
+    reader.close()
+    if not cubes:
+        raise ValueError(f"no cube of {plan.crop} voxels a side fits into -gb {options.gigabytes:g}")
+    level = plan.image.open_level(plan.index, invert=plan.dataset.invert)
+    return Sampled(sorted(cubes), shown_contrast(found.contrast, level))
+
+
+def _planned(source: VolumeSource, options: SamplingOptions) -> tuple[SamplingPlan, SamplingOptions]:
+    if source.row is None or source.gigabytes is None:
+        raise ValueError(f"{source}: is no row of a table that is sampled")
+    options = replace(options, level=source.level, gigabytes=source.gigabytes)
+    return plan_sampling(source.row, options), options
+
+
+def _chosen(
+    order: Callable[[], Iterator[Roi]], budget: float, padding: set[Roi], is_padding: Callable[[Roi], bool]
+) -> list[Roi]:
+    """As many boxes as the budget allows; those that turn out to be padding are replaced by others."""
+    told: set[Roi] = set()
+    while True:
+        chosen = within((roi for roi in order() if roi not in padding), budget)
+        found = {roi for roi in chosen if roi not in told and is_padding(roi)}
+        if not found:
+            return chosen
+        told.update(chosen)
+        padding |= found
+
+
+def shown_contrast(contrast: Contrast, volume: NgffVolume) -> Contrast:
+    """A window of stored intensities for those that reading returns, which may be mirrored."""
+    if not volume.invert or contrast == NO_CONTRAST:
+        return contrast
+    left_out = tuple(
+        LeftOut(volume.shown(part.high), volume.shown(part.low), part.share) for part in reversed(contrast.left_out)
+    )
+    return replace(contrast, low=volume.shown(contrast.high), high=volume.shown(contrast.low), left_out=left_out)
