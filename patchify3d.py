@@ -3,8 +3,8 @@
 Every volume in DIR (any format, folders of slices, OME-Zarr/N5/precomputed folders), or the images that a URL or a CSV
 of URLs names, becomes one patch dictionary SAVE/{volume}.pkl. A CSV's rows mean what they mean to ngff_download: of an
 image that is to be cropped the same cubes are cut, up to -gb, of others the whole level. Slices are cut on all chosen
-axes, on xy only where z spacing differs from xy by more than 25 % or the name contains 'video'. A volume that has its dictionary is skipped;
---update redoes those whose volume or options have changed.
+axes, on xy only where z spacing differs from xy by more than 25 % or the name contains 'video'. A volume that has its
+dictionary is skipped; --update redoes those whose volume or options have changed.
 
 Example:
     python patchify3d.py volumes patches -cs 224 --axes 0 1 2 -p 4

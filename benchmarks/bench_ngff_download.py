@@ -80,9 +80,9 @@ def report(results: dict[int, Figures], args: argparse.Namespace) -> None:
         most = 250e6 + workers * cube * 2
         times = took.seconds / max(waiting, share)
         print(
-            f"  {workers:2d} in flight: {took.seconds:6.2f} s, {times:.1f} times the larger of {waiting:.2f} s waiting\n"
-            f"    ({took.requests} requests) and {share:.2f} s CPU ({took.cpu:.2f} + the server's {took.server_cpu:.2f});"
-            f" peak memory {took.peak / 1e6:.0f} MB (bound {most / 1e6:.0f} MB)"
+            f"  {workers:2d} in flight: {took.seconds:6.2f} s, {times:.1f} times the larger of {waiting:.2f} s waiting "
+            f"({took.requests} requests)\n    and {share:.2f} s CPU ({took.cpu:.2f} + the server's "
+            f"{took.server_cpu:.2f}); peak memory {took.peak / 1e6:.0f} MB (bound {most / 1e6:.0f} MB)"
         )
     print(f"  {results[1].seconds / results[args.workers].seconds:.1f} times faster")
 
