@@ -1,7 +1,10 @@
 # make demo      a first result: generated sample data through every stage, into ./demo
 # make test      the tests (ARGS="tests/test_dhash.py -x" chooses)
 # make fuzz      the property tests on new examples (EXAMPLES=1000 each; SEED=N repeats a run, ARGS=... chooses)
+# make mutants   small faults put into a sample of the code: would the tests notice? (ARGS="utils/cubes.py -n 40" chooses)
 # make check     rules, format and types
+# make docs      the pages of docs/ and one per script, into ./site; links are checked
+# make lock      requirements.lock anew: every package with its hashes
 # make curate    IN=DIR OUT=DIR: the same stages over your 2d/, video/ and 3d/ folders
 # make format    puts the code into the format that make check asks for
 # make clean     removes the environment and the demo
@@ -21,7 +24,7 @@ sum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 installed := $(VENV)/installed-$(call sum,requirements.txt)
 installed_dev := $(VENV)/installed-dev-$(call sum,requirements.txt requirements-dev.txt)
 
-.PHONY: help demo test fuzz check rules formatted types curate format clean
+.PHONY: help demo test fuzz mutants docs lock check rules formatted types curate format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -42,6 +45,15 @@ fuzz: $(installed_dev)
 	export HYPOTHESIS_PROFILE=fuzz EXAMPLES=$(EXAMPLES); \
 	$(python) -m pytest -m hypothesis --hypothesis-seed $$seed --timeout 3600 -n $(WORKERS) --maxprocesses 4 $(or $(ARGS),tests); \
 	code=$$?; echo "to repeat: make fuzz SEED=$$seed EXAMPLES=$(EXAMPLES)"; exit $$code
+
+mutants: $(installed_dev)
+	$(python) tests/mutants.py $(ARGS)
+
+docs: $(installed_dev)
+	$(python) -m mkdocs build --strict -q
+
+lock: $(installed_dev)
+	$(python) -m uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 requirements-dev.txt -o requirements.lock
 
 check: rules formatted types
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Keep the informative patches of deduplicated dictionaries: score each patch and write the good ones as TIFFs.
 
 Reads every .pkl in DEDUPE_DIR and writes to SAVE: {dataset}/{patch}.tiff for each patch whose score is above the

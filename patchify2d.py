@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Cut groups of 2D images into patches.
 
 Every subfolder of DIR is a group; images directly in DIR are a group named after DIR. Each group becomes one patch

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Cut volumes into patches and keep one of each set of near-duplicates.
 
 Every volume in DIR (any format, folders of slices, OME-Zarr/N5/precomputed folders), or the images that a URL or a CSV

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Train the network that tells informative EM patches from uninformative ones.
 
 Reads labelled patches from two .npy arrays (image paths; good, bad or none) or from one CSV with the columns path,

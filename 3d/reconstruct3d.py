@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Turn kept patches back into small volumes: for each patch the slices around it, cut from the volume it came from.
 
 FILTERED_DIR holds the patches of 3D volumes that classify_patches.py kept. Each of them becomes a stack in

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Find near-duplicates across the datasets of a collection, and patches that show what a public benchmark shows.
 
 Reads every patch dictionary (.pkl) in the DEDUPE_DIRs, and writes a table of the patches to leave out:

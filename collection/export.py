@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Export kept patches, ready to train on: WebDataset shards, Parquet, a folder of images, or one Zarr array.
 
 Reads what classify_patches.py wrote (FILTERED, or a folder of such folders) and writes to OUT the patches of each split

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Label patches as good, bad or none, in a page that is served to this machine's user alone.
 
 Reads patch dictionaries (DEDUPE_DIR) or kept patches (FILTERED) and writes labels.csv, which train_patch_classifier.py

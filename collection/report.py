@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """A page to look through a collection: every dataset, every patch, every decision.
 
 Reads what classify_patches.py wrote (FILTERED) and the patch dictionaries (DEDUPE_DIR), and writes a folder that opens

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Bin volumes: every block of N x N x N voxels becomes their average, the voxel size grows with it.
 
 Reads every volume in DIR: files, folders of slices, OME-Zarr and N5. The binned volume is {name}_bin{N}.nrrd (with

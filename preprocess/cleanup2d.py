@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Convert groups of 2D images to single-channel uint8.
 
 Every subfolder of DIR is a group; images directly in DIR are a group named after DIR. Images of any depth, palette or

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Turn MRC files into unsigned bytes, marked so that IMOD and SimpleITK read them as 0 to 255; no IMOD needed.
 
 mrcfile knows no unsigned byte: it shows the same bits of mode 0 as int8, and `data.view(np.uint8)` is what is meant.

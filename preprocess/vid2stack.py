@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Turn videos into stacks: every frame a slice, one channel, uint8, as NRRD.
 
 Reads .mp4, .avi, .mov and .mkv files of DIR, whatever the case of their suffix. The stack lies beside its video, or in

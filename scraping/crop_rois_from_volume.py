@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Crop cubes from local volumes that are too large to patchify whole, in any format that patchify3d reads.
 
 VOLUME|DIR is a volume, or a folder of which every volume above --min-size-gb is cropped and the others are left alone.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Sample cubes from NGFF datasets that are too large to download: OME-Zarr, N5, Neuroglancer precomputed.
 
 CSV|URL is a table of datasets (see below; scraping/ngff_datasets.csv is one) or the address of one image: a local

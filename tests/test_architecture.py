@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def room_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT / "utils").with_suffix("").parts)
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """The rooms that a file imports, at its top or inside of functions."""
     names = {room_name(room) for room in ROOMS}

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,18 @@ from conftest import ROOT
 # Imported under another name than they are installed by.
 DISTRIBUTION = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image"}
 # Used by the Makefile, or only when another package is imported; not by an import of ours.
-TOOLS = {"ruff", "mypy", "pytest-xdist", "pytest-timeout", "scikit-image"}
-FOR_DEVELOPERS = ("tests", "benchmarks")
+TOOLS = {"ruff", "mypy", "pytest-xdist", "pytest-timeout", "scikit-image", "uv"}
+FOR_DEVELOPERS = ("tests", "benchmarks", "docs")
 
 
+@cache
 def sources() -> list[Path]:
     """The project's Python files."""
     found = (path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
     return sorted(path for path in found if not any(part.startswith(".") or part == "demo" for part in path.parts))
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Top-level names that a file imports, wherever in it, or asks pytest for."""
     text = (ROOT / path).read_text(encoding="utf-8")
@@ -67,6 +70,14 @@ def test_nothing_is_left_over():
 def test_every_line_is_pinned_and_says_why(name):
     for line in requirements(name).values():
         assert re.fullmatch(r"[\w.-]+(\[[\w,]+\])?==[\w.]+ +# \S.{10,}", line), line
+
+
+def test_the_lock_holds_every_pin_with_hashes():
+    lock = (ROOT / "requirements.lock").read_text()
+    held = r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)(?: ; [^\\\n]*)? \\\n    --hash=sha256:"
+    locked = dict(re.findall(held, lock, re.MULTILINE))
+    for name, line in (requirements("requirements.txt") | requirements("requirements-dev.txt")).items():
+        assert locked.get(name) == re.split(r"==| ", line)[1], f"{name}: run `make lock`"
 
 
 def test_torch_and_torchvision_stay_a_pair():
