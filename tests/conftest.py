@@ -15,9 +15,7 @@ for folder in (ROOT, ROOT / "preprocess", ROOT / "scraping", ROOT / "3d", ROOT /
     sys.path.insert(0, str(folder))
 
 # `make test` draws the same examples every time; `make fuzz` explores, by a seed that it prints.
-# A script without -p takes all CPUs that it may use; a test that wants processes asks for them.
-os.environ["SLURM_CPUS_PER_TASK"] = "1"
-
+# `make test` draws the same examples every time; `make fuzz` explores, by a seed that it prints.
 settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True)
 # A script without -p takes all CPUs that it may use; a test that wants processes asks for them.
 os.environ["SLURM_CPUS_PER_TASK"] = "1"
@@ -26,6 +24,16 @@ settings.register_profile(
     "fuzz", max_examples=int(os.environ.get("EXAMPLES", "1000")), deadline=None, print_blob=True, database=None
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+# A file is one worker's. These are the long ones: begun last, they would leave the other workers idle.
+LONG_FIRST = ("test_pipeline", "test_train_patch_classifier", "test_histories", "test_export", "test_label_patches")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the others as they come."""
+    rank = {name: place for place, name in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 DATA = ROOT.parent / "shared" / "data"
 

@@ -13,7 +13,7 @@ from conftest import ROOT
 # Imported under another name than they are installed by.
 DISTRIBUTION = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image"}
 # Used by the Makefile, or only when another package is imported; not by an import of ours.
-TOOLS = {"ruff", "mypy", "pytest-xdist", "pytest-timeout", "scikit-image", "uv"}
+TOOLS = {"ruff", "mypy", "pytest-xdist", "pytest-timeout", "scikit-image", "uv", "pynrrd"}
 FOR_DEVELOPERS = ("tests", "benchmarks", "docs")
 
 

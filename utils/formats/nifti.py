@@ -7,7 +7,7 @@ import gzip
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,28 +18,11 @@ from utils.formats.volume_base import ArrayVolume, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, significant
 from utils.reading import refuse_special
 
-_TYPES = {
-    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
-    128: "u1", 2304: "u1",
-}  # fmt: skip
-_COLOURS = {128: 3, 2304: 4}
+if TYPE_CHECKING:
+    from nibabel import AnalyzeHeader
+
 _UNITS = {1: "m", 3: "um"}  # 2, mm, is what ITK writes without being asked
-_V1 = np.dtype(
-    {
-        "names": ["dim", "datatype", "pixdim", "start", "slope", "inter", "units"],
-        "formats": ["8i2", "i2", "8f4", "f4", "f4", "f4", "u1"],
-        "offsets": [40, 70, 76, 108, 112, 116, 123],
-        "itemsize": 348,
-    }
-)
-_V2 = np.dtype(
-    {
-        "names": ["dim", "datatype", "pixdim", "start", "slope", "inter", "units"],
-        "formats": ["8i8", "i2", "8f8", "i8", "f8", "f8", "i4"],
-        "offsets": [16, 12, 104, 168, 176, 184, 500],
-        "itemsize": 540,
-    }
-)
+_LONGEST_HEADER = 540
 
 
 @dataclass(frozen=True)
@@ -71,7 +54,7 @@ def open_nifti(path: Path) -> Volume:
     """Open .nii, .nii.gz, or a .hdr/.img pair by either file."""
     header_path, data_path = _pair(path)
     with _open(header_path) as f, reading_as("NIfTI"):
-        header = parse_header(f.read(540), single=header_path == data_path)
+        header = parse_header(f.read(_LONGEST_HEADER), single=header_path == data_path)
     volume = _plain(data_path, header) if suffix(data_path)[-3:] != ".gz" else _packed(data_path, header)
     volume.name = stem(path)
     return volume if header.scaling is None else _Scaled(volume, *header.scaling)
@@ -85,23 +68,28 @@ def parse_header(head: bytes, *, single: bool) -> NiftiHeader:
     ValueError
         If it is none of them, or does not hold one 3D image.
     """
+    from nibabel.spatialimages import HeaderDataError
+
     fields = _fields(head)
-    code = int(fields["datatype"])
-    if code not in _TYPES:
-        raise ValueError(f"holds voxels of NIfTI type {code}: only integers and real numbers are images")
+    try:
+        dtype = fields.get_data_dtype()
+    except HeaderDataError:
+        raise ValueError(f"holds voxels of the unknown NIfTI type {int(fields['datatype'])}") from None
+    colours, dtype = (len(dtype.names), np.dtype(np.uint8)) if dtype.names else (0, dtype)
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise ValueError(f"holds voxels of type {dtype}: only integers and real numbers are images")
     count = int(fields["dim"][0])
     sizes = [int(n) for n in fields["dim"][1 : count + 1]]
     if any(n > 1 for n in sizes[3:]):
         warnings.warn(f"holds {int(np.prod(sizes[3:]))} volumes: the first was taken", stacklevel=2)
     if min(sizes[:3]) < 1 or min(sizes) < 0:
         raise ValueError(f"its header promises the sizes {sizes}: nothing to read")
-    shape = tuple(reversed([*sizes, 1, 1][:3])) + ((_COLOURS[code],) if code in _COLOURS else ())
-    is_nifti = head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
-    slope, intercept = float(fields["slope"]), float(fields["inter"])
-    scaled = is_nifti and np.isfinite([slope, intercept]).all() and slope != 0 and (slope, intercept) != (1, 0)
-    start = int(fields["start"]) if np.isfinite(fields["start"]) else 0
+    shape = tuple(reversed([*sizes, 1, 1][:3])) + ((colours,) if colours else ())
+    slope, intercept = (float(fields[name]) if name in fields else 0.0 for name in ("scl_slope", "scl_inter"))
+    scaled = np.isfinite([slope, intercept]).all() and slope != 0 and (slope, intercept) != (1, 0)
+    start = int(fields["vox_offset"]) if np.isfinite(fields["vox_offset"]) else 0
     return NiftiHeader(
-        np.dtype(_TYPES[code]).newbyteorder(fields["dim"].dtype.byteorder),
+        dtype,
         shape,
         max(start, len(head[:348]) if single else 0),
         (slope, intercept) if scaled else None,
@@ -109,20 +97,21 @@ def parse_header(head: bytes, *, single: bool) -> NiftiHeader:
     )
 
 
-def _fields(head: bytes) -> np.ndarray:
-    for layout in (_V1, _V2, _V1.newbyteorder(">"), _V2.newbyteorder(">")):
-        order = layout["dim"].base.byteorder.replace("=", "<")
-        if len(head) >= layout.itemsize and int(np.frombuffer(head, f"{order}i4", 1)[0]) == layout.itemsize:
-            fields = np.frombuffer(head, layout, count=1)[0]
+def _fields(head: bytes) -> "AnalyzeHeader":
+    from nibabel import AnalyzeHeader, Nifti1Header, Nifti2Header
+
+    for kind in (Nifti1Header, Nifti2Header, AnalyzeHeader):
+        if len(head) >= kind.sizeof_hdr and kind.may_contain_header(head):
+            fields = kind(head[: kind.sizeof_hdr], check=False)
             if 1 <= int(fields["dim"][0]) <= 7:
                 return fields
     raise ValueError("is no NIfTI or Analyze file: its header has neither their length nor their dimensions")
 
 
-def _voxel_size(fields: np.ndarray) -> VoxelSize:
+def _voxel_size(fields: "AnalyzeHeader") -> VoxelSize:
     digits = 7 if fields["pixdim"].dtype.itemsize == 4 else 12
     zyx = [significant(abs(float(n)), digits) for n in fields["pixdim"][3:0:-1]]
-    unit = _UNITS.get(int(fields["units"]) & 7)
+    unit = _UNITS.get(int(fields["xyzt_units"]) & 7) if "xyzt_units" in fields else None
     return checked(zyx, unit) if unit else checked_unitless(zyx)
 
 

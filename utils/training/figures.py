@@ -17,10 +17,14 @@ def scores_of(scores: np.ndarray, good: np.ndarray) -> dict[str, float]:
 
 
 def auroc(scores: np.ndarray, good: np.ndarray) -> float:
-    """Area under the ROC curve, ties counted half; NaN with one class only."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(good, scores)) if good.any() and not good.all() else float("nan")
+    """Area under the ROC curve by ranks (Mann-Whitney), ties counted half; NaN with one class only."""
+    goods = int(good.sum())
+    pairs = goods * (len(good) - goods)
+    if not pairs:
+        return float("nan")
+    _, value, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[value]
+    return float((ranks[good].sum() - goods * (goods + 1) / 2) / pairs)
 
 
 def confusion(scores: np.ndarray, good: np.ndarray, threshold: float = 0.5) -> list[list[int]]:
