@@ -1,4 +1,4 @@
-"""Why some readers are our own: what the libraries make of files that our users have. ARCHITECTURE.md names these tests."""
+"""Why some readers are our own: what libraries make of our users' files. ARCHITECTURE.md names these tests."""
 
 import subprocess
 import sys
@@ -10,10 +10,14 @@ import pytest
 from conftest import ROOT
 from utils.volumes import open_volume
 
-READERS = {
-    "ours": "from pathlib import Path; from utils.volumes import open_volume; open_volume(Path(sys.argv[1]))[:1, :9, :9]",
-    "SimpleITK": "import SimpleITK as s; r = s.ImageFileReader(); r.SetFileName(sys.argv[1]); r.SetExtractSize((9, 9, 1)); r.Execute()",
-}
+OURS = """from pathlib import Path
+from utils.volumes import open_volume
+open_volume(Path(sys.argv[1]))[:1, :9, :9]"""
+SIMPLEITK = """import SimpleITK
+reader = SimpleITK.ImageFileReader()
+reader.SetFileName(sys.argv[1])
+reader.SetExtractSize((9, 9, 1))
+reader.Execute()"""
 VOXELS = np.random.default_rng(0).integers(0, 200, (3, 4, 5), dtype=np.uint8)
 
 
@@ -39,7 +43,7 @@ def test_nrrd_by_region(tmp_path):
     read = "import resource; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n{}\n"
     read += "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)"
     grown = {}
-    for name, code in READERS.items():
+    for name, code in {"ours": OURS, "SimpleITK": SIMPLEITK}.items():
         run = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{read.format(code)}", str(zeros)]
         grown[name] = int(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
     assert grown["ours"] < 50 < 128 <= grown["SimpleITK"]
