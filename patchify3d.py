@@ -53,10 +53,10 @@ from utils.options import (
     refuse_hash_size,
     use_dataset,
 )
-from utils.parallel import ordered_map
 from utils.patches import default_min_side, too_small
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, nested_volumes, volume_sources
+from utils.spread import spread_map
 from utils.volume_labels import why_labels_volume
 from utils.volumes import Volume, is_isotropic, is_ngff, volume_contrast
 
@@ -153,7 +153,15 @@ def patchify(args: argparse.Namespace) -> int:
         for source in sources
     ]
     work = partial(patchify_volume, cutting=cutting, processes=args.processes)
-    return run_jobs(work, jobs, Run.of(args), noun="volumes", scope=scope, alone=lambda job: job.source.is_large())
+    return run_jobs(
+        work,
+        jobs,
+        Run.of(args),
+        noun="volumes",
+        scope=scope,
+        alone=lambda job: job.source.is_large(),
+        spread=lambda job: job.source.is_worth_spreading(),
+    )
 
 
 def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:
@@ -269,39 +277,59 @@ def cells_and_contrast(
     return cells, sampled.contrast
 
 
+class Reading:
+    """A source and how its voxels become patches; where it has travelled to, it opens the source anew."""
+
+    def __init__(self, source: VolumeSource, volume: Volume, contrast: Contrast, cutting: Cutting) -> None:
+        self.source, self.contrast, self.cutting = source, contrast, cutting
+        self._volume: Volume | None = volume
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_volume": None}
+
+    @property
+    def volume(self) -> Volume:
+        """The volume, open."""
+        if self._volume is None:
+            with warnings.catch_warnings(
+                action="ignore"
+            ):  # doubts about its header were said where it was opened first
+                self._volume = self.source.open()
+        return self._volume
+
+    def cube(self, cell: Cell) -> np.ndarray:
+        """The voxels of a cell's region as uint8."""
+        z, y, x = cell.region()
+        return to_uint8(self.volume[slice(*z), slice(*y), slice(*x)], self.contrast)
+
+
 def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 1) -> str:
     """Hash every patch of one `VolumeSource`, choose exemplars, write their pixels.
 
-    A large volume is spread over `processes` threads; small ones run side by side instead.
+    A large volume is spread over `processes` threads, or over the run's cluster; small ones run side by side instead.
     """
     threads = processes if job.source.is_large() else 1
     with job.source.open() as volume:
         cells, contrast = cells_and_contrast(job.source, volume, cutting, job.target.parent)
-        hashes, flat = hash_volume(volume, cells, contrast, cutting, threads)
+        reading = Reading(job.source, volume, contrast, cutting)
+        hashes, flat = hash_volume(reading, cells, threads)
         kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
-        patches = fetch(volume, group_by_cell(kept, cells), contrast, threads)
+        patches = fetch(reading, group_by_cell(kept, cells), threads)
         meta = describe_volume(job.source, volume, contrast, cutting, len(hashes))
         save_records(scratch, patches, hashes=hashes[kept], meta=meta)
     return f"{len(hashes)} patches, {len(kept)} kept"
 
 
-def hash_volume(
-    volume: Volume, cells: Sequence[Cell], contrast: Contrast, cutting: Cutting, threads: int
-) -> tuple[np.ndarray, np.ndarray]:
+def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[np.ndarray, np.ndarray]:
     """Hashes and flatness of every patch, cell by cell; see `utils.cubes.hash_cell`."""
-
-    def work(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
-        cube = read_cell(volume, cell, contrast)
-        return hash_cell(cube, cell, cutting.crop, hash_size=cutting.hash_size, method=cutting.hash)
-
-    hashes, flat = zip(*ordered_map(work, cells, threads), strict=True)
+    hashes, flat = zip(*spread_map(partial(hash_block, reading), cells, threads, largest=64), strict=True)
     return np.concatenate(hashes), np.concatenate(flat)
 
 
-def read_cell(volume: Volume, cell: Cell, contrast: Contrast) -> np.ndarray:
-    """The voxels of a cell's region as uint8."""
-    z, y, x = cell.region()
-    return to_uint8(volume[slice(*z), slice(*y), slice(*x)], contrast)
+def hash_block(reading: Reading, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes and flatness of one cell's patches."""
+    how = reading.cutting
+    return hash_cell(reading.cube(cell), cell, how.crop, hash_size=how.hash_size, method=how.hash)
 
 
 def group_by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[tuple[int, int]]]]:
@@ -322,20 +350,21 @@ def patch_name(volume: Volume, cell: Cell, axis: int, index: int) -> str:
 
 
 def fetch(
-    volume: Volume, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]], contrast: Contrast, threads: int
+    reading: Reading, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]], threads: int
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the kept patches with their names, reading each cell once more."""
-
-    def work(entry: tuple[Cell, list[tuple[int, int]]]) -> list[tuple[str, np.ndarray]]:
-        cell, wanted = entry
-        cube = read_cell(volume, cell, contrast)
-        return [
-            (patch_name(volume, cell, axis, index), np.ascontiguousarray(cut(cube, cell, axis, index)))
-            for axis, index in wanted
-        ]
-
-    for patches in ordered_map(work, chosen, threads):
+    for patches in spread_map(partial(fetch_block, reading), chosen, threads):
         yield from patches
+
+
+def fetch_block(reading: Reading, chosen: tuple[Cell, list[tuple[int, int]]]) -> list[tuple[str, np.ndarray]]:
+    """The kept patches of one cell, with their names."""
+    cell, wanted = chosen
+    cube = reading.cube(cell)
+    return [
+        (patch_name(reading.volume, cell, axis, index), np.ascontiguousarray(cut(cube, cell, axis, index)))
+        for axis, index in wanted
+    ]
 
 
 def describe_volume(

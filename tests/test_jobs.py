@@ -243,48 +243,6 @@ def test_help_shows_the_example(capsys):
     assert parser.format_help().rstrip().endswith("thing -p 3")
 
 
-def test_dask_cluster_runs_the_same_jobs(make_jobs, tmp_path):
-    """Through a script of its own: a cluster leaves threads behind that outlive a test."""
-    pytest.importorskip("distributed")
-    make_jobs(a="one", b="bad")
-    done = subprocess.run([sys.executable, "-c", DASK, str(ROOT), str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 1, done.stderr
-    assert done.stdout == "files: 1 done, 0 done before, 1 failed\n"
-    assert (tmp_path / "out" / "a").read_text() == "ONE"
-
-
-DASK = """
-import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
-from pathlib import Path
-from distributed import LocalCluster
-from test_jobs import copy_upper, job_of
-from utils.jobs import Run, run_jobs
-if __name__ == "__main__":
-    base = Path(sys.argv[2])
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
-        code = run_jobs(copy_upper, [job_of(base, n) for n in "ab"], Run(dask=cluster.scheduler_address))
-    sys.exit(code)
-"""
-
-
-def test_an_absent_cluster_is_bad_usage():
-    pytest.importorskip("distributed")
-    done = subprocess.run([sys.executable, "-c", NO_DASK, str(ROOT)], capture_output=True, text=True)
-    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in done.stdout
-
-
-NO_DASK = """
-import sys; sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from utils import executors, jobs
-executors.DASK_TIMEOUT = "1s"
-try:
-    jobs.run_jobs(str, [jobs.Job("a", Path("never"))], jobs.Run(dask="tcp://127.0.0.1:9"))
-except jobs.UsageError as error:
-    print(error)
-"""
-
-
 def test_what_was_made_of_another_input_or_option_is_outdated_until_update(make_jobs, tmp_path, capsys):
     [job] = make_jobs(a="one")
     assert run_jobs(copy_upper, [job]) == 0

@@ -70,6 +70,13 @@ def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False, dask
     group.add_argument("--shard", type=shard, metavar="I/N|auto", help="do the I-th of N shares (auto: of a job array)")
     if dask:
         group.add_argument("--dask", metavar="ADDRESS", help="run the jobs on the Dask cluster at ADDRESS instead")
+        group.add_argument(
+            "--dask-timeout",
+            type=positive_float,
+            default=60.0,
+            metavar="S",
+            help="give up when the scheduler is silent, or has no worker, for S seconds (default 60)",
+        )
     group.add_argument(
         "--max-gb",
         type=positive_float,

@@ -1,4 +1,4 @@
-"""Where jobs run: a pool of spawned processes that ends with its parent, or a Dask cluster."""
+"""A pool of spawned processes that ends with its parent."""
 
 import multiprocessing
 import os
@@ -9,22 +9,15 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from utils.cli import UsageError
-
 # Windows cannot wait for more handles than this at once.
 MOST_PROCESSES = 60
-DASK_TIMEOUT = "30s"
 # What a worker may take to tidy up after SIGTERM before it is killed.
 GRACE_SECONDS = 10.0
 
 
 @contextmanager
-def executor(processes: int, dask: str | None = None) -> Iterator[Executor]:
-    """A pool of spawned processes, or a Dask cluster; an interrupt stops its workers at once."""
-    if dask:
-        with _dask_client(dask) as client:
-            yield client.get_executor()
-        return
+def executor(processes: int) -> Iterator[Executor]:
+    """A pool of spawned processes; an interrupt stops its workers at once."""
     method = multiprocessing.get_start_method(allow_none=True) or "spawn"
     context = multiprocessing.get_context(method)
     pool = ProcessPoolExecutor(min(processes, MOST_PROCESSES), context, initializer=_start_worker)
@@ -45,17 +38,6 @@ def _terminate(workers: list[Any]) -> None:
         worker.join(GRACE_SECONDS)
         if worker.is_alive():
             worker.kill()
-
-
-def _dask_client(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise UsageError("--dask needs the package 'distributed'; install requirements.txt") from error
-    try:
-        return Client(address, timeout=DASK_TIMEOUT)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"no Dask scheduler answers at {address}: {error}") from error
 
 
 def _start_worker() -> None:

@@ -8,17 +8,15 @@ import traceback
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from utils.cli import UnavailableError, UsageError
-from utils.executors import executor
 from utils.files import BusyError, atomic_path, locked, sweep
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import (
@@ -35,6 +33,7 @@ from utils.records.recipes import (
 )
 from utils.redaction import redacted
 from utils.results import Scope, discard_orphans, list_orphans
+from utils.runs import Place, results
 from utils.settings import settings, take_settings
 
 # What work returns when it finds its target made before; counted apart from what this run did.
@@ -120,6 +119,7 @@ class Run:
     prune: bool = False
     shard: tuple[int, int] | None = None
     dask: str | None = None
+    dask_timeout: float = 60.0
     verbose: bool = False
     quiet: bool = False
 
@@ -148,6 +148,7 @@ def run_jobs(
     noun: str = "files",
     scope: Scope | None = None,
     alone: Callable[[Job], bool] | None = None,
+    spread: Callable[[Job], bool] | None = None,
     still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None,
 ) -> int:
     """Run `work` for each job whose target is not made yet, and say how it went.
@@ -164,6 +165,8 @@ def run_jobs(
         Where results without their input are looked for.
     alone : callable, optional
         Tells the jobs whose work uses all processes by itself (as threads): they run one after another.
+    spread : callable, optional
+        Tells the jobs whose work uses a whole cluster by itself (`utils.spread`): they run here, one after another.
     still_fails : callable, optional
         Given a job and the failures of the run before, those that fail again: the target is made anew where one does
         not, and stays as it is otherwise.
@@ -186,7 +189,7 @@ def run_jobs(
     with _tidying(jobs), progress(len(outcomes) + len(waiting), noun, run.quiet) as step:
         for outcome in outcomes:
             step(_lines(outcome, run.verbose))
-        for outcome in _outcomes(do, waiting, run, alone):
+        for outcome in _outcomes(do, waiting, run, alone, spread):
             outcomes.append(outcome)
             step(_lines(outcome, run.verbose))
     without_input = [result for result in orphaned if result.exists()]
@@ -400,43 +403,24 @@ def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
     return lines
 
 
-def _outcomes(do: _Doing, jobs: Sequence[Job], run: Run, alone: Callable[[Job], bool] | None) -> Iterator[Outcome]:
+def _outcomes(
+    do: _Doing,
+    jobs: Sequence[Job],
+    run: Run,
+    alone: Callable[[Job], bool] | None,
+    spread: Callable[[Job], bool] | None,
+) -> Iterator[Outcome]:
     """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
     busy = []
-    for outcome in _first_outcomes(do, jobs, run, alone):
+    place = Place(run.processes, run.dask, run.dask_timeout)
+    for outcome in results(do, jobs, place, _died, alone=alone, spread=spread):
         if outcome.status == "busy":
             busy.append(outcome.job)
         else:
             yield outcome
-    yield from (do(job, wait=True) for job in busy)
+    waiting = partial(do, wait=True)
+    yield from results(waiting, busy, replace(place, processes=1), _died, spread=spread)
 
 
-def _first_outcomes(
-    do: _Doing, jobs: Sequence[Job], run: Run, alone: Callable[[Job], bool] | None
-) -> Iterator[Outcome]:
-    """Yield outcomes as they come; a worker that dies takes only its own job down."""
-    if not run.dask and (run.processes == 1 or len(jobs) < 2):
-        yield from (do(job) for job in jobs)
-        return
-    single = [alone is not None and not run.dask and alone(job) for job in jobs]
-    large, small = ([job for job, by_itself in zip(jobs, single, strict=True) if by_itself is s] for s in (True, False))
-    orphans = []
-    if small:
-        with executor(min(run.processes, len(small)), run.dask) as pool:
-            futures = {pool.submit(do, job): job for job in small}
-            for future in as_completed(futures):
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    orphans.append(futures[future])
-    for job in [*orphans, *large]:
-        yield _in_a_process_of_its_own(do, job)
-
-
-def _in_a_process_of_its_own(do: _Doing, job: Job) -> Outcome:
-    """Do a job apart from all others; of a broken pool this tells the culprit from its neighbours."""
-    with executor(1) as pool:
-        try:
-            return pool.submit(do, job).result()
-        except BrokenProcessPool:
-            return _failed(job, "the process working on it died (killed, or out of memory)")
+def _died(job: Job) -> Outcome:
+    return _failed(job, "the process working on it died (killed, or out of memory)")

@@ -1,5 +1,6 @@
 """Where volumes come from: folders, single files, URLs, tables of URLs; each under the name its patches carry."""
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +83,16 @@ class VolumeSource:
         return not (isinstance(self.address, Path) and self.address.is_file()) or (
             self.address.stat().st_size >= LARGE_BYTES
         )
+
+    def is_worth_spreading(self) -> bool:
+        """Whether parts of it can be read on many machines at once, and are enough for that."""
+        if not self.is_large() or self.row is not None:
+            return self.is_large()
+        try:
+            with warnings.catch_warnings(action="ignore"), self.open() as volume:
+                return volume.streams
+        except (OSError, ValueError):  # who opens it for its voxels says so
+            return False
 
 
 def volume_sources(

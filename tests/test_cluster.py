@@ -1,0 +1,267 @@
+"""utils/cluster, utils/runs.py: plain `dask scheduler` and `dask worker` processes that know nothing of this suite."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import patchify3d
+from conftest import ROOT, results, smooth_volume
+from test_jobs import copy_upper, job_of
+from utils.cluster import child, client, connection, keeper, versions
+from utils.jobs import Job, Run, run_jobs
+
+pytest.importorskip("distributed")
+sitk = pytest.importorskip("SimpleITK")
+
+
+def start(folder: Path, *command: str, until: str) -> subprocess.Popen[str]:
+    """Start a Dask command in a folder, with hardly any environment, and wait until it says that it is up."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dask = Path(sys.executable).with_name("dask")
+    process = subprocess.Popen(
+        [sys.executable, str(dask), *command, "--no-dashboard"],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if until in line:
+            return process
+    raise AssertionError(f"{command} ended with {process.wait()}")
+
+
+@contextmanager
+def scheduler(folder: Path) -> Iterator[str]:
+    process = start(
+        folder, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", "s.json", until="Scheduler at"
+    )
+    try:
+        while not (folder / "s.json").exists():
+            os.sched_yield()
+        yield json.loads((folder / "s.json").read_text())["address"]
+    finally:
+        stop(process)
+
+
+@contextmanager
+def worker(folder: Path, address: str, threads: int = 1) -> Iterator[subprocess.Popen[str]]:
+    process = start(folder, "worker", address, "--nthreads", str(threads), "--no-nanny", until="Registered to")
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    if process.stderr:
+        process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """A scheduler with a worker of two threads, started in other folders."""
+    base = tmp_path_factory.mktemp("cluster")
+    with scheduler(base / "scheduler") as at, worker(base / "worker", at, threads=2):
+        yield at
+
+
+@pytest.fixture
+def make_jobs(tmp_path, monkeypatch) -> Callable[..., list[Job]]:
+    """Jobs of texts, by relative paths."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(**texts: str) -> list[Job]:
+        for name, text in texts.items():
+            Path(name).write_text(text)
+        return [job_of(Path(), name) for name in texts]
+
+    return make
+
+
+def test_jobs_are_done_as_locally(address, make_jobs, capsys):
+    jobs = make_jobs(a="one", b="bad", c="odd", d="parts", e="five")
+    said = []
+    for run in (Run(verbose=True), Run(verbose=True, dask=address)):
+        assert run_jobs(copy_upper, jobs, run) == 1
+        out, err = capsys.readouterr()
+        said.append((out, sorted(line for line in err.splitlines() if not line.startswith((" ", "Traceback")))))
+        assert [job.target.exists() for job in jobs] == [True, False, True, False, True]
+        for job in jobs:
+            job.target.unlink(missing_ok=True)
+            (job.target.parent / ".recipes" / f"{job.target.name}.json").unlink(missing_ok=True)
+    assert said[0] == said[1]
+
+
+def test_what_kills_its_process_is_one_failed_job(address, make_jobs, capsys):
+    jobs = make_jobs(a="one", b="die", c="three", d="four")
+    assert run_jobs(copy_upper, jobs, Run(dask=address)) == 1
+    out, err = capsys.readouterr()
+    assert out == "files: 3 done, 0 done before, 1 failed\n"
+    assert err == "b: the process working on it died (killed, or out of memory)\n"
+
+
+def warn_of_itself(job: Job, scratch: Path) -> None:
+    warnings.warn(f"about {job.source}", stacklevel=1)
+    scratch.write_text("made")
+
+
+def test_warnings_belong_to_their_own_job_in_a_worker_of_threads(address, make_jobs, capsys):
+    jobs = make_jobs(**{f"f{i}": "text" for i in range(40)})
+    assert run_jobs(warn_of_itself, jobs, Run(dask=address)) == 0
+    assert sorted(capsys.readouterr().err.splitlines()) == sorted(f"f{i}: warning: about f{i}" for i in range(40))
+
+
+def test_a_worker_that_is_killed_takes_nothing_with_it(address, make_jobs, tmp_path, capsys):
+    """The one that holds a job is killed from outside: the job is done by another."""
+    jobs = make_jobs(**{f"f{i}": "text" for i in range(8)})
+    with scheduler(tmp_path / "s") as at, worker(tmp_path / "w1", at) as first, worker(tmp_path / "w2", at):
+        work = partial(kill_once, worker=first.pid, said=tmp_path / "said")
+        assert run_jobs(work, jobs, Run(dask=at)) == 0
+        assert first.wait() == -signal.SIGKILL
+    assert capsys.readouterr().out == "files: 8 done, 0 done before, 0 failed\n"
+
+
+def kill_once(job: Job, scratch: Path, worker: int, said: Path) -> str:
+    if os.getppid() == worker:
+        os.kill(worker, signal.SIGKILL)
+        signal.pause()
+    return copy_upper(job, scratch)
+
+
+def run_here(tmp_path: Path, code: str, *args: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PRELUDE + code, str(ROOT), *map(str, args)]
+    return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+PRELUDE = """
+import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
+from functools import partial
+from pathlib import Path
+from test_jobs import copy_upper, endless, job_of
+from utils.cli import make_parser, run_script
+from utils.jobs import Run, run_jobs
+def run(work, timeout=60.0):
+    body = lambda args: run_jobs(work, [job_of(Path(), n) for n in "abc"], Run(dask=sys.argv[2], dask_timeout=timeout))
+    sys.exit(run_script(body, make_parser("Test."), []))
+"""
+
+
+def test_a_signal_ends_the_run_and_its_processes_everywhere(address, make_jobs, tmp_path):
+    make_jobs(a="one", b="two", c="three")
+    os.mkfifo("alive")
+    run = run_here(tmp_path, "run(partial(endless, alive=Path('alive')))", address)
+    with Path("alive").open() as pipe:
+        assert pipe.readline() == "started\n"
+        run.terminate()
+        _, err = run.communicate()
+        assert set(pipe) <= {"started\n"}  # ends when no process holds the pipe any more
+    assert run.returncode == 143, err
+    assert len(err.splitlines()) == 1 and "the same command goes on from here" in err
+    assert not [path for path in Path("out").rglob("*") if path.is_file()]
+
+
+def test_processes_end_with_a_killed_client(address, make_jobs, tmp_path):
+    make_jobs(a="one", b="two", c="three")
+    os.mkfifo("alive")
+    run = run_here(tmp_path, "run(partial(endless, alive=Path('alive')))", address)
+    with Path("alive").open() as pipe:
+        assert pipe.readline() == "started\n"
+        stop_client(run)
+        assert set(pipe) <= {"started\n"}
+
+
+def stop_client(run: subprocess.Popen[str]) -> None:
+    run.kill()
+    run.communicate()
+
+
+def test_no_scheduler_and_no_worker_are_a_sentence(make_jobs, tmp_path):
+    make_jobs(a="one", b="two", c="three")
+    with scheduler(tmp_path / "s") as at:
+        nobody = run_here(tmp_path, "run(copy_upper, .5)", at)
+        nowhere = run_here(tmp_path, "run(copy_upper, .5)", "tcp://127.0.0.1:9")
+        _, err = nobody.communicate()
+        assert nobody.returncode == 1
+        assert err.endswith(f"error: the Dask scheduler at {at} had no worker for 0.5 s (--dask-timeout)\n")
+        assert len(err.splitlines()) == 1
+    _, err = nowhere.communicate()
+    assert nowhere.returncode == 2
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in err and len(err.splitlines()) == 1
+
+
+def test_a_scheduler_that_goes_is_a_sentence_and_the_same_command_goes_on(address, make_jobs, tmp_path, capsys):
+    jobs = make_jobs(a="one", b="two", c="three")
+    os.mkfifo("alive")
+    with scheduler(tmp_path / "s") as at, worker(tmp_path / "w", at):
+        run = run_here(tmp_path, "run(partial(endless, alive=Path('alive')), 2)", at)
+        with Path("alive").open() as pipe:
+            assert pipe.readline() == "started\n"
+    _, err = run.communicate()
+    assert run.returncode == 1, err
+    assert f"the Dask scheduler at {at} is gone" in err and len(err.splitlines()) == 1, err
+    assert run_jobs(copy_upper, jobs, Run(dask=address)) == 0
+
+
+def test_other_versions_are_a_sentence(monkeypatch):
+    wanted = versions.versions() | {"numpy": "0.1"}
+    assert versions.disagreement(versions.versions()) == ""
+    assert "has numpy" in versions.disagreement(wanted) and "has 0.1" in versions.disagreement(wanted)
+    found = {"host": {"python": "3.9.1.final.0"}, "packages": {"distributed": "1.0"}}
+    assert connection._in_words(connection._dask_versions(found)) == "Python 3.9 with distributed 1.0"
+
+
+def test_workers_with_other_code_are_refused(address, make_jobs, monkeypatch):
+    jobs = make_jobs(a="one", b="two")
+    monkeypatch.setattr(client, "versions", lambda: versions.versions() | {"numpy": "0.1"})
+    with pytest.raises(client.UnavailableError, match=r"a Dask worker has numpy .*, the machine that asks has 0.1"):
+        run_jobs(copy_upper, jobs, Run(dask=address))
+
+
+def test_a_large_volume_is_spread_over_the_cluster(address, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("utils.sources.LARGE_BYTES", 0)
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(smooth_volume((70, 64, 90)).astype(np.uint16) * 9), "in/v.nrrd")
+    assert patchify3d.main(["in", "here", "-cs", "32"]) == 0
+    assert patchify3d.main(["in", "there", "-cs", "32", "--dask", address]) == 0
+    assert results(Path("here")) == results(Path("there"))
+    assert (Path("here") / ".recipes" / "v.pkl.json").read_bytes() == Path("there/.recipes/v.pkl.json").read_bytes()
+    assert "1 done" in capsys.readouterr().out
+
+
+def test_a_child_answers_and_refuses(tmp_path):
+    hello = {"versions": {}, "folder": str(tmp_path), "relative": True, "script": None, "settings": {}}
+    order = keeper.Order("run", "key", (str(ROOT),), hello, client._pack(str.upper)[0])
+    answers, _ = keeper.answer(order, [client._pack(item)[0] for item in ("a", 3)], lambda: True)
+    kinds = [client.pickle.loads(answer)[0] for answer in answers if answer]
+    assert kinds == [child.RETURNED, child.RAISED]
+    away = keeper.Order("run", "other", (str(ROOT),), {**hello, "folder": str(tmp_path / "absent")}, order.work)
+    [refused], _ = keeper.answer(away, [client._pack("a")[0]], lambda: True)
+    assert refused and client.pickle.loads(refused)[0] == child.REFUSED
+    keeper.keeper.end_run("run")
+
+
+def test_batches_take_a_quarter_of_a_second():
+    size = client._BatchSize(100)
+    assert size.next(1000, 2) == 1
+    size.learn(1, 0.001)
+    assert size.next(1000, 2) == 4
+    size.learn(4, 0.004)
+    assert size.next(1000, 2) == 16
+    assert size.next(8, 2) == 2
+    size.learn(16, 16.0)
+    assert size.next(1000, 2) == 1

@@ -1,0 +1,53 @@
+"""To a Dask scheduler, or a sentence that says why not."""
+
+from typing import Any
+
+from utils.cli import UsageError
+
+
+def connect(address: str, timeout: float) -> Any:
+    """A `distributed.Client`.
+
+    Raises
+    ------
+    UsageError
+        If no scheduler answers within `timeout` seconds, or Python or Dask are of another version there.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise UsageError("--dask needs the package 'distributed'; install requirements.txt") from error
+    _silence()
+    try:
+        client = distributed.Client(address, timeout=timeout, set_as_default=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise UsageError(f"no Dask scheduler answers at {address}: {error}") from error
+    _refuse_other_versions(client, address)
+    return client
+
+
+def _silence() -> None:
+    """What is worth knowing is said here, in a sentence."""
+    import logging
+
+    for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _refuse_other_versions(client: Any, address: str) -> None:
+    found = client.get_versions(check=False)
+    own = _dask_versions(found["client"])
+    for where, said in {address: found["scheduler"], **found["workers"]}.items():
+        if _dask_versions(said) != own:
+            client.close(timeout=2)
+            raise UsageError(
+                f"{where} runs {_in_words(_dask_versions(said))}, this process {_in_words(own)}: use the same on both"
+            )
+
+
+def _dask_versions(found: dict[str, Any]) -> tuple[str, str]:
+    return ".".join(found["host"]["python"].split(".")[:2]), str(found["packages"]["distributed"])
+
+
+def _in_words(found: tuple[str, str]) -> str:
+    return f"Python {found[0]} with distributed {found[1]}"
