@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ import pytest
 
 import patchify3d
 from conftest import ROOT, results, smooth_volume
-from test_jobs import copy_upper, job_of
+from little_work import copy_upper, job_of, kill_once, warn_of_itself
 from utils.cluster import child, client, connection, keeper, versions
 from utils.jobs import Job, Run, run_jobs
 
@@ -114,11 +113,6 @@ def test_what_kills_its_process_is_one_failed_job(address, make_jobs, capsys):
     assert err == "b: the process working on it died (killed, or out of memory)\n"
 
 
-def warn_of_itself(job: Job, scratch: Path) -> None:
-    warnings.warn(f"about {job.source}", stacklevel=1)
-    scratch.write_text("made")
-
-
 def test_warnings_belong_to_their_own_job_in_a_worker_of_threads(address, make_jobs, capsys):
     jobs = make_jobs(**{f"f{i}": "text" for i in range(40)})
     assert run_jobs(warn_of_itself, jobs, Run(dask=address)) == 0
@@ -135,13 +129,6 @@ def test_a_worker_that_is_killed_takes_nothing_with_it(address, make_jobs, tmp_p
     assert capsys.readouterr().out == "files: 8 done, 0 done before, 0 failed\n"
 
 
-def kill_once(job: Job, scratch: Path, worker: int, said: Path) -> str:
-    if os.getppid() == worker:
-        os.kill(worker, signal.SIGKILL)
-        signal.pause()
-    return copy_upper(job, scratch)
-
-
 def run_here(tmp_path: Path, code: str, *args: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PRELUDE + code, str(ROOT), *map(str, args)]
     return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -151,7 +138,7 @@ PRELUDE = """
 import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 from functools import partial
 from pathlib import Path
-from test_jobs import copy_upper, endless, job_of
+from little_work import copy_upper, endless, job_of
 from utils.cli import make_parser, run_script
 from utils.jobs import Run, run_jobs
 def run(work, timeout=60.0):

@@ -5,38 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
+from little_work import copy_upper, job_of
 from utils.cli import UsageError, add_run_options, fraction, make_parser, positive_int, run_script
-from utils.jobs import SKIPPED, Job, Made, PassedOver, Run, SomeFailed, describe, run_jobs
-from utils.records.recipes import Recipe, load_record, record_path
+from utils.jobs import SKIPPED, Job, Made, PassedOver, Run, describe, run_jobs
+from utils.records.recipes import load_record, record_path
 from utils.results import Scope
-
-
-def copy_upper(job: Job, scratch: Path, log: Path | None = None) -> str:
-    text = Path(job.source).read_text()
-    if "bad" in text:
-        raise ValueError(f"cannot use {text!r}")
-    if "die" in text:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if "odd" in text:
-        warnings.warn("an odd input", stacklevel=1)
-    if "parts" in text:
-        raise SomeFailed({f"{job.source}#2": "the second part is broken"})
-    if log:
-        with log.open("a") as f:
-            f.write(f"{job.target.name}\n")
-    scratch.write_text(text.upper())
-    return "copied"
-
-
-def job_of(base: Path, name: str, **options: object) -> Job:
-    return Job(base / name, base / "out" / name, Recipe("test", {name: (base / name,)}, options, base))
 
 
 @pytest.fixture
@@ -143,19 +122,12 @@ TWO_RUNS = """
 import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 from functools import partial
 from pathlib import Path
-from test_jobs import copy_upper, job_of
+from little_work import copy_upper, job_of
 from utils.jobs import run_jobs
 base = Path(sys.argv[2])
 jobs = [job_of(base, f"f{i}") for i in range(12)]
 sys.exit(run_jobs(partial(copy_upper, log=base / "log"), jobs))
 """
-
-
-def endless(job: Job, scratch: Path, alive: Path) -> str:
-    with alive.open("w") as pipe:
-        print("started", file=pipe, flush=True)
-        while True:
-            signal.pause()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -174,7 +146,7 @@ ENDLESS = """
 import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 from functools import partial
 from pathlib import Path
-from test_jobs import endless, job_of
+from little_work import endless, job_of
 from utils.jobs import Run, run_jobs
 base = Path(sys.argv[2])
 if __name__ == "__main__":
@@ -378,7 +350,7 @@ SIGNALLED = """
 import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 from functools import partial
 from pathlib import Path
-from test_jobs import endless, job_of
+from little_work import endless, job_of
 from utils.cli import make_parser, run_script
 from utils.jobs import Run, run_jobs
 base = Path(sys.argv[2])
