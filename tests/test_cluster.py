@@ -179,11 +179,11 @@ def stop_client(run: subprocess.Popen[str]) -> None:
 def test_no_scheduler_and_no_worker_are_a_sentence(make_jobs, tmp_path):
     make_jobs(a="one", b="two", c="three")
     with scheduler(tmp_path / "s") as at:
-        nobody = run_here(tmp_path, "run(copy_upper, .5)", at)
+        nobody = run_here(tmp_path, "run(copy_upper, 5)", at)
         nowhere = run_here(tmp_path, "run(copy_upper, .5)", "tcp://127.0.0.1:9")
         _, err = nobody.communicate()
         assert nobody.returncode == 1
-        assert err.endswith(f"error: the Dask scheduler at {at} had no worker for 0.5 s (--dask-timeout)\n")
+        assert err.endswith(f"error: the Dask scheduler at {at} had no worker for 5 s (--dask-timeout)\n")
         assert len(err.splitlines()) == 1
     _, err = nowhere.communicate()
     assert nowhere.returncode == 2
