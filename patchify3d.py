@@ -291,9 +291,7 @@ class Reading:
     def volume(self) -> Volume:
         """The volume, open."""
         if self._volume is None:
-            with warnings.catch_warnings(
-                action="ignore"
-            ):  # doubts about its header were said where it was opened first
+            with warnings.catch_warnings(action="ignore"):  # said already, where it was opened first
                 self._volume = self.source.open()
         return self._volume
 
