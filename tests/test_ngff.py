@@ -28,7 +28,7 @@ from ngff_images import (
 from utils.cli import UsageError
 from utils.names import image_name, split_level
 from utils.ngff.metadata import Level
-from utils.ngff.multiscale import open_multiscale, open_volume_level
+from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
 from utils.sources import volume_sources
 
 MADE = Path(__file__).parents[2] / "shared" / "data" / "ngff_made"
@@ -72,12 +72,20 @@ def test_scale_of_the_multiscale_multiplies(tmp_path):
     check(root, pyramid())
 
 
-def test_bioformats2raw_layout_takes_the_first_image(tmp_path):
-    zarr.open_group(store=str(tmp_path / "a.zarr"), mode="w", zarr_format=2).attrs["bioformats2raw.layout"] = 3
-    for series in "01":
-        write_ome_zarr(tmp_path / "a.zarr" / series, pyramid(seed=int(series)))
-    with pytest.warns(UserWarning, match="several images"):
-        check(tmp_path / "a.zarr", pyramid(seed=0))
+@pytest.mark.parametrize("listed", [False, True])
+def test_bioformats2raw_layouts(tmp_path, listed):
+    group = zarr.open_group(store=str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    group.attrs["bioformats2raw.layout"] = 3
+    write_ome_zarr(tmp_path / "a.zarr/0", pyramid(seed=0))
+    check(tmp_path / "a.zarr", pyramid(seed=0))
+    write_ome_zarr(tmp_path / "a.zarr/1", pyramid(seed=1))
+    if listed:
+        group.create_group("OME").attrs["series"] = ["0", "1", "7"]
+    sentence = r"3 images lie here \(0, 1, 7\)" if listed else r"2 images lie here \(0, 1\)"
+    with pytest.raises(ValueError, match=sentence + "; choose one by --image, or by its address"):
+        open_multiscale(tmp_path / "a.zarr")
+    check(tmp_path / "a.zarr/1", pyramid(seed=1))
+    check(tmp_path / "a.zarr", pyramid(seed=1), access=Access(image="1"))
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

@@ -1,5 +1,7 @@
 """Volumes by the names that their patches carry."""
 
+import functools
+import json
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from utils.dataset_table import HEADERS_ONLY, Stating
-from utils.names import parse_level
+from utils.names import format_roi, parse_level, parse_roi
 from utils.sources import VolumeSource, volume_sources
 
 
@@ -47,6 +49,7 @@ class VolumeIndex:
         by_name: defaultdict[str, list[VolumeSource]] = defaultdict(list)
         for source in sources.values():
             by_name[source.name].append(source)
+        self._folders = sorted({path.parent for s in sources.values() if isinstance(path := s.address, Path)})
         self._by_name = {name: same[0] for name, same in by_name.items()}
         self.shared = {name: same for name, same in by_name.items() if len(same) > 1}
         self._images: defaultdict[str, list[VolumeSource]] = defaultdict(list)
@@ -54,10 +57,29 @@ class VolumeIndex:
             if source.level is not None:
                 self._images[parse_level(source.name)[0]].append(source)
 
+    def _in_dataset(self, name: str) -> str:
+        """The name of a region in the dataset's own coordinates, where it counts from the level's first voxel.
+
+        Earlier versions named regions so; the record beside the cubes tells where the level begins.
+        """
+        try:
+            dataset, spans = parse_roi(name)
+            image, level = parse_level(dataset)
+        except ValueError:
+            return name
+        for folder in self._folders:
+            offset = _recorded_offset(folder / f"{image}.json", level)
+            if any(offset):
+                z, y, x = ((a + by, b + by) for (a, b), by in zip(spans, offset, strict=True))
+                return format_roi(dataset, z, y, x)
+        return name
+
     def find(self, name: str) -> VolumeSource | None:
         """The volume of this very name; of an image with levels, ``x_s2`` is found where ``x_s0`` was listed."""
         if name in self._by_name:
             return self._by_name[name]
+        if renamed := self._by_name.get(self._in_dataset(name)):
+            return replace(renamed, name=name)
         try:
             image, level = parse_level(name)
         except ValueError:
@@ -66,6 +88,19 @@ class VolumeIndex:
         if len({_resolved(source.address) for source in levels}) != 1:
             return None
         return replace(levels[0], name=name, level=level)
+
+
+@functools.cache
+def _recorded_offset(path: Path, level: int) -> tuple[int, ...]:
+    """Where a level of a sampled dataset begins, z, y, x, if its cubes' names count that in; else nothing."""
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return ()
+    if not isinstance(record, dict) or record.get("coordinates") != "dataset" or record.get("level") != level:
+        return ()
+    offset = record.get("voxel_offset")
+    return tuple(offset) if isinstance(offset, list) and [type(n) for n in offset] == [int] * 3 else ()
 
 
 def _resolved(address: Path | str) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -12,6 +12,8 @@ from utils.ngff.store import Store
 # Folders looked into, at most: a bucket may hold millions.
 MOST_FOLDERS = 400
 DEEPEST = 5
+# Images that a sentence names.
+MOST_NAMED = 12
 # Where images lie in containers that cannot be listed.
 USUAL_PLACES = ("em/fibsem-uint8", "em/fibsem-uint16", "volumes/raw", "raw", "image")
 LEVEL_NAME = re.compile(r"[sc]?\d+")
@@ -51,6 +53,12 @@ def foreign_format(store: Store) -> str | None:
 def refusal(what: str, converter: str) -> str:
     """The sentence that names a format and the way out of it."""
     return f"{what} cannot be read here; convert it to OME-Zarr, N5 or precomputed with {converter}"
+
+
+def several_images(paths: Sequence[str]) -> ValueError:
+    """The refusal of an address that stands for several images, with their names."""
+    listed = ", ".join(paths[:MOST_NAMED]) + (", ..." if len(paths) > MOST_NAMED else "")
+    return ValueError(f"{len(paths)} images lie here ({listed}); choose one by --image, or by its address")
 
 
 def images_below(store: Store) -> list[str]:

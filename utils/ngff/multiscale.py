@@ -17,7 +17,7 @@ from utils.formats.voxel_size import VoxelSize
 from utils.names import format_level, split_level
 from utils.ngff.address import Address, address_name
 from utils.ngff.bdv import bdv_address
-from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal
+from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
 from utils.ngff.faults import RedirectError
 from utils.ngff.metadata import Lengths, Level, NoImageError
 from utils.ngff.n5 import is_array, n5_levels
@@ -35,7 +35,6 @@ _KEYS = {
     "n5": ("attributes.json",),
 }
 MOST_REDIRECTS = 5
-MOST_NAMED = 12
 _N5_INSIDE = ("s0/attributes.json", "c0/attributes.json", "setup0/attributes.json", "data/attributes.json")
 
 
@@ -187,10 +186,7 @@ def _only_image(text: str, store: Store, error: NoImageError) -> Multiscale:
     if not below:
         raise error
     if len(below) > 1:
-        listed = ", ".join(below[:MOST_NAMED]) + (", ..." if len(below) > MOST_NAMED else "")
-        raise ValueError(
-            f"{len(below)} images lie here ({listed}); choose one by --image, or by its address"
-        ) from error
+        raise several_images(below) from error
     warnings.warn(f"one image lies here, {below[0]}", stacklevel=4)
     return _open(text, store.at(below[0]).address, store.access)
 

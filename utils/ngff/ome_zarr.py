@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from utils.formats.voxel_size import nm_per
+from utils.ngff.containers import several_images
 from utils.ngff.metadata import (
     Lengths,
     Level,
@@ -25,6 +26,8 @@ from utils.ngff.store import Store
 
 ARRAY_KEYS = (".zarray", "zarr.json")
 MOST_ANCESTORS = 2
+# Images of a bioformats2raw layout that are looked for where nothing lists them.
+MOST_SERIES = 4
 GROUP_KEYS = (".zattrs", "zarr.json")
 
 
@@ -45,7 +48,7 @@ def zarr_levels(store: Store, found: Mapping[str, dict | None]) -> list[Level]:
         return [_level_of_parent(store, found) or _plain_level(store, found)]
     if found.get(".zattrs") is None and found.get("zarr.json") is None and found.get(".zgroup") is None:
         raise NoImageError("no Zarr metadata (.zattrs, .zarray or zarr.json)")
-    return _first_series(store, "bioformats2raw.layout" in attributes)
+    return _only_series(store, "bioformats2raw.layout" in attributes)
 
 
 def group_attributes(found: Mapping[str, dict | None]) -> dict[str, Any]:
@@ -71,16 +74,30 @@ def _refuse_plates(attributes: dict, store: Store) -> None:
             raise ValueError(f"a {kind} layout with many images; give the address of one, such as {first}")
 
 
-def _first_series(store: Store, declared: bool) -> list[Level]:
-    inner, second = store.at("0"), store.at("1")
-    found = inner.read_json(GROUP_KEYS)
-    if "multiscales" not in group_attributes(found):
+def _only_series(store: Store, declared: bool) -> list[Level]:
+    """The image of a bioformats2raw layout, 0; several (as its OME group lists them, or 0, 1, ...) are named.
+
+    Raises
+    ------
+    ValueError
+        If there are several.
+    NoImageError
+        If there is none.
+    """
+    names = [*map(str, range(MOST_SERIES)), "OME"]
+    found = store.read_json([f"{name}/{key}" for name in names for key in GROUP_KEYS])
+    inner = {name: {key: found[f"{name}/{key}"] for key in GROUP_KEYS} for name in names}
+    images = [name for name in names if "multiscales" in group_attributes(inner[name])]
+    listed = group_attributes(inner["OME"]).get("series")
+    if isinstance(listed, list) and len(listed) > len(images):
+        images = [str(name) for name in listed]
+    if len(images) > 1:
+        raise several_images(images)
+    if not images or images[0] not in inner:
         where = "" if not declared else " although it declares the layout of bioformats2raw"
         raise NoImageError(f"a Zarr group without multiscales{where}; give the address of the image itself")
-    if any(second.read_json(GROUP_KEYS).values()):
-        warnings.warn(f"several images lie here; the first is taken ({inner})", stacklevel=2)
-    levels = zarr_levels(inner, found)
-    return [_moved(level, "0") for level in levels]
+    (name,) = images
+    return [_moved(level, name) for level in zarr_levels(store.at(name), inner[name])]
 
 
 def _moved(level: Level, folder: str) -> Level:

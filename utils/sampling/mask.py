@@ -1,5 +1,7 @@
 """A mask (a segmentation, an OME-Zarr label) that says where cubes may be taken: where it is not 0."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from utils.ngff.metadata import Lengths, Level, allowing_labels, downsampling
 from utils.ngff.multiscale import Multiscale, open_multiscale
 from utils.sampling.overview import fetch_overview, npy_planes, overview_path
 from utils.sampling.plan import SamplingOptions, SamplingPlan
-from utils.sampling.rois import Boxes
+from utils.sampling.rois import Boxes, Triple
 from utils.sampling.survey import Survey
 
 LARGEST = 1 << 30
@@ -30,8 +32,10 @@ def masked(boxes: Boxes, plan: SamplingPlan, options: SamplingOptions, folder: P
         path = overview_path(mask, index, folder, f"{plan.dataset.name}-mask")
         fetch_overview(mask, index, path)
     level = mask.levels[index]
-    seen = Survey(plan.spans, ratio(plan, level), level.shape, 0)
-    for z, plane in enumerate(npy_planes(path)):
+    scale = ratio(plan, level)
+    shape, shift = _alignment(plan.level, level, scale)
+    seen = Survey(plan.spans, scale, shape, 0)
+    for z, plane in enumerate(_aligned(path, shape, shift)):
         seen.add(z, plane)
     inside = seen.candidates(options.min_frac)
     both = Boxes(plan.spans, np.intersect1d(boxes.places, inside.places))
@@ -48,6 +52,32 @@ def _level(mask: Multiscale) -> int:
     if not small:
         raise ValueError(f"the mask has no level of at most {LARGEST >> 20} MB")
     return small[0]
+
+
+def _alignment(image: Level, mask: Level, scale: Lengths) -> tuple[Triple, Triple]:
+    """Mask voxels that cover the image, and where in the mask they begin: each may have an offset of its own."""
+    z, y, x = (max(1, math.ceil(length / r)) for length, r in zip(image.shape, scale, strict=True))
+    offsets = zip(image.offset, scale, mask.offset, strict=True)
+    first = [round(own / r - theirs) for own, r, theirs in offsets]
+    return (z, y, x), (first[0], first[1], first[2])
+
+
+def _aligned(path: Path, shape: Triple, shift: Triple) -> Iterator[np.ndarray]:
+    """The planes of a mask as they lie on the image; outside of the mask is 0."""
+    planes = enumerate(npy_planes(path), -shift[0])
+    at, plane = next(planes, (shape[0], np.empty((0, 0))))
+    for z in range(shape[0]):
+        while at < z:
+            at, plane = next(planes, (shape[0], plane))
+        yield _moved(plane if at == z else plane[:0], shape[1:], shift[1:])
+
+
+def _moved(plane: np.ndarray, shape: tuple[int, int], shift: tuple[int, int]) -> np.ndarray:
+    moved = np.zeros(shape, bool)
+    y, x = (max(0, first) for first in shift)
+    part = plane[y : max(y, shift[0] + shape[0]), x : max(x, shift[1] + shape[1])]
+    moved[y - shift[0] : y - shift[0] + part.shape[0], x - shift[1] : x - shift[1] + part.shape[1]] = part != 0
+    return moved
 
 
 def ratio(plan: SamplingPlan, mask: Level) -> Lengths:
