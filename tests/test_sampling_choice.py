@@ -1,4 +1,4 @@
-"""Which cubes are chosen: evenly over seeds, every voxel in reach, where a mask lies, shares of shards, bytes promised."""
+"""Which cubes are chosen: evenly over seeds, every voxel in reach, where a mask lies, shards, bytes promised."""
 
 import json
 import re
