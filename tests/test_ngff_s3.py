@@ -1,5 +1,6 @@
 """NGFF over S3: moto's server holds the bucket, boto3 fills it, nobody signs in to read it."""
 
+import http.server
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -68,3 +69,39 @@ def test_a_bucket_lists_its_images(endpoint):
     with pytest.raises(ValueError, match=r"images lie here \(a\.n5, a\.pc, a\.zarr\); choose"):
         open_volume_level("s3://em-images", access=access)
     open_volume_level("s3://em-images", access=replace(access, image="a.pc"))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Headers of every request that reaches the server."""
+    seen: list[dict[str, str]] = []
+    answer = http.server.BaseHTTPRequestHandler.parse_request
+
+    def note(handler):
+        parsed = answer(handler)
+        seen.append({name.lower(): value for name, value in handler.headers.items()})
+        return parsed
+
+    monkeypatch.setattr(http.server.BaseHTTPRequestHandler, "parse_request", note)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("options", "signed", "pays"),
+    [
+        ([], False, False),
+        (["--anonymous"], False, False),
+        (["--credentials"], True, False),
+        (["--requester-pays"], True, True),
+    ],
+)
+def test_keys_go_over_the_wire_only_when_asked_for(endpoint, tmp_path, monkeypatch, asked, options, signed, pays):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+    argv = ["s3://em-images/a.zarr", str(tmp_path), "-cs", "16", "-gb", "0.00001", "--endpoint", endpoint, *options]
+    assert ngff_download.main(argv) == 0
+    assert asked
+    assert {"AKIDEXAMPLE" in headers.get("authorization", "") for headers in asked} == {signed}
+    # tensorstore 0.1 calls it x-amz-requester-payer, AWS documents x-amz-request-payer.
+    assert {any("payer" in name for name in headers) for headers in asked} == {pays}
+    assert "s3cret" not in "".join(path.read_text() for path in tmp_path.glob("*.json"))

@@ -14,6 +14,7 @@ from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomput
 from utils.formats.nrrd import write_nrrd
 from utils.names import parse_roi
 from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
+from utils.sampling.roi_crops import PaddingError, refuse_flat
 from utils.sources import volume_sources
 
 CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0), (32.0, 32.0, 32.0)]
@@ -88,6 +89,25 @@ def test_a_cube_of_one_value_is_a_failure(tmp_path, capsys):
     write_ome_zarr(tmp_path / "cell.zarr", [first], sizes=CUBES)
     assert ngff_download.main([str(tmp_path / "cell.zarr"), str(tmp_path / "out"), "-cs", "32"]) == 1
     assert "every voxel is 77 of 255" in capsys.readouterr().err and len(cubes(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize("stray", [10, 200])
+def test_a_cube_of_hardly_more_than_one_value_is_a_failure(stray):
+    gray = np.full((40, 50, 60), 77, np.uint8)
+    gray.reshape(-1)[:: gray.size // stray] = 255
+    if stray == 10:
+        with pytest.raises(PaddingError, match=r"99\.99% of the voxels is 77 of 255"):
+            refuse_flat(gray)
+    else:
+        refuse_flat(gray)
+
+
+def test_hot_pixels_set_no_window(tmp_path):
+    first = noise((64, 64, 64), "uint16")
+    first.reshape(-1)[::397] = 60000  # alone among their neighbours
+    root = write_ome_zarr(tmp_path / "cell.zarr", [first, first[::2, ::2, ::2]], sizes=CUBES)
+    assert ngff_download.main([str(root), str(tmp_path / "out"), "-cs", "32", "-gb", "0.0001"]) == 0
+    assert record(tmp_path / "out")["contrast"]["high"] < 300
 
 
 @pytest.mark.parametrize("scheme", ["http", "s3"])
