@@ -17,7 +17,7 @@ from typing import Any
 import xxhash
 
 from utils.cli import UnavailableError, UsageError
-from utils.files import BusyError, atomic_path, locked, sweep
+from utils.files import BusyError, atomic_path, locked, stem, sweep
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import (
     Recipe,
@@ -137,7 +137,8 @@ class Run:
 
 
 def _share_key(job: Job) -> bytes:
-    return job.target.name.encode("utf-8", "surrogateescape")
+    # Without its suffix: what one stage makes of a volume falls to the share that has the volume in the next.
+    return stem(job.target).encode("utf-8", "surrogateescape")
 
 
 def run_jobs(
