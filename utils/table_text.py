@@ -5,7 +5,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 DELIMITERS = ",;\t"
 _LONGEST_CELL = 1 << 24
@@ -75,6 +75,17 @@ def _columns(cells: list[str], path: Path) -> list[str]:
     return columns
 
 
+def open_text(path: Path) -> TextIO:
+    """Open a table for the csv module, by its byte order mark; bytes of UTF-8 that are none stay what they are."""
+    with path.open("rb") as file:
+        encoding = _encoding(file.read(4))
+    return path.open(newline="", encoding=encoding, errors="surrogateescape" if encoding == "utf-8" else "strict")
+
+
+def _encoding(begin: bytes) -> str:
+    return next((name for mark, name in _MARKS.items() if begin.startswith(mark)), "utf-8")
+
+
 def decode(content: bytes, path: Path) -> str:
     """Text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
 
@@ -83,9 +94,8 @@ def decode(content: bytes, path: Path) -> str:
     ValueError
         If it is neither.
     """
-    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
-        return content.decode(encoding)
+        return content.decode(_encoding(content))
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: is not a text file in UTF-8 or UTF-16: {error.reason} at byte {error.start}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.collection.inventory import Decision, Part
+from utils.collection.inventory import Part
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.manifest import row_of, save_part
 from utils.collection.pixels import read_patch
@@ -18,6 +18,7 @@ from utils.collection.sprites import OVERVIEW_SHEET, SHEET, THUMB, Overviews, fi
 from utils.dictionaries import load_patches
 from utils.jobs import SKIPPED, Job
 from utils.names import parse_name
+from utils.records.scores import Score
 
 VERSION = 1
 BINS = 20
@@ -72,7 +73,7 @@ def slug(dataset: str) -> str:
 class Gathered:
     """What one pass over a dataset's patches leaves."""
 
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[Score] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
     where: list[tuple[int, str]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -147,7 +148,7 @@ def gather(dataset: DatasetJob, thumbs: np.ndarray, overviews: Overviews) -> Gat
     return found
 
 
-def patches_of(part: Part) -> Iterator[tuple[Decision, np.ndarray | None, str]]:
+def patches_of(part: Part) -> Iterator[tuple[Score, np.ndarray | None, str]]:
     """The decisions of a part with pixels and hash, where these are at hand."""
     if part.dictionary is None:
         for decision in part.decisions():

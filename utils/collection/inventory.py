@@ -1,29 +1,17 @@
 """What a folder of classified patches holds: its tables, their rows, and the kept patches' files."""
 
-import csv
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from utils.cli import UsageError
 from utils.dictionaries import load_meta
-from utils.files import is_litter, natural_key
+from utils.files import list_entries, suffix
 from utils.names import dataset_of
-
-TABLE_BEGINS = ["name", "score", "kept"]
-
-
-class Decision(NamedTuple):
-    """What became of one patch: a row of a dictionary's table."""
-
-    name: str
-    score: float
-    kept: bool
-    reason: str
+from utils.records.scores import Score, is_scores_table, read_scores
 
 
 @dataclass(frozen=True)
@@ -54,21 +42,15 @@ class Part:
         """Where its kept patches lie."""
         return self.table.parent / self.dataset
 
-    def decisions(self) -> Iterator[Decision]:
+    def decisions(self) -> Iterator[Score]:
         """The rows of the table, one after another.
 
         Raises
         ------
         ValueError
-            If a row is no decision.
+            If it is no table, or a row is damaged.
         """
-        with self.table.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                try:
-                    kept = row["kept"] == "True"
-                    yield Decision(row["name"], float(row["score"]), kept, row.get("reason") or _reason(kept))
-                except (TypeError, ValueError) as error:
-                    raise ValueError(f"{self.table}: a damaged table, at {row['name']!r}") from error
+        return read_scores(self.table)
 
     def path(self, name: str) -> Path:
         """The TIFF of a kept patch."""
@@ -93,10 +75,6 @@ class Part:
         except (TypeError, ValueError):
             return None
         return (z, y, x) if all(0 < side < float("inf") for side in (z, y, x)) else None
-
-
-def _reason(kept: bool) -> str:
-    return "kept" if kept else "low score"
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -156,19 +134,15 @@ def _of_part(part: Part, paths: Sequence[Path]) -> Path | None:
 
 
 def _tables(folder: Path) -> list[Path]:
-    return [path for path in _walk(folder, ".csv") if _is_table(path)]
+    return [path for path in _walk(folder, ".csv") if is_scores_table(path)]
 
 
-def _is_table(path: Path) -> bool:
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        return next(csv.reader(file), [])[:3] == TABLE_BEGINS
-
-
-def _walk(folder: Path, suffix: str) -> Iterator[Path]:
-    """Files of a suffix, in natural order; folders of kept patches are not looked through."""
-    for top, folders, names in os.walk(folder):
-        inside = Path(top)
-        wanted = sorted((name for name in names if Path(name).suffix.lower() == suffix), key=natural_key)
-        own = {dataset_of(Path(name).stem) for name in wanted}
-        folders[:] = sorted((d for d in folders if d not in own and not is_litter(inside / d)), key=natural_key)
-        yield from (path for name in wanted if not is_litter(path := inside / name))
+def _walk(folder: Path, ending: str) -> Iterator[Path]:
+    """Files of an ending, in natural order; folders of kept patches are not looked through."""
+    there = list_entries(folder)
+    wanted = [path for path in there.files if suffix(path) == ending]
+    yield from wanted
+    own = {dataset_of(path.stem) for path in wanted}
+    for inner in there.folders:
+        if inner.name not in own:
+            yield from _walk(inner, ending)

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.collection.inventory import Decision, Part
+from utils.collection.inventory import Part
 from utils.collection.places import Place, place_of
 from utils.collection.provenance import csv_text
 from utils.collection.samples import AXES
+from utils.records.scores import Score
 
 FIXED = {
     **dict.fromkeys(("name", "dataset", "dictionary", "source", "volume"), "string"),
@@ -28,7 +29,7 @@ FIXED = {
 
 
 def row_of(
-    part: Part, decision: Decision, *, hash_: str, sha256: str, split: str, free: Mapping[str, str]
+    part: Part, decision: Score, *, hash_: str, sha256: str, split: str, free: Mapping[str, str]
 ) -> dict[str, Any]:
     """What is known of a patch, by column; None where it is not."""
     place, meta, voxel_size = place_of(decision.name), part.meta, part.voxel_size

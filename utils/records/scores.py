@@ -1,9 +1,11 @@
 """The table beside kept patches: the score of every patch of a dictionary, and what became of it."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from utils.table_text import open_text, rows_of
 
 DECIMALS = 4
 COLUMNS = ("name", "score", "kept")
@@ -42,18 +44,36 @@ def save_scores(path: Path, scores: Iterable[Score], *, reasons: bool = False) -
 
 
 def load_scores(path: Path) -> list[Score]:
-    """Read the CSV back.
+    """Read the CSV back; see `read_scores`."""
+    return list(read_scores(path))
+
+
+def read_scores(path: Path) -> Iterator[Score]:
+    """The rows of the CSV, one after another; what Excel saves as Unicode text, too.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is none, or a row is damaged.
     """
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with open_text(path) as file:
         rows = csv.DictReader(file)
         if not is_scores_header(rows.fieldnames or []):
             raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-        return [_score(row) for row in rows]
+        for row in rows_of(rows, path):
+            try:
+                yield _score(row)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}: a damaged table, at {row['name']!r}") from error
+
+
+def is_scores_table(path: Path) -> bool:
+    """Whether a file is such a CSV, or may be one that cannot be read now: whoever reads it says why."""
+    try:
+        with open_text(path) as file:
+            return is_scores_header(next(csv.reader(file), []))
+    except (OSError, ValueError, csv.Error):
+        return True
 
 
 def is_scores_header(fields: Iterable[str]) -> bool:
