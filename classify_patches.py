@@ -41,7 +41,7 @@ from utils.names import dataset_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from utils.classification.classifier import Examined
+    from utils.classification.classifier import Examined, State
     from utils.classification.decision import Decision
     from utils.jobs import Job, Run
     from utils.records.duplicates import LeftOut
@@ -123,10 +123,12 @@ def classify_command(args: argparse.Namespace) -> int:
         for path in dictionaries
     ]
     run = replace(Run.of(args), processes=1)
-    classifier = LazyClassifier(args, decision, threshold)
+    classifier = LazyClassifier(args, decision, threshold, dictionaries)
     how = {"threshold": threshold, "left_out": left_out, "compression": args.compression}
     work = partial(classify_dictionary, classifier, **how)
     code = run_jobs(work, jobs, run, noun="dictionaries", scope=scope)
+    for line in classifier.summary() if not args.quiet else []:
+        print(line)
     return max(code, draw_sheets(jobs, args.save, threshold, decision, run))
 
 
@@ -155,38 +157,60 @@ def read_left_out(args: argparse.Namespace) -> "LeftOut | None":
 class LazyClassifier:
     """The network, loaded when the first dictionary needs it."""
 
-    def __init__(self, args: argparse.Namespace, decision: "Decision", threshold: float) -> None:
-        self.args, self.decision, self.threshold = args, decision, threshold
+    def __init__(
+        self, args: argparse.Namespace, decision: "Decision", threshold: float, dictionaries: Sequence[Path]
+    ) -> None:
+        self.args, self.decision, self.threshold, self.dictionaries = args, decision, threshold, dictionaries
 
     @cached_property
     def _classifier(self) -> Any:
         """Find or fetch the weights and put the network on its device."""
         import torch
 
-        from utils.classification.classifier import Classifier, load_weights, pick_device
-        from utils.classification.weights import find_weights
+        from utils.classification.classifier import Classifier, pick_device
+        from utils.classification.margins import MOST
+        from utils.classification.sample import sample_patches
 
         args = self.args
         torch.set_num_threads(args.processes)
         device = pick_device(args.device)
-        states: dict[Path, Any] = {}
+        path, state = self._weights()
+        options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}
+        options |= {"decision": self.decision, "views": args.views}
+        classifier = Classifier(state, device=device, origin=str(path), **options)
+        if not classifier.cascade.is_measured:
+            # Of all dictionaries, done or not, so that a run that goes on decides as one that was not stopped.
+            classifier.measure(sample_patches(self.dictionaries, MOST))
+        if not args.quiet:
+            print(f"weights {path} ({classifier.arch}) on {classifier.device}", file=sys.stderr)
+        return classifier
+
+    def _weights(self) -> "tuple[Path, State]":
+        """The weights file and what is in it, read once."""
+        from utils.classification.classifier import load_weights
+        from utils.classification.weights import find_weights
+
+        states: dict[Path, State] = {}
 
         def check(path: Path) -> None:
             states[path] = load_weights(path)
 
         try:
-            path = find_weights(args.weights, check, sha256=args.sha256)
+            path = find_weights(self.args.weights, check, sha256=self.args.sha256)
         except FileNotFoundError as error:
             raise UsageError(str(error)) from error
         except (OSError, ValueError) as error:
             raise UnavailableError(str(error)) from error
-        options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}
-        options |= {"decision": self.decision, "views": args.views}
-        state = states.pop(path) if path in states else load_weights(path)  # one that was fetched had another name
-        classifier = Classifier(state, device=device, origin=str(path), **options)
-        if not args.quiet:
-            print(f"weights {path} ({classifier.arch}) on {classifier.device}", file=sys.stderr)
-        return classifier
+        return path, states[path] if path in states else load_weights(path)  # what was fetched had another name
+
+    @property
+    def changes(self) -> int:
+        """How often what was decided before has come into doubt."""
+        return self._classifier.cascade.changes if "_classifier" in vars(self) else 0
+
+    def summary(self) -> list[str]:
+        """What was computed twice, and what that showed; nothing where the network was not needed."""
+        return self._classifier.cascade.summary() if "_classifier" in vars(self) else []
 
     def examine(self, patches: "Sequence[np.ndarray]") -> "Examined":
         """Scores of patches, and how far each lies from what the network was trained on."""

@@ -3,8 +3,9 @@
 import pickle
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from utils.classification.cascade import Cascade, Level, Outputs
 from utils.classification.decision import UNFITTED, Decision
 from utils.classification.folding import GrayStem, fold_batch_norms
 from utils.classification.models import SIDES, detect_arch, loaded_model, resized, standardized
@@ -19,9 +21,7 @@ from utils.cli import UsageError
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
 DECIMALS = 4
-# A half-precision logit nearer to the threshold than this is computed again in fp32 (--precision auto): more than bf16
-# moved any logit of a ResNet34 in benchmarks/bench_classify.py.
-MARGIN = 1.5
+NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 State = dict[str, Tensor]
 
@@ -78,7 +78,6 @@ class Classifier:
         self.arch = detect_arch(state)
         self.device = pick_device(device)
         self.dtype = pick_dtype(precision, self.device, self.arch)
-        self.looks_twice = precision == "auto" and self.dtype != torch.float32
         self.batch_size = batch_size or BATCH_SIZES[self.device]
         self.decision, self.views = decision, views
         self.threshold = decision.threshold if threshold is None else threshold
@@ -90,6 +89,11 @@ class Classifier:
         if self.arch == "resnet34":
             body.conv1 = GrayStem(cast(nn.Conv2d, body.conv1), SIDES[self.arch])
         self.body = body.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        types = [self.dtype, *([torch.float32] if precision == "auto" and self.dtype != torch.float32 else [])]
+        levels = [
+            Level(NAMES[dtype], partial(self._outputs, batch=partial(self._batch, dtype=dtype))) for dtype in types
+        ]
+        self.cascade = Cascade(levels, self.doubt)
         if self.device == "cuda":
             # fp32 is the yardstick; TF32 would quietly be less.
             torch.backends.cudnn.allow_tf32 = False
@@ -115,15 +119,19 @@ class Classifier:
         distances = np.full(len(patches), np.nan) if known is None else known.distances(features)
         return Examined(np.round(self.decision.scores(logits), DECIMALS), np.round(distances, DECIMALS))
 
+    def measure(self, sample: Sequence[np.ndarray]) -> None:
+        """Measure how far quick computations may be trusted, on patches; of too few, all is computed exactly."""
+        if not self.cascade.measure(sample):
+            self.cascade = Cascade([self.cascade.exact], self.doubt)
+
     def outputs(self, patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The network's own logits (n,) and features (n, f), averaged over the views."""
-        logits, features = self._outputs(patches, self.dtype)
-        if self.looks_twice and len(patches):
-            doubtful = [int(i) for i in np.flatnonzero(np.abs(logits - self.doubt) < MARGIN)]
-            logits[doubtful] = self._outputs([patches[i] for i in doubtful], torch.float32)[0]
-        return logits, features
+        return self.cascade(patches)
 
-    def _outputs(self, patches: Sequence[np.ndarray], dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray]:
+    def _level(self, dtype: torch.dtype) -> Level:
+        return Level(NAMES[dtype], partial(self._outputs, batch=partial(self._batch, dtype=dtype)))
+
+    def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Outputs]) -> Outputs:
         if self.arch == "resnet34":
             patches = [published_size(patch) for patch in patches]
         by_shape = defaultdict(list)
@@ -134,7 +142,7 @@ class Classifier:
             for start in range(0, len(indices), self.batch_size):
                 part = indices[start : start + self.batch_size]
                 stack = np.stack([patches[i] for i in part])
-                seen = [self._batch(view, dtype) for view in _views(stack, self.views)]
+                seen = [batch(view) for view in _views(stack, self.views)]
                 logits[part], features[part] = (np.mean(values, axis=0) for values in zip(*seen, strict=True))
         return logits, features
 
@@ -148,7 +156,7 @@ class Classifier:
         torch.cuda.empty_cache()
         middle = (len(stack) + 1) // 2
         self.batch_size = min(self.batch_size, middle)
-        (a, b), (c, d) = (self._batch(half, dtype) for half in (stack[:middle], stack[middle:]))
+        (a, b), (c, d) = (self._batch(half, dtype=dtype) for half in (stack[:middle], stack[middle:]))
         return np.concatenate([a, c]), np.concatenate([b, d])
 
     @torch.inference_mode()
@@ -228,9 +236,8 @@ def pick_dtype(precision: str, device: str, arch: str) -> torch.dtype:
 
     On a CPU that is bf16 with instructions for it, and only for the large network. MPS stays at fp32.
     """
-    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     if precision != "auto":
-        return named[precision]
+        return next(dtype for dtype, name in NAMES.items() if name == precision)
     if device == "cuda":
         return torch.float16
     if device == "cpu" and arch == "resnet34" and _cpu_has_bf16():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,6 +29,11 @@ class Scorer(Protocol):
     """What gives scores 0..1 and distances to patches; `utils.classification.classifier.Classifier` is one."""
 
     def examine(self, patches: Sequence[np.ndarray]) -> "Seen": ...
+
+    @property
+    def changes(self) -> int:
+        """How often what it decided before has come into doubt."""
+        ...
 
 
 class Seen(Protocol):
@@ -67,32 +72,46 @@ def classify_dictionary(
     ValueError
         If names cannot become file names, or two patches would share one.
     """
-    source = Path(job.source)
-    reasons = left_out.reasons(source) if left_out else {}
-    with PatchFile(source) as file:
+    reasons = left_out.reasons(Path(job.source)) if left_out else {}
+    with PatchFile(Path(job.source)) as file:
         refuse_shared_files(file.names)
         stored = stored_scores(job, file.names)
-        rows: list[Score] = []
-        distances = [] if stored is not None else [scorer.examine([]).distances]
-        with kept_files(job.target, file.meta, compression) as kept:
-            for batch in one_ahead(file.batches(count=BATCH)):
-                if stored is None:
-                    seen = scorer.examine(batch.patches)
-                    scores = seen.scores
-                    distances.append(seen.distances)
-                else:
-                    scores = stored[batch.start : batch.start + len(batch.names)]
-                decided = [
-                    _decided(name, float(score), threshold, reasons.get(name))
-                    for name, score in zip(batch.names, scores, strict=True)
-                ]
-                kept.add(decided, batch.patches)
-                rows += decided
-            kept.commit()
+        while True:
+            with kept_files(job.target, file.meta, compression) as kept:
+                before, rows, distances = scorer.changes, [], []
+                for part in _scored(scorer, file, stored):
+                    rows += (decided := [_decided(*s, threshold, reasons.get(s[0])) for s in part.scored])
+                    kept.add(decided, part.patches)
+                    distances.append(part.distances)
+                if scorer.changes == before:
+                    kept.commit()
+                    break
     if stored is None:
         _save_distances(job.target, np.concatenate(distances))
     save_scores(scratch, rows, reasons=left_out is not None)
     return f"{sum(row.kept for row in rows)} of {len(rows)} patches kept"
+
+
+class _Part(NamedTuple):
+    """Some patches of a dictionary: names with scores, pixels, and distances."""
+
+    scored: list[tuple[str, float]]
+    patches: list[np.ndarray]
+    distances: np.ndarray
+
+
+def _scored(scorer: Scorer, file: PatchFile, stored: np.ndarray | None) -> Iterator[_Part]:
+    """All patches with their scores, the stored ones where there are some; the next are read meanwhile."""
+    if stored is None:
+        yield _Part([], [], scorer.examine([]).distances)  # of no patches, too, a network is wanted
+    for batch in one_ahead(file.batches(count=BATCH)):
+        if stored is None:
+            seen = scorer.examine(batch.patches)
+            scores, distances = seen.scores, seen.distances
+        else:
+            scores = stored[batch.start : batch.start + len(batch.names)]
+            distances = np.full(len(scores), np.nan)
+        yield _Part(list(zip(batch.names, map(float, scores), strict=True)), batch.patches, distances)
 
 
 def _decided(name: str, score: float, threshold: float, left_out: str | None) -> Score:

@@ -1,0 +1,100 @@
+"""How far a quick computation may be trusted: doubtful patches are told by a margin that is measured, then watched.
+
+The margin belongs to a network, a precision and what is looked at. It is measured on patches that both compute; what
+lies nearer to the threshold is computed again; and of the rest a sample is computed again, too, as the run goes on.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+
+# Patches measured at a time, at least and at most.
+ROUND, LEAST, MOST = 64, 128, 512
+# The measure is stable when a round more widens it by less than this factor.
+STABLE = 1.1
+# Multiples of the root mean square and of the largest move near the threshold.
+DEVIATIONS, OF_LARGEST = 5.0, 1.5
+AUDIT_EVERY = 128
+# So many failed audits end a precision's use.
+MOST_FAILURES = 3
+
+
+def margin_of(quick: np.ndarray, exact: np.ndarray, doubt: float) -> float:
+    """How near to the threshold a quick logit means nothing, by the half of the patches that lie nearest to it.
+
+    Parameters
+    ----------
+    quick, exact : ndarray, shape (n,)
+        Logits of the same patches.
+    doubt : float
+        The logit at the threshold.
+    """
+    nearest = np.argsort(np.abs(exact - doubt), kind="stable")[: max(len(exact) // 2, ROUND // 2)]
+    moved = np.abs(quick - exact)[nearest]
+    return float(max(DEVIATIONS * np.sqrt(np.mean(moved**2)), OF_LARGEST * moved.max()))
+
+
+def is_audited(patch: np.ndarray) -> bool:
+    """Whether a patch belongs to the sample that is computed exactly: told by its pixels, the same in every run."""
+    return xxhash.xxh3_64_intdigest(np.ascontiguousarray(patch).data, seed=1) % AUDIT_EVERY == 0
+
+
+@dataclass
+class Watch:
+    """What is known of the trust in one quick precision, and what became of it.
+
+    Attributes
+    ----------
+    name : str
+        Of the precision.
+    doubt : float
+        The logit at the threshold.
+    margin : float
+    seen, again : int
+        Patches so far, and those of them that were computed again.
+    audited, equal : int
+        Patches of the audit, and those that were decided as the exact computation does.
+    failures : int
+    """
+
+    name: str
+    doubt: float
+    margin: float
+    seen: int = 0
+    again: int = 0
+    audited: int = 0
+    equal: int = 0
+    failures: int = 0
+
+    def doubtful(self, logits: np.ndarray) -> np.ndarray:
+        """Which logits lie within the margin."""
+        return np.abs(logits - self.doubt) < self.margin
+
+    def passes(self, quick: np.ndarray, exact: np.ndarray) -> bool:
+        """Take note of an audit; where a decision differs, or a logit near the margin moved beyond it, widen it."""
+        differ = (quick > self.doubt) != (exact > self.doubt)
+        self.audited += len(quick)
+        self.equal += int((~differ).sum())
+        moved = np.abs(quick - exact)
+        broken = differ | ((moved > self.margin) & (np.abs(quick - self.doubt) < 2 * self.margin))
+        if not broken.any():
+            return True
+        self.failures += 1
+        self.margin = 2 * max(self.margin, float(moved[broken].max()))
+        return False
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it failed too often to be used any longer."""
+        return self.failures >= MOST_FAILURES
+
+    def summary(self) -> str:
+        """One line of what was computed again, and what the audit found."""
+        share = 100 * self.again / max(self.seen, 1)
+        line = (
+            f"{self.name}: {share:.1f} % computed again; audited {self.audited} patches, {self.equal} decisions equal"
+        )
+        if self.is_given_up:
+            return f"{line}; given up after {self.failures} failures"
+        return f"{line}; margin widened {self.failures} times" if self.failures else line

@@ -1,0 +1,51 @@
+"""A sample of a collection's patches: the same for the same dictionaries and seed, whatever is done of them already."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from utils.dictionaries import PatchFile
+
+LEAST_OF_EACH = 16
+MOST_BYTES = 256 << 20
+
+
+def sample_patches(dictionaries: Sequence[Path], count: int, seed: int = 0) -> list[np.ndarray]:
+    """Patches (h, w) uint8 of many dictionaries, in an order of chance.
+
+    Dictionaries that cannot be read give none: their own job says so.
+
+    Parameters
+    ----------
+    dictionaries : sequence of Path
+    count : int
+        How many, if there are as many, and if they take no more than `MOST_BYTES` bytes.
+    seed : int
+    """
+    # Twice the even share: some dictionaries are small, and some cannot be read.
+    share = max(LEAST_OF_EACH, -(-2 * count // max(len(dictionaries), 1)))
+    chosen, size = [], 0
+    for path in sorted(dictionaries, key=lambda path: _draw(path, seed)):
+        for patch in _some(path, share, seed):
+            chosen.append(patch)
+            size += patch.nbytes
+        if len(chosen) >= count or size > MOST_BYTES:
+            break
+    order = np.random.default_rng(seed).permutation(len(chosen))
+    return [chosen[i] for i in order[:count]]
+
+
+def _some(path: Path, count: int, seed: int) -> Iterator[np.ndarray]:
+    try:
+        with PatchFile(path) as file:
+            drawn = np.random.default_rng(_draw(path, seed)).permutation(len(file))[:count]
+            for i in sorted(int(i) for i in drawn):
+                yield from file.read([i])
+    except (ValueError, OSError):
+        return
+
+
+def _draw(path: Path, seed: int) -> int:
+    return int(xxhash.xxh3_64_intdigest(path.name.encode("utf-8", "surrogateescape"), seed=seed))
