@@ -82,9 +82,9 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
         "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        choices=("auto", "fp32", "bf16", "fp16", "int8"),
         default="auto",
-        help="auto: half precision where it is faster, doubtful patches once more in fp32",
+        help="auto: int8 or half precision where it is faster; auto, int8: doubtful patches once more in fp32",
     )
     parser.add_argument("--batch-size", type=positive_int, help="patches at once (default 32 on a CPU, 256 on CUDA)")
     add_run_options(parser, dask=False)
@@ -167,8 +167,9 @@ class LazyClassifier:
         """Find or fetch the weights and put the network on its device."""
         import torch
 
-        from utils.classification.classifier import Classifier, pick_device
-        from utils.classification.margins import MOST
+        from utils.classification.classifier import Classifier, pick_device, uses_int8
+        from utils.classification.margins import LEAST, MOST
+        from utils.classification.openvino_models import CALIBRATION
         from utils.classification.sample import sample_patches
 
         args = self.args
@@ -178,9 +179,14 @@ class LazyClassifier:
         options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}
         options |= {"decision": self.decision, "views": args.views}
         classifier = Classifier(state, device=device, origin=str(path), **options)
-        if not classifier.cascade.is_measured:
+        int8 = uses_int8(args.precision, device, classifier.arch)
+        if int8 or not classifier.cascade.is_measured:
             # Of all dictionaries, done or not, so that a run that goes on decides as one that was not stopped.
-            classifier.measure(sample_patches(self.dictionaries, MOST))
+            sample = sample_patches(self.dictionaries, MOST + CALIBRATION)
+            if int8 and len(sample) >= LEAST + CALIBRATION:
+                classifier.add_int8(sample[:CALIBRATION], path, args.processes)
+                sample = sample[CALIBRATION:]
+            classifier.measure(sample[:MOST])
         if not args.quiet:
             print(f"weights {path} ({classifier.arch}) on {classifier.device}", file=sys.stderr)
         return classifier

@@ -17,6 +17,7 @@ from utils.classification.cascade import Cascade, Level, Outputs
 from utils.classification.decision import UNFITTED, Decision
 from utils.classification.folding import GrayStem, fold_batch_norms
 from utils.classification.models import SIDES, detect_arch, loaded_model, resized, standardized
+from utils.classification.weights import sha256_of
 from utils.cli import UsageError
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
@@ -77,7 +78,7 @@ class Classifier:
     ) -> None:
         self.arch = detect_arch(state)
         self.device = pick_device(device)
-        self.dtype = pick_dtype(precision, self.device, self.arch)
+        self.dtype = pick_dtype("auto" if precision == "int8" else precision, self.device, self.arch)
         self.batch_size = batch_size or BATCH_SIZES[self.device]
         self.decision, self.views = decision, views
         self.threshold = decision.threshold if threshold is None else threshold
@@ -89,11 +90,9 @@ class Classifier:
         if self.arch == "resnet34":
             body.conv1 = GrayStem(cast(nn.Conv2d, body.conv1), SIDES[self.arch])
         self.body = body.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        types = [self.dtype, *([torch.float32] if precision == "auto" and self.dtype != torch.float32 else [])]
-        levels = [
-            Level(NAMES[dtype], partial(self._outputs, batch=partial(self._batch, dtype=dtype))) for dtype in types
-        ]
-        self.cascade = Cascade(levels, self.doubt)
+        twice = precision in ("auto", "int8") and self.dtype != torch.float32
+        types = [self.dtype, torch.float32] if twice else [self.dtype]
+        self.cascade = Cascade([self._level(dtype) for dtype in types], self.doubt)
         if self.device == "cuda":
             # fp32 is the yardstick; TF32 would quietly be less.
             torch.backends.cudnn.allow_tf32 = False
@@ -118,6 +117,19 @@ class Classifier:
         known = self.decision.familiarity
         distances = np.full(len(patches), np.nan) if known is None else known.distances(features)
         return Examined(np.round(self.decision.scores(logits), DECIMALS), np.round(distances, DECIMALS))
+
+    def add_int8(self, sample: Sequence[np.ndarray], weights: Path, threads: int) -> None:
+        """Put an int8 model for this CPU before the other levels, built for the weights file on a sample if need be."""
+        from utils.classification.openvino_models import FLOAT, INT8, OpenVinoNetwork, built_models
+
+        calibration = [published_size(patch) for patch in sample]
+        folder = built_models(self.body, self.head, calibration, weights, sha256_of(weights))
+        models = {"int8": OpenVinoNetwork(folder / INT8, threads)}
+        levels = list(self.cascade.levels)
+        if len(levels) > 1:
+            models["bf16"] = OpenVinoNetwork(folder / FLOAT, threads, "bf16")
+        quick = [Level(name, partial(self._outputs, batch=model)) for name, model in models.items()]
+        self.cascade = Cascade([*quick, self.cascade.exact], self.doubt)
 
     def measure(self, sample: Sequence[np.ndarray]) -> None:
         """Measure how far quick computations may be trusted, on patches; of too few, all is computed exactly."""
@@ -256,3 +268,22 @@ def _gist(error: Exception) -> str:
     if found := re.search(r"GLOBAL (\S+)", text):
         return f"it asks for {found[1]}"
     return text.rpartition("WeightsUnpickler error: ")[2].split(" Please ")[0].split(" Check the doc")[0][:200]
+
+
+def uses_int8(precision: str, device: str, arch: str) -> bool:
+    """Whether to compute in int8: where it is asked for, or ``auto`` finds it installed and quick on this CPU.
+
+    Raises
+    ------
+    UsageError
+        If it is asked for and cannot be.
+    """
+    from utils.classification.openvino_models import has_fast_int8, is_installed
+
+    fits = device == "cpu" and arch == "resnet34"
+    if precision == "int8":
+        if not fits:
+            raise UsageError("--precision int8 is for a ResNet34 on a CPU (--device cpu)")
+        if not is_installed():
+            raise UsageError("--precision int8 needs OpenVINO: pip install -r requirements-openvino.txt")
+    return fits and (precision == "int8" or (precision == "auto" and is_installed(builder=True) and has_fast_int8()))
