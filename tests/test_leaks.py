@@ -13,9 +13,10 @@ from utils.duplicates.embedding import view_of
 from utils.duplicates.excluded import Excluded, excluded_path, index_excluded, list_excluded, planes, slices_of
 from utils.duplicates.index_file import read_index
 from utils.duplicates.keypoints import BLOCK, WINDOW, blobs, blocks_of, find_windows, view_matrix
-from utils.duplicates.leaks import ExcludedWindows, orientation
+from utils.duplicates.leaks import ExcludedWindows, is_among, orientation
 from utils.duplicates.placement import Placement, place_patch, view_of_matrix
 from utils.duplicates.sift import find_points
+from utils.duplicates.verify import shifted_correlations
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import SKIPPED, Job
 from utils.names import parse_name
@@ -243,3 +244,34 @@ def test_slices_beside_the_indexed_ones_are_found(tmp_path):
     assert all(leak is not None for leak in found)
     place = parse_name(windows.sources[0].place(found[1].plane, found[1].placement.box((224, 224))))
     assert place.axis == 0 and abs(place.first - 9) <= 2 and np.allclose(place.box, (31, 255, 44, 268), atol=3)
+
+
+@pytest.mark.parametrize("beside", [np.uint8(0), np.uint8(255), None])
+def test_what_lies_beyond_an_image_has_no_say(windows, image, beside):
+    """A dim half or a corner of a patch lies in an image; beside it is something else, of more contrast."""
+    other = texture(26)[:224, :224] if beside is None else np.full((224, 224), beside)
+    for rows, columns in ((224, 112), (158, 158)):
+        patch = other.copy()
+        shown = image[300 : 300 + rows, :columns] if rows == 224 else image[:rows, :columns]
+        patch[224 - rows :, 224 - columns :] = 100 + shown // 12
+        found = windows.find([patch])[0]
+        assert found is not None and found.source == 0 and found.agreement.similarity > 0.8
+
+
+def test_places_are_looked_at_once():
+    tried = [(3, np.array([10.0, 20.0]))]
+    assert is_among(tried, 3, np.array([14.0, 17.0]))
+    assert not is_among(tried, 3, np.array([17.0, 20.0])) and not is_among(tried, 2, np.array([10.0, 20.0]))
+
+
+def test_correlations_of_shifts_are_those_of_what_is_known(rng):
+    image, known = rng.integers(0, 256, (20, 22), dtype=np.uint8), rng.random((16, 16)) < 0.5
+    inner = image[2:18, 3:19].copy()
+    inner[~known] = 7
+    found = shifted_correlations(image, inner, known)
+    assert found.shape == (5, 7) and np.unravel_index(found.argmax(), found.shape) == (2, 3)
+    for y, x in ((0, 0), (2, 3), (4, 6)):
+        seen = image[y : y + 16, x : x + 16][known]
+        assert found[y, x] == pytest.approx(np.corrcoef(seen, inner[known])[0, 1])
+    assert not shifted_correlations(image, np.full((16, 16), 9, np.uint8), known).any()
+    assert not shifted_correlations(image, inner, np.zeros((16, 16), bool)).any()

@@ -12,7 +12,7 @@ from utils.duplicates.excluded import Excluded
 from utils.duplicates.inverted_file import InvertedFile
 from utils.duplicates.keypoints import BLOCK, LEVELS, find_windows, view_matrix
 from utils.duplicates.placement import Placement, Votes, place_patch, view_of_matrix
-from utils.duplicates.verify import SIMILARITY, Agreement
+from utils.duplicates.verify import REACH, SIMILARITY, Agreement
 from utils.parallel import ordered_map
 from utils.records.duplicates import EXCLUDED, Duplicate
 
@@ -24,9 +24,10 @@ CERTAIN = 0.97
 PROBED = 8
 # Ways of laying a patch into one image.
 KINDS = len(VIEWS) * 2 * len(LEVELS)
-# The places that are compared pixel by pixel, for each patch, and its windows, the strongest.
-MOST = 6
-WINDOWS = 32
+# The places that are compared pixel by pixel, for each patch, and its windows, the strongest: enough that those of half
+# of it, or of a corner, are among them.
+MOST = 24
+WINDOWS = 64
 CHUNK = 128
 
 
@@ -76,15 +77,14 @@ class ExcludedWindows:
         if not patches:
             return []
         found: list[Leak | None] = [None] * len(patches)
-        tried = [0] * len(patches)
+        tried: list[list[tuple[int, np.ndarray]]] = [[] for _ in patches]
         votes, matrices = self._votes(patches)
         for patch, group in votes.places(FEW, CERTAIN):
-            if tried[patch] >= MOST or found[patch] is not None:
+            kind, middle = int(votes.kinds[group[0]]), np.median(votes.middles[group], axis=0)
+            if len(tried[patch]) >= MOST or found[patch] is not None or is_among(tried[patch], kind, middle):
                 continue
-            tried[patch] += 1
-            middle = np.median(votes.middles[group], axis=0)
-            placement = Placement(int(votes.kinds[group[0]]) // KINDS, matrices[group[0]], middle)
-            found[patch] = self._judged(patches[patch], placement)
+            tried[patch].append((kind, middle))
+            found[patch] = self._judged(patches[patch], Placement(kind // KINDS, matrices[group[0]], middle))
         if self._deep is not None:
             return [leak or self._deeply(patch) for leak, patch in zip(found, patches, strict=True)]
         return found
@@ -124,6 +124,11 @@ class ExcludedWindows:
         order = np.lexsort((owner, probe))
         votes = Votes(patch_of[probe][order], windows_at[order], kinds[order], middle[order], cosine[order])
         return votes, matrices[order]
+
+
+def is_among(tried: Sequence[tuple[int, np.ndarray]], kind: int, middle: np.ndarray) -> bool:
+    """Whether a place was looked at: comparing registers within `REACH` pixels of it."""
+    return any(kind == other and np.abs(middle - place).max() < REACH / 2 for other, place in tried)
 
 
 _MATRICES = np.stack([view_matrix(view) for view in range(len(VIEWS))])

@@ -71,17 +71,30 @@ def _coarse_shift(first: np.ndarray, second: np.ndarray, valid: np.ndarray | Non
     reach = min(REACH // 4, (min(small.shape) - 8) // 2)
     if reach < 0:
         return None
-    if valid is not None and not valid.all():
-        known = _reduced(valid, 4)
-        if not known.any():
+    inner = (slice(reach, other.shape[0] - reach), slice(reach, other.shape[1] - reach))
+    if valid is None or valid.all():
+        core = np.ascontiguousarray(other[inner])
+        if core.min() == core.max():
             return None
-        other = np.where(known, other, np.uint8(np.rint(other[known].mean())))
-    core = np.ascontiguousarray(other[reach : other.shape[0] - reach, reach : other.shape[1] - reach])
-    if core.min() == core.max():
-        return None
-    scores = np.abs(np.nan_to_num(cv2.matchTemplate(small, core, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0))
+        scores = np.abs(np.nan_to_num(cv2.matchTemplate(small, core, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0))
+    else:
+        scores = np.abs(shifted_correlations(small, other[inner], _reduced(valid, 4)[inner]))
     row, column = np.unravel_index(int(scores.argmax()), scores.shape)
     return (int(row) - reach, int(column) - reach) if scores[row, column] >= HOPELESS else None
+
+
+def shifted_correlations(image: np.ndarray, inner: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Correlations of a smaller image, where it is known, with every place of a larger one; 0 where one is constant.
+
+    What is not known has no say: a patch of which half lies in an image is laid there by that half alone.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(image.astype(np.float64), inner.shape)
+    weight, values, n = known.astype(np.float64), inner * known.astype(np.float64), float(known.sum())
+    total, mine = np.einsum("abij,ij->ab", windows, weight), values.sum()
+    squares = np.einsum("abij,ij->ab", windows * windows, weight)
+    shared = n * np.einsum("abij,ij->ab", windows, values) - total * mine
+    product = (n * squares - total**2) * (n * (values * values).sum() - mine**2)
+    return np.divide(shared, np.sqrt(product), out=np.zeros_like(shared), where=product > 0)
 
 
 def _reduced(values: Any, factor: int) -> Any:
