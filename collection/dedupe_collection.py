@@ -6,7 +6,8 @@ duplicates.csv, for `classify_patches.py --without`, and duplicates.png, the pai
 found in eight orientations, inverted, at another size of its picture, with other contrast, JPEG and noise, and shifted
 by up to 12 pixels. --exclude takes folders of images and volumes: a patch that shows the same tissue as one of them, at
 any offset, is left out too. Every pair is verified on its pixels. An index per dictionary is stored beside it, in
-.duplicates: what was indexed before is not read again. With --shard only the indexes are made.
+.duplicates: what was indexed before is not read again. With --shard only the indexes are made. The table is always that
+of the present collection; --prune also removes the indexes of what is gone.
 
 Example:
     python collection/dedupe_collection.py patches/2d patches/3d -o duplicates.csv
@@ -16,14 +17,14 @@ Example:
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.cli import UsageError, add_run_options, existing_dir, fraction, make_parser, run_script
-from utils.files import locked
+from utils.cli import UsageError, add_run_options, existing_dir, fraction, input_dir, make_parser, run_script
 
 if TYPE_CHECKING:
     from utils.duplicates.dictionary_index import Dictionary
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Index, compare, write the table; see the module's docstring."""
     parser = make_parser(__doc__)
     parser.add_argument(
-        "dedupe_dirs", metavar="DEDUPE_DIR", nargs="+", type=existing_dir, help="folder of patch dictionaries"
+        "dedupe_dirs", metavar="DEDUPE_DIR", nargs="+", type=input_dir, help="folder of patch dictionaries"
     )
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="CSV", help="table of patches to leave out")
     parser.add_argument(
@@ -69,29 +70,23 @@ def dedupe(args: argparse.Namespace) -> int:
     """Index what has no index, judge, write."""
     from utils.duplicates.collection import list_dictionaries, rank_of
     from utils.duplicates.excluded import list_excluded
-    from utils.duplicates.pair_sheet import draw_pairs
-    from utils.records.duplicates import save_duplicates
 
     if args.output.suffix.lower() != ".csv":
         raise UsageError(f"-o {args.output}: the table is a .csv")
     if args.deep and not args.exclude:
         raise UsageError("--deep compares with excluded images: name their folders by --exclude")
-    paths, sources, rank = list_dictionaries(args.dedupe_dirs), list_excluded(args.exclude), rank_of(args.prefer)
+    paths = list_dictionaries(args.dedupe_dirs, may_be_empty=args.prune)
+    sources, rank = list_excluded(args.exclude), rank_of(args.prefer)
     dictionaries, code = index_collection(args, paths, rank)
     excluded, its_code = index_sources(args, sources)
-    if args.shard is not None:
+    if args.prune:
+        prune(args, paths, sources)
+    if args.shard is not None or not paths:
         return max(code, its_code)  # the other shares are indexed elsewhere; a run without --shard judges
-    rows = judge_all(args, dictionaries, excluded)
-    with locked(args.output):
-        save_duplicates(args.output, rows)
-        draw_pairs(args.output.with_suffix(".png"), rows, dictionaries, excluded)
-    if not args.quiet:
-        reasons = [row.reason for row in rows]
-        print(
-            f"patches: {sum(map(len, dictionaries))}, {reasons.count('duplicate')} duplicates, "
-            f"{reasons.count('excluded')} excluded -> {args.output}"
-        )
-    return max(code, its_code)
+    written = write_table(args, dictionaries, excluded)
+    if not args.quiet and args.output.exists():
+        say(args.output, sum(map(len, dictionaries)))
+    return max(code, its_code, written)
 
 
 def index_collection(
@@ -121,7 +116,7 @@ def index_sources(args: argparse.Namespace, sources: Sequence[tuple[str, Path]])
 
     if not sources:
         return [], 0
-    cache = args.output.parent / f".{args.output.stem}.excluded"
+    cache = excluded_cache(args.output)
     work = partial(index_excluded, deep=args.deep)
     jobs = [Job(path, excluded_path(cache, path, deep=args.deep)) for _, path in sources]
     code = run_jobs(work, jobs, Run.of(args), noun="excluded images and volumes")
@@ -131,6 +126,44 @@ def index_sources(args: argparse.Namespace, sources: Sequence[tuple[str, Path]])
         if (index := current_index(job.target, job.source)) is not None
     ]
     return found, code
+
+
+def excluded_cache(table: Path) -> Path:
+    """Where the indexes of excluded images lie: beside the table."""
+    return table.parent / f".{table.stem}.excluded"
+
+
+def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], excluded: Sequence["Excluded"]) -> int:
+    """Make the table and its sheet, unless they stand as they would be made; returns an exit code."""
+    from utils.duplicates.collection import PREFERENCES
+    from utils.duplicates.pair_sheet import draw_pairs
+    from utils.jobs import Job, Run, run_jobs
+    from utils.records.duplicates import EXCLUDED, read_duplicates, save_duplicates
+    from utils.records.fingerprints import Fingerprint
+    from utils.records.recipes import Recipe
+
+    inputs: dict[str, Any] = {each.label: Fingerprint(*each.index.meta["source"]) for each in dictionaries}
+    inputs |= {EXCLUDED + each.name: Fingerprint(*each.index.meta["source"]) for each in excluded}
+    if args.prefer not in PREFERENCES:
+        inputs["--prefer"] = (Path(args.prefer),)
+    options = {name: getattr(args, name) for name in ("similarity", "deep", "within", "prefer")}
+    sheet = args.output.with_suffix(".png")
+
+    def table(job: Job, scratch: Path) -> None:
+        save_duplicates(scratch, judge_all(args, dictionaries, excluded))
+
+    def picture(job: Job, scratch: Path) -> None:
+        draw_pairs(scratch, read_duplicates(args.output), dictionaries, excluded)
+
+    # The table is always that of the collection as it is, as the classifier's contact sheets are.
+    run = replace(Run.of(args), update=True, shard=None, dask=None, processes=1)
+    code = run_jobs(
+        table, [Job(args.output, args.output, Recipe("dedupe_collection", inputs, options))], run, noun="tables"
+    )
+    if code:
+        return code
+    drawn = Recipe("dedupe_collection sheet", {**inputs, args.output.name: (args.output,)}, {})
+    return run_jobs(picture, [Job(sheet, sheet, drawn)], run, noun="contact sheets")
 
 
 def judge_all(
@@ -143,6 +176,34 @@ def judge_all(
     options = Options(args.similarity, args.deep, args.within)
     with progress(len(dictionaries), "dictionaries", args.quiet) as step:
         return judge(dictionaries, excluded, options, threads=args.processes, step=lambda: step([]))
+
+
+def prune(args: argparse.Namespace, paths: Sequence[Path], sources: Sequence[tuple[str, Path]]) -> None:
+    """Remove indexes of dictionaries and excluded images that are gone, and the table of a collection that is."""
+    from utils.duplicates.decisions import discard_indexes
+    from utils.duplicates.dictionary_index import FOLDER, index_path
+    from utils.duplicates.excluded import excluded_path
+    from utils.records.recipes import discard
+
+    kept = {index_path(path) for path in paths}
+    gone = [name for folder in args.dedupe_dirs for name in discard_indexes(folder / FOLDER, kept)]
+    cache = excluded_cache(args.output)
+    gone += discard_indexes(cache, {excluded_path(cache, path, deep=args.deep) for _, path in sources})
+    if not paths and args.output.exists():
+        gone.append(args.output.name)
+        discard(args.output.with_suffix(".png"))
+        discard(args.output)
+    if gone:
+        print(f"without their input ({len(gone)}; removed): {', '.join(gone)}", file=sys.stderr)
+
+
+def say(table: Path, patches: int) -> None:
+    """How many patches are to be left out, and why."""
+    from utils.records.duplicates import read_duplicates
+
+    reasons = [row.reason for row in read_duplicates(table)]
+    counts = f"{reasons.count('duplicate')} duplicates, {reasons.count('excluded')} excluded"
+    print(f"patches: {patches}, {counts} -> {table}")
 
 
 if __name__ == "__main__":

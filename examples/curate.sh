@@ -15,6 +15,7 @@
 #     SLICES     per flipbook (default 5)              LIMIT     flipbooks in all (default 100)
 #     PRUNE      1: remove results without their input KEEP_PARTIAL 1: keep the frames of a video that is cut short
 #     EXPORT     webdataset, parquet, imagefolder, zarr: kept patches also go to OUT/export, ready to train on
+#     EXCLUDE    a folder of benchmarks (images, volumes): no patch is kept that shows what they show
 #     PYTHON     (default: the one of make's .venv)
 set -u
 
@@ -73,8 +74,11 @@ made_by() { # SCRIPT FOLDER ...: whether results of the script may have to be re
 }
 
 classify() { # PATCHES FILTERED
+  local without=()
+  if [ -f "$out/duplicates.csv" ]; then without=(--without "$out/duplicates.csv"); fi
   if due "$1" '*.pkl' "$2"; then
-    stage classify_patches.py "$1" "$2" --weights "${WEIGHTS:-zenodo}" --threshold "${THRESHOLD:-0.5}"
+    stage classify_patches.py "$1" "$2" --weights "${WEIGHTS:-zenodo}" --threshold "${THRESHOLD:-0.5}" \
+      ${without[@]+"${without[@]}"}
   fi
 }
 
@@ -115,7 +119,6 @@ fi
 if due "$out/clean2d" '*' "$out/patches/2d"; then
   stage patchify2d.py "$out/clean2d" "$out/patches/2d" -cs "$crop" --dedupe
 fi
-classify "$out/patches/2d" "$out/filtered/2d"
 
 link_volumes
 if holds "$in/video" '*' || made_by vid2stack "$out/volumes"; then
@@ -127,6 +130,17 @@ fi
 if due "$out/volumes" '*' "$out/patches/3d"; then
   stage patchify3d.py "$out/volumes" "$out/patches/3d" -cs "$crop" ${table[@]+"${table[@]}"}
 fi
+
+# What datasets share is kept once, and nothing that a benchmark shows.
+dictionaries=()
+for folder in "$out/patches/2d" "$out/patches/3d"; do
+  if [ -d "$folder" ]; then dictionaries+=("$folder"); fi
+done
+if holds "$out/patches" '*.pkl' || { [ "${PRUNE:-}" = 1 ] && [ -f "$out/duplicates.csv" ]; }; then
+  stage collection/dedupe_collection.py ${dictionaries[@]+"${dictionaries[@]}"} -o "$out/duplicates.csv" \
+    ${EXCLUDE:+--exclude "$EXCLUDE"}
+fi
+classify "$out/patches/2d" "$out/filtered/2d"
 classify "$out/patches/3d" "$out/filtered/3d"
 if holds "$out/filtered/3d" '*.tiff' || { [ "${PRUNE:-}" = 1 ] && [ -d "$out/flipbooks" ]; }; then
   stage 3d/reconstruct3d.py "$out/filtered/3d" -vd "$out/volumes" -sd "$out/flipbooks" -nz "${SLICES:-5}" \
@@ -143,12 +157,15 @@ collect() {
 }
 if [ -n "$(find "$out/filtered" -name '*.csv' ! -path '*/.*' -print 2>/dev/null | head -n 1)" ]; then
   collect collection/report.py "$out/filtered" "$out/patches" -o "$out/report"
-  if [ -n "${EXPORT:-}" ]; then collect collection/export.py "$out/filtered" -o "$out/export" --format "$EXPORT"; fi
+  if [ -n "${EXPORT:-}" ]; then
+    collect collection/export.py "$out/filtered" -o "$out/export" --format "$EXPORT" --duplicates "$out/duplicates.csv"
+  fi
 fi
 
-count() { find "$out/filtered" -name '*.csv' ! -name '.*' -exec cat {} + 2>/dev/null | grep -c "$1"; }
-echo "kept $(count ',True$') of $(count ',\(True\|False\)$') patches; look at the contact sheets $out/filtered/*/*.png"
+count() { find "$out/filtered" -name '*.csv' ! -name '.*' -exec cat {} + 2>/dev/null | grep -cE ",($1)(,[a-z ]+)?$"; }
+echo "kept $(count True) of $(count 'True|False') patches; look at the contact sheets $out/filtered/*/*.png"
 echo "click through the collection: $out/report/index.html"
+if [ -n "${EXPORT:-}" ]; then echo "ready to train on, with a card: $out/export"; fi
 if [ "$failed" -gt 0 ]; then
   echo "$failed of the stages report failures, named above; the same command tries again what may be read by then" >&2
 fi

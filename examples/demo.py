@@ -57,9 +57,13 @@ def demonstrate(args: argparse.Namespace) -> int:
     )
     codes.append(curated.returncode)
     export, options = args.out / "export", ("--format", "webdataset", "--split", "train=.8,val=.2", "--cap", 100)
-    codes.append(run("collection/export.py", results / "filtered", "-o", export, *options, "-p", cores))
+    ties = "--duplicates", results / "duplicates.csv", "-p", cores
+    codes.append(run("collection/export.py", results / "filtered", "-o", export, *options, *ties))
     print(f"\n{results}", *tree(results), sep="\n")
     print(f"\nKept, rejected and borderline patches with their scores: {results}/filtered/3d/neuropil_fib.png")
+    print(
+        f"What several datasets show, and is kept once: {results}/duplicates.csv, the pairs: {results}/duplicates.png"
+    )
     print(f"Click through the collection, every dataset and every patch: {results}/report/index.html")
     print(f"Ready to train on, with a card: {export}")
     print(f"Stacks around kept patches, as small films: {results}/flipbooks")

@@ -112,6 +112,39 @@ def test_a_replaced_dictionary_is_seen_and_one_that_goes_leaves_no_trace(collect
     assert pairs(collection / "duplicates.csv") == {}
 
 
+def test_what_stands_is_not_written_again(collection, capsys):
+    assert dedupe(collection) == 0
+    before = {name: (collection / name).stat().st_mtime_ns for name in ("duplicates.csv", "duplicates.png")}
+    capsys.readouterr()
+    assert dedupe(collection) == 0
+    assert "tables: 0 done, 1 done before, 0 failed" in capsys.readouterr().out
+    assert {name: (collection / name).stat().st_mtime_ns for name in before} == before
+    (collection / "duplicates.png").unlink()
+    assert dedupe(collection) == 0
+    assert (collection / "duplicates.png").is_file()
+
+
+def test_pruning_takes_what_is_gone(collection, capsys):
+    bench = collection / "bench"
+    bench.mkdir()
+    Image.fromarray(texture(8, (300, 300))).save(bench / "x.png")
+    assert dedupe(collection, "--exclude", bench) == 0
+    indexes = collection / "2d" / ".duplicates"
+    assert {path.name for path in indexes.iterdir()} >= {"a", "b", "a.leaks.json", "a.duplicates.json"}
+    (collection / "2d" / "a.pkl").unlink()
+    assert dedupe(collection) == 0
+    assert (indexes / "a").is_dir() and (collection / ".duplicates.excluded").is_dir()
+    assert dedupe(collection, "--prune") == 0
+    assert "without their input (2; removed): a, x-" in capsys.readouterr().err
+    assert {path.name.split(".")[0] for path in indexes.iterdir()} == {"b"}
+    assert not (collection / ".duplicates.excluded").exists()
+    for path in collection.glob("?d/*.pkl"):
+        path.unlink()
+    assert dedupe(collection) == 2  # nothing to read
+    assert dedupe(collection, "--prune") == 0
+    assert list_files(collection) == [] and not indexes.exists()
+
+
 def test_a_damaged_dictionary_costs_itself_only(collection, capsys):
     (collection / "2d" / "broken.pkl").write_bytes(b"no pickle")
     assert dedupe(collection) == 1

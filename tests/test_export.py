@@ -282,6 +282,21 @@ def test_what_duplicates_tie_stays_together_and_more_datasets_move_nothing(tmp_p
     assert "now in" in capsys.readouterr().err
 
 
+def test_what_shows_one_excluded_image_stays_together(tmp_path, capsys):
+    for i in range(8):
+        add_dataset(tmp_path, f"set{i}", volume_names(f"set{i}", slices=2))
+    table = write_pairs(tmp_path / "duplicates.csv", *((f"set{i}", "excluded:b/set7.png") for i in range(5)))
+    options = ("--split", "train=.5,val=.5", "--duplicates", table)
+    assert run(tmp_path / "filtered", tmp_path / "out", "webdataset", *options) == 0
+    assert "5 datasets are tied to others (4 by near-duplicate patches); checked: none of 4" in capsys.readouterr().out
+    split = {row["dataset"]: row["split"] for row in rows(tmp_path / "out", "splits.csv")}
+    assert len({split[f"set{i}"] for i in range(5)}) == 1
+    write_pairs(table)
+    run(tmp_path / "filtered", tmp_path / "out", "webdataset", *options)
+    said = capsys.readouterr()
+    assert "none of 0 pairs" in said.out and "no --duplicates" not in said.err
+
+
 def test_an_empty_split_is_said_with_a_seed_that_fills_it(filtered, tmp_path, capsys):
     assert run(filtered, tmp_path / "out", "webdataset", "--split", "train=.9,val=.05,test=.05") == 0
     said = capsys.readouterr().err

@@ -15,6 +15,7 @@ from PIL import Image
 
 import classify_patches
 import cleanup2d
+import dedupe_collection
 import mrc2byte
 import patchify2d
 import patchify3d
@@ -124,14 +125,20 @@ class Histories(RuleBasedStateMachine):
         clean, volumes = place / "clean2d", place / "volumes"
         cleanup2d.main([str(base / "2d"), "-o", str(clean), *always])
         patchify2d.main([str(clean), str(place / "patches/2d"), *crop, "--dedupe", *always])
-        classify_patches.main([str(place / "patches/2d"), str(place / "filtered/2d"), *lite, *always])
         for link in volumes.glob("*.nrrd"):
             link.unlink()
         for volume in (base / "3d").glob("*.nrrd"):
             (volumes / volume.name).symlink_to(volume)
         mrc2byte.main([str(base / "3d"), "-o", str(volumes), *always])
         patchify3d.main([str(volumes), str(place / "patches/3d"), *crop, "--spacing", "6", *always])
-        classify_patches.main([str(place / "patches/3d"), str(place / "filtered/3d"), *lite, *always])
+        cut = [str(folder) for folder in (place / "patches/2d", place / "patches/3d") if folder.is_dir()]
+        table = place / "duplicates.csv"
+        if cut:
+            dedupe_collection.main([*cut, "-o", str(table), *always])
+        without = ["--without", str(table)] if table.is_file() else []
+        for kind in ("2d", "3d"):
+            folders = [str(place / "patches" / kind), str(place / "filtered" / kind)]
+            classify_patches.main([*folders, *lite, *without, *always])
         stacks = [str(place / "filtered/3d"), "-vd", str(volumes), "-sd", str(place / "flipbooks")]
         reconstruct3d.main([*stacks, "--limit", "2", "--flipbook", "gif", "--montage", *always])
 

@@ -17,11 +17,13 @@ from conftest import ROOT
 from utils.contrast import to_uint8
 from utils.files import list_dirs
 from utils.names import dataset_of, parse_name
+from utils.records.duplicates import read_duplicates
 from utils.records.kept import read_kept_record
 from utils.volumes import list_volumes, open_volume, volume_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash")
 SIZE = 64
+OWN = {".recipes", ".duplicates"}
 # Of the real volumes one of each source: the same voxels in more formats are cut by other tests.
 REAL = ("flyem_medulla_signed", "isbi2012", "vnc_stack1.")
 SETTINGS = {"WEIGHTS": "lite", "CROP": 40, "THRESHOLD": 0, "LIMIT": 6, "PROCESSES": 2, "PYTHON": sys.executable}
@@ -57,8 +59,8 @@ def state(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file's content, but for the records beside results: these hold the dates of what was read."""
-    return {name: digest for name, (digest, _) in state(folder).items() if ".recipes" not in Path(name).parts}
+    """Every file's content, but for records beside results and indexes: these hold the dates of what was read."""
+    return {name: digest for name, (digest, _) in state(folder).items() if not OWN.intersection(Path(name).parts)}
 
 
 def differences(one: dict, other: dict) -> list[str]:
@@ -79,7 +81,7 @@ def demo(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     first = demonstrate(folder)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "--weights lite" in first.stdout and "sample_s0/" in first.stdout
+    assert "\nkept 6" in first.stdout and "--weights lite" in first.stdout and "sample_s0/" in first.stdout
     return folder
 
 
@@ -138,6 +140,18 @@ def test_every_stage_has_its_results(curated):
         assert {dataset_of(name) for name in cut} == names
         assert {path.stem for path in (curated / "filtered" / kind).glob("*.csv")} == cut
         assert {path.stem for path in (curated / "filtered" / kind).glob("*.png")} == names
+
+
+def test_what_datasets_share_is_kept_once(demo, curated):
+    rows = read_duplicates(curated / "duplicates.csv")
+    assert (curated / "duplicates.png").is_file()
+    for row in rows:
+        [table] = curated.glob(f"filtered/*/{Path(row.dictionary).name}.csv")
+        assert f"{row.name}," in table.read_text() and not list(curated.glob(f"filtered/*/*/{row.name}.tiff"))
+    for table in curated.glob("filtered/*/*.csv"):
+        assert table.read_text().startswith("name,score,kept,reason\n")
+    assert (curated / "report" / "index.html").is_file()
+    assert (demo / "export" / "README.md").is_file() and list((demo / "export").glob("*.tar"))
 
 
 def test_every_kept_patch_of_a_volume_is_traced_back_to_it(curated):
@@ -200,7 +214,7 @@ def test_failures_and_news(sample, curated, tmp_path):
     code, stdout, stderr = curate(data, out)
     assert code == 1
     assert "cut_short.nrrd" in stderr and "the same command tries again what may be read by then" in stderr
-    changed = [name for name in differences(state(out), before) if ".recipes" not in Path(name).parts]
+    changed = [name for name in differences(state(out), before) if not OWN.intersection(Path(name).parts)]
     assert {Path(name).stem for name in changed if name.startswith("patches")} == {"tem_gray"}
     assert "later-LOC-2d" in (out / "filtered" / "2d" / "tem_gray.csv").read_text()
     assert "kept" in stdout

@@ -77,7 +77,8 @@ def plan_export(parts: Sequence[Part], provenance: Provenance, pairs: Sequence[P
     Parameters
     ----------
     args : Namespace
-        ``format``, ``split``, ``seed``, ``cap``, ``cap_volume``, ``min_gap_nm``, ``balance``, ``shard_size``.
+        ``format``, ``split``, ``seed``, ``cap``, ``cap_volume``, ``min_gap_nm``, ``balance``, ``shard_size`` and
+        ``duplicates``.
     """
     choice = choose(parts, Rules(args.cap, args.cap_volume, args.min_gap_nm, args.seed))
     plan = Plan(args.format, [], {}, [], {}, [], choice.warnings, {}, choice.kept)
@@ -144,11 +145,11 @@ def _split(choice: Choice, plan: Plan, pairs: Sequence[Pair], args: argparse.Nam
         + (f"; {sum(map(len, together))} datasets are tied to others ({reasons})" if together else "")
         + (
             f"; checked: none of {len(pairs)} pairs of near-duplicates between datasets crosses a split."
-            if pairs
+            if args.duplicates
             else "."
         )
     )
-    if not pairs:
+    if not args.duplicates:
         plan.warnings.append("no --duplicates: datasets that share tissue under other names are not known to the split")
     _say_empty(choice, plan, args)
 

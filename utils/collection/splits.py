@@ -1,6 +1,5 @@
 """Splits of a collection by dataset, such that nothing of one tissue stands on two sides."""
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 
 from utils.collection.places import image_of
 from utils.names import dataset_of
+from utils.records.duplicates import Duplicate, read_duplicates
+from utils.records.scores import EXCLUDED
 
 # Seeds among which a better one is looked for when a split is left empty.
 OTHER_SEEDS = 200
@@ -26,29 +27,25 @@ class Pair:
 
 
 def read_pairs(tables: Iterable[Path]) -> list[Pair]:
-    """Pairs between datasets; those of excluded images, which are in no dataset, and within one are left out.
+    """Pairs between datasets: near-duplicates, and patches that show the same excluded image.
 
     Raises
     ------
     ValueError
-        If a table lacks a column.
+        If a table is none of duplicates.
     """
     pairs = []
-    for table in tables:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if missing := {"name", "dictionary", "duplicate_of", "its_dictionary"} - set(reader.fieldnames or ()):
-                raise ValueError(f"{table}: no column {', '.join(sorted(missing))}; expected dedupe_collection's table")
-            for row in reader:
-                if row["its_dictionary"]:
-                    ends = dataset_of(_stem(row["dictionary"])), dataset_of(_stem(row["its_dictionary"]))
-                    if ends[0] != ends[1]:
-                        pairs.append(Pair(row["name"], ends[0], row["duplicate_of"], ends[1]))
+    seen: dict[str, Duplicate] = {}
+    for row in (row for table in tables for row in read_duplicates(table)):
+        if row.reason == EXCLUDED:
+            first = seen.setdefault(row.its_dictionary, row)
+            other, its_dictionary = first.name, first.dictionary
+        else:
+            other, its_dictionary = row.duplicate_of, row.its_dictionary
+        ends = dataset_of(Path(row.dictionary).name), dataset_of(Path(its_dictionary).name)
+        if ends[0] != ends[1]:
+            pairs.append(Pair(row.name, ends[0], other, ends[1]))
     return pairs
-
-
-def _stem(dictionary: str) -> str:
-    return Path(dictionary).name.removesuffix(".pkl")
 
 
 class Ties:

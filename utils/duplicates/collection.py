@@ -13,19 +13,19 @@ from utils.names import dataset_of
 PREFERENCES = ("name", "finer")
 
 
-def list_dictionaries(folders: Sequence[Path]) -> list[Path]:
+def list_dictionaries(folders: Sequence[Path], *, may_be_empty: bool = False) -> list[Path]:
     """The dictionaries of folders, each file once, in an order that does not depend on that of the folders.
 
     Raises
     ------
     UsageError
-        If a folder has none.
+        If a folder has none, unless it may be empty.
     """
     found: dict[Path, Path] = {}
     for folder in sorted({Path(folder).resolve() for folder in folders}):
         files = list_files(folder, {".pkl"})
-        if not files:
-            raise UsageError(f"{folder}: no patch dictionaries (.pkl) in it")
+        if not files and not may_be_empty:
+            raise UsageError(f"{folder}: no {'patch dictionaries (.pkl) in it' if folder.is_dir() else 'such folder'}")
         for path in files:
             found.setdefault(path.resolve(), path)
     return sorted(found.values(), key=lambda path: (path.name, path.as_posix()))

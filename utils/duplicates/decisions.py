@@ -1,17 +1,20 @@
 """What was decided about a dictionary, kept beside its index until something that it depends on changes."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from utils.duplicates.dictionary_index import index_path
-from utils.files import atomic_path
+from utils.files import atomic_path, is_litter, remove
 from utils.records.duplicates import Duplicate
 
 Rows = list[tuple[int, Duplicate]]
+# What of a dictionary is decided.
+KINDS = ("leaks", "duplicates")
 
 
 def key_of(*parts: Any) -> str:
@@ -26,11 +29,11 @@ def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]
     ----------
     dictionary : Path
     kind : str
-        ``leaks`` or ``duplicates``: what of the dictionary was decided.
+        One of `KINDS`.
     key : str
         From `key_of`.
     """
-    path = index_path(dictionary).with_name(f"{index_path(dictionary).name}.{kind}.json")
+    path = _decision_path(index_path(dictionary), kind)
     known = _read(path, key)
     if known is not None:
         return known
@@ -38,6 +41,23 @@ def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]
     with atomic_path(path) as scratch:
         scratch.write_text(json.dumps({"key": key, "rows": _plain(rows)}), encoding="utf-8")
     return rows
+
+
+def _decision_path(index: Path, kind: str) -> Path:
+    return index.with_name(f"{index.name}.{kind}.json")
+
+
+def discard_indexes(folder: Path, kept: Collection[Path]) -> list[str]:
+    """Remove the indexes of a folder, and what was decided by them, but for those that are kept; their names."""
+    if not folder.is_dir():
+        return []
+    names = {path.name for index in kept for path in (index, *(_decision_path(index, kind) for kind in KINDS))}
+    gone = sorted(path for path in folder.iterdir() if path.name not in names and not is_litter(path))
+    for path in gone:
+        remove(path)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return [path.name for path in gone if path.suffix != ".json"]
 
 
 def _plain(rows: Sequence[tuple[int, Duplicate]]) -> list[list[Any]]:

@@ -64,7 +64,7 @@ def read_duplicates(path: Path) -> list[Duplicate]:
     ValueError
         If it lacks columns or holds no numbers where some belong.
     """
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
