@@ -34,7 +34,9 @@ from utils.images import list_images, read_gray
 from utils.jobs import Job
 
 SIDE = 224
-PARTS = ("duplicates", "leaks", "deep", "growth")
+PARTS = ("duplicates", "slices", "leaks", "deep", "growth")
+STACKS = ("flyem_medulla", "cdeep3m_mito", "isbi2012", "vnc_stack1")
+STEPS = (1, 2, 3, 4, 6, 12)
 Image_ = tuple[str, np.ndarray]
 RNG = np.random.default_rng(0)
 
@@ -154,6 +156,24 @@ def chance(patches: Sequence[Image_], codes: np.ndarray, most: int = 6000) -> No
     print(f"highest {values[0][0]:.3f} ({values[0][2]}, {values[0][3]}), taken for copies: {sum(v[1] for v in values)}")
 
 
+def slices(folder: Path) -> None:
+    """Slices of real volumes some steps on: how alike they are, and which share two values of --similarity find."""
+    for stack in sorted(path for name in STACKS for path in folder.rglob(f"3d/{name}*") if path.is_dir()):
+        volume = np.stack([to_uint8(read_gray(path)) for path in list_images(stack)[0]])
+        for step in (step for step in STEPS if step < len(volume)):
+            values, found = [], []
+            for z in range(0, len(volume) - step, max(1, (len(volume) - step) // 20)):
+                pairs = zip(grid([("", volume[z])]), grid([("", volume[z + step])]), strict=False)
+                for (_, first), (_, second) in pairs:
+                    a, b = embed(first).astype(float), embed(second).astype(float)
+                    agreement = compare_patches(first, second)
+                    near = a @ b >= ALIKE * np.linalg.norm(a) * np.linalg.norm(b)
+                    values.append(agreement.similarity)
+                    found.append([near and agreement.holds(least) for least in (0.5, 0.7)])
+            shares = " and ".join(f"{share:.2f}" for share in np.mean(found, axis=0))
+            print(f"{stack.name} +{step}: similarity {np.median(values):.2f}, found at .5 and .7: {shares}", flush=True)
+
+
 def leaks(images: Sequence[Image_], copies: int, *, deep: bool) -> None:
     """Recall of patches cut at random offsets, and alarms of patches of experiments that are not excluded."""
     experiments = sorted({name for name, _ in images})
@@ -262,6 +282,8 @@ def main() -> None:
             duplicates(images, args.copies)
         elif part == "growth":
             growth()
+        elif part == "slices":
+            slices(args.data)
         else:
             leaks(images, args.copies, deep=part == "deep")
 

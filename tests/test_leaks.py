@@ -275,3 +275,19 @@ def test_correlations_of_shifts_are_those_of_what_is_known(rng):
         assert found[y, x] == pytest.approx(np.corrcoef(seen, inner[known])[0, 1])
     assert not shifted_correlations(image, np.full((16, 16), 9, np.uint8), known).any()
     assert not shifted_correlations(image, inner, np.zeros((16, 16), bool)).any()
+
+
+def test_more_is_asked_of_another_scale(windows, image):
+    """Enlarged pictures are smooth, and smooth ones agree by chance."""
+    for scale, found in ((1.0, True), (2.0, False)):
+        side = round(224 * scale)
+        patch = cv2.resize(cut(image, 50, 60, side), (224, 224), interpolation=cv2.INTER_AREA).astype(float)
+        noise = np.random.default_rng(5).normal(0, 1, (224, 224))
+        for strength in np.arange(1, 80, 3):
+            seen = np.clip(patch + strength * noise, 0, 255).astype(np.uint8)
+            place = Placement(0, scale * np.eye(2), np.array([50.0, 60.0]) + side / 2)
+            similarity = place_patch(seen, image, place).similarity
+            if 0.52 < similarity < 0.62:
+                break
+        assert 0.52 < similarity < 0.62
+        assert (windows._judged(seen, place) is not None) == found
