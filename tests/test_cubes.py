@@ -100,3 +100,14 @@ def test_one_value_has_no_hash():
         hashes, flat = hash_cell(voxels, cell, 16, method=method)
         assert flat.all()
         assert not hashes.any()
+
+
+@pytest.mark.parametrize("method", ["dhash", "average"])
+def test_a_cube_of_one_value_is_told_apart_and_gives_what_its_patches_would(method, monkeypatch):
+    [cell] = grid((16, 16, 16), 16)
+    cube = np.full((16, 16, 16), 9, np.uint8)
+    quick = hash_cell(cube, cell, 16, method=method)
+    monkeypatch.setattr("utils.cubes._is_one_value", lambda cube: False)
+    slow = hash_cell(cube, cell, 16, method=method)
+    assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(quick, slow, strict=True))
+    assert quick[1].all()

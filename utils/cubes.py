@@ -187,6 +187,8 @@ def hash_cell(
     flat : ndarray of bool, shape (len(cell),)
         Patches of one value throughout: they have no meaningful hash, theirs is 0.
     """
+    if _is_one_value(cube):
+        return np.zeros((len(cell), -(-(hash_size**2) // 64)), np.uint64), np.ones(len(cell), bool)
     if method == "dhash" and _is_square(cell, crop):
         hashes = np.concatenate([bits_of_rows(rows) for rows in _reduced(cube, cell, hash_size)])
     else:
@@ -200,6 +202,11 @@ def hash_cell(
         flat[patch] = is_flat(cut(cube, cell, *where[patch]))
     hashes[flat] = 0
     return hashes, flat
+
+
+def _is_one_value(cube: np.ndarray) -> bool:
+    """Whether all voxels are alike, as in the padding of sparse volumes; its first slice says no of most tissue."""
+    return bool(cube[0].min() == cube[0].max() and cube.min() == cube.max())
 
 
 def _is_square(cell: Cell, crop: int) -> bool:
