@@ -136,6 +136,7 @@ def excluded_cache(table: Path) -> Path:
 def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], excluded: Sequence["Excluded"]) -> int:
     """Make the table and its sheet, unless they stand as they would be made; returns an exit code."""
     from utils.duplicates.collection import PREFERENCES
+    from utils.duplicates.index_file import VERSION
     from utils.duplicates.pair_sheet import draw_pairs
     from utils.jobs import Job, Run, run_jobs
     from utils.records.duplicates import EXCLUDED, read_duplicates, save_duplicates
@@ -146,7 +147,7 @@ def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], 
     inputs |= {EXCLUDED + each.name: Fingerprint(*each.index.meta["source"]) for each in excluded}
     if args.prefer not in PREFERENCES:
         inputs["--prefer"] = (Path(args.prefer),)
-    options = {name: getattr(args, name) for name in ("similarity", "deep", "within", "prefer")}
+    options = {name: getattr(args, name) for name in ("similarity", "deep", "within", "prefer")} | {"rules": VERSION}
     sheet = args.output.with_suffix(".png")
 
     def table(job: Job, scratch: Path) -> None:
