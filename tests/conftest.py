@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,11 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT, ROOT / "preprocess", ROOT / "scraping", ROOT / "3d", ROOT / "collection"):
     sys.path.insert(0, str(folder))
 
-# `make test` draws the same examples every time; `make fuzz` explores, by a seed that it prints.
-# `make test` draws the same examples every time; `make fuzz` explores, by a seed that it prints.
-settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True)
 # A script without -p takes all CPUs that it may use; a test that wants processes asks for them.
 os.environ["SLURM_CPUS_PER_TASK"] = "1"
 
+# `make test` draws the same examples every time; `make fuzz` explores, by a seed that it prints.
+settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True)
 settings.register_profile(
     "fuzz", max_examples=int(os.environ.get("EXAMPLES", "1000")), deadline=None, print_blob=True, database=None
 )
@@ -33,6 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; the others as they come."""
     rank = {name: place for place, name in enumerate(LONG_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how much was disturbed and damaged: what tests of faults recorded, whichever process ran them."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    said = Counter(pair for report in calls for pair in report.user_properties)
+    for (kind, what), count in sorted(said.items()):
+        terminalreporter.write_line(f"{kind}: {count} {what}")
 
 
 DATA = ROOT.parent / "shared" / "data"

@@ -22,6 +22,50 @@ def test_a_signal_while_modules_are_imported(tmp_path, number, code):
     assert len(done.stderr.splitlines()) == 1 and "the same command goes on" in done.stderr
 
 
+AT_THE_END = """
+import sys
+sys.path[0] = {root!r}
+import utils.interrupts
+import os
+from utils.cli import make_parser, run_script
+class Last:
+    def __del__(self, kill=os.kill, me=os.getpid(), number={number}):
+        kill(me, number)
+sys.modules["kept until Python takes its modules down"] = Last()
+raise SystemExit(run_script(lambda args: 0, make_parser("nothing"), []))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_python_ends_comes_late(tmp_path, number):
+    """The exit code says how the work went; found by signals at random instants."""
+    script = ROOT / "tests" / "at_the_end.py"
+    code = AT_THE_END.format(root=str(ROOT), number=int(number))
+    run = f"import runpy, sys; sys.modules['__main__'].__file__ = {str(script)!r}; exec({code!r})"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+TIDYING = """
+import sys
+sys.path[0] = {root!r}
+import os, signal
+from utils.cli import make_parser, run_script
+def body(args):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        print("tidied")
+raise SystemExit(run_script(body, make_parser("nothing"), []))
+"""
+
+
+def test_a_second_signal_does_not_stop_the_tidying():
+    done = subprocess.run([sys.executable, "-c", TIDYING.format(root=str(ROOT))], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (143, "tidied\n") and len(done.stderr.splitlines()) == 1
+
+
 @pytest.fixture
 def images(tmp_path):
     from PIL import Image

@@ -1,7 +1,6 @@
 """2D images: read any common format as one channel, the way it would be displayed."""
 
 import logging
-import struct
 import warnings
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from utils.files import list_entries, suffix
 from utils.memory import require, require_possible
-from utils.reading import refuse_special
+from utils.reading import DAMAGE, refuse_special
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".lsm", ".stk", ".svs"})
 IMAGE_SUFFIXES = (
@@ -62,7 +61,7 @@ def read_gray(path: Path) -> np.ndarray:
         raise ValueError("the file is empty")
     try:
         pixels = _read_tiff(path) if is_tiff(path) else _read_picture(path)
-    except (LookupError, RuntimeError, SyntaxError, TypeError, EOFError, OverflowError, struct.error) as error:
+    except DAMAGE as error:
         raise ValueError(f"a damaged image, or none: {error or type(error).__name__}") from error
     if pixels.ndim != 2 or 0 in pixels.shape:
         raise ValueError(f"expected a 2D image, found an array of shape {pixels.shape}")

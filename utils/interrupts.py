@@ -1,8 +1,10 @@
 """Signals and closed streams: whatever ends a script early ends it in one line, with nothing left behind.
 
-Imported early by every script: until `terminable` takes over, a signal ends the process at once: nothing was begun.
+Imported early by every script: until `terminable` takes over, a signal ends the process at once: nothing was begun. So
+it does after the work; when the interpreter itself is being taken down the exit code is settled, and signals come late.
 """
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -28,8 +30,14 @@ def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(code)
 
 
-def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise TerminatedError
+def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+    _ignore()  # a second one would stop the tidying that this one begins
+    raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _ignore() -> None:
+    for number in _CODES:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _guard_start() -> None:
@@ -39,6 +47,7 @@ def _guard_start() -> None:
     if ours and multiprocessing.parent_process() is None and threading.current_thread() is threading.main_thread():
         for number in _CODES:
             signal.signal(number, _end_at_once)
+        atexit.register(_ignore)  # Python takes its handlers away before it is gone: the system's would end it by -15
 
 
 @contextlib.contextmanager
@@ -47,8 +56,7 @@ def terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _raise_terminated}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = {number: signal.signal(number, _raise) for number in _CODES}
     try:
         yield
     finally:

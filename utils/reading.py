@@ -5,12 +5,19 @@ A mapped file that shrinks ends its reader by SIGBUS; what is read says how much
 
 import os
 import stat
+import struct
 import threading
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+# What decoders throw at damaged files, besides ValueError and OSError.
+DAMAGE = (
+    *(RuntimeError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError),
+    *(SyntaxError, struct.error, zlib.error),
+)
 _SEEKING = threading.Lock()
 
 

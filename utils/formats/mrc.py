@@ -15,6 +15,7 @@ import numpy as np
 
 from utils import memory
 from utils.files import stem
+from utils.formats.packed_data import read_to_the_end
 from utils.formats.raw_data import RawData, raw_volume
 from utils.formats.volume_base import ArrayVolume, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, significant
@@ -163,6 +164,7 @@ def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
         memory.require(2 * promised, "the volume")
         with reading_as("compressed MRC"), opener(path) as packed:
             data = bytearray(packed.read(promised + 1))
+            read_to_the_end(packed)
         whole = parse_header(bytes(data[:HEADER_BYTES]), len(data), signed=signed)
         count = int(np.prod(whole.shape, dtype=np.int64))
         voxels = np.frombuffer(data, whole.dtype, offset=whole.data_start, count=count).reshape(whole.shape)

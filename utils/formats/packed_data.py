@@ -16,6 +16,7 @@ from utils.formats.volume_base import reading_as
 from utils.reading import open_regular
 
 _PIECE = 1 << 20
+_MOST_SPARE = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class PackedData:
                 raise ValueError(f"the data is cut short: {done} bytes unpacked, {len(view)} needed for {self.shape}")
             view[done : done + len(piece)] = piece
             done += len(piece)
-        unpacked.read(1)  # at the end checksums are compared
+        read_to_the_end(unpacked)
         return voxels
 
 
@@ -124,6 +125,13 @@ _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
     "zlib": _Inflated,
     "bzip2": bz2.BZ2File,
 }
+
+
+def read_to_the_end(stream: Any) -> None:
+    """Unpack what follows the voxels: only at the end checksums are compared. Of very much that follows some will do."""
+    left = _MOST_SPARE
+    while left > 0 and (piece := stream.read(_PIECE)):
+        left -= len(piece)
 
 
 def _pass_over(stream: Any, count: int) -> None:

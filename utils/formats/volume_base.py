@@ -1,10 +1,8 @@
 """What every volume is, whatever the format: z, y, x, read by region, in native byte order."""
 
 import math
-import struct
 import threading
 import warnings
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +14,9 @@ import numpy as np
 from utils import memory
 from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
+from utils.reading import DAMAGE
 
 # What decoders throw when a file's numbers make no sense.
-DAMAGE = (
-    *(RuntimeError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError),
-    *(struct.error, zlib.error),
-)
 Box = tuple[slice, slice, slice]
 
 
