@@ -1,6 +1,6 @@
 # make demo      a first result: generated sample data through every stage, into ./demo
 # make test      the tests (ARGS="tests/test_dhash.py -x" chooses)
-# make fuzz      the property tests on new examples (EXAMPLES=1000 each; SEED=N repeats a run, ARGS=... chooses)
+# make fuzz      property tests and faults on new examples (EXAMPLES=1000 each; SEED=N repeats a run, ARGS=... chooses)
 # make mutants   small faults put into a sample of the code: would the tests notice? (ARGS="utils/cubes.py -n 40" chooses)
 # make check     rules, format and types
 # make docs      the pages of docs/ and one per script, into ./site; links are checked
@@ -43,7 +43,7 @@ test: $(installed_dev)
 fuzz: $(installed_dev)
 	@seed=$(SEED); : $${seed:=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
 	export HYPOTHESIS_PROFILE=fuzz EXAMPLES=$(EXAMPLES); \
-	$(python) -m pytest -m hypothesis --hypothesis-seed $$seed --timeout 3600 -n $(WORKERS) --maxprocesses 4 $(or $(ARGS),tests); \
+	$(python) -m pytest -m "hypothesis or fuzz" --hypothesis-seed $$seed --timeout 3600 -n $(WORKERS) --maxprocesses 4 $(or $(ARGS),tests); \
 	code=$$?; echo "to repeat: make fuzz SEED=$$seed EXAMPLES=$(EXAMPLES)"; exit $$code
 
 mutants: $(installed_dev)

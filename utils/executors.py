@@ -9,6 +9,8 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from utils.interrupts import deferred
+
 # Windows cannot wait for more handles than this at once.
 MOST_PROCESSES = 60
 # What a worker may take to tidy up after SIGTERM before it is killed.
@@ -22,12 +24,18 @@ def executor(processes: int) -> Iterator[Executor]:
     context = multiprocessing.get_context(method)
     pool = ProcessPoolExecutor(min(processes, MOST_PROCESSES), context, initializer=_start_worker)
     try:
+        with deferred():  # a worker whose start is cut off would say so, at length
+            pool.submit(_nothing)  # starts all of them
         yield pool
     except BaseException:
         _terminate(multiprocessing.active_children())
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _nothing() -> None:
+    """What a worker does first."""
 
 
 def _terminate(workers: list[Any]) -> None:

@@ -1,7 +1,9 @@
 """2D images: read any common format as one channel, the way it would be displayed."""
 
 import logging
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ _CMYK, _GRAY_FIRST, _JPEG = 5, frozenset({6, 8, 9, 10}), frozenset({6, 7, 33007,
 _TIFF_ENCODINGS = {
     1: "raw", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits", 50000: "zstd", 34926: "zstd", 34925: "lzma",
 }  # fmt: skip
+_PNG = b"\x89PNG\r\n\x1a\n"
 _COPIES = 3  # of an image's pixels in memory while it is decoded and becomes one channel
 
 
@@ -186,11 +189,31 @@ def _read_picture(path: Path) -> np.ndarray:
             if image.format == "PNG":
                 bits = image.width * image.height * (1 if image.mode in "1P" else 8 * channels)
                 require_possible(bits // 8, path.stat().st_size, "deflate", "pixels")
+                _refuse_wrong_checksums(path)
             if not _is_deep_colour(path):
                 return luminance(_pillow_pixels(image))
     except UnidentifiedImageError:
         pass
     return _read_with_codecs(path)
+
+
+def _refuse_wrong_checksums(path: Path) -> None:
+    """Refuse a PNG of damaged pixels: Pillow stops where the last row is full, and compares nothing.
+
+    Where the file ends within a chunk, the decoder tells whether pixels are missing.
+    """
+    with path.open("rb") as f:
+        f.seek(len(_PNG))
+        while len(head := f.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            checksum, left = zlib.crc32(kind), length
+            while left and (piece := f.read(min(left, 1 << 20))):
+                checksum, left = zlib.crc32(piece, checksum), left - len(piece)
+            stored = f.read(4)
+            if left or len(stored) < 4:
+                return
+            if kind[:1].isupper() and int.from_bytes(stored, "big") != checksum:  # others hold no pixels
+                raise ValueError(f"a damaged PNG: the checksum of its part {kind.decode('latin1')} is wrong")
 
 
 def _pillow_pixels(image) -> np.ndarray:
@@ -206,7 +229,7 @@ def _is_deep_colour(path: Path) -> bool:
     """Whether this is a PNG of 16-bit colour, which Pillow would cut to 8 bits."""
     with path.open("rb") as f:
         head = f.read(26)
-    return head[:8] == b"\x89PNG\r\n\x1a\n" and head[24] == 16 and head[25] in (2, 4, 6)
+    return head[:8] == _PNG and head[24] == 16 and head[25] in (2, 4, 6)
 
 
 def _read_with_codecs(path: Path) -> np.ndarray:

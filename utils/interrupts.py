@@ -14,8 +14,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
+_SOON = 0.005
 _CODES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 
 
@@ -30,7 +31,14 @@ def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(code)
 
 
-def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+_deferring = 0
+_deferred: list[int] = []
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    if _deferring:
+        _deferred.append(number)
+        return
     _ignore()  # a second one would stop the tidying that this one begins
     raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
 
@@ -38,6 +46,32 @@ def _raise(number: int, _frame: FrameType | None) -> NoReturn:
 def _ignore() -> None:
     for number in _CODES:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Within, signals wait: for what must be done whole, such as starting a process."""
+    global _deferring
+    _deferring += 1
+    try:
+        yield
+    finally:
+        _deferring -= 1
+        if _deferred and not _deferring:
+            _raise(_deferred.pop(), None)
+
+
+def _again(lost: Any) -> None:
+    """A signal's exception that was raised where Python drops it (a callback, a finaliser) is raised once more."""
+    if not isinstance(lost.exc_value, KeyboardInterrupt | TerminatedError):
+        sys.__unraisablehook__(lost)
+        return
+    number = signal.SIGTERM if isinstance(lost.exc_value, TerminatedError) else signal.SIGINT
+    for each in _CODES:
+        signal.signal(each, _raise)
+    later = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+    later.daemon = True
+    later.start()
 
 
 def _guard_start() -> None:
@@ -57,9 +91,11 @@ def terminable() -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, _raise) for number in _CODES}
+    hook, sys.unraisablehook = sys.unraisablehook, _again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 

@@ -164,13 +164,19 @@ def array_of(stored: StoredArray, file: BinaryIO) -> np.ndarray:
         read_into(file, stored.data.offset, values)
     else:
         values[:] = np.frombuffer(stored.data or b"", stored.dtype)
-    array = _as_text(values).reshape(stored.shape, order=_ORDERS[stored.order])
+    array = possible_text(values).reshape(stored.shape, order=_ORDERS[stored.order])
     return array.transpose(stored.axes) if stored.axes else array
 
 
-def _as_text(values: np.ndarray) -> np.ndarray:
-    """The same values; numpy itself fails on text of characters that there are not."""
-    if values.dtype.kind == "U" and (values.view(values.dtype.str[0] + "u4") > _LAST_CHARACTER).any():
+def possible_text(values: np.ndarray) -> np.ndarray:
+    """The same values; numpy itself fails on text of characters that there are not.
+
+    Raises
+    ------
+    PlainPickleError
+        If there are such.
+    """
+    if values.dtype.kind == "U" and values.nbytes and (values.view(values.dtype.str[0] + "u4") > _LAST_CHARACTER).any():
         raise PlainPickleError("text of characters that there are not")
     return values
 
@@ -363,7 +369,7 @@ def _scalar(arguments: tuple) -> Any:
     array = StoredArray().fill(data, dtype, (), "C")
     if isinstance(array.data, Stored):
         raise PlainPickleError(f"a single value of {array.data.length} bytes")
-    value = _as_text(np.frombuffer(array.data or b"", array.dtype))[0]
+    value = possible_text(np.frombuffer(array.data or b"", array.dtype))[0]
     return str(value) if array.dtype.kind == "U" else value
 
 

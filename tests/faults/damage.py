@@ -1,6 +1,6 @@
 """A process that damages files and reads each in a child of its own: whatever a reader does, it is seen.
 
-python damage.py FOLDER: a line of JSON asks for (sample, seed, count); the answer lists what may not be.
+python damage.py FOLDER: a line of JSON asks for (sample, seed, first number, last + 1); the answer says what is wrong.
 """
 
 import gc
@@ -34,25 +34,36 @@ MOST_BYTES = 900 << 20
 LONGEST_SENTENCE = 2000
 
 
-def rounds(name: str, seed: str, count: int, folder: Path) -> dict:
-    """Damage a sample so many times; how often it was refused, and what is wrong."""
-    sound = SAMPLES[name].make(folder)
+def rounds(name: str, seed: str, numbers: range, folder: Path) -> dict:
+    """Damage a sample in numbered ways; how often it was refused, and what is wrong."""
+    sound = make(name, folder)
     files = sorted(path for path in folder.rglob(SAMPLES[name].parts or sound.name) if path.is_file())
     contents = {path: path.read_bytes() for path in files}
     refused, wrong = 0, []
-    for numbers in batches(name, sound, contents, seed, count):
-        found = numbers.get("found", {})
-        refused += "refused" in found
-        if numbers["wrong"]:
-            wrong.append(f"{name}, seed {seed}, {numbers['said']}: {numbers['wrong']}")
+    for answer in batches(name, sound, contents, seed, numbers):
+        refused += "refused" in answer.get("found", {})
+        if answer["wrong"]:
+            wrong.append(f"{name}, seed {seed}, {answer['said']}: {answer['wrong']}")
     return {"refused": refused, "wrong": wrong}
 
 
-def batches(name: str, sound: Path, contents: dict[Path, bytes], seed: str, count: int) -> Iterator[dict]:
+def make(name: str, folder: Path) -> Path:
+    """Make a sample, in a child: libraries with threads of their own work in one process only, not in its children."""
+    place = folder / ".place"
+    if (child := os.fork()) == 0:
+        place.write_text(str(SAMPLES[name].make(folder)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    sound = Path(place.read_text())
+    place.unlink()
+    return sound
+
+
+def batches(name: str, sound: Path, contents: dict[Path, bytes], seed: str, numbers: range) -> Iterator[dict]:
     """The outcome of every damage; a child does as many as it survives."""
-    done = 0
-    while done < count:
-        for answer in in_a_child(name, sound, contents, seed, range(done, min(done + BATCH, count))):
+    done = numbers.start
+    while done < numbers.stop:
+        for answer in in_a_child(name, sound, contents, seed, range(done, min(done + BATCH, numbers.stop))):
             yield answer
             done += 1
         for path, content in contents.items():
@@ -143,10 +154,10 @@ def serve(folder: Path) -> None:
 
     memory.set_max_gb(LIMIT_GB)
     load()
-    for number, line in enumerate(sys.stdin):
-        name, seed, count = json.loads(line)
-        (place := folder / str(number)).mkdir()
-        print(json.dumps(rounds(name, seed, count, place)), flush=True)
+    for turn, line in enumerate(sys.stdin):
+        name, seed, first, stop = json.loads(line)
+        (place := folder / str(turn)).mkdir()
+        print(json.dumps(rounds(name, seed, range(first, stop), place)), flush=True)
 
 
 if __name__ == "__main__":

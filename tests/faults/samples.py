@@ -382,6 +382,8 @@ def bdv(folder: Path) -> Path:
     return folder / "a.xml"
 
 
+DUPLICATES = ("name", "dictionary", "duplicate_of", "its_dictionary", "similarity", "correlation", "orientation")
+
 SAMPLES = {
     "tiff": Sample(tiff(), read_volume),
     "tiff imagej": Sample(tiff(imagej=True, metadata={"axes": "ZYX", "spacing": 2.0, "unit": "nm"}), read_volume),
@@ -442,7 +444,7 @@ SAMPLES = {
         call("utils.records.scores", "load_scores"), whole=False,
     ),
     "duplicates": Sample(
-        text("a.csv", "name,dictionary,duplicate_of,its_dictionary,similarity,correlation,orientation\na,b,c,d,0.9,0.9,0\n"),
+        text("a.csv", f"{','.join(DUPLICATES)}\na,b,c,d,0.9,0.9,0\n"),
         call("utils.records.duplicates", "read_duplicates"), whole=False,
     ),
     "datasets": Sample(

@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from stages import EXIT_CODES, LIMIT, STAGES, Ended, Place, faults, litter
@@ -75,16 +74,13 @@ def ways(name: str, chance: random.Random, request) -> tuple[str, ...]:
     return ("--dask", request.getfixturevalue("cluster"))
 
 
-def check_signalled(ended: Ended, number: signal.Signals, code: int, out: Path) -> bool:
+def check_signalled(ended: Ended, number: signal.Signals, code: int) -> bool:
     """Whether the signal came before the end; it then shows in the exit code and one line."""
-    assert "Traceback" not in ended.said, ended.said
     assert ended.code in (code, EXIT_CODES[number]), (ended.code, ended.said)
-    if ended.code != EXIT_CODES[number]:
-        return False
-    if number != signal.SIGKILL:
-        assert ended.said.count(DONE_AT_ONCE) == 1, ended.said
-        assert litter(out.parent) == []
-    return True
+    if number != signal.SIGKILL:  # workers of a parent that was killed may say that it is gone
+        assert "Traceback" not in ended.said, ended.said
+        assert ended.said.count(DONE_AT_ONCE) == (ended.code == EXIT_CODES[number]), ended.said
+    return ended.code == EXIT_CODES[number]
 
 
 @pytest.mark.parametrize("runs", [2, 3])

@@ -90,8 +90,8 @@ class Ledger:
         self._write(unit, {"fingerprint": "", "files": {**before, **{name: {} for name in wanted}}})
         scratch = self.folder / FOLDER / f"{unit}.part"
         remove(scratch)
-        scratch.mkdir()
         try:
+            scratch.mkdir()
             yield scratch
             entries = self._commit(scratch, wanted)
             for name in before.keys() - entries.keys():
@@ -126,8 +126,6 @@ class Ledger:
                 if name not in still:
                     self._remove(name)
             self._path(unit).unlink(missing_ok=True)
-        for scratch in (self.folder / FOLDER).glob("*.part"):  # of killed runs: this one holds the folder
-            remove(scratch)
         return len(stale)
 
     def _remove(self, name: str) -> None:
@@ -145,9 +143,15 @@ class Ledger:
         with atomic_path(self._path(unit)) as scratch:
             scratch.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
-    def held(self):
-        """The lock of the whole folder: one run at a time."""
-        return locked(self.folder / FOLDER / "run")
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The lock of the whole folder: one run at a time. What killed runs left goes at its end."""
+        with locked(self.folder / FOLDER / "run"):
+            try:
+                yield
+            finally:
+                for scratch in (self.folder / FOLDER).glob("*.part"):
+                    remove(scratch)
 
 
 def unit_name(*pieces: str) -> str:

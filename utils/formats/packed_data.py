@@ -128,7 +128,7 @@ _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
 
 
 def read_to_the_end(stream: Any) -> None:
-    """Unpack what follows the voxels: only at the end checksums are compared. Of very much that follows some will do."""
+    """Unpack what follows the voxels, not without end: checksums are compared where a stream ends."""
     left = _MOST_SPARE
     while left > 0 and (piece := stream.read(_PIECE)):
         left -= len(piece)

@@ -16,7 +16,6 @@ from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
 from utils.reading import DAMAGE
 
-# What decoders throw when a file's numbers make no sense.
 Box = tuple[slice, slice, slice]
 
 

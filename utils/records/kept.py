@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from utils.contrast import Contrast
+from utils.reading import DAMAGE
 
 VERSION = 1
 VoxelSize = tuple[float, float, float]
@@ -81,11 +82,20 @@ class KeptRecord:
 
 
 def read_kept_record(path: Path) -> KeptRecord:
-    """The record of a TIFF."""
+    """The record of a TIFF.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
     import tifffile
 
-    with tifffile.TiffFile(path) as tif:
-        return KeptRecord.from_json(tif.pages.first.description)
+    try:
+        with tifffile.TiffFile(path) as tif:
+            return KeptRecord.from_json(tif.pages.first.description)
+    except DAMAGE as error:
+        raise ValueError(f"{path.name}: a damaged TIFF, or none: {error or type(error).__name__}") from error
 
 
 def _contrast(values: object) -> Contrast | None:

@@ -10,6 +10,8 @@ import numpy as np
 
 from utils.contrast import to_uint8
 from utils.images import read_gray
+from utils.plain_pickle import possible_text
+from utils.reading import DAMAGE
 from utils.table_text import read_rows
 
 FEWEST_LABELS = 64
@@ -105,28 +107,14 @@ def _read_arrays(paths: Path, labels: Path) -> tuple[list[str], list[str], list[
     return names, [mark.strip().lower() for mark in marks], []
 
 
-# What numpy throws at a damaged array or archive.
-_DAMAGED = (
-    ValueError,
-    EOFError,
-    SyntaxError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    MemoryError,
-    BadZipFile,
-    TokenError,
-)
-
-
 def _strings(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
-            array = np.asarray(np.load(file, allow_pickle=False))
-    except _DAMAGED as error:
+            array = possible_text(np.asarray(np.load(file, allow_pickle=False)).ravel())
+    except (*DAMAGE, ValueError, BadZipFile, TokenError) as error:
         hint = "; save it as strings: np.save(path, array.astype(str))" if "Object" in str(error) else ""
         raise ValueError(f"{path}: not a .npy array of strings{hint}") from error
-    return [str(value) for value in array.ravel()]
+    return [str(value) for value in array]
 
 
 def _located(folder: Path, name: str) -> Path:
