@@ -63,6 +63,12 @@ def test_unsafe_names_are_refused(name):
         safe_name(name)
 
 
+def test_names_that_no_disk_takes_are_refused():
+    assert safe_name("ü" * 110) == "ü" * 110
+    with pytest.raises(ValueError, match="of 222 bytes is too long"):
+        safe_name("ü" * 111)
+
+
 def test_safe_names_pass():
     assert safe_name("vol..1-LOC-2d-0-9_0-9") == "vol..1-LOC-2d-0-9_0-9"
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Hidden folder beside results: their recipes, and the locks of those at work.
 OWN_FOLDER = ".recipes"
+# File systems take 255 bytes; suffixes, and the marks of scratch files and locks, need some of them.
+LONGEST_NAME = 220
 _SCRATCH = re.compile(r"^\.(?P<target>.+)\.part(\.[A-Za-z0-9.]+)?$", re.DOTALL)
 
 # Written by file managers and storage systems beside people's data; never data themselves.
@@ -131,16 +133,18 @@ def stem(path: Path | str) -> str:
     return path.name[: -len(end)] if end else path.name
 
 
-def safe_name(name: str) -> str:
-    """Return a name that may become a file name; refuse one that would leave its folder.
+def safe_name(name: str, longest: int = LONGEST_NAME) -> str:
+    """Return a name that may become a file name; refuse one that would leave its folder, or that no disk takes.
 
     Raises
     ------
     ValueError
-        If the name is empty, holds a separator or a NUL, or is ``.`` or ``..`` or a drive.
+        If the name is empty, holds a separator or a NUL, is ``.``, ``..`` or a drive, or has more than `longest` bytes.
     """
     if not name or name in {".", ".."} or re.search(r"[/\\\0]", name) or re.match(r"^[A-Za-z]:", name):
         raise ValueError(f"the name {name!r} cannot become a file name (no separators, no '..', no absolute paths)")
+    if (length := len(os.fsencode(name))) > longest:
+        raise ValueError(f"the name {name[:40]!r}... of {length} bytes is too long for a file ({longest} at most)")
     return name
 
 

@@ -29,7 +29,7 @@ def _cut(content: bytes, chance: random.Random) -> bytes:
 
 def _flip(content: bytes, chance: random.Random) -> bytes:
     changed = bytearray(content or b"\0")
-    changed[_place(changed, chance)] ^= 1 << chance.randrange(8)
+    changed[_place(content or b"\0", chance)] ^= 1 << chance.randrange(8)
     return bytes(changed)
 
 

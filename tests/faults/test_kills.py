@@ -54,8 +54,10 @@ def test_a_signal_costs_nothing(place, tmp_path, request, record_property, name,
         number = chance.choice(list(EXIT_CODES))
         after = chance.uniform(0, 1.05) * undisturbed.seconds
         print(f"{name} {turn}: {number.name} after {after:.3f} s, {' '.join(share)}")
+        of_the_dead = set(litter(tmp_path))
         ended = place.run(name, out, *share, number=number, after=after)
-        if check_signalled(ended, number, undisturbed.code, out):
+        if check_signalled(ended, number, undisturbed.code):
+            assert number == signal.SIGKILL or set(litter(tmp_path)) <= of_the_dead
             record_property("signals", number.name)
     again = place.run(name, out, *share)
     assert "Traceback" not in again.said, again.said

@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.files import safe_name
+from utils.files import LONGEST_NAME, safe_name
 from utils.names import image_name, split_level
 from utils.ngff.address import Address, address_name
 from utils.ngff.level_size import level_voxel_size
@@ -15,6 +15,7 @@ from utils.table_text import decode, rows_of
 
 # Characters of a table's columns that a message shows.
 _MOST_SHOWN = 200
+_REGION_BYTES = 80  # what a level and a region add to a dataset's name
 # z, y, x in nm at level 0; None for an axis that the table leaves to the metadata.
 Given = tuple[float | None, float | None, float | None]
 
@@ -171,7 +172,7 @@ def _checked_name(name: str) -> str:
             raise ValueError(f"volume_name {name!r} holds {mark}, which separates the parts of file names; rename it")
     if name.startswith("."):
         raise ValueError(f"volume_name {name!r} would be hidden; rename it")
-    return safe_name(name)
+    return safe_name(name, LONGEST_NAME - _REGION_BYTES)
 
 
 def _number(cells: dict[str, str], column: str) -> float | None:
