@@ -35,6 +35,7 @@ def make_inputs(folder: Path) -> None:
 
 def images(folder: Path) -> None:
     """Two groups: gray, deep and coloured ones."""
+    pixels = texture((70, 66), 99)
     for group in ("tem", "sem"):
         (folder / group).mkdir(parents=True)
         for i in range(3):
@@ -49,7 +50,7 @@ def video(folder: Path) -> None:
     folder.mkdir()
     for i in range(2):
         frames = texture((6, 48, 64), 20 + i)
-        out = cv2.VideoWriter(str(folder / f"film{i}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+        out = cv2.VideoWriter(str(folder / f"film{i}.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
         for frame in frames:
             out.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
         out.release()

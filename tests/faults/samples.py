@@ -304,7 +304,7 @@ def video(name: str, code: str) -> Make:
     def make(folder: Path) -> Path:
         import cv2
 
-        out = cv2.VideoWriter(str(folder / name), cv2.VideoWriter_fourcc(*code), 10, (64, 48))
+        out = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*code), 10, (64, 48))
         for i in range(6):
             out.write(np.full((48, 64, 3), 30 * i + 20, np.uint8))
         out.release()
@@ -364,7 +364,7 @@ def kept(folder: Path) -> Path:
     import tifffile
 
     said = {"contrast": {"low": 0, "high": 255}, "voxel_size": [8, 8, 8], "score": 0.9, "dictionary": "a"}
-    options = {"photometric": "minisblack", "metadata": None, "description": json.dumps(said)}
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": None, "description": json.dumps(said)}
     tifffile.imwrite(folder / "a.tiff", voxels()[0], **options)
     return folder / "a.tiff"
 
