@@ -63,7 +63,9 @@ def label_command(args: argparse.Namespace) -> int:
     from utils.collection.labels import LabelFile, count_labels
     from utils.collection.stock import Neighbours, Stock
 
-    items = list_items(args.patches, args.scores)
+    items, failures = list_items(args.patches, args.scores)
+    for path, reason in failures.items():
+        print(f"{path}: {reason}", file=sys.stderr)
     if args.dataset:
         items = [item for item in items if item.dataset in args.dataset]
     if not items:
@@ -83,7 +85,7 @@ def label_command(args: argparse.Namespace) -> int:
     table.refresh()
     counts = count_labels(list(table.labels().values()))
     print(f"\n{args.labels}: {', '.join(f'{count} {label}' for label, count in counts.items())}")
-    return 0
+    return 1 if failures else 0
 
 
 def user_name() -> str:

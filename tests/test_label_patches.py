@@ -3,6 +3,7 @@
 import csv
 import http.client
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -325,11 +326,20 @@ def test_uncertain_patches_come_first_and_datasets_take_turns():
 
 
 def test_kept_patches_and_dictionaries_are_listed(collection):
-    kept = list_items(collection / "filtered", None)
+    kept, _ = list_items(collection / "filtered", None)
     assert {item.name for item in kept} == {path.stem for path in (collection / "filtered").rglob("*.tiff")}
-    assert len(list_items(collection / "patches", None)) == len(
-        list_items(collection / "patches", collection / "filtered")
+    assert len(list_items(collection / "patches", None)[0]) == len(
+        list_items(collection / "patches", collection / "filtered")[0]
     )
+
+
+def test_a_damaged_dictionary_costs_its_own_patches(collection, tmp_path):
+    whole, _ = list_items(collection / "patches", None)
+    copy = tmp_path / "patches"
+    shutil.copytree(collection / "patches", copy)
+    (copy / "damaged.pkl").write_bytes(b"\xae" * 100)
+    items, failures = list_items(copy, None)
+    assert len(items) == len(whole) and list(failures) == [copy / "damaged.pkl"]
 
 
 @pytest.mark.parametrize(

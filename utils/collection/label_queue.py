@@ -1,14 +1,15 @@
 """Which patches are shown for labelling, and in what order."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from utils.cli import UsageError
-from utils.collection.inventory import dictionaries, list_parts
+from utils.collection.inventory import Part, dictionaries, list_parts
 from utils.collection.spread import key_of
-from utils.dictionaries import load_patches
+from utils.dictionaries import PatchFile
 from utils.names import dataset_of
 
 ORDERS = ("uncertain", "random", "borderline")
@@ -34,7 +35,7 @@ class Item:
     score: float | None = None
 
 
-def list_items(folder: Path, scores: Path | None) -> list[Item]:
+def list_items(folder: Path, scores: Path | None) -> tuple[list[Item], dict[Path, str]]:
     """The patches of a folder of dictionaries, or the kept ones of a folder of classified patches.
 
     Parameters
@@ -42,29 +43,50 @@ def list_items(folder: Path, scores: Path | None) -> list[Item]:
     scores : Path, optional
         Where the dictionaries' tables are; then no dictionary is read.
 
+    Returns
+    -------
+    items : list of Item
+    failures : dict
+        Files that cannot be read, and why; their patches are left out.
+
     Raises
     ------
     UsageError
         If there are none.
     """
+    items: list[Item] = []
+    failures: dict[Path, str] = {}
+    for path, read in _sources(folder, scores):
+        try:
+            items += read()
+        except (OSError, ValueError) as error:
+            failures[path] = str(error)
+    return items, failures
+
+
+def _sources(folder: Path, scores: Path | None) -> list[tuple[Path, Callable[[], list[Item]]]]:
+    """Files that name patches, each with what reads it."""
     by_name = dictionaries([folder])
     if not by_name:
-        return [
-            Item(decision.name, part.dataset, part.path(decision.name), decision.score)
-            for part in list_parts(folder)
-            for decision in part.decisions()
-            if decision.kept and part.path(decision.name).is_file()
-        ]
-    if scores is not None:
-        parts = [part for part in list_parts(scores, [folder]) if part.dictionary is not None]
-        return [
-            Item(decision.name, part.dataset, part.dictionary, decision.score)
-            for part in parts
-            if part.dictionary is not None
-            for decision in part.decisions()
-        ]
-    paths = [path for same in by_name.values() for path in same]
-    return [Item(name, dataset_of(path.stem), path) for path in paths for name in load_patches(path)["names"]]
+        return [(part.table, partial(_kept, part)) for part in list_parts(folder)]
+    if scores is None:
+        return [(path, partial(_all, path)) for same in by_name.values() for path in same]
+    parts = [part for part in list_parts(scores, [folder]) if part.dictionary is not None]
+    return [(part.table, partial(_scored, part)) for part in parts]
+
+
+def _kept(part: Part) -> list[Item]:
+    rows = [row for row in part.decisions() if row.kept and part.path(row.name).is_file()]
+    return [Item(row.name, part.dataset, part.path(row.name), row.score) for row in rows]
+
+
+def _scored(part: Part) -> list[Item]:
+    return [Item(row.name, part.dataset, part.dictionary or part.table, row.score) for row in part.decisions()]
+
+
+def _all(path: Path) -> list[Item]:
+    with PatchFile(path) as dictionary:
+        return [Item(name, dataset_of(path.stem), path) for name in dictionary.names]
 
 
 def ordered(items: Sequence[Item], order: str, *, threshold: float, seed: int) -> list[Item]:
