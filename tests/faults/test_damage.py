@@ -22,6 +22,8 @@ FOUND = (
     ("png rgba", "7", 21),
     ("scores", "1", 1),  # a row without a score
     ("kept patch", "7", 0),  # a TIFF without a page
+    ("zarr 3", "31", 29),  # a fill value, and a shape, that no integer of the library holds
+    ("n5", "31", 80),
     ("labels", "7", 10),  # characters that there are not
 )
 

@@ -97,7 +97,7 @@ def _answers() -> float:
     return total
 
 
-def explain(error: ValueError, what: str) -> OSError:
+def explain(error: ValueError | OverflowError, what: str) -> OSError:
     """Turn tensorstore's report into one sentence of the right kind."""
     text = redacted(" ".join(str(error).split()))
     code = re.search(r"(?:HTTP code |http_response_code=')(\d+)", text)

@@ -19,7 +19,7 @@ def open_view(kvstore: Any, level: Level, settings: Any, timeout: float, what: s
     """
     try:
         opening = _open(kvstore, level, settings)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise explain(error, what) from error
     array = wait(opening, timeout, what)
     origin = array.domain.inclusive_min

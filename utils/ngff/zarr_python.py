@@ -82,7 +82,7 @@ def open_zarr(folder: Folder, level: Level, reason: OSError) -> Any:
     version: Literal[2, 3] = 3 if level.grid["kind"] == "zarr3" else 2
     try:
         return zarr.open_array(store=FolderStore(folder), mode="r", zarr_format=version)
-    except (ValueError, TypeError, KeyError, RuntimeError, ImportError) as error:
+    except (ValueError, OverflowError, TypeError, KeyError, RuntimeError, ImportError) as error:
         raise OSError(f"{reason}; nor can zarr-python read it: {error}") from error
 
 
