@@ -98,6 +98,7 @@ def shares(text: str) -> dict[str, float]:
 def export(args: argparse.Namespace) -> int:
     """List, choose, write."""
     from utils.collection.exporting import ABOUT, moved_datasets, plan_export, write_beside, writer_of
+    from utils.collection.failures import say_failures
     from utils.collection.inventory import list_parts
     from utils.collection.ledger import Ledger
     from utils.collection.shards import make_shard
@@ -106,9 +107,13 @@ def export(args: argparse.Namespace) -> int:
     if args.output.resolve().is_relative_to(args.filtered.resolve()):
         raise UsageError(f"{args.output} lies in what is read; name another folder")
     parts = list_parts(args.filtered)
-    plan = plan_export(parts, provenance_of(args), pairs_of(args), args)
+    provenance = provenance_of(args)
+    plan = plan_export(parts, provenance, pairs_of(args), args)
     for sentence in [*plan.warnings, *moved_datasets(args.output, plan)]:
         print(f"warning: {sentence}", file=sys.stderr)
+    failed = say_failures({**provenance.failures, **plan.failures})
+    if failed and not plan.shards:
+        return failed
     if not plan.shards:
         raise UsageError(f"{args.filtered}: not a single kept patch to export")
     args.output.mkdir(parents=True, exist_ok=True)
@@ -123,9 +128,7 @@ def export(args: argparse.Namespace) -> int:
             return 1
         write_beside(plan, args.output, args.title or args.output.resolve().name, rules(args), args.shard_size)
     say(plan, args)
-    for path, reason in plan.failures.items():
-        print(f"{path}: {reason}", file=sys.stderr)
-    return max(code, 1 if plan.failures else 0)
+    return max(code, failed)
 
 
 def provenance_of(args: argparse.Namespace):
@@ -134,7 +137,7 @@ def provenance_of(args: argparse.Namespace):
 
     try:
         return Provenance(find_tables(args.table, args.filtered))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
 
 
@@ -144,7 +147,7 @@ def pairs_of(args: argparse.Namespace):
 
     try:
         return read_pairs(args.duplicates)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
 
 

@@ -65,12 +65,12 @@ def add_dataset(
                 tifffile.imwrite(path, pixels(name), photometric="minisblack", description=said, metadata=None)
 
 
-def small_collection(root: Path) -> Path:
+def small_collection(root: Path, slices: int = 8, grid: int = 3) -> Path:
     """Two volumes, one of them in two regions, and a group of images; returns root/filtered."""
-    add_dataset(root, "fly", volume_names("fly"))
+    add_dataset(root, "fly", volume_names("fly", slices, grid))
     for x in (0, 96):
         region = f"mouse.v1-ROI-x{x}-{x + 96}_y0-96_z0-8"
-        add_dataset(root, region, volume_names(region))
+        add_dataset(root, region, volume_names(region, slices, grid))
     add_dataset(root, "tem", image_names(["a", "b ü"]), voxel_size=None)
     return root / "filtered"
 

@@ -27,11 +27,12 @@ SPLIT = ("--split", "train=.6,val=.4", "--seed", "3")
 
 @pytest.fixture
 def filtered(tmp_path) -> Path:
-    return small_collection(tmp_path / "collection")
+    return small_collection(tmp_path / "collection", slices=6, grid=2)
 
 
 def run(filtered: Path, out: Path, kind: str = "webdataset", *options: object) -> int:
-    return export.main([str(filtered), "-o", str(out), "--format", kind, "--shard-size", "16", *map(str, options)])
+    command = [filtered, "-o", out, "--format", kind, "--shard-size", 16, "-p", 1, *options]
+    return export.main(list(map(str, command)))
 
 
 def rows(out: Path, table: str = "patches.csv") -> list[dict[str, str]]:
@@ -67,7 +68,7 @@ def test_after_any_change_it_is_what_a_fresh_run_gives_and_foreign_files_stay(ki
     out = tmp_path / "a" / "set"
     run(filtered, out, kind, *SPLIT)
     (out / "notes.txt").write_text("mine")
-    add_dataset(filtered.parent, "worm", volume_names("worm", slices=4))
+    add_dataset(filtered.parent, "worm", volume_names("worm", slices=4, grid=2))
     next((filtered / "fly").glob("*.tiff")).unlink()
     changed = next((filtered / "tem").glob("*.tiff"))
     tifffile.imwrite(changed, 255 - tifffile.imread(changed), description="{}", metadata=None)
@@ -107,7 +108,7 @@ def test_shards_tell_nothing_of_the_machine_and_their_sums_hold(filtered, tmp_pa
 def read(tmp_path_factory) -> dict:
     """What training libraries read of exports in all formats."""
     root = tmp_path_factory.mktemp("read")
-    filtered = small_collection(root / "collection")
+    filtered = small_collection(root / "collection", slices=4, grid=1)
     for kind in FORMATS:
         assert run(filtered, root / kind, kind, *SPLIT) == 0
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(root / "hf"), "HF_DATASETS_OFFLINE": "1"}
@@ -184,7 +185,7 @@ def test_a_damaged_patch_costs_itself_and_is_named_until_it_is_mended(kind, filt
 
 def test_killed_at_any_moment_it_goes_on(filtered, tmp_path):
     for names in range(4):
-        add_dataset(filtered.parent, f"d{names}", volume_names(f"d{names}", slices=20))
+        add_dataset(filtered.parent, f"d{names}", volume_names(f"d{names}", slices=10, grid=2))
     script = ROOT / "collection" / "export.py"
     command = [sys.executable, script, filtered, "-o", tmp_path / "a" / "set", "--format", "imagefolder"]
     for seconds in (0.2, 0.35, 0.5):
@@ -262,9 +263,9 @@ def write_pairs(path: Path, *pairs: tuple[str, str]) -> Path:
 
 def test_what_duplicates_tie_stays_together_and_more_datasets_move_nothing(tmp_path, capsys):
     for i in range(12):
-        add_dataset(tmp_path, f"set{i}", volume_names(f"set{i}", slices=2))
+        add_dataset(tmp_path, f"set{i}", volume_names(f"set{i}", slices=2, grid=1))
     for level in (0, 2):
-        add_dataset(tmp_path, f"hela_s{level}", volume_names(f"hela_s{level}", slices=2))
+        add_dataset(tmp_path, f"hela_s{level}", volume_names(f"hela_s{level}", slices=2, grid=1))
     pairs = [(f"set{i}", f"set{i + 1}") for i in range(0, 8, 2)]
     table = write_pairs(tmp_path / "duplicates.csv", *pairs)
     options = ("--split", "train=.5,val=.5", "--duplicates", table)
@@ -274,7 +275,7 @@ def test_what_duplicates_tie_stays_together_and_more_datasets_move_nothing(tmp_p
     assert set(first.values()) == {"train", "val"}
     assert all(first[a] == first[b] for a, b in [*pairs, ("hela_s0", "hela_s2")])
     for i in range(12, 24):
-        add_dataset(tmp_path, f"set{i}", volume_names(f"set{i}", slices=2))
+        add_dataset(tmp_path, f"set{i}", volume_names(f"set{i}", slices=2, grid=1))
     run(tmp_path / "filtered", tmp_path / "out", "webdataset", *options)
     later = {row["dataset"]: row["split"] for row in rows(tmp_path / "out", "splits.csv")}
     assert first.items() <= later.items()
@@ -284,7 +285,7 @@ def test_what_duplicates_tie_stays_together_and_more_datasets_move_nothing(tmp_p
 
 def test_what_shows_one_excluded_image_stays_together(tmp_path, capsys):
     for i in range(8):
-        add_dataset(tmp_path, f"set{i}", volume_names(f"set{i}", slices=2))
+        add_dataset(tmp_path, f"set{i}", volume_names(f"set{i}", slices=2, grid=1))
     table = write_pairs(tmp_path / "duplicates.csv", *((f"set{i}", "excluded:b/set7.png") for i in range(5)))
     options = ("--split", "train=.5,val=.5", "--duplicates", table)
     assert run(tmp_path / "filtered", tmp_path / "out", "webdataset", *options) == 0
@@ -328,11 +329,12 @@ def test_two_folders_of_patches_are_one_collection(tmp_path):
     assert {row["dataset"] for row in rows(tmp_path / "out")} == {"fly", "mouse.v1", "tem", "grid"}
 
 
-def test_one_name_in_two_dictionaries_is_said(tmp_path, capsys):
-    for folder in ("2d", "3d"):
-        add_dataset(tmp_path / "all" / folder, "grid", image_names(["x"]))
+def test_one_name_in_two_dictionaries_costs_both_patches(tmp_path, capsys):
+    for folder, images in (("2d", "xy"), ("3d", "Xz")):
+        add_dataset(tmp_path / "all" / folder, "grid", image_names(images), kept=1)
     assert run(tmp_path / "all", tmp_path / "out") == 1
-    assert "names must differ" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("names must differ") == 2
+    assert {row["name"][0] for row in rows(tmp_path / "out")} == {"y", "z"}
 
 
 def test_formulas_stay_text(tmp_path):
@@ -351,3 +353,82 @@ def test_the_picture_is_what_pillow_reads(rng):
     for shape in ((1, 1), (224, 224), (300, 7), (400, 500)):
         patch = rng.integers(0, 256, shape).astype(np.uint8)
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(patch)))), patch)
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def looped(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def no_tiff(path: Path) -> None:
+    path.write_bytes(b"no picture at all")
+
+
+def colourful(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((SIDE, SIDE, 3), np.uint8), photometric="rgb")
+
+
+def half_a_table(path: Path) -> None:
+    path.write_text("name,score,kept\nfly-LOC-0_3_0-32_0-32,high,True\n")
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "zarr"])
+@pytest.mark.parametrize("harm", [truncated, looped, piped, no_tiff, colourful])
+def test_the_first_patch_of_a_dataset_harmed(harm, kind, tmp_path, capsys):
+    for name in ("fly", "worm"):
+        add_dataset(tmp_path, name, volume_names(name, slices=2, grid=1), kept=1)
+    bad = tmp_path / "filtered" / "fly" / "fly-LOC-0_0_0-32_0-32.tiff"
+    names = kept_names(tmp_path / "filtered") - {bad.stem}
+    harm(bad)
+    for _ in range(2):
+        assert run(tmp_path / "filtered", tmp_path / "out", kind) == 1
+        said = [line for line in capsys.readouterr().err.splitlines() if str(bad) in line]
+        assert said and all(line.startswith(f"{bad}: ") and line.count(str(bad)) == 1 for line in said)
+        assert {row["name"] for row in rows(tmp_path / "out")} == names
+        assert {row["voxel_z"] for row in rows(tmp_path / "out")} == {"10.0"}
+
+
+@pytest.mark.parametrize("harm", [looped, half_a_table])
+def test_a_table_harmed_costs_its_dataset_only(harm, tmp_path, capsys):
+    for name in ("fly", "worm"):
+        add_dataset(tmp_path, name, volume_names(name, slices=2, grid=1), kept=1)
+    harm(bad := tmp_path / "filtered" / "fly.csv")
+    assert run(tmp_path / "filtered", tmp_path / "out") == 1
+    assert f"{bad}: " in capsys.readouterr().err
+    assert {row["dataset"] for row in rows(tmp_path / "out")} == {"worm"}
+    harm(tmp_path / "filtered" / "worm.csv")
+    assert run(tmp_path / "filtered", tmp_path / "out") == 1
+    assert {row["dataset"] for row in rows(tmp_path / "out")} == {"worm"}  # what was exported stays
+
+
+def test_a_damaged_row_of_datasets_csv_costs_itself_only(tmp_path, capsys):
+    add_dataset(tmp_path, "fly", volume_names("fly", slices=2, grid=1), kept=1)
+    table = tmp_path / "filtered" / "datasets.csv"
+    table.write_text("name,license\nworm,CC0,too,many\nfly,CC0\n")
+    assert run(tmp_path / "filtered", tmp_path / "out") == 1
+    assert f"{table}:2: 4 cells, but 2 columns" in capsys.readouterr().err
+    assert {row["license"] for row in rows(tmp_path / "out")} == {"CC0"}
+
+
+def test_folders_that_go_round_are_read_once(tmp_path):
+    add_dataset(tmp_path, "fly", volume_names("fly", slices=2, grid=1), kept=1)
+    (tmp_path / "filtered" / "round").symlink_to(tmp_path / "filtered")
+    assert run(tmp_path / "filtered", tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "dataset,split\nfly,val,x\n"])
+def test_a_table_of_splits_that_somebody_changed_is_written_anew(content, tmp_path):
+    add_dataset(tmp_path, "fly", volume_names("fly", slices=2, grid=1), kept=1)
+    run(tmp_path / "filtered", tmp_path / "out")
+    (tmp_path / "out" / "splits.csv").write_text(content)
+    assert run(tmp_path / "filtered", tmp_path / "out") == 0
+    assert rows(tmp_path / "out", "splits.csv") == [{"dataset": "fly", "split": "train", "tied_with": ""}]

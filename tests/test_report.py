@@ -25,7 +25,7 @@ def root(tmp_path) -> Path:
 
 
 def run(root: Path, out: Path, *options: object) -> int:
-    return report.main([str(root / "filtered"), str(root / "patches"), "-o", str(out), *map(str, options)])
+    return report.main(list(map(str, [root / "filtered", root / "patches", "-o", out, "-p", 1, *options])))
 
 
 def manifest(out: Path) -> list[dict[str, str]]:

@@ -26,8 +26,13 @@ class Row:
     cells: Mapping[str, str]
 
 
-def read_rows(path: Path) -> tuple[list[str], list[Row]]:
+def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[str], list[Row]]:
     """The columns of a table, in lower case, and its rows but empty ones and those that begin with ``#``.
+
+    Parameters
+    ----------
+    problems : dict, optional
+        Takes the rows with too many cells (``path:line``: reason), which are then left out.
 
     Raises
     ------
@@ -47,7 +52,10 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
         if not columns:
             columns = _columns(cells, path)
         elif any(cells[len(columns) :]):
-            raise ValueError(f"{path}:{reader.line_num}: {len(cells)} cells, but {len(columns)} columns")
+            where, reason = f"{path}:{reader.line_num}", f"{len(cells)} cells, but {len(columns)} columns"
+            if problems is None:
+                raise ValueError(f"{where}: {reason}")
+            problems[where] = reason
         else:
             rows.append(Row(reader.line_num, dict(zip(columns, cells + [""] * len(columns), strict=False))))
     return columns, rows

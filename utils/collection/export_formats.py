@@ -150,21 +150,3 @@ def zarr_frame_files(split: str, count: int) -> list[str]:
 def one_size(sizes: Mapping[tuple[int, int], int]) -> tuple[int, int]:
     """The size that most patches have; of as many the larger."""
     return max(sizes, key=lambda side: (sizes[side], side))
-
-
-def tiff_size(path: Path) -> tuple[int, int]:
-    """Rows and columns of a TIFF, from its header.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as tif:
-            shape = tif.pages.first.shape
-    except (tifffile.TiffFileError, IndexError) as error:
-        raise ValueError(f"{path}: not a TIFF ({error})") from error
-    return int(shape[0]), int(shape[1])

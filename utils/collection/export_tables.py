@@ -6,6 +6,7 @@ from pathlib import Path
 
 from utils.collection.provenance import csv_text
 from utils.collection.shards import Shard
+from utils.table_text import read_rows
 
 
 def write_patches(path: Path, shards: Iterable[Shard]) -> None:
@@ -89,3 +90,22 @@ def write_splits(path: Path, split_of: Mapping[str, str], groups: Iterable[list[
             for dataset in group:
                 others = " ".join(other for other in group if other != dataset)
                 writer.writerow([csv_text(dataset), split_of[dataset], csv_text(others)])
+
+
+def read_splits(path: Path) -> dict[str, str]:
+    """``splits.csv`` back: the split of each dataset.
+
+    Raises
+    ------
+    ValueError
+        If it is no such table.
+    """
+    columns, rows = read_rows(path)
+    if not {"dataset", "split"} <= set(columns):
+        raise ValueError(f"{path}: columns are {', '.join(columns) or 'none'}; expected dataset,split")
+    return {_named(row.cells["dataset"]): row.cells["split"] for row in rows}
+
+
+def _named(cell: str) -> str:
+    """A name without the apostrophe that `csv_text` put before it."""
+    return cell[1:] if cell.startswith("'") and csv_text(cell[1:]) == cell else cell

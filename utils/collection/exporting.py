@@ -1,7 +1,6 @@
 """An export from beginning to end: choose, split, write the shards, and then what stands beside them."""
 
 import argparse
-import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,6 @@ from utils.collection.croissant import croissant
 from utils.collection.export_formats import (
     SHARD_FILES,
     one_size,
-    tiff_size,
     write_folder,
     write_parquet,
     write_tar,
@@ -23,9 +21,17 @@ from utils.collection.export_formats import (
     write_zarr_shard,
     zarr_frame_files,
 )
-from utils.collection.export_tables import uniform_columns, write_folder_metadata, write_patches, write_splits
+from utils.collection.export_tables import (
+    read_splits,
+    uniform_columns,
+    write_folder_metadata,
+    write_patches,
+    write_splits,
+)
+from utils.collection.failures import reason_of
 from utils.collection.inventory import Part
 from utils.collection.ledger import Ledger, digest, sha256_of
+from utils.collection.pixels import patch_size
 from utils.collection.provenance import Provenance
 from utils.collection.samples import Choice, Rules, Sample, balanced, choose
 from utils.collection.shards import VERSION, Shard, Writer, as_made, dataset_folders, mixed_shards
@@ -51,7 +57,7 @@ class Plan:
     notes, warnings : lists of str
         What the card says of the export, and what the user is to be told besides.
     failures : dict
-        Path -> reason, of patches that cannot be exported.
+        Path -> reason, of tables and patches that cannot be exported.
     """
 
     kind: str
@@ -81,7 +87,7 @@ def plan_export(parts: Sequence[Part], provenance: Provenance, pairs: Sequence[P
         ``duplicates``.
     """
     choice = choose(parts, Rules(args.cap, args.cap_volume, args.min_gap_nm, args.seed))
-    plan = Plan(args.format, [], {}, [], {}, [], choice.warnings, {}, choice.kept)
+    plan = Plan(args.format, [], {}, [], {}, [], choice.warnings, choice.failures, choice.kept)
     if args.format == "zarr":
         _of_one_size(choice, plan)
     by_dataset: dict[str, list[Part]] = {}
@@ -110,9 +116,9 @@ def _of_one_size(choice: Choice, plan: Plan) -> None:
     sizes: dict[str, tuple[int, int]] = {}
     for sample in (sample for chosen in choice.samples.values() for sample in chosen):
         try:
-            sizes[sample.name] = tiff_size(sample.path)
+            sizes[sample.name] = patch_size(sample.path)
         except (OSError, ValueError) as error:
-            plan.failures[str(sample.path)] = str(error).removeprefix(f"{sample.path}: ")
+            plan.failures[str(sample.path)] = reason_of(error, sample.path)
     if not sizes:
         return
     plan.side = one_size(Counter(sizes.values()))
@@ -231,8 +237,10 @@ def moved_datasets(out: Path, plan: Plan) -> list[str]:
     table = out / "splits.csv"
     if not Ledger(out).record(ABOUT) or not table.is_file():
         return []
-    with table.open(newline="", encoding="utf-8") as file:
-        before = {row["dataset"]: row["split"] for row in csv.DictReader(file)}
+    try:
+        before = read_splits(table)
+    except (OSError, ValueError):
+        return []  # somebody's own hand was at it; it is written anew
     return [
         f"{dataset}: now in {split}, was in {before[dataset]}"
         for dataset, split in sorted(plan.split_of.items())

@@ -2,16 +2,22 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
+from utils.collection.pixels import open_tiff
 from utils.dictionaries import load_meta
 from utils.files import list_entries, suffix
 from utils.names import dataset_of
 from utils.records.scores import Score, is_scores_table, read_scores
+
+# Kept patches among which one is looked for that remembers its volume.
+LOOKS = 16
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,14 @@ class Part:
 
     @cached_property
     def meta(self) -> Mapping[str, Any]:
-        """What the dictionary remembers, or else what its first kept patch does; empty where neither is there."""
+        """What the dictionary remembers, or else what a kept patch does; empty where neither is there."""
         if self.dictionary is not None:
             return load_meta(self.dictionary)
-        for decision in self.decisions():
-            if decision.kept and (path := self.path(decision.name)).is_file():
-                return read_description(path)
+        kept = (self.path(decision.name) for decision in self.decisions() if decision.kept)
+        for path in islice((path for path in kept if path.is_file()), LOOKS):
+            with suppress(OSError, ValueError):  # whoever reads its pixels says so
+                if (said := read_description(path)).keys() & {"source", "voxel_size"}:
+                    return said
         return {}
 
     @property
@@ -78,10 +86,14 @@ class Part:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """What a kept TIFF remembers of its volume; empty where it is another program's."""
-    import tifffile
+    """What a kept TIFF remembers of its volume; empty where it is another program's.
 
-    with tifffile.TiffFile(path) as tif:
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read.
+    """
+    with open_tiff(path) as tif:
         text = tif.pages.first.description
     try:
         content = json.loads(text)
@@ -137,12 +149,15 @@ def _tables(folder: Path) -> list[Path]:
     return [path for path in _walk(folder, ".csv") if is_scores_table(path)]
 
 
-def _walk(folder: Path, ending: str) -> Iterator[Path]:
-    """Files of an ending, in natural order; folders of kept patches are not looked through."""
+def _walk(folder: Path, ending: str, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Files of an ending, in natural order; folders of kept patches are not looked through, nor links that go round."""
+    here = folder.resolve()
+    if here in above:
+        return
     there = list_entries(folder)
     wanted = [path for path in there.files if suffix(path) == ending]
     yield from wanted
     own = {dataset_of(path.stem) for path in wanted}
     for inner in there.folders:
         if inner.name not in own:
-            yield from _walk(inner, ending)
+            yield from _walk(inner, ending, above | {here})

@@ -1,13 +1,39 @@
 """Pixels of kept patches: read from their TIFFs, stored as PNG."""
 
+import logging
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from utils.reading import DAMAGE, refuse_special
+
 # A stored block of the Deflate format holds at most so many bytes.
 BLOCK = 65535
+
+
+@contextmanager
+def open_tiff(path: Path) -> Iterator[Any]:
+    """The TIFF of a kept patch; pipes are refused before they are opened.
+
+    Raises
+    ------
+    ValueError, OSError
+        If it is none, or damaged; also for what is done with it.
+    """
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
+    refuse_special(path)
+    try:
+        with tifffile.TiffFile(path) as tif:
+            yield tif
+    except (*DAMAGE, ValueError) as error:
+        raise ValueError(f"{path}: a damaged TIFF, or none ({error or type(error).__name__})") from error
 
 
 def read_patch(path: Path) -> np.ndarray:
@@ -18,15 +44,33 @@ def read_patch(path: Path) -> np.ndarray:
     ValueError, OSError
         If the file is no single gray picture of bytes.
     """
-    import tifffile
+    with open_tiff(path) as tif:
+        return np.asarray(_patch_page(tif).asarray())
 
-    try:
-        patch = tifffile.imread(path)
-    except (tifffile.TiffFileError, IndexError) as error:
-        raise ValueError(f"{path}: not a TIFF ({error})") from error
-    if patch.ndim != 2 or patch.dtype != np.uint8 or patch.size == 0:
-        raise ValueError(f"{path}: {patch.dtype} {patch.shape}, expected a 2D patch of uint8")
-    return patch
+
+def patch_size(path: Path) -> tuple[int, int]:
+    """Rows and columns of a kept patch that `read_patch` will read; pixels are decoded only where they are packed.
+
+    Raises
+    ------
+    ValueError, OSError
+        If it will not.
+    """
+    with open_tiff(path) as tif:
+        page = _patch_page(tif)
+        if page.compression != 1:
+            page.asarray()
+        return int(page.shape[0]), int(page.shape[1])
+
+
+def _patch_page(tif: Any) -> Any:
+    page = tif.pages.first
+    if len(tif.pages) != 1 or len(page.shape) != 2 or page.dtype != np.uint8 or 0 in page.shape:
+        raise ValueError(f"{len(tif.pages)} x {page.dtype} {page.shape}, expected one 2D patch of uint8")
+    ends = [offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if max(ends) > tif.filehandle.size or (page.compression == 1 and sum(page.databytecounts) < np.prod(page.shape)):
+        raise ValueError(f"{tif.filehandle.size} bytes, too few for {page.shape[0]} x {page.shape[1]} pixels")
+    return page
 
 
 def png_bytes(patch: np.ndarray) -> bytes:

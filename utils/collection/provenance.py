@@ -20,17 +20,23 @@ class Provenance:
     tables : iterable of Path
         CSVs with a column ``name`` (or ``dataset``); the first that knows a dataset counts.
 
+    Attributes
+    ----------
+    failures : dict
+        Rows that cannot be read: ``path:line`` -> reason.
+
     Raises
     ------
-    ValueError
+    ValueError, OSError
         If a table has no such column, or is no text.
     """
 
     def __init__(self, tables: Iterable[Path] = ()) -> None:
         self._rows: dict[str, dict[str, str]] = {}
         self._seen: set[str] = set()
+        self.failures: dict[str, str] = {}
         for table in tables:
-            for name, row in _read(table):
+            for name, row in _read(table, self.failures):
                 self._rows.setdefault(name, row)
 
     def of(self, dataset: str, parts: Sequence[Part] = ()) -> dict[str, str]:
@@ -54,8 +60,8 @@ def _text(value: object) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def _read(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    columns, rows = read_rows(table)
+def _read(table: Path, failures: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+    columns, rows = read_rows(table, failures)
     key = next((name for name in NAME_COLUMNS if name in columns), None)
     if key is None:
         raise ValueError(f"{table}: columns are {', '.join(columns) or 'none'}; expected one called name")

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from utils.collection.failures import reason_of
 from utils.collection.inventory import Part
 from utils.collection.places import Place, place_of
 from utils.collection.spread import Gaps, key_of, spread_order
+from utils.reading import refuse_special
 
 VoxelSize = tuple[float, float, float]
 AXES = ("z", "y", "x")
@@ -78,11 +80,12 @@ class Sample:
 
 @dataclass
 class Choice:
-    """What is exported of each dataset, and what is to be said of it."""
+    """What is exported of each dataset, what is to be said of it, and what cannot be read (path: reason)."""
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     kept: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -103,18 +106,15 @@ class Rules:
 def choose(parts: Iterable[Part], rules: Rules) -> Choice:
     """Choose among the kept patches of all datasets, one dataset after another.
 
-    Raises
-    ------
-    ValueError
-        If two patches of the collection share a name (also where case is ignored).
+    A table that cannot be read is a failure, and so are patches of one name (also where case is ignored), all of them.
     """
     choice = Choice()
+    readable, shared = _readable(parts, choice)
     by_dataset: defaultdict[str, list[Part]] = defaultdict(list)
-    for part in parts:
+    for part in readable:
         by_dataset[part.dataset].append(part)
-    owners: dict[str, Part] = {}
     for dataset in sorted(by_dataset):
-        samples = list(_kept(by_dataset[dataset], rules.seed, choice, owners))
+        samples = [sample for part in by_dataset[dataset] for sample in _kept(part, rules.seed, choice, shared)]
         if chosen := take(samples, rules, choice.warnings):
             choice.samples[dataset] = chosen
         else:
@@ -122,28 +122,57 @@ def choose(parts: Iterable[Part], rules: Rules) -> Choice:
     return choice
 
 
-def _kept(parts: Sequence[Part], seed: int, choice: Choice, owners: dict[str, Part]) -> Iterator[Sample]:
+def _readable(parts: Iterable[Part], choice: Choice) -> tuple[list[Part], set[str]]:
+    """The parts whose tables can be read, and the names that are kept more than once, in small letters."""
+    owners: dict[str, Part] = {}
+    readable, shared = [], set()
     for part in parts:
-        gone = 0
-        there = {entry.name for entry in part.folder.iterdir()} if part.folder.is_dir() else set()
-        for decision in part.decisions():
-            if not decision.kept:
-                continue
-            choice.kept += 1
-            path = part.path(decision.name)
-            if path.name not in there:
-                gone += 1
-                continue
-            owner = owners.setdefault(decision.name.casefold(), part)
+        try:
+            kept = [decision.name for decision in part.decisions() if decision.kept]
+        except (OSError, ValueError) as error:
+            choice.failures[str(part.table)] = reason_of(error, part.table)
+            continue
+        readable.append(part)
+        for name in kept:
+            owner = owners.setdefault(key := name.casefold(), part)
             if owner is not part:
-                raise ValueError(f"{decision.name}: kept by {owner.table} and by {part.table}; names must differ")
-            source = str(part.meta.get("source") or part.name)
+                shared.add(key)
+                for one, other in ((owner, part), (part, owner)):
+                    choice.failures[str(one.table)] = f"keeps {name}, as does {other.table}; names must differ"
+    return readable, shared
+
+
+def _kept(part: Part, seed: int, choice: Choice, shared: set[str]) -> Iterator[Sample]:
+    """The kept patches of a part whose TIFFs are there."""
+    gone, there = 0, _files_in(part.folder, choice.failures)
+    source = str(part.meta.get("source") or part.name)
+    for decision in (decision for decision in part.decisions() if decision.kept):
+        choice.kept += 1
+        path = part.path(decision.name)
+        if path.name not in there:
+            gone += str(path) not in choice.failures
+        elif decision.name.casefold() not in shared:
             place, key = place_of(decision.name), key_of(seed, decision.name)
             yield Sample(
                 *(decision.name, part.dataset, part.name, source, path, decision.score, place, part.voxel_size, key)
             )
-        if gone:
-            choice.warnings.append(f"{part.table}: {gone} kept patches have no TIFF any more; left out")
+    if gone:
+        choice.warnings.append(f"{part.table}: {gone} kept patches have no TIFF any more; left out")
+
+
+def _files_in(folder: Path, failures: dict[str, str]) -> set[str]:
+    """Names of the files in a folder; what else is called like a patch (a pipe, a link to itself) is a failure."""
+    found = set()
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix != ".tiff":
+            continue
+        try:
+            refuse_special(path)
+        except (OSError, ValueError) as error:
+            failures[str(path)] = reason_of(error, path)
+            continue
+        found.add(path.name)
+    return found
 
 
 def take(samples: Sequence[Sample], rules: Rules, warnings: list[str]) -> list[Sample]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.collection.failures import reason_of
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.pixels import read_patch
 from utils.collection.samples import Sample
@@ -72,7 +73,7 @@ def readable(shard: Shard, failures: dict[str, str]) -> Iterator[Read]:
         try:
             patch = read_patch(sample.path)
         except (OSError, ValueError) as error:
-            failures[str(sample.path)] = str(error).removeprefix(f"{sample.path}: ")
+            failures[str(sample.path)] = reason_of(error, sample.path)
             continue
         yield Read(sample, row, shard.file_of(i), patch)
 
