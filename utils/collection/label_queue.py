@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from utils.cli import UsageError
+from utils.collection.failures import reason_of
 from utils.collection.inventory import Part, dictionaries, list_parts
 from utils.collection.spread import key_of
 from utils.dictionaries import PatchFile
@@ -60,7 +61,7 @@ def list_items(folder: Path, scores: Path | None) -> tuple[list[Item], dict[Path
         try:
             items += read()
         except (OSError, ValueError) as error:
-            failures[path] = str(error)
+            failures[path] = reason_of(error, path)
     return items, failures
 
 
