@@ -40,7 +40,7 @@ class Contrast:
         }
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Contrast":
+    def from_dict(cls, values: dict[str, Any]) -> "Contrast":
         """The inverse of `as_dict`; also of records that older versions wrote."""
         left_out = tuple(
             LeftOut(**{key: float(entry[key]) for key in ("low", "high", "share")})

@@ -50,7 +50,7 @@ _MAGIC = b"patchdic"
 _FOOTER = struct.Struct(">Q8s")
 
 
-def _dump(content: dict, file: BinaryIO) -> None:
+def _dump(content: dict[str, Any], file: BinaryIO) -> None:
     pickler = pickle.Pickler(file, protocol=4)
     pickler.fast = True  # no memo: it would keep every patch alive until the end
     pickler.dump(content)
@@ -63,7 +63,7 @@ class _Stream:
         self.records, self.meta = records, meta
         self.names: list[str] = []
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return list, (), None, self._patches()
 
     def _patches(self) -> Iterator[np.ndarray]:

@@ -1,6 +1,7 @@
 """Perceptual hashes of single patches of any size, by ImageHash's methods."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def patch_hasher(crop: int, hash_size: int = 8, method: str = "dhash") -> Callab
     import imagehash
     from PIL import Image
 
-    library: dict[str, Callable] = {
+    library: dict[str, Callable[..., Any]] = {
         "phash": imagehash.phash,
         "average": imagehash.average_hash,
         "whash": imagehash.whash,

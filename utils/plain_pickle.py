@@ -340,13 +340,13 @@ class _Machine:
             raise PlainPickleError(f"sets the state of {_shown(target)}")
 
 
-def _reconstruct(arguments: tuple) -> StoredArray:
+def _reconstruct(arguments: tuple[Any, ...]) -> StoredArray:
     if arguments != (Global("numpy", "ndarray"), (0,), b"b"):
         raise PlainPickleError(f"refused: it makes an array of {_shown(arguments)}")
     return StoredArray()
 
 
-def _from_buffer(arguments: tuple) -> StoredArray:
+def _from_buffer(arguments: tuple[Any, ...]) -> StoredArray:
     data, dtype, shape, order, *axes = arguments
     array = StoredArray().fill(data, dtype, shape, "C" if axes and order == "K" else order)
     if axes:
@@ -356,7 +356,7 @@ def _from_buffer(arguments: tuple) -> StoredArray:
     return array
 
 
-def _dtype(arguments: tuple) -> _Dtype:
+def _dtype(arguments: tuple[Any, ...]) -> _Dtype:
     if len(arguments) != 3 or not isinstance(arguments[0], str) or arguments[1:] != (False, True):
         raise PlainPickleError(f"a dtype is {_shown(arguments)}")
     if not _DTYPE.fullmatch(arguments[0]):
@@ -364,7 +364,7 @@ def _dtype(arguments: tuple) -> _Dtype:
     return _Dtype(arguments[0])
 
 
-def _scalar(arguments: tuple) -> Any:
+def _scalar(arguments: tuple[Any, ...]) -> Any:
     dtype, data = arguments
     array = StoredArray().fill(data, dtype, (), "C")
     if isinstance(array.data, Stored):
@@ -373,14 +373,14 @@ def _scalar(arguments: tuple) -> Any:
     return str(value) if array.dtype.kind == "U" else value
 
 
-def _encode(arguments: tuple) -> bytes:
+def _encode(arguments: tuple[Any, ...]) -> bytes:
     if len(arguments) != 2 or not isinstance(arguments[0], str) or arguments[1] != "latin1":
         raise PlainPickleError(f"encodes {_shown(arguments)}")
     return arguments[0].encode("latin1")
 
 
-def _empty(kind: type) -> Callable[[tuple], Any]:
-    def make(arguments: tuple) -> Any:
+def _empty(kind: type) -> Callable[[tuple[Any, ...]], Any]:
+    def make(arguments: tuple[Any, ...]) -> Any:
         if arguments:
             raise PlainPickleError(f"refused: it makes {kind.__name__} of {_shown(arguments)}")
         return kind()
@@ -388,7 +388,7 @@ def _empty(kind: type) -> Callable[[tuple], Any]:
     return make
 
 
-_MAKERS: dict[str, Callable[[tuple], Any]] = {
+_MAKERS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
     "_reconstruct": _reconstruct,
     "_frombuffer": _from_buffer,
     "dtype": _dtype,

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from utils.dataset_table import HEADERS_ONLY, Stating
 from utils.names import format_roi, parse_level, parse_roi
@@ -38,7 +39,7 @@ class VolumeIndex:
 
     def __init__(self, places: Sequence[str], stating: Stating = HEADERS_ONLY, *, recursive: bool = False) -> None:
         self.passed_over: list[Path] = []
-        sources: dict[tuple, VolumeSource] = {}
+        sources: dict[tuple[Any, ...], VolumeSource] = {}
         for place in places:
             found, others = volume_sources(place, stating=stating, recursive=recursive)
             self.passed_over += others

@@ -190,7 +190,9 @@ def _extents(part: Part) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _place(overviews: Overviews, name: str, patch: np.ndarray, shape: Sequence[int] | None, extents: Mapping) -> None:
+def _place(
+    overviews: Overviews, name: str, patch: np.ndarray, shape: Sequence[int] | None, extents: Mapping[str, Any]
+) -> None:
     try:
         place = parse_name(name)
     except ValueError:
@@ -270,7 +272,12 @@ def flags(summary: Mapping[str, Any], found: Gathered, voxel_sizes: int) -> list
 
 
 def _save_data(
-    folder: Path, dataset: DatasetJob, found: Gathered, order: np.ndarray, overviews: Overviews, summary: Mapping
+    folder: Path,
+    dataset: DatasetJob,
+    found: Gathered,
+    order: np.ndarray,
+    overviews: Overviews,
+    summary: Mapping[str, Any],
 ) -> None:
     """data.js: columns of all patches in the order of their scores, which is that of the sheets."""
     reasons = list(dict.fromkeys(decision.reason for decision in found.decisions))

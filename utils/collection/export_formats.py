@@ -92,7 +92,7 @@ def column_kind(name: str) -> str:
 def _table(reads: Sequence[Read], schema):
     import pyarrow as pa
 
-    columns: dict[str, list] = {name: [read.row[name] for read in reads] for name in reads[0].row}
+    columns: dict[str, list[Any]] = {name: [read.row[name] for read in reads] for name in reads[0].row}
     columns["image"] = [{"bytes": png_bytes(read.patch), "path": f"{read.sample.name}.png"} for read in reads]
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -128,7 +129,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         self._answer_json({**answer, **self.server.board.news(int(said.get("since", 0)))})
 
-    def _act(self, path: str, said: dict) -> dict[str, object]:
+    def _act(self, path: str, said: dict[str, Any]) -> dict[str, object]:
         board = self.server.board
         if path == "undo":
             return {"undone": board.undo()}

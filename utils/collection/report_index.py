@@ -100,7 +100,9 @@ def _failed(job: DatasetJob) -> dict[str, Any]:
     }
 
 
-def index_data(rows: Sequence[dict], free: Sequence[str], unclassified: Sequence[str], title: str) -> dict[str, Any]:
+def index_data(
+    rows: Sequence[dict[str, Any]], free: Sequence[str], unclassified: Sequence[str], title: str
+) -> dict[str, Any]:
     """What the first page shows."""
     cuts = [row["cut"] for row in rows]
     return {

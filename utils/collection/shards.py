@@ -96,7 +96,7 @@ def full_slices(count: int, size: int) -> list[slice]:
 
 def mixed_shards(
     samples: Mapping[str, Sequence[Sample]],
-    rows: Callable[[Sample, str], dict],
+    rows: Callable[[Sample, str], dict[str, Any]],
     size: int,
     file: str,
     *,
@@ -125,7 +125,9 @@ def mixed_shards(
     return shards
 
 
-def dataset_folders(samples: Mapping[str, Sequence[Sample]], rows: Callable[[Sample, str], dict]) -> list[Shard]:
+def dataset_folders(
+    samples: Mapping[str, Sequence[Sample]], rows: Callable[[Sample, str], dict[str, Any]]
+) -> list[Shard]:
     """A folder of pictures for each split and dataset: ``{split}/{dataset}/{name}.png``."""
     shards = []
     for split, chosen in samples.items():

@@ -4,6 +4,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -65,9 +66,9 @@ class Gaps:
 
     def __init__(self, nm: float) -> None:
         self.nm = nm
-        self._chosen: defaultdict[tuple, list[tuple[float, tuple[int, int, int, int]]]] = defaultdict(list)
+        self._chosen: defaultdict[tuple[Any, ...], list[tuple[float, tuple[int, int, int, int]]]] = defaultdict(list)
 
-    def admit(self, plane: tuple, box: tuple[int, int, int, int], depth: float) -> bool:
+    def admit(self, plane: tuple[Any, ...], box: tuple[int, int, int, int], depth: float) -> bool:
         """Whether a patch may be chosen; if so it counts for those that follow.
 
         Parameters
@@ -88,7 +89,9 @@ class Gaps:
             insort(self._chosen[(*plane, cell)], (depth, box))
         return True
 
-    def _is_near(self, chosen: Sequence[tuple[float, tuple[int, int, int, int]]], box: tuple, depth: float) -> bool:
+    def _is_near(
+        self, chosen: Sequence[tuple[float, tuple[int, int, int, int]]], box: tuple[Any, ...], depth: float
+    ) -> bool:
         at = bisect_left(chosen, (depth - self.nm, (0, 0, 0, 0)))
         while at < len(chosen) and chosen[at][0] < depth + self.nm:
             if chosen[at][0] > depth - self.nm and _overlap(chosen[at][1], box):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Overviews:
         self.most = most
         self.sizes: dict[tuple[str, int], tuple[int, int]] = {}
         self._pictures: dict[tuple[str, int], np.ndarray] = {}
-        self._nearest: dict[tuple, float] = {}
+        self._nearest: dict[tuple[Any, ...], float] = {}
 
     def start(self, source: str, axis: int, size: tuple[int, int]) -> None:
         """Begin the picture of a plane of `size` rows and columns, if there is room for one more."""

@@ -31,7 +31,7 @@ _PRINTERS_UNITS = frozenset({"", "inch", "inches", "cm", "pixel", "pixels"})
 class TiffPages(PagedVolume):
     """Pages that are compressed, coloured or scattered: decoded when touched."""
 
-    def __init__(self, name: str, tif: Any, pages: list, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize):
+    def __init__(self, name: str, tif: Any, pages: list[Any], shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize):
         super().__init__(name, shape, dtype, size)
         self._tif = tif
         self._pages = pages
@@ -110,7 +110,7 @@ def _slice_axis(axes: str, shape: tuple[int, ...]) -> str:
     return slice_axis
 
 
-def _pages(series: Any, axes: str, slice_axis: str) -> list:
+def _pages(series: Any, axes: str, slice_axis: str) -> list[Any]:
     """The pages that are slices, in order of z."""
     outer = [(a, n) for a, n in zip(axes, series.shape, strict=True) if a not in "YXS"]
     if len(series.pages) != int(np.prod([n for _, n in outer], dtype=np.int64)):
@@ -206,7 +206,7 @@ def _per_unit(tag: Any) -> float:
     return significant(units / pixels, 9) if pixels else 0.0
 
 
-def _json(tif: Any) -> dict:
+def _json(tif: Any) -> dict[str, Any]:
     import json
 
     shaped = tif.shaped_metadata

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def _name(level: Level, index: tuple[int, ...], chunk: list[int], sizes: list[in
     return "/".join(map(str, index))
 
 
-def _zarr3_name(encoding: dict, index: tuple[int, ...]) -> str:
+def _zarr3_name(encoding: dict[str, Any], index: tuple[int, ...]) -> str:
     v2 = encoding.get("name") == "v2"
     separator = (encoding.get("configuration") or {}).get("separator") or ("." if v2 else "/")
     return separator.join([*([] if v2 else ["c"]), *map(str, index)])

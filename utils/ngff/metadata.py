@@ -62,8 +62,8 @@ class Level:
     offset: Triple = (0, 0, 0)
     axes: Triple = (0, 1, 2)
     rank: int = 3
-    spec: dict = field(default_factory=dict)
-    grid: dict = field(default_factory=dict)
+    spec: dict[str, Any] = field(default_factory=dict[str, Any])
+    grid: dict[str, Any] = field(default_factory=dict[str, Any])
     fill: float = 0.0
     problem: str = ""
 

@@ -9,6 +9,7 @@ import math
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -191,7 +192,7 @@ def _only_image(text: str, store: Store, error: NoImageError) -> Multiscale:
     return _open(text, store.at(below[0]).address, store.access)
 
 
-def _levels(kind: str, store: Store, found: dict[str, dict | None]) -> list[Level]:
+def _levels(kind: str, store: Store, found: dict[str, dict[str, Any] | None]) -> list[Level]:
     if kind == "precomputed":
         return precomputed_levels(found["info"] or {})
     if kind == "n5":
@@ -199,14 +200,14 @@ def _levels(kind: str, store: Store, found: dict[str, dict | None]) -> list[Leve
     return zarr_levels(store, found)
 
 
-def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict | None]]:
+def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict[str, Any] | None]]:
     """Which format lies at a store, and its small files; those of one format are fetched side by side.
 
     A name that ends as one format's do is believed first, which saves the other formats' requests.
     """
     kinds = [stated] if stated else list(_KEYS)
     likely = [kind for kind in kinds if any(piece.endswith(f".{kind}") for piece in store.address.path.split("/"))]
-    found: dict[str, dict | None] = {}
+    found: dict[str, dict[str, Any] | None] = {}
     for stage in [likely, [kind for kind in kinds if kind not in likely]] if likely else [kinds]:
         keys = [key for kind in stage for key in _KEYS[kind]]
         found |= store.read_json(keys)

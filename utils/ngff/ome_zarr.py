@@ -31,7 +31,7 @@ MOST_SERIES = 4
 GROUP_KEYS = (".zattrs", "zarr.json")
 
 
-def zarr_levels(store: Store, found: Mapping[str, dict | None]) -> list[Level]:
+def zarr_levels(store: Store, found: Mapping[str, dict[str, Any] | None]) -> list[Level]:
     """Levels of the image at `store`, whose small files (`found`) were fetched already.
 
     Raises
@@ -51,14 +51,14 @@ def zarr_levels(store: Store, found: Mapping[str, dict | None]) -> list[Level]:
     return _only_series(store, "bioformats2raw.layout" in attributes)
 
 
-def group_attributes(found: Mapping[str, dict | None]) -> dict[str, Any]:
+def group_attributes(found: Mapping[str, dict[str, Any] | None]) -> dict[str, Any]:
     """Attributes of a group; those of OME-Zarr 0.5 are lifted out of ``ome``."""
     v3 = (found.get("zarr.json") or {}).get("attributes") or {}
     ome = v3.get("ome")
     return {**(found.get(".zattrs") or {}), **v3, **(ome if isinstance(ome, dict) else {})}
 
 
-def array_metadata(found: Mapping[str, dict | None]) -> dict[str, Any] | None:
+def array_metadata(found: Mapping[str, dict[str, Any] | None]) -> dict[str, Any] | None:
     """The metadata of an array (Zarr 2 or 3) among files already fetched; None for a group."""
     v3 = found.get("zarr.json")
     if v3 and v3.get("node_type") == "array":
@@ -66,7 +66,7 @@ def array_metadata(found: Mapping[str, dict | None]) -> dict[str, Any] | None:
     return found.get(".zarray")
 
 
-def _refuse_plates(attributes: dict, store: Store) -> None:
+def _refuse_plates(attributes: dict[str, Any], store: Store) -> None:
     for kind, members in (("plate", "wells"), ("well", "images")):
         if kind in attributes:
             listed = (attributes[kind] or {}).get(members) or [{}]
@@ -104,7 +104,7 @@ def _moved(level: Level, folder: str) -> Level:
     return replace(level, path=f"{folder}/{level.path}")
 
 
-def _multiscale_levels(store: Store, attributes: dict) -> list[Level]:
+def _multiscale_levels(store: Store, attributes: dict[str, Any]) -> list[Level]:
     multiscales = attributes["multiscales"]
     if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
         raise ValueError("its multiscales are empty")
@@ -126,7 +126,7 @@ def _multiscale_levels(store: Store, attributes: dict) -> list[Level]:
     return levels
 
 
-def _coordinate_axes(multiscale: dict, attributes: dict) -> Sequence[Any]:
+def _coordinate_axes(multiscale: dict[str, Any], attributes: dict[str, Any]) -> Sequence[Any]:
     """The axes of a multiscale: listed (to 0.5), or those of its first coordinate system (0.6, RFC-5).
 
     Raises
@@ -150,7 +150,7 @@ def _coordinate_axes(multiscale: dict, attributes: dict) -> Sequence[Any]:
     return next((system for system in systems if system.get("name") in outputs), systems[0])["axes"]
 
 
-def simple_transforms(transforms: Sequence[dict] | None) -> list[dict]:
+def simple_transforms(transforms: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
     """Transformations as scales and translations, sequences taken apart.
 
     Raises
@@ -170,7 +170,7 @@ def simple_transforms(transforms: Sequence[dict] | None) -> list[dict]:
     return found
 
 
-def _level(path: str, array: dict | None, multiscale: dict, dataset: dict) -> Level:
+def _level(path: str, array: dict[str, Any] | None, multiscale: dict[str, Any], dataset: dict[str, Any]) -> Level:
     if array is None:
         raise ValueError(f"level {path!r} has no array metadata (.zarray or zarr.json)")
     shape = array.get("shape") or []
@@ -195,7 +195,7 @@ def _axis_names(axes: Sequence[Any]) -> list[str]:
     return names
 
 
-def _scale(multiscale: dict, dataset: dict, rank: int, order: Triple) -> Lengths | None:
+def _scale(multiscale: dict[str, Any], dataset: dict[str, Any], rank: int, order: Triple) -> Lengths | None:
     product = None
     for transforms in (dataset.get("coordinateTransformations"), multiscale.get("coordinateTransformations")):
         for transform in simple_transforms(transforms):
@@ -216,7 +216,9 @@ def same_unit(scale: Lengths | None, units: Sequence[str | None]) -> tuple[Lengt
     return (z, y, x), "nm"
 
 
-def array_level(path: str, array: dict, order: Triple, scale: Lengths | None = None, unit: str | None = None) -> Level:
+def array_level(
+    path: str, array: dict[str, Any], order: Triple, scale: Lengths | None = None, unit: str | None = None
+) -> Level:
     """The level of one Zarr array whose z, y, x axes are known."""
     v3 = array.get("node_type") == "array"
     name = array.get("data_type" if v3 else "dtype")
@@ -239,7 +241,7 @@ def array_level(path: str, array: dict, order: Triple, scale: Lengths | None = N
     )
 
 
-def _inner_chunk(array: dict) -> list[int] | None:
+def _inner_chunk(array: dict[str, Any]) -> list[int] | None:
     """The chunk inside a shard: what one request brings."""
     for codec in array.get("codecs") or []:
         if codec.get("name") == "sharding_indexed":
@@ -251,7 +253,7 @@ def _pick(values: Sequence[int], order: Triple) -> Triple:
     return (int(values[order[0]]), int(values[order[1]]), int(values[order[2]]))
 
 
-def _level_of_parent(store: Store, found: Mapping[str, dict | None]) -> Level | None:
+def _level_of_parent(store: Store, found: Mapping[str, dict[str, Any] | None]) -> Level | None:
     """A level whose own address was given, with the size that the multiscale above it gives it."""
     pieces = [piece for piece in store.address.path.split("/") if piece]
     for up in range(1, min(MOST_ANCESTORS, len(pieces)) + 1):
@@ -267,7 +269,7 @@ def _level_of_parent(store: Store, found: Mapping[str, dict | None]) -> Level | 
     return None
 
 
-def _plain_level(store: Store, found: Mapping[str, dict | None]) -> Level:
+def _plain_level(store: Store, found: Mapping[str, dict[str, Any] | None]) -> Level:
     array = array_metadata(found) or {}
     shape = array.get("shape") or []
     if len(shape) != 3:

@@ -61,7 +61,7 @@ class Access:
     layer: str | None = None
 
 
-def kvstore_spec(address: Address, access: Access) -> dict:
+def kvstore_spec(address: Address, access: Access) -> dict[str, Any]:
     """The tensorstore key-value store of an address, inside of its zip file where it lies in one."""
     if address.archive is None:
         return _plain_spec(address, address.path + "/", access)
@@ -69,12 +69,12 @@ def kvstore_spec(address: Address, access: Access) -> dict:
     return {"driver": "zip", "base": base, "path": f"{address.path}/".lstrip("/")}
 
 
-def _plain_spec(address: Address, path: str, access: Access) -> dict:
+def _plain_spec(address: Address, path: str, access: Access) -> dict[str, Any]:
     """A path (a folder ends in a slash) of a store; anonymous by default: no instance metadata server is asked."""
     if address.driver == "file":
         return {"driver": "file", "path": path}
     if address.driver == "http":
-        spec: dict = {"driver": "http", "base_url": address.root, "path": path}
+        spec: dict[str, Any] = {"driver": "http", "base_url": address.root, "path": path}
         if address.query:
             spec |= {"base_url": f"{address.root}/?{address.query}", "path": path.lstrip("/")}
         headers = [*access.headers, *netrc_header(address)]
@@ -126,7 +126,7 @@ def context(access: Access):
         "initial_delay": f"{min(0.25, longest):.3f}s",
         "max_delay": f"{longest:.3f}s",
     }
-    settings: dict = {"cache_pool": {"total_bytes_limit": access.cache_bytes}}
+    settings: dict[str, Any] = {"cache_pool": {"total_bytes_limit": access.cache_bytes}}
     for kind in ("http", "s3", "gcs"):
         settings[f"{kind}_request_retries"] = retries
         settings[f"{kind}_request_concurrency"] = {"limit": access.requests}
@@ -228,7 +228,7 @@ class Store:
             return f"{base.rstrip('/')}/{address.root}/{address.path}"
         return address.plain if address.driver == "http" else ""
 
-    def read_json(self, keys: Iterable[str], *, strict: bool = False) -> dict[str, dict | None]:
+    def read_json(self, keys: Iterable[str], *, strict: bool = False) -> dict[str, dict[str, Any] | None]:
         """The JSON objects of keys; None where there is none, also where a web page comes instead.
 
         Raises
@@ -236,7 +236,7 @@ class Store:
         ValueError, ForbiddenError
             If `strict` and nothing but something else than JSON, or a refusal, came.
         """
-        found: dict[str, dict | None] = {}
+        found: dict[str, dict[str, Any] | None] = {}
         complaint = None
         for key, raw in self.read(keys, strict=strict).items():
             found[key], problem = _json_object(raw, str(self.address.at(key)))
@@ -296,7 +296,7 @@ def _means_absent(error: OSError) -> bool:
     return bool(re.search(r"ENOTDIR|Not a directory", str(error)))
 
 
-def _json_object(raw: bytes | None, what: str) -> tuple[dict | None, str | None]:
+def _json_object(raw: bytes | None, what: str) -> tuple[dict[str, Any] | None, str | None]:
     if raw is None:
         return None, None
     try:

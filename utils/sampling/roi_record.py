@@ -168,10 +168,10 @@ class RoiRecord:
         wanted = {roi: crops.path(roi) for roi in dict.fromkeys([*chosen, *existing])}
         there = {roi for roi, path in wanted.items() if path.exists()}
 
-        def boxes(rois: Iterable[Roi]) -> list[dict]:
+        def boxes(rois: Iterable[Roi]) -> list[dict[str, Any]]:
             return [{"file": wanted[roi].name, **_spans(roi.shifted(crops.offset))} for roi in rois]
 
-        def reasons(found: Mapping[Roi, Mapping[str, object]]) -> list[dict]:
+        def reasons(found: Mapping[Roi, Mapping[str, object]]) -> list[dict[str, Any]]:
             return [{**_spans(roi.shifted(crops.offset)), **said} for roi, said in found.items()]
 
         self._write(
@@ -216,7 +216,7 @@ def _failure(failure: Failure) -> dict[str, object]:
     return {"reason": failure.reason, **refused}
 
 
-def _text(record: dict) -> str:
+def _text(record: dict[str, Any]) -> str:
     """JSON with a line for every key and for every box: thousands of boxes stay readable."""
 
     def value(item: object) -> str:
