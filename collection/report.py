@@ -44,6 +44,7 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", metavar="OUT", type=output_dir, required=True, help="folder to write to")
     parser.add_argument("--threshold", type=fraction, default=0.5, help="where the slider begins (default 0.5)")
     parser.add_argument("--table", type=existing_file, nargs="+", default=[], metavar="CSV", help="datasets.csv")
+    parser.add_argument("--volumes", nargs="+", default=[], metavar="DIR", help="for overviews of whole slices")
     parser.add_argument("--splits", type=existing_file, metavar="CSV", help="splits.csv of export.py")
     parser.add_argument("--title", default="", help="of the page (default: the folder's name)")
     running = parser.add_argument_group("running")
@@ -58,14 +59,16 @@ def parse_options() -> argparse.ArgumentParser:
 def report(args: argparse.Namespace) -> int:
     """List, make the pages, make the index."""
     from utils.collection.dataset_report import report_dataset, slug
+    from utils.collection.failures import say_failures
     from utils.collection.ledger import Ledger, unit_name
-    from utils.collection.report_index import INDEX, dataset_jobs, write_index
+    from utils.collection.report_index import INDEX, list_collection, write_index
     from utils.jobs import Job, Run, run_jobs
 
     if args.output.resolve().is_relative_to(args.filtered.resolve()):
         raise UsageError(f"{args.output} lies in what is read; name another folder")
-    datasets, unclassified, unused = dataset_jobs(args)
-    for name in unused:
+    found = list_collection(args)
+    datasets, failed = found.datasets, say_failures(found.failures)
+    for name in found.unused:
         print(f"warning: no dataset here is called {name!r}, as a table says", file=sys.stderr)
     args.output.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.output)
@@ -73,10 +76,10 @@ def report(args: argparse.Namespace) -> int:
         ledger.drop_all_but([*(unit_name("dataset", slug(d.dataset)) for d in datasets), INDEX])
         jobs = [Job(dataset, args.output / "datasets" / dataset.slug) for dataset in datasets]
         code = run_jobs(partial(report_dataset, args.output), jobs, Run.of(args), noun="datasets")
-        write_index(args.output, datasets, unclassified, args.title or args.output.resolve().name)
+        write_index(args.output, datasets, found.unclassified, args.title or args.output.resolve().name)
     if not args.quiet:
         print(f"open {args.output / 'index.html'}")
-    return code
+    return max(code, failed)
 
 
 if __name__ == "__main__":

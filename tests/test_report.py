@@ -1,11 +1,17 @@
 """collection/report.py: what it counts, what a real browser shows of it from the disk, what a second run does."""
 
 import csv
+import json
+import os
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tifffile
+from PIL import Image
 
 import report
 from browser import browser, complaints, needs_browser, wait_for
@@ -13,7 +19,7 @@ from made_collection import SIDE, add_dataset, files, image_names, pixels, small
 from utils.collection.dataset_report import slug
 from utils.collection.report_index import imbalance
 from utils.collection.sprites import fit
-from utils.dictionaries import load_patches
+from utils.dictionaries import load_patches, save_patches
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">&'</script>"
 
@@ -88,7 +94,7 @@ def test_a_second_run_does_nothing_and_a_change_gives_what_a_fresh_run_gives(roo
 def test_an_unreadable_dictionary_costs_its_dataset_only(root, tmp_path, capsys):
     (root / "patches" / "fly.pkl").write_bytes(b"no pickle")
     assert run(root, tmp_path / "out") == 1
-    assert "fly: not a readable patch dictionary" in capsys.readouterr().err
+    assert f"{root}/patches/fly.pkl: not a readable patch dictionary" in capsys.readouterr().err
     assert {row["dataset"] for row in manifest(tmp_path / "out")} == {"mouse.v1", "tem"}
     assert '"flags":["failed' in (tmp_path / "out" / "data.js").read_text()
 
@@ -205,3 +211,120 @@ def test_bad_usage(arguments, root, tmp_path, capsys):
     known = {"empty": tmp_path / "empty", "filtered": root / "filtered", "bad": tmp_path / "bad.csv"}
     assert report.main([a.format(**known) for a in arguments] + ["-o", str(tmp_path / "out")]) == 2
     assert "no tables" in (said := capsys.readouterr().err) or "expected one called name" in said
+
+
+def test_one_of_two_dictionaries_of_a_dataset_damaged_costs_its_own_patches(root, tmp_path, capsys):
+    bad = sorted((root / "patches").glob("mouse*.pkl"))[0]
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:-400])
+    for _ in range(2):
+        assert run(root, tmp_path / "a" / "out") == 1
+        assert f"{bad}: " in capsys.readouterr().err
+        assert {row["dictionary"] for row in manifest(tmp_path / "a" / "out")} == {
+            path.stem for path in (root / "patches").glob("*.pkl") if path != bad
+        }
+    assert f"failed: {bad.name} cannot be read" in (tmp_path / "a" / "out" / "data.js").read_text()
+    bad.write_bytes(whole)
+    assert run(root, tmp_path / "a" / "out") == 0
+    run(root, tmp_path / "b" / "out")
+    assert files(tmp_path / "a" / "out") == files(tmp_path / "b" / "out")
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def link_to_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("harm", [cut_short, pipe, link_to_itself])
+def test_a_damaged_tiff_costs_its_picture_only(harm, root, tmp_path, capsys):
+    harm(bad := sorted((root / "filtered" / "fly").glob("*.tiff"))[0])
+    command = [str(root / "filtered"), "-o", str(tmp_path / "out"), "-p", "1"]
+    for _ in range(2):
+        assert report.main(command) == 1
+        assert f"{bad}: " in capsys.readouterr().err
+    lacking = [row["name"] for row in manifest(tmp_path / "out") if row["decision"] == "kept" and not row["sha256"]]
+    assert lacking == [bad.stem]
+
+
+@pytest.mark.parametrize("harm", [pipe, link_to_itself])
+def test_a_harmed_table_or_dictionary_costs_its_dataset_only(harm, root, tmp_path, capsys):
+    harm(root / "filtered" / "fly.csv")
+    harm(root / "patches" / "tem.pkl")
+    code = run(root, tmp_path / "out")
+    said = capsys.readouterr().err
+    if harm is link_to_itself:  # a pipe is no table: nobody would call one so
+        assert code == 1 and f"{root}/filtered/fly.csv: " in said and f"{root}/patches/tem.pkl: " in said
+    assert "mouse.v1" in {row["dataset"] for row in manifest(tmp_path / "out")}
+    assert "fly" not in {row["dataset"] for row in manifest(tmp_path / "out")}
+
+
+def test_missing_pixels_and_damaged_rows_cost_themselves(root, tmp_path, capsys):
+    content = load_patches(root / "patches" / "fly.pkl")
+    save_patches(root / "patches" / "fly.pkl", content["names"][5:], content["patches"][5:], meta=content["meta"])
+    (root / "datasets.csv").write_text("name,license\nfly,CC0\ntem,CC0,1,2\n")
+    assert run(root, tmp_path / "out", "--table", root / "datasets.csv") == 1
+    assert f"{root}/datasets.csv:3: 4 cells, but 2 columns" in capsys.readouterr().err
+    fly = [row for row in manifest(tmp_path / "out") if row["dataset"] == "fly"]
+    assert len(fly) == 72 and sum(not row["sha256"] for row in fly) == 5 and fly[0]["license"] == "CC0"
+    assert "5 patches without a picture" in (tmp_path / "out" / "data.js").read_text()
+
+
+def test_a_table_of_splits_without_its_columns_is_bad_usage(root, tmp_path, capsys):
+    (tmp_path / "s.csv").write_text("a,b\n1,2\n")
+    assert run(root, tmp_path / "out", "--splits", tmp_path / "s.csv") == 2
+    assert "expected dataset,split" in capsys.readouterr().err
+
+
+def data_of(page: Path) -> dict[str, Any]:
+    """What a page's data.js holds."""
+    return json.loads(page.read_text().removeprefix("window.DATA = ").rstrip(";\n"))
+
+
+def test_what_is_odd_about_a_dataset_is_flagged(tmp_path):
+    add_dataset(tmp_path, "plain", volume_names("plain", slices=4), patches=40)
+    add_dataset(tmp_path, "repeated", volume_names("repeated", slices=4))
+    add_dataset(tmp_path, "poor", volume_names("poor", slices=4), kept=0.03)
+    add_dataset(tmp_path, "unsized", volume_names("unsized", slices=4), voxel_size=None)
+    add_dataset(tmp_path, "flat", names := volume_names("flat", slices=4))
+    flat = [np.full((SIDE, SIDE), 100, np.uint8) + (np.arange(SIDE) % 2).astype(np.uint8) for _ in names]
+    save_patches(tmp_path / "patches" / "flat.pkl", names, flat, meta={"voxel_size": (1.0, 1.0, 1.0), "patches": 40})
+    content = load_patches(tmp_path / "patches" / "repeated.pkl")
+    many = {**content["meta"], "patches": 20 * len(content["names"])}
+    save_patches(tmp_path / "patches" / "repeated.pkl", content["names"], content["patches"], meta=many)
+    (tmp_path / "datasets.csv").write_text("".join(["name,license\n", *(f"{name},CC0\n" for name in
+        ("plain", "repeated", "poor", "unsized", "flat"))]))  # fmt: skip
+    assert run(tmp_path, tmp_path / "out", "--table", tmp_path / "datasets.csv") == 0
+    assert {row["dataset"]: row["flags"] for row in data_of(tmp_path / "out" / "data.js")["datasets"]} == {
+        "plain": [],
+        "repeated": ["duplicates 95%"],
+        "poor": ["kept 2.8%"],
+        "unsized": ["voxel size missing"],
+        "flat": ["near-constant: hardly any contrast"],
+    }
+    assert data_of(tmp_path / "out" / "data.js")["imbalance"][-1] == [1.0, 1.0]
+
+
+def test_overviews_are_slices_of_the_volume_where_it_is_at_hand(tmp_path):
+    volume = np.zeros((8, 96, 192), np.uint8)
+    volume[4, :48, :96], volume[4, 48:, 96:] = 250, 120
+    (tmp_path / "volumes").mkdir()
+    tifffile.imwrite(tmp_path / "volumes" / "fly.tif", volume, photometric="minisblack")
+    window = {"method": "none", "low": 0.0, "high": 255.0}
+    for name in ("fly", "worm"):
+        add_dataset(tmp_path, name, volume_names(name), contrast=window, shape=volume.shape)
+    assert run(tmp_path, tmp_path / "out", "--volumes", tmp_path / "volumes") == 0
+    found = data_of(tmp_path / "out" / "datasets" / "fly" / "data.js")["overviews"]
+    assert found == {"fly\n0": [0, 96, 192]}
+    picture = np.asarray(Image.open(tmp_path / "out" / "datasets" / "fly" / "overview-0000.jpg")).astype(int)
+    for (y, x), gray in {(24, 48): 250, (24, 144): 0, (72, 144): 120, (72, 48): 0}.items():
+        assert abs(picture[y, x] - gray) < 12
+    assert (tmp_path / "out" / "datasets" / "worm" / "overview-0000.jpg").is_file()  # put together from its patches

@@ -1,32 +1,26 @@
 """The page of one dataset in the report: its patches as sheets, their scores and places, what is odd about it."""
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from utils.collection.dataset_patches import Gathered, gather
+from utils.collection.dataset_summary import summarize
 from utils.collection.inventory import Part
 from utils.collection.ledger import Ledger, digest, unit_name
-from utils.collection.manifest import row_of, save_part
-from utils.collection.pixels import read_patch
-from utils.collection.sprites import OVERVIEW_SHEET, SHEET, THUMB, Overviews, fit, save_sheets
-from utils.dictionaries import load_patches
-from utils.jobs import SKIPPED, Job
-from utils.names import parse_name
-from utils.records.scores import Score
+from utils.collection.manifest import save_part
+from utils.collection.overviews import OVERVIEW_SHEET, Overviews
+from utils.collection.sprites import SHEET, THUMB, save_sheets
+from utils.jobs import SKIPPED, Job, SomeFailed
 
-VERSION = 1
-BINS = 20
+VERSION = 2
 STRIP = 6
-# Flags: what is odd about a dataset.
-LEAST_CONTRAST = 10
-MOST_DUPLICATES = 0.9
-LEAST_KEPT = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,7 @@ class DatasetJob:
     free: Mapping[str, str]
     split: str
     threshold: float
+    volumes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.dataset
@@ -50,11 +45,19 @@ class DatasetJob:
     def fingerprint(self) -> str:
         """Of everything that the page is made from."""
         paths = [path for part in self.parts for path in (part.table, part.dictionary) if path is not None]
-        stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
         kept = [
             part.folder.stat().st_mtime_ns for part in self.parts if part.dictionary is None and part.folder.is_dir()
         ]
-        return digest(VERSION, self.dataset, stats, kept, dict(self.free), self.split, self.threshold)
+        facts = [dict(self.free), self.split, self.threshold, [_stamp(Path(place)) for place in self.volumes]]
+        return digest(VERSION, self.dataset, [_stamp(path) for path in paths], kept, *facts)
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError:  # a link to itself, say: whoever reads it says so
+        return path.name, -1, -1
+    return path.name, status.st_size, status.st_mtime_ns
 
 
 def slug(dataset: str) -> str:
@@ -69,48 +72,64 @@ def slug(dataset: str) -> str:
     return f"{plain}-{sha256(dataset.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-@dataclass
-class Gathered:
-    """What one pass over a dataset's patches leaves."""
-
-    decisions: list[Score] = field(default_factory=list)
-    sources: dict[str, int] = field(default_factory=dict)
-    where: list[tuple[int, str]] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    contrast: list[float] = field(default_factory=list)
-    pictures: int = 0
-    shapes: dict[str, Sequence[int]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-
 def report_dataset(out: Path, job: Job) -> str:
-    """The work of a job whose source is a `DatasetJob`: make its folder, unless it stands as it would be made."""
+    """The work of a job whose source is a `DatasetJob`: make its folder, unless it stands as it would be made.
+
+    Raises
+    ------
+    SomeFailed
+        If dictionaries, tables or patches could not be read; the page is there without them, if there is any other.
+    """
     dataset: DatasetJob = job.source
     ledger, fingerprint = Ledger(out), dataset.fingerprint()
     unit = unit_name("dataset", dataset.slug)
-    if ledger.is_current(unit, fingerprint):
+    if ledger.is_current(unit, fingerprint) and not ledger.record(unit).get("failed"):
         return SKIPPED
     folder = f"datasets/{dataset.slug}"
-    count = sum(1 for part in dataset.parts for _ in part.decisions())
-    files = planned_files(folder, count)
-    summary: dict[str, Any] = {}
-    with ledger.making(unit, files, fingerprint, {"summary": summary}) as scratch:
-        here = scratch / folder
-        here.mkdir(parents=True)
-        thumbs = np.lib.format.open_memmap(scratch / "thumbs.npy", "w+", np.uint8, (max(1, count), THUMB, THUMB))
-        overviews = Overviews()
-        gathered = gather(dataset, thumbs, overviews)
-        order = np.argsort([d.score for d in gathered.decisions], kind="stable")
-        save_sheets(here, "sheet", (thumbs[i] for i in order), count, SHEET)
-        save_sheets(here, "overview", overviews.cells(), len(overviews.sizes), OVERVIEW_SHEET)
-        _save_strip(here, gathered, thumbs)
-        save_part(here / "manifest.parquet", gathered.rows)
-        summary.update(summarize(dataset, gathered))
-        _save_data(here, dataset, gathered, order, overviews, summary)
-        page = Path(__file__).with_name("pages") / "dataset.html"
-        (here / "index.html").write_bytes(page.read_bytes())
+    most = sum(_count(part) for part in dataset.parts)
+    facts: dict[str, Any] = {}
+    with ledger.making(unit, planned_files(folder, most), fingerprint, facts) as scratch:
+        (scratch / folder).mkdir(parents=True)
+        thumbs = np.lib.format.open_memmap(scratch / "thumbs.npy", "w+", np.uint8, (max(1, most), THUMB, THUMB))
+        facts |= _make_page(dataset, scratch / folder, thumbs)
         del thumbs
-    return f"{count} patches"
+    if facts["failed"]:
+        raise SomeFailed(facts["failed"])
+    return f"{most} patches"
+
+
+def _count(part: Part) -> int:
+    """Rows of a table; of one that cannot be read none are shown."""
+    try:
+        return sum(1 for _ in part.decisions())
+    except (OSError, ValueError):
+        return 0
+
+
+def _make_page(dataset: DatasetJob, here: Path, thumbs: np.ndarray) -> dict[str, Any]:
+    """Write the files of a dataset's page; returns its row of the table, and what failed."""
+    overviews = Overviews(_index(dataset.volumes))
+    found = gather(dataset.parts, dataset.free, dataset.split, thumbs, overviews)
+    if not found.parts:
+        raise SomeFailed(found.failures)
+    order = np.argsort([d.score for d in found.decisions], kind="stable")
+    save_sheets(here, "sheet", (thumbs[i] for i in order), len(order), SHEET)
+    save_sheets(here, "overview", overviews.cells(), len(overviews.sizes), OVERVIEW_SHEET)
+    _save_strip(here, found, thumbs)
+    save_part(here / "manifest.parquet", found.rows)
+    summary = summarize(dataset.dataset, dataset.slug, dataset.split, dataset.free, found)
+    _save_data(here, dataset, found, order, overviews, summary)
+    page = Path(__file__).with_name("pages") / "dataset.html"
+    (here / "index.html").write_bytes(page.read_bytes())
+    return {"summary": summary, "failed": {**found.failures, **overviews.failures}}
+
+
+@cache
+def _index(volumes: tuple[str, ...]) -> Any:
+    """The volumes that are at hand, listed once in a process; None where none are asked for."""
+    from utils.volume_index import VolumeIndex
+
+    return VolumeIndex(volumes) if volumes else None
 
 
 def planned_files(folder: str, count: int) -> list[str]:
@@ -119,94 +138,6 @@ def planned_files(folder: str, count: int) -> list[str]:
     overviews = [f"{folder}/overview-{i:04d}.jpg" for i in range(-(-Overviews().most // OVERVIEW_SHEET**2))]
     names = ("strip.jpg", "manifest.parquet", "data.js", "index.html")
     return [*sheets, *overviews, *(f"{folder}/{name}" for name in names)]
-
-
-def gather(dataset: DatasetJob, thumbs: np.ndarray, overviews: Overviews) -> Gathered:
-    """Look at every patch once, one dictionary after another."""
-    found = Gathered()
-    for part in dataset.parts:
-        if unreadable := part.meta.get("unreadable"):
-            found.warnings.append(f"{len(unreadable)} images of {part.name} could not be read")
-        shape = part.meta.get("shape")
-        if isinstance(shape, list | tuple) and len(shape) == 3:
-            found.shapes[part.name] = [int(side) for side in shape]
-        extents = _extents(part) if overviews.most else {}
-        for decision, patch, hash_ in patches_of(part):
-            source, loc = _split_name(decision.name)
-            found.where.append((found.sources.setdefault(source, len(found.sources)), loc))
-            digest_ = ""
-            if patch is not None:
-                thumbs[len(found.decisions)] = fit(patch, THUMB)
-                digest_ = sha256(np.ascontiguousarray(patch).tobytes()).hexdigest()
-                found.contrast.append(float(patch[::4, ::4].std()))
-                found.pictures += 1
-                _place(overviews, decision.name, patch, found.shapes.get(part.name), extents)
-            free = dataset.free
-            row = row_of(part, decision, hash_=hash_, sha256=digest_, split=dataset.split, free=free)
-            found.rows.append(row)
-            found.decisions.append(decision)
-    return found
-
-
-def patches_of(part: Part) -> Iterator[tuple[Score, np.ndarray | None, str]]:
-    """The decisions of a part with pixels and hash, where these are at hand."""
-    if part.dictionary is None:
-        for decision in part.decisions():
-            path = part.path(decision.name)
-            yield decision, read_patch(path) if decision.kept and path.is_file() else None, ""
-        return
-    content = load_patches(part.dictionary)
-    index = {name: i for i, name in enumerate(content["names"])}
-    hashes = content.get("hashes")
-    if hashes is not None and len(hashes) != len(index):
-        hashes = None
-    for decision in part.decisions():
-        at = index.get(decision.name)
-        if at is None:
-            yield decision, None, ""
-        else:
-            yield decision, content["patches"][at], "" if hashes is None else _hex(hashes[at])
-
-
-def _hex(bits: Any) -> str:
-    return "".join(f"{int(word):016x}" for word in np.atleast_1d(bits))
-
-
-def _split_name(name: str) -> tuple[str, str]:
-    source, _, loc = name.rpartition("-LOC-")
-    return (source, loc) if source else ("", name)
-
-
-def _extents(part: Part) -> dict[str, tuple[int, int]]:
-    """How far the patches of each 2D image reach."""
-    found: dict[str, tuple[int, int]] = {}
-    for decision in part.decisions():
-        try:
-            place = parse_name(decision.name)
-        except ValueError:
-            continue
-        y, x = found.get(place.source, (0, 0))
-        found[place.source] = (max(y, place.box.y1), max(x, place.box.x1))
-    return found
-
-
-def _place(
-    overviews: Overviews, name: str, patch: np.ndarray, shape: Sequence[int] | None, extents: Mapping[str, Any]
-) -> None:
-    try:
-        place = parse_name(name)
-    except ValueError:
-        return
-    axis = -1 if place.axis is None else place.axis
-    distance = 0.0
-    size = extents[place.source]
-    if place.axis is not None and shape is not None:
-        rows, columns = (shape[i] for i in range(3) if i != place.axis)
-        size, distance = (rows, columns), abs(place.first - shape[place.axis] / 2)
-    elif place.axis is not None:
-        distance = float(place.first)
-    overviews.start(place.source, axis, size)
-    overviews.add(place.source, axis, tuple(place.box), distance, patch)
 
 
 def _save_strip(folder: Path, gathered: Gathered, thumbs: np.ndarray) -> None:
@@ -219,56 +150,6 @@ def _save_strip(folder: Path, gathered: Gathered, thumbs: np.ndarray) -> None:
     cells = [np.asarray(Image.fromarray(thumbs[i]).resize((64, 64), Image.Resampling.BOX)) for i in steps]
     strip = np.hstack(cells) if cells else np.zeros((64, 64), np.uint8)
     Image.fromarray(strip).save(folder / "strip.jpg", quality=80)
-
-
-def summarize(dataset: DatasetJob, found: Gathered) -> dict[str, Any]:
-    """What the table of datasets shows of a dataset, with its flags."""
-    reasons = Counter(decision.reason for decision in found.decisions)
-    kept = sum(decision.kept for decision in found.decisions)
-    cuts = [part.meta.get("patches") for part in dataset.parts]
-    cut = sum(cuts) if cuts and all(isinstance(n, int) for n in cuts) else None  # type: ignore[arg-type]
-    sizes = sorted({part.voxel_size for part in dataset.parts if part.voxel_size})
-    histogram = np.histogram([d.score for d in found.decisions], BINS, (0, 1))[0].tolist()
-    total, elsewhere = len(found.decisions), reasons["duplicate"] + reasons["excluded"]
-    summary = {
-        "dataset": dataset.dataset,
-        "slug": dataset.slug,
-        "cut": cut,
-        "deduplicated": total,
-        "across": total - elsewhere,
-        "kept": kept,
-        "histogram": histogram,
-        "voxel_size": list(sizes[0]) if sizes else None,
-        "shapes": sorted({" x ".join(map(str, shape)) for shape in found.shapes.values()})[:4],
-        "sources": sorted({str(part.meta.get("source") or part.name) for part in dataset.parts})[:20],
-        "parts": len(dataset.parts),
-        "split": dataset.split,
-        "free": dict(dataset.free),
-    }
-    summary["flags"] = [*flags(summary, found, len(sizes)), *found.warnings]
-    return summary
-
-
-def flags(summary: Mapping[str, Any], found: Gathered, voxel_sizes: int) -> list[str]:
-    """What is odd about a dataset."""
-    total, said = summary["deduplicated"], []
-    if found.contrast and float(np.median(found.contrast)) < LEAST_CONTRAST:
-        said.append("near-constant: hardly any contrast")
-    if summary["cut"] and 1 - total / summary["cut"] > MOST_DUPLICATES:
-        said.append(f"duplicates {1 - total / summary['cut']:.0%}")
-    if not summary["kept"]:
-        said.append("nothing kept")
-    elif summary["kept"] / total < LEAST_KEPT:
-        said.append(f"kept {summary['kept'] / total:.1%}")
-    if summary["voxel_size"] is None:
-        said.append("voxel size missing")
-    if voxel_sizes > 1:
-        said.append("several voxel sizes")
-    if not summary["free"].get("license"):
-        said.append("license missing")
-    if found.pictures < total:
-        said.append(f"{total - found.pictures} patches without a picture: no dictionary at hand")
-    return said
 
 
 def _save_data(
@@ -291,7 +172,7 @@ def _save_data(
         "overviews": {
             f"{source}\n{axis}": [i, *size] for i, ((source, axis), size) in enumerate(overviews.sizes.items())
         },
-        "depths": {part.name: found.shapes.get(part.name) for part in dataset.parts},
+        "depths": {part.name: found.shapes.get(part.name) for part in found.parts},
         "source_names": list(found.sources),
         "reasons": reasons,
         "source_of": [found.where[i][0] for i in order],

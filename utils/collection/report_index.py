@@ -1,13 +1,14 @@
 """The first page of the report: totals, imbalance, the table of datasets; and the manifest of all patches."""
 
 import argparse
-import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
 from utils.collection.dataset_report import VERSION, DatasetJob, save_script
+from utils.collection.export_tables import read_splits
 from utils.collection.inventory import Part, dictionaries, list_parts
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.manifest import join_parts
@@ -18,8 +19,29 @@ PAGES = Path(__file__).with_name("pages")
 ASSETS = ("report.js", "report.css", "dataset.js", "dataset.css")
 
 
-def dataset_jobs(args: argparse.Namespace) -> tuple[list[DatasetJob], list[str], list[str]]:
-    """The datasets of a collection; the dictionaries that are not classified; rows of tables that are for none.
+@dataclass(frozen=True)
+class Collection:
+    """What a report is about.
+
+    Attributes
+    ----------
+    datasets : list of DatasetJob
+    unclassified : list of str
+        Dictionaries without a table.
+    unused : list of str
+        Rows of the tables that were asked for that are for no dataset.
+    failures : dict
+        Rows of tables that cannot be read: ``path:line`` -> reason.
+    """
+
+    datasets: list[DatasetJob]
+    unclassified: list[str]
+    unused: list[str]
+    failures: dict[str, str]
+
+
+def list_collection(args: argparse.Namespace) -> Collection:
+    """The datasets of a collection, with what tables say of them.
 
     Raises
     ------
@@ -29,19 +51,21 @@ def dataset_jobs(args: argparse.Namespace) -> tuple[list[DatasetJob], list[str],
     parts = list_parts(args.filtered, args.dedupe_dirs)
     try:
         provenance = Provenance(find_tables(args.table, args.filtered, *args.dedupe_dirs))
-    except ValueError as error:
+        splits = read_splits(args.splits) if args.splits else {}
+    except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     by_dataset: dict[str, list[Part]] = {}
     for part in parts:
         by_dataset.setdefault(part.dataset, []).append(part)
-    splits = _splits(args.splits)
     jobs = [
-        DatasetJob(name, tuple(own), _free(provenance, name, own), splits.get(name, ""), args.threshold)
+        DatasetJob(
+            *(name, tuple(own), _free(provenance, name, own), splits.get(name, ""), args.threshold, tuple(args.volumes))
+        )
         for name, own in sorted(by_dataset.items())
     ]
     known = {part.name for part in parts}
     unclassified = sorted(name for name in dictionaries(args.dedupe_dirs) if name not in known)
-    return jobs, unclassified, provenance.unused() if args.table else []
+    return Collection(jobs, unclassified, provenance.unused() if args.table else [], provenance.failures)
 
 
 def _free(provenance: Provenance, name: str, parts: Sequence[Part]) -> dict[str, str]:
@@ -49,13 +73,6 @@ def _free(provenance: Provenance, name: str, parts: Sequence[Part]) -> dict[str,
         return provenance.of(name, parts)
     except (OSError, ValueError):
         return {}  # a dictionary that cannot be read; its page says so
-
-
-def _splits(table: Path | None) -> dict[str, str]:
-    if table is None:
-        return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        return {row["dataset"]: row["split"] for row in csv.DictReader(file)}
 
 
 def write_index(out: Path, jobs: Sequence[DatasetJob], unclassified: Sequence[str], title: str) -> bool:

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 THUMB = 96
 SHEET = 12
 QUALITY = 72
-OVERVIEW = 192
-OVERVIEW_SHEET = 6
 
 
 def fit(patch: np.ndarray, side: int) -> np.ndarray:
@@ -54,44 +51,3 @@ def save_sheets(folder: Path, stem: str, cells: Iterable[np.ndarray], count: int
             Image.fromarray(sheet).save(folder / names[-1], quality=QUALITY)
             sheet = None
     return names
-
-
-class Overviews:
-    """Pictures of whole volumes and images, put together from the patches that lie nearest to the middle slice.
-
-    Parameters
-    ----------
-    most : int
-        Pictures at most; what comes later has none.
-    """
-
-    def __init__(self, most: int = 2000) -> None:
-        self.most = most
-        self.sizes: dict[tuple[str, int], tuple[int, int]] = {}
-        self._pictures: dict[tuple[str, int], np.ndarray] = {}
-        self._nearest: dict[tuple[Any, ...], float] = {}
-
-    def start(self, source: str, axis: int, size: tuple[int, int]) -> None:
-        """Begin the picture of a plane of `size` rows and columns, if there is room for one more."""
-        if (source, axis) not in self.sizes and len(self.sizes) < self.most:
-            self.sizes[source, axis] = size
-            self._pictures[source, axis] = np.full((OVERVIEW, OVERVIEW), 40, np.uint8)
-
-    def add(self, source: str, axis: int, box: tuple[int, ...], distance: float, patch: np.ndarray) -> None:
-        """Paste a patch, unless one nearer to the middle has been there."""
-        from PIL import Image
-
-        key = (source, axis)
-        if key not in self.sizes or distance >= self._nearest.get((*key, box), np.inf):
-            return
-        self._nearest[(*key, box)] = distance
-        scale = OVERVIEW / max(self.sizes[key])
-        y0, y1, x0, x1 = (int(side * scale) for side in box)
-        y1, x1 = min(OVERVIEW, max(y1, y0 + 1)), min(OVERVIEW, max(x1, x0 + 1))
-        if y0 < y1 and x0 < x1:
-            small = Image.fromarray(np.ascontiguousarray(patch)).resize((x1 - x0, y1 - y0), Image.Resampling.BOX)
-            self._pictures[key][y0:y1, x0:x1] = np.asarray(small)
-
-    def cells(self) -> list[np.ndarray]:
-        """The pictures, in the order of `sizes`."""
-        return list(self._pictures.values())
