@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
-# What a fault function may return for a path and how often it was asked for: a status code, a URL (redirect), or one
-# of "retry N" (503 with Retry-After: N), "stall", "reset", "short" (body shorter than promised), "truncate" (half of
-# the body), "html", "gzip".
+# What a fault function may return for a path and how often it was asked for: a status code, a URL (a redirect by 302,
+# or by a status before it: "308 http://..."), or one of "retry N" (503 with Retry-After: N), "stall", "reset", "short"
+# (body shorter than promised), "truncate" (half of the body), "html", "gzip".
 Fault = str | int | None
 
 
@@ -83,7 +83,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif fault and fault.startswith("retry "):
             self._send(503, b"", {"Retry-After": fault.removeprefix("retry ")})
         elif fault and "://" in fault:
-            self._send(302, b"", {"Location": fault})
+            status, _, target = fault.rpartition(" ")
+            self._send(int(status or 302), b"", {"Location": target})
         else:
             file = self.loopback.root / path.lstrip("/")
             if file.is_file():

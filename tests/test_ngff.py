@@ -13,6 +13,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from loopback import serving
+from n5_images import write_bdv_xml, write_cosem, write_modern, write_spark, write_viewer, write_viewer_above
 from ngff_images import (
     COMPRESSIONS,
     FACTORS,
@@ -114,49 +115,9 @@ def test_n5_lz4(tmp_path, framed):
     check(tmp_path / "a.n5", [level], sizes=None)
 
 
-def _cosem(root: Path, levels) -> Path:
-    image = root / "a.n5" / "em" / "fibsem"
-    for i, level in enumerate(levels):
-        transform = {"axes": ["z", "y", "x"], "scale": SIZES[i], "units": ["nm"] * 3, "translate": [0, 0, 0]}
-        resolution = {"dimensions": SIZES[i][::-1], "unit": "nm"}
-        write_n5_array(image / f"s{i}", level, transform=transform, pixelResolution=resolution)
-    datasets = [{"path": f"s{i}"} for i in range(len(levels))]
-    write_json(image / "attributes.json", {"multiscales": [{"datasets": datasets}], "scales": FACTORS})
-    return image
-
-
-def _viewer(root: Path, levels) -> Path:
-    resolution = {"dimensions": [0.006, 0.008, 0.03], "unit": "um"}
-    write_json(root / "a.n5" / "attributes.json", {"pixelResolution": resolution, "scales": FACTORS})
-    for i, level in enumerate(levels):
-        write_n5_array(root / "a.n5" / "c0" / f"s{i}", level)
-    return root / "a.n5" / "c0"
-
-
-def _viewer_above(root: Path, levels) -> Path:
-    return _viewer(root, levels).parent
-
-
-def _spark(root: Path, levels) -> Path:
-    for i, level in enumerate(levels):
-        own = {"pixelResolution": {"dimensions": [6, 8, 30], "unit": "nm"}} if i == 0 else {}
-        write_n5_array(root / "a.n5" / f"s{i}", level, downsamplingFactors=FACTORS[i], **own)
-    return root / "a.n5"
-
-
-def _modern(root: Path, levels) -> Path:
-    for i, level in enumerate(levels):
-        write_n5_array(root / "a.n5" / f"s{i}", level, downsamplingFactors=FACTORS[i])
-    about = {"axes": ["x", "y", "z"], "units": ["nm"] * 3, "resolution": [6, 8, 30]}
-    write_json(root / "a.n5" / "attributes.json", about)
-    return root / "a.n5"
-
-
-def _bdv_xml(root: Path, levels) -> Path:
-    return write_bdv(root, levels).with_name("a.xml")
-
-
-@pytest.mark.parametrize("write", [_cosem, _viewer, _viewer_above, _spark, _modern, write_bdv, _bdv_xml])
+@pytest.mark.parametrize(
+    "write", [write_cosem, write_viewer, write_viewer_above, write_spark, write_modern, write_bdv, write_bdv_xml]
+)
 def test_n5_conventions(tmp_path, write):
     levels = pyramid()
     check(write(tmp_path, levels), levels)

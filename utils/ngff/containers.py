@@ -70,12 +70,17 @@ def images_below(store: Store) -> list[str]:
             return sorted(_below(lambda folder: _bucket_entries(store, folder)))
         except OSError:
             pass
-    keys = {f"{place}/{name}": place for place in USUAL_PLACES for name in sorted(_METADATA)}
+    keys = {f"{place}/{name}": place for place in USUAL_PLACES for name in _group_files(store)}
     found = store.read_json(keys)
-    return list(dict.fromkeys(keys[key] for key, value in found.items() if value is not None and key.endswith(_OWN)))
+    return list(dict.fromkeys(keys[key] for key, value in found.items() if value is not None))
 
 
-_OWN = ("info", ".zattrs", "zarr.json", "attributes.json")
+def _group_files(store: Store) -> tuple[str, ...]:
+    """The files that describe an image inside of a container, by how the container's name ends."""
+    endings = {piece.rpartition(".")[2] for piece in store.address.path.split("/")}
+    if "n5" in endings:
+        return ("attributes.json",)
+    return (".zattrs", "zarr.json") if "zarr" in endings else (".zattrs", "zarr.json", "info", "attributes.json")
 
 
 def _below(entries: Callable[[str], tuple[set[str], set[str]]]) -> Iterator[str]:

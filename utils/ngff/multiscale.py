@@ -21,7 +21,7 @@ from utils.ngff.bdv import bdv_address
 from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
 from utils.ngff.faults import RedirectError
 from utils.ngff.metadata import Lengths, Level, NoImageError
-from utils.ngff.n5 import is_array, n5_levels
+from utils.ngff.n5 import n5_levels
 from utils.ngff.neuroglancer import is_state_link, state_layer
 from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
 from utils.ngff.precomputed import precomputed_levels
@@ -196,7 +196,7 @@ def _levels(kind: str, store: Store, found: dict[str, dict[str, Any] | None]) ->
     if kind == "precomputed":
         return precomputed_levels(found["info"] or {})
     if kind == "n5":
-        return n5_levels(store, found["attributes.json"] or {})
+        return n5_levels(store, found)
     return zarr_levels(store, found)
 
 
@@ -214,10 +214,11 @@ def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict[str,
         for kind in stage:
             if any(found[key] is not None for key in _KEYS[kind]):
                 return kind, found
-    # An N5 group need not have attributes of its own.
-    inside = store.read_json(_N5_INSIDE) if "n5" in kinds else {}
-    if any(is_array(attributes) or attributes for attributes in inside.values()):
-        return "n5", {**found, **inside}
+        # An N5 group need not have attributes of its own.
+        if "n5" in stage:
+            found |= store.read_json(_N5_INSIDE)
+            if any(found[key] for key in _N5_INSIDE):
+                return "n5", found
     store.read_json([key for kind in kinds for key in _KEYS[kind]], strict=True)  # says what came instead
     raise NoImageError(
         f"no image metadata here (looked for {', '.join(key for kind in kinds for key in _KEYS[kind])}); expected the "

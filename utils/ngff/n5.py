@@ -1,7 +1,7 @@
 """N5: levels and voxel sizes under the conventions of COSEM, n5-viewer, n5-spark, BigDataViewer/MoBIE and paintera."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ ATTRIBUTES = "attributes.json"
 # Where the conventions put an image inside of the folder that people give as its address.
 INSIDE = ("setup0/timepoint0", "timepoint0", "c0", "data", "setup0/timepoint0/data")
 MOST_LEVELS = 16
+# Levels asked for at a time where nothing tells how many there are.
 LEVELS_AT_ONCE = 4
 MOST_ANCESTORS = 3
 # tensorstore refuses metadata with any other field (z5py and n5-java write nthreads, checksum, id).
@@ -36,17 +37,45 @@ COMPRESSION_FIELDS = {
 }
 
 
-def n5_levels(store: Store, attributes: Attributes) -> list[Level]:
-    """Levels of the N5 image at (or just below) `store`, whose own attributes were fetched already.
+class AttributesBelow:
+    """Attributes of the folders below a store, each asked for once.
+
+    Parameters
+    ----------
+    store : Store
+    known : mapping
+        Small files that were fetched already, by their keys.
+    """
+
+    def __init__(self, store: Store, known: Mapping[str, Attributes | None]) -> None:
+        self.store, self._known = store, dict(known)
+
+    def __call__(self, folders: Iterable[str]) -> list[Attributes | None]:
+        """The attributes of folders (``""`` is the store's own); None where there are none."""
+        keys = [f"{folder}/{ATTRIBUTES}".lstrip("/") for folder in folders]
+        new = [key for key in keys if key not in self._known]
+        if new:
+            self._known |= self.store.read_json(new)
+        return [self._known[key] for key in keys]
+
+
+def n5_levels(store: Store, known: Mapping[str, Attributes | None]) -> list[Level]:
+    """Levels of the N5 image at (or just below) `store`, of which some small files are `known`.
+
+    An array lies at the address itself, or is level s0 there or in the first folder of `INSIDE` that has one; the
+    attributes of that folder or of those above it list the other levels, or s1, s2, ... are asked for until there are
+    no more.
 
     Raises
     ------
     ValueError
         If no array lies where the conventions put one; for labels, 2-D data, time and channel axes.
     """
+    files = AttributesBelow(store, known)
+    attributes = files([""])[0] or {}
     refuse_labels(store.address.path, attributes)
-    folder, arrays = _find_arrays(store, attributes)
-    groups = _groups(store, folder, attributes, [array for _, array in arrays.values()])
+    folder, arrays = _find_arrays(files, attributes)
+    groups = _groups(files, folder, [array for _, array in arrays.values()])
     unit = bdv_unit(store.at(folder)) if any("multiScale" in g or "downsamplingFactors" in g for g in groups) else None
     _, first = next(iter(arrays.values()))
     base = first_scale(first, groups)
@@ -67,64 +96,78 @@ def is_array(attributes: Mapping[str, Any] | None) -> bool:
     return attributes is not None and "dimensions" in attributes and "dataType" in attributes
 
 
-def _find_arrays(store: Store, attributes: Attributes) -> tuple[str, dict[str, tuple[int, Attributes]]]:
-    """The folder that holds the levels; by path below `store`, the place of each in the pyramid and its attributes."""
+def _find_arrays(files: AttributesBelow, attributes: Attributes) -> tuple[str, dict[str, tuple[int, Attributes]]]:
+    """The folder that holds the levels; by path below the store, each one's place in the pyramid and its attributes."""
     if is_array(attributes):
-        name = re.fullmatch(r"s(\d+)", store.address.name)
+        name = re.fullmatch(r"s(\d+)", files.store.address.name)
         return "", {"": (int(name[1]) if name else 0, attributes)}
-    within = [f"{folder}/s0/{ATTRIBUTES}" for folder in INSIDE]
-    here = _present(store, "", _named_levels(attributes))
-    if here:
+    if _lists_levels(attributes) and (here := _present(files, "", _named_levels([attributes]))):
         return "", here
-    found = store.read_json(within)
-    with_first = [folder for folder, name in zip(INSIDE, within, strict=True) if is_array(found[name])]
-    for folder in with_first or INSIDE:
-        present = _present(store, f"{folder}/", _named_levels({}))
-        if present:
-            return folder, present
-    raise NoImageError(
-        f"an N5 folder without an image (looked for s0, s1, ... here and in {', '.join(INSIDE)}); "
-        "give the address of the image inside of it"
-    )
+    inner = files(f"{folder}/s0" for folder in INSIDE) if not is_array(files(["s0"])[0]) else []
+    folder = next((folder for folder, first in zip(INSIDE, inner, strict=False) if is_array(first)), "")
+    present = _present(files, folder, _named_levels(_groups_within(files, folder)))
+    if not present:
+        raise NoImageError(
+            f"an N5 folder without an image (looked for s0, s1, ... here and in {', '.join(INSIDE)}); "
+            "give the address of the image inside of it"
+        )
+    return folder, present
 
 
-def _present(store: Store, prefix: str, names: list[str]) -> dict[str, tuple[int, Attributes]]:
+def _present(files: AttributesBelow, folder: str, names: Sequence[str]) -> dict[str, tuple[int, Attributes]]:
     """The arrays among levels, asked for a few at a time until there are no more."""
     present: dict[str, tuple[int, Attributes]] = {}
     for start in range(0, len(names), LEVELS_AT_ONCE):
-        paths = [prefix + name for name in names[start : start + LEVELS_AT_ONCE]]
-        found = store.read_json([f"{path}/{ATTRIBUTES}" for path in paths])
-        arrays = {path: found[f"{path}/{ATTRIBUTES}"] for path in paths}
-        places = enumerate(arrays.items(), start)
-        some = {path: (place, array) for place, (path, array) in places if array is not None and is_array(array)}
-        present |= some
-        if arrays[paths[-1]] is None:
+        paths = [f"{folder}/{name}".lstrip("/") for name in names[start : start + LEVELS_AT_ONCE]]
+        arrays = files(paths)
+        for place, (path, array) in enumerate(zip(paths, arrays, strict=True), start):
+            if array is not None and is_array(array):
+                present[path] = place, array
+        if arrays[-1] is None:
             break
     return present
 
 
-def _named_levels(attributes: Attributes) -> list[str]:
-    multiscales = attributes.get("multiscales")
-    if isinstance(multiscales, list) and multiscales and isinstance(multiscales[0], dict):
-        named = [str(d["path"]) for d in multiscales[0].get("datasets") or [] if isinstance(d, dict) and d.get("path")]
-        if named:
-            return named
-    listed = attributes.get("scales") or attributes.get("downsamplingFactors")
-    counted = isinstance(listed, list) and bool(listed) and isinstance(listed[0], list)
-    return [f"s{index}" for index in range(len(listed) if counted and listed else MOST_LEVELS)]
+def _lists_levels(attributes: Attributes) -> bool:
+    """Whether a group's attributes tell which levels there are."""
+    return bool(_listed_paths(attributes) or _listed_factors(attributes))
 
 
-def _groups(store: Store, folder: str, attributes: Attributes, arrays: Iterable[Attributes]) -> list[Attributes]:
-    """Attributes of the levels' folder and of those above it, nearest first, as far as sizes depend on them."""
+def _named_levels(groups: Sequence[Attributes]) -> list[str]:
+    """Names of levels, as the nearest group has it that lists them; else as many as there may be."""
+    for group in groups:
+        if _lists_levels(group):
+            return _listed_paths(group) or [f"s{index}" for index in range(len(_listed_factors(group)))]
+    return [f"s{index}" for index in range(MOST_LEVELS)]
+
+
+def _listed_paths(group: Attributes) -> list[str]:
+    multiscales = group.get("multiscales")
+    if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
+        return []
+    return [str(d["path"]) for d in multiscales[0].get("datasets") or [] if isinstance(d, dict) and d.get("path")]
+
+
+def _listed_factors(group: Attributes) -> list[Any]:
+    listed = group.get("scales") or group.get("downsamplingFactors")
+    return listed if isinstance(listed, list) and listed and isinstance(listed[0], list) else []
+
+
+def _groups_within(files: AttributesBelow, folder: str) -> list[Attributes]:
+    """Attributes of the levels' folder and of those above it down from the store's own, nearest first."""
     inner = folder.split("/") if folder else []
-    below = ["/".join(inner[:depth]) for depth in range(len(inner), 0, -1)]
-    found = store.read_json([f"{path}/{ATTRIBUTES}" for path in below])
-    groups = [group for group in (*(found[f"{path}/{ATTRIBUTES}"] for path in below), attributes) if group]
-    for up in range(1, 1 + MOST_ANCESTORS):
-        if sizes_known(list(arrays), groups):
+    return [group for group in files("/".join(inner[:depth]) for depth in range(len(inner), -1, -1)) if group]
+
+
+def _groups(files: AttributesBelow, folder: str, arrays: Sequence[Attributes]) -> list[Attributes]:
+    """Attributes of the levels' folder and of those above it, nearest first, as far as sizes depend on them."""
+    groups, store = _groups_within(files, folder), files.store
+    for _ in range(MOST_ANCESTORS):
+        above = store.at("..")
+        if sizes_known(list(arrays), groups) or store.address.name.endswith(".n5") or above == store:
             break
-        above = store.at(*[".."] * up).read_json([ATTRIBUTES])[ATTRIBUTES]
-        groups += [above] if above else []
+        store, attributes = above, above.read_json([ATTRIBUTES])[ATTRIBUTES]
+        groups += [attributes] if attributes else []
     return groups
 
 

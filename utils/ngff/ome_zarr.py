@@ -1,7 +1,7 @@
 """OME-Zarr 0.4 and 0.5 (and plain Zarr arrays): levels from ``.zattrs`` or ``zarr.json``."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -43,7 +43,7 @@ def zarr_levels(store: Store, found: Mapping[str, dict[str, Any] | None]) -> lis
     refuse_labels(store.address.path, attributes)
     _refuse_plates(attributes, store)
     if "multiscales" in attributes:
-        return _multiscale_levels(store, attributes)
+        return _multiscale_levels(store, attributes, v3=found.get("zarr.json") is not None)
     if array_metadata(found):
         return [_level_of_parent(store, found) or _plain_level(store, found)]
     if found.get(".zattrs") is None and found.get("zarr.json") is None and found.get(".zgroup") is None:
@@ -84,13 +84,12 @@ def _only_series(store: Store, declared: bool) -> list[Level]:
     NoImageError
         If there is none.
     """
-    names = [*map(str, range(MOST_SERIES)), "OME"]
-    found = store.read_json([f"{name}/{key}" for name in names for key in GROUP_KEYS])
-    inner = {name: {key: found[f"{name}/{key}"] for key in GROUP_KEYS} for name in names}
-    images = [name for name in names if "multiscales" in group_attributes(inner[name])]
-    listed = group_attributes(inner["OME"]).get("series")
-    if isinstance(listed, list) and len(listed) > len(images):
-        images = [str(name) for name in listed]
+    listed = group_attributes(_groups_of(store, ["OME"])["OME"]).get("series")
+    images = [str(name) for name in listed] if isinstance(listed, list) else []
+    names = images or [*map(str, range(MOST_SERIES))]
+    inner = _groups_of(store, _plain(names)) if len(images) < 2 else {}
+    if inner:
+        images = [name for name, files in inner.items() if "multiscales" in group_attributes(files)]
     if len(images) > 1:
         raise several_images(images)
     if not images or images[0] not in inner:
@@ -100,11 +99,23 @@ def _only_series(store: Store, declared: bool) -> list[Level]:
     return [_moved(level, name) for level in zarr_levels(store.at(name), inner[name])]
 
 
+def _plain(names: Sequence[str]) -> list[str]:
+    """The names that lead nowhere else than into a folder of this name."""
+    return [name for name in names if name.strip("./") == name and "/" not in name]
+
+
+def _groups_of(store: Store, names: Iterable[str]) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """Small files of groups below a store, by the groups' names."""
+    keys = {name: {key: f"{name}/{key}" for key in GROUP_KEYS} for name in names}
+    found = store.read_json([place for places in keys.values() for place in places.values()])
+    return {name: {key: found[place] for key, place in places.items()} for name, places in keys.items()}
+
+
 def _moved(level: Level, folder: str) -> Level:
     return replace(level, path=f"{folder}/{level.path}")
 
 
-def _multiscale_levels(store: Store, attributes: dict[str, Any]) -> list[Level]:
+def _multiscale_levels(store: Store, attributes: dict[str, Any], *, v3: bool) -> list[Level]:
     multiscales = attributes["multiscales"]
     if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
         raise ValueError("its multiscales are empty")
@@ -116,14 +127,25 @@ def _multiscale_levels(store: Store, attributes: dict[str, Any]) -> list[Level]:
     if not datasets:
         raise ValueError("its multiscales list no datasets")
     paths = [str(dataset["path"]) for dataset in datasets]
-    arrays = store.read_json([f"{path}/{key}" for path in paths for key in ARRAY_KEYS])
+    arrays = _arrays(store, paths, v3)
     levels: list[Level] = []
     for path, dataset in zip(paths, datasets, strict=True):
-        array = array_metadata({key: arrays[f"{path}/{key}"] for key in ARRAY_KEYS})
+        array = array_metadata(arrays[path])
         levels.append(
             level_or_problem(path, not levels, partial(_level, path, array, multiscale | {"axes": axes}, dataset))
         )
     return levels
+
+
+def _arrays(store: Store, paths: Sequence[str], v3: bool) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """Small files of arrays: those of the group's own version of Zarr first, of the other where there is none."""
+    found: dict[str, dict[str, dict[str, Any] | None]] = {path: {} for path in paths}
+    for key in ARRAY_KEYS[::-1] if v3 else ARRAY_KEYS:
+        lacking = [path for path, files in found.items() if not any(files.values())]
+        files = store.read_json([f"{path}/{key}" for path in lacking]) if lacking else {}
+        for path in lacking:
+            found[path][key] = files[f"{path}/{key}"]
+    return found
 
 
 def _coordinate_axes(multiscale: dict[str, Any], attributes: dict[str, Any]) -> Sequence[Any]:
