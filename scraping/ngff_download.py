@@ -90,7 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     signed = parser.add_mutually_exclusive_group()
     signed.add_argument("--anonymous", action="store_true", help="ask S3 and GCS without keys (default)")
     signed.add_argument("--credentials", action="store_true", help="sign with the keys in your environment and files")
-    parser.add_argument("--requester-pays", action="store_true", help="pay for S3 buckets that ask for it")
+    parser.add_argument(
+        "--requester-pays",
+        action="store_true",
+        help="pay for S3 buckets that ask for it; tensorstore 0.1 sends x-amz-requester-payer, where AWS documents "
+        "x-amz-request-payer: not tried on AWS",
+    )
     parser.add_argument(
         "--header",
         action="append",
