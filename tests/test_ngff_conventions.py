@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -45,7 +46,7 @@ def fresh_hosts():
     HOSTS.forget()
 
 
-def changed(path: Path, change: Callable[[dict], dict | None]) -> None:
+def changed(path: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
     """Change the first multiscale of a group in place, or put another in its place."""
     group = json.loads(path.read_text())
     holder = group["attributes"]["ome"] if path.name == "zarr.json" else group
@@ -74,7 +75,7 @@ def v0_3(root: Path, levels: Levels) -> Path:
     return image
 
 
-def v0_4(**options: object) -> Callable[[Path, Levels], Path]:
+def v0_4(**options: Any) -> Callable[[Path, Levels], Path]:
     return lambda root, levels: write_ome_zarr(root / "a.zarr", levels, **options)
 
 
@@ -96,12 +97,12 @@ def without_units(root: Path, levels: Levels) -> Path:
     return write_ome_zarr(root / "a.zarr", levels, unit=None)
 
 
-def v0_6(root: Path, levels: Levels, form: Callable[[dict], dict] = dict) -> Path:
+def v0_6(root: Path, levels: Levels, form: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Path:
     """0.6: axes of a coordinate system; ``form`` wraps each scale."""
     image = write_ome_zarr(root / "a.zarr", levels, version="0.5")
     axes = ome_attributes(SIZES)["multiscales"][0]["axes"]
 
-    def described(old: dict) -> dict:
+    def described(old: dict[str, Any]) -> dict[str, Any]:
         datasets = []
         for dataset in old["datasets"]:
             (scale,) = dataset["coordinateTransformations"]
@@ -158,7 +159,7 @@ def scales_of_group(root: Path, levels: Levels) -> Path:
     return root / "a.n5/em/raw"
 
 
-def precomputed(encoding: str = "raw", **scale: object) -> Callable[[Path, Levels], Path]:
+def precomputed(encoding: str = "raw", **scale: Any) -> Callable[[Path, Levels], Path]:
     return lambda root, levels: write_precomputed(root / "a", levels, encoding, (100, 200, 50), **scale)
 
 
