@@ -39,7 +39,7 @@ from utils.cli import (
 
 FOLDS = 5
 # Options that decide what comes out, beside the training recipe's.
-ASKED = ("init", "teacher", "validation", "folds", "target_recall", "target_precision", "half")
+ASKED = ("init", "validation", "folds", "target_recall", "target_precision", "half")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,16 +56,16 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--init",
         metavar="imagenet|random|lite|PATH",
-        help="weights to begin with (default imagenet; lite: random)",
+        help="weights to begin with (default imagenet; lite: lite, the bundled ones)",
     )
     recipe = parser.add_argument_group("recipe (the published one by default; lite has its own)")
     recipe.add_argument(
         "--unfreeze",
         choices=("all", "layer4", "head"),
-        help="what is trained: everything, the last stage and the head, or the head (default layer4; from random "
-        "weights, and for lite: all)",
+        help="what is trained: everything, the last stage and the head, or the head (default layer4; lite: head; "
+        "from random weights: all)",
     )
-    recipe.add_argument("--epochs", type=positive_int, help="default 30; lite: 90")
+    recipe.add_argument("--epochs", type=positive_int, help="default 30; lite: 1 for the head, else 90")
     recipe.add_argument("--batch-size", type=positive_int, help="default 64")
     recipe.add_argument("--lr", type=positive_float, help="learning rate of Adam, default 1e-3; lite: 4e-3")
     recipe.add_argument(
@@ -74,15 +74,14 @@ def parse_options() -> argparse.ArgumentParser:
         help="stop after so many epochs without a better one (default 10; lite: 0, never)",
     )
     recipe.add_argument("--class-weights", choices=("none", "balanced"), help="weights of the loss (default none)")
-    recipe.add_argument("--generated", type=fraction, help="share of generated patches, default 0; lite: 1/3")
-    recipe.add_argument("--augmentation", choices=("published", "heavy"), help="default published; lite: heavy")
-    recipe.add_argument("--side", type=positive_int, help="side of training patches, default 224; lite: 112")
+    recipe.add_argument("--generated", type=fraction, help="share of generated patches, default 0; all of lite: 1/3")
     recipe.add_argument(
-        "--teacher",
-        metavar="lite0|PATH",
-        help="learn to see as a network trained on photographs does, too (requirements-teacher.txt, or its weights)",
+        "--augmentation", choices=("published", "mild", "heavy"), help="default published; lite: mild, all of it: heavy"
     )
-    recipe.add_argument("--bank", type=positive_int, help="patches that the teacher looks at (default 8000)")
+    recipe.add_argument(
+        "--side", type=positive_int, help="side of training patches, default 224; lite: 224 for the head, else 96"
+    )
+    recipe.add_argument("--bank", type=positive_int, help="patches that lite's head learns from (default 4000)")
     recipe.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
     judging = parser.add_argument_group("judging (by whole experiments: sources, and what overlaps them)")
     judging.add_argument(
@@ -112,7 +111,6 @@ def parse_options() -> argparse.ArgumentParser:
 def train_command(args: argparse.Namespace) -> int:
     """Read the labels and do what was asked."""
     from utils.classification.classifier import pick_device
-    from utils.training.first_weights import first_weights
     from utils.training.runs import Setting, summarize_folds
 
     recipe, init = chosen_recipe(args)
@@ -122,7 +120,7 @@ def train_command(args: argparse.Namespace) -> int:
     setting = Setting(recipe, data, groups, None, pick_device(args.device), args.half, args.quiet, args.log)
     target = args.save / "patch_quality_classifier_nn.pth"
     if args.leave_one_source_out or args.update or not target.exists():
-        setting = replace(setting, start=first_weights(init, args.arch), bank=taught_bank(args, recipe, data))
+        setting = begun(args, setting, init)
         code, tables = train_folds(args, setting, folds)
         if code == 0 and args.leave_one_source_out:
             print(summarize_folds(args.save, setting, tables, "leave one source out"))
@@ -148,26 +146,28 @@ def chosen_recipe(args: argparse.Namespace):
     """The network's recipe with the options that were given, and what its weights begin with."""
     from utils.training.recipe import Recipe, recipe_for
 
-    init = args.init or ("imagenet" if args.arch == "resnet34" else "random")
+    init = args.init or {"resnet34": "imagenet", "lite": "lite"}[args.arch]
     options = {field.name: getattr(args, field.name, None) for field in fields(Recipe)}
     try:
-        return recipe_for(args.arch, init, {**options, "arch": args.arch}, taught=bool(args.teacher)), init
+        return recipe_for(args.arch, init, {**options, "arch": args.arch}), init
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-def taught_bank(args: argparse.Namespace, recipe, data):
-    """The bank of patches with what the teacher sees in them; None without a teacher."""
-    if not args.teacher:
-        return None
+def begun(args: argparse.Namespace, setting, init: str):
+    """The setting with the weights to begin with and, where only a head is fitted, what their body sees."""
     from utils.training.bank import make_bank
-    from utils.training.teacher import SIDE, Teacher, find_teacher
+    from utils.training.first_weights import first_weights
 
+    recipe = setting.recipe
     try:
-        teacher = Teacher(find_teacher(args.teacher))
-        return make_bank(args.save / "bank.npz", recipe.batches(SIDE), data, recipe.bank, teacher)
-    except (OSError, ValueError) as error:
+        start = first_weights(init, args.arch)
+        if not recipe.bank:
+            return replace(setting, start=start)
+        bank = make_bank(args.save / "bank", recipe.batches(), setting.data, recipe.bank, start, setting.device)
+    except ValueError as error:
         raise UsageError(str(error)) from error
+    return replace(setting, start=start, bank=bank)
 
 
 def refuse_missing_tensorboard(log: str | None) -> None:

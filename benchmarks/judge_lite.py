@@ -1,66 +1,115 @@
-"""Judge the bundled lite network by labelled patches that it has not seen, and store what it is familiar with.
+"""Judge the lite network by what it has not seen: a head for each group of sources, fitted without them.
 
-Prints accuracy and AUROC by source, and the share of good patches kept at a tenth of the contrast, as 12-bit data
-through --contrast dtype, and after a blur of 1 px. With --seen the distance of every source from the training patches
-is told: of a training source from all others, and of each source here. --write stores what is familiar beside the
-weights.
+Prints accuracy and AUROC by source; the share of good and bad patches kept as they are, at a tenth of the contrast, as
+12-bit data through --contrast dtype, after a blur of 1 px, and where cells fill a fifth of the patch; and how far each
+source lies from all others, and from all that are not of its group. The bank is that of train_patch_classifier.py.
 
 Example:
-    python benchmarks/judge_lite.py unseen/labels.csv --seen seen/labels.csv
+    python benchmarks/judge_lite.py labels.csv trained --bank 5000 --together leaf,rock --together pancreas,fracture
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from utils.cli import existing_file, make_parser, positive_int, run_script
+from utils.cli import existing_dir, existing_file, make_parser, positive_int, run_script
 
-Change = Callable[[np.ndarray], np.ndarray]
+AS_IT_IS = "as they are"
+COVER = 0.8
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print tables."""
     parser = make_parser(__doc__)
-    parser.add_argument("labels", type=existing_file, help="CSV of patches that the network has not seen")
-    parser.add_argument("--seen", type=existing_file, help="CSV of those that it was trained on")
-    parser.add_argument("--views", type=int, choices=(1, 8), default=1)
+    parser.add_argument("labels", type=existing_file, help="CSV of the patches that the bank was made of")
+    parser.add_argument("trained", type=existing_dir, help="folder with the bank")
+    parser.add_argument("--bank", type=positive_int, help="as it was given to train_patch_classifier.py")
+    parser.add_argument("--together", action="append", default=[], metavar="A,B", help="sources of one kind")
     parser.add_argument("--threads", type=positive_int, default=1)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw the 24 worst errors of each class")
-    parser.add_argument("--write", action="store_true", help="store what is familiar beside the weights")
     return run_script(judge, parser, argv)
 
 
 def judge(args: argparse.Namespace) -> int:
-    """Score, tell, and perhaps store."""
+    """Look once, fit a head per fold, tell."""
     import torch
 
-    from utils.classification.classifier import Classifier, load_weights
-    from utils.classification.weights import LITE
+    from utils.classification.classifier import Classifier
+    from utils.training.bank import make_bank
+    from utils.training.first_weights import first_weights
     from utils.training.labels import read_labelled
+    from utils.training.recipe import recipe_for
     from utils.training.report import save_worst
 
     torch.set_num_threads(args.threads)
-    classifier = Classifier(load_weights(LITE), device="cpu", views=args.views)
-    data = read_labelled(args.labels)
-    logits, features = classifier.outputs(data.patches)
-    tell_figures(classifier.decision.scores(logits), data)
+    data, recipe = read_labelled(args.labels), recipe_for("lite", "lite", {"bank": args.bank})
+    start = first_weights("lite", "lite")
+    bank = make_bank(args.trained / "bank", recipe.batches(), data, recipe.bank, start)
+    body = Classifier(start, device="cpu", precision="fp32")
+    features = {name: body.outputs([change(patch) for patch in data.patches])[1] for name, change in changes().items()}
+    kinds = np.unique(data.joined_sources([group.split(",") for group in args.together]), return_inverse=True)[1]
+    scores = left_out_scores(start, bank, features, kinds, data.good)
+    tell_figures(scores[AS_IT_IS], data)
+    for name, told in scores.items():
+        kept = told > 0.5
+        print(f"{name:24} good kept {kept[data.good].mean():.3f}  bad kept {kept[~data.good].mean():.3f}")
+    tell_distances(features[AS_IT_IS], data, kinds)
     if args.sheet:
-        save_worst(args.sheet, data.paths, data.patches, data.good, classifier.decision.scores(logits))
-    tell_changes(classifier, data)
-    if args.seen:
-        seen = read_labelled(args.seen)
-        familiarity = tell_distances(seen, classifier.outputs(seen.patches)[1], data, features)
-        if args.write:
-            store(familiarity)
+        save_worst(args.sheet, data.paths, data.patches, data.good, scores[AS_IT_IS])
     return 0
 
 
-def tell_figures(scores: np.ndarray, data) -> None:
+def changes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """What may happen to a patch, by name."""
+    import cv2
+
+    from utils.training.synthetic.negatives import cover_mask, filler
+
+    def covered(patch: np.ndarray) -> np.ndarray:
+        rng, side = np.random.default_rng(int(patch.sum())), 224
+        image = cv2.resize(patch, (side, side)).astype(np.float32)
+        mask = cover_mask(rng, side, COVER)
+        return np.clip(image * (1 - mask) + filler(rng, side) * mask, 0, 255).round().astype(np.uint8)
+
+    return {
+        AS_IT_IS: lambda patch: patch,
+        "a tenth of the contrast": lambda patch: np.round((patch - patch.mean()) * 0.1 + patch.mean()).astype(np.uint8),
+        "12 bits as 16": lambda patch: patch // 16,
+        "blurred by 1 px": lambda patch: cv2.GaussianBlur(patch, (0, 0), 1),
+        "a fifth is left": covered,
+    }
+
+
+def left_out_scores(
+    start: dict[str, Any], bank: Any, features: dict[str, np.ndarray], kinds: np.ndarray, good: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Calibrated scores of each change, of heads that have not seen the kind; calibrated by the other kinds."""
+    from utils.classification.decision import Decision
+    from utils.training.calibration import calibrate
+    from utils.training.heads import with_head
+
+    logits = {name: np.empty(len(good)) for name in features}
+    for kind in np.unique(kinds):
+        own = np.flatnonzero(kinds == kind)
+        state = with_head(start, bank.without(own))[0]
+        for name, seen in features.items():
+            logits[name][own] = seen[own] @ state["fc.weight"][0].numpy() + float(state["fc.bias"])
+    weights = 1 / np.sqrt(np.bincount(kinds)[kinds])
+    scores = {name: np.empty(len(good)) for name in features}
+    for kind in np.unique(kinds):
+        own = kinds == kind
+        scale, bias = calibrate(logits[AS_IT_IS][~own], good[~own], weights[~own])
+        for name in features:
+            scores[name][own] = Decision(scale=scale, bias=bias).scores(logits[name][own])
+    return scores
+
+
+def tell_figures(scores: np.ndarray, data: Any) -> None:
     """By source, with intervals."""
     from utils.training.figures import by_experiment, pooled, table_of
     from utils.training.split import group_patches
@@ -69,45 +118,20 @@ def tell_figures(scores: np.ndarray, data) -> None:
     print(table_of(by_experiment(scores, data.good, np.array(data.sources)), total))
 
 
-def tell_changes(classifier, data) -> None:
-    """How many good and how many bad patches are kept after each change."""
-    import cv2
+def tell_distances(features: np.ndarray, data: Any, kinds: np.ndarray) -> None:
+    """Median distance of each source from all others, and from all that are not of its kind; and the limit."""
+    from utils.training.familiarity import known_from, left_out_distances, limit_for
 
-    changes: dict[str, Change] = {
-        "as they are": lambda patch: patch,
-        "a tenth of the contrast": lambda patch: np.round((patch - patch.mean()) * 0.1 + patch.mean()).astype(np.uint8),
-        "12 bits as 16": lambda patch: patch // 16,
-        "blurred by 1 px": lambda patch: cv2.GaussianBlur(patch, (0, 0), 1),
-    }
-    for name, change in changes.items():
-        kept = classifier.scores([change(patch) for patch in data.patches]) > 0.5
-        print(f"{name:24} good kept {kept[data.good].mean():.3f}  bad kept {kept[~data.good].mean():.3f}")
-
-
-def tell_distances(seen, features: np.ndarray, data, others: np.ndarray):
-    """Median distances by source; returns what is familiar, with its limit."""
-    from utils.training.familiarity import known_from, limit_for
-
-    names, distances = np.array(seen.sources), np.empty(len(seen))
-    for source in sorted(set(names)):
-        own = names == source
-        distances[own] = known_from(features[~own], seen.good[~own], 0).distances(features[own])
-        print(f"seen, left out  {source[:40]:40} distance {np.median(distances[own]):.3f}")
-    known = known_from(features, seen.good, 0)
-    known = limit_for(known, distances, np.unique(names, return_inverse=True)[1], seen.good)
-    far = known.distances(others)
+    sources = np.unique(data.sources, return_inverse=True)[1]
+    from_others = left_out_distances(features, sources, data.good, 0)
+    from_kinds = left_out_distances(features, kinds, data.good, 0)
+    limit = limit_for(known_from(features, data.good, 0), from_others, sources, data.good).limit
+    print(f"{'median distance':40} from others  from other kinds  limit {limit:.3f}")
     for source in sorted(set(data.sources)):
-        print(f"unseen          {source[:40]:40} distance {np.median(far[np.array(data.sources) == source]):.3f}")
-    print(f"limit {known.limit:.3f}")
-    return known
-
-
-def store(familiarity) -> None:
-    """Keep the rest of the decision as it is."""
-    from utils.classification.decision import read_decision, save_decision
-    from utils.classification.weights import LITE, sha256_of
-
-    save_decision(LITE, sha256_of(LITE), replace(read_decision(LITE), familiarity=familiarity))
+        own = np.array(data.sources) == source
+        medians = [float(np.median(distances[own])) for distances in (from_others, from_kinds)]
+        marks = ["unlike" if median > limit else "" for median in medians]
+        print(f"{source[:40]:40} {medians[0]:6.3f} {marks[0]:6}  {medians[1]:6.3f} {marks[1]}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from conftest import results
 from utils.classification.classifier import load_weights
 from utils.classification.decision import read_decision
 from utils.classification.models import SIDES, build_model, detect_arch
+from utils.classification.weights import LITE as LITE_WEIGHTS
 from utils.dictionaries import save_patches
 from utils.training.augment import heavy, published
 from utils.training.batches import BatchRule
@@ -29,10 +30,24 @@ from utils.training.recipe import LITE, PUBLISHED, recipe_for
 from utils.training.synthetic.negatives import RUINS, uninformative
 from utils.training.synthetic.scenes import SCENES
 from utils.training.synthetic.tissue import tissue
-from utils.training.teacher import EfficientNetLite0
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = ("--arch", "lite", "--side", "32", "--batch-size", "16", "--epochs", "2", "--device", "cpu", "--validation", "0")
+TINY = (
+    "--arch",
+    "lite",
+    "--init",
+    "random",
+    "--side",
+    "32",
+    "--batch-size",
+    "16",
+    "--epochs",
+    "2",
+    "--device",
+    "cpu",
+    "--validation",
+    "0",
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +70,7 @@ def labels(tmp_path_factory) -> Path:
 
 
 def train(*arguments: object) -> int:
-    return train_patch_classifier.main([*map(str, arguments), *TINY, "--quiet"])
+    return train_patch_classifier.main([*TINY, "--quiet", *map(str, arguments)])
 
 
 def test_good_path_from_a_table(labels, tmp_path, capsys, monkeypatch):
@@ -106,18 +121,23 @@ def test_folds_judge_every_patch_and_choose_the_threshold(labels, tmp_path, caps
     assert (tmp_path / "suspects.png").exists()
 
 
-def test_a_teacher_is_learnt_from_and_its_bank_kept(labels, tmp_path, capsys):
-    torch.manual_seed(0)
-    torch.save(EfficientNetLite0().state_dict(), tmp_path / "teacher.pth")
-    options = ["--teacher", tmp_path / "teacher.pth", "--bank", "32", "--epochs", "1"]
+def test_the_bundled_body_gets_a_new_head(labels, tmp_path, capsys):
+    options = ["--init", "lite", "--side", "48", "--bank", "32", "--folds", "3"]
     assert train(labels, tmp_path / "out", *options) == 0
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["epochs"][0]["distance"] > 0 and metrics["recipe"]["bank"] == 32
+    assert metrics["recipe"]["unfreeze"] == "head" and metrics["recipe"]["bank"] == 32
+    new, old = load_weights(tmp_path / "out" / "patch_quality_classifier_nn.pth"), load_weights(LITE_WEIGHTS)
+    assert {name for name in new if not torch.equal(new[name], old[name].to(new[name].dtype))} == {
+        "fc.weight",
+        "fc.bias",
+    }
     (tmp_path / "out" / "patch_quality_classifier_nn.pth").unlink()
     assert train(labels, tmp_path / "out", *options, "--seed", "3") == 2
-    assert "bank.npz was made with other options" in capsys.readouterr().err
-    assert train(labels, tmp_path / "new", "--teacher", tmp_path / "none.pth") == 2
-    assert "--teacher takes lite0 or a path" in capsys.readouterr().err
+    assert "part1.npz was made with other options" in capsys.readouterr().err
+    assert train(labels, tmp_path / "new", "--init", "imagenet") == 2
+    assert "--init imagenet is for ResNet34" in capsys.readouterr().err
+    assert train(labels, tmp_path / "new", "--unfreeze", "all", "--bank", "9", "--init", "lite") == 2
+    assert "--bank is for the lite network" in capsys.readouterr().err
 
 
 def test_tensorboard_events_are_optional(labels, tmp_path, capsys, monkeypatch):
@@ -134,14 +154,15 @@ def test_random_layers_are_never_frozen(labels, tmp_path, capsys):
     assert "--unfreeze head" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("unfreeze", "trained"), [("head", {"fc"}), ("layer4", {"stage4", "conv5", "fc"}), ("all", None)]
-)
+@pytest.mark.parametrize(("unfreeze", "trained"), [("head", {"fc"}), ("layer4", {"stage6", "fc"}), ("all", None)])
 def test_unfreeze_decides_what_changes(labels, tmp_path, unfreeze, trained):
     torch.manual_seed(3)
     start = build_model("lite").state_dict()
     torch.save(start, tmp_path / "start.pth")
-    assert train(labels, tmp_path, "--init", tmp_path / "start.pth", "--unfreeze", unfreeze, "--epochs", "1") == 0
+    bank = ["--bank", "16"] if unfreeze == "head" else []
+    assert (
+        train(labels, tmp_path, "--init", tmp_path / "start.pth", "--unfreeze", unfreeze, "--epochs", "1", *bank) == 0
+    )
     end = load_weights(tmp_path / "patch_quality_classifier_nn.pth")
     changed = {k.split(".")[0] for k in end if not torch.equal(end[k], start[k])}
     assert changed == (trained or {k.split(".")[0] for k in start})
@@ -245,7 +266,7 @@ def test_leave_one_source_out(labels, tmp_path, capsys):
 
 def test_init_from_weights_and_zero_validation(labels, tmp_path):
     torch.save(build_model("lite").state_dict(), tmp_path / "start.pth")
-    assert train(labels, tmp_path / "out", "--init", tmp_path / "start.pth", "--validation", "0") == 0
+    assert train(labels, tmp_path / "out", "--init", tmp_path / "start.pth", "--bank", "16") == 0
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["patches"] == {"training": 72, "validation": 0} and "nothing held out" in metrics["judged on"]
 
@@ -258,9 +279,7 @@ def test_imagenet_weights_that_cannot_be_fetched(labels, tmp_path, capsys, monke
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     impatient = partial(Patience, sleep=lambda seconds: None, attempts=1)
     monkeypatch.setattr("utils.classification.weights.Patience", impatient)
-    monkeypatch.setattr(
-        "utils.training.first_weights.imagenet_url", lambda arch: "http://127.0.0.1:9/resnet34-b627a593.pth"
-    )
+    monkeypatch.setattr("utils.training.first_weights.imagenet_url", lambda: "http://127.0.0.1:9/resnet34-b627a593.pth")
     assert train_patch_classifier.main([str(labels), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "resnet34-b627a593.pth" in said and str(tmp_path / "torch") in said and "--init random" in said

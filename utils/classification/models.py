@@ -1,7 +1,7 @@
 """The two networks that tell informative patches from uninformative ones, and what each wants as input.
 
-``resnet34`` is the published network (Conrad & Narayan 2021, doi:10.7554/eLife.65894); ``lite`` is ShuffleNetV2 x0.5
-with one input channel, small enough to lie in the repository.
+``resnet34`` is the published network (Conrad & Narayan 2021, doi:10.7554/eLife.65894); ``lite`` is a
+slimmed EfficientNet-Lite0 (`utils.classification.lite_net`), small enough to lie in the repository.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from utils.classification.lite_net import LiteNet
+
 ARCHITECTURES = ("resnet34", "lite")
-SIDES = {"resnet34": 224, "lite": 144}
+SIDES = {"resnet34": 224, "lite": 96}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 # Below this standard deviation (gray levels) a patch is not stretched any further: what is left is mostly noise.
@@ -47,15 +49,12 @@ def build_model(arch: str) -> nn.Module:
     ValueError
         If `arch` is unknown.
     """
-    models = torchvision_models()
-    if arch == "resnet34":
-        model = models.resnet34(weights=None)
-        model.fc = nn.Linear(model.fc.in_features, 1)
-    elif arch == "lite":
-        model = models.shufflenet_v2_x0_5(weights=None, num_classes=1)
-        model.conv1[0] = nn.Conv2d(1, 24, 3, stride=2, padding=1, bias=False)
-    else:
+    if arch == "lite":
+        return LiteNet()
+    if arch != "resnet34":
         raise ValueError(f"unknown architecture {arch!r}; expected one of {', '.join(ARCHITECTURES)}")
+    model = torchvision_models().resnet34(weights=None)
+    model.fc = nn.Linear(model.fc.in_features, 1)
     return model
 
 
@@ -69,7 +68,7 @@ def detect_arch(state: Mapping[str, Tensor]) -> str:
     """
     if "layer4.2.conv2.weight" in state:
         return "resnet34"
-    if "stage4.3.branch2.0.weight" in state:
+    if "stage6.0.depth.weight" in state:
         return "lite"
     raise ValueError(
         f"these weights fit neither network ({', '.join(ARCHITECTURES)}); their first layers are {list(state)[:3]}"

@@ -9,6 +9,9 @@ import numpy as np
 from utils.training.synthetic.fields import Image, Rng, field, gradient, noise
 from utils.training.synthetic.negatives import cover_mask, filler
 
+# Of mildly augmented patches this share is whole and as it is.
+WHOLE = 0.8
+
 
 def published(rng: Rng, patch: Image, size: int) -> Image:
     """Augment as the CEM500K paper does: resize, brightness and contrast by 20 %, noise, blur, flips.
@@ -56,6 +59,13 @@ def heavy(rng: Rng, patch: Image, size: int, *, informative: bool) -> Image:
     image = _window(rng, patch, size, smallest=0.55 if informative else 0.8)
     image = _flipped(rng, image)
     return heavy_picture(rng, image) if informative else exposure(rng, image)
+
+
+def mild(rng: Rng, patch: Image, size: int, *, informative: bool) -> Image:
+    """The whole patch, flipped, more often than not; else as `heavy`: for a head, whose body needs no teaching."""
+    if rng.random() < WHOLE:
+        return _flipped(rng, cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32))
+    return heavy(rng, patch, size, informative=informative)
 
 
 def heavy_picture(rng: Rng, image: Image) -> Image:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.training.augment import exposure, heavy, heavy_picture, published
+from utils.training.augment import exposure, heavy, heavy_picture, mild, published
 from utils.training.labels import Labelled
 from utils.training.synthetic.negatives import uninformative
 from utils.training.synthetic.tissue import tissue
@@ -26,8 +26,8 @@ class BatchRule:
     generated : float
         Share of the batch that is generated: uninformative patches, and some tissue.
     augmentation : str
-        ``published`` (every patch once per epoch) or ``heavy`` (patches are drawn so that classes are balanced and
-        small sources count for more than their size).
+        ``published`` (every patch once per epoch), or ``mild`` or ``heavy`` (patches are drawn so that classes are
+        balanced and small sources count for more than their size).
     seed : int
     """
 
@@ -50,7 +50,7 @@ class BatchRule:
         """Indices of an epoch's labelled patches, in order; depends on the seed and the epoch alone."""
         rng = np.random.default_rng([self.seed, epoch, 0])
         count = self.steps(len(data)) * self.labelled
-        if self.augmentation == "heavy":
+        if self.augmentation != "published":
             return rng.choice(len(data), count, p=_draw_weights(data, self.generated))
         return np.resize(rng.permutation(len(data)), count)
 
@@ -79,8 +79,9 @@ class BatchRule:
         return np.stack(images).astype(np.float32), np.array(labels, np.float32), np.array(origins)
 
     def _augmented(self, rng: np.random.Generator, patch: np.ndarray, good: bool) -> np.ndarray:
-        if self.augmentation == "heavy":
-            return heavy(rng, patch, self.side, informative=good)
+        if self.augmentation in ("heavy", "mild"):
+            augment = heavy if self.augmentation == "heavy" else mild
+            return augment(rng, patch, self.side, informative=good)
         return published(rng, patch, self.side)
 
 

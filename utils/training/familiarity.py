@@ -33,6 +33,19 @@ def known_from(features: np.ndarray, good: np.ndarray, seed: int) -> Familiarity
     return Familiarity(mean, basis, np.concatenate(centres), float("inf"))
 
 
+def left_out_distances(features: np.ndarray, groups: np.ndarray, good: np.ndarray, seed: int) -> np.ndarray:
+    """Distance of each patch from all that are not of its group, shape (n,), by features that learnt from neither.
+
+    Parameters are as of `known_from`; `groups` is of int, shape (n,).
+    """
+    distances = np.full(len(features), np.nan)
+    for group in np.unique(groups):
+        own = groups == group
+        if not own.all():
+            distances[own] = known_from(features[~own], good[~own], seed).distances(features[own])
+    return distances
+
+
 def limit_for(known: Familiarity, distances: np.ndarray, groups: np.ndarray, good: np.ndarray) -> Familiarity:
     """Set the limit by what left-out experiments of mostly good patches look like; rubbish is of a kind each its own.
 

@@ -8,8 +8,6 @@ from utils.classification.classifier import State, load_weights
 from utils.classification.models import build_model, load_state, torchvision_models
 from utils.classification.weights import LITE, fetch_cached
 
-IMAGENET = {"resnet34": ("ResNet34_Weights", "resnet34"), "lite": ("ShuffleNet_V2_X0_5_Weights", "shufflenet_v2_x0_5")}
-
 
 def first_weights(init: str, arch: str) -> State | None:
     """The weights that a training begins with; None for random ones.
@@ -28,7 +26,11 @@ def first_weights(init: str, arch: str) -> State | None:
     if init == "random":
         return None
     if init == "imagenet":
-        return _imagenet_weights(arch)
+        if arch == "lite":
+            raise ValueError(
+                "--init imagenet is for ResNet34; the bundled lite weights (--init lite) were made of ImageNet's"
+            )
+        return _imagenet_weights()
     path = LITE if init == "lite" else Path(init).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file; --init takes imagenet, random, lite or a path")
@@ -37,24 +39,20 @@ def first_weights(init: str, arch: str) -> State | None:
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
-def imagenet_url(arch: str) -> str:
-    """Where torchvision keeps a network's ImageNet weights."""
-    return getattr(torchvision_models(), IMAGENET[arch][0]).IMAGENET1K_V1.url
+def imagenet_url() -> str:
+    """Where torchvision keeps ResNet34's ImageNet weights."""
+    return torchvision_models().ResNet34_Weights.IMAGENET1K_V1.url
 
 
-def _imagenet_weights(arch: str) -> State:
-    """Fetch torchvision's ImageNet weights and fit them to one output (and, for lite, one channel)."""
-    models, url = torchvision_models(), imagenet_url(arch)
+def _imagenet_weights() -> State:
+    """Fetch torchvision's ImageNet weights and fit them to one output."""
+    models, url = torchvision_models(), imagenet_url()
 
     def check(path: Path) -> State:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        load_state(getattr(models, IMAGENET[arch][1])(weights=None), state, str(path))
+        load_state(models.resnet34(weights=None), state, str(path))
         return state
 
     path = fetch_cached([url], url.rsplit("/", 1)[-1], check, instead="begin with --init random or --init PATH")
-    state = check(path)
-    model = build_model(arch)
-    fresh = model.state_dict()
-    if arch == "lite":
-        state["conv1.0.weight"] = state["conv1.0.weight"].sum(1, keepdim=True)
+    state, fresh = check(path), build_model("resnet34").state_dict()
     return {k: fresh[k] if k.startswith("fc.") else v for k, v in state.items()}

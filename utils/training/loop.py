@@ -7,19 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from utils.classification.classifier import Classifier
 from utils.classification.models import build_model, prepare
 from utils.files import atomic_path
-from utils.training.bank import Bank
 from utils.training.batches import BatchRule
 from utils.training.figures import scores_of
 from utils.training.labels import Labelled
 from utils.training.recipe import Recipe
-from utils.training.student import Student
 
 State = dict[str, Tensor]
 Rows = list[dict[str, float]]
@@ -33,7 +30,6 @@ class Progress:
     model: State
     averaged: State
     optimizer: dict
-    guess: State
     best: State
     best_rank: tuple[float, float]
     since_best: int = 0
@@ -47,7 +43,6 @@ def train(
     start: State | None,
     checkpoint: Path | None,
     *,
-    bank: Bank | None = None,
     device: str = "cpu",
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> tuple[State, Rows]:
@@ -63,8 +58,6 @@ def train(
         Weights to begin with; random ones (seeded) when None.
     checkpoint : Path, optional
         Written after every epoch, read when it exists.
-    bank : Bank, optional
-        Learn from these patches and from what a teacher sees in them, instead of drawing new ones.
 
     Returns
     -------
@@ -77,21 +70,19 @@ def train(
         If the checkpoint was made with another recipe or other labels.
     """
     torch.manual_seed(recipe.seed)
-    student = Student(build_model(recipe.arch), bank)
-    model = student.network
+    model = build_model(recipe.arch)
     if start is not None:
         model.load_state_dict(start)
-    student.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = _optimizer(recipe, student)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(recipe, model)
     mark = _fingerprint(recipe, train_set, validation)
-    now = _resume(checkpoint, mark, student, optimizer) or _begin(student, optimizer)
+    now = _resume(checkpoint, mark, model, optimizer) or _begin(model, optimizer)
     for epoch in range(now.epoch, recipe.epochs):
         if 0 < recipe.patience <= now.since_best:
             break
-        row = _one_epoch(recipe, student, now.averaged, optimizer, train_set, bank, epoch, device)
+        row = _one_epoch(recipe, model, now.averaged, optimizer, train_set, epoch, device)
         _keep_better(recipe, now, validation, row, device)
         now.epoch, now.model, now.optimizer = epoch + 1, _copied(model.state_dict()), optimizer.state_dict()
-        now.guess = _guess_state(student)
         now.history.append(row)
         if checkpoint is not None:
             _save(checkpoint, now, mark)
@@ -100,51 +91,30 @@ def train(
 
 
 def _one_epoch(
-    recipe: Recipe,
-    student: Student,
-    averaged: State,
-    optimizer,
-    data: Labelled,
-    bank: Bank | None,
-    epoch: int,
-    device: str,
+    recipe: Recipe, model: nn.Module, averaged: State, optimizer, data: Labelled, epoch: int, device: str
 ) -> dict[str, float]:
-    _train_mode(recipe, student)
+    _train_mode(recipe, model)
     totals: defaultdict[str, float] = defaultdict(float)
-    steps, batches = _batches(recipe, data, bank, epoch)
-    weights = _class_weights(recipe, data)
-    for step, (images, labels, targets) in enumerate(batches):
+    rule, weights = recipe.batches(), _class_weights(recipe, data)
+    steps = rule.steps(len(data))
+    for step, (images, labels) in enumerate(_batches(rule, data, epoch)):
         _set_rate(recipe, optimizer, epoch * steps + step, recipe.epochs * steps)
         x = prepare(images.to(device), recipe.arch, resize=False).contiguous(memory_format=torch.channels_last)
         y = labels.to(device)
-        logits, guess = student(x)
+        logits = model(x).squeeze(1)
         loss = nn.functional.binary_cross_entropy_with_logits(logits, y, weight=weights[labels.long()].to(device))
-        totals["loss"] += float(loss.detach()) * len(y)
-        if guess is not None:
-            distance = student.distance(guess, targets)
-            totals["distance"] += float(distance.detach()) * len(y)
-            loss = loss + distance
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        _average(recipe, averaged, student.network.state_dict(), epoch * steps + step)
+        _average(recipe, averaged, model.state_dict(), epoch * steps + step)
+        totals["loss"] += float(loss.detach()) * len(y)
         totals["accuracy"] += int(((logits.detach() > 0) == (y > 0.5)).sum())
         totals["count"] += len(y)
     count = totals.pop("count")
     return {"epoch": epoch + 1, **{name: value / count for name, value in totals.items()}}
 
 
-def _batches(
-    recipe: Recipe, data: Labelled, bank: Bank | None, epoch: int
-) -> tuple[int, Iterator[tuple[Tensor, Tensor, Tensor]]]:
-    """The number of batches in an epoch, and the batches: patches, labels, a teacher's features."""
-    if bank is not None:
-        return max(1, len(bank) // recipe.batch_size), _from_bank(recipe, bank, epoch)
-    rule = recipe.batches()
-    return rule.steps(len(data)), _freshly_drawn(rule, data, epoch)
-
-
-def _freshly_drawn(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _batches(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Make the next batch on a thread of its own while the current one trains."""
     order = rule.order(data, epoch)
     steps = rule.steps(len(data))
@@ -154,43 +124,30 @@ def _freshly_drawn(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tupl
             images, labels = coming.result()
             if step + 1 < steps:
                 coming = pool.submit(rule.batch, data, order, epoch, step + 1)
-            yield torch.from_numpy(images), torch.from_numpy(labels), torch.empty(0)
-
-
-def _from_bank(recipe: Recipe, bank: Bank, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Every patch of the bank once, in an order of the epoch's own, each batch flipped and turned its way."""
-    rng = np.random.default_rng([recipe.seed, epoch, 0])
-    order, size = rng.permutation(len(bank)), recipe.batch_size
-    for step in range(max(1, len(bank) // size)):
-        chosen = np.sort(order[step * size : (step + 1) * size])
-        images = np.rot90(bank.images[chosen], int(rng.integers(4)), (1, 2))
-        images = images[:, :, ::-1] if rng.random() < 0.5 else images
-        x = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float()
-        x = nn.functional.interpolate(x, (recipe.side, recipe.side), mode="bilinear", antialias=True).squeeze(1)
-        yield x, torch.from_numpy(bank.labels[chosen]), torch.from_numpy(bank.targets[chosen])
+            yield torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def _class_weights(recipe: Recipe, data: Labelled) -> Tensor:
-    """What a bad and a good patch weigh in the loss; heavy augmentation draws both classes alike already."""
-    if recipe.class_weights == "none" or recipe.augmentation == "heavy":
+    """What a bad and a good patch weigh in the loss; other augmentations draw both classes alike already."""
+    if recipe.class_weights == "none" or recipe.augmentation != "published":
         return torch.ones(2)
     good = float(data.good.mean())
     return torch.tensor([0.5 / (1 - good), 0.5 / good])
 
 
-def _optimizer(recipe: Recipe, student: Student) -> torch.optim.Optimizer:
-    for name, parameter in student.network.named_parameters():
+def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    for name, parameter in model.named_parameters():
         parameter.requires_grad = recipe.trains(name.split(".")[0])
-    trained = [p for p in student.parameters() if p.requires_grad]
+    trained = [p for p in model.parameters() if p.requires_grad]
     if recipe.weight_decay:
         return torch.optim.AdamW(trained, recipe.lr, weight_decay=recipe.weight_decay)
     return torch.optim.Adam(trained, recipe.lr)
 
 
-def _train_mode(recipe: Recipe, student: Student) -> None:
+def _train_mode(recipe: Recipe, model: nn.Module) -> None:
     """Frozen stages keep their running statistics too, else they drift away from their weights."""
-    student.train()
-    for name, child in student.network.named_children():
+    model.train()
+    for name, child in model.named_children():
         child.train(recipe.trains(name))
 
 
@@ -235,17 +192,12 @@ def _fingerprint(recipe: Recipe, train_set: Labelled, validation: Labelled | Non
     return {**asdict(recipe), "train": labels, "validation": held}
 
 
-def _begin(student: Student, optimizer) -> Progress:
-    state = student.network.state_dict()
-    copies = (_copied(state), _copied(state), optimizer.state_dict(), _guess_state(student), _copied(state))
-    return Progress(0, *copies, (-1.0, 0.0))
+def _begin(model: nn.Module, optimizer) -> Progress:
+    state = model.state_dict()
+    return Progress(0, _copied(state), _copied(state), optimizer.state_dict(), _copied(state), (-1.0, 0.0))
 
 
-def _guess_state(student: Student) -> State:
-    return {} if student.guess is None else _copied(student.guess.state_dict())
-
-
-def _resume(checkpoint: Path | None, mark: dict, student: Student, optimizer) -> Progress | None:
+def _resume(checkpoint: Path | None, mark: dict, model: nn.Module, optimizer) -> Progress | None:
     if checkpoint is None or not checkpoint.exists():
         return None
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -256,11 +208,9 @@ def _resume(checkpoint: Path | None, mark: dict, student: Student, optimizer) ->
             "repeat the options it was made with, delete it, or use another folder"
         )
     now = Progress(**stored["progress"])
-    student.network.load_state_dict(now.model)
-    if student.guess is not None:
-        student.guess.load_state_dict(now.guess)
+    model.load_state_dict(now.model)
     optimizer.load_state_dict(now.optimizer)
-    device = next(student.parameters()).device
+    device = next(model.parameters()).device
     now.averaged = {k: v.to(device) for k, v in now.averaged.items()}
     return now
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from utils.classification.models import SIDES
+from utils.training.bank import SIDE as BANK_SIDE
 from utils.training.batches import BatchRule
 
 # What is trained, by the names of a network's first layers; None is everything.
-LAST_STAGE = {"resnet34": ("layer4", "fc"), "lite": ("stage4", "conv5", "fc")}
+LAST_STAGE = {"resnet34": ("layer4", "fc"), "lite": ("stage6", "fc")}
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class Recipe:
     generated : float
         Share of each batch that is generated.
     augmentation : str
-        ``published`` or ``heavy``.
+        ``published``, ``mild`` or ``heavy``.
     class_weights : str
         ``none``, or ``balanced``: good and bad patches weigh as much in the loss, however many there are.
     seed : int
     bank : int
-        Patches to draw once, with what a teacher sees in each, and learn from in every epoch; 0 draws new ones.
+        Patches that a frozen body looks at once, for the head to learn from; 0 draws new ones for every epoch.
     """
 
     arch: str
@@ -58,9 +59,9 @@ class Recipe:
     seed: int
     bank: int = 0
 
-    def batches(self, side: int | None = None) -> BatchRule:
-        """How this recipe makes its batches, at another side if one is given."""
-        return BatchRule(self.batch_size, side or self.side, self.generated, self.augmentation, self.seed)
+    def batches(self) -> BatchRule:
+        """How this recipe makes its batches."""
+        return BatchRule(self.batch_size, self.side, self.generated, self.augmentation, self.seed)
 
     def trains(self, layer: str) -> bool:
         """Whether a layer, by the first part of its name, is trained; what is frozen keeps its statistics too."""
@@ -73,14 +74,13 @@ class Recipe:
 PUBLISHED = Recipe(
     *("resnet34", "layer4", 30, 64, 1e-3, 10, "constant", 0.0, 0.99, SIDES["resnet34"], 0.0, "published", "none", 0)
 )
-# Smaller patches than at inference: a random crop magnifies, so objects look as large as in a whole patch.
-LITE = Recipe("lite", "all", 90, 64, 4e-3, 0, "cosine", 0.02, 0.99, 112, 1 / 3, "heavy", "none", 0)
+LITE = Recipe("lite", "all", 90, 64, 4e-3, 0, "cosine", 0.02, 0.99, SIDES["lite"], 1 / 3, "heavy", "none", 0)
 RECIPES = {"resnet34": PUBLISHED, "lite": LITE}
-# With a teacher: a bank of patches, seen this often.
-BANK, BANK_EPOCHS = 8000, 6
+# The lite network's body stays as it is; its head is fitted at once.
+BANK = 4000
 
 
-def recipe_for(arch: str, init: str | None, options: Mapping[str, Any], *, taught: bool = False) -> Recipe:
+def recipe_for(arch: str, init: str | None, options: Mapping[str, Any]) -> Recipe:
     """A network's own recipe, with the options that are not None.
 
     Parameters
@@ -90,13 +90,11 @@ def recipe_for(arch: str, init: str | None, options: Mapping[str, Any], *, taugh
         What the weights begin with; from random ones everything is trained.
     options : mapping
         Attributes of `Recipe`.
-    taught : bool
-        Whether there is a teacher; the patches are then a bank, of heavily augmented ones.
 
     Raises
     ------
     ValueError
-        If random layers would stay as they are.
+        If random layers would stay as they are, or a bank is asked for where the body is trained.
     """
     given = {k: v for k, v in options.items() if v is not None}
     if init == "random":
@@ -104,7 +102,8 @@ def recipe_for(arch: str, init: str | None, options: Mapping[str, Any], *, taugh
             raise ValueError(f"--init random with --unfreeze {given['unfreeze']} would keep the other layers random")
         given["unfreeze"] = "all"
     recipe = RECIPES[arch]
-    if taught:
-        heavy = {name: getattr(LITE, name) for name in ("generated", "augmentation", "schedule", "weight_decay")}
-        recipe = replace(recipe, **heavy, bank=BANK, epochs=BANK_EPOCHS)
+    if arch == "lite" and given.setdefault("unfreeze", "head") == "head":
+        recipe = replace(recipe, bank=BANK, side=BANK_SIDE, epochs=1, augmentation="mild", generated=0.0)
+    elif "bank" in given:
+        raise ValueError("--bank is for the lite network with --unfreeze head; else patches are drawn for every epoch")
     return replace(recipe, **given)

@@ -11,19 +11,22 @@ import numpy as np
 import torch
 
 from utils.classification.classifier import Classifier, State
-from utils.classification.decision import Decision, save_decision
+from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.weights import sha256_of
 from utils.files import atomic_path, safe_name
 from utils.jobs import Job
 from utils.training.bank import Bank
 from utils.training.calibration import calibrate, threshold_for
-from utils.training.familiarity import known_from, limit_for
+from utils.training.familiarity import known_from, left_out_distances, limit_for
 from utils.training.figures import by_experiment, confusion, pooled, scores_of, table_of
 from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
+from utils.training.heads import with_head
 from utils.training.labels import Labelled
 from utils.training.loop import Rows, train
 from utils.training.recipe import Recipe
 from utils.training.report import save_history, save_pictures, save_suspects
+
+Report = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Setting:
     log : str, optional
         ``tensorboard`` writes its events too.
     bank : Bank, optional
-        Patches with what a teacher sees in them.
+        What the body of `start` sees; then only the head is fitted.
     """
 
     recipe: Recipe
@@ -57,10 +60,6 @@ class Setting:
     quiet: bool
     log: str | None = None
     bank: Bank | None = None
-
-    def bank_without(self, left_out: np.ndarray) -> Bank | None:
-        """The bank for a training that must not see these patches."""
-        return None if self.bank is None else self.bank.without(left_out)
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,7 @@ def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, s
     data, left = setting.data, folds[str(job.source)]
     kept = np.setdiff1d(np.arange(len(data)), left)
     checkpoint = job.target.with_name(f"{safe_name(job.target.stem)}.checkpoint.pth")
-    bank = setting.bank_without(left)
-    state, _ = train(
-        setting.recipe, data.subset(kept), None, setting.start, checkpoint, bank=bank, device=setting.device
-    )
+    state, _ = _trained(setting, left, None, checkpoint)
     logits, features = _outputs(setting, stored(state, True))
     distances = known_from(features[kept], data.good[kept], setting.recipe.seed).distances(features)
     out = np.isin(np.arange(len(data)), left)
@@ -155,26 +151,16 @@ def save_training(
     job : Job
     """
     folder, data = job.target.parent, setting.data
-    train_set = data.subset(np.setdiff1d(np.arange(len(data)), held))
     validation = data.subset(held) if len(held) else None
     checkpoint = folder / "checkpoint.pth"
-    state, history = train(
-        setting.recipe,
-        train_set,
-        validation,
-        setting.start,
-        checkpoint,
-        bank=setting.bank_without(held),
-        device=setting.device,
-        report=_reporter(setting, folder),
-    )
+    state, history = _trained(setting, held, validation, checkpoint, _reporter(setting, folder))
     state = stored(state, setting.half)
     logits, features = _outputs(setting, state)
     known = known_from(features, data.good, setting.recipe.seed)
     if tables:
         seen = read_folds(tables, data)
         decision, figures, scores = judge_folds(setting, seen, wish)
-        known = limit_for(known, seen.distances, setting.groups, data.good)
+        known = _limited(setting, known, features, seen)
         decision = Decision(decision.threshold, decision.scale, decision.bias, known, decision.aim)
         save_suspects(folder, data, doubts_of(seen, data.good, decision.scale, decision.bias))
         title, judged = f"{len(tables)} folds, out of fold", np.arange(len(data))
@@ -196,9 +182,38 @@ def save_training(
     return f"{title}: AUROC {total['auroc']:.4f}, accuracy {total['accuracy']:.4f}"
 
 
+def _trained(
+    setting: Setting,
+    left_out: np.ndarray,
+    validation: Labelled | None,
+    checkpoint: Path,
+    report: Report = lambda row: None,
+) -> tuple[State, Rows]:
+    """Train on all patches but these: a head alone where the body is frozen and has looked, else by epochs."""
+    if setting.bank is not None and setting.start is not None:
+        state, history = with_head(setting.start, setting.bank.without(left_out))
+        report(history[0])
+        return state, history
+    train_set = setting.data.subset(np.setdiff1d(np.arange(len(setting.data)), left_out))
+    start, device = setting.start, setting.device
+    return train(setting.recipe, train_set, validation, start, checkpoint, device=device, report=report)
+
+
 def stored(state: State, half: bool) -> State:
     """Weights as they are written: on the CPU, perhaps as fp16."""
     return {k: v.cpu().half() if half and v.is_floating_point() else v.cpu() for k, v in state.items()}
+
+
+def _limited(setting: Setting, known: Familiarity, features: np.ndarray, seen: OutOfFold) -> Familiarity:
+    """Set the limit of the familiar by left-out experiments.
+
+    A frozen body's features learnt from no label: any source can be left out of what is known. Else folds say it.
+    """
+    data = setting.data
+    if setting.bank is None or not data.sources:
+        return limit_for(known, seen.distances, setting.groups, data.good)
+    groups = np.unique(data.sources, return_inverse=True)[1]
+    return limit_for(known, left_out_distances(features, groups, data.good, setting.recipe.seed), groups, data.good)
 
 
 def _judge_held(
@@ -259,7 +274,7 @@ def _both(good: np.ndarray) -> bool:
     return bool(good.any() and not good.all())
 
 
-def _reporter(setting: Setting, folder: Path) -> Callable[[dict[str, float]], None]:
+def _reporter(setting: Setting, folder: Path) -> Report:
     """What to do with an epoch's figures: a line on stderr, and events for TensorBoard."""
     writers = [] if setting.quiet else [_print_row(setting.recipe.epochs)]
     if setting.log == "tensorboard":
@@ -272,7 +287,7 @@ def _reporter(setting: Setting, folder: Path) -> Callable[[dict[str, float]], No
     return report
 
 
-def _print_row(epochs: int) -> Callable[[dict[str, float]], None]:
+def _print_row(epochs: int) -> Report:
     def report(row: dict[str, float]) -> None:
         figures = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in row.items() if name != "epoch"]
         print(f"epoch {row['epoch']}/{epochs}: {', '.join(figures)}", file=sys.stderr, flush=True)
@@ -280,7 +295,7 @@ def _print_row(epochs: int) -> Callable[[dict[str, float]], None]:
     return report
 
 
-def _tensorboard(folder: Path) -> Callable[[dict[str, float]], None]:
+def _tensorboard(folder: Path) -> Report:
     from torch.utils.tensorboard import SummaryWriter
 
     def report(row: dict[str, float]) -> None:

@@ -1,0 +1,53 @@
+"""The bank: drawn once, looked at once, in parts; a fold learns nothing from what it leaves out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from utils.classification.models import build_model
+from utils.training.bank import make_bank
+from utils.training.batches import BatchRule
+from utils.training.labels import Labelled
+
+RULE = BatchRule(8, 32, 0.5, "heavy", 0)
+
+
+@pytest.fixture(scope="module")
+def start() -> dict:
+    torch.manual_seed(0)
+    return build_model("lite").state_dict()
+
+
+def data() -> Labelled:
+    rng = np.random.default_rng(0)
+    patches = tuple(rng.integers(0, 256, (40, 40)).astype(np.uint8) for _ in range(8))
+    return Labelled(tuple(Path(f"{i}.png") for i in range(8)), patches, np.arange(8) % 2 == 0, ("a", "b") * 4)
+
+
+def test_it_goes_on_from_the_last_part(start, tmp_path):
+    whole = make_bank(tmp_path / "bank", RULE, data(), 20, start)
+    assert len(whole) == 32 == len(whole.features) and set(whole.labels) == {0, 1}
+    assert set(whole.origins) <= set(range(-1, 8)) and (whole.origins == -1).any()
+    parts = sorted((tmp_path / "bank").iterdir())
+    assert [part.name for part in parts] == ["part1.npz", "part2.npz"]
+    parts[1].unlink()
+    again = make_bank(tmp_path / "bank", RULE, data(), 20, start)
+    assert all(np.array_equal(getattr(whole, name), getattr(again, name)) for name in vars(whole))
+
+
+def test_a_bank_of_other_labels_or_another_body_is_refused(start, tmp_path):
+    make_bank(tmp_path, RULE, data(), 8, start)
+    other = {**start, "stem.weight": start["stem.weight"] + 1}
+    for arguments in ((RULE, data().subset(np.arange(7)), 8, start), (RULE, data(), 8, other)):
+        with pytest.raises(ValueError, match=r"part1\.npz was made with other options or labels"):
+            make_bank(tmp_path, *arguments)
+    make_bank(tmp_path, RULE, data(), 8, {**start, "fc.bias": start["fc.bias"] + 1})
+
+
+def test_a_fold_learns_nothing_from_what_it_leaves_out(start, tmp_path):
+    bank = make_bank(tmp_path, RULE, data(), 20, start)
+    left = bank.without(np.array([0, 1, 2]))
+    assert not set(left.origins) & {0, 1, 2} and len(left) < len(bank)
+    assert (left.origins == -1).sum() == (bank.origins == -1).sum()

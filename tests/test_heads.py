@@ -1,0 +1,23 @@
+"""A head for a frozen body."""
+
+import numpy as np
+import torch
+
+from utils.classification.models import build_model
+from utils.training.bank import Bank
+from utils.training.heads import with_head
+
+
+def test_only_the_head_is_fitted_and_says_what_its_figures_say():
+    rng, start = np.random.default_rng(0), build_model("lite").state_dict()
+    labels = (np.arange(60) % 3 == 0).astype(np.float32)
+    features = rng.normal(5, 2, (60, 384)).astype(np.float32)
+    features[:, 7] += 9 * labels
+    state, (row,) = with_head(start, Bank(features, labels, np.arange(60)))
+    assert {k for k in state if not torch.equal(state[k], start[k])} == {"fc.weight", "fc.bias"}
+    weight = state["fc.weight"][0].numpy()
+    logits = features @ weight + float(state["fc.bias"])
+    assert row["accuracy"] == np.mean((logits > 0) == (labels > 0.5)) > 0.95 and 0 < row["loss"] < 0.5
+    assert weight[7] * features[:, 7].std() > np.abs(np.delete(weight * features.std(0), 7)).max()
+    again = with_head(start, Bank(features * 100, labels, np.arange(60)))[0]
+    assert np.allclose(again["fc.weight"][0] * 100, weight, rtol=0.01, atol=1e-4)
