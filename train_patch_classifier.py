@@ -162,7 +162,7 @@ def begun(args: argparse.Namespace, setting, init: str):
     recipe = setting.recipe
     try:
         start = first_weights(init, args.arch)
-        if not recipe.bank:
+        if start is None or not recipe.bank:
             return replace(setting, start=start)
         bank = make_bank(args.save / "bank", recipe.batches(), setting.data, recipe.bank, start, setting.device)
     except ValueError as error:

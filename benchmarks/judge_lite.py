@@ -39,16 +39,16 @@ def judge(args: argparse.Namespace) -> int:
     """Look once, fit a head per fold, tell."""
     import torch
 
-    from utils.classification.classifier import Classifier
+    from utils.classification.classifier import Classifier, load_weights
+    from utils.classification.weights import LITE
     from utils.training.bank import make_bank
-    from utils.training.first_weights import first_weights
     from utils.training.labels import read_labelled
     from utils.training.recipe import recipe_for
     from utils.training.report import save_worst
 
     torch.set_num_threads(args.threads)
     data, recipe = read_labelled(args.labels), recipe_for("lite", "lite", {"bank": args.bank})
-    start = first_weights("lite", "lite")
+    start = {k: v.float() if v.is_floating_point() else v for k, v in load_weights(LITE).items()}
     bank = make_bank(args.trained / "bank", recipe.batches(), data, recipe.bank, start)
     body = Classifier(start, device="cpu", precision="fp32")
     features = {name: body.outputs([change(patch) for patch in data.patches])[1] for name, change in changes().items()}

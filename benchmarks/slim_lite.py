@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def make_body(args: argparse.Namespace) -> int:
     rng = np.random.default_rng(1)
     first = next(batches(images, rng, FIRST))
     student = slimmed(published, first)
-    teacher = padded_as_published(fold_batch_norms(published))
+    teacher = padded_as_published(cast(LiteNet, fold_batch_norms(published)))
 
     def report(step: int, loss: float, body: LiteNet) -> None:
         if step % 50 == 0 or step == args.steps:

@@ -193,7 +193,7 @@ def _fill(new: Block, old: Block, kept: Tensor, weights: Tensor, bias: Tensor) -
             getattr(ours, name).copy_(getattr(theirs, name)[kept])
     new.project.weight.copy_(weights[:, :, None, None])
     new.project_norm.bias.copy_(bias)
-    new.project_norm.running_var.fill_(1 - EPSILON)
+    torch.nn.init.constant_(new.project_norm.get_buffer("running_var"), 1 - EPSILON)
 
 
 def _places(maps: Tensor, rows: Tensor) -> np.ndarray:
