@@ -136,6 +136,7 @@ def test_nothing_speaks_of_the_machine_it_was_written_on():
 def test_broad_excepts_are_in_one_place():
     assert {path.relative_to(ROOT).as_posix() for path in tracked_files() if swallows(path)} == {
         "utils/jobs.py",
+        "tests/faults/damage.py",  # whatever it is, it is what that looks for
         "utils/cluster/child.py",  # raised again where the item came from
     }
 

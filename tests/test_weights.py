@@ -333,7 +333,7 @@ def test_wrong_shapes_missing_and_unknown_layers(tmp_path):
     for change, words in (
         (
             {**state, "fc.weight": torch.zeros(1000, 1024)},
-            r"fc.weight has the shape \(1000, 1024\), expected \(1, 1024\)",
+            r"fc.weight has the shape \(1000, 1024\), expected \(1, 384\)",
         ),
         ({k: v for k, v in state.items() if k != "fc.bias"}, r"1 missing \(first: fc.bias\)"),
         ({**state, "extra": torch.zeros(1)}, r"1 unknown \(first: extra\)"),
