@@ -47,8 +47,8 @@ def scheduler(folder: Path) -> Iterator[str]:
         folder, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", "s.json", until="Scheduler at"
     )
     try:
-        while not (folder / "s.json").exists():
-            os.sched_yield()
+        while not ((folder / "s.json").exists() and (folder / "s.json").read_text().rstrip().endswith("}")):
+            os.sched_yield()  # it is written in place
         yield json.loads((folder / "s.json").read_text())["address"]
     finally:
         stop(process)

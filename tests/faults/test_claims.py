@@ -113,7 +113,7 @@ def test_patches_without_end_are_refused_before_they_are_listed():
     "script", ["patchify3d.py", "preprocess/binvol.py -o", "scraping/crop_rois_from_volume.py -gb 0.001 -cs 64"]
 )
 def test_scripts_go_on_after_a_vast_one(tmp_path, run_script, script):
-    zarr(tmp_path / "in" / "vast.zarr", VAST, [64, 64, 64])
+    zarr(tmp_path / "in" / "vast.zarr", VAST, [64, 64, 1024])
     done = run_script(*_between(script, tmp_path / "in", tmp_path / "out"), "--max-gb", 1, "-p", 1, timeout=60)
     assert done.returncode in (0, 1) and "Traceback" not in done.stderr
     assert done.returncode == 0 or "(--max-gb)" in done.stderr, done.stderr
