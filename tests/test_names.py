@@ -10,6 +10,9 @@ from utils.names import (
     dataset_of,
     format_binned,
     format_level,
+    format_name_2d,
+    format_name_3d,
+    format_name_subvolume,
     format_roi,
     format_video,
     image_name,
@@ -17,10 +20,14 @@ from utils.names import (
     level_name,
     parse_binned,
     parse_level,
+    parse_name,
     parse_roi,
     split_level,
 )
+from utils.patches import Box
 
+sources = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\\\0"), min_size=1, max_size=30)
+boxes = st.builds(Box, *[st.integers(0, 10**6)] * 4)
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
 
 
@@ -69,3 +76,45 @@ def test_levels_of_addresses(url, level, name):
 def test_videos():
     assert format_video(Path("dir/cells.mp4")) == "cells_video" and is_video("cells_video")
     assert format_video(Path("My_Video.avi")) == "My_Video" and is_video("My_Video")
+
+
+@given(sources, boxes)
+def test_2d_names_round_trip(source, box):
+    name = parse_name(format_name_2d(source, box))
+    assert (name.source, name.box, name.axis) == (source, box, None)
+
+
+@given(sources, boxes, st.integers(0, 2), st.integers(1, 10**5), st.data())
+def test_3d_names_round_trip_and_sort(source, box, axis, count, data):
+    index = data.draw(st.integers(0, count - 1))
+    text = format_name_3d(source, axis, index, count, box)
+    name = parse_name(text)
+    assert (name.source, name.axis, name.first, name.stop, name.box) == (source, axis, index, None, box)
+    assert len(text) == len(format_name_3d(source, axis, count - 1, count, box))
+
+
+@pytest.mark.parametrize(("count", "index", "padded"), [(1, 0, "0"), (10, 3, "3"), (11, 3, "03"), (100, 3, "03")])
+def test_index_is_as_wide_as_the_last_one(count, index, padded):
+    assert f"-LOC-0_{padded}_" in format_name_3d("v", 0, index, count, Box(0, 1, 0, 1))
+
+
+@given(sources, boxes, st.integers(0, 2), st.integers(0, 500), st.integers(1, 9))
+def test_subvolume_names_round_trip(source, box, axis, center, depth):
+    first = center - depth // 2
+    name = parse_name(format_name_subvolume(source, axis, first, first + depth, 1000, box))
+    assert (name.source, name.axis, name.first, name.stop) == (source, axis, first, first + depth)
+
+
+@given(st.tuples(*[st.tuples(st.integers(0, 9999), st.integers(0, 9999))] * 3))
+def test_roi_names_round_trip(spans):
+    name = format_roi("cell_s2", *spans)
+    assert parse_roi(name) == ("cell_s2", spans)
+    assert dataset_of(name) == dataset_of(f"{name}-LOC-0_1_0-2_0-2") == "cell_s2"
+
+
+@pytest.mark.parametrize("name", ["plain", "v-LOC-3_1_0-1_0-1", "v-LOC-2d-0-1", "-LOC-2d-0-1_0-1"])
+def test_other_patch_names_are_refused(name):
+    with pytest.raises(ValueError, match="is no patch name"):
+        parse_name(name)
+    with pytest.raises(ValueError, match="no region's name"):
+        parse_roi(name)
