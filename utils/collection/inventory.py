@@ -1,6 +1,5 @@
 """What a folder of classified patches holds: its tables, their rows, and the kept patches' files."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
-from utils.collection.pixels import open_tiff
 from utils.dictionaries import load_meta
 from utils.files import list_entries, suffix
 from utils.names import dataset_of
+from utils.records.kept import read_description
 from utils.records.scores import Score, is_scores_table, read_scores
 
 # Kept patches among which one is looked for that remembers its volume.
@@ -83,23 +82,6 @@ class Part:
         except (TypeError, ValueError):
             return None
         return (z, y, x) if all(0 < side < float("inf") for side in (z, y, x)) else None
-
-
-def read_description(path: Path) -> dict[str, Any]:
-    """What a kept TIFF remembers of its volume; empty where it is another program's.
-
-    Raises
-    ------
-    OSError, ValueError
-        If it cannot be read.
-    """
-    with open_tiff(path) as tif:
-        text = tif.pages.first.description
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:

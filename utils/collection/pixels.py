@@ -1,39 +1,16 @@
 """Pixels of kept patches: read from their TIFFs, stored as PNG."""
 
-import logging
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from utils.reading import DAMAGE, refuse_special
+from utils.records.kept import open_kept
 
 # A stored block of the Deflate format holds at most so many bytes.
 BLOCK = 65535
-
-
-@contextmanager
-def open_tiff(path: Path) -> Iterator[Any]:
-    """The TIFF of a kept patch; pipes are refused before they are opened.
-
-    Raises
-    ------
-    ValueError, OSError
-        If it is none, or damaged; also for what is done with it.
-    """
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
-    refuse_special(path)
-    try:
-        with tifffile.TiffFile(path) as tif:
-            yield tif
-    except (*DAMAGE, ValueError) as error:
-        raise ValueError(f"{path}: a damaged TIFF, or none ({error or type(error).__name__})") from error
 
 
 def read_patch(path: Path) -> np.ndarray:
@@ -44,7 +21,7 @@ def read_patch(path: Path) -> np.ndarray:
     ValueError, OSError
         If the file is no single gray picture of bytes.
     """
-    with open_tiff(path) as tif:
+    with open_kept(path) as tif:
         return np.asarray(_patch_page(tif).asarray())
 
 
@@ -56,7 +33,7 @@ def patch_size(path: Path) -> tuple[int, int]:
     ValueError, OSError
         If it will not.
     """
-    with open_tiff(path) as tif:
+    with open_kept(path) as tif:
         page = _patch_page(tif)
         if page.compression != 1:
             page.asarray()

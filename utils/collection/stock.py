@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from utils.collection.inventory import read_description
 from utils.collection.label_queue import Item
 from utils.collection.pixels import read_patch
 from utils.contrast import Contrast, to_uint8
 from utils.dictionaries import load_meta, load_patches
 from utils.names import parse_name
+from utils.records.kept import read_description
 
 OPEN_VOLUMES = 4
 

@@ -1,7 +1,9 @@
 """What a kept patch's TIFF remembers, as JSON in its description: enough to repeat its volume's conversion exactly."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from utils.contrast import Contrast
-from utils.reading import DAMAGE
+from utils.reading import DAMAGE, refuse_special
 
 VERSION = 1
 VoxelSize = tuple[float, float, float]
@@ -66,11 +68,10 @@ class KeptRecord:
     @classmethod
     def from_json(cls, text: str) -> "KeptRecord":
         """Read a description; empty where it is another program's, None for what it does not hold or garbles."""
-        try:
-            said = json.loads(text)
-        except ValueError:
-            said = None
-        said = said if isinstance(said, dict) else {}
+        return cls._of(_content(text))
+
+    @classmethod
+    def _of(cls, said: Mapping[str, Any]) -> "KeptRecord":
         score, source, dictionary = said.get("score"), said.get("source"), said.get("dictionary")
         return cls(
             dictionary if isinstance(dictionary, str) else None,
@@ -81,21 +82,55 @@ class KeptRecord:
         )
 
 
+@contextmanager
+def open_kept(path: Path) -> Iterator[Any]:
+    """The TIFF of a kept patch; pipes are refused before they are opened.
+
+    Raises
+    ------
+    ValueError, OSError
+        If it is none, or damaged; also for what is done with it.
+    """
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
+    refuse_special(path)
+    try:
+        with tifffile.TiffFile(path) as tif:
+            yield tif
+    except (*DAMAGE, ValueError) as error:
+        raise ValueError(f"{path}: a damaged TIFF, or none ({error or type(error).__name__})") from error
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What a kept TIFF remembers, as it stands there; empty where it is another program's.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read.
+    """
+    with open_kept(path) as tif:
+        return _content(tif.pages.first.description)
+
+
 def read_kept_record(path: Path) -> KeptRecord:
     """The record of a TIFF.
 
     Raises
     ------
-    ValueError
-        If it is damaged.
+    OSError, ValueError
+        If it cannot be read.
     """
-    import tifffile
+    return KeptRecord._of(read_description(path))
 
+
+def _content(text: str) -> dict[str, Any]:
     try:
-        with tifffile.TiffFile(path) as tif:
-            return KeptRecord.from_json(tif.pages.first.description)
-    except DAMAGE as error:
-        raise ValueError(f"{path.name}: a damaged TIFF, or none: {error or type(error).__name__}") from error
+        said = json.loads(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _contrast(values: object) -> Contrast | None:
