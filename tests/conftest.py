@@ -12,8 +12,9 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
-for folder in (ROOT, ROOT / "preprocess", ROOT / "scraping", ROOT / "3d", ROOT / "collection"):
-    sys.path.insert(0, str(folder))
+SCRIPT_FOLDERS = ("", "preprocess", "scraping", "3d", "collection")
+for folder in SCRIPT_FOLDERS:
+    sys.path.insert(0, str(ROOT / folder))
 
 # A script without -p takes all CPUs that it may use; a test that wants processes asks for them.
 os.environ["SLURM_CPUS_PER_TASK"] = "1"
@@ -53,6 +54,14 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip("no real data beside the project")
     return DATA
+
+
+@pytest.fixture
+def fresh_hosts() -> None:
+    """Nothing is known of the hosts that other tests asked."""
+    from utils.ngff.hosts import HOSTS
+
+    HOSTS.forget()
 
 
 @pytest.fixture

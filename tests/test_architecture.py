@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, SCRIPT_FOLDERS
 
-FOLDERS = ("", "preprocess", "scraping", "3d", "collection")
-SCRIPTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
+SCRIPTS = [path for folder in SCRIPT_FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
 ROOMS = sorted(path for path in (ROOT / "utils").rglob("*.py") if path.name != "__init__.py")
 HEAVY = {"torch", "torchvision", "SimpleITK", "skimage", "cv2", "tensorstore", "zarr", "matplotlib", "sklearn", "scipy"}
 

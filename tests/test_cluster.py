@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
@@ -147,12 +148,19 @@ def run(work, timeout=60.0):
 """
 
 
-def test_a_signal_ends_the_run_and_its_processes_everywhere(address, make_jobs, tmp_path):
+@contextmanager
+def endless_run(make_jobs, tmp_path: Path, address: str) -> Iterator[tuple[subprocess.Popen[str], TextIO]]:
+    """A run whose work has begun and does not end, and the pipe that its processes hold."""
     make_jobs(a="one", b="two", c="three")
     os.mkfifo("alive")
     run = run_here(tmp_path, "run(partial(endless, alive=Path('alive')))", address)
     with Path("alive").open() as pipe:
         assert pipe.readline() == "started\n"
+        yield run, pipe
+
+
+def test_a_signal_ends_the_run_and_its_processes_everywhere(address, make_jobs, tmp_path):
+    with endless_run(make_jobs, tmp_path, address) as (run, pipe):
         run.terminate()
         _, err = run.communicate()
         assert set(pipe) <= {"started\n"}  # ends when no process holds the pipe any more
@@ -162,11 +170,7 @@ def test_a_signal_ends_the_run_and_its_processes_everywhere(address, make_jobs, 
 
 
 def test_processes_end_with_a_killed_client(address, make_jobs, tmp_path):
-    make_jobs(a="one", b="two", c="three")
-    os.mkfifo("alive")
-    run = run_here(tmp_path, "run(partial(endless, alive=Path('alive')))", address)
-    with Path("alive").open() as pipe:
-        assert pipe.readline() == "started\n"
+    with endless_run(make_jobs, tmp_path, address) as (run, pipe):
         stop_client(run)
         assert set(pipe) <= {"started\n"}
 

@@ -25,15 +25,11 @@ from ngff_images import (
 )
 from utils.ngff.address import Address, address_name, redacted
 from utils.ngff.containers import CONVERTERS
-from utils.ngff.hosts import HOSTS
 from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
 from utils.ngff.store import kvstore_spec
 from utils.sources import volume_sources
 
-
-@pytest.fixture(autouse=True)
-def fresh_hosts():
-    HOSTS.forget()
+pytestmark = pytest.mark.usefixtures("fresh_hosts")
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,6 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
-from utils.ngff.hosts import HOSTS
 from utils.ngff.multiscale import open_multiscale
 
 Levels = Sequence[np.ndarray]
@@ -41,9 +40,7 @@ SHARDING = {
 }
 
 
-@pytest.fixture(autouse=True)
-def fresh_hosts():
-    HOSTS.forget()
+pytestmark = pytest.mark.usefixtures("fresh_hosts")
 
 
 def changed(path: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:

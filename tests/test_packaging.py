@@ -7,9 +7,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-from conftest import ROOT
-
-SCRIPT_FOLDERS = ("", "preprocess", "scraping", "3d", "collection")
+from conftest import ROOT, SCRIPT_FOLDERS
 
 
 def test_every_script_is_a_command():

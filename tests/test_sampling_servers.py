@@ -20,15 +20,13 @@ from ngff_images import (
 )
 from utils.names import parse_roi
 from utils.ngff.address import Address
-from utils.ngff.hosts import HOSTS, host, retry_after
+from utils.ngff.hosts import host, retry_after
 from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
 
 CUBES = [(8.0, 8.0, 8.0)] * 3
 
 
-@pytest.fixture(autouse=True)
-def fresh_hosts():
-    HOSTS.forget()
+pytestmark = pytest.mark.usefixtures("fresh_hosts")
 
 
 def noise(shape=(32, 32, 64)) -> np.ndarray:
