@@ -55,7 +55,7 @@ from utils.options import (
 )
 from utils.patches import default_min_side, too_small
 from utils.results import Scope, list_orphans
-from utils.sources import VolumeSource, nested_volumes, volume_sources
+from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
 from utils.spread import spread_map
 from utils.volume_labels import why_labels_volume
 from utils.volumes import Volume, is_isotropic, is_ngff, volume_contrast
@@ -126,7 +126,7 @@ def patchify(args: argparse.Namespace) -> int:
     """List the volumes, then cut those that have no dictionary yet."""
     refuse_hash_size(args)
     dataset = use_dataset(args)
-    scope = Scope("patchify3d", Path(args.source), args.savedir)
+    scope = scope_of(args)
     cutting = Cutting(
         args.crop_size,
         tuple(sorted(set(args.axes))),
@@ -162,6 +162,15 @@ def patchify(args: argparse.Namespace) -> int:
         alone=lambda job: job.source.is_large(),
         spread=lambda job: job.source.is_worth_spreading(),
     )
+
+
+def scope_of(args: argparse.Namespace) -> Scope:
+    """Where results of volumes or rows that are gone are looked for."""
+    if not is_table(args.source):
+        return Scope("patchify3d", Path(args.source), args.savedir)
+    from utils.sampling.sampled_rows import discard_sampled
+
+    return Scope("patchify3d", Path(args.source), args.savedir, discard=discard_sampled)
 
 
 def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:

@@ -57,6 +57,18 @@ def test_a_table_means_what_it_means_to_ngff_download(remote, tmp_path, monkeypa
     assert abs(np.mean(content["patches"]) - 127) < 5  # the padding set no window
 
 
+def test_prune_removes_the_overview_of_a_row_that_is_gone(remote, tmp_path):
+    row = {"download_url": remote, "mip": 1, "crop_size": 32}
+    rows = [row | {"volume_name": name} for name in ("em", "em_s1_more")]
+    text = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(text) + "\n")
+    assert cut(table, tmp_path / "out", "-gb", "0.0001", "-cs", "32") == 0
+    table.write_text("\n".join([text[0], text[2]]) + "\n")
+    assert cut(table, tmp_path / "out", "-gb", "0.0001", "-cs", "32", "--prune") == 0
+    assert [path.name.rpartition("-")[0] for path in (tmp_path / "out" / ".overview").iterdir()] == ["em_s1_more_s2"]
+
+
 @pytest.mark.parametrize("invert", [False, True])
 def test_a_table_that_asks_for_the_whole_level(remote, tmp_path, invert):
     row = {"download_url": remote, "volume_name": "em", "mip": 1, "padding_value": 60000, "crop": "FALSE"}

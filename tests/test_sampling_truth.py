@@ -432,7 +432,7 @@ def test_an_update_that_fails_leaves_the_old_cubes(tmp_path):
 
 def test_prune_removes_what_has_no_row_any_more(tmp_path, capsys):
     for name in "ab":
-        write_ome_zarr(tmp_path / f"{name}.zarr", [noise((32, 32, 32))], sizes=CUBES)
+        write_ome_zarr(tmp_path / f"{name}.zarr", [noise((32, 32, 32)), noise((16, 16, 16))], sizes=CUBES[:2])
     path, out = tmp_path / "t.csv", tmp_path / "out"
     path.write_text(f"url,crop_size\n{tmp_path / 'a.zarr'},32\n{tmp_path / 'b.zarr'},32\n")
     assert ngff_download.main([str(path), str(out)]) == 0
@@ -445,3 +445,4 @@ def test_prune_removes_what_has_no_row_any_more(tmp_path, capsys):
     assert ngff_download.main([str(path), str(out), "--prune"]) == 0
     assert {name.split("-")[0] for name in cubes(out)} == {"a_s0"} and (out / "notes.json").exists()
     assert not (out / "b.json").exists()
+    assert [path.name.split("-")[0] for path in (out / ".overview").iterdir()] == ["a_s1"]

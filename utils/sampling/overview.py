@@ -1,10 +1,11 @@
 """The coarse level on which candidate boxes of a fine one are found; fetched once and kept."""
 
 import math
+import re
 import zlib
 from pathlib import Path
 
-from utils.files import atomic_path
+from utils.files import atomic_path, list_files
 from utils.ngff.level_size import factors
 from utils.ngff.multiscale import Multiscale
 from utils.ngff.read import LevelReader
@@ -52,6 +53,14 @@ def ratio(image: Multiscale, index: int, level: int) -> tuple[float, float, floa
 def overview_path(image: Multiscale, index: int, folder: Path, name: str) -> Path:
     """Where an overview is kept; the address is part of the name, lest two images share one."""
     return folder / FOLDER / f"{name}_s{index}-{zlib.crc32(str(image.store).encode()):08x}.npy"
+
+
+def discard_overviews(folder: Path, name: str) -> None:
+    """Remove what is kept of a dataset's overviews, and of its mask's."""
+    own = re.compile(rf"{re.escape(name)}(-mask)?_s\d+-[0-9a-f]{{8}}\.npy")
+    for path in list_files(folder / FOLDER):
+        if own.fullmatch(path.name):
+            path.unlink()
 
 
 def fetch_overview(image: Multiscale, index: int, path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from utils.files import remove, safe_name
 from utils.jobs import Outdated
+from utils.sampling.overview import discard_overviews
 from utils.sampling.roi_record import RoiRecord, Settings, read_record
 
 
@@ -73,7 +74,8 @@ def orphaned_records(folder: Path, wanted: set[Path], *, remote: bool) -> list[P
 
 
 def discard_dataset(path: Path) -> None:
-    """Remove a dataset's cubes, then its record: a killed run leaves the record that names what is left."""
+    """Remove overviews and cubes of a dataset, then its record: a killed run leaves the record that names the rest."""
+    discard_overviews(path.parent, path.stem)
     record = read_record(path, "", any_source=True)
     for entry in [record, *record.get("earlier", [])]:
         for box in entry.get("boxes") or []:

@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.contrast import NO_CONTRAST, Contrast
+from utils.names import parse_level
 from utils.ngff.multiscale import NgffVolume
 from utils.outliers import LeftOut
+from utils.records.recipes import discard
+from utils.sampling.overview import discard_overviews
 from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, open_level, plan_sampling
 from utils.sampling.roi_crops import PaddingError, specimen_share
 from utils.sampling.rois import Boxes, Roi
@@ -71,6 +74,12 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
         raise ValueError(f"no cube of {plan.crop} voxels a side fits into -gb {options.gigabytes:g}")
     level = plan.image.open_level(plan.index, invert=plan.dataset.invert)
     return Sampled(sorted(cubes), shown_contrast(found.contrast, level))
+
+
+def discard_sampled(result: Path) -> None:
+    """Remove what was made of a row, and the overviews of its image."""
+    discard_overviews(result.parent, parse_level(result.stem)[0])
+    discard(result)
 
 
 def _planned(source: VolumeSource, options: SamplingOptions) -> tuple[SamplingPlan, SamplingOptions]:
