@@ -6,10 +6,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from utils.interrupts import deferred
+
+__all__ = ["BrokenProcessPool", "executor"]
 
 # Windows cannot wait for more handles than this at once.
 MOST_PROCESSES = 60

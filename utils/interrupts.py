@@ -6,7 +6,6 @@ it does after the work; when the interpreter itself is being taken down the exit
 
 import atexit
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
@@ -78,7 +77,9 @@ def _guard_start() -> None:
     """End in one line when a signal comes while a script of this suite still imports its modules."""
     script = Path(getattr(sys.modules["__main__"], "__file__", None) or os.sep).resolve()
     ours = script.is_relative_to(Path(__file__).resolve().parents[1])
-    if ours and multiprocessing.parent_process() is None and threading.current_thread() is threading.main_thread():
+    processes = sys.modules.get("multiprocessing.process")  # loaded by now in a process that another one started
+    is_child = processes is not None and processes.parent_process() is not None
+    if ours and not is_child and threading.current_thread() is threading.main_thread():
         for number in _CODES:
             signal.signal(number, _end_at_once)
         atexit.register(_ignore)  # Python takes its handlers away before it is gone: the system's would end it by -15

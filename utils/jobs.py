@@ -264,10 +264,18 @@ def summarize(outcomes: Sequence[Outcome], noun: str, run: Run, orphaned: Sequen
 @contextmanager
 def progress(total: int, noun: str, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
     """Yield a step function that advances a bar (on a terminal only) and prints lines above it, to stderr."""
+    if quiet or not sys.stderr.isatty():
+
+        def say(lines: list[str]) -> None:
+            for line in lines:
+                print(line, file=sys.stderr)
+
+        yield say
+        return
     from tqdm import tqdm
 
     tqdm.set_lock(threading.RLock())  # its own lock would settle the start method of processes on the system's default
-    with tqdm(total=total, unit=f" {noun}", disable=True if quiet else None, file=sys.stderr, leave=False) as bar:
+    with tqdm(total=total, unit=f" {noun}", file=sys.stderr, leave=False) as bar:
 
         def step(lines: list[str]) -> None:
             for line in lines:

@@ -1,14 +1,11 @@
 """Where the jobs of a run are done: here, in processes of this machine, or on a cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from utils.cluster.client import Cluster, WorkerDied, cluster
-from utils.executors import executor
-from utils.spread import spreading_over
+if TYPE_CHECKING:
+    from utils.cluster.client import Cluster
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -55,7 +52,10 @@ def results(
     spread : callable, optional
         Tells the jobs that use a whole cluster by themselves, by `utils.spread`.
     """
+    # Each way's modules are loaded where it is taken: most runs find nothing to do.
     if place.dask and jobs:
+        from utils.cluster.client import cluster
+
         with cluster(place.dask, place.timeout) as connected:
             yield from _on_cluster(do, jobs, connected, died, spread)
     elif place.processes == 1 or len(jobs) < 2:
@@ -67,10 +67,13 @@ def results(
 def _on_cluster(
     do: Callable[[Job], Result],
     jobs: Sequence[Job],
-    connected: Cluster,
+    connected: "Cluster",
     died: Callable[[Job], Result],
     spread: Callable[[Job], bool] | None,
 ) -> Iterator[Result]:
+    from utils.cluster.client import WorkerDied
+    from utils.spread import spreading_over
+
     large, whole = _split(jobs, spread)
     for index, result in connected.map(do, whole):
         yield died(whole[index]) if isinstance(result, WorkerDied) else result
@@ -87,6 +90,10 @@ def _in_processes(
     died: Callable[[Job], Result],
     alone: Callable[[Job], bool] | None,
 ) -> Iterator[Result]:
+    from concurrent.futures import as_completed
+
+    from utils.executors import BrokenProcessPool, executor
+
     large, small = _split(jobs, alone)
     orphans = []
     if small:
@@ -103,6 +110,8 @@ def _in_processes(
 
 def _in_a_process_of_its_own(do: Callable[[Job], Result], job: Job, died: Callable[[Job], Result]) -> Result:
     """Do a job apart from all others; of a broken pool this tells the culprit from its neighbours."""
+    from utils.executors import BrokenProcessPool, executor
+
     with executor(1) as pool:
         try:
             return pool.submit(do, job).result()

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from utils.cluster.client import Cluster, WorkerDied
 from utils.parallel import ordered_map
+
+if TYPE_CHECKING:
+    from utils.cluster.client import Cluster
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_CLUSTER: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
+_CLUSTER: ContextVar["Cluster | None"] = ContextVar("cluster", default=None)
 
 
 @contextmanager
-def spreading_over(cluster: Cluster | None) -> Iterator[None]:
+def spreading_over(cluster: "Cluster | None") -> Iterator[None]:
     """Within, `spread_map` uses a cluster."""
     token = _CLUSTER.set(cluster)
     try:
@@ -48,6 +50,8 @@ def spread_map(
     if cluster is None:
         yield from ordered_map(work, items, threads)
         return
+    from utils.cluster.client import WorkerDied
+
     waiting: dict[int, Result] = {}
     following = 0
     for index, result in cluster.map(work, items, largest=largest):
