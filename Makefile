@@ -38,7 +38,7 @@ curate: $(installed)
 	@PYTHON="$(abspath_python)" bash examples/curate.sh "$(IN)" "$(OUT)"
 
 test: $(installed_dev)
-	$(python) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(python) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: $(installed_dev)
 	@seed=$(SEED); : $${seed:=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \

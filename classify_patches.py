@@ -165,15 +165,15 @@ class LazyClassifier:
     @cached_property
     def _classifier(self) -> Any:
         """Find or fetch the weights and put the network on its device."""
-        import torch
+        from utils.classification.threads import use_threads
 
+        use_threads(self.args.processes)
         from utils.classification.classifier import Classifier, pick_device, uses_int8
         from utils.classification.margins import LEAST, MOST
         from utils.classification.openvino_models import CALIBRATION
         from utils.classification.sample import sample_patches
 
         args = self.args
-        torch.set_num_threads(args.processes)
         device = pick_device(args.device)
         path, state = self._weights()
         options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}

@@ -110,6 +110,9 @@ def parse_options() -> argparse.ArgumentParser:
 
 def train_command(args: argparse.Namespace) -> int:
     """Read the labels and do what was asked."""
+    from utils.classification.threads import use_threads
+
+    use_threads()
     from utils.classification.classifier import pick_device
     from utils.training.runs import Setting, summarize_folds
 

@@ -335,10 +335,10 @@ def test_a_signal_ends_a_run_with_nothing_left_behind(make_jobs, tmp_path, proce
     make_jobs(**{f"f{i}": "text" for i in range(3)})
     os.mkfifo(tmp_path / "alive")
     command = [sys.executable, "-c", SIGNALLED, str(ROOT), str(tmp_path), str(processes)]
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     with (tmp_path / "alive").open() as pipe:
         assert pipe.readline() == "started\n"
-        run.send_signal(number)
+        os.killpg(run.pid, number)  # as Ctrl-C does, and schedulers
         _, err = run.communicate()
         assert set(pipe) <= {"started\n"}  # ends when no worker holds the pipe any more
     assert run.returncode == code, err

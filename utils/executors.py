@@ -5,9 +5,10 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, NoReturn
 
 from utils.interrupts import deferred
@@ -25,10 +26,10 @@ def executor(processes: int) -> Iterator[Executor]:
     """A pool of spawned processes; an interrupt stops its workers at once."""
     method = multiprocessing.get_start_method(allow_none=True) or "spawn"
     context = multiprocessing.get_context(method)
-    pool = ProcessPoolExecutor(min(processes, MOST_PROCESSES), context, initializer=_start_worker)
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # which would unblock what `_uninterrupted` blocks
+    pool = _Pool(min(processes, MOST_PROCESSES), context, initializer=_start_worker)
     try:
-        with deferred():  # a worker whose start is cut off would say so, at length
-            pool.submit(_nothing)  # starts all of them
         yield pool
     except BaseException:
         _terminate(multiprocessing.active_children())
@@ -37,8 +38,25 @@ def executor(processes: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _nothing() -> None:
-    """What a worker does first."""
+class _Pool(ProcessPoolExecutor):
+    """Starts its workers, each with a job, where no signal cuts their start off: they would say so, at length."""
+
+    def submit(self, *args: Any, **options: Any) -> Future[Any]:
+        with deferred(), _uninterrupted():
+            return super().submit(*args, **options)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Within, processes are started that hear of no Ctrl-C, which the terminal sends to all, before they ask for it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _terminate(workers: list[Any]) -> None:
@@ -54,6 +72,8 @@ def _terminate(workers: list[Any]) -> None:
 def _start_worker() -> None:
     """A worker leaves Ctrl-C to its parent, tidies up on SIGTERM, and ends when its parent was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
