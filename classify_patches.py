@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from utils.cli import (
     UnavailableError,
@@ -41,7 +41,7 @@ from utils.names import dataset_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from utils.classification.classifier import Examined, State
+    from utils.classification.classifier import Classifier, Examined, State
     from utils.classification.decision import Decision
     from utils.jobs import Job, Run
     from utils.records.duplicates import LeftOut
@@ -163,7 +163,7 @@ class LazyClassifier:
         self.args, self.decision, self.threshold, self.dictionaries = args, decision, threshold, dictionaries
 
     @cached_property
-    def _classifier(self) -> Any:
+    def _classifier(self) -> "Classifier":
         """Find or fetch the weights and put the network on its device."""
         from utils.classification.threads import use_threads
 

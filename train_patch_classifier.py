@@ -22,7 +22,7 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from utils.cli import (
     UsageError,
@@ -36,6 +36,14 @@ from utils.cli import (
     positive_int,
     run_script,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from utils.records.recipes import Recipe
+    from utils.training.labels import Labelled
+    from utils.training.recipe import Recipe as NetworkRecipe
+    from utils.training.runs import Setting
 
 FOLDS = 5
 # Options that decide what comes out, beside the training recipe's.
@@ -134,7 +142,7 @@ def train_command(args: argparse.Namespace) -> int:
     return train_final(args, setting, held, tables)
 
 
-def made_from(args: argparse.Namespace, setting) -> Any:
+def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
     """What the results of this command are made from."""
     from utils.results import Scope
 
@@ -145,7 +153,7 @@ def made_from(args: argparse.Namespace, setting) -> Any:
     return scope.recipe(inputs, {name.replace("_", "-"): value for name, value in options.items()})
 
 
-def chosen_recipe(args: argparse.Namespace):
+def chosen_recipe(args: argparse.Namespace) -> "tuple[NetworkRecipe, str]":
     """The network's recipe with the options that were given, and what its weights begin with."""
     from utils.training.recipe import Recipe, recipe_for
 
@@ -157,7 +165,7 @@ def chosen_recipe(args: argparse.Namespace):
         raise UsageError(str(error)) from error
 
 
-def begun(args: argparse.Namespace, setting, init: str):
+def begun(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
     """The setting with the weights to begin with and, where only a head is fitted, what their body sees."""
     from utils.training.bank import make_bank
     from utils.training.first_weights import first_weights
@@ -179,7 +187,9 @@ def refuse_missing_tensorboard(log: str | None) -> None:
         raise UsageError("--log tensorboard needs: pip install -r requirements-tensorboard.txt")
 
 
-def judging_plan(args: argparse.Namespace, data, groups) -> tuple[dict, Any]:
+def judging_plan(
+    args: argparse.Namespace, data: "Labelled", groups: "np.ndarray"
+) -> "tuple[dict[str, np.ndarray], np.ndarray]":
     """The folds by name, or the indices held out for validation; one of them is empty."""
     import numpy as np
 
@@ -203,7 +213,7 @@ def judging_plan(args: argparse.Namespace, data, groups) -> tuple[dict, Any]:
     return {f"fold{k + 1}of{len(folds)}": fold for k, fold in enumerate(folds)}, nothing
 
 
-def train_folds(args: argparse.Namespace, setting, folds: dict) -> tuple[int, list[Path]]:
+def train_folds(args: argparse.Namespace, setting: "Setting", folds: "dict[str, np.ndarray]") -> tuple[int, list[Path]]:
     """Train without each fold; returns the exit code and the tables."""
     from utils.jobs import Job, Run, run_jobs
     from utils.training.runs import train_without
@@ -216,7 +226,7 @@ def train_folds(args: argparse.Namespace, setting, folds: dict) -> tuple[int, li
     return code, [job.target for job in jobs]
 
 
-def train_final(args: argparse.Namespace, setting, held, tables: Sequence[Path]) -> int:
+def train_final(args: argparse.Namespace, setting: "Setting", held: "np.ndarray", tables: Sequence[Path]) -> int:
     """Train the network that is kept."""
     from utils.jobs import Job, Run, run_jobs
     from utils.training.runs import Wish, save_training
@@ -226,7 +236,7 @@ def train_final(args: argparse.Namespace, setting, held, tables: Sequence[Path])
     return run_jobs(work, [job], Run.of(args), noun="trainings")
 
 
-def labelled(args: argparse.Namespace):
+def labelled(args: argparse.Namespace) -> "tuple[Labelled, np.ndarray]":
     """The labelled patches that the command line names, and the groups that judging keeps together."""
     from utils.training.labels import read_labelled
     from utils.training.overlaps import overlapping_pairs

@@ -65,7 +65,13 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def print_row(
-    name: str, args: argparse.Namespace, precision: str, state: dict, patches: list, exact: Any, loop: float
+    name: str,
+    args: argparse.Namespace,
+    precision: str,
+    state: dict[str, Any],
+    patches: list[np.ndarray],
+    exact: Any,
+    loop: float,
 ) -> None:
     """Time one precision, its set-up apart, and compare its decisions with the loop's logits."""
     from utils.classification.classifier import Classifier
@@ -82,7 +88,7 @@ def print_row(
     print(f"; set-up {ready - start:.1f} s", *classifier.cascade.summary(), sep="; ")
 
 
-def older_loop(state: dict, patches: Sequence[np.ndarray]) -> np.ndarray:
+def older_loop(state: dict[str, Any], patches: Sequence[np.ndarray]) -> np.ndarray:
     """Logits as a script of the older kind gets them: three channels, normalised one by one, plain fp32 batches."""
     import cv2
     import torch
@@ -115,7 +121,7 @@ def generated(count: int) -> tuple[list[np.ndarray], np.ndarray]:
     return patches, kinds
 
 
-def fitted_resnet(patches: Sequence[np.ndarray], kinds: np.ndarray) -> dict:
+def fitted_resnet(patches: Sequence[np.ndarray], kinds: np.ndarray) -> dict[str, Any]:
     """A ResNet34 whose logits spread like a trained one's."""
     import torch
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -69,7 +70,7 @@ def cases(raw: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "  the same part, plain", np.ascontiguousarray(plain[:, : int(rows * 0.3)])
 
 
-def count_kept(volumes: dict[str, np.ndarray], folder: Path) -> dict[str, tuple[int, int, dict]]:
+def count_kept(volumes: dict[str, np.ndarray], folder: Path) -> dict[str, tuple[int, int, dict[str, Any]]]:
     """Of every volume the patches kept by the classifier, those in the dictionary, and the contrast recorded in it."""
     (folder / "in").mkdir()
     for number, voxels in enumerate(volumes.values()):

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -150,7 +151,7 @@ def make_dataset(path: Path, args: argparse.Namespace) -> None:
     write_ome_zarr(path, levels, version="0.5", sizes=sizes, chunk=args.chunk)
 
 
-def serve(folder: str, latency: float, told: multiprocessing.Queue, done: Event) -> None:
+def serve(folder: str, latency: float, told: "multiprocessing.Queue[Any]", done: Event) -> None:
     """Serve a folder; at the end tell the CPU seconds that it took and how many requests there were."""
     from loopback import serving
 

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "scraping")]
@@ -43,7 +44,7 @@ def measure(args: argparse.Namespace) -> int:
     return 0
 
 
-def count(event: str, arguments: tuple) -> None:
+def count(event: str, arguments: tuple[Any, ...]) -> None:
     """Count the listings of folders."""
     if event in ("os.listdir", "os.scandir"):
         calls[Path(str(arguments[0])).name] += 1

@@ -74,7 +74,8 @@ def changes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
         rng, side = np.random.default_rng(int(patch.sum())), 224
         image = cv2.resize(patch, (side, side)).astype(np.float32)
         mask = cover_mask(rng, side, COVER)
-        return np.clip(image * (1 - mask) + filler(rng, side) * mask, 0, 255).round().astype(np.uint8)
+        mixed: np.ndarray = np.clip(image * (1 - mask) + filler(rng, side) * mask, 0, 255).round().astype(np.uint8)
+        return mixed
 
     return {
         AS_IT_IS: lambda patch: patch,

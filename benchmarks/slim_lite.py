@@ -11,12 +11,15 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from utils.cli import existing_file, make_parser, positive_float, positive_int, run_script
+
+if TYPE_CHECKING:
+    import torch
 
 DRAWN_SIDE = 128
 SIDES = (96, 96, 112, 128)
@@ -83,7 +86,7 @@ def drawn(labels: Path, count: int) -> np.ndarray:
     return np.clip(np.round(np.stack(images)), 0, 255).astype(np.uint8)
 
 
-def batches(images: np.ndarray, rng: np.random.Generator, size: int) -> Iterator:
+def batches(images: np.ndarray, rng: np.random.Generator, size: int) -> "Iterator[torch.Tensor]":
     """Prepared batches without end: flipped, turned, and cut anew; of the network's side."""
     import torch
 

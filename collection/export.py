@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,6 +35,11 @@ from utils.cli import (
     run_script,
     usable_cpus,
 )
+
+if TYPE_CHECKING:
+    from utils.collection.exporting import Plan
+    from utils.collection.provenance import Provenance
+    from utils.collection.splits import Pair
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,7 +137,7 @@ def export(args: argparse.Namespace) -> int:
     return max(code, failed)
 
 
-def provenance_of(args: argparse.Namespace):
+def provenance_of(args: argparse.Namespace) -> "Provenance":
     """The free columns of the datasets."""
     from utils.collection.provenance import Provenance, find_tables
 
@@ -141,7 +147,7 @@ def provenance_of(args: argparse.Namespace):
         raise UsageError(str(error)) from error
 
 
-def pairs_of(args: argparse.Namespace):
+def pairs_of(args: argparse.Namespace) -> "list[Pair]":
     """The near-duplicates between datasets."""
     from utils.collection.splits import read_pairs
 
@@ -165,7 +171,7 @@ def rules(args: argparse.Namespace) -> list[str]:
     return found
 
 
-def say(plan, args: argparse.Namespace) -> None:
+def say(plan: "Plan", args: argparse.Namespace) -> None:
     """What the export holds, and what it lacks."""
     from utils.collection.card import without_license
 

@@ -18,6 +18,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -26,6 +27,9 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 # isort: split
 
 from utils.cli import UsageError, existing_dir, fraction, make_parser, natural_int, positive_int, run_script
+
+if TYPE_CHECKING:
+    from utils.collection.label_server import LabelServer
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +100,7 @@ def user_name() -> str:
         return "somebody"
 
 
-def serve(server, show: bool) -> None:
+def serve(server: "LabelServer", show: bool) -> None:
     """Answer until Ctrl-C, which is how this ends."""
     if show:
         import webbrowser

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -139,7 +140,7 @@ def pyramid(path: Path, size: int, seed: int) -> None:
         voxels = _halved(voxels)
 
 
-def _multiscale(name: str, levels: int, nm: float) -> dict:
+def _multiscale(name: str, levels: int, nm: float) -> dict[str, Any]:
     axes = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
     scales = [[{"type": "scale", "scale": [nm * 2**level] * 3}] for level in range(levels)]
     datasets = [{"path": str(level), "coordinateTransformations": scale} for level, scale in enumerate(scales)]
@@ -150,7 +151,8 @@ def _halved(voxels: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 x 2 voxels."""
     z, y, x = (side // 2 * 2 for side in voxels.shape)
     blocks = voxels[:z, :y, :x].reshape(z // 2, 2, y // 2, 2, x // 2, 2)
-    return np.rint(blocks.mean(axis=(1, 3, 5))).astype(np.uint8)
+    means: np.ndarray = np.rint(blocks.mean(axis=(1, 3, 5))).astype(np.uint8)
+    return means
 
 
 def text(path: Path, size: int, seed: int, content: str) -> None:

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.floating]
+Mask = NDArray[np.bool]
 
 # Grid cells after which a random lattice repeats.
 PERIOD = 32
@@ -33,13 +37,13 @@ class Tissue:
     seed: int = 0
     depth: float = 3000.0
 
-    def lattice(self, salt: int, values: int) -> np.ndarray:
+    def lattice(self, salt: int, values: int) -> Values:
         """Random numbers in 0..1 at the points of a repeating lattice, shape (values, PERIOD, PERIOD, PERIOD)."""
         rng = np.random.default_rng((self.seed, salt))
         return rng.random((values, PERIOD, PERIOD, PERIOD), dtype=np.float32)
 
 
-def sections(tissue: Tissue, positions: np.ndarray, shape: tuple[int, int], pixel: float) -> np.ndarray:
+def sections(tissue: Tissue, positions: Values, shape: tuple[int, int], pixel: float) -> Values:
     """Sections through a tissue.
 
     Parameters
@@ -59,7 +63,7 @@ def sections(tissue: Tissue, positions: np.ndarray, shape: tuple[int, int], pixe
     lattices = {name: tissue.lattice(i, n) for i, (name, n) in enumerate((("cell", 4), ("mito", 6), ("vesicle", 4)))}
     noise = tissue.lattice(9, 4)
 
-    def draw(index: int) -> np.ndarray:
+    def draw(index: int) -> Values:
         rng = np.random.default_rng((tissue.seed, 10, index))
         return _section(tissue, lattices, noise, float(positions[index]), shape, pixel, rng)
 
@@ -67,7 +71,15 @@ def sections(tissue: Tissue, positions: np.ndarray, shape: tuple[int, int], pixe
         return np.stack(list(pool.map(draw, range(len(positions)))))
 
 
-def _section(tissue, lattices, noise, z: float, shape, pixel: float, rng) -> np.ndarray:
+def _section(
+    tissue: Tissue,
+    lattices: dict[str, Values],
+    noise: Values,
+    z: float,
+    shape: tuple[int, int],
+    pixel: float,
+    rng: np.random.Generator,
+) -> Values:
     """One section; drawn at half resolution, because that is how sharp a microscope's image is."""
     half = tuple(-(-side // 2) for side in shape)
     y, x = np.meshgrid(*(np.arange(side, dtype=np.float32) * 2 * pixel for side in half), indexing="ij")
@@ -82,10 +94,11 @@ def _section(tissue, lattices, noise, z: float, shape, pixel: float, rng) -> np.
     grain = rng.normal(0, 11, shape).astype(np.float32)
     grain[1:] += 0.4 * grain[:-1]
     shade = np.linspace(-6, 6, shape[1], dtype=np.float32)
-    return np.clip(np.rint(image + grain + shade), 0, 255).astype(np.uint8)
+    section: Values = np.clip(np.rint(image + grain + shade), 0, 255).astype(np.uint8)
+    return section
 
 
-def _cells(point: np.ndarray, lattices: dict[str, np.ndarray], noise: np.ndarray, step: float) -> np.ndarray:
+def _cells(point: Values, lattices: dict[str, Values], noise: Values, step: float) -> Values:
     """Grey values of cells at points of shape (3, rows, columns), which lie `step` nm apart."""
     first, second, kind = _two_nearest(point / CELL, lattices["cell"])
     border = _steady((second - first) * CELL / 2, step)
@@ -100,34 +113,37 @@ def _cells(point: np.ndarray, lattices: dict[str, np.ndarray], noise: np.ndarray
     return image - (image - MEMBRANE) * np.exp(-(((border - 10) / 8) ** 2))
 
 
-def _steady(distance: np.ndarray, step: float) -> np.ndarray:
+def _steady(distance: Values, step: float) -> Values:
     """A distance whose slope is 1 in the plane: membranes as wide where they are cut askew."""
-    slope = np.hypot(*np.gradient(distance, step))
+    slope: Values = np.hypot(*np.gradient(distance, step))
     return distance / np.clip(slope, 0.3, None)
 
 
-def _with_reticulum(image, point, noise, allowed) -> np.ndarray:
+def _with_reticulum(image: Values, point: Values, noise: Values, allowed: Mask) -> Values:
     """Endoplasmic reticulum: dark sheets, which are lines in a section."""
     sheet = _smooth(noise[2:3], point / 230)[0] - 0.5
-    return image - 48 * np.exp(-((sheet / 0.02) ** 2)) * allowed
+    drawn: Values = image - 48 * np.exp(-((sheet / 0.02) ** 2)) * allowed
+    return drawn
 
 
-def _with_nuclei(image, radius, allowed, texture) -> np.ndarray:
+def _with_nuclei(image: Values, radius: Values, allowed: Mask, texture: Values) -> Values:
     """Nuclei in some cells: clumped chromatin inside an envelope."""
     chromatin = 140 + 110 * np.clip(texture + 0.05, -0.35, 0.12)
     image = np.where(allowed & (radius < 240), chromatin, image)
-    return image - 80 * np.exp(-(((radius - 240) / 12) ** 2)) * allowed
+    drawn: Values = image - 80 * np.exp(-(((radius - 240) / 12) ** 2)) * allowed
+    return drawn
 
 
-def _with_vesicles(image, point, lattice, allowed) -> np.ndarray:
+def _with_vesicles(image: Values, point: Values, lattice: Values, allowed: Mask) -> Values:
     """Round vesicles: a dark ring around a light lumen."""
     offset, random = _own(point / VESICLE, lattice, room=0.3)
     radius = np.sqrt((offset**2).sum(0)) * VESICLE
     ring = np.exp(-(((radius - 24) / 7) ** 2)) * (allowed & (random[3] < 0.8))
-    return image - 85 * ring
+    drawn: Values = image - 85 * ring
+    return drawn
 
 
-def _with_mitochondria(image, point, lattice, allowed) -> np.ndarray:
+def _with_mitochondria(image: Values, point: Values, lattice: Values, allowed: Mask) -> Values:
     """Mitochondria: a dark matrix crossed by cristae, inside a membrane."""
     offset, random = _own(point / MITOCHONDRION, lattice, room=0.42)
     stretch = np.stack([0.75 + 0.5 * random[3], 0.75 + 0.5 * random[4], 1.9 - random[3] * 0.5 - random[4] * 0.5])
@@ -140,7 +156,7 @@ def _with_mitochondria(image, point, lattice, allowed) -> np.ndarray:
     return np.where(allowed, body, image)
 
 
-def _own(point: np.ndarray, lattice: np.ndarray, *, room: float) -> tuple[np.ndarray, np.ndarray]:
+def _own(point: Values, lattice: Values, *, room: float) -> tuple[Values, Values]:
     """Of the lattice cell that a point lies in: the offset from its seed, and its random numbers.
 
     Seeds stay `room` away from their cell's walls: what is smaller than that needs no look at the neighbours.
@@ -150,7 +166,7 @@ def _own(point: np.ndarray, lattice: np.ndarray, *, room: float) -> tuple[np.nda
     return point - cell.astype(np.float32) - (room + (1 - 2 * room) * random[:3]), random
 
 
-def _two_nearest(point: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _two_nearest(point: Values, lattice: Values) -> tuple[Values, Values, Values]:
     """Distances to the nearest two seeds of a jittered lattice (Worley 1996), and the nearest one's random number."""
     cell = np.floor(point).astype(np.int32)
     within = point - cell.astype(np.float32)
@@ -167,7 +183,7 @@ def _two_nearest(point: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np
     return first, second, kind
 
 
-def _smooth(values: np.ndarray, point: np.ndarray) -> np.ndarray:
+def _smooth(values: Values, point: Values) -> Values:
     """Lattice values between their points, shape (values, rows, columns), smoothly interpolated."""
     low = np.floor(point).astype(np.int32)
     part = point - low.astype(np.float32)
@@ -179,7 +195,7 @@ def _smooth(values: np.ndarray, point: np.ndarray) -> np.ndarray:
     return total
 
 
-def _double(image: np.ndarray, axis: int) -> np.ndarray:
+def _double(image: Values, axis: int) -> Values:
     """Twice as many pixels along an axis, the new ones halfway between their neighbours."""
     image = np.moveaxis(image, axis, 0)
     after = np.concatenate([image[1:], image[-1:]])

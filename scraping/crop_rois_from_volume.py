@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -39,6 +40,9 @@ from utils.dataset_table import DatasetTable, Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs
 from utils.options import add_dataset, use_dataset
 from utils.volumes import volume_name
+
+if TYPE_CHECKING:
+    from utils.sampling.volume_crops import CropOptions
 
 GB = 10**9
 
@@ -128,7 +132,7 @@ def large_volumes(args: argparse.Namespace, table: DatasetTable) -> list[Path]:
     return large
 
 
-def crop_one(job: Job, *, options, table: DatasetTable) -> str:
+def crop_one(job: Job, *, options: "CropOptions", table: DatasetTable) -> str:
     """Crop one volume; the work of a job."""
     from utils.sampling.volume_crops import crop_volume
 

@@ -156,7 +156,8 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
 
 def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
     """The command line as options of `utils.sampling.plan`."""
-    from utils.sampling.plan import Access, SamplingOptions
+    from utils.ngff.store import Access
+    from utils.sampling.plan import SamplingOptions
 
     if args.unit is not None and nm_per(args.unit) is None:
         raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")

@@ -57,7 +57,7 @@ def by_torch(folder: Path) -> dict[str, object]:
 
 def by_timm(folder: Path) -> list[str]:
     """Digests of what timm's reader gives."""
-    from timm.data import create_dataset
+    from timm.data.dataset_factory import create_dataset
 
     return [digest(picture.convert("L")) for picture, _ in create_dataset("", root=str(folder))]
 

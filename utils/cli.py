@@ -1,15 +1,19 @@
 """The command line that all scripts share: parsers from docstrings, argument types, exit codes."""
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from utils import memory
 from utils.interrupts import TerminatedError, forgiving_streams, terminable
 from utils.redaction import redacted
+
+Number = TypeVar("Number", int, float)
 
 
 class UsageError(Exception):
@@ -23,7 +27,7 @@ class UnavailableError(Exception):
 class Parser(argparse.ArgumentParser):
     """Takes long options with ``-`` or with ``_`` between their words, as shell scripts of older suites spell them."""
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse, the words of long options joined by ``-``."""
         return super().parse_known_args(_dashed(sys.argv[1:] if args is None else args), namespace)
 
@@ -203,14 +207,11 @@ def fraction(text: str) -> float:
     return _number(text, float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 
 
-def _number(text: str, kind: type, accept: Callable[[float], bool], expected: str):
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not accept(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-    return value
+def _number(text: str, kind: Callable[[str], Number], accept: Callable[[float], bool], expected: str) -> Number:
+    with contextlib.suppress(ValueError):
+        if accept(value := kind(text)):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
 
 
 def say_passed_over(paths: Sequence[Path], expected: str, quiet: bool = False) -> None:

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 TILE = 112
 GAP = 4
@@ -42,7 +46,7 @@ def save_sheet(path: Path, sections: Sequence[Section], *, columns: int = COLUMN
     draw_sheet(sections, columns).save(path, format="PNG")
 
 
-def draw_sheet(sections: Sequence[Section], columns: int = COLUMNS):
+def draw_sheet(sections: Sequence[Section], columns: int = COLUMNS) -> "Image.Image":
     """Draw sections; returns a gray PIL image."""
     from PIL import Image, ImageDraw
 
@@ -61,7 +65,7 @@ def draw_sheet(sections: Sequence[Section], columns: int = COLUMNS):
     return sheet
 
 
-def _thumbnail(patch: np.ndarray):
+def _thumbnail(patch: np.ndarray) -> "Image.Image":
     """Fit a patch into a tile, sides in proportion, gray around it."""
     from PIL import Image
 

@@ -165,7 +165,8 @@ def to_uint8(values: np.ndarray, contrast: Contrast | str = "percentile") -> np.
         table = _window(
             np.arange(1 << 8 * values.dtype.itemsize).astype(_unsigned(values)).view(values.dtype), contrast
         )
-        return table[np.ascontiguousarray(values).view(_unsigned(values))]
+        converted: np.ndarray = table[np.ascontiguousarray(values).view(_unsigned(values))]
+        return converted
     result = np.empty(values.shape, np.uint8)
     flat, source = result.reshape(-1), values.reshape(-1)
     for part in parts(source.size, CHUNK):

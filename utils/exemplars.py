@@ -9,7 +9,8 @@ PAIRS = 1 << 17
 
 def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Hamming distances between packed hashes, (..., words) with (..., words), broadcast."""
-    return np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.uint16)
+    distances: np.ndarray = np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.uint16)
+    return distances
 
 
 def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndarray | None = None) -> np.ndarray:

@@ -262,7 +262,7 @@ def _sync_file_system(folder: Path) -> bool:
         return False
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        return call(descriptor) == 0
+        return bool(call(descriptor) == 0)
     finally:
         os.close(descriptor)
 

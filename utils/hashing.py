@@ -41,9 +41,9 @@ def patch_hasher(crop: int, hash_size: int = 8, method: str = "dhash") -> Callab
         if patch.shape != (crop, crop):
             pixels = np.asarray(Image.fromarray(pixels).resize((crop, crop), Image.Resampling.BILINEAR))
         if method == "dhash":
-            return hash_patches(pixels[np.newaxis], hash_size)[0]
+            return hash_patches(pixels[np.newaxis], hash_size).reshape(-1)
         bits = np.asarray(library[method](Image.fromarray(pixels), hash_size=hash_size).hash)
-        return pack_bits(bits.reshape(1, -1))[0]
+        return pack_bits(bits.reshape(1, -1)).reshape(-1)
 
     return hash_one
 

@@ -5,12 +5,17 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from utils.files import list_entries, suffix
 from utils.memory import require, require_possible
 from utils.reading import DAMAGE, refuse_special
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from tifffile import TiffFrame, TiffPage, TiffPageSeries
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".lsm", ".stk", ".svs"})
 IMAGE_SUFFIXES = (
@@ -112,12 +117,12 @@ def _read_tiff(path: Path) -> np.ndarray:
         return tiff_page(tif.pages.first)
 
 
-def check_page(page) -> None:
+def check_page(page: "TiffPage | TiffFrame") -> None:
     """Refuse a page of a `tifffile.TiffFile` whose pixels are not all there, or do not fit into memory.
 
     Strips past the end of a file decode as zeros in some readers.
     """
-    key = page.keyframe
+    key = cast("TiffPage", page.keyframe)
     size = page.parent.filehandle.size
     end = max((o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
     if end > size:
@@ -128,16 +133,16 @@ def check_page(page) -> None:
     require(_COPIES * key.nbytes, "the image")
 
 
-def _planes(series) -> int:
+def _planes(series: "TiffPageSeries") -> int:
     sizes = [n for n, axis in zip(series.shape, series.axes, strict=True) if axis not in "YXS"]
     return int(np.prod(sizes, dtype=np.int64))
 
 
-def tiff_page(page) -> np.ndarray:
+def tiff_page(page: "TiffPage | TiffFrame") -> np.ndarray:
     """The displayed gray of one page of a `tifffile.TiffFile`, shape (h, w)."""
     pixels = page.asarray()
     axes = page.axes
-    key = page.keyframe  # later pages of a stack know only what differs from it
+    key = cast("TiffPage", page.keyframe)  # later pages of a stack know only what differs from it
     if "S" in axes:
         pixels = luminance(_shown(np.moveaxis(pixels, axes.index("S"), -1), key))
         axes = axes.replace("S", "")
@@ -149,7 +154,7 @@ def tiff_page(page) -> np.ndarray:
     return pixels
 
 
-def _shown(samples: np.ndarray, key) -> np.ndarray:
+def _shown(samples: np.ndarray, key: "TiffPage") -> np.ndarray:
     """Samples of any colour space, shape (..., channels), as RGB, or as the one channel that is gray already."""
     if key.photometric == _CMYK and samples.shape[-1] >= 4 and samples.dtype.kind == "u":
         white = np.iinfo(samples.dtype).max
@@ -165,14 +170,15 @@ def _palette(indices: np.ndarray, colormap: np.ndarray) -> np.ndarray:
     colours = colormap.T
     if colours.max(initial=0) < 256:  # some writers fill a TIFF colour map with 8-bit values
         colours = colours * 257
-    return (luminance(colours) // 257).astype(np.uint8)[indices]
+    gray: np.ndarray = (luminance(colours) // 257).astype(np.uint8)[indices]
+    return gray
 
 
 def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
     if pixels.dtype.kind == "b":  # masks: tifffile marks all of them white-is-zero, and True is still the foreground
         return pixels
     if pixels.dtype.kind == "u":
-        return pixels.dtype.type((1 << bits) - 1) - pixels
+        return np.asarray(pixels.dtype.type((1 << bits) - 1) - pixels)
     return -pixels if pixels.dtype.kind == "f" else np.invert(pixels)
 
 
@@ -216,7 +222,7 @@ def _refuse_wrong_checksums(path: Path) -> None:
                 raise ValueError(f"a damaged PNG: the checksum of its part {kind.decode('latin1')} is wrong")
 
 
-def _pillow_pixels(image) -> np.ndarray:
+def _pillow_pixels(image: "Image.Image") -> np.ndarray:
     if image.mode == "P":
         image = image.convert("RGB")
     elif image.mode in {"CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBa", "La"}:

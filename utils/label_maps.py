@@ -77,7 +77,8 @@ def _are_many_labels(planes: np.ndarray, values: Histogram) -> bool:
 
 
 def _commonest(planes: np.ndarray, values: Histogram) -> np.generic:
-    return planes.dtype.type(values.values[np.argmax(values.counts)])
+    commonest: np.generic = planes.dtype.type(values.values[np.argmax(values.counts)])
+    return commonest
 
 
 def _equal_share(planes: np.ndarray, values: Histogram) -> float:

@@ -57,7 +57,8 @@ def min_side(args: argparse.Namespace) -> int:
         raise UsageError(
             f"--min-side {args.min_side} is more than --crop-size {args.crop_size}: no patch is that large"
         )
-    return args.min_side
+    side: int = args.min_side
+    return side
 
 
 def add_dedupe_options(parser: argparse.ArgumentParser) -> None:

@@ -176,7 +176,8 @@ def _beside_others(values: np.ndarray, picture: Histogram, fills: Sequence[LeftO
     smooth = np.where(other, middle, values)
     for axis in (-1, -2):
         smooth = _median_of_3(smooth, axis)
-    return smooth[~other]
+    smoothed: np.ndarray = smooth[~other]
+    return smoothed
 
 
 def _median_of_3(values: np.ndarray, axis: int) -> np.ndarray:

@@ -63,4 +63,4 @@ def _read_some(file: BinaryIO, offset: int, view: memoryview) -> int:
         return os.preadv(file.fileno(), [view], offset)
     with _SEEKING:  # Windows has no reads by position
         file.seek(offset)
-        return file.readinto(view)  # type: ignore[attr-defined]
+        return int(file.readinto(view))  # type: ignore[attr-defined]

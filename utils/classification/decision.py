@@ -43,7 +43,8 @@ class Familiarity:
         """Distance of each row of features (n, f) from the nearest centre, shape (n,)."""
         places = (features - self.mean) @ self.basis.T
         squares = (places**2).sum(1)[:, None] - 2 * places @ self.centres.T + (self.centres**2).sum(1)
-        return np.sqrt(np.maximum(squares.min(axis=1), 0) / len(self.basis))
+        distances: np.ndarray = np.sqrt(np.maximum(squares.min(axis=1), 0) / len(self.basis))
+        return distances
 
 
 @dataclass(frozen=True)

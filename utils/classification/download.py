@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 CHUNK = 1 << 18
@@ -99,7 +103,7 @@ def _try_once(url: str, target: Path, patience: Patience) -> tuple[str, int]:
     return digest, size
 
 
-def _copy(response, target: Path, patience: Patience) -> tuple[str, int]:
+def _copy(response: "HTTPResponse", target: Path, patience: Patience) -> tuple[str, int]:
     digest, size, start = hashlib.sha256(), 0, time.monotonic()
     with target.open("wb") as file:
         # read1 returns what has come; read would wait for a whole chunk and hide a trickle.

@@ -54,4 +54,5 @@ class GrayStem(nn.Module):
 
     def forward(self, gray: Tensor) -> Tensor:
         """The convolution of gray images (n, 1, side, side), 0 to 255."""
-        return self.conv(gray - self.middle) + self.constant
+        maps: Tensor = self.conv(gray - self.middle) + self.constant
+        return maps

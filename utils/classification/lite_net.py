@@ -41,7 +41,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One block."""
-        y = self.project_norm(self.project(self.inner(x)))
+        y: Tensor = self.project_norm(self.project(self.inner(x)))
         return x + y if self.adds else y
 
 
@@ -79,7 +79,8 @@ class LiteNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, 1) of prepared patches (n, 1, h, w)."""
-        return self.fc(pooled(self.maps(x)))
+        logits: Tensor = self.fc(pooled(self.maps(x)))
+        return logits
 
 
 def pooled(maps: Tensor) -> Tensor:

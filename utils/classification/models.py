@@ -5,6 +5,7 @@ slimmed EfficientNet-Lite0 (`utils.classification.lite_net`), small enough to li
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ FARTHEST = 4.0
 _declared: list[torch.library.Library] = []
 
 
-def torchvision_models():
+def torchvision_models() -> Any:
     """Import torchvision.models, also where torchvision's compiled operators cannot load.
 
     Its Linux wheel is built for CUDA; beside a CPU-only torch two operators get a fake registration without a check,
@@ -55,7 +56,8 @@ def build_model(arch: str) -> nn.Module:
         raise ValueError(f"unknown architecture {arch!r}; expected one of {', '.join(ARCHITECTURES)}")
     model = torchvision_models().resnet34(weights=None)
     model.fc = nn.Linear(model.fc.in_features, 1)
-    return model
+    network: nn.Module = model
+    return network
 
 
 def detect_arch(state: Mapping[str, Tensor]) -> str:

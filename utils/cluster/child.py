@@ -63,7 +63,8 @@ def _begin(begin: tuple[str, dict[str, Any], bytes]) -> Callable[[Any], Any] | s
         take_settings(hello["settings"])
         if hello["script"]:
             _become(hello["script"])
-        return pickle.loads(work)
+        function: Callable[[Any], Any] = pickle.loads(work)
+        return function
     except ImportError as error:
         return f"lacks what this suite needs: {error}"
 

@@ -200,7 +200,7 @@ class Cluster:
         if self._client.status != "running":
             raise self._gone()
         try:
-            threads = sum(self._client.nthreads().values())
+            threads: int = sum(self._client.nthreads().values())
         except (OSError, TimeoutError) as error:
             raise self._gone() from error
         if threads:

@@ -27,7 +27,7 @@ def end_run(path: str, run: str) -> int:
     if module is None:
         return 0
     module.keeper.end_run(run)
-    return module.keeper.count(run)
+    return int(module.keeper.count(run))
 
 
 # Pickled by value: plain pickle finds no such name in the client's own script.

@@ -200,10 +200,10 @@ def answer(order: Order, items: list[bytes], wanted: Callable[[], bool]) -> tupl
 
 def answer_in_dask(order: tuple[Any, ...], items: list[bytes]) -> tuple[list[bytes | None], float]:
     """`answer` as a Dask task: it ends when the task is cancelled, or its client or its worker goes."""
-    from distributed import Reschedule
-    from distributed.worker import thread_state
+    from distributed import Reschedule, get_worker
 
-    worker, key = thread_state.execution_state["worker"], thread_state.key
+    worker = get_worker()
+    key = worker.get_current_task()
 
     def wanted() -> bool:
         task = worker.state.tasks.get(key)

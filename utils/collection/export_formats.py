@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from utils.collection.pixels import png_bytes
 from utils.collection.samples import NUMBERS, WHOLE
 from utils.collection.shards import Read, Shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMATS = ("webdataset", "parquet", "imagefolder", "zarr")
 SHARD_FILES = {
@@ -70,7 +73,7 @@ def write_parquet(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
 ROW_GROUP = 100
 
 
-def parquet_schema(row: Mapping[str, Any], *, pictures: bool = True):
+def parquet_schema(row: Mapping[str, Any], *, pictures: bool = True) -> "pa.Schema":
     """The columns of a Parquet file, with the types that `datasets` asks for in its own words."""
     import pyarrow as pa
 
@@ -89,7 +92,7 @@ def column_kind(name: str) -> str:
     return "int64" if name in WHOLE else "float64" if name in NUMBERS else "string"
 
 
-def _table(reads: Sequence[Read], schema):
+def _table(reads: Sequence[Read], schema: "pa.Schema") -> "pa.Table":
     import pyarrow as pa
 
     columns: dict[str, list[Any]] = {name: [read.row[name] for read in reads] for name in reads[0].row}

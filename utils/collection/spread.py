@@ -52,7 +52,8 @@ def spread_order(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
 
 
 def _packed(cells: np.ndarray) -> np.ndarray:
-    return (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
+    packed: np.ndarray = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
+    return packed
 
 
 class Gaps:

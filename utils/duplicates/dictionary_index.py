@@ -91,7 +91,8 @@ class Dictionary:
     @cached_property
     def names(self) -> list[str]:
         """The patches' names."""
-        return json.loads(self.index["names"].tobytes())
+        names: list[str] = json.loads(self.index["names"].tobytes())
+        return names
 
     @property
     def digest(self) -> str:
@@ -115,4 +116,5 @@ class Dictionary:
 
     @cached_property
     def _all(self) -> list[np.ndarray]:
-        return load_patches(self.path)["patches"]
+        patches: list[np.ndarray] = load_patches(self.path)["patches"]
+        return patches

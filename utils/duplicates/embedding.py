@@ -45,7 +45,8 @@ def view_name(view: int, inverted: bool = False) -> str:
 def block_sums(patch: np.ndarray, blocks: int = BLOCKS) -> np.ndarray:
     """Sums over a grid of blocks x blocks equal areas of an image of any shape (h, w); float64 that holds integers."""
     rows, columns = (_overlaps(side, blocks) for side in patch.shape)
-    return rows @ patch.astype(np.float64) @ columns.T
+    sums: np.ndarray = rows @ patch.astype(np.float64) @ columns.T
+    return sums
 
 
 @cache
@@ -55,20 +56,23 @@ def _overlaps(side: int, blocks: int) -> np.ndarray:
     pixels = np.arange(side + 1) * blocks
     low = np.maximum(edges[:-1, np.newaxis], pixels[np.newaxis, :-1])
     high = np.minimum(edges[1:, np.newaxis], pixels[np.newaxis, 1:])
-    return np.maximum(high - low, 0).astype(np.float64)
+    overlaps: np.ndarray = np.maximum(high - low, 0).astype(np.float64)
+    return overlaps
 
 
 @cache
 def cosines(blocks: int) -> np.ndarray:
     """The lowest basis vectors of the cosine transform as integers, shape (KEPT, blocks)."""
     phase = np.pi * np.arange(KEPT)[:, np.newaxis] * (2 * np.arange(blocks) + 1) / (2 * blocks)
-    return np.rint(PRECISION * np.cos(phase))
+    basis: np.ndarray = np.rint(PRECISION * np.cos(phase))
+    return basis
 
 
 def transform(sums: np.ndarray) -> np.ndarray:
     """The lowest coefficients of windows of block sums, shape (..., blocks, blocks) -> (..., KEPT, KEPT)."""
     basis = cosines(sums.shape[-1])
-    return basis @ sums @ basis.T
+    coefficients: np.ndarray = basis @ sums @ basis.T
+    return coefficients
 
 
 def codes_of(coefficients: np.ndarray) -> np.ndarray:
@@ -80,12 +84,14 @@ def codes_of(coefficients: np.ndarray) -> np.ndarray:
     flat[:, 0] = 0
     deviation = np.sqrt((flat * flat).sum(axis=1, keepdims=True) / (SIZE - 1))
     scaled = np.divide(flat, deviation, out=np.zeros_like(flat), where=deviation > 0)
-    return np.rint(np.clip(scaled, -CLIP, CLIP) * STEP).astype(np.int8)
+    codes: np.ndarray = np.rint(np.clip(scaled, -CLIP, CLIP) * STEP).astype(np.int8)
+    return codes
 
 
 def embed(patch: np.ndarray) -> np.ndarray:
     """The code of one patch of any shape, (SIZE,) int8."""
-    return codes_of(transform(block_sums(patch))[np.newaxis])[0]
+    code: np.ndarray = codes_of(transform(block_sums(patch))[np.newaxis])[0]
+    return code
 
 
 def code_views(codes: np.ndarray) -> np.ndarray:
@@ -105,4 +111,5 @@ def code_views(codes: np.ndarray) -> np.ndarray:
 
 def lengths(codes: np.ndarray) -> np.ndarray:
     """Euclidean lengths of codes, (n, SIZE) -> (n,) float64."""
-    return np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float64))
+    lengths: np.ndarray = np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float64))
+    return lengths

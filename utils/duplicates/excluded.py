@@ -19,7 +19,8 @@ from utils.duplicates.sift import find_points
 from utils.files import list_dirs, stem, suffix
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, read_gray
 from utils.jobs import SKIPPED, Job
-from utils.names import Box, format_name_2d, format_name_3d
+from utils.names import format_name_2d, format_name_3d
+from utils.patches import Box
 from utils.records.fingerprints import fingerprint
 from utils.volumes import Volume, has_slices, is_isotropic, is_ngff, list_volumes, open_volume, volume_contrast
 

@@ -76,7 +76,8 @@ def blocks_of(image: np.ndarray, block: int) -> np.ndarray:
     """Sums over blocks of block x block pixels; what is left over at the far edges is left out."""
     rows, columns = (side // block for side in image.shape)
     image = image[: rows * block, : columns * block]
-    return image.reshape(rows, block, columns, block).sum(axis=(1, 3), dtype=np.float64)
+    sums: np.ndarray = image.reshape(rows, block, columns, block).sum(axis=(1, 3), dtype=np.float64)
+    return sums
 
 
 def blobs(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -140,7 +141,8 @@ def view_matrix(view: int) -> np.ndarray:
     """Where a point of an image, (row, column) from its middle, lies in one of its views: a (2, 2) matrix."""
     transposed, rows, columns = VIEWS[view]
     matrix = np.array([[0.0, 1.0], [1.0, 0.0]]) if transposed else np.eye(2)
-    return np.diag([-1.0 if rows else 1.0, -1.0 if columns else 1.0]) @ matrix
+    turned: np.ndarray = np.diag([-1.0 if rows else 1.0, -1.0 if columns else 1.0]) @ matrix
+    return turned
 
 
 __all__ = ["BLOCK", "LEVELS", "SIZE", "Windows", "find_windows", "view_matrix"]

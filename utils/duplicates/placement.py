@@ -8,7 +8,7 @@ import numpy as np
 from utils.duplicates.embedding import VIEWS
 from utils.duplicates.keypoints import view_matrix
 from utils.duplicates.verify import NOTHING, Agreement, compare
-from utils.names import Box
+from utils.patches import Box
 
 # Places that agree within this many pixels of the patch are one; each is tried in two grids, half a step apart.
 STEP = 24.0

@@ -49,7 +49,8 @@ def codes_of_descriptors(descriptors: np.ndarray) -> np.ndarray:
     joined -= joined.mean(axis=1, keepdims=True)
     length = np.sqrt((joined * joined).sum(axis=1, keepdims=True))
     scaled = np.divide(joined * LENGTH, length, out=np.zeros_like(joined), where=length > 0)
-    return np.rint(np.clip(scaled, -127, 127)).astype(np.int8)
+    codes: np.ndarray = np.rint(np.clip(scaled, -127, 127)).astype(np.int8)
+    return codes
 
 
 def frame_matrices(asked: np.ndarray, found: np.ndarray) -> np.ndarray:

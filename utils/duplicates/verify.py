@@ -94,7 +94,8 @@ def shifted_correlations(image: np.ndarray, inner: np.ndarray, known: np.ndarray
     squares = np.einsum("abij,ij->ab", windows * windows, weight)
     shared = n * np.einsum("abij,ij->ab", windows, values) - total * mine
     product = (n * squares - total**2) * (n * (values * values).sum() - mine**2)
-    return np.divide(shared, np.sqrt(product), out=np.zeros_like(shared), where=product > 0)
+    correlations: np.ndarray = np.divide(shared, np.sqrt(product), out=np.zeros_like(shared), where=product > 0)
+    return correlations
 
 
 def _reduced(values: Any, factor: int) -> Any:

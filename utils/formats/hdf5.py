@@ -28,7 +28,8 @@ class Hdf5Volume(Volume):
         if not self._file:
             raise ValueError("the volume is closed")
         with reading_as("HDF5"):
-            return self._dataset[box]
+            voxels: np.ndarray = self._dataset[box]
+            return voxels
 
     def close(self) -> None:
         self._file.close()

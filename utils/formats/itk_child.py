@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from typing import Any
+from types import ModuleType
 
 
 def answer(path: str, what: str) -> bytes:
@@ -26,7 +26,7 @@ def answer(path: str, what: str) -> bytes:
     return json.dumps(header).encode() + b"\n"
 
 
-def _scalar(sitk: Any, pixel_id: int) -> int:
+def _scalar(sitk: ModuleType, pixel_id: int) -> int:
     """The scalar type of a vector's components, so that colours have a dtype before they are decoded."""
     name = sitk.GetPixelIDValueAsString(pixel_id)
     for scalar in (
@@ -34,7 +34,7 @@ def _scalar(sitk: Any, pixel_id: int) -> int:
         sitk.sitkUInt64, sitk.sitkInt64, sitk.sitkFloat32, sitk.sitkFloat64,
     ):  # fmt: skip
         if name.removeprefix("vector of ") == sitk.GetPixelIDValueAsString(scalar):
-            return scalar
+            return int(scalar)
     raise ValueError(f"holds voxels of type {name}: only integers and real numbers are images")
 
 

@@ -100,6 +100,7 @@ def parse_header(head: bytes, *, single: bool) -> NiftiHeader:
 def _fields(head: bytes) -> "AnalyzeHeader":
     from nibabel import AnalyzeHeader, Nifti1Header, Nifti2Header
 
+    kind: type[AnalyzeHeader]
     for kind in (Nifti1Header, Nifti2Header, AnalyzeHeader):
         if len(head) >= kind.sizeof_hdr and kind.may_contain_header(head):
             fields = kind(head[: kind.sizeof_hdr], check=False)

@@ -145,7 +145,7 @@ def _after_last_page(tif: Any) -> int:
     count = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))[0]
     file.seek(count * layout.tagsize, os.SEEK_CUR)
     following = file.read(layout.offsetsize)
-    return struct.unpack(layout.offsetformat, following)[0] if len(following) == layout.offsetsize else file.size
+    return int(struct.unpack(layout.offsetformat, following)[0] if len(following) == layout.offsetsize else file.size)
 
 
 def _promised_planes(tif: Any, series: Any) -> int:
@@ -169,7 +169,7 @@ def _ome_planes(xml: str, series: Any) -> int:
     for pixels in _ome_pixels(xml):
         if (pixels.get("SizeX"), pixels.get("SizeY")) == (str(sizes.get("X")), str(sizes.get("Y"))):
             samples = series.keyframe.samplesperpixel
-            return math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT") // samples
+            return math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT") // int(samples)
     return 1
 
 

@@ -9,7 +9,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -40,7 +40,7 @@ def chunk_names(level: Level, box: Box) -> Iterator[str]:
         yield _name(level, index, chunk, sizes)
 
 
-def _stored(level: Level, zyx, other: int) -> list[int]:
+def _stored(level: Level, zyx: Iterable[int], other: int) -> list[int]:
     """Numbers along z, y, x in the order of the stored axes."""
     values = [other] * level.rank
     for axis, value in zip(level.axes, zyx, strict=True):
@@ -151,7 +151,7 @@ def read_translated(store: Store, level: Level, box: Box, translate: Translate) 
         if raw is not None:
             memory.write(f"{at}{name}", _translated(raw, translate, f"{folder}/{name}")).result()
     view = open_view(memory, _raw_level(level), settings, store.access.timeout, str(folder))
-    voxels = wait(view[box].read(order="C"), store.access.timeout, str(folder))
+    voxels: np.ndarray = wait(view[box].read(order="C"), store.access.timeout, str(folder))
     return voxels.astype(level.dtype, copy=False)
 
 

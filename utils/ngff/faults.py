@@ -7,8 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
 
 from utils.redaction import redacted
+
+if TYPE_CHECKING:
+    from tensorstore import Future
+
+T = TypeVar("T")
 
 # Set by Ctrl-C: threads that wait for a server would otherwise hold the program until their time-out.
 _interrupted = threading.Event()
@@ -54,7 +60,7 @@ class GoneError(ForbiddenError):
     """The server says that something was there once (410)."""
 
 
-def wait(future, timeout: float, what: str):
+def wait(future: "Future[T]", timeout: float, what: str) -> T:
     """The result of a tensorstore future; an error when no request was answered for the whole time-out.
 
     A deadline for the whole read would end slow but living transfers, so the clock starts again with every answer.

@@ -169,7 +169,8 @@ def _coordinate_axes(multiscale: dict[str, Any], attributes: dict[str, Any]) -> 
         for dataset in multiscale.get("datasets") or []
         for transform in dataset.get("coordinateTransformations") or []
     }
-    return next((system for system in systems if system.get("name") in outputs), systems[0])["axes"]
+    axes: Sequence[Any] = next((system for system in systems if system.get("name") in outputs), systems[0])["axes"]
+    return axes
 
 
 def simple_transforms(transforms: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
@@ -267,7 +268,7 @@ def _inner_chunk(array: dict[str, Any]) -> list[int] | None:
     """The chunk inside a shard: what one request brings."""
     for codec in array.get("codecs") or []:
         if codec.get("name") == "sharding_indexed":
-            return codec["configuration"]["chunk_shape"]
+            return list(codec["configuration"]["chunk_shape"])
     return None
 
 

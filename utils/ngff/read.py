@@ -80,7 +80,8 @@ class LevelReader:
         access = self.store.access
 
         def ask() -> np.ndarray:
-            return wait(self._view[box].read(order="C"), access.timeout, self.what)
+            answer: np.ndarray = wait(self._view[box].read(order="C"), access.timeout, self.what)
+            return answer
 
         try:
             voxels = with_patience(ask, self.store.address, self._chunk_url(box), access.patience)

@@ -8,13 +8,16 @@ import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from utils.ngff.address import Address
 from utils.ngff.faults import ForbiddenError, GoneError, RedirectError, is_silence, wait
 from utils.ngff.hosts import HOSTS, head, with_patience
 from utils.redaction import redacted
+
+if TYPE_CHECKING:
+    import tensorstore as ts
 
 # A server that sends less than this counts as stalled, so that a byte now and then cannot hold a run up for ever.
 SLOWEST_BYTES_PER_SECOND = 256
@@ -110,7 +113,7 @@ def netrc_header(address: Address) -> list[str]:
 
 
 @functools.lru_cache(maxsize=8)
-def context(access: Access):
+def context(access: Access) -> "ts.Context":
     """The tensorstore context of an `Access`: bounded retries, bounded requests, time-outs for every connection."""
     # A stalled request is given up early enough for another try before the whole wait ends. tensorstore reads these
     # before its first request only, hence the environment.
@@ -140,7 +143,7 @@ class Store:
     address: Address
     access: Access
 
-    def kvstore(self):
+    def kvstore(self) -> "ts.KvStore":
         """Open the key-value store itself."""
         import tensorstore as ts
 

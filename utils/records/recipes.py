@@ -276,7 +276,8 @@ def _spelled(name: str, value: Any, *, short: bool = False) -> str:
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as JSON gives them back."""
-    return json.loads(json.dumps(dict(options)))
+    plain: dict[str, Any] = json.loads(json.dumps(dict(options)))
+    return plain
 
 
 def _root(root: Path | None, result: Path) -> tuple[str, str]:

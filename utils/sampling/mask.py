@@ -8,7 +8,8 @@ import numpy as np
 
 from utils.ngff.metadata import Lengths, Level, allowing_labels, downsampling
 from utils.ngff.multiscale import Multiscale, open_multiscale
-from utils.sampling.overview import fetch_overview, npy_planes, overview_path
+from utils.sampling.blocks import npy_planes
+from utils.sampling.overview import fetch_overview, overview_path
 from utils.sampling.plan import SamplingOptions, SamplingPlan
 from utils.sampling.rois import Boxes, Triple
 from utils.sampling.survey import Survey

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -77,7 +77,11 @@ class Boxes(Sequence[Roi]):
     def __len__(self) -> int:
         return math.prod(self._counts) if self.chosen is None else len(self.chosen)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Roi: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Roi]: ...
+    def __getitem__(self, index: int | slice) -> Roi | list[Roi]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
@@ -101,4 +105,5 @@ def not_padding(values: np.ndarray, padding: float) -> np.ndarray:
     """Where an image differs from its padding value; NaN is never specimen."""
     # A float would make numpy compare in float64, which is slow for bytes.
     differs = values != (int(padding) if float(padding).is_integer() else padding)
-    return differs & ~np.isnan(values) if values.dtype.kind == "f" else differs
+    specimen: np.ndarray = differs & ~np.isnan(values) if values.dtype.kind == "f" else differs
+    return specimen

@@ -74,7 +74,8 @@ class Survey:
         """Share of specimen in the boxes of a finished layer, in steps of 1 / LEVELS."""
         z, y, x = ([stop - first for first, stop in spans] for spans in ([self._z[layer]], self._y, self._x))
         share = self._open.pop(layer) / (z[0] * np.outer(y, x))
-        return np.floor(share * LEVELS + 1e-6).astype(np.uint16)
+        fractions: np.ndarray = np.floor(share * LEVELS + 1e-6).astype(np.uint16)
+        return fractions
 
     def candidates(self, min_frac: float) -> Boxes:
         """Boxes of which at least `min_frac` is specimen, in the order of the grid."""
@@ -110,4 +111,5 @@ def _box_sums(mask: np.ndarray, y: list[Span], x: list[Span]) -> np.ndarray:
     np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1, out=table[1:, 1:])
     y0, y1 = np.array(y, int).reshape(-1, 2).T
     x0, x1 = np.array(x, int).reshape(-1, 2).T
-    return table[np.ix_(y1, x1)] - table[np.ix_(y0, x1)] - table[np.ix_(y1, x0)] + table[np.ix_(y0, x0)]
+    sums: np.ndarray = table[np.ix_(y1, x1)] - table[np.ix_(y0, x1)] - table[np.ix_(y1, x0)] + table[np.ix_(y0, x0)]
+    return sums

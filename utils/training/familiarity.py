@@ -68,4 +68,5 @@ def _centres(places: np.ndarray, seed: int) -> np.ndarray:
 
     if len(places) <= CENTRES:
         return places
-    return KMeans(CENTRES, n_init=1, random_state=seed).fit(places).cluster_centers_
+    centres: np.ndarray = KMeans(CENTRES, n_init=1, random_state=seed).fit(places).cluster_centers_
+    return centres

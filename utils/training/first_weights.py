@@ -41,7 +41,7 @@ def first_weights(init: str, arch: str) -> State | None:
 
 def imagenet_url() -> str:
     """Where torchvision keeps ResNet34's ImageNet weights."""
-    return torchvision_models().ResNet34_Weights.IMAGENET1K_V1.url
+    return str(torchvision_models().ResNet34_Weights.IMAGENET1K_V1.url)
 
 
 def _imagenet_weights() -> State:
@@ -49,7 +49,7 @@ def _imagenet_weights() -> State:
     models, url = torchvision_models(), imagenet_url()
 
     def check(path: Path) -> State:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
         load_state(models.resnet34(weights=None), state, str(path))
         return state
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from utils.classification.classifier import Classifier
 from utils.classification.models import build_model, prepare
@@ -20,6 +22,7 @@ from utils.training.recipe import Recipe
 
 State = dict[str, Tensor]
 Rows = list[dict[str, float]]
+Mark = dict[str, Any]
 
 
 @dataclass
@@ -29,7 +32,7 @@ class Progress:
     epoch: int
     model: State
     averaged: State
-    optimizer: dict
+    optimizer: dict[str, Any]
     best: State
     best_rank: tuple[float, float]
     since_best: int = 0
@@ -91,7 +94,7 @@ def train(
 
 
 def _one_epoch(
-    recipe: Recipe, model: nn.Module, averaged: State, optimizer, data: Labelled, epoch: int, device: str
+    recipe: Recipe, model: nn.Module, averaged: State, optimizer: Optimizer, data: Labelled, epoch: int, device: str
 ) -> dict[str, float]:
     _train_mode(recipe, model)
     totals: defaultdict[str, float] = defaultdict(float)
@@ -151,7 +154,7 @@ def _train_mode(recipe: Recipe, model: nn.Module) -> None:
         child.train(recipe.trains(name))
 
 
-def _set_rate(recipe: Recipe, optimizer, step: int, total: int) -> None:
+def _set_rate(recipe: Recipe, optimizer: Optimizer, step: int, total: int) -> None:
     rate = recipe.lr
     if recipe.schedule == "cosine":
         warm = max(1, total // 20)
@@ -186,18 +189,18 @@ def _keep_better(
         now.since_best += 1
 
 
-def _fingerprint(recipe: Recipe, train_set: Labelled, validation: Labelled | None) -> dict:
+def _fingerprint(recipe: Recipe, train_set: Labelled, validation: Labelled | None) -> Mark:
     held = [str(path) for path in validation.paths] if validation else []
     labels = [f"{path}:{int(good)}" for path, good in zip(train_set.paths, train_set.good, strict=True)]
     return {**asdict(recipe), "train": labels, "validation": held}
 
 
-def _begin(model: nn.Module, optimizer) -> Progress:
+def _begin(model: nn.Module, optimizer: Optimizer) -> Progress:
     state = model.state_dict()
     return Progress(0, _copied(state), _copied(state), optimizer.state_dict(), _copied(state), (-1.0, 0.0))
 
 
-def _resume(checkpoint: Path | None, mark: dict, model: nn.Module, optimizer) -> Progress | None:
+def _resume(checkpoint: Path | None, mark: Mark, model: nn.Module, optimizer: Optimizer) -> Progress | None:
     if checkpoint is None or not checkpoint.exists():
         return None
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -215,7 +218,7 @@ def _resume(checkpoint: Path | None, mark: dict, model: nn.Module, optimizer) ->
     return now
 
 
-def _save(checkpoint: Path, now: Progress, mark: dict) -> None:
+def _save(checkpoint: Path, now: Progress, mark: Mark) -> None:
     with atomic_path(checkpoint) as scratch:
         torch.save({"mark": mark, "progress": vars(now)}, scratch)
 

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from utils.files import atomic_path
 from utils.training.figures import auroc, confusion
 from utils.training.folds import Doubt
 from utils.training.labels import Labelled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WORST = 24
 SUSPECTS = 96
@@ -91,7 +96,7 @@ def save_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
         rows.writerows(history)
 
 
-def _figure(title: str):
+def _figure(title: str) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.5, 4.2), layout="constrained")
@@ -100,7 +105,7 @@ def _figure(title: str):
     return figure, axes
 
 
-def _save(figure, path: Path) -> None:
+def _save(figure: "Figure", path: Path) -> None:
     with atomic_path(path) as scratch:
         # No version in the file: the same training gives the same bytes.
         figure.savefig(scratch, format="png", dpi=110, metadata={"Software": None})

@@ -49,7 +49,8 @@ def published_body() -> LiteNet:
     # Three equal channels add up.
     found["stem.weight"] = found["stem.weight"].sum(1, keepdim=True)
     network.load_state_dict({**ours, **found})
-    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def _their_name(name: str, network: LiteNet) -> str:
@@ -90,7 +91,8 @@ def slimmed(network: LiteNet, images: Tensor, widths: tuple[int, ...] = WIDTHS) 
     widths : tuple of int
         Channels inside each block.
     """
-    slim = LiteNet(widths).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    slim = LiteNet(widths)
+    slim.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     slim.stem, slim.stem_norm = copy.deepcopy(network.stem), copy.deepcopy(network.stem_norm)
     wanted = seen = _in_batches(network.begin, images)
     for old, new in zip(network.blocks(), slim.blocks(), strict=True):

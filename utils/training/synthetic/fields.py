@@ -57,7 +57,8 @@ def gradient(rng: Rng, size: int) -> Image:
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
     a, b, c, d, e = rng.normal(0, 1, 5)
     ramp = a * x + b * y + rng.choice([0, 1]) * (c * x * x + d * y * y + e * x * y)
-    return (ramp / (np.abs(ramp).max() + 1e-6)).astype(np.float32)
+    scaled: Image = (ramp / (np.abs(ramp).max() + 1e-6)).astype(np.float32)
+    return scaled
 
 
 def background(rng: Rng, size: int) -> Image:
@@ -67,9 +68,11 @@ def background(rng: Rng, size: int) -> Image:
         image += gradient(rng, size) * rng.uniform(2, 60)
     if rng.random() < 0.3:
         image += field(rng, size, rng.uniform(20, 120)) * rng.uniform(1, 15)
-    return image + noise(rng, size) * rng.choice([0.5, 3, 10, 25, 50]) * rng.uniform(0.3, 1)
+    empty: Image = image + noise(rng, size) * rng.choice([0.5, 3, 10, 25, 50]) * rng.uniform(0.3, 1)
+    return empty
 
 
 def standard(image: Image) -> Image:
     """Shift and scale to mean 0 and standard deviation 1."""
-    return ((image - image.mean()) / (image.std() + 1e-6)).astype(np.float32)
+    scaled: Image = ((image - image.mean()) / (image.std() + 1e-6)).astype(np.float32)
+    return scaled

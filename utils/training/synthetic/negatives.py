@@ -47,7 +47,8 @@ def cover_mask(rng: Rng, size: int, share: float) -> Image:
     else:
         ramp = field(rng, size, rng.uniform(30, 120))
     mask = (ramp <= np.quantile(ramp, share)).astype(np.float32)
-    return cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.3, 2.5))
+    soft: Image = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.3, 2.5))
+    return soft
 
 
 def filler(rng: Rng, size: int) -> Image:
@@ -61,21 +62,24 @@ def covered(rng: Rng, good: Image) -> Image:
     """Cover at least 85 % of a good patch."""
     size = len(good)
     mask = cover_mask(rng, size, 1 - 0.15 * rng.random() ** 1.5)
-    return good * (1 - mask) + filler(rng, size) * mask
+    image: Image = good * (1 - mask) + filler(rng, size) * mask
+    return image
 
 
 def blurred(rng: Rng, good: Image) -> Image:
     """Blur a good patch until no structure is left, and stretch what remains."""
     size = len(good)
     smooth = cv2.GaussianBlur(good, (0, 0), size * np.exp(rng.uniform(np.log(0.05), np.log(0.2))))
-    return 128 + standard(smooth) * rng.uniform(3, 45) + noise(rng, size) * rng.choice([0.5, 4, 15])
+    image: Image = 128 + standard(smooth) * rng.uniform(3, 45) + noise(rng, size) * rng.choice([0.5, 4, 15])
+    return image
 
 
 def pressed(rng: Rng, good: Image) -> Image:
     """Press the contrast of a good patch far below its noise."""
     grain = noise(rng, len(good))
     signal = standard(good) * rng.uniform(0, 0.25)
-    return rng.uniform(20, 235) + (signal + grain) * rng.choice([1.5, 6, 20, 45])
+    image: Image = rng.uniform(20, 235) + (signal + grain) * rng.choice([1.5, 6, 20, 45])
+    return image
 
 
 def scrambled(rng: Rng, good: Image) -> Image:
