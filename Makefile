@@ -2,7 +2,7 @@
 # make test      the tests (ARGS="tests/test_dhash.py -x" chooses)
 # make fuzz      property tests and faults on new examples (EXAMPLES=1000 each; SEED=N repeats a run, ARGS=... chooses)
 # make mutants   small faults put into a sample of the code: would the tests notice? (ARGS="utils/cubes.py -n 40" chooses)
-# make check     rules, format and types
+# make check     rules, format, types, and what docstrings must say
 # make docs      the pages of docs/ and one per script, into ./site; links are checked
 # make lock      requirements.lock anew: every package with its hashes
 # make curate    IN=DIR OUT=DIR: the same stages over your 2d/, video/ and 3d/ folders
@@ -24,7 +24,7 @@ sum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 installed := $(VENV)/installed-$(call sum,requirements.txt)
 installed_dev := $(VENV)/installed-dev-$(call sum,requirements.txt requirements-dev.txt)
 
-.PHONY: help demo test fuzz mutants docs lock check rules formatted types curate format clean
+.PHONY: help demo test fuzz mutants docs lock check rules formatted types docstrings curate format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -55,7 +55,7 @@ docs: $(installed_dev)
 lock: $(installed_dev)
 	$(python) -m uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 requirements-dev.txt -o requirements.lock
 
-check: rules formatted types
+check: rules formatted types docstrings
 
 rules: $(installed_dev)
 	$(python) -m ruff check .
@@ -65,6 +65,9 @@ formatted: $(installed_dev)
 
 types: $(installed_dev)
 	$(python) -m mypy .
+
+docstrings: $(installed_dev)
+	$(python) -m pytest -q tests/test_docstrings.py
 
 format: $(installed_dev)
 	$(python) -m ruff check --fix .

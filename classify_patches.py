@@ -219,7 +219,12 @@ class LazyClassifier:
         return self._classifier.cascade.summary() if "_classifier" in vars(self) else []
 
     def examine(self, patches: "Sequence[np.ndarray]") -> "Examined":
-        """Scores of patches, and how far each lies from what the network was trained on."""
+        """Scores of patches, and how far each lies from what the network was trained on.
+
+        Parameters
+        ----------
+        patches : sequence of ndarray of uint8, shape (h, w)
+        """
         return self._classifier.examine(patches)
 
 

@@ -107,7 +107,15 @@ def patchify(args: argparse.Namespace) -> int:
 
 
 def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) -> Made:
-    """Write the dictionary of one `Group`; images that cannot be read or would share names cost themselves only."""
+    """Write the dictionary of one `Group`; images that cannot be read or would share names cost themselves only.
+
+    Raises
+    ------
+    PassedOver
+        If the group gives no patch, and every image says why that is as it should be.
+    SomeFailed
+        If images failed; the patches of the others are written.
+    """
     images, failures = without_shared_names(job.source.images)
     kept = choose_exemplars(images, cutting, threads) if cutting.dedupe else None
     lacking = Lacking()
@@ -175,6 +183,15 @@ def cut_group(
         Names of the exemplars; without it every patch is kept.
     lacking : Lacking
         Takes up the images that give no patches.
+
+    Returns
+    -------
+    dict
+        What is known of each image.
+
+    Yields
+    ------
+    name, patch : str and ndarray of uint8, shape (h, w)
     """
     contrasts = {}
     for reading in ordered_map(partial(read_image, cutting=cutting), images, threads):
@@ -230,7 +247,12 @@ def read_image(image: Path, cutting: Cutting) -> Reading:
 
 
 def named_patches(reading: Reading, cutting: Cutting) -> Iterator[tuple[str, np.ndarray]]:
-    """The patches of an image, row by row, each with its name."""
+    """The patches of an image, row by row, each with its name.
+
+    Yields
+    ------
+    name, patch : str and ndarray of uint8, shape (h, w)
+    """
     if reading.pixels is None:
         return
     shape = (reading.pixels.shape[0], reading.pixels.shape[1])

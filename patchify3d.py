@@ -213,7 +213,13 @@ def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
 
 
 def axes_to_cut(volume: Volume, cutting: Cutting) -> tuple[tuple[int, ...], str]:
-    """The chosen axes on which there are patches, of an anisotropic volume or a video only axis 0; and what is lost."""
+    """The chosen axes on which there are patches, of an anisotropic volume or a video only axis 0; and what is lost.
+
+    Raises
+    ------
+    ValueError
+        If no chosen axis can be cut.
+    """
     if is_isotropic(volume):
         return axes_with_patches(volume.shape, cutting.axes, cutting.min_side)
     if 0 not in cutting.axes:
@@ -222,7 +228,13 @@ def axes_to_cut(volume: Volume, cutting: Cutting) -> tuple[tuple[int, ...], str]
 
 
 def refuse_unwanted(volume: Volume, cutting: Cutting) -> None:
-    """Raise `PassedOver` for a volume that gives no patches worth having, or that is no image."""
+    """Refuse a volume that gives no patches worth having, or that is no image.
+
+    Raises
+    ------
+    PassedOver
+        With the reason.
+    """
     if reason := too_small(volume.shape, cutting.min_side):
         raise PassedOver(reason)
     axes, lost = axes_to_cut(volume, cutting)
@@ -272,7 +284,13 @@ def sampling(cutting: Cutting) -> "SamplingOptions":
 def cells_and_contrast(
     source: VolumeSource, volume: Volume, cutting: Cutting, folder: Path
 ) -> tuple[list[Cell], Contrast]:
-    """The cells to cut and the contrast window; the overview of a row that is sampled is kept in a folder."""
+    """The cells to cut and the contrast window; the overview of a row that is sampled is kept in a folder.
+
+    Raises
+    ------
+    PassedOver
+        If its cubes give no patches.
+    """
     if source.gigabytes is None:
         refuse_unwanted(volume, cutting)
         cells = volume_grid(volume, cutting)
@@ -305,7 +323,12 @@ class Reading:
         return self._volume
 
     def cube(self, cell: Cell) -> np.ndarray:
-        """The voxels of a cell's region as uint8."""
+        """Read a cell's region.
+
+        Returns
+        -------
+        ndarray of uint8, shape (z, y, x)
+        """
         z, y, x = cell.region()
         return to_uint8(self.volume[slice(*z), slice(*y), slice(*x)], self.contrast)
 
@@ -328,19 +351,36 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
 
 
 def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and flatness of every patch, cell by cell; see `utils.cubes.hash_cell`."""
+    """Hashes and flatness of every patch, cell by cell; see `utils.cubes.hash_cell`.
+
+    Returns
+    -------
+    hashes, flat : ndarray of uint64, shape (n, words), and of bool, shape (n,)
+    """
     hashes, flat = zip(*spread_map(partial(hash_block, reading), cells, threads, largest=64), strict=True)
     return np.concatenate(hashes), np.concatenate(flat)
 
 
 def hash_block(reading: Reading, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and flatness of one cell's patches."""
+    """Hashes and flatness of one cell's patches.
+
+    Returns
+    -------
+    hashes, flat : ndarray of uint64, shape (n, words), and of bool, shape (n,)
+    """
     how = reading.cutting
     return hash_cell(reading.cube(cell), cell, how.crop, hash_size=how.hash_size, method=how.hash)
 
 
 def group_by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[tuple[int, int]]]]:
-    """For every cell with kept patches: the (axis, slice index) of each, in the order of the hashes."""
+    """For every cell with kept patches: the (axis, slice index) of each, in the order of the hashes.
+
+    Parameters
+    ----------
+    kept : ndarray of int, shape (k,)
+        Places of the kept patches among all, ascending.
+    cells : sequence of Cell
+    """
     starts = np.cumsum([0, *map(len, cells)])
     bounds = np.searchsorted(kept, starts)
     grouped = []
@@ -359,13 +399,23 @@ def patch_name(volume: Volume, cell: Cell, axis: int, index: int) -> str:
 def fetch(
     reading: Reading, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]], threads: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the kept patches with their names, reading each cell once more."""
+    """Yield the kept patches with their names, reading each cell once more.
+
+    Yields
+    ------
+    name, patch : str and ndarray of uint8, shape (h, w)
+    """
     for patches in spread_map(partial(fetch_block, reading), chosen, threads):
         yield from patches
 
 
 def fetch_block(reading: Reading, chosen: tuple[Cell, list[tuple[int, int]]]) -> list[tuple[str, np.ndarray]]:
-    """The kept patches of one cell, with their names."""
+    """The kept patches of one cell, with their names.
+
+    Returns
+    -------
+    list of (name, patch), str and ndarray of uint8, shape (h, w)
+    """
     cell, wanted = chosen
     cube = reading.cube(cell)
     return [

@@ -190,7 +190,20 @@ def refuse_missing_tensorboard(log: str | None) -> None:
 def judging_plan(
     args: argparse.Namespace, data: "Labelled", groups: "np.ndarray"
 ) -> "tuple[dict[str, np.ndarray], np.ndarray]":
-    """The folds by name, or the indices held out for validation; one of them is empty."""
+    """What judges a training: folds, or patches held out for validation; one of them is empty.
+
+    Parameters
+    ----------
+    args : Namespace
+    data : Labelled
+    groups : ndarray of int, shape (n,)
+        Patches that judging keeps together.
+
+    Returns
+    -------
+    folds, held : dict of ndarray of int, shape (k,), and ndarray of int, shape (m,)
+        Indices by the fold's name, and those held out.
+    """
     import numpy as np
 
     from utils.training.split import fold_by_group, group_names, hold_out
@@ -214,7 +227,15 @@ def judging_plan(
 
 
 def train_folds(args: argparse.Namespace, setting: "Setting", folds: "dict[str, np.ndarray]") -> tuple[int, list[Path]]:
-    """Train without each fold; returns the exit code and the tables."""
+    """Train without each fold; returns the exit code and the tables.
+
+    Parameters
+    ----------
+    args : Namespace
+    setting : Setting
+    folds : dict of ndarray of int, shape (k,)
+        Indices that each leaves out, by its name.
+    """
     from utils.jobs import Job, Run, run_jobs
     from utils.training.runs import train_without
 
@@ -227,7 +248,17 @@ def train_folds(args: argparse.Namespace, setting: "Setting", folds: "dict[str, 
 
 
 def train_final(args: argparse.Namespace, setting: "Setting", held: "np.ndarray", tables: Sequence[Path]) -> int:
-    """Train the network that is kept."""
+    """Train the network that is kept.
+
+    Parameters
+    ----------
+    args : Namespace
+    setting : Setting
+    held : ndarray of int, shape (m,)
+        Indices held out for validation.
+    tables : sequence of Path
+        What the folds said.
+    """
     from utils.jobs import Job, Run, run_jobs
     from utils.training.runs import Wish, save_training
 
@@ -237,7 +268,12 @@ def train_final(args: argparse.Namespace, setting: "Setting", held: "np.ndarray"
 
 
 def labelled(args: argparse.Namespace) -> "tuple[Labelled, np.ndarray]":
-    """The labelled patches that the command line names, and the groups that judging keeps together."""
+    """The labelled patches that the command line names, and the groups that judging keeps together.
+
+    Returns
+    -------
+    data, groups : Labelled and ndarray of int, shape (n,)
+    """
     from utils.training.labels import read_labelled
     from utils.training.overlaps import overlapping_pairs
     from utils.training.split import group_patches

@@ -181,7 +181,14 @@ def binned_voxel_size(volume: Volume, factors: Factors) -> tuple[float, float, f
 
 
 def checksum(parts: Iterable[np.ndarray], dtype: np.dtype) -> int:
-    """CRC-32 of the voxels of successive slabs, stored as `dtype`."""
+    """CRC-32 of the voxels of successive slabs, stored as `dtype`.
+
+    Parameters
+    ----------
+    parts : iterable of ndarray, shape (n, y, x)
+        Slabs, in order of z.
+    dtype : dtype
+    """
     found = 0
     for part in parts:
         found = zlib.crc32(np.ascontiguousarray(part, dtype).data, found)

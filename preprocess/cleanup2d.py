@@ -122,7 +122,18 @@ def _looks_clean(image: Path) -> bool:
 
 
 def refuse_labels(pixels: np.ndarray, cleaning: Cleaning) -> None:
-    """Raise `PassedOver` for a mask or a label map, unless these are wanted."""
+    """Refuse a mask or a label map, unless these are wanted.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (h, w)
+    cleaning : Cleaning
+
+    Raises
+    ------
+    PassedOver
+        If it is one.
+    """
     if not cleaning.keep_labels and (reason := why_labels(pixels)):
         raise PassedOver(f"{reason} (--keep-labels takes it all the same)")
 

@@ -69,7 +69,12 @@ def bin_block(block: np.ndarray, factors: Factors) -> np.ndarray:
 
 
 def binned_slabs(volume: Volume, factors: Factors) -> Iterator[np.ndarray]:
-    """The binned volume in order of z, a few slices at a time."""
+    """The binned volume in order of z, a few slices at a time.
+
+    Yields
+    ------
+    ndarray, shape (n, y, x)
+    """
     per_slice = factors[0] * volume.shape[1] * volume.shape[2]
     depth = max(1, SLAB_VOXELS // per_slice)
     slices = binned_shape(volume.shape, factors)[0]

@@ -115,7 +115,13 @@ def _quota() -> int:
 
 
 def shard(text: str) -> tuple[int, int]:
-    """Argument type: ``I/N``, the I-th of N shares, counted from 1; ``auto`` asks the scheduler of a job array."""
+    """Argument type: ``I/N``, the I-th of N shares, counted from 1; ``auto`` asks the scheduler of a job array.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is no share.
+    """
     if text == "auto":
         return _scheduled_shard()
     first, slash, count = text.partition("/")
@@ -156,7 +162,13 @@ def _scheduled_shard() -> tuple[int, int]:
 
 
 def existing_dir(text: str) -> Path:
-    """Argument type: a folder that exists."""
+    """Argument type: a folder that exists.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If there is none.
+    """
     path = Path(text).expanduser()
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: no such folder" + (" (it is a file)" if path.is_file() else ""))
@@ -164,7 +176,13 @@ def existing_dir(text: str) -> Path:
 
 
 def input_dir(text: str) -> Path:
-    """Argument type: a folder of inputs; one that is gone is for the script to refuse, or for ``--prune`` to take."""
+    """Argument type: a folder of inputs; one that is gone is for the script to refuse, or for ``--prune`` to take.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is a file.
+    """
     path = Path(text).expanduser()
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: no such folder (it is a file)")
@@ -172,7 +190,13 @@ def input_dir(text: str) -> Path:
 
 
 def existing_file(text: str) -> Path:
-    """Argument type: a file that exists."""
+    """Argument type: a file that exists.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If there is none.
+    """
     path = Path(text).expanduser()
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"{text}: no such file" + (" (it is a folder)" if path.is_dir() else ""))
@@ -180,7 +204,13 @@ def existing_file(text: str) -> Path:
 
 
 def output_dir(text: str) -> Path:
-    """Argument type: a folder that exists or may be made."""
+    """Argument type: a folder that exists or may be made.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is a file.
+    """
     path = Path(text).expanduser()
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: is a file, expected a folder to write to")

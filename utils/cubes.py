@@ -60,7 +60,13 @@ class Cell:
         return range(-(-first // self.spacing) * self.spacing, stop, self.spacing)
 
     def box(self, axis: int) -> Box:
-        """Rows and columns of the cell's patches across an axis."""
+        """Rows and columns of the cell's patches across an axis.
+
+        Raises
+        ------
+        ValueError
+            If it has none.
+        """
         rows, columns = (self.blocks[a].tile for a in range(3) if a != axis)
         if rows is None or columns is None:
             raise ValueError(f"the cell has no patch on axis {axis}")
@@ -157,7 +163,19 @@ def _cell(blocks: tuple[Block, Block, Block], axes: Sequence[int], spacing: int)
 
 
 def cut(cube: np.ndarray, cell: Cell, axis: int, index: int) -> np.ndarray:
-    """One patch of a cell; `cube` holds the voxels of ``cell.region()``."""
+    """One patch of a cell.
+
+    Parameters
+    ----------
+    cube : ndarray, shape (z, y, x)
+        The voxels of ``cell.region()``.
+    cell : Cell
+    axis, index : int
+
+    Returns
+    -------
+    ndarray, shape (h, w)
+    """
     origin = [first for first, _ in cell.region()]
     where: list[int | slice] = []
     for side in range(3):
@@ -176,10 +194,13 @@ def hash_cell(
 
     Parameters
     ----------
-    cube : ndarray of uint8
-        The voxels of ``cell.region()``, z, y, x.
+    cube : ndarray of uint8, shape (z, y, x)
+        The voxels of ``cell.region()``.
+    cell : Cell
     crop : int
         Patches with a shorter side are resized (bilinear) to crop x crop before they are hashed.
+    hash_size : int
+    method : str
 
     Returns
     -------

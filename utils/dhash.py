@@ -103,7 +103,17 @@ def reduce_last(pixels: np.ndarray, reduced: int) -> np.ndarray:
 
 
 def reduce_middle(pixels: np.ndarray, reduced: int) -> np.ndarray:
-    """`reduce_last` for the axis before the last: (..., n, m) -> (..., reduced, m)."""
+    """`reduce_last` for the axis before the last.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (..., n, m)
+    reduced : int
+
+    Returns
+    -------
+    ndarray of uint8, shape (..., reduced, m)
+    """
     weights, bits = _split_weights(pixels.shape[-2], reduced)
     sums = np.moveaxis(weights.T @ pixels, -2, -1)
     return np.moveaxis(_rounded(sums, bits, reduced), -1, -2)
@@ -132,6 +142,11 @@ def hash_patches(patches: np.ndarray, hash_size: int = 8) -> np.ndarray:
     -------
     ndarray of uint64, shape (n, ceil(hash_size**2 / 64))
         The bits of ``imagehash.dhash(image, hash_size).hash``, row by row, packed (see `pack_bits`).
+
+    Raises
+    ------
+    ValueError
+        If they are not square.
     """
     if patches.ndim != 3 or patches.shape[1] != patches.shape[2]:
         raise ValueError(f"expected square patches (n, side, side), got an array of shape {patches.shape}")
@@ -140,13 +155,31 @@ def hash_patches(patches: np.ndarray, hash_size: int = 8) -> np.ndarray:
 
 
 def bits_of_rows(reduced: np.ndarray) -> np.ndarray:
-    """Packed dHash of reduced patches, shape (n, hash size, hash size + 1): is the right neighbour brighter?"""
+    """Packed dHash of reduced patches: is the right neighbour brighter?
+
+    Parameters
+    ----------
+    reduced : ndarray of uint8, shape (n, hash_size, hash_size + 1)
+
+    Returns
+    -------
+    ndarray of uint64, shape (n, words)
+    """
     bits = reduced[..., 1:] > reduced[..., :-1]
     return pack_bits(bits.reshape(len(bits), -1))
 
 
 def pack_bits(bits: np.ndarray) -> np.ndarray:
-    """Pack (n, b) booleans into (n, ceil(b / 64)) uint64 words, bits in order, the last word filled up with zeros."""
+    """Pack booleans into words, bits in order, the last word filled up with zeros.
+
+    Parameters
+    ----------
+    bits : ndarray of bool, shape (n, b)
+
+    Returns
+    -------
+    ndarray of uint64, shape (n, ceil(b / 64))
+    """
     count, width = bits.shape
     padded = np.zeros((count, -(-width // 64) * 8), np.uint8)
     packed = np.packbits(bits, axis=1)

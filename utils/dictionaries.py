@@ -18,7 +18,16 @@ _READ_AHEAD = 4096  # between patches little is read: names of types and shapes
 
 
 def save_patches(path: Path, names: Sequence[str], patches: Iterable[np.ndarray], **extra: Any) -> None:
-    """Write a patch dictionary, completely or not at all; see `save_records`."""
+    """Write a patch dictionary, completely or not at all; see `save_records`.
+
+    Parameters
+    ----------
+    path : Path
+    names : sequence of str
+    patches : iterable of ndarray of uint8, shape (h, w)
+    **extra : object
+        Further entries, such as hashes.
+    """
     with atomic_path(path) as scratch:
         save_records(scratch, zip(names, patches, strict=True), **extra)
 
@@ -140,7 +149,11 @@ class PatchFile:
         return height, width
 
     def read(self, indices: Iterable[int]) -> list[np.ndarray]:
-        """The patches at these indices, (h, w) uint8 each.
+        """The patches at these indices.
+
+        Returns
+        -------
+        list of ndarray of uint8, shape (h, w)
 
         Raises
         ------

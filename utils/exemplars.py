@@ -8,7 +8,16 @@ PAIRS = 1 << 17
 
 
 def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Hamming distances between packed hashes, (..., words) with (..., words), broadcast."""
+    """Hamming distances between packed hashes, broadcast.
+
+    Parameters
+    ----------
+    first, second : ndarray of uint64, shape (..., words)
+
+    Returns
+    -------
+    ndarray of uint16, shape (...,)
+    """
     distances: np.ndarray = np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.uint16)
     return distances
 
@@ -32,8 +41,8 @@ def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndar
 
     Returns
     -------
-    ndarray of intp, sorted
-        Indices of the exemplars.
+    ndarray of intp, shape (k,)
+        Indices of the exemplars, ascending.
     """
     order = np.random.default_rng(seed).permutation(len(hashes))
     if last is not None:

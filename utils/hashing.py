@@ -49,5 +49,10 @@ def patch_hasher(crop: int, hash_size: int = 8, method: str = "dhash") -> Callab
 
 
 def is_flat(patch: np.ndarray) -> bool:
-    """Whether a patch has one value throughout: no contrast, and no meaningful hash."""
+    """Whether a patch has one value throughout: no contrast, and no meaningful hash.
+
+    Parameters
+    ----------
+    patch : ndarray, shape (h, w)
+    """
     return bool(patch.min() == patch.max())

@@ -25,7 +25,12 @@ class Histogram:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Histogram":
-        """Count finite values: all of short integers, of others a fixed random sample."""
+        """Count finite values: all of short integers, of others a fixed random sample.
+
+        Parameters
+        ----------
+        values : ndarray, any shape
+        """
         if values.dtype.kind == "b":
             values = values.view(np.uint8)
         if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
@@ -46,7 +51,7 @@ class Histogram:
 
     @cached_property
     def ends(self) -> np.ndarray:
-        """Number of values up to and including each distinct one."""
+        """Number of values up to and including each distinct one, shape (n,)."""
         return np.cumsum(self.counts)
 
     @property
@@ -66,7 +71,12 @@ class Histogram:
         return float(below) if below == above else float(below * (1 - part) + above * part)
 
     def chosen(self, which: np.ndarray) -> "Histogram":
-        """The histogram of some of the distinct values, chosen by a mask or by indices."""
+        """The histogram of some of the distinct values, chosen by a mask or by indices.
+
+        Parameters
+        ----------
+        which : ndarray of bool, shape (n,), or of int, shape (k,)
+        """
         return Histogram(self.values[which], self.counts[which])
 
     def within(self, low: float, high: float) -> "Histogram":

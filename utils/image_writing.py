@@ -35,7 +35,14 @@ def is_clean(path: Path) -> bool:
 def write_gray(path: Path, pixels: np.ndarray, contrast: str, source: Path, *, stretch: bool = False) -> None:
     """Write pixels as uint8, as PNG or TIFF by the suffix; the description in it names its source.
 
-    `contrast` and `stretch` are those of `utils.contrast.measure_contrast`.
+    Parameters
+    ----------
+    path : Path
+    pixels : ndarray, shape (h, w)
+    contrast : str
+        As `stretch`, that of `utils.contrast.measure_contrast`.
+    source : Path
+    stretch : bool
     """
     gray = to_uint8(pixels, measure_contrast(pixels, contrast, stretch=stretch))
     if suffix(path) == ".png":

@@ -79,6 +79,10 @@ def read_gray(path: Path) -> np.ndarray:
 def luminance(pixels: np.ndarray) -> np.ndarray:
     """One channel of an image whose last axis is gray, gray + alpha, RGB or RGBA.
 
+    Parameters
+    ----------
+    pixels : ndarray, shape (..., channels)
+
     Returns
     -------
     ndarray, shape (..., without the last axis), same dtype
@@ -121,6 +125,11 @@ def check_page(page: "TiffPage | TiffFrame") -> None:
     """Refuse a page of a `tifffile.TiffFile` whose pixels are not all there, or do not fit into memory.
 
     Strips past the end of a file decode as zeros in some readers.
+
+    Raises
+    ------
+    ValueError
+        If the file is cut short.
     """
     key = cast("TiffPage", page.keyframe)
     size = page.parent.filehandle.size
@@ -139,7 +148,12 @@ def _planes(series: "TiffPageSeries") -> int:
 
 
 def tiff_page(page: "TiffPage | TiffFrame") -> np.ndarray:
-    """The displayed gray of one page of a `tifffile.TiffFile`, shape (h, w)."""
+    """The displayed gray of one page of a `tifffile.TiffFile`.
+
+    Returns
+    -------
+    ndarray, shape (h, w)
+    """
     pixels = page.asarray()
     axes = page.axes
     key = cast("TiffPage", page.keyframe)  # later pages of a stack know only what differs from it

@@ -87,7 +87,13 @@ def format_roi(dataset: str, z: tuple[int, int], y: tuple[int, int], x: tuple[in
 
 
 def parse_roi(name: str) -> tuple[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]]:
-    """Dataset and (z, y, x) intervals of a region's name; ValueError when it is none."""
+    """Dataset and (z, y, x) intervals of a region's name.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
     if not (found := _ROI.match(name)):
         raise ValueError(f"{name!r} is no region's name; expected {{dataset}}-ROI-x0-x1_y0-y1_z0-z1")
     x0, x1, y0, y1, z0, z1 = (int(value) for value in found.groups()[1:])
@@ -118,10 +124,15 @@ def format_level(image: str, level: int) -> str:
 
 
 def parse_level(name: str) -> tuple[str, int]:
-    """Image and level of a level's name; ValueError when it names none.
+    """Image and level of a level's name.
 
     >>> parse_level("sample_s0")
     ('sample', 0)
+
+    Raises
+    ------
+    ValueError
+        If it names none.
     """
     if not (found := _LEVEL.match(name)):
         raise ValueError(f"{name!r} names no level of an image; expected {{image}}_s{{level}}")
@@ -181,10 +192,15 @@ def format_binned(volume: str, factor: int, *, xy: bool = False) -> str:
 
 
 def parse_binned(name: str) -> tuple[str, int, bool]:
-    """Volume, factor and whether z was left as it is; ValueError when the name is no binned volume's.
+    """Volume, factor and whether z was left as it is.
 
     >>> parse_binned("vol_bin4xy")
     ('vol', 4, True)
+
+    Raises
+    ------
+    ValueError
+        If the name is no binned volume's.
     """
     if not (found := _BINNED.match(name)):
         raise ValueError(f"{name!r} is no binned volume's name; expected {{volume}}_bin{{N}} or {{volume}}_bin{{N}}xy")

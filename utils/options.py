@@ -50,7 +50,13 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
 
 
 def min_side(args: argparse.Namespace) -> int:
-    """The shortest side of a patch; raises `UsageError` for one that no patch can have."""
+    """The shortest side of a patch.
+
+    Raises
+    ------
+    UsageError
+        If no patch can have it.
+    """
     if args.min_side is None:
         return default_min_side(args.crop_size)
     if args.min_side > args.crop_size:
@@ -79,6 +85,12 @@ def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse_hash_size(args: argparse.Namespace) -> None:
-    """Raise `UsageError` for a hash that the library cannot make."""
+    """Refuse a hash that the library cannot make.
+
+    Raises
+    ------
+    UsageError
+        If it cannot.
+    """
     if args.hash == "whash" and args.hash_size & (args.hash_size - 1):
         raise UsageError(f"--hash whash needs a hash size that is a power of 2, not -hs {args.hash_size}")

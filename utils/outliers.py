@@ -149,7 +149,15 @@ def _differ(one: tuple[float, float], other: tuple[float, float]) -> bool:
 def without_lone_pixels(
     values: np.ndarray, picture: Histogram, fills: Sequence[LeftOut]
 ) -> tuple[Histogram, list[LeftOut]]:
-    """A picture's histogram without hot and dead pixels, and these; `values` as in `see_through`."""
+    """A picture's histogram without hot and dead pixels, and these.
+
+    Parameters
+    ----------
+    values : ndarray, shape (..., h, w) or (n,)
+        As in `see_through`.
+    picture : Histogram
+    fills : sequence of LeftOut
+    """
     low, high = window(picture)
     core = picture.percentile(5), picture.percentile(95)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -97,7 +97,13 @@ class StoredArray:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def fill(self, data: Any, dtype: Any, shape: Any, order: Any) -> "StoredArray":
-        """Take what the pickle says about the array, once it is sure that the bytes are as many as the shape needs."""
+        """Take what the pickle says about the array, once it is sure that the bytes are as many as the shape needs.
+
+        Raises
+        ------
+        PlainPickleError
+            If they are not.
+        """
         data = data.encode("latin1") if isinstance(data, str) else data
         if not isinstance(dtype, _Dtype) or not isinstance(data, Stored | bytes) or order not in ("C", "F"):
             raise PlainPickleError("an array is not spelled as numpy spells its numeric arrays")
@@ -151,7 +157,11 @@ def load(file: BinaryIO) -> Any:
 
 
 def array_of(stored: StoredArray, file: BinaryIO) -> np.ndarray:
-    """The values of an array, in memory.
+    """Read an array into memory.
+
+    Returns
+    -------
+    ndarray, the stored shape
 
     Raises
     ------
@@ -170,6 +180,14 @@ def array_of(stored: StoredArray, file: BinaryIO) -> np.ndarray:
 
 def possible_text(values: np.ndarray) -> np.ndarray:
     """The same values; numpy itself fails on text of characters that there are not.
+
+    Parameters
+    ----------
+    values : ndarray of str, any shape
+
+    Returns
+    -------
+    ndarray of str, same shape
 
     Raises
     ------

@@ -9,7 +9,16 @@ ROWS = 3
 
 
 def in_bands(planes: np.ndarray) -> np.ndarray:
-    """Planes of shape (..., h, w) as (n, rows, w): whole ones, or where they are large a few bands of rows of each."""
+    """Planes in one row: whole ones, or where they are large a few bands of rows of each.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (..., h, w)
+
+    Returns
+    -------
+    ndarray, shape (n, rows, w)
+    """
     planes = planes.reshape(-1, *planes.shape[-2:])
     count, height, width = planes.shape
     if planes.size <= SAMPLE:

@@ -34,7 +34,13 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse what exists and is no regular file, before it is opened."""
+    """Refuse what exists and is no regular file, before it is opened.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
@@ -43,6 +49,12 @@ def refuse_special(path: Path) -> None:
 
 def read_into(file: BinaryIO, offset: int, target: np.ndarray) -> None:
     """Fill a C-ordered array with the bytes of a file from `offset` on; safe from many threads at once.
+
+    Parameters
+    ----------
+    file : binary file
+    offset : int
+    target : ndarray, any shape
 
     Raises
     ------

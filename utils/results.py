@@ -42,7 +42,13 @@ class Scope:
 
 
 def refuse_nothing_to_do(inputs: Sized, scope: Scope, prune: bool, wanted: str) -> None:
-    """Raise `UsageError` when there is no input; with ``--prune`` only when there is no result to remove either."""
+    """Refuse to run without input; with ``--prune`` only when there is no result to remove either.
+
+    Raises
+    ------
+    UsageError
+        With what was looked for.
+    """
     if inputs or (prune and list_orphans(scope, set())):
         return
     raise UsageError(f"{scope.root}: no {wanted}" if scope.root.is_dir() else f"{scope.root}: no such folder")

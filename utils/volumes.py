@@ -152,7 +152,12 @@ def volume_contrast(volume: Volume, method: str = "percentile", *, stretch: bool
 
 
 def volume_sample(volume: Volume) -> np.ndarray:
-    """At most 4 M voxels, shape (n, rows, columns): all of a small volume, else bands of rows of 32 slices."""
+    """At most 4 M voxels: all of a small volume, else bands of rows of 32 slices.
+
+    Returns
+    -------
+    ndarray, shape (n, rows, columns)
+    """
     sample = np.concatenate([volume[box] for box in _sample_boxes(volume.shape)])
     return sample[..., :: max(1, -(-sample.size // SAMPLE_VOXELS))]
 
@@ -169,7 +174,12 @@ def _whole_range(volume: Volume, stretch: bool) -> Contrast:
 
 
 def slabs(volume: Volume, voxels: int = SAMPLE_VOXELS) -> Iterator[np.ndarray]:
-    """The volume's slices in order, as many at a time as hold about `voxels` voxels, at least one."""
+    """The volume's slices in order, as many at a time as hold about `voxels` voxels, at least one.
+
+    Yields
+    ------
+    ndarray, shape (n, y, x)
+    """
     depth = max(1, voxels // (volume.shape[1] * volume.shape[2]))
     for z in range(0, volume.shape[0], depth):
         yield volume[z : z + depth]

@@ -49,7 +49,12 @@ class Cascade:
         return len(self.watches) == len(self.levels) - 1
 
     def measure(self, patches: Sequence[np.ndarray]) -> bool:
-        """Measure the margins on patches, on more of them until they are stable; False if there are too few."""
+        """Measure the margins on patches, on more of them until they are stable; False if there are too few.
+
+        Parameters
+        ----------
+        patches : sequence of ndarray of uint8, shape (h, w)
+        """
         if self.is_measured:
             return True
         logits = np.empty((len(self.levels), 0))

@@ -112,14 +112,26 @@ class Classifier:
         return self.examine(patches).scores
 
     def examine(self, patches: Sequence[np.ndarray]) -> "Examined":
-        """Scores of patches, and how far each lies from what the network was trained on."""
+        """Scores of patches, and how far each lies from what the network was trained on.
+
+        Parameters
+        ----------
+        patches : sequence of ndarray of uint8, shape (h, w)
+        """
         logits, features = self.outputs(patches)
         known = self.decision.familiarity
         distances = np.full(len(patches), np.nan) if known is None else known.distances(features)
         return Examined(np.round(self.decision.scores(logits), DECIMALS), np.round(distances, DECIMALS))
 
     def add_int8(self, sample: Sequence[np.ndarray], weights: Path, threads: int) -> None:
-        """Put an int8 model for this CPU before the other levels, built for the weights file on a sample if need be."""
+        """Put an int8 model for this CPU before the other levels, built for the weights file on a sample if need be.
+
+        Parameters
+        ----------
+        sample : sequence of ndarray of uint8, shape (h, w)
+        weights : Path
+        threads : int
+        """
         from utils.classification.openvino_models import FLOAT, INT8, OpenVinoNetwork, built_models
 
         calibration = [published_size(patch) for patch in sample]
@@ -132,12 +144,26 @@ class Classifier:
         self.cascade = Cascade([*quick, self.cascade.exact], self.doubt)
 
     def measure(self, sample: Sequence[np.ndarray]) -> None:
-        """Measure how far quick computations may be trusted, on patches; of too few, all is computed exactly."""
+        """Measure how far quick computations may be trusted, on patches; of too few, all is computed exactly.
+
+        Parameters
+        ----------
+        sample : sequence of ndarray of uint8, shape (h, w)
+        """
         if not self.cascade.measure(sample):
             self.cascade = Cascade([self.cascade.exact], self.doubt)
 
     def outputs(self, patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The network's own logits (n,) and features (n, f), averaged over the views."""
+        """The network's own logits and features, averaged over the views.
+
+        Parameters
+        ----------
+        patches : sequence of ndarray of uint8, shape (h, w)
+
+        Returns
+        -------
+        logits, features : ndarray, shapes (n,) and (n, f)
+        """
         return self.cascade(patches)
 
     def _level(self, dtype: torch.dtype) -> Level:
@@ -187,7 +213,16 @@ class Classifier:
 
 
 def published_size(patch: np.ndarray) -> np.ndarray:
-    """A patch (h, w) uint8 at the published network's size, by OpenCV's bilinear resizing, which it was used with."""
+    """A patch at the published network's size, by OpenCV's bilinear resizing, which it was used with.
+
+    Parameters
+    ----------
+    patch : ndarray of uint8, shape (h, w)
+
+    Returns
+    -------
+    ndarray of uint8, shape (224, 224)
+    """
     import cv2
 
     side = SIDES["resnet34"]

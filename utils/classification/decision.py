@@ -40,7 +40,16 @@ class Familiarity:
     limit: float
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Distance of each row of features (n, f) from the nearest centre, shape (n,)."""
+        """Distance of each row of features from the nearest centre.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n, f)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
         places = (features - self.mean) @ self.basis.T
         squares = (places**2).sum(1)[:, None] - 2 * places @ self.centres.T + (self.centres**2).sum(1)
         distances: np.ndarray = np.sqrt(np.maximum(squares.min(axis=1), 0) / len(self.basis))
@@ -69,7 +78,17 @@ class Decision:
     aim: str = ""
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
-        """Calibrated scores 0..1 of logits, shape (n,)."""
+        """Calibrated scores of logits.
+
+        Parameters
+        ----------
+        logits : ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            From 0 to 1.
+        """
         return 1 / (1 + np.exp(-np.clip(self.scale * logits + self.bias, -60, 60)))
 
     def logit_at(self, score: float) -> float:
@@ -79,7 +98,12 @@ class Decision:
         return float((np.log(score) - np.log1p(-score) - self.bias) / self.scale)
 
     def is_unfamiliar(self, distances: np.ndarray) -> bool:
-        """Whether a dataset, by its patches' distances, shows what the network was not trained on."""
+        """Whether a dataset, by its patches' distances, shows what the network was not trained on.
+
+        Parameters
+        ----------
+        distances : ndarray, shape (n,)
+        """
         if self.familiarity is None or len(distances) == 0:
             return False
         return bool(np.median(distances) > self.familiarity.limit)

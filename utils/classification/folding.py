@@ -53,6 +53,16 @@ class GrayStem(nn.Module):
             self.register_buffer("constant", conv(middle.to(conv.weight.dtype)))
 
     def forward(self, gray: Tensor) -> Tensor:
-        """The convolution of gray images (n, 1, side, side), 0 to 255."""
+        """The first convolution.
+
+        Parameters
+        ----------
+        gray : Tensor, shape (n, 1, h, w)
+            From 0 to 255.
+
+        Returns
+        -------
+        Tensor, shape (n, c, h / 2, w / 2)
+        """
         maps: Tensor = self.conv(gray - self.middle) + self.constant
         return maps

@@ -40,10 +40,14 @@ class Seen(Protocol):
     """Scores of patches, and how far each lies from what the network was trained on (NaN where it does not know)."""
 
     @property
-    def scores(self) -> np.ndarray: ...
+    def scores(self) -> np.ndarray:
+        """From 0 to 1, shape (n,)."""
+        ...
 
     @property
-    def distances(self) -> np.ndarray: ...
+    def distances(self) -> np.ndarray:
+        """From the nearest centre, shape (n,)."""
+        ...
 
 
 def classify_dictionary(
@@ -122,7 +126,12 @@ def _decided(name: str, score: float, threshold: float, left_out: str | None) ->
 
 
 def stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
-    """The scores of a table that is there, where everything that decides them is the same; None where it is not."""
+    """The scores of a table that is there, where everything that decides them is the same; None where it is not.
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+    """
     with suppress(ValueError, OSError):
         record = load_record(job.target)
         if (
@@ -138,7 +147,13 @@ def stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
 
 
 def refuse_shared_files(names: Sequence[str]) -> None:
-    """Refuse names that are no file names, and names that meet on some file system."""
+    """Refuse names that are no file names, and names that meet on some file system.
+
+    Raises
+    ------
+    ValueError
+        With both names.
+    """
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(safe_name(name).casefold(), name)
@@ -155,7 +170,14 @@ class KeptFiles:
         self._names: list[str] = []
 
     def add(self, rows: Sequence[Score], patches: Sequence[np.ndarray]) -> None:
-        """Write the kept ones of some patches, soon."""
+        """Write the kept ones of some patches, soon.
+
+        Parameters
+        ----------
+        rows : sequence of Score
+        patches : sequence of ndarray of uint8, shape (h, w)
+            One for each row.
+        """
         for row, patch in zip(rows, patches, strict=True):
             if row.kept:
                 record = KeptRecord.of_meta(self._meta, self._table.stem, row.score)
@@ -226,7 +248,13 @@ def discard_table(table: Path) -> None:
 
 
 def load_distances(table: Path) -> np.ndarray:
-    """How far each patch of a table lies from what the classifier was trained on, shape (n,); empty if not known."""
+    """How far each patch of a table lies from what the classifier was trained on.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Empty if not known.
+    """
     path = _distances_of(table)
     values = path.read_text("utf-8").split() if path.is_file() else []
     return np.array([float(value) for value in values])

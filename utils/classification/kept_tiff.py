@@ -27,11 +27,24 @@ class KeptTiffs:
         self._lock = threading.Lock()
 
     def write(self, path: Path, patch: np.ndarray, record: KeptRecord) -> None:
-        """Write one patch with what it remembers."""
+        """Write one patch with what it remembers.
+
+        Parameters
+        ----------
+        path : Path
+        patch : ndarray of uint8, shape (h, w)
+        record : KeptRecord
+        """
         path.write_bytes(self.encode(patch, record.to_json()))
 
     def encode(self, patch: np.ndarray, description: str) -> bytes:
-        """The bytes of a TIFF that holds a patch."""
+        """The bytes of a TIFF that holds a patch.
+
+        Parameters
+        ----------
+        patch : ndarray of uint8, shape (h, w)
+        description : str
+        """
         said = description.encode("ascii")
         if self._compression:
             return self._laid_out(patch, description)

@@ -34,13 +34,31 @@ class Block(nn.Module):
         self.project_norm = nn.BatchNorm2d(outputs, eps=EPSILON)
 
     def inner(self, x: Tensor) -> Tensor:
-        """What it projects: (n, width, h, w)."""
+        """What it projects.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, c, h, w)
+
+        Returns
+        -------
+        Tensor, shape (n, width, h / stride, w / stride)
+        """
         if self.expands:
             x = nn.functional.relu6(self.expand_norm(self.expand(x)), inplace=True)
         return nn.functional.relu6(self.depth_norm(self.depth(x)), inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One block."""
+        """One block.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, c, h, w)
+
+        Returns
+        -------
+        Tensor, shape (n, c', h / stride, w / stride)
+        """
         y: Tensor = self.project_norm(self.project(self.inner(x)))
         return x + y if self.adds else y
 
@@ -67,23 +85,62 @@ class LiteNet(nn.Module):
         return [block for block in self.modules() if isinstance(block, Block)]
 
     def begin(self, x: Tensor) -> Tensor:
-        """What the first block sees of patches (n, 1, h, w)."""
+        """What the first block sees.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, 1, h, w)
+            Prepared patches.
+
+        Returns
+        -------
+        Tensor, shape (n, 32, h / 2, w / 2)
+        """
         return nn.functional.relu6(self.stem_norm(self.stem(x)), inplace=True)
 
     def maps(self, x: Tensor) -> Tensor:
-        """What the last block makes of patches (n, 1, h, w): (n, 192, h / 32, w / 32)."""
+        """What the last block makes.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, 1, h, w)
+            Prepared patches.
+
+        Returns
+        -------
+        Tensor, shape (n, 192, h / 32, w / 32)
+        """
         x = self.begin(x)
         for block in self.blocks():
             x = block(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (n, 1) of prepared patches (n, 1, h, w)."""
+        """The logits.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, 1, h, w)
+            Prepared patches.
+
+        Returns
+        -------
+        Tensor, shape (n, 1)
+        """
         logits: Tensor = self.fc(pooled(self.maps(x)))
         return logits
 
 
 def pooled(maps: Tensor) -> Tensor:
-    """Mean and deviation of each channel: (n, 2 c) of (n, c, h, w)."""
+    """Mean and deviation of each channel.
+
+    Parameters
+    ----------
+    maps : Tensor, shape (n, c, h, w)
+
+    Returns
+    -------
+    Tensor, shape (n, 2 c)
+    """
     # The last term keeps the slope of the root finite.
     return torch.cat([maps.mean((2, 3)), (maps.var((2, 3), correction=0) + 1e-6).sqrt()], 1)

@@ -36,7 +36,12 @@ def margin_of(quick: np.ndarray, exact: np.ndarray, doubt: float) -> float:
 
 
 def is_audited(patch: np.ndarray) -> bool:
-    """Whether a patch belongs to the sample that is computed exactly: told by its pixels, the same in every run."""
+    """Whether a patch belongs to the sample that is computed exactly: told by its pixels, the same in every run.
+
+    Parameters
+    ----------
+    patch : ndarray of uint8, shape (h, w)
+    """
     return xxhash.xxh3_64_intdigest(np.ascontiguousarray(patch).data, seed=1) % AUDIT_EVERY == 0
 
 
@@ -68,11 +73,26 @@ class Watch:
     failures: int = 0
 
     def doubtful(self, logits: np.ndarray) -> np.ndarray:
-        """Which logits lie within the margin."""
+        """Which logits lie within the margin.
+
+        Parameters
+        ----------
+        logits : ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
         return np.abs(logits - self.doubt) < self.margin
 
     def passes(self, quick: np.ndarray, exact: np.ndarray) -> bool:
-        """Take note of an audit; where a decision differs, or a logit near the margin moved beyond it, widen it."""
+        """Take note of an audit; where a decision differs, or a logit near the margin moved beyond it, widen it.
+
+        Parameters
+        ----------
+        quick, exact : ndarray, shape (n,)
+            Logits of the same patches.
+        """
         differ = (quick > self.doubt) != (exact > self.doubt)
         self.audited += len(quick)
         self.equal += int((~differ).sum())

@@ -63,6 +63,10 @@ def build_model(arch: str) -> nn.Module:
 def detect_arch(state: Mapping[str, Tensor]) -> str:
     """Tell which network a state_dict belongs to, by the names of its layers.
 
+    Parameters
+    ----------
+    state : mapping of Tensor, each layer's own shape
+
     Raises
     ------
     ValueError
@@ -79,6 +83,12 @@ def detect_arch(state: Mapping[str, Tensor]) -> str:
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     """Load a state_dict, strictly: every layer, every shape; in the precision that the model has.
+
+    Parameters
+    ----------
+    model : Module
+    state : mapping of Tensor, each layer's own shape
+    origin : str
 
     Raises
     ------
@@ -100,7 +110,15 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> No
 
 
 def loaded_model(arch: str, state: Mapping[str, Tensor], origin: str) -> nn.Module:
-    """A network with these weights, see `load_state`, for which no random ones are drawn first."""
+    """A network with these weights, see `load_state`, for which no random ones are drawn first.
+
+    Parameters
+    ----------
+    arch : str
+    state : mapping of Tensor, each layer's own shape
+    origin : str
+        Where they come from, for messages.
+    """
     with torch.device("meta"):
         model = build_model(arch)
     load_state(model, state, origin)
@@ -133,7 +151,17 @@ def prepare(patches: Tensor, arch: str, *, resize: bool = True) -> Tensor:
 
 
 def resized(patches: Tensor, arch: str) -> Tensor:
-    """Bring patches (n, h, w) to the network's side, unless they have it: float32, shape (n, 1, side, side)."""
+    """Bring patches to the network's side, unless they have it.
+
+    Parameters
+    ----------
+    patches : Tensor of uint8, shape (n, h, w)
+    arch : str
+
+    Returns
+    -------
+    Tensor of float32, shape (n, 1, side, side)
+    """
     x, side = patches.unsqueeze(1).float(), SIDES[arch]
     if tuple(x.shape[2:]) == (side, side):
         return x
@@ -143,7 +171,17 @@ def resized(patches: Tensor, arch: str) -> Tensor:
 
 
 def standardized(x: Tensor) -> Tensor:
-    """Each patch with mean 0 and deviation 1, measured without black and white padding, clamped to its range."""
+    """Each patch with mean 0 and deviation 1, measured without black and white padding, clamped to its range.
+
+    Parameters
+    ----------
+    x : Tensor of float32, shape (n, 1, h, w)
+        Gray values, 0 to 255.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, 1, h, w)
+    """
     black = (x.amax((2, 3), keepdim=True) * PADDING).clamp_max(MARGIN)
     white = 255 - ((255 - x.amin((2, 3), keepdim=True)) * PADDING).clamp_max(MARGIN)
     inside = ((x > black) & (x < white)).float()

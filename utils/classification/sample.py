@@ -13,7 +13,7 @@ MOST_BYTES = 256 << 20
 
 
 def sample_patches(dictionaries: Sequence[Path], count: int, seed: int = 0) -> list[np.ndarray]:
-    """Patches (h, w) uint8 of many dictionaries, in an order of chance.
+    """Patches of many dictionaries, in an order of chance.
 
     Dictionaries that cannot be read give none: their own job says so.
 
@@ -23,6 +23,10 @@ def sample_patches(dictionaries: Sequence[Path], count: int, seed: int = 0) -> l
     count : int
         How many, if there are as many, and if they take no more than `MOST_BYTES` bytes.
     seed : int
+
+    Returns
+    -------
+    list of ndarray of uint8, shape (h, w)
     """
     # Twice the even share: some dictionaries are small, and some cannot be read.
     share = max(LEAST_OF_EACH, -(-2 * count // max(len(dictionaries), 1)))

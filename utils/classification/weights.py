@@ -116,6 +116,11 @@ def fetch_cached(
     Returns
     -------
     Path
+
+    Raises
+    ------
+    FetchError
+        If no URL serves it; the message says what to do by hand.
     """
     target = cache_folder() / name
     if not _problem(target, check, sha256):

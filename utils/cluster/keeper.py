@@ -199,7 +199,13 @@ def answer(order: Order, items: list[bytes], wanted: Callable[[], bool]) -> tupl
 
 
 def answer_in_dask(order: tuple[Any, ...], items: list[bytes]) -> tuple[list[bytes | None], float]:
-    """`answer` as a Dask task: it ends when the task is cancelled, or its client or its worker goes."""
+    """`answer` as a Dask task: it ends when the task is cancelled, or its client or its worker goes.
+
+    Raises
+    ------
+    Reschedule
+        If it ended before its time; Dask then asks another worker.
+    """
     from distributed import Reschedule, get_worker
 
     worker = get_worker()

@@ -42,7 +42,19 @@ class Gathered:
 
 
 def gather(parts: Sequence[Part], free: Mapping[str, str], split: str, thumbs: np.ndarray, over: Overviews) -> Gathered:
-    """Look at every patch once, one dictionary after another; a dictionary that cannot be read costs its own only."""
+    """Look at every patch once, one dictionary after another; a dictionary that cannot be read costs its own only.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+    free : mapping of str to str
+        Free columns of the manifest.
+    split : str
+    thumbs : ndarray of uint8, shape (n, side, side)
+        Filled here.
+    over : Overviews
+        Filled here.
+    """
     found = Gathered()
     for part in parts:
         path = part.table
@@ -117,7 +129,12 @@ class Pixels:
         self._hashes = hashes if hashes is not None and len(hashes) == len(self._content["names"]) else None
 
     def of(self, decision: Score) -> tuple[np.ndarray | None, str]:
-        """Pixels, shape (h, w) uint8, and hash; None and empty where they are not at hand."""
+        """Pixels and hash; None and empty where they are not at hand.
+
+        Returns
+        -------
+        pixels, hash : ndarray of uint8, shape (h, w), or None; and str
+        """
         if self._part.dictionary is None:
             return (self._tiff(decision) if decision.kept else None), ""
         at = self._index.get(decision.name)

@@ -48,7 +48,13 @@ class LabelFile:
         return {path: (row.get("label") or "").strip().lower() for path, row in self._rows.items()}
 
     def refresh(self) -> bool:
-        """Look at the file; whether somebody else has changed it."""
+        """Look at the file; whether somebody else has changed it.
+
+        Raises
+        ------
+        ValueError
+            If it has other columns.
+        """
         try:
             status = self.path.stat()
         except FileNotFoundError:

@@ -83,7 +83,13 @@ class Overviews:
             self.failures[str(found)] = f"no overview: {error}"
 
     def paste(self, name: str, patch: np.ndarray) -> None:
-        """Paste a patch, unless the whole slice is there, or a patch nearer to the middle has been."""
+        """Paste a patch, unless the whole slice is there, or a patch nearer to the middle has been.
+
+        Parameters
+        ----------
+        name : str
+        patch : ndarray of uint8, shape (h, w)
+        """
         place = _parsed(name)
         if place is None:
             return
@@ -121,7 +127,12 @@ class Overviews:
             self._pictures[key][y0:y1, x0:x1] = np.asarray(small)
 
     def cells(self) -> list[np.ndarray]:
-        """The pictures, in the order of `sizes`."""
+        """The pictures, in the order of `sizes`.
+
+        Returns
+        -------
+        list of ndarray of uint8, shape (side, side)
+        """
         return list(self._pictures.values())
 
 

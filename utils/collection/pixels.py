@@ -14,7 +14,11 @@ BLOCK = 65535
 
 
 def read_patch(path: Path) -> np.ndarray:
-    """The pixels of a kept patch, shape (h, w) uint8.
+    """The pixels of a kept patch.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w)
 
     Raises
     ------

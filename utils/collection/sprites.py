@@ -11,7 +11,17 @@ QUALITY = 72
 
 
 def fit(patch: np.ndarray, side: int) -> np.ndarray:
-    """A patch scaled into a square, sides in proportion, gray around it; shape (side, side) uint8."""
+    """A patch scaled into a square, sides in proportion, gray around it.
+
+    Parameters
+    ----------
+    patch : ndarray of uint8, shape (h, w)
+    side : int
+
+    Returns
+    -------
+    ndarray of uint8, shape (side, side)
+    """
     from PIL import Image
 
     scale = side / max(patch.shape)
@@ -29,9 +39,13 @@ def save_sheets(folder: Path, stem: str, cells: Iterable[np.ndarray], count: int
 
     Parameters
     ----------
+    folder : Path
+    stem : str
+        Of the files' names.
     cells : iterable of ndarray, shape (side, side) uint8
     count : int
         How many there are.
+    per_row : int
     """
     from PIL import Image
 

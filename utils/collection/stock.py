@@ -40,7 +40,11 @@ class Stock:
                 self._wanted.setdefault(item.where, []).append(i)
 
     def pixels(self, i: int) -> np.ndarray:
-        """Pixels of item `i`, shape (h, w) uint8.
+        """Pixels of item `i`.
+
+        Returns
+        -------
+        ndarray of uint8, shape (h, w)
 
         Raises
         ------
@@ -87,7 +91,12 @@ class Neighbours:
         self._lock = threading.Lock()
 
     def cut(self, item: Item, step: int) -> np.ndarray | None:
-        """The same box `step` slices on, shape (h, w) uint8; None where there is no such slice or volume."""
+        """The same box `step` slices on; None where there is no such slice or volume.
+
+        Returns
+        -------
+        ndarray of uint8, shape (h, w), or None
+        """
         try:
             place = parse_name(item.name)
         except ValueError:

@@ -41,7 +41,12 @@ class DeepPoints:
         self._file.add(codes, np.arange(len(codes)))
 
     def placements(self, patch: np.ndarray) -> Iterator[Placement]:
-        """Places to look at, those with most keypoints first, as the patch is and mirrored."""
+        """Places to look at, those with most keypoints first, as the patch is and mirrored.
+
+        Parameters
+        ----------
+        patch : ndarray of uint8, shape (h, w)
+        """
         found = [part for mirrored in (False, True) for part in self._placed(patch, mirrored)]
         found.sort(key=lambda each: each[0])
         yield from (placement for _, placement in found[:MOST])
@@ -83,7 +88,7 @@ def fit_similarity(asked: np.ndarray, found: np.ndarray, seed: np.ndarray) -> tu
 
     Returns
     -------
-    matrix, shift, count
+    matrix, shift, count : ndarray, shapes (2, 2) and (2,), and int
         None when fewer than `FEW` different points agree.
     """
     near = seed

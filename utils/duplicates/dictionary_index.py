@@ -26,7 +26,13 @@ def index_path(dictionary: Path) -> Path:
 
 
 def index_dictionary(job: Job) -> str:
-    """Make the index (the job's target) of a dictionary (its source), unless it is there."""
+    """Make the index (the job's target) of a dictionary (its source), unless it is there.
+
+    Raises
+    ------
+    ValueError
+        If it changed while it was read.
+    """
     path = Path(job.source)
     if current_index(job.target, path) is not None:
         return SKIPPED
@@ -48,7 +54,18 @@ def index_dictionary(job: Job) -> str:
 
 
 def offsets_of(path: Path, patches: Sequence[np.ndarray]) -> np.ndarray:
-    """Where each patch's bytes lie in the file, (n,) int64; -1 where they do not lie there as they are."""
+    """Where each patch's bytes lie in the file.
+
+    Parameters
+    ----------
+    path : Path
+    patches : sequence of ndarray of uint8, shape (h, w)
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        -1 where they do not lie there as they are.
+    """
     found = np.full(len(patches), -1, np.int64)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         position = 0
@@ -105,7 +122,17 @@ class Dictionary:
         return height, width
 
     def patch(self, row: int) -> np.ndarray:
-        """The pixels of a patch, (h, w) uint8; only they are read, where the file holds them as they are."""
+        """The pixels of a patch; only they are read, where the file holds them as they are.
+
+        Returns
+        -------
+        ndarray of uint8, shape (h, w)
+
+        Raises
+        ------
+        ValueError
+            If the file has become shorter.
+        """
         offset, (height, width) = int(self.index["offsets"][row]), self.shape(row)
         if offset < 0:
             return self._all[row]

@@ -22,10 +22,19 @@ VIEWS: tuple[tuple[bool, bool, bool], ...] = tuple((bool(t), bool(y), bool(x)) f
 
 
 def view_of(patch: np.ndarray, view: int) -> np.ndarray:
-    """One of the eight views of an image, shape (h, w): transposed, rows mirrored, columns mirrored.
+    """One of the eight views of an image: transposed, rows mirrored, columns mirrored.
 
     >>> view_of(np.array([[1, 2], [3, 4]]), 4).tolist(), view_of(np.array([[1, 2], [3, 4]]), 1).tolist()
     ([[1, 3], [2, 4]], [[2, 1], [4, 3]])
+
+    Parameters
+    ----------
+    patch : ndarray, shape (h, w)
+    view : int
+
+    Returns
+    -------
+    ndarray, shape (h, w) or (w, h)
     """
     transposed, rows, columns = VIEWS[view]
     patch = patch.T if transposed else patch
@@ -43,7 +52,19 @@ def view_name(view: int, inverted: bool = False) -> str:
 
 
 def block_sums(patch: np.ndarray, blocks: int = BLOCKS) -> np.ndarray:
-    """Sums over a grid of blocks x blocks equal areas of an image of any shape (h, w); float64 that holds integers."""
+    """Sums over a grid of equal areas of an image.
+
+    Parameters
+    ----------
+    patch : ndarray of uint8, shape (h, w)
+    blocks : int
+        Areas along each side.
+
+    Returns
+    -------
+    ndarray of float64, shape (blocks, blocks)
+        Integers, in units of 1 / blocks**2 of a pixel.
+    """
     rows, columns = (_overlaps(side, blocks) for side in patch.shape)
     sums: np.ndarray = rows @ patch.astype(np.float64) @ columns.T
     return sums
@@ -62,23 +83,45 @@ def _overlaps(side: int, blocks: int) -> np.ndarray:
 
 @cache
 def cosines(blocks: int) -> np.ndarray:
-    """The lowest basis vectors of the cosine transform as integers, shape (KEPT, blocks)."""
+    """The lowest basis vectors of the cosine transform as integers.
+
+    Returns
+    -------
+    ndarray, shape (KEPT, blocks)
+    """
     phase = np.pi * np.arange(KEPT)[:, np.newaxis] * (2 * np.arange(blocks) + 1) / (2 * blocks)
     basis: np.ndarray = np.rint(PRECISION * np.cos(phase))
     return basis
 
 
 def transform(sums: np.ndarray) -> np.ndarray:
-    """The lowest coefficients of windows of block sums, shape (..., blocks, blocks) -> (..., KEPT, KEPT)."""
+    """The lowest coefficients of windows of block sums.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (..., blocks, blocks)
+
+    Returns
+    -------
+    ndarray, shape (..., KEPT, KEPT)
+    """
     basis = cosines(sums.shape[-1])
     coefficients: np.ndarray = basis @ sums @ basis.T
     return coefficients
 
 
 def codes_of(coefficients: np.ndarray) -> np.ndarray:
-    """Coefficients in units of their own deviation, clipped, as int8: (n, KEPT, KEPT) -> (n, SIZE).
+    """Coefficients in units of their own deviation, clipped.
 
     A window without contrast is 0 throughout and resembles nothing.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (n, KEPT, KEPT)
+
+    Returns
+    -------
+    ndarray of int8, shape (n, SIZE)
     """
     flat = coefficients.reshape(-1, SIZE).copy()
     flat[:, 0] = 0
@@ -89,15 +132,32 @@ def codes_of(coefficients: np.ndarray) -> np.ndarray:
 
 
 def embed(patch: np.ndarray) -> np.ndarray:
-    """The code of one patch of any shape, (SIZE,) int8."""
+    """The code of one patch.
+
+    Parameters
+    ----------
+    patch : ndarray of uint8, shape (h, w)
+
+    Returns
+    -------
+    ndarray of int8, shape (SIZE,)
+    """
     code: np.ndarray = codes_of(transform(block_sums(patch))[np.newaxis])[0]
     return code
 
 
 def code_views(codes: np.ndarray) -> np.ndarray:
-    """The codes of all eight views: (n, SIZE) -> (n, 8, SIZE).
+    """The codes of all eight views.
 
     Mirroring changes the sign of odd coefficients, transposing swaps the axes; inversion is the negative.
+
+    Parameters
+    ----------
+    codes : ndarray of int8, shape (n, SIZE)
+
+    Returns
+    -------
+    ndarray of int8, shape (n, 8, SIZE)
     """
     square = codes.reshape(-1, KEPT, KEPT)
     odd = np.where(np.arange(KEPT) % 2, -1, 1).astype(np.int8)
@@ -110,6 +170,15 @@ def code_views(codes: np.ndarray) -> np.ndarray:
 
 
 def lengths(codes: np.ndarray) -> np.ndarray:
-    """Euclidean lengths of codes, (n, SIZE) -> (n,) float64."""
+    """Euclidean lengths of codes.
+
+    Parameters
+    ----------
+    codes : ndarray of int8, shape (n, SIZE)
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
     lengths: np.ndarray = np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float64))
     return lengths

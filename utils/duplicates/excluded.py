@@ -97,6 +97,11 @@ def index_excluded(job: Job, *, deep: bool = False) -> str:
     """Make the index (the job's target) of an image or a volume (its source), unless it is there.
 
     With `deep` it holds SIFT's keypoints too.
+
+    Raises
+    ------
+    ValueError
+        If it changed while it was read.
     """
     path = Path(job.source)
     if current_index(job.target, path) is not None:
@@ -185,7 +190,12 @@ class Excluded:
         return len(self.index["planes"])
 
     def pixels(self, plane: int) -> np.ndarray:
-        """The image or slice, (h, w) uint8, mapped from disk."""
+        """The image or slice, mapped from disk.
+
+        Returns
+        -------
+        ndarray of uint8, shape (h, w)
+        """
         table = self.index["planes"]
         sizes = table[:, 3] * table[:, 4]
         start = int(sizes[:plane].sum())

@@ -62,7 +62,14 @@ class Representatives:
         return self.dictionaries[which], owner - int(self.starts[which])
 
     def add(self, which: int, rows: np.ndarray) -> None:
-        """Keep patches of a dictionary: later ones are compared with them."""
+        """Keep patches of a dictionary: later ones are compared with them.
+
+        Parameters
+        ----------
+        which : int
+            The dictionary's place.
+        rows : ndarray of int, shape (k,)
+        """
         owners = self.starts[which] + rows
         self.kept[owners] = True
         self._file.add(np.asarray(self.dictionaries[which].index["codes"])[rows], owners)
@@ -72,7 +79,14 @@ class Representatives:
         self.kept[owner] = False
 
     def matches(self, which: int, rows: np.ndarray) -> Iterator[list[Match]]:
-        """For each patch those that show the same, verified, the most alike code first."""
+        """For each patch those that show the same, verified, the most alike code first.
+
+        Parameters
+        ----------
+        which : int
+            The dictionary's place.
+        rows : ndarray of int, shape (k,)
+        """
         candidates = self._candidates(which, rows)
         for row, found in zip(rows.tolist(), candidates, strict=True):
             yield self._verified(which, row, found)
@@ -109,7 +123,12 @@ class Representatives:
 
 
 def compare_patches(first: np.ndarray, second: np.ndarray) -> Agreement:
-    """Compare two patches of the same field, whatever their sizes: the larger one is reduced to the smaller."""
+    """Compare two patches of the same field, whatever their sizes: the larger one is reduced to the smaller.
+
+    Parameters
+    ----------
+    first, second : ndarray of uint8, shape (h, w)
+    """
     import cv2
 
     ratio = first.shape[0] * second.shape[1] / (first.shape[1] * second.shape[0])
@@ -138,6 +157,7 @@ def find_duplicates(
         The dictionary's place.
     left_out : (n,) bool array
         Patches that are neither judged nor kept.
+    threads : int
 
     Returns
     -------

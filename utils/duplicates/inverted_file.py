@@ -31,7 +31,12 @@ def cell_count(expected: int) -> int:
 
 @cache
 def centres(count: int) -> np.ndarray:
-    """Codes of random textures whose spectrum falls as that of images does: the same whatever the collection is."""
+    """Codes of random textures whose spectrum falls as that of images does: the same whatever the collection is.
+
+    Returns
+    -------
+    ndarray of int8, shape (count, SIZE)
+    """
     row, column = np.indices((KEPT, KEPT))
     fall = np.maximum(np.hypot(row, column), 1)
     return codes_of(np.random.default_rng(0).standard_normal((count, KEPT, KEPT)) / fall)
@@ -62,7 +67,13 @@ class InvertedFile:
         return sum(cell.count for cell in self._cells)
 
     def add(self, codes: np.ndarray, owners: np.ndarray) -> None:
-        """Put codes (n, SIZE) into their cells; those of windows without contrast are left out."""
+        """Put codes into their cells; those of windows without contrast are left out.
+
+        Parameters
+        ----------
+        codes : ndarray of int8, shape (n, SIZE)
+        owners : ndarray of int, shape (n,)
+        """
         usable = np.flatnonzero(codes.any(axis=1))
         if not len(usable):
             return

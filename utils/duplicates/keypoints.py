@@ -44,10 +44,13 @@ class Windows:
 
 
 def find_windows(image: np.ndarray, block: int, *, most: int | None = None, doubts: bool = False) -> Windows:
-    """The windows of a uint8 image, shape (h, w), at one size of blocks in pixels.
+    """The windows of an image at one size of blocks.
 
     Parameters
     ----------
+    image : ndarray of uint8, shape (h, w)
+    block : int
+        In pixels.
     most : int, optional
         Only so many, those with the strongest blobs.
     doubts : bool
@@ -73,7 +76,17 @@ def find_windows(image: np.ndarray, block: int, *, most: int | None = None, doub
 
 
 def blocks_of(image: np.ndarray, block: int) -> np.ndarray:
-    """Sums over blocks of block x block pixels; what is left over at the far edges is left out."""
+    """Sums over blocks of block x block pixels; what is left over at the far edges is left out.
+
+    Parameters
+    ----------
+    image : ndarray, shape (h, w)
+    block : int
+
+    Returns
+    -------
+    ndarray of float64, shape (h // block, w // block)
+    """
     rows, columns = (side // block for side in image.shape)
     image = image[: rows * block, : columns * block]
     sums: np.ndarray = image.reshape(rows, block, columns, block).sum(axis=(1, 3), dtype=np.float64)
@@ -84,6 +97,14 @@ def blobs(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, columns and signed strength of blobs that are far enough from the edges for a window around them.
 
     A window's middle lies between four blocks, and so does a blob's: it is the same seen from every side.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (rows, columns)
+
+    Returns
+    -------
+    rows, columns, strengths : ndarray, shape (n,) each
     """
     import cv2
 
@@ -116,6 +137,11 @@ def _blurred(values: np.ndarray, width: int) -> np.ndarray:
 def canonical_views(codes: np.ndarray, *, doubts: bool) -> tuple[np.ndarray, np.ndarray]:
     """Which view makes a window brighter to the right and below, and more so below.
 
+    Parameters
+    ----------
+    codes : ndarray of int8, shape (n, SIZE)
+    doubts : bool
+
     Returns
     -------
     window, view : (m,) int arrays
@@ -138,7 +164,12 @@ def canonical_views(codes: np.ndarray, *, doubts: bool) -> tuple[np.ndarray, np.
 
 
 def view_matrix(view: int) -> np.ndarray:
-    """Where a point of an image, (row, column) from its middle, lies in one of its views: a (2, 2) matrix."""
+    """Where a point of an image, (row, column) from its middle, lies in one of its views.
+
+    Returns
+    -------
+    ndarray, shape (2, 2)
+    """
     transposed, rows, columns = VIEWS[view]
     matrix = np.array([[0.0, 1.0], [1.0, 0.0]]) if transposed else np.eye(2)
     turned: np.ndarray = np.diag([-1.0 if rows else 1.0, -1.0 if columns else 1.0]) @ matrix

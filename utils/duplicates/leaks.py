@@ -76,7 +76,12 @@ class ExcludedWindows:
         return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
     def find(self, patches: Sequence[np.ndarray]) -> list[Leak | None]:
-        """Where each patch lies in an excluded image; None for those that lie in none that could be found."""
+        """Where each patch lies in an excluded image; None for those that lie in none that could be found.
+
+        Parameters
+        ----------
+        patches : sequence of ndarray of uint8, shape (h, w)
+        """
         if not patches:
             return []
         found: list[Leak | None] = [None] * len(patches)
@@ -131,7 +136,15 @@ class ExcludedWindows:
 
 
 def is_among(tried: Sequence[tuple[int, np.ndarray]], kind: int, middle: np.ndarray) -> bool:
-    """Whether a place was looked at: comparing registers within `REACH` pixels of it."""
+    """Whether a place was looked at: comparing registers within `REACH` pixels of it.
+
+    Parameters
+    ----------
+    tried : sequence of (kind, middle)
+        The middle is an ndarray, shape (2,).
+    kind : int
+    middle : ndarray, shape (2,)
+    """
     return any(kind == other and np.abs(middle - place).max() < REACH / 2 for other, place in tried)
 
 

@@ -46,14 +46,26 @@ class Placement:
 
 
 def view_of_matrix(matrix: np.ndarray) -> int | None:
-    """The number of the view that a matrix is, whatever its scale; None where it is none."""
+    """The number of the view that a matrix is, whatever its scale; None where it is none.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (2, 2)
+    """
     unit = matrix / np.sqrt(abs(np.linalg.det(matrix)))
     fits = [view for view in range(len(VIEWS)) if np.allclose(unit, view_matrix(view), atol=0.05)]
     return fits[0] if fits else None
 
 
 def place_patch(patch: np.ndarray, image: np.ndarray, placement: Placement) -> Agreement:
-    """Cut what the image shows at a placement, and compare the patch with it."""
+    """Cut what the image shows at a placement, and compare the patch with it.
+
+    Parameters
+    ----------
+    patch : ndarray of uint8, shape (h, w)
+    image : ndarray of uint8, shape (rows, columns)
+    placement : Placement
+    """
     import cv2
 
     height, width = patch.shape
@@ -98,6 +110,10 @@ class Votes:
         ----------
         few : int
             Places of fewer windows count only with a cosine of `certain`.
+
+        Yields
+        ------
+        patch, votes : int, and ndarray of int, shape (k,)
         """
         clusters: dict[int, list[tuple[int, float, int, np.ndarray]]] = {}
         for shift in (0.0, 0.5):

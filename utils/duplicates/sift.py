@@ -32,7 +32,14 @@ class Points:
 
 
 def find_points(image: np.ndarray, most: int | None = None) -> Points:
-    """The keypoints of a uint8 image, shape (h, w); with `most` only the strongest so many."""
+    """The keypoints of an image.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w)
+    most : int, optional
+        Only so many, the strongest.
+    """
     import cv2
 
     create = getattr(cv2, "SIFT_create")  # noqa: B009 - the package's type stubs lack it
@@ -44,7 +51,16 @@ def find_points(image: np.ndarray, most: int | None = None) -> Points:
 
 
 def codes_of_descriptors(descriptors: np.ndarray) -> np.ndarray:
-    """SIFT's descriptors, (n, 128), as codes without mean, (n, SIZE) int8."""
+    """SIFT's descriptors as codes without mean.
+
+    Parameters
+    ----------
+    descriptors : ndarray, shape (n, 128)
+
+    Returns
+    -------
+    ndarray of int8, shape (n, SIZE)
+    """
     joined = np.sqrt(descriptors.astype(np.float64).reshape(-1, SIZE, 2).sum(axis=2))
     joined -= joined.mean(axis=1, keepdims=True)
     length = np.sqrt((joined * joined).sum(axis=1, keepdims=True))
@@ -54,7 +70,16 @@ def codes_of_descriptors(descriptors: np.ndarray) -> np.ndarray:
 
 
 def frame_matrices(asked: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The matrices (rows, columns) that take one frame's scale and angle to the other's: (n, 4) each -> (n, 2, 2)."""
+    """The matrices (rows, columns) that take one frame's scale and angle to the other's.
+
+    Parameters
+    ----------
+    asked, found : ndarray, shape (n, 4)
+
+    Returns
+    -------
+    ndarray, shape (n, 2, 2)
+    """
     scale, angle = found[:, 2] / asked[:, 2], found[:, 3] - asked[:, 3]
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     return np.stack([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)], 1).astype(np.float64)

@@ -87,6 +87,16 @@ def shifted_correlations(image: np.ndarray, inner: np.ndarray, known: np.ndarray
     """Correlations of a smaller image, where it is known, with every place of a larger one; 0 where one is constant.
 
     What is not known has no say: a patch of which half lies in an image is laid there by that half alone.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w)
+    inner : ndarray, shape (rows, columns)
+    known : ndarray of bool, shape (rows, columns)
+
+    Returns
+    -------
+    ndarray of float64, shape (h - rows + 1, w - columns + 1)
     """
     windows = np.lib.stride_tricks.sliding_window_view(image.astype(np.float64), inner.shape)
     weight, values, n = known.astype(np.float64), inner * known.astype(np.float64), float(known.sum())
@@ -129,7 +139,18 @@ def _refined(
 def overlapping(
     first: np.ndarray, second: np.ndarray, valid: np.ndarray | None, shift: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """What of both lies over each other when the second is moved by `shift`."""
+    """What of both lies over each other when the second is moved by `shift`.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (h, w)
+    valid : ndarray of bool, shape (h, w), optional
+    shift : tuple of int
+
+    Returns
+    -------
+    first, second, valid : ndarray, one shape
+    """
     (y, x), (height, width) = shift, first.shape
     mine = (slice(max(0, y), height + min(0, y)), slice(max(0, x), width + min(0, x)))
     other = (slice(max(0, -y), height + min(0, -y)), slice(max(0, -x), width + min(0, -x)))
@@ -137,7 +158,12 @@ def overlapping(
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation of uint8 values; 0 where one is constant. The sums are exact integers."""
+    """Pearson's correlation of uint8 values; 0 where one is constant. The sums are exact integers.
+
+    Parameters
+    ----------
+    a, b : ndarray of uint8, one shape
+    """
     first, second = (values.ravel().astype(np.float64) for values in (a, b))
     n = first.size
     if n == 0:
@@ -160,6 +186,11 @@ def tile_correlations(a: np.ndarray, b: np.ndarray, known: np.ndarray | None = N
     """Correlations of corresponding tiles that are wholly known; nothing when too few have contrast.
 
     Tiles without contrast in both patches say nothing; without contrast in one they disagree.
+
+    Parameters
+    ----------
+    a, b : ndarray of uint8, shape (h, w)
+    known : ndarray of bool, shape (h, w), optional
     """
     side = min(TILE, *a.shape)
     rows, columns = a.shape[0] // side, a.shape[1] // side

@@ -117,7 +117,12 @@ def parse_header(head: bytes, size: int | None, *, signed: bool | None = None) -
 
 
 def is_marked(fields: np.ndarray) -> bool:
-    """Whether the header bears IMOD's stamp, so that its flags count."""
+    """Whether the header bears IMOD's stamp, so that its flags count.
+
+    Parameters
+    ----------
+    fields : structured ndarray, shape ()
+    """
     return int(fields["stamp"]) == IMOD_STAMP
 
 
@@ -126,6 +131,10 @@ def bytes_are_signed(fields: np.ndarray) -> bool:
 
     The MRC2014 standard says signed, most programs wrote unsigned; without a mark only the statistics tell. They do
     not count where max < min, the standard's way to say that they were never measured.
+
+    Parameters
+    ----------
+    fields : structured ndarray, shape ()
     """
     if is_marked(fields):
         return bool(int(fields["flags"]) & SIGNED_BYTES)

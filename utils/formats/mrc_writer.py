@@ -60,7 +60,17 @@ class MrcWriter:
             fields["cell"] = [10 * side * n for side, n in zip(voxel_size[::-1], xyz, strict=True)]
 
     def write(self, slab: np.ndarray) -> None:
-        """Append slices of shape (n, y, x)."""
+        """Append slices.
+
+        Parameters
+        ----------
+        slab : ndarray, shape (n, y, x)
+
+        Raises
+        ------
+        ValueError
+            If their size is not the volume's.
+        """
         if slab.shape[1:] != self.shape[1:]:
             raise ValueError(f"slices of {slab.shape[1:]} voxels do not fit a volume of {self.shape[1:]} (y, x)")
         values = slab[np.isfinite(slab)].astype(np.float64)

@@ -48,7 +48,11 @@ class NrrdWriter:
         self._file.write(header)
 
     def write(self, slab: np.ndarray) -> None:
-        """Append slices: (n, y, x), or one of (y, x).
+        """Append slices, or one.
+
+        Parameters
+        ----------
+        slab : ndarray, shape (n, y, x) or (y, x)
 
         Raises
         ------
@@ -91,7 +95,20 @@ class NrrdWriter:
 
 
 def write_nrrd(path: Path, voxels: np.ndarray, voxel_size: tuple[float, float, float] | None = None) -> None:
-    """Write an array (z, y, x) as raw NRRD with its voxel size in nm (z, y, x)."""
+    """Write an array as raw NRRD.
+
+    Parameters
+    ----------
+    path : Path
+    voxels : ndarray, shape (z, y, x)
+    voxel_size : tuple of float, optional
+        In nm: z, y, x.
+
+    Raises
+    ------
+    ValueError
+        If it is not 3D.
+    """
     if voxels.ndim != 3:
         raise ValueError(f"expected a 3D array, its shape is {voxels.shape}")
     with NrrdWriter(path, voxels.shape, voxels.dtype, voxel_size) as out:

@@ -63,6 +63,8 @@ class PackedData:
         ------
         ValueError
             With both sizes.
+        FileNotFoundError
+            If the header names a file that is not there.
         """
         if min(self.shape) < 1:
             raise ValueError(f"the header promises the shape {self.shape}: nothing to read")
@@ -74,7 +76,12 @@ class PackedData:
         memory.require(self.nbytes, "the volume")
 
     def decode(self) -> np.ndarray:
-        """The voxels, in the stored order of axes and bytes."""
+        """The voxels, in the stored order of axes and bytes.
+
+        Returns
+        -------
+        ndarray, shape (z, y, x) or as stored
+        """
         self.check()
         with open_regular(self.path) as f, reading_as(self.kind):
             f.seek(self.start)

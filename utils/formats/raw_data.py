@@ -62,6 +62,8 @@ class RawData:
         ------
         ValueError
             If the file is too short, or the header's shape is impossible.
+        FileNotFoundError
+            If the header names a file that is not there.
         """
         if min(self.shape) < 1:
             raise ValueError(f"the header promises the shape {self.shape}: nothing to read")
@@ -106,7 +108,18 @@ class RawReader:
         return int(self._raw.shape[-1])
 
     def read(self, box: Sequence[slice]) -> np.ndarray:
-        """A new array of the box's shape, in the stored order of axes and bytes."""
+        """Read a box, in the stored order of axes and bytes.
+
+        Returns
+        -------
+        ndarray, shape of the box
+            A new array.
+
+        Raises
+        ------
+        ValueError
+            If the volume is closed.
+        """
         if self._file is None:
             raise ValueError("the volume is closed")
         out = np.empty([part.stop - part.start for part in box], self._raw.dtype)

@@ -144,7 +144,13 @@ class ArrayVolume(Volume):
 
 @contextmanager
 def reading_as(kind: str) -> Iterator[None]:
-    """Turn what a decoder throws at a damaged file into one sentence."""
+    """Turn what a decoder throws at a damaged file into one sentence.
+
+    Raises
+    ------
+    ValueError
+        That sentence.
+    """
     try:
         yield
     except DAMAGE as error:

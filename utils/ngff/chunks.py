@@ -134,7 +134,12 @@ def _lz4_frames(data: bytes) -> Iterator[bytes]:
 
 
 def read_translated(store: Store, level: Level, box: Box, translate: Translate) -> np.ndarray:
-    """Voxels of a box (z, y, x), its chunks translated into a store in memory that lives for this call only."""
+    """Read a box, its chunks translated into a store in memory that lives for this call only.
+
+    Returns
+    -------
+    ndarray, shape of the box (z, y, x)
+    """
     import tensorstore as ts
 
     folder = store.at(level.path)

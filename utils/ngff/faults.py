@@ -135,7 +135,13 @@ def interrupted(seconds: float) -> bool:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block Ctrl-C also ends the waiting of other threads."""
+    """Within the block Ctrl-C also ends the waiting of other threads.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When it was.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -30,7 +30,13 @@ class Hosts:
             self._gave.clear()
 
     def require_answering(self, address: Address) -> None:
-        """Raise `StalledError` at once for a server that did not answer before."""
+        """Refuse, at once, a server that did not answer before.
+
+        Raises
+        ------
+        StalledError
+            With what it did then.
+        """
         reason = self._silent.get(host(address))
         if reason:
             raise StalledError(f"{address}: left out, its server did not answer before ({reason})")

@@ -90,7 +90,13 @@ class Level:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def refuse_chunk(self) -> None:
-        """Raise ValueError where one chunk takes more memory than decoding may, or its sides are no lengths."""
+        """Refuse chunks that take more memory than decoding may, or whose sides are no lengths.
+
+        Raises
+        ------
+        ValueError
+            With their shape.
+        """
         # Only precomputed stores a chunk that reaches over the end cut.
         cut = self.grid.get("kind") == "precomputed"
         for length, side in zip(self.shape, self.chunk, strict=True):
@@ -161,14 +167,26 @@ def _axis_kind(name: str) -> str:
 
 
 def refuse_flat(shape: Sequence[int]) -> None:
-    """Refuse an image of one slice."""
+    """Refuse an image of one slice.
+
+    Raises
+    ------
+    ValueError
+        If it is one.
+    """
     if len(shape) < 3 or min(shape) < 2:
         size = " x ".join(str(length) for length in shape)
         raise ValueError(f"2-D data (z, y, x = {size}); expected a volume with more than one slice")
 
 
 def image_dtype(name: str) -> np.dtype:
-    """The numpy type of an image; labels (segmentations) and types that are no gray values are refused."""
+    """The numpy type of an image; labels (segmentations) and types that are no gray values are refused.
+
+    Raises
+    ------
+    ValueError
+        With the type.
+    """
     try:
         dtype = np.dtype(name).newbyteorder("=")
     except TypeError as error:

@@ -69,7 +69,13 @@ class Multiscale:
         return level
 
     def nearest(self, voxel_nm: float) -> int:
-        """The level whose finest voxel side is nearest to `voxel_nm`, by ratio."""
+        """The level whose finest voxel side is nearest to `voxel_nm`, by ratio.
+
+        Raises
+        ------
+        ValueError
+            If no voxel size is known.
+        """
         sizes = [level.voxel_size for level in self.levels]
         known = [(abs(math.log(min(size) / voxel_nm)), i) for i, size in enumerate(sizes) if size]
         if not known:
@@ -123,7 +129,16 @@ class NgffVolume(Volume):
 
 
 def mirrored(voxels: np.ndarray) -> np.ndarray:
-    """Intensities mirrored within their type: unsigned 0 is the largest, signed -1 is 0, floats change their sign."""
+    """Intensities mirrored within their type: unsigned 0 is the largest, signed -1 is 0, floats change their sign.
+
+    Parameters
+    ----------
+    voxels : ndarray, any shape
+
+    Returns
+    -------
+    ndarray, same shape and dtype
+    """
     return np.logical_not(voxels) if voxels.dtype.kind == "b" else -voxels if voxels.dtype.kind == "f" else ~voxels
 
 

@@ -38,6 +38,8 @@ def zarr_levels(store: Store, found: Mapping[str, dict[str, Any] | None]) -> lis
     ------
     ValueError
         For plates, wells, labels, drafts of OME-Zarr 0.6, 2-D data, several channels or time points.
+    NoImageError
+        If there is no Zarr metadata.
     """
     attributes = group_attributes(found)
     refuse_labels(store.address.path, attributes)

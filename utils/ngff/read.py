@@ -60,7 +60,12 @@ class LevelReader:
             self._zarr = open_zarr(self.store.at(self.level.path), self.level, error)
 
     def read(self, box: Box) -> np.ndarray:
-        """Voxels of a box (slices along z, y, x inside of the level) as a C-ordered array.
+        """Read a box (slices along z, y, x inside of the level).
+
+        Returns
+        -------
+        ndarray, shape of the box
+            C-ordered. Chunks that are not stored are fill values.
 
         Raises
         ------
@@ -70,7 +75,12 @@ class LevelReader:
         return self.read_counted(box)[0]
 
     def read_counted(self, box: Box) -> tuple[np.ndarray, int]:
-        """Voxels of a box, and how many of them the server would not give where it hides what is absent."""
+        """Read a box, and count what the server would not give where it hides what is absent.
+
+        Returns
+        -------
+        voxels, refused : ndarray, shape of the box, and int
+        """
         if self._translate is not None:
             return read_translated(self.store, self.level, box, self._translate), 0
         if self._zarr is not None:

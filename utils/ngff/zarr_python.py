@@ -87,7 +87,11 @@ def open_zarr(folder: Folder, level: Level, reason: OSError) -> Any:
 
 
 def read_zarr(array: Any, level: Level, box: Box, what: str) -> np.ndarray:
-    """Voxels of a box as z, y, x.
+    """Read a box.
+
+    Returns
+    -------
+    ndarray, shape of the box (z, y, x)
 
     Raises
     ------

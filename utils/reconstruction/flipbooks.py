@@ -9,9 +9,14 @@ FLIPBOOKS = ("gif", "mp4")
 
 
 def write_flipbook(path: Path, stack: np.ndarray) -> None:
-    """Write a stack (n, h, w) of uint8 as GIF or MP4 (compressed), by the suffix.
+    """Write a stack as GIF or MP4 (compressed), by the suffix.
 
     A GIF repeats and shows the exact pixels; Pillow stores equal neighbouring frames once, shown longer.
+
+    Parameters
+    ----------
+    path : Path
+    stack : ndarray of uint8, shape (n, h, w)
 
     Raises
     ------

@@ -9,10 +9,17 @@ IMAGEJ_DTYPES = frozenset({"uint8", "uint16", "int16", "float32"})
 
 
 def write_imagej(path: Path, stack: np.ndarray, voxel_size: tuple[float, float, float] | None) -> None:
-    """Write a stack (z, y, x) as TIFF with spacing, unit and resolution in nm.
+    """Write a stack as TIFF with spacing, unit and resolution.
 
     Types that ImageJ's header cannot hold get the same entries as JSON, which `utils.formats.tiff_stack` and tifffile
     read.
+
+    Parameters
+    ----------
+    path : Path
+    stack : ndarray, shape (z, y, x)
+    voxel_size : tuple of float, optional
+        In nm: z, y, x.
     """
     import tifffile
 

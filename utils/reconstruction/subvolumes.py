@@ -70,6 +70,10 @@ def reflected(first: int, stop: int, count: int) -> np.ndarray:
 
     >>> reflected(-2, 3, 10).tolist(), reflected(8, 12, 10).tolist()
     ([2, 1, 0, 1, 2], [8, 9, 8, 7])
+
+    Returns
+    -------
+    ndarray of int, shape (stop - first,)
     """
     period = max(1, 2 * (count - 1))
     indices = np.arange(first, stop) % period
@@ -101,9 +105,15 @@ def stack_voxel_size(voxel_size: VoxelSize | None, axis: int) -> VoxelSize | Non
 
 
 def write_stack(path: Path, stack: np.ndarray, voxel_size: VoxelSize | None) -> None:
-    """Write a stack (z, y, x) with its voxel size in nm, as NRRD or as TIFF that ImageJ reads, by the suffix.
+    """Write a stack with its voxel size, as NRRD or as TIFF that ImageJ reads, by the suffix.
 
     Booleans become uint8 and half precision becomes float32: few readers know them.
+
+    Parameters
+    ----------
+    path : Path
+    stack : ndarray, shape (z, y, x)
+    voxel_size : VoxelSize, optional
     """
     stack = stack.astype({"b": np.uint8, "f": np.float32}[stack.dtype.kind]) if stack.dtype in ("?", "e") else stack
     if path.suffix == ".nrrd":

@@ -225,7 +225,13 @@ class _Maker:
 
 
 def difference(middle: np.ndarray, kept: KeptPixels) -> str:
-    """How a subvolume's middle slice differs from the patch; empty when it is the patch, pixel for pixel."""
+    """How a subvolume's middle slice differs from the patch; empty when it is the patch, pixel for pixel.
+
+    Parameters
+    ----------
+    middle : ndarray, shape (h, w)
+    kept : KeptPixels
+    """
     patch = kept.pixels
     if patch.shape != middle.shape or patch.dtype != np.uint8:
         found, named = (" x ".join(map(str, shape)) for shape in (patch.shape, middle.shape))

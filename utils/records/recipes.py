@@ -88,7 +88,13 @@ def glances(recipe: Recipe) -> dict[str, Fingerprint]:
 
 
 def refuse_changed(recipe: Recipe, before: Mapping[str, Fingerprint]) -> None:
-    """Raise ValueError when an input is not what it was before it was read."""
+    """Refuse a result whose input is not what it was before it was read.
+
+    Raises
+    ------
+    ValueError
+        With their names.
+    """
     if changed := [name for name, now in glances(recipe).items() if not now.looks_like(before[name])]:
         raise ValueError(f"{', '.join(changed[:NAMED])} changed while it was read; the next run reads it again")
 

@@ -31,7 +31,17 @@ def blocks(shape: Triple, chunk: Triple, most_bytes: int, itemsize: int) -> Iter
 def write_blocks(
     file: BinaryIO, shape: Triple, dtype: DTypeLike, boxes: Iterator[Box], read: Callable[[Box], np.ndarray]
 ) -> None:
-    """Write a C-ordered array from the file's position on; blocks land where they belong."""
+    """Write a C-ordered array from the file's position on; blocks land where they belong.
+
+    Parameters
+    ----------
+    file : binary file
+    shape : tuple of int
+    dtype : dtype
+    boxes : iterator of Box
+    read : callable
+        Gives a box's values, an ndarray of the box's shape (z, y, x).
+    """
     start, dtype = file.tell(), np.dtype(dtype)
     for box in boxes:
         block = np.ascontiguousarray(read(box), dtype)
@@ -46,7 +56,17 @@ def write_blocks(
 def write_npy(
     path: Path, shape: Triple, dtype: np.dtype, boxes: Iterator[Box], read: Callable[[Box], np.ndarray]
 ) -> None:
-    """Write an array as ``.npy``, block by block."""
+    """Write an array as ``.npy``, block by block.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+    dtype : dtype
+    boxes : iterator of Box
+    read : callable
+        Gives a box's values, an ndarray of the box's shape (z, y, x).
+    """
     with path.open("wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
@@ -54,7 +74,12 @@ def write_npy(
 
 
 def npy_planes(path: Path) -> Iterator[np.ndarray]:
-    """The planes of a 3D ``.npy`` one after another, read rather than mapped so that memory stays one plane."""
+    """The planes of a 3D ``.npy`` one after another, read rather than mapped so that memory stays one plane.
+
+    Yields
+    ------
+    ndarray, shape (y, x)
+    """
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)

@@ -137,6 +137,12 @@ class SpecimenReader:
         return inverted(to_uint8(voxels, self._contrast), self._plan.dataset.invert)
 
     def require_specimen(self) -> None:
-        """Raise `PaddingError` if every voxel was fill."""
+        """Refuse an image of nothing but fill.
+
+        Raises
+        ------
+        PaddingError
+            If it is one.
+        """
         if self._empty:
             raise PaddingError(f"every voxel is {self._plan.level.fill:g} (chunks are missing): nothing was written")

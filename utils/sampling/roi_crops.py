@@ -77,6 +77,13 @@ class Crops:
     def make(self, roi: Roi, voxels: np.ndarray, refused: int = 0) -> None:
         """Convert and write the voxels of one cube, which may be overwritten.
 
+        Parameters
+        ----------
+        roi : Roi
+        voxels : ndarray, shape (z, y, x)
+        refused : int
+            Voxels among them that the server refused.
+
         Raises
         ------
         PaddingError
@@ -100,7 +107,17 @@ class Crops:
 
 
 def refuse_flat(gray: np.ndarray) -> None:
-    """Raise `PaddingError` for a cube of one value, hot pixels and the like aside."""
+    """Refuse a cube of one value, hot pixels and the like aside.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (z, y, x)
+
+    Raises
+    ------
+    PaddingError
+        If it is one.
+    """
     # numpy counts bytes in eight times their memory: the commonest value of a few tells which to look for.
     few = gray.reshape(-1)[:: -(-gray.size // FEW)]
     value = int(np.bincount(few).argmax())
@@ -111,12 +128,28 @@ def refuse_flat(gray: np.ndarray) -> None:
 
 
 def inverted(gray: np.ndarray, invert: bool) -> np.ndarray:
-    """255 minus every value, in place, when asked for."""
+    """255 minus every value, in place, when asked for.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, any shape
+    invert : bool
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+    """
     return np.subtract(255, gray, out=gray) if invert else gray
 
 
 def specimen_share(voxels: np.ndarray, fills: Iterable[float], min_frac: float = 0.0) -> float:
     """The share of a cube's voxels that are none of its fill values.
+
+    Parameters
+    ----------
+    voxels : ndarray, shape (z, y, x)
+    fills : iterable of float
+    min_frac : float
 
     Raises
     ------

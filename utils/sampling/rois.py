@@ -93,16 +93,31 @@ class Boxes(Sequence[Roi]):
 
     @property
     def places(self) -> np.ndarray:
-        """Every box's place in the grid, counted in C order."""
+        """Every box's place in the grid, counted in C order, shape (n,)."""
         return np.arange(len(self)) if self.chosen is None else self.chosen
 
     def grid_indices(self) -> tuple[np.ndarray, ...]:
-        """Every box's place along z, y and x of the grid."""
+        """Every box's place along z, y and x of the grid.
+
+        Returns
+        -------
+        tuple of three ndarray of int, shape (n,)
+        """
         return np.unravel_index(self.places, self._counts)
 
 
 def not_padding(values: np.ndarray, padding: float) -> np.ndarray:
-    """Where an image differs from its padding value; NaN is never specimen."""
+    """Where an image differs from its padding value; NaN is never specimen.
+
+    Parameters
+    ----------
+    values : ndarray, any shape
+    padding : float
+
+    Returns
+    -------
+    ndarray of bool, same shape
+    """
     # A float would make numpy compare in float64, which is slow for bytes.
     differs = values != (int(padding) if float(padding).is_integer() else padding)
     specimen: np.ndarray = differs & ~np.isnan(values) if values.dtype.kind == "f" else differs

@@ -40,10 +40,12 @@ class Survey:
         self._places: list[dict[Span, int]] | None = None
 
     def add(self, z: int, plane: np.ndarray, pixels: np.ndarray | None = None) -> None:
-        """Take plane `z` of the overview, of shape (y, x), into account; planes come in order.
+        """Take plane `z` of the overview into account; planes come in order.
 
         Parameters
         ----------
+        z : int
+        plane : ndarray, shape (y, x)
         pixels : ndarray, shape (h, w), optional
             All pixels of the plane, where the overview's are some of them.
         """
@@ -93,7 +95,12 @@ class Survey:
         return float(self._done[z][y, x]) / LEVELS
 
     def sample(self) -> np.ndarray:
-        """Bands of rows with specimen, spread over the overview, shape (n, rows, columns); padding lies among it."""
+        """Bands of rows with specimen, spread over the overview; padding lies among it.
+
+        Returns
+        -------
+        ndarray, shape (n, rows, columns)
+        """
         return np.stack(self._bands) if self._bands else np.empty((0, 0, 0))
 
 

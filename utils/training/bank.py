@@ -40,7 +40,13 @@ class Bank:
         return len(self.labels)
 
     def without(self, left_out: np.ndarray) -> "Bank":
-        """What these labelled patches had no part in."""
+        """What these labelled patches had no part in.
+
+        Parameters
+        ----------
+        left_out : ndarray of int, shape (k,)
+            Their indices.
+        """
         chosen = np.flatnonzero(~np.isin(self.origins, left_out))
         return Bank(self.features[chosen], self.labels[chosen], self.origins[chosen])
 

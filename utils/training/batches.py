@@ -47,7 +47,12 @@ class BatchRule:
         return max(1, round(patches / self.labelled))
 
     def order(self, data: Labelled, epoch: int) -> np.ndarray:
-        """Indices of an epoch's labelled patches, in order; depends on the seed and the epoch alone."""
+        """Indices of an epoch's labelled patches, in order; depends on the seed and the epoch alone.
+
+        Returns
+        -------
+        ndarray of int, shape (m,)
+        """
         rng = np.random.default_rng([self.seed, epoch, 0])
         count = self.steps(len(data)) * self.labelled
         if self.augmentation != "published":
@@ -55,13 +60,37 @@ class BatchRule:
         return np.resize(rng.permutation(len(data)), count)
 
     def batch(self, data: Labelled, order: np.ndarray, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Make one batch: float32 patches (n, side, side) in 0..255 and their labels (n,) 1 good, 0 bad."""
+        """Make one batch.
+
+        Parameters
+        ----------
+        data : Labelled
+        order : ndarray of int, shape (m,)
+        epoch, step : int
+
+        Returns
+        -------
+        patches, labels : ndarray of float32, shapes (n, side, side) and (n,)
+            Gray values 0 to 255; 1 good, 0 bad.
+        """
         return self.drawn(data, order, epoch, step)[:2]
 
     def drawn(
         self, data: Labelled, order: np.ndarray, epoch: int, step: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same with the index (n,) of the labelled patch that each was made of; -1 for what is drawn."""
+        """The same with the index of the labelled patch that each was made of.
+
+        Parameters
+        ----------
+        data : Labelled
+        order : ndarray of int, shape (m,)
+        epoch, step : int
+
+        Returns
+        -------
+        patches, labels, indices : ndarray, shapes (n, side, side), (n,) and (n,)
+            The index of what is drawn is -1.
+        """
         rng = np.random.default_rng([self.seed, epoch, 1 + step])
         made: list[tuple[np.ndarray, float, int]] = []
         for i in order[step * self.labelled : (step + 1) * self.labelled]:

@@ -45,7 +45,14 @@ def calibrate(logits: np.ndarray, good: np.ndarray, weights: np.ndarray | None =
 
 
 def calibration_error(scores: np.ndarray, good: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error: mean distance of scores from the share of good patches, in bins of equal width."""
+    """Expected calibration error: mean distance of scores from the share of good patches, in bins of equal width.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n,)
+    good : ndarray of bool, shape (n,)
+    bins : int
+    """
     which = np.minimum((scores * bins).astype(int), bins - 1)
     gaps = [abs(scores[which == k].sum() - good[which == k].sum()) for k in range(bins)]
     return float(np.sum(gaps) / len(scores))

@@ -34,9 +34,18 @@ def known_from(features: np.ndarray, good: np.ndarray, seed: int) -> Familiarity
 
 
 def left_out_distances(features: np.ndarray, groups: np.ndarray, good: np.ndarray, seed: int) -> np.ndarray:
-    """Distance of each patch from all that are not of its group, shape (n,), by features that learnt from neither.
+    """Distance of each patch from all that are not of its group, by features that learnt from neither.
 
-    Parameters are as of `known_from`; `groups` is of int, shape (n,).
+    Parameters
+    ----------
+    features : ndarray, shape (n, f)
+    groups : ndarray of int, shape (n,)
+    good : ndarray of bool, shape (n,)
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (n,)
     """
     distances = np.full(len(features), np.nan)
     for group in np.unique(groups):

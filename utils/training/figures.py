@@ -10,14 +10,27 @@ DRAWS = 1000
 
 
 def scores_of(scores: np.ndarray, good: np.ndarray) -> dict[str, float]:
-    """Loss, accuracy at 0.5 and AUROC of scores 0..1 against labels; AUROC is NaN with one class only."""
+    """Loss, accuracy at 0.5 and AUROC of scores 0..1 against labels; AUROC is NaN with one class only.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n,)
+        From 0 to 1.
+    good : ndarray of bool, shape (n,)
+    """
     p = np.clip(scores, 1e-7, 1 - 1e-7)
     loss = float(-np.mean(np.where(good, np.log(p), np.log(1 - p))))
     return {"loss": loss, "accuracy": float(np.mean((scores > 0.5) == good)), "auroc": auroc(scores, good)}
 
 
 def auroc(scores: np.ndarray, good: np.ndarray) -> float:
-    """Area under the ROC curve by ranks (Mann-Whitney), ties counted half; NaN with one class only."""
+    """Area under the ROC curve by ranks (Mann-Whitney), ties counted half; NaN with one class only.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n,)
+    good : ndarray of bool, shape (n,)
+    """
     goods = int(good.sum())
     pairs = goods * (len(good) - goods)
     if not pairs:
@@ -28,7 +41,14 @@ def auroc(scores: np.ndarray, good: np.ndarray) -> float:
 
 
 def confusion(scores: np.ndarray, good: np.ndarray, threshold: float = 0.5) -> list[list[int]]:
-    """Counts at a threshold: rows bad, good (label); columns rejected, kept."""
+    """Counts at a threshold: rows bad, good (label); columns rejected, kept.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n,)
+    good : ndarray of bool, shape (n,)
+    threshold : float
+    """
     kept = scores > threshold
     return [[int(np.sum((good == label) & (kept == choice))) for choice in (False, True)] for label in (False, True)]
 
@@ -50,6 +70,14 @@ def pooled(scores: np.ndarray, good: np.ndarray, groups: np.ndarray, seed: int =
 
     Whole groups are drawn with replacement: patches of one experiment succeed and fail together, so single patches
     would give intervals that are far too narrow.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n,)
+    good : ndarray of bool, shape (n,)
+    groups : ndarray of int, shape (n,)
+        Experiments.
+    seed : int
     """
     rng = np.random.default_rng([seed, 17])
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -67,7 +95,14 @@ def pooled(scores: np.ndarray, good: np.ndarray, groups: np.ndarray, seed: int =
 
 
 def by_experiment(scores: np.ndarray, good: np.ndarray, sources: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Counts, accuracy with its 95 % interval, and AUROC of each source against all patches of the other class."""
+    """Counts, accuracy with its 95 % interval, and AUROC of each source against all patches of the other class.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n,)
+    good : ndarray of bool, shape (n,)
+    sources : ndarray of str, shape (n,)
+    """
     figures = {}
     for source in sorted(set(sources)):
         chosen = sources == source

@@ -22,6 +22,8 @@ def first_weights(init: str, arch: str) -> State | None:
     ------
     OSError, ValueError
         If they cannot be fetched or read, or belong to another network.
+    FileNotFoundError
+        If there is no such file.
     """
     if init == "random":
         return None

@@ -94,7 +94,12 @@ def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
 def doubts_of(seen: OutOfFold, good: np.ndarray, scale: float, bias: float) -> list[Doubt]:
     """Labels that every network contradicts, or the one that had not seen the patch surely; worst first.
 
-    `scale` and `bias` are the calibration.
+    Parameters
+    ----------
+    seen : OutOfFold
+    good : ndarray of bool, shape (n,)
+    scale, bias : float
+        The calibration.
     """
     sides = scale * seen.all_logits + bias
     against = ((sides > 0) != good).sum(axis=0)

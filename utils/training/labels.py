@@ -41,7 +41,12 @@ class Labelled:
         return len(self.paths)
 
     def subset(self, chosen: np.ndarray) -> "Labelled":
-        """The patches at these indices."""
+        """The patches at these indices.
+
+        Parameters
+        ----------
+        chosen : ndarray of int, shape (k,)
+        """
         sources = tuple(self.sources[i] for i in chosen) if self.sources else ()
         return Labelled(
             tuple(self.paths[i] for i in chosen), tuple(self.patches[i] for i in chosen), self.good[chosen], sources

@@ -24,14 +24,32 @@ SUSPECTS = 96
 def save_pictures(
     folder: Path, paths: Sequence[Path], patches: Sequence[np.ndarray], good: np.ndarray, scores: np.ndarray, title: str
 ) -> None:
-    """Write roc_curve.png, confusion_matrix.png and worst_errors.png."""
+    """Write roc_curve.png, confusion_matrix.png and worst_errors.png.
+
+    Parameters
+    ----------
+    folder : Path
+    paths : sequence of Path
+    patches : sequence of ndarray of uint8, shape (h, w)
+    good : ndarray of bool, shape (n,)
+    scores : ndarray, shape (n,)
+    title : str
+    """
     save_roc(folder / "roc_curve.png", scores, good, title)
     save_confusion(folder / "confusion_matrix.png", scores, good, title)
     save_worst(folder / "worst_errors.png", paths, patches, good, scores)
 
 
 def save_roc(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
-    """Draw the ROC curve."""
+    """Draw the ROC curve.
+
+    Parameters
+    ----------
+    path : Path
+    scores : ndarray, shape (n,)
+    good : ndarray of bool, shape (n,)
+    title : str
+    """
     from sklearn.metrics import roc_curve
 
     false_positive, true_positive, _ = roc_curve(good, scores)
@@ -44,7 +62,15 @@ def save_roc(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> No
 
 
 def save_confusion(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
-    """Draw the confusion matrix at threshold 0.5."""
+    """Draw the confusion matrix at threshold 0.5.
+
+    Parameters
+    ----------
+    path : Path
+    scores : ndarray, shape (n,)
+    good : ndarray of bool, shape (n,)
+    title : str
+    """
     counts = np.array(confusion(scores, good))
     figure, axes = _figure(title)
     axes.imshow(counts, cmap="Blues")
@@ -58,7 +84,16 @@ def save_confusion(path: Path, scores: np.ndarray, good: np.ndarray, title: str)
 def save_worst(
     path: Path, paths: Sequence[Path], patches: Sequence[np.ndarray], good: np.ndarray, scores: np.ndarray
 ) -> None:
-    """Draw the bad patches with the highest scores and the good ones with the lowest."""
+    """Draw the bad patches with the highest scores and the good ones with the lowest.
+
+    Parameters
+    ----------
+    path : Path
+    paths : sequence of Path
+    patches : sequence of ndarray of uint8, shape (h, w)
+    good : ndarray of bool, shape (n,)
+    scores : ndarray, shape (n,)
+    """
     sections = []
     for label, word, sign in ((False, "bad", -1), (True, "good", 1)):
         indices = np.flatnonzero(good == label)

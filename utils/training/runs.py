@@ -76,8 +76,11 @@ def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, s
     Parameters
     ----------
     setting : Setting
-    folds : mapping
-        The indices that each fold leaves out, by name; the job's source is a name, its target the table.
+    folds : mapping of ndarray of int, shape (k,)
+        The indices that each fold leaves out, by name.
+    job : Job
+        Its source is a fold's name, its target the table.
+    scratch : Path
     """
     torch.set_num_threads(1)
     data, left = setting.data, folds[str(job.source)]
@@ -115,6 +118,10 @@ def judge_folds(setting: Setting, seen: OutOfFold, wish: Wish) -> tuple[Decision
     """The decision that left-out patches teach, their figures, and their scores.
 
     Each fold is scored by a calibration that was fitted on the other folds.
+
+    Returns
+    -------
+    decision, figures, scores : Decision, dict, and ndarray, shape (n,)
     """
     data, groups = setting.data, setting.groups
     weights = 1 / np.sqrt(np.bincount(groups)[groups])
@@ -143,12 +150,13 @@ def save_training(
     Parameters
     ----------
     setting : Setting
-    held : ndarray of int
+    held : ndarray of int, shape (m,)
         Indices held out for validation; empty when folds judge, or nothing does.
     tables : sequence of Path
         What folds said (`train_without`); then everything is trained on.
     wish : Wish
     job : Job
+    scratch : Path
     """
     folder, data = job.target.parent, setting.data
     validation = data.subset(held) if len(held) else None

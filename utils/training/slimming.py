@@ -154,6 +154,15 @@ def follow(
 
     Norms keep their statistics. The loss is the mean squared distance of pooled features and of maps, each channel in
     deviations of the teacher's.
+
+    Parameters
+    ----------
+    student, teacher : LiteNet
+    batches : iterator of Tensor, shape (n, 1, h, w)
+    steps : int
+    rate : float
+    report : callable
+        Told of each step, the loss and the average.
     """
     student.eval()
     average = copy.deepcopy(student)

@@ -49,7 +49,13 @@ def group_patches(sources: Sequence[str], count: int, pairs: Iterable[tuple[int,
 
 
 def group_names(sources: Sequence[str], groups: np.ndarray) -> list[str]:
-    """A name for each group: its sources, joined, or its first when that would be long."""
+    """A name for each group: its sources, joined, or its first when that would be long.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    groups : ndarray of int, shape (n,)
+    """
     names = []
     for group in range(int(groups.max()) + 1):
         own = sorted({sources[int(i)] for i in np.flatnonzero(groups == group)}) if sources else [""]
@@ -70,7 +76,7 @@ def hold_out(groups: np.ndarray, good: np.ndarray, share: float, seed: int) -> n
 
     Returns
     -------
-    ndarray of int
+    ndarray of int, shape (m,)
         Indices held out, ascending; empty when no choice of groups leaves both classes on both sides, or
         `FEWEST_OF_A_CLASS` of each to judge by.
     """
@@ -104,10 +110,10 @@ def fold_by_group(groups: np.ndarray, good: np.ndarray, count: int, seed: int) -
 
     Returns
     -------
-    list of ndarray of int
-        The indices that each fold leaves out, ascending; together all patches, each once. Where groups are so few
-        that some fold would leave one class only to learn from, single patches are dealt instead, with a warning:
-        figures then flatter.
+    list of ndarray of int, shape (k,)
+        The indices that each fold leaves out, ascending; together all patches, each once. Where groups are so few that
+        some fold would leave one class only to learn from, single patches are dealt instead, with a warning: figures
+        then flatter.
     """
     folds = _dealt(groups, good, count, seed)
     if len(folds) > 1 and all(_both(np.delete(good, fold)) for fold in folds):
