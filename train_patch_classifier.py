@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from utils.records.recipes import Recipe
     from utils.training.labels import Labelled
-    from utils.training.recipe import Recipe as NetworkRecipe
+    from utils.training.recipe import TrainingRecipe
     from utils.training.runs import Setting
 
 FOLDS = 5
@@ -153,12 +153,12 @@ def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
     return scope.recipe(inputs, {name.replace("_", "-"): value for name, value in options.items()})
 
 
-def chosen_recipe(args: argparse.Namespace) -> "tuple[NetworkRecipe, str]":
+def chosen_recipe(args: argparse.Namespace) -> "tuple[TrainingRecipe, str]":
     """The network's recipe with the options that were given, and what its weights begin with."""
-    from utils.training.recipe import Recipe, recipe_for
+    from utils.training.recipe import TrainingRecipe, recipe_for
 
     init = args.init or {"resnet34": "imagenet", "lite": "lite"}[args.arch]
-    options = {field.name: getattr(args, field.name, None) for field in fields(Recipe)}
+    options = {field.name: getattr(args, field.name, None) for field in fields(TrainingRecipe)}
     try:
         return recipe_for(args.arch, init, {**options, "arch": args.arch}), init
     except ValueError as error:

@@ -44,7 +44,7 @@ from utils.options import add_dataset, add_recursive, use_dataset
 from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
-from utils.reconstruction.plan import Plan, Selection, make_plan
+from utils.reconstruction.plan import ReconstructionPlan, Selection, make_plan
 from utils.reconstruction.subvolumes import Subvolume
 from utils.reconstruction.write import StackOptions, reconstruct_volume, stands
 from utils.records.recipes import inputs_of
@@ -134,12 +134,12 @@ def reconstruct(args: argparse.Namespace) -> int:
     return 1 if plan.missing or plan.ambiguous else code
 
 
-def standings(plan: Plan, options: StackOptions, scope: Scope) -> list[str | None]:
+def standings(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> list[str | None]:
     """How each chosen subvolume stands; see `utils.reconstruction.write.stands`."""
     return [reason for group in plan.groups for reason in stands(group, options, scope)]
 
 
-def without_plan(plan: Plan, listing: Listing, scope: Scope, run: Run) -> str:
+def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: Run) -> str:
     """See to stacks of an earlier run that this one would not make; a part of the summary.
 
     Those whose patch is gone go with ``--prune``. Those whose patch is there, but which another --slices or --limit
@@ -176,7 +176,7 @@ def list_patches(args: argparse.Namespace, scope: Scope) -> Listing:
     return listing
 
 
-def say_left_out(plan: Plan, slices: int, verbose: bool) -> None:
+def say_left_out(plan: ReconstructionPlan, slices: int, verbose: bool) -> None:
     """Say, on stderr, which patches have no subvolume and why."""
     before, after = slices // 2, slices - slices // 2 - 1
     lines = []
@@ -200,7 +200,7 @@ def say_left_out(plan: Plan, slices: int, verbose: bool) -> None:
         print(line, file=sys.stderr)
 
 
-def list_work(plan: Plan, options: StackOptions, scope: Scope) -> int:
+def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> int:
     """Print what would be done: volume, number of stacks, of those that exist, and voxels, with tabs between them."""
     print("volume\tstacks\tdone_before\tvoxels")
     for group in plan.groups:
@@ -212,7 +212,7 @@ def list_work(plan: Plan, options: StackOptions, scope: Scope) -> int:
     return 1 if plan.refused or plan.missing or plan.ambiguous else 0
 
 
-def summary(plan: Plan, before: Sequence[str | None], after: Sequence[str | None], update: bool) -> str:
+def summary(plan: ReconstructionPlan, before: Sequence[str | None], after: Sequence[str | None], update: bool) -> str:
     """What became of the patches, in one line."""
     redone = [was is None or (update and was) for was in before]
     done = sum(now == "" and bool(new) for now, new in zip(after, redone, strict=True))

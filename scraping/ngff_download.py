@@ -52,7 +52,7 @@ from utils.cli import (
 from utils.contrast import CONTRASTS
 from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, Run, run_jobs
-from utils.ngff.faults import interruptible
+from utils.ngff.errors import interruptible
 
 if TYPE_CHECKING:
     from utils.ngff.table import Dataset

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from utils.classification.ahead import behind, one_ahead
-from utils.classification.cascade import Cascade, Level
+from utils.classification.background import background_calls, prefetched
+from utils.classification.cascade import Cascade, Precision
 from utils.classification.classifier import (
     Classifier,
     _views,
@@ -225,9 +225,9 @@ def test_what_comes_next_is_taken_on_a_thread():
 
     seen = []
     with pytest.raises(ValueError, match="the fourth is broken"):
-        for item in one_ahead(items()):
+        for item in prefetched(items()):
             seen.append(item)
-    assert seen == [0, 1, 2] == [i for i, _ in taken] and list(one_ahead([])) == []
+    assert seen == [0, 1, 2] == [i for i, _ in taken] and list(prefetched([])) == []
     assert threading.main_thread() not in {thread for _, thread in taken}
 
 
@@ -238,7 +238,7 @@ def test_calls_that_wait_are_bounded_and_their_errors_raised():
         most.append(i)
         going.acquire()
 
-    with behind(1, 3) as write:
+    with background_calls(1, 3) as write:
         for i in range(3):
             write(call, i)
         threading.Thread(target=going.release, args=(10,)).start()
@@ -246,10 +246,10 @@ def test_calls_that_wait_are_bounded_and_their_errors_raised():
             write(call, i)
             assert len(write._open) <= 3
     assert most == list(range(6))
-    with pytest.raises(OSError, match="full"), behind(2, 2) as write:
+    with pytest.raises(OSError, match="full"), background_calls(2, 2) as write:
         write(_fail)
         write.finish()
-    with pytest.raises(OSError, match="full"), behind(2, 2) as write:
+    with pytest.raises(OSError, match="full"), background_calls(2, 2) as write:
         write(_fail)
 
 
@@ -276,13 +276,13 @@ class Drawn:
         self.calls: dict[str, int] = {}
         self.patches = [np.array([[i % 256, i // 256]], np.uint8) for i in range(count)]
 
-    def level(self, name: str, logits: np.ndarray) -> Level:
+    def level(self, name: str, logits: np.ndarray) -> Precision:
         def run(patches):
             self.calls[name] = self.calls.get(name, 0) + len(patches)
             chosen = [int(p[0, 0]) + 256 * int(p[0, 1]) for p in patches]
             return logits[chosen].copy(), np.zeros((len(chosen), 1), np.float32)
 
-        return Level(name, run)
+        return Precision(name, run)
 
     def cascade(self) -> Cascade:
         return Cascade([self.level("int8", self.quick), self.level("fp32", self.exact)], 0.2)

@@ -21,14 +21,14 @@ import classify_patches
 from conftest import results
 from utils.classification.classifier import Classifier, load_weights
 from utils.classification.decision import Decision, Familiarity, save_decision
-from utils.classification.download import Patience
+from utils.classification.download import RetryPolicy
 from utils.classification.kept import load_distances, refuse_shared_files
 from utils.classification.kept_tiff import KeptTiffs
 from utils.classification.weights import LITE, sha256_of
 from utils.contrast import Contrast
 from utils.dictionaries import PatchFile, save_patches
 from utils.records.duplicates import Duplicate, save_duplicates
-from utils.records.kept import KeptRecord, read_kept_record
+from utils.records.kept_patch import KeptRecord, read_kept_record
 from utils.records.scores import load_scores
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -260,7 +260,7 @@ def test_bad_usage(tmp_path, capsys):
 def test_offline_without_weights_is_one_sentence(deduped, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr("utils.classification.weights.ZENODO_URLS", ("http://127.0.0.1:9/x.pth",))
-    monkeypatch.setattr("utils.classification.weights.Patience", partial(Patience, sleep=lambda seconds: None))
+    monkeypatch.setattr("utils.classification.weights.RetryPolicy", partial(RetryPolicy, sleep=lambda seconds: None))
     assert classify_patches.main([str(deduped), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "patch_quality_classifier_nn.pth" in said and str(tmp_path / "torch") in said and "--weights lite" in said

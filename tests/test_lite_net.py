@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from utils.classification.folding import fold_batch_norms
-from utils.classification.lite_net import FEATURES, PUBLISHED_WIDTHS, WIDTHS, Block, LiteNet, pooled
+from utils.classification.lite_net import FEATURES, PUBLISHED_WIDTHS, WIDTHS, InvertedBottleneck, LiteNet, pooled
 
 
 def test_it_is_small_and_halves_five_times():
@@ -28,11 +28,11 @@ def test_pooled_is_mean_and_deviation_with_a_finite_slope():
 
 @pytest.mark.parametrize(("stride", "outputs", "adds"), [(1, 8, True), (1, 6, False), (2, 8, False)])
 def test_a_block_adds_its_input_where_shapes_allow(stride, outputs, adds):
-    block = Block(3, stride, 8, 16, outputs).eval()
+    block = InvertedBottleneck(3, stride, 8, 16, outputs).eval()
     nn.init.zeros_(block.project.weight)
     x = torch.rand(1, 8, 6, 6)
     assert torch.equal(block(x), x) if adds else not block(x).any()
-    assert not hasattr(Block(3, 1, 8, 8, 8), "expand")
+    assert not hasattr(InvertedBottleneck(3, 1, 8, 8, 8), "expand")
 
 
 def test_folding_changes_nothing():

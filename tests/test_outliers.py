@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from utils.outliers import LeftOut, see_through, window
+from utils.outliers import OutlierRange, see_through, window
 
 SHAPE = (400, 500)
 RNG = np.random.default_rng(3)
@@ -15,7 +15,7 @@ SOME = {share: np.random.default_rng(4).random(SHAPE) < share for share in (0.00
 BAND = {share: np.arange(SHAPE[0])[:, None] < SHAPE[0] * share + np.zeros(SHAPE) for share in (0.05, 0.7, 0.98)}
 
 
-def measured(values: np.ndarray) -> tuple[tuple[float, float], list[LeftOut]]:
+def measured(values: np.ndarray) -> tuple[tuple[float, float], list[OutlierRange]]:
     """The window of a picture, and what was left out."""
     picture, fills, lone = see_through(values, values[np.isfinite(values)])
     return window(picture), [*fills, *lone]
@@ -43,7 +43,7 @@ def test_fill_values(dtype, fill, where):
     values = np.where(where, np.array(fill, dtype), picture)
     assert_seen_through(values, picture[~where], 0.06)
     ((left_out),) = measured(values)[1]
-    assert left_out == LeftOut(float(np.array(fill, dtype)), float(np.array(fill, dtype)), where.mean())
+    assert left_out == OutlierRange(float(np.array(fill, dtype)), float(np.array(fill, dtype)), where.mean())
 
 
 def test_fills_at_both_ends():
@@ -203,5 +203,5 @@ def test_a_stack_of_planes_is_judged_plane_by_plane():
 
 
 def test_what_is_left_out_reads_well():
-    assert str(LeftOut(65535, 65535, 0.0123)) == "65535 (1.23%)"
-    assert str(LeftOut(5000, 9000.5, 0.002)) == "5000 to 9000.5 (0.20%)"
+    assert str(OutlierRange(65535, 65535, 0.0123)) == "65535 (1.23%)"
+    assert str(OutlierRange(5000, 9000.5, 0.002)) == "5000 to 9000.5 (0.20%)"

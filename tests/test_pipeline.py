@@ -18,7 +18,7 @@ from utils.contrast import to_uint8
 from utils.files import list_dirs
 from utils.names import dataset_of, parse_name
 from utils.records.duplicates import read_duplicates
-from utils.records.kept import read_kept_record
+from utils.records.kept_patch import read_kept_record
 from utils.volumes import list_volumes, open_volume, volume_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash")

@@ -1,4 +1,4 @@
-"""utils/records/scores.py and utils/records/kept.py: what is written is read back."""
+"""utils/records/scores.py and utils/records/kept_patch.py: what is written is read back."""
 
 import json
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.contrast import Contrast
-from utils.records.kept import KeptRecord
+from utils.records.kept_patch import KeptRecord
 from utils.records.scores import Score, is_scores_header, load_scores, save_scores
 
 ROWS = [Score("a,b", 0.25, False, "low score"), Score("c\nd", 1.0, True, "kept"), Score("é", 0.9, False, "duplicate")]

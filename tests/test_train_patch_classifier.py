@@ -274,11 +274,11 @@ def test_init_from_weights_and_zero_validation(labels, tmp_path):
 def test_imagenet_weights_that_cannot_be_fetched(labels, tmp_path, capsys, monkeypatch):
     from functools import partial
 
-    from utils.classification.download import Patience
+    from utils.classification.download import RetryPolicy
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    impatient = partial(Patience, sleep=lambda seconds: None, attempts=1)
-    monkeypatch.setattr("utils.classification.weights.Patience", impatient)
+    one_try = partial(RetryPolicy, sleep=lambda seconds: None, attempts=1)
+    monkeypatch.setattr("utils.classification.weights.RetryPolicy", one_try)
     monkeypatch.setattr("utils.training.first_weights.imagenet_url", lambda: "http://127.0.0.1:9/resnet34-b627a593.pth")
     assert train_patch_classifier.main([str(labels), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err

@@ -14,7 +14,7 @@ import torch
 
 import classify_patches
 from utils.classification.classifier import load_weights
-from utils.classification.download import FetchError, Patience
+from utils.classification.download import FetchError, RetryPolicy
 from utils.classification.models import build_model
 from utils.classification.weights import FILE_NAME, LITE, ZENODO_URLS, cache_name, find_weights, record_of, sha256_of
 from utils.cli import UsageError
@@ -98,12 +98,12 @@ def check(path: Path) -> None:
         raise ValueError(f"{path}: no weights")
 
 
-def patient(waits: list[float], **changes) -> Patience:
-    return Patience(**{"stall": 5.0, "sleep": waits.append, **changes})
+def quick_retries(waits: list[float], **changes) -> RetryPolicy:
+    return RetryPolicy(**{"stall": 5.0, "sleep": waits.append, **changes})
 
 
 def fetch(server: Server, waits: list[float] | None = None, **options) -> Path:
-    return find_weights(server.url, check, patience=patient([] if waits is None else waits), **options)
+    return find_weights(server.url, check, retries=quick_retries([] if waits is None else waits), **options)
 
 
 def test_fetched_once_then_cached_with_size_and_digest(server, capsys):
@@ -188,9 +188,9 @@ def test_a_redirect_in_circles_ends_in_one_line(server):
 def test_a_stalled_server_ends(server):
     release = threading.Event()
     server.answers = [stalled(release)]
-    patience = Patience(attempts=2, stall=0.2, sleep=lambda seconds: None)
+    retries = RetryPolicy(attempts=2, stall=0.2, sleep=lambda seconds: None)
     with pytest.raises(FetchError, match="timed out"):
-        find_weights(server.url, check, patience=patience)
+        find_weights(server.url, check, retries=retries)
     release.set()
 
 
@@ -208,14 +208,14 @@ def test_a_trickle_ends(server):
 
     server.answers = [drip]
     with pytest.raises(FetchError, match="bytes in"):
-        find_weights(server.url, check, patience=Patience(attempts=1, stall=0.1, slowest=1e6))
+        find_weights(server.url, check, retries=RetryPolicy(attempts=1, stall=0.1, slowest=1e6))
     done.set()
 
 
 def test_second_form_is_tried_when_the_first_fails(server):
     server.answers = [whole(b"", 404), whole()]
     first, second = server.url, server.url + "/content"
-    path = find_weights("zenodo", check, zenodo_urls=(first, second), patience=patient([]))
+    path = find_weights("zenodo", check, zenodo_urls=(first, second), retries=quick_retries([]))
     assert path.name == FILE_NAME
     assert server.paths == ["/files/model.pth", "/files/model.pth/content"]
 
@@ -234,7 +234,7 @@ def test_a_web_page_is_no_weights(server, cache):
 def test_cached_file_is_enough_without_a_network(cache):
     cache.mkdir(parents=True)
     (cache / FILE_NAME).write_bytes(CONTENT)
-    path = find_weights("zenodo", check, zenodo_urls=("http://127.0.0.1:9/x",), patience=patient([]))
+    path = find_weights("zenodo", check, zenodo_urls=("http://127.0.0.1:9/x",), retries=quick_retries([]))
     assert path == cache / FILE_NAME
     assert json.loads(record_of(path).read_text())["sha256"] == sha256_of(path)
 
@@ -263,13 +263,13 @@ def test_foreign_file_in_the_cache_is_fetched_again(server, cache):
     cache.mkdir(parents=True)
     (cache / FILE_NAME).write_bytes(b"half of something")
     server.answers = [whole()]
-    path = find_weights("zenodo", check, zenodo_urls=(server.url,), patience=patient([]))
+    path = find_weights("zenodo", check, zenodo_urls=(server.url,), retries=quick_retries([]))
     assert path.read_bytes() == CONTENT
 
 
 def test_offline_without_cache_names_file_folder_and_lite(cache):
     with pytest.raises(FetchError) as error:
-        find_weights("zenodo", check, zenodo_urls=("http://127.0.0.1:9/x",), patience=patient([]))
+        find_weights("zenodo", check, zenodo_urls=("http://127.0.0.1:9/x",), retries=quick_retries([]))
     message = str(error.value)
     assert FILE_NAME in message and str(cache) in message and "--weights lite" in message
 
@@ -287,7 +287,7 @@ def test_pinned_digest(server, cache):
 def test_urls_that_end_alike_do_not_meet_in_the_cache(server):
     server.answers = [whole(), whole(b"weights of another kind")]
     other = server.url.replace("/files/", "/other/")
-    assert fetch(server).read_bytes() != find_weights(other, check, patience=patient([])).read_bytes()
+    assert fetch(server).read_bytes() != find_weights(other, check, retries=quick_retries([])).read_bytes()
     assert cache_name("http://a/..%2f..%2fx?y=/../z").count("/") == 0
 
 
@@ -323,7 +323,7 @@ def test_attack_over_http_is_not_cached(server, tmp_path, cache):
     torch.save({"layer4.2.conv2.weight": Attack(marker)}, path)
     server.answers = [whole(path.read_bytes())]
     with pytest.raises(FetchError, match="refused"):
-        find_weights(server.url, load_weights, patience=patient([]))
+        find_weights(server.url, load_weights, retries=quick_retries([]))
     assert not marker.exists() and not list(cache.glob("*.pth"))
 
 

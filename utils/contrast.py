@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from utils.histogram import parts
-from utils.outliers import LeftOut, see_through, window
+from utils.outliers import OutlierRange, see_through, window
 
 CONTRASTS = ("percentile", "minmax", "dtype")
 FIXED = ("method", "low", "high")
@@ -28,7 +28,7 @@ class Contrast:
     method: str
     low: float
     high: float
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[OutlierRange, ...] = ()
     stretch: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Contrast:
     def from_dict(cls, values: dict[str, Any]) -> "Contrast":
         """The inverse of `as_dict`; also of records that older versions wrote."""
         left_out = tuple(
-            LeftOut(**{key: float(entry[key]) for key in ("low", "high", "share")})
+            OutlierRange(**{key: float(entry[key]) for key in ("low", "high", "share")})
             for entry in values.get("left_out", ())
         )
         return cls(
@@ -125,7 +125,7 @@ def _measured(values: np.ndarray, method: str, name: str, padding: float | None)
     return Contrast("minmax", float(finite.min()), float(finite.max()))
 
 
-def _say_left_out(fills: Sequence[LeftOut], lone: Sequence[LeftOut], name: str) -> None:
+def _say_left_out(fills: Sequence[OutlierRange], lone: Sequence[OutlierRange], name: str) -> None:
     kinds = (("fill values", fills), ("hot or dead pixels", lone))
     if said := [f"{kind} {', '.join(map(str, found))}" for kind, found in kinds if found]:
         _warn(name, f"the contrast window leaves out {' and '.join(said)}")

@@ -13,9 +13,8 @@ import numpy as np
 from utils import memory
 from utils.dhash import bits_of_rows, reduce_last, reduce_middle
 from utils.hashing import is_flat, patch_hasher
-from utils.patches import Box, tiles
+from utils.patches import Box, Span, tiles
 
-Span = tuple[int, int]
 # Slices turned to float32 at a time, so that the scratch stays in a core's cache.
 SLAB = 8
 # Of a cell's own memory, and of a patch's hash with what choosing exemplars takes for it.
@@ -32,10 +31,10 @@ class Block:
     tile: Span | None
     slices: Span
 
-    def shifted(self, by: int) -> "Block":
+    def shifted(self, offset: int) -> "Block":
         """The same part of a side that begins `by` voxels earlier."""
-        tile = None if self.tile is None else (self.tile[0] + by, self.tile[1] + by)
-        return Block(tile, (self.slices[0] + by, self.slices[1] + by))
+        tile = None if self.tile is None else (self.tile[0] + offset, self.tile[1] + offset)
+        return Block(tile, (self.slices[0] + offset, self.slices[1] + offset))
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,9 @@ class Cell:
     axes: tuple[int, ...]
     spacing: int = 1
 
-    def shifted(self, by: Sequence[int]) -> "Cell":
+    def shifted(self, offsets: Sequence[int]) -> "Cell":
         """The same cell of a box that begins at `by` (z, y, x)."""
-        z, y, x = (block.shifted(step) for block, step in zip(self.blocks, by, strict=True))
+        z, y, x = (block.shifted(step) for block, step in zip(self.blocks, offsets, strict=True))
         return Cell((z, y, x), self.axes, self.spacing)
 
     def slices(self, axis: int) -> range:

@@ -36,7 +36,7 @@ SPREAD = 3
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OutlierRange:
     """Values, from `low` to `high`, that did not set the window, and their share of all."""
 
     low: float
@@ -55,7 +55,7 @@ def window(histogram: Histogram) -> tuple[float, float]:
 
 def see_through(
     values: np.ndarray, finite: np.ndarray, padding: float | None = None
-) -> tuple[Histogram, list[LeftOut], list[LeftOut]]:
+) -> tuple[Histogram, list[OutlierRange], list[OutlierRange]]:
     """What may set the window: a picture's histogram, without the fill values and the hot or dead pixels beside it.
 
     Parameters
@@ -69,13 +69,13 @@ def see_through(
     """
     whole = Histogram.of(finite)
     picture, fills = without_fills(whole)
-    known = [] if padding is None else [LeftOut(padding, padding, 0.0)]
+    known = [] if padding is None else [OutlierRange(padding, padding, 0.0)]
     picture, lone = without_lone_pixels(values, picture, [*fills, *known])
     harmless = [fill for fill in fills if not _differ(window(_put_back(picture, whole, [fill])), window(picture))]
     return _put_back(picture, whole, harmless), [fill for fill in fills if fill not in harmless], lone
 
 
-def _put_back(picture: Histogram, whole: Histogram, fills: Sequence[LeftOut]) -> Histogram:
+def _put_back(picture: Histogram, whole: Histogram, fills: Sequence[OutlierRange]) -> Histogram:
     places = np.searchsorted(whole.values, [fill.low for fill in fills])
     where = np.searchsorted(picture.values, whole.values[places])
     return Histogram(
@@ -83,7 +83,7 @@ def _put_back(picture: Histogram, whole: Histogram, fills: Sequence[LeftOut]) ->
     )
 
 
-def without_fills(histogram: Histogram) -> tuple[Histogram, list[LeftOut]]:
+def without_fills(histogram: Histogram) -> tuple[Histogram, list[OutlierRange]]:
     """The histogram without fill values, and these."""
     keep = np.ones(len(histogram), bool)
     for _ in range(2 * FILLS + 1):
@@ -95,7 +95,7 @@ def without_fills(histogram: Histogram) -> tuple[Histogram, list[LeftOut]]:
         keep[there[fill]] = False
     total = histogram.total
     return histogram.chosen(keep), [
-        LeftOut(float(value), float(value), int(count) / total)
+        OutlierRange(float(value), float(value), int(count) / total)
         for value, count in zip(histogram.values[~keep], histogram.counts[~keep], strict=True)
     ]
 
@@ -147,8 +147,8 @@ def _differ(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def without_lone_pixels(
-    values: np.ndarray, picture: Histogram, fills: Sequence[LeftOut]
-) -> tuple[Histogram, list[LeftOut]]:
+    values: np.ndarray, picture: Histogram, fills: Sequence[OutlierRange]
+) -> tuple[Histogram, list[OutlierRange]]:
     """A picture's histogram without hot and dead pixels, and these.
 
     Parameters
@@ -156,7 +156,7 @@ def without_lone_pixels(
     values : ndarray, shape (..., h, w) or (n,)
         As in `see_through`.
     picture : Histogram
-    fills : sequence of LeftOut
+    fills : sequence of OutlierRange
     """
     low, high = window(picture)
     core = picture.percentile(5), picture.percentile(95)
@@ -174,7 +174,7 @@ def without_lone_pixels(
         return rest, _ends(picture, below - reach, above + reach, picture.total / (1 - sum(f.share for f in fills)))
 
 
-def _beside_others(values: np.ndarray, picture: Histogram, fills: Sequence[LeftOut]) -> np.ndarray:
+def _beside_others(values: np.ndarray, picture: Histogram, fills: Sequence[OutlierRange]) -> np.ndarray:
     """The picture's values after a median over 3 x 3 neighbours, rows then columns; fill values count as the median."""
     values = in_bands(values)
     middle = np.asarray(picture.percentile(50)).astype(values.dtype)
@@ -199,10 +199,10 @@ def _median_of_3(values: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(result, 0, axis)
 
 
-def _ends(picture: Histogram, low: float, high: float, total: float) -> list[LeftOut]:
+def _ends(picture: Histogram, low: float, high: float, total: float) -> list[OutlierRange]:
     left_out = []
     for end in (picture.values < low, picture.values > high):
         if end.any():
             beyond = picture.chosen(end)
-            left_out.append(LeftOut(float(beyond.values[0]), float(beyond.values[-1]), beyond.total / total))
+            left_out.append(OutlierRange(float(beyond.values[0]), float(beyond.values[-1]), beyond.total / total))
     return left_out

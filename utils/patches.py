@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 EDGES = ("shift", "keep", "drop")
+# From the first to past the last.
+Span = tuple[int, int]
 
 
 class Box(NamedTuple):
@@ -24,7 +26,7 @@ def default_min_side(crop: int) -> int:
     return (crop + 1) // 2
 
 
-def tiles(length: int, crop: int, edges: str = "shift", min_side: int = 0) -> list[tuple[int, int]]:
+def tiles(length: int, crop: int, edges: str = "shift", min_side: int = 0) -> list[Span]:
     """Intervals that tile a side without overlap, but for the last.
 
     ``max(1, round(length / crop))`` of them, half rounded up. What sticks out at the end is moved inward (``shift``),
@@ -41,7 +43,7 @@ def tiles(length: int, crop: int, edges: str = "shift", min_side: int = 0) -> li
     return [(start, stop) for start, stop in _tiles(length, crop, edges) if stop - start >= min_side]
 
 
-def _tiles(length: int, crop: int, edges: str) -> list[tuple[int, int]]:
+def _tiles(length: int, crop: int, edges: str) -> list[Span]:
     if edges not in EDGES:
         raise ValueError(f"edges {edges!r} is none of {', '.join(EDGES)}")
     if length <= crop:

@@ -341,8 +341,8 @@ class _Machine:
         if maker is None:
             raise PlainPickleError(f"refused: it calls {function}")
         self.stack.append(maker(arguments))
-        if isinstance(made := self.stack[-1], bytes):
-            self.budget -= len(made) // _VALUE_BYTES
+        if isinstance(buffered := self.stack[-1], bytes):
+            self.budget -= len(buffered) // _VALUE_BYTES
 
     def build(self) -> None:
         """Give an array or a dtype its state."""

@@ -71,7 +71,7 @@ class VolumeIndex:
         for folder in self._folders:
             offset = _recorded_offset(folder / f"{image}.json", level)
             if any(offset):
-                z, y, x = ((a + by, b + by) for (a, b), by in zip(spans, offset, strict=True))
+                z, y, x = ((a + shift, b + shift) for (a, b), shift in zip(spans, offset, strict=True))
                 return format_roi(dataset, z, y, x)
         return name
 

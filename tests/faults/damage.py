@@ -22,7 +22,7 @@ from samples import SAMPLES, read  # noqa: E402
 
 MODULES = (
     *("utils.volumes", "utils.images", "utils.dictionaries", "utils.dataset_table", "utils.ngff.multiscale"),
-    *("utils.records.kept", "utils.records.duplicates", "utils.records.scores", "utils.formats.video"),
+    *("utils.records.kept_patch", "utils.records.duplicates", "utils.records.scores", "utils.formats.video"),
     *("tifffile", "PIL.Image", "PIL.PngImagePlugin", "imagecodecs", "h5py", "cv2", "tensorstore", "zarr", "SimpleITK"),
 )
 SECONDS = 60.0

@@ -436,7 +436,7 @@ SAMPLES = {
     "mp4": Sample(video("a.mp4", "mp4v"), read_video, whole=False),
     "weights": Sample(weights, read_weights),
     "decision": Sample(decision, read_decision),
-    "kept patch": Sample(kept, call("utils.records.kept", "read_kept_record"), whole=False),
+    "kept patch": Sample(kept, call("utils.records.kept_patch", "read_kept_record"), whole=False),
     "recipe": Sample(recipe, read_record, whole=False),
     "labels": Sample(arrays, read_labelled, parts="*.npy"),
     "scores": Sample(

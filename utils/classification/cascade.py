@@ -12,7 +12,7 @@ Outputs = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Level:
+class Precision:
     """One precision: its name, and what gives logits (n,) and features (n, f) of patches."""
 
     name: str
@@ -24,7 +24,7 @@ class Cascade:
 
     Parameters
     ----------
-    levels : sequence of Level
+    levels : sequence of Precision
         From quick to exact; one alone is used as it is.
     doubt : float
         The logit at the threshold.
@@ -35,7 +35,7 @@ class Cascade:
         How often a margin was widened: what was decided before that may deserve another look.
     """
 
-    def __init__(self, levels: Sequence[Level], doubt: float) -> None:
+    def __init__(self, levels: Sequence[Precision], doubt: float) -> None:
         # Without a threshold to be near to, nothing is doubtful.
         self.levels = list(levels if np.isfinite(doubt) else levels[:1])
         self.doubt, self.changes = doubt, 0

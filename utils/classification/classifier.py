@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from utils.classification.cascade import Cascade, Level, Outputs
+from utils.classification.cascade import Cascade, Outputs, Precision
 from utils.classification.decision import UNFITTED, Decision
 from utils.classification.folding import GrayStem, fold_batch_norms
 from utils.classification.models import SIDES, detect_arch, loaded_model, resized, standardized
@@ -140,7 +140,7 @@ class Classifier:
         levels = list(self.cascade.levels)
         if len(levels) > 1:
             models["bf16"] = OpenVinoNetwork(folder / FLOAT, threads, "bf16")
-        quick = [Level(name, partial(self._outputs, batch=model)) for name, model in models.items()]
+        quick = [Precision(name, partial(self._outputs, batch=model)) for name, model in models.items()]
         self.cascade = Cascade([*quick, self.cascade.exact], self.doubt)
 
     def measure(self, sample: Sequence[np.ndarray]) -> None:
@@ -166,8 +166,8 @@ class Classifier:
         """
         return self.cascade(patches)
 
-    def _level(self, dtype: torch.dtype) -> Level:
-        return Level(NAMES[dtype], partial(self._outputs, batch=partial(self._batch, dtype=dtype)))
+    def _level(self, dtype: torch.dtype) -> Precision:
+        return Precision(NAMES[dtype], partial(self._outputs, batch=partial(self._batch, dtype=dtype)))
 
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Outputs]) -> Outputs:
         if self.arch == "resnet34":

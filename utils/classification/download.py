@@ -31,7 +31,7 @@ class _TryLaterError(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for a server.
 
     Attributes
@@ -55,7 +55,7 @@ class Patience:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
 
-def download(url: str, target: Path, patience: Patience) -> tuple[str, int]:
+def download(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:
     """Download one URL into a file, however often that has to be tried.
 
     Returns
@@ -68,15 +68,15 @@ def download(url: str, target: Path, patience: Patience) -> tuple[str, int]:
     FetchError
         If the server refuses, or all tries failed.
     """
-    for attempt in range(1, patience.attempts + 1):
+    for attempt in range(1, retries.attempts + 1):
         try:
-            return _try_once(url, target, patience)
+            return _try_once(url, target, retries)
         except _TryLaterError as error:
-            if attempt == patience.attempts:
+            if attempt == retries.attempts:
                 raise FetchError(f"{error}, {attempt} tries") from error
             wait = 2.0 ** (attempt - 1) if error.wait is None else error.wait
             say(f"{url}: {error}; trying again in {wait:.0f} s")
-            patience.sleep(wait)
+            retries.sleep(wait)
     raise FetchError("no tries were allowed")
 
 
@@ -85,16 +85,16 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
-def _try_once(url: str, target: Path, patience: Patience) -> tuple[str, int]:
+def _try_once(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:
     request = Request(url, headers={"User-Agent": "em-patch-curation", "Accept-Encoding": "identity"})
     try:
-        with urlopen(request, timeout=patience.stall) as response:
+        with urlopen(request, timeout=retries.stall) as response:
             length = response.headers.get("Content-Length") or ""
             expected = int(length) if length.isdigit() else None
             say(f"fetching {url}" + (f" ({expected / 1e6:.1f} MB)" if expected else ""))
-            digest, size = _copy(response, target, patience)
+            digest, size = _copy(response, target, retries)
     except HTTPError as error:
-        raise _refusal(error, patience) from error
+        raise _refusal(error, retries) from error
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise _TryLaterError(f"no answer ({reason})") from error
@@ -103,7 +103,7 @@ def _try_once(url: str, target: Path, patience: Patience) -> tuple[str, int]:
     return digest, size
 
 
-def _copy(response: "HTTPResponse", target: Path, patience: Patience) -> tuple[str, int]:
+def _copy(response: "HTTPResponse", target: Path, retries: RetryPolicy) -> tuple[str, int]:
     digest, size, start = hashlib.sha256(), 0, time.monotonic()
     with target.open("wb") as file:
         # read1 returns what has come; read would wait for a whole chunk and hide a trickle.
@@ -112,20 +112,20 @@ def _copy(response: "HTTPResponse", target: Path, patience: Patience) -> tuple[s
             digest.update(chunk)
             size += len(chunk)
             elapsed = time.monotonic() - start
-            if elapsed > 3 * patience.stall and size < patience.slowest * elapsed:
+            if elapsed > 3 * retries.stall and size < retries.slowest * elapsed:
                 raise TimeoutError(f"only {size} bytes in {elapsed:.0f} s")
             if size > LARGEST:
                 raise FetchError(f"more than {LARGEST} bytes came, too many for any weights used here")
     return digest.hexdigest(), size
 
 
-def _refusal(error: HTTPError, patience: Patience) -> Exception:
+def _refusal(error: HTTPError, retries: RetryPolicy) -> Exception:
     reason = " ".join(f"HTTP {error.code} {error.reason}".split())  # urllib speaks in several lines of a redirect loop
     wait = _retry_after(error.headers.get("Retry-After"))
     error.close()
     if error.code not in BUSY:
         return FetchError(reason)
-    if wait is not None and wait > patience.longest_wait:
+    if wait is not None and wait > retries.longest_wait:
         return FetchError(f"{reason}, and the server asks to come back in {wait:.0f} s")
     return _TryLaterError(reason, wait)
 

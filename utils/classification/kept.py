@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from utils.classification.ahead import Behind, behind, one_ahead
+from utils.classification.background import BackgroundCalls, background_calls, prefetched
 from utils.classification.kept_tiff import KeptTiffs
 from utils.dictionaries import PatchFile
 from utils.files import OWN_FOLDER, atomic_path, flush_all, remove, safe_name
 from utils.jobs import Job
 from utils.names import dataset_of
 from utils.records.duplicates import LeftOut
-from utils.records.kept import KeptRecord, read_kept_record
+from utils.records.kept_patch import KeptRecord, read_kept_record
 from utils.records.recipes import discard, load_record, same_but_for
 from utils.records.scores import KEPT, LOW_SCORE, Score, load_scores, save_scores
 
@@ -108,7 +108,7 @@ def _scored(scorer: Scorer, file: PatchFile, stored: np.ndarray | None) -> Itera
     """All patches with their scores, the stored ones where there are some; the next are read meanwhile."""
     if stored is None:
         yield _Part([], [], scorer.examine([]).distances)  # of no patches, too, a network is wanted
-    for batch in one_ahead(file.batches(count=BATCH)):
+    for batch in prefetched(file.batches(count=BATCH)):
         if stored is None:
             seen = scorer.examine(batch.patches)
             scores, distances = seen.scores, seen.distances
@@ -164,7 +164,9 @@ def refuse_shared_files(names: Sequence[str]) -> None:
 class KeptFiles:
     """The TIFFs of a dictionary's kept patches, written beside their place until all are; see `kept_files`."""
 
-    def __init__(self, table: Path, scratch: Path, write: Behind, meta: Mapping[str, Any], compression: str) -> None:
+    def __init__(
+        self, table: Path, scratch: Path, write: BackgroundCalls, meta: Mapping[str, Any], compression: str
+    ) -> None:
         self._table, self._scratch, self._write, self._meta = table, scratch, write, meta
         self._tiffs = KeptTiffs(compression)
         self._names: list[str] = []
@@ -212,7 +214,7 @@ def kept_files(table: Path, meta: Mapping[str, Any], compression: str = "none") 
     remove(scratch)
     scratch.mkdir(parents=True)
     try:
-        with behind(WRITERS, 2 * WRITERS) as write:
+        with background_calls(WRITERS, 2 * WRITERS) as write:
             yield KeptFiles(table, scratch, write, meta, compression)
     finally:
         remove(scratch)

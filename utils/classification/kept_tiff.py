@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.records.kept import KeptRecord
+from utils.records.kept_patch import KeptRecord
 
 COMPRESSIONS = ("none", "zstd")
 # Patches of one dictionary differ in pixels and in the digits of their scores; more kinds are not worth remembering.

@@ -19,7 +19,7 @@ FEATURES = 2 * STAGES[-1][-1]
 EPSILON = 1e-3
 
 
-class Block(nn.Module):
+class InvertedBottleneck(nn.Module):
     """An inverted bottleneck: expand, convolve each channel, project; its input is added where shapes allow."""
 
     def __init__(self, kernel: int, stride: int, inputs: int, width: int, outputs: int) -> None:
@@ -75,14 +75,14 @@ class LiteNet(nn.Module):
         for k, (start, (count, kernel, stride, outputs)) in enumerate(zip(starts, STAGES, strict=False)):
             stage = nn.Sequential()
             for i in range(count):
-                stage.append(Block(kernel, 1 if i else stride, inputs, widths[start + i], outputs))
+                stage.append(InvertedBottleneck(kernel, 1 if i else stride, inputs, widths[start + i], outputs))
                 inputs = outputs
             self.add_module(f"stage{k + 1}", stage)
         self.fc = nn.Linear(FEATURES, 1)
 
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[InvertedBottleneck]:
         """All blocks in order."""
-        return [block for block in self.modules() if isinstance(block, Block)]
+        return [block for block in self.modules() if isinstance(block, InvertedBottleneck)]
 
     def begin(self, x: Tensor) -> Tensor:
         """What the first block sees.

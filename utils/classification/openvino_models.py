@@ -100,11 +100,11 @@ class OpenVinoNetwork:
         """Logits (n,) and features (n, f) of patches (n, h, w) uint8."""
         found: dict[int, tuple[float, np.ndarray]] = {}
 
-        def take(request: Any, index: int) -> None:
+        def store(request: Any, index: int) -> None:
             logit, features = (request.get_output_tensor(k).data for k in (0, 1))
             found[index] = float(logit.item()), features[0].copy()
 
-        self._queue.set_callback(take)
+        self._queue.set_callback(store)
         for index, patch in enumerate(stack):
             self._queue.start_async({0: np.ascontiguousarray(patch)[None, None]}, index)
         self._queue.wait_all()

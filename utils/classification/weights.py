@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from utils.classification.download import FetchError, Patience, download, say
+from utils.classification.download import FetchError, RetryPolicy, download, say
 from utils.cli import UsageError
 from utils.files import atomic_path, locked
 
@@ -35,7 +35,7 @@ def find_weights(
     *,
     sha256: str | None = None,
     zenodo_urls: Sequence[str] | None = None,
-    patience: Patience | None = None,
+    retries: RetryPolicy | None = None,
 ) -> Path:
     """Find or fetch a weights file.
 
@@ -49,7 +49,7 @@ def find_weights(
         The only content to accept, in hex.
     zenodo_urls : sequence of str, optional
         Where ``zenodo`` is fetched from, tried in order.
-    patience : Patience, optional
+    retries : RetryPolicy, optional
 
     Returns
     -------
@@ -69,9 +69,9 @@ def find_weights(
     """
     wanted = _pin(sha256)
     if weights == "zenodo":
-        return fetch_cached(zenodo_urls or ZENODO_URLS, FILE_NAME, check, sha256=wanted, patience=patience, page=RECORD)
+        return fetch_cached(zenodo_urls or ZENODO_URLS, FILE_NAME, check, sha256=wanted, retries=retries, page=RECORD)
     if weights.lower().startswith(("http://", "https://")):
-        return fetch_cached([weights], cache_name(weights), check, sha256=wanted, patience=patience)
+        return fetch_cached([weights], cache_name(weights), check, sha256=wanted, retries=retries)
     path = LITE if weights == "lite" else Path(weights).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file; --weights takes zenodo, lite, a path or a URL")
@@ -95,7 +95,7 @@ def fetch_cached(
     check: Check,
     *,
     sha256: str | None = None,
-    patience: Patience | None = None,
+    retries: RetryPolicy | None = None,
     page: str = "",
     instead: str = "use the bundled model with --weights lite",
 ) -> Path:
@@ -106,7 +106,7 @@ def fetch_cached(
     urls : sequence of str
     name : str
         Its name in the cache.
-    check, sha256, patience
+    check, sha256, retries
         As in `find_weights`.
     page : str
         Where a person would fetch it; the first URL by default.
@@ -130,7 +130,7 @@ def fetch_cached(
         if problem:
             if target.exists():
                 say(f"{target}: {problem}; fetching it again")
-            reasons = _fetch(urls, target, check, sha256, patience or Patience())
+            reasons = _fetch(urls, target, check, sha256, retries or RetryPolicy())
             if reasons:
                 raise FetchError(
                     f"cannot fetch the weights ({'; '.join(reasons)}). Fetch {name} from {page or urls[0]} elsewhere "
@@ -182,14 +182,14 @@ def _problem(target: Path, check: Check, wanted: str | None) -> str:
     return ""
 
 
-def _fetch(urls: Sequence[str], target: Path, check: Check, wanted: str | None, patience: Patience) -> list[str]:
+def _fetch(urls: Sequence[str], target: Path, check: Check, wanted: str | None, retries: RetryPolicy) -> list[str]:
     """Try each URL; returns why they all failed, or nothing when one served."""
     reasons = []
     scratch = target
     for url in urls:
         try:
             with atomic_path(target) as scratch:
-                digest, size = download(url, scratch, patience)
+                digest, size = download(url, scratch, retries)
                 _refuse_other(scratch, wanted, "what came")
                 check(scratch)
                 _remember(target, url, digest, size)

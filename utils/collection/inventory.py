@@ -12,7 +12,7 @@ from utils.cli import UsageError
 from utils.dictionaries import load_meta
 from utils.files import list_entries, suffix
 from utils.names import dataset_of
-from utils.records.kept import read_description
+from utils.records.kept_patch import read_description
 from utils.records.scores import Score, is_scores_table, read_scores
 
 # Kept patches among which one is looked for that remembers its volume.

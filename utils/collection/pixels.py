@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.records.kept import open_kept
+from utils.records.kept_patch import open_kept
 
 # A stored block of the Deflate format holds at most so many bytes.
 BLOCK = 65535

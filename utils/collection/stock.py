@@ -13,7 +13,7 @@ from utils.collection.pixels import read_patch
 from utils.contrast import Contrast, to_uint8
 from utils.dictionaries import load_meta, load_patches
 from utils.names import parse_name
-from utils.records.kept import read_description
+from utils.records.kept_patch import read_description
 
 OPEN_VOLUMES = 4
 

@@ -123,7 +123,7 @@ def _reduced(values: Any, factor: int) -> Any:
 def _refined(
     first: np.ndarray, second: np.ndarray, valid: np.ndarray | None, shift: tuple[int, int], *, rows: int
 ) -> tuple[int, int] | None:
-    """The best of a shift and its eight neighbours, told by every `rows`-th row; None when none fits."""
+    """The best of a shift and its eight neighbours, textured by every `rows`-th row; None when none fits."""
     best, found = HOPELESS, None
     for y in (0, -1, 1):
         for x in (0, -1, 1):
@@ -202,11 +202,11 @@ def tile_correlations(a: np.ndarray, b: np.ndarray, known: np.ndarray | None = N
     shared = n * np.einsum("ij,ij->i", first, second) - total_a * total_b
     product = spread_a * spread_b
     values = np.divide(shared, np.sqrt(product), out=np.zeros_like(shared), where=product > 0)
-    told = (spread_a > 0) | (spread_b > 0)
+    textured = (spread_a > 0) | (spread_b > 0)
     if known is not None:
-        told &= _tiles(known, side, rows, columns).all(axis=1)
-    enough = told.sum() >= max(1, TEXTURED * len(told) / (1 if known is None else 4))
-    return values[told].tolist() if enough else []
+        textured &= _tiles(known, side, rows, columns).all(axis=1)
+    enough = textured.sum() >= max(1, TEXTURED * len(textured) / (1 if known is None else 4))
+    return values[textured].tolist() if enough else []
 
 
 def _tiles(values: np.ndarray, side: int, rows: int, columns: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from utils import memory
 from utils.files import stem
-from utils.formats.volume_base import Box, Volume, reading_as
+from utils.formats.volume_base import Region, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
 from utils.reading import refuse_special
 from utils.settings import DATASET, settings
@@ -24,7 +24,7 @@ class Hdf5Volume(Volume):
         super().__init__(name, dataset.shape, dataset.dtype, size, streams=True)
         self._file, self._dataset = file, dataset
 
-    def _read(self, box: Box) -> np.ndarray:
+    def _read(self, box: Region) -> np.ndarray:
         if not self._file:
             raise ValueError("the volume is closed")
         with reading_as("HDF5"):
@@ -85,11 +85,11 @@ def _volumes(file: Any) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
 
-    def look(name: str, item: Any) -> None:
+    def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.ndim == 3 and item.dtype.kind in "biuf" and item.size:
             found[name] = item
 
-    file.visititems(look)
+    file.visititems(visit)
     return found
 
 

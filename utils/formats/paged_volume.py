@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from utils.formats.volume_base import Box, Volume
+from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
 
 
@@ -26,7 +26,7 @@ class PagedVolume(Volume):
     def _decode_page(self, z: int) -> np.ndarray:
         """Page z, of shape (y, x)."""
 
-    def _read(self, box: Box) -> np.ndarray:
+    def _read(self, box: Region) -> np.ndarray:
         z, y, x = box
         out = np.empty((z.stop - z.start, y.stop - y.start, x.stop - x.start), self.dtype)
         for row, index in enumerate(range(z.start, z.stop)):

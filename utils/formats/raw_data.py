@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from utils.formats.volume_base import Box, Volume
+from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
 from utils.reading import open_regular, read_into
@@ -202,10 +202,10 @@ class RawVolume(Volume):
         self._reader = RawReader(raw)
         self._axes, self._rank, self._colours = axes, len(raw.shape), colours
 
-    def _copy(self, box: Box) -> np.ndarray:
+    def _copy(self, box: Region) -> np.ndarray:
         return np.ascontiguousarray(self._read(box), self.dtype)
 
-    def _read(self, box: Box) -> np.ndarray:
+    def _read(self, box: Region) -> np.ndarray:
         stored = [slice(0, 1)] * self._rank
         for axis, part in zip(self._axes, box, strict=True):
             stored[axis] = part

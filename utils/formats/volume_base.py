@@ -16,7 +16,7 @@ from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
 from utils.reading import DAMAGE
 
-Box = tuple[slice, slice, slice]
+Region = tuple[slice, slice, slice]
 
 
 class Volume(ABC):
@@ -79,12 +79,12 @@ class Volume(ABC):
         single = tuple(axis for axis, k in enumerate(keys) if not isinstance(k, slice))
         return voxels.squeeze(axis=single) if single else voxels
 
-    def _copy(self, box: Box) -> np.ndarray:
+    def _copy(self, box: Region) -> np.ndarray:
         """Voxels of a box as a new array."""
         return np.array(self._read(box), dtype=self.dtype, order="C", subok=False)
 
     @abstractmethod
-    def _read(self, box: Box) -> np.ndarray:
+    def _read(self, box: Region) -> np.ndarray:
         """Voxels of a box whose bounds lie inside the volume; may be a view, in any byte order."""
 
     @abstractmethod
@@ -123,7 +123,7 @@ class ArrayVolume(Volume):
             raise TypeError("a volume that is decoded later needs its shape and dtype now")
         super().__init__(name, shape[:3], dtype, size, streams=known is not None)
 
-    def _read(self, box: Box) -> np.ndarray:
+    def _read(self, box: Region) -> np.ndarray:
         region = self._whole()[box]
         return region if region.ndim == 3 else luminance(region)
 

@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from utils.ngff.faults import wait
+from utils.formats.volume_base import Region
+from utils.ngff.errors import wait
 from utils.ngff.metadata import Level
 from utils.ngff.store import Store
 from utils.ngff.view import open_view
 
-Box = tuple[slice, slice, slice]
 Translate = Callable[[bytes], bytes]
 _LZ4_MAGIC = b"LZ4Block"
 _LZ4_STORED = 0x10
 
 
-def chunk_names(level: Level, box: Box) -> Iterator[str]:
+def chunk_names(level: Level, box: Region) -> Iterator[str]:
     """Names below the level's folder of the chunks that a box (z, y, x) touches."""
     sizes = _stored(level, level.shape, 1)
     chunk = level.grid.get("chunk") or _stored(level, level.chunk, 1)
@@ -133,7 +133,7 @@ def _lz4_frames(data: bytes) -> Iterator[bytes]:
         yield body if stored else bytes(decompress(struct.pack("<I", unpacked) + body))
 
 
-def read_translated(store: Store, level: Level, box: Box, translate: Translate) -> np.ndarray:
+def read_translated(store: Store, level: Level, box: Region, translate: Translate) -> np.ndarray:
     """Read a box, its chunks translated into a store in memory that lives for this call only.
 
     Returns

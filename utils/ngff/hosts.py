@@ -8,7 +8,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from utils.ngff.address import Address
-from utils.ngff.faults import StalledError, ThrottledError, interrupted
+from utils.ngff.errors import StalledError, ThrottledError, interrupted
 
 Result = TypeVar("Result")
 # A server that names no time is not waited for; one that names a very long one is asked again after this many seconds.

@@ -36,25 +36,25 @@ def level_voxel_size(
     ValueError
         If neither the table nor the metadata tells.
     """
-    told = image.levels[index].voxel_size
+    declared = image.levels[index].voxel_size
     metadata_first = metadata_first and image.format == "precomputed"
     if all(length is None for length in given):
-        if told is None:
+        if declared is None:
             raise ValueError(_unknown(image, index))
-        _say_misfit(image, index, told)
-        return told
+        _say_misfit(image, index, declared)
+        return declared
     finest = _completed(image, given)
     if _differ(finest, image.levels[0].voxel_size):
-        if index and told is not None and not _differ(finest, told):
+        if index and declared is not None and not _differ(finest, declared):
             warnings.warn(
                 f"the table's voxel size {_text(finest)} is the metadata's of level {index}, not of level 0; "
                 f"taken for level {index}",
                 stacklevel=2,
             )
-            return told
+            return declared
         _say_contradiction(finest, image.levels[0].voxel_size, metadata_first)
-    if metadata_first and told is not None:
-        return told
+    if metadata_first and declared is not None:
+        return declared
     z, y, x = (significant(length * f, 12) for length, f in zip(finest, factors(image, index), strict=True))
     return z, y, x
 
@@ -65,17 +65,17 @@ def factors(image: Multiscale, index: int) -> Lengths:
     Scales that the shapes contradict (every level described as the first is a common slip) do not count.
     """
     first, level = image.levels[0], image.levels[index]
-    told: Sequence[float] = (0.0, 0.0, 0.0)
+    declared: Sequence[float] = (0.0, 0.0, 0.0)
     if first.scale and level.scale and first.unit == level.unit and min(first.scale) > 0:
-        told = [b / a for a, b in zip(first.scale, level.scale, strict=True)]
-    triples = zip(told, first.shape, level.shape, strict=True)
+        declared = [b / a for a, b in zip(first.scale, level.scale, strict=True)]
+    triples = zip(declared, first.shape, level.shape, strict=True)
     z, y, x = (f if f > 0 and abs(a - b * f) <= EDGE * f else downsampling(a, b) for f, a, b in triples)
     return z, y, x
 
 
 def _completed(image: Multiscale, given: Sequence[float | None]) -> Lengths:
-    told = image.levels[0].voxel_size or (None, None, None)
-    sizes = [mine if mine is not None else theirs for mine, theirs in zip(given, told, strict=True)]
+    declared = image.levels[0].voxel_size or (None, None, None)
+    sizes = [mine if mine is not None else theirs for mine, theirs in zip(given, declared, strict=True)]
     known = [size for size in sizes if size is not None]
     if len(known) < 3:
         raise ValueError(f"the table gives some of voxel_x, voxel_y, voxel_z; {_unknown(image, 0)}")
@@ -102,15 +102,15 @@ def _say_contradiction(mine: Lengths, theirs: Lengths | None, metadata_first: bo
         )
 
 
-def _say_misfit(image: Multiscale, index: int, told: Lengths) -> None:
+def _say_misfit(image: Multiscale, index: int, declared: Lengths) -> None:
     finest = image.levels[0].voxel_size
     if finest is None:
         return
     z, y, x = (significant(a * f, 4) for a, f in zip(finest, factors(image, index), strict=True))
-    if any(abs(a - b) > MISFIT * b for a, b in zip(told, (z, y, x), strict=True)):
+    if any(abs(a - b) > MISFIT * b for a, b in zip(declared, (z, y, x), strict=True)):
         warnings.warn(
-            f"level {index} has the shape of {_text((z, y, x))}, but its metadata say {_text(told)}; the metadata's is "
-            "used, a table or another --level can overrule it",
+            f"level {index} has the shape of {_text((z, y, x))}, but its metadata say {_text(declared)}; the "
+            "metadata's is used, a table or another --level can overrule it",
             stacklevel=3,
         )
 

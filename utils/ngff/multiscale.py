@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from utils.formats.volume_base import Box, Volume
+from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
 from utils.names import format_level, split_level
 from utils.ngff.address import Address, address_name
 from utils.ngff.bdv import bdv_address
 from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
-from utils.ngff.faults import RedirectError
+from utils.ngff.errors import RedirectError
 from utils.ngff.metadata import Lengths, Level, NoImageError
 from utils.ngff.n5 import n5_levels
 from utils.ngff.neuroglancer import is_state_link, state_layer
@@ -108,7 +108,7 @@ class NgffVolume(Volume):
         super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size, streams=True)
         self.reader = LevelReader(image.store, self.level)
 
-    def _read(self, box: Box) -> np.ndarray:
+    def _read(self, box: Region) -> np.ndarray:
         if any(part.stop <= part.start for part in box):
             return np.empty([max(0, part.stop - part.start) for part in box], self.dtype)
         voxels = self.reader.read(box)
@@ -121,7 +121,7 @@ class NgffVolume(Volume):
         limits = {"u": np.iinfo(self.dtype).max, "i": -1} if self.dtype.kind in "ui" else {"b": 1}
         return limits.get(self.dtype.kind, 0) - value
 
-    def _copy(self, box: Box) -> np.ndarray:
+    def _copy(self, box: Region) -> np.ndarray:
         return self._read(box)  # new already
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from utils.ngff.metadata import (
     refuse_flat,
     refuse_labels,
 )
-from utils.ngff.n5_sizes import Attributes, Sized, first_scale, level_scale, sizes_known
+from utils.ngff.n5_sizes import Attributes, SizeAndUnit, first_scale, level_scale, sizes_known
 from utils.ngff.store import Store
 
 ATTRIBUTES = "attributes.json"
@@ -87,7 +87,7 @@ def n5_levels(store: Store, known: Mapping[str, Attributes | None]) -> list[Leve
     return levels
 
 
-def _scaled_level(path: str, array: Attributes, unit: str | None, scale: Callable[[], Sized | None]) -> Level:
+def _scaled_level(path: str, array: Attributes, unit: str | None, scale: Callable[[], SizeAndUnit | None]) -> Level:
     return _level(path, array, scale(), unit)
 
 
@@ -171,7 +171,7 @@ def _groups(files: AttributesBelow, folder: str, arrays: Sequence[Attributes]) -
     return groups
 
 
-def _level(path: str, array: Attributes, sized: Sized | None, unit: str | None) -> Level:
+def _level(path: str, array: Attributes, sized: SizeAndUnit | None, unit: str | None) -> Level:
     size, block = array["dimensions"], array["blockSize"]
     names = array.get("axes") if len(size) != 3 else None
     if not isinstance(names, list) or len(names) != len(size):

@@ -7,10 +7,10 @@ from utils.ngff.ome_zarr import same_unit
 
 Attributes = dict[str, Any]
 # z, y, x and the unit, where one is named.
-Sized = tuple[Lengths, str | None]
+SizeAndUnit = tuple[Lengths, str | None]
 
 
-def _transform(array: Attributes) -> Sized | None:
+def _transform(array: Attributes) -> SizeAndUnit | None:
     """COSEM's transform of one array, whose axes are in any order."""
     transform = array.get("transform")
     if not isinstance(transform, dict):
@@ -25,7 +25,7 @@ def _transform(array: Attributes) -> Sized | None:
     return (lengths, unit) if lengths else None
 
 
-def _pixel_resolution(attributes: Attributes) -> Sized | None:
+def _pixel_resolution(attributes: Attributes) -> SizeAndUnit | None:
     """``pixelResolution`` (with or without a unit) or ``resolution``, both x, y, z."""
     value: Any = attributes.get("pixelResolution")
     unit: str | None = None
@@ -51,7 +51,7 @@ def _factors(attributes: Attributes, index: int) -> Lengths | None:
     return None
 
 
-def first_scale(first: Attributes, groups: list[Attributes]) -> Sized | None:
+def first_scale(first: Attributes, groups: list[Attributes]) -> SizeAndUnit | None:
     """Size and unit of the first level: its own, or those of the nearest group above it."""
     for attributes in (first, *groups):
         sized = _pixel_resolution(attributes)
@@ -61,8 +61,8 @@ def first_scale(first: Attributes, groups: list[Attributes]) -> Sized | None:
 
 
 def level_scale(
-    index: int, array: Attributes, first: Attributes, base: Sized | None, groups: list[Attributes]
-) -> Sized | None:
+    index: int, array: Attributes, first: Attributes, base: SizeAndUnit | None, groups: list[Attributes]
+) -> SizeAndUnit | None:
     """Voxel size of one level: its own transform, its own resolution, or the first level's times its factors."""
     listed = _listed_transform(index, groups)
     if _transform(array) or listed:
@@ -77,7 +77,7 @@ def level_scale(
     return (scale, base[1]) if scale else None
 
 
-def _listed_transform(index: int, groups: list[Attributes]) -> Sized | None:
+def _listed_transform(index: int, groups: list[Attributes]) -> SizeAndUnit | None:
     for group in groups[:1]:
         multiscales = group.get("multiscales")
         if isinstance(multiscales, list) and multiscales and isinstance(multiscales[0], dict):

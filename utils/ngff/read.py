@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from utils.ngff.chunks import Box, chunk_names, read_translated, translation
-from utils.ngff.faults import ForbiddenError, GoneError, StalledError, wait
+from utils.formats.volume_base import Region
+from utils.ngff.chunks import chunk_names, read_translated, translation
+from utils.ngff.errors import ForbiddenError, GoneError, StalledError, wait
 from utils.ngff.hosts import with_patience
 from utils.ngff.metadata import Level, Triple
 from utils.ngff.store import Store, context
@@ -59,7 +60,7 @@ class LevelReader:
 
             self._zarr = open_zarr(self.store.at(self.level.path), self.level, error)
 
-    def read(self, box: Box) -> np.ndarray:
+    def read(self, box: Region) -> np.ndarray:
         """Read a box (slices along z, y, x inside of the level).
 
         Returns
@@ -74,7 +75,7 @@ class LevelReader:
         """
         return self.read_counted(box)[0]
 
-    def read_counted(self, box: Box) -> tuple[np.ndarray, int]:
+    def read_counted(self, box: Region) -> tuple[np.ndarray, int]:
         """Read a box, and count what the server would not give where it hides what is absent.
 
         Returns
@@ -99,7 +100,7 @@ class LevelReader:
             return self._read_by_chunk(box)
         return voxels.astype(self.level.dtype, copy=False), 0
 
-    def _read_by_chunk(self, box: Box) -> tuple[np.ndarray, int]:
+    def _read_by_chunk(self, box: Region) -> tuple[np.ndarray, int]:
         """Voxels of a box, chunk by chunk: those that are gone, or refused as absent ones are, are fill values."""
         shape = [part.stop - part.start for part in box]
         voxels = np.full(shape, self.level.fill, self.level.dtype)
@@ -126,7 +127,7 @@ class LevelReader:
             raise ForbiddenError(f"{count} of {voxels.size} voxels were refused: {reason}", count)
         return voxels, count
 
-    def _chunk_url(self, box: Box) -> str:
+    def _chunk_url(self, box: Region) -> str:
         """Where the first chunk of a box can be asked for."""
         if self.store.address.driver == "file" or any(part.stop <= part.start for part in box):
             return ""
@@ -151,7 +152,7 @@ class LevelReader:
         self._view = self._zarr = self._translate = None
 
 
-def _chunks(box: Box, chunk: Triple) -> Iterator[Box]:
+def _chunks(box: Region, chunk: Triple) -> Iterator[Region]:
     """The parts of a box that lie in one chunk each."""
     cuts = [
         [slice(max(c, part.start), min(c + n, part.stop)) for c in range(part.start // n * n, part.stop, n)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from utils.ngff.address import Address
-from utils.ngff.faults import ForbiddenError, GoneError, RedirectError, is_silence, wait
+from utils.ngff.errors import ForbiddenError, GoneError, RedirectError, is_silence, wait
 from utils.ngff.hosts import HOSTS, head, with_patience
 from utils.redaction import redacted
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from utils.ngff.faults import explain, wait
+from utils.ngff.errors import explain, wait
 from utils.ngff.metadata import Level
 
 # Other writers add these fields to Zarr metadata; tensorstore refuses what it does not know.

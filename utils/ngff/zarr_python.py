@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
-from utils.ngff.chunks import Box
+from utils.formats.volume_base import Region
 from utils.ngff.metadata import Level
 from utils.ngff.store import Store as Folder
 from utils.ngff.view import kept_order
@@ -86,7 +86,7 @@ def open_zarr(folder: Folder, level: Level, reason: OSError) -> Any:
         raise OSError(f"{reason}; nor can zarr-python read it: {error}") from error
 
 
-def read_zarr(array: Any, level: Level, box: Box, what: str) -> np.ndarray:
+def read_zarr(array: Any, level: Level, box: Region, what: str) -> np.ndarray:
     """Read a box.
 
     Returns

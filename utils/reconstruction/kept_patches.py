@@ -12,7 +12,7 @@ from utils.files import is_litter, natural_key, stem, suffix
 from utils.formats.volume_base import reading_as
 from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
 from utils.names import PatchName, parse_name
-from utils.records.kept import KeptRecord
+from utils.records.kept_patch import KeptRecord
 from utils.records.recipes import stage_of
 from utils.records.scores import is_scores_header
 

@@ -6,7 +6,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import product
 from math import prod
 
-Span = tuple[int, int]
+from utils.patches import Span
+
 Box3D = tuple[Span, Span, Span]
 Sides = tuple[int, int, int]
 

@@ -47,7 +47,7 @@ class Selection:
 
 
 @dataclass
-class Plan:
+class ReconstructionPlan:
     """Groups of subvolumes, and what became of the other patches.
 
     Attributes
@@ -87,9 +87,9 @@ class VolumeHeader:
 
 def make_plan(
     patches: Sequence[KeptPatch], index: VolumeIndex, selection: Selection, savedir: Path, suffix: str, processes: int
-) -> Plan:
+) -> ReconstructionPlan:
     """Find each patch's volume and choose what to reconstruct; patches that would become one file fail, all of them."""
-    plan = Plan()
+    plan = ReconstructionPlan()
     by_volume: defaultdict[str, list[KeptPatch]] = defaultdict(list)
     for patch in patches:
         by_volume[patch.where.source].append(patch)
@@ -120,7 +120,9 @@ def make_plan(
     return plan
 
 
-def _without_clashes(possible: Iterable[Subvolume], refused: dict[str, dict[str, str]], plan: Plan) -> list[Subvolume]:
+def _without_clashes(
+    possible: Iterable[Subvolume], refused: dict[str, dict[str, str]], plan: ReconstructionPlan
+) -> list[Subvolume]:
     by_target: defaultdict[str, list[Subvolume]] = defaultdict(list)
     for subvolume in possible:
         by_target[str(subvolume.target).casefold()].append(subvolume)

@@ -10,7 +10,6 @@ from utils.names import PatchName
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.overlap import Box3D
 from utils.reconstruction.stack_tiff import write_imagej
-from utils.records.kept import VoxelSize
 from utils.volumes import Volume
 
 Shape = tuple[int, int, int]
@@ -96,7 +95,7 @@ def cut_stack(volume: Volume, where: PatchName, first: int, stop: int) -> np.nda
     return np.ascontiguousarray(region[slices - lowest])
 
 
-def stack_voxel_size(voxel_size: VoxelSize | None, axis: int) -> VoxelSize | None:
+def stack_voxel_size(voxel_size: tuple[float, float, float] | None, axis: int) -> tuple[float, float, float] | None:
     """Voxel size of a stack (along the slicing axis, rows, columns) from the volume's (z, y, x), nm."""
     if voxel_size is None:
         return None
@@ -104,7 +103,7 @@ def stack_voxel_size(voxel_size: VoxelSize | None, axis: int) -> VoxelSize | Non
     return voxel_size[axis], rows, columns
 
 
-def write_stack(path: Path, stack: np.ndarray, voxel_size: VoxelSize | None) -> None:
+def write_stack(path: Path, stack: np.ndarray, voxel_size: tuple[float, float, float] | None) -> None:
     """Write a stack with its voxel size, as NRRD or as TIFF that ImageJ reads, by the suffix.
 
     Booleans become uint8 and half precision becomes float32: few readers know them.
@@ -113,7 +112,8 @@ def write_stack(path: Path, stack: np.ndarray, voxel_size: VoxelSize | None) -> 
     ----------
     path : Path
     stack : ndarray, shape (z, y, x)
-    voxel_size : VoxelSize, optional
+    voxel_size : tuple of float, optional
+        In nm: z, y, x.
     """
     stack = stack.astype({"b": np.uint8, "f": np.float32}[stack.dtype.kind]) if stack.dtype in ("?", "e") else stack
     if path.suffix == ".nrrd":

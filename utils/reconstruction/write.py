@@ -18,7 +18,6 @@ from utils.reconstruction.flipbooks import write_flipbook
 from utils.reconstruction.kept_patches import KeptPixels, read_kept
 from utils.reconstruction.subvolumes import Subvolume, cut_stack, stack_voxel_size, write_stack
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
-from utils.records.kept import VoxelSize
 from utils.records.recipes import Input, Recipe, fingerprints, record_of, refuse_changed, save_record, standing
 from utils.results import Scope
 from utils.sources import VolumeSource
@@ -196,7 +195,7 @@ class _Maker:
                 write_flipbook(scratch, shown)
                 save_record(path, record_of(recipe, path, before, fingerprint([scratch])))
 
-    def _size(self, kept: KeptPixels) -> VoxelSize | None:
+    def _size(self, kept: KeptPixels) -> tuple[float, float, float] | None:
         size = self.voxel_size or kept.record.voxel_size
         if size is None:
             self._note("voxel size missing in the volume and in the patch: none is written")

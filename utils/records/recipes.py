@@ -99,9 +99,9 @@ def refuse_changed(recipe: Recipe, before: Mapping[str, Fingerprint]) -> None:
         raise ValueError(f"{', '.join(changed[:NAMED])} changed while it was read; the next run reads it again")
 
 
-def record_of(recipe: Recipe, result: Path, inputs: Mapping[str, Fingerprint], made: Fingerprint) -> Record:
-    """The record of a result that is made, with the fingerprint `made`."""
-    return Record(recipe.stage, _root(recipe.root, result), inputs, _plain(recipe.options), made._replace(stamp=0))
+def record_of(recipe: Recipe, result: Path, inputs: Mapping[str, Fingerprint], written: Fingerprint) -> Record:
+    """The record of a result that is made, whose fingerprint is `written`."""
+    return Record(recipe.stage, _root(recipe.root, result), inputs, _plain(recipe.options), written._replace(stamp=0))
 
 
 def save_record(result: Path, record: Record) -> None:

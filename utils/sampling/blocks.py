@@ -7,11 +7,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import DTypeLike
 
-Triple = tuple[int, int, int]
-Box = tuple[slice, slice, slice]
+from utils.formats.volume_base import Region
+from utils.sampling.rois import Triple
 
 
-def blocks(shape: Triple, chunk: Triple, most_bytes: int, itemsize: int) -> Iterator[Box]:
+def blocks(shape: Triple, chunk: Triple, most_bytes: int, itemsize: int) -> Iterator[Region]:
     """Boxes that cover a volume, made of whole chunks as far as `most_bytes` allows, in z, y, x order."""
     z, y, x = (min(c, n) for c, n in zip(chunk, shape, strict=True))
     row = most_bytes // (z * y * itemsize)
@@ -29,7 +29,7 @@ def blocks(shape: Triple, chunk: Triple, most_bytes: int, itemsize: int) -> Iter
 
 
 def write_blocks(
-    file: BinaryIO, shape: Triple, dtype: DTypeLike, boxes: Iterator[Box], read: Callable[[Box], np.ndarray]
+    file: BinaryIO, shape: Triple, dtype: DTypeLike, boxes: Iterator[Region], read: Callable[[Region], np.ndarray]
 ) -> None:
     """Write a C-ordered array from the file's position on; blocks land where they belong.
 
@@ -38,7 +38,7 @@ def write_blocks(
     file : binary file
     shape : tuple of int
     dtype : dtype
-    boxes : iterator of Box
+    boxes : iterator of Region
     read : callable
         Gives a box's values, an ndarray of the box's shape (z, y, x).
     """
@@ -54,7 +54,7 @@ def write_blocks(
 
 
 def write_npy(
-    path: Path, shape: Triple, dtype: np.dtype, boxes: Iterator[Box], read: Callable[[Box], np.ndarray]
+    path: Path, shape: Triple, dtype: np.dtype, boxes: Iterator[Region], read: Callable[[Region], np.ndarray]
 ) -> None:
     """Write an array as ``.npy``, block by block.
 
@@ -63,7 +63,7 @@ def write_npy(
     path : Path
     shape : tuple of int
     dtype : dtype
-    boxes : iterator of Box
+    boxes : iterator of Region
     read : callable
         Gives a box's values, an ndarray of the box's shape (z, y, x).
     """

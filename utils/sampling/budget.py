@@ -42,7 +42,7 @@ def fill_budget(
     existing = record.existing(crops.folder, crops.name)
     crops = replace(crops, files=existing)
     kept, empty = record.kept(existing), {**record.padding, **(padding or {})}
-    known, failures, made = len(empty), dict[Roi, Failure](), 0
+    known, failures, written = len(empty), dict[Roi, Failure](), 0
     while True:
         chosen = within((roi for roi in order() if roi not in empty), gigabytes * GB, kept)
         missing = [roi for roi in chosen if roi not in failures and not crops.path(roi).exists()]
@@ -50,7 +50,7 @@ def fill_budget(
         results = make_crops(crops, missing, threads, chunk)
         failures |= results.failures
         empty |= results.padding
-        made += len(missing) - len(results.failures) - len(results.padding)
+        written += len(missing) - len(results.failures) - len(results.padding)
         if not results.padding:
             break
     if not chosen:
@@ -62,7 +62,7 @@ def fill_budget(
     if failures:
         raise SomeFailed({str(crops.path(roi)): failure.reason for roi, failure in failures.items()})
     size = sum(roi.voxels for roi in chosen) / GB
-    return f"{made} cubes made, {len(chosen)} there ({size:.3g} GB)" if made else SKIPPED
+    return f"{written} cubes made, {len(chosen)} there ({size:.3g} GB)" if written else SKIPPED
 
 
 def _nothing(order: Iterator[Roi], empty: Mapping[Roi, str], gigabytes: float) -> str:

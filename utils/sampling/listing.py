@@ -35,13 +35,13 @@ def _level_line(index: int, level: Level, chosen: bool) -> str:
 
 
 def _crop_lines(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> list[str]:
-    boxes, told, overview = _boxes(plan, options, folder)
+    boxes, how, overview = _boxes(plan, options, folder)
     taken = within(draw(boxes, options), options.gigabytes * GB)
     chunks, size = chunks_touched(plan.level, taken)
     written = sum(roi.voxels for roi in taken)
     also = f" and {_bytes(overview)} for the overview" if overview else ""
     return [
-        f"  {len(boxes)} candidate cubes of {plan.crop} ({told})",
+        f"  {len(boxes)} candidate cubes of {plan.crop} ({how})",
         f"  would download {len(taken)} cubes: {_bytes(size)} in {chunks} chunks (before compression){also}, "
         f"{_bytes(written)} written (-gb {options.gigabytes:g})",
     ]

@@ -9,8 +9,8 @@ from utils.files import atomic_path, list_files
 from utils.ngff.level_size import factors
 from utils.ngff.multiscale import Multiscale
 from utils.ngff.read import LevelReader
+from utils.patches import Span
 from utils.sampling.blocks import blocks, npy_planes, write_npy
-from utils.sampling.rois import Span
 from utils.sampling.survey import Survey
 
 Spans = tuple[list[Span], list[Span], list[Span]]

@@ -14,7 +14,7 @@ from utils.files import atomic_path
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import describe
 from utils.names import format_roi
-from utils.ngff.faults import ForbiddenError
+from utils.ngff.errors import ForbiddenError
 from utils.sampling.rois import Roi, Triple, not_padding
 
 GB = 10**9

@@ -6,7 +6,8 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-Span = tuple[int, int]
+from utils.patches import Span
+
 Triple = tuple[int, int, int]
 
 
@@ -27,9 +28,9 @@ class Roi(NamedTuple):
         """How many voxels the box holds."""
         return (self.z[1] - self.z[0]) * (self.y[1] - self.y[0]) * (self.x[1] - self.x[0])
 
-    def shifted(self, by: Triple) -> "Roi":
+    def shifted(self, offsets: Triple) -> "Roi":
         """The same box in coordinates that begin `by` (z, y, x) voxels earlier."""
-        z, y, x = ((first + step, stop + step) for (first, stop), step in zip(self, by, strict=True))
+        z, y, x = ((first + step, stop + step) for (first, stop), step in zip(self, offsets, strict=True))
         return Roi(z, y, x)
 
     def overlaps(self, other: "Roi") -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from utils.contrast import NO_CONTRAST, Contrast
 from utils.names import parse_level
 from utils.ngff.multiscale import NgffVolume
-from utils.outliers import LeftOut
+from utils.outliers import OutlierRange
 from utils.records.recipes import discard
 from utils.sampling.overview import discard_overviews
 from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, open_level, plan_sampling
@@ -108,6 +108,7 @@ def shown_contrast(contrast: Contrast, volume: NgffVolume) -> Contrast:
     if not volume.invert or contrast == NO_CONTRAST:
         return contrast
     left_out = tuple(
-        LeftOut(volume.shown(part.high), volume.shown(part.low), part.share) for part in reversed(contrast.left_out)
+        OutlierRange(volume.shown(part.high), volume.shown(part.low), part.share)
+        for part in reversed(contrast.left_out)
     )
     return replace(contrast, low=volume.shown(contrast.high), high=volume.shown(contrast.low), left_out=left_out)

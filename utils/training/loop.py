@@ -18,7 +18,7 @@ from utils.files import atomic_path
 from utils.training.batches import BatchRule
 from utils.training.figures import scores_of
 from utils.training.labels import Labelled
-from utils.training.recipe import Recipe
+from utils.training.recipe import TrainingRecipe
 
 State = dict[str, Tensor]
 Rows = list[dict[str, float]]
@@ -40,7 +40,7 @@ class Progress:
 
 
 def train(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     train_set: Labelled,
     validation: Labelled | None,
     start: State | None,
@@ -53,7 +53,7 @@ def train(
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : TrainingRecipe
     train_set, validation : Labelled
         Without validation the last running average of the weights is kept, else that of the epoch with the best
         validation AUROC.
@@ -94,7 +94,13 @@ def train(
 
 
 def _one_epoch(
-    recipe: Recipe, model: nn.Module, averaged: State, optimizer: Optimizer, data: Labelled, epoch: int, device: str
+    recipe: TrainingRecipe,
+    model: nn.Module,
+    averaged: State,
+    optimizer: Optimizer,
+    data: Labelled,
+    epoch: int,
+    device: str,
 ) -> dict[str, float]:
     _train_mode(recipe, model)
     totals: defaultdict[str, float] = defaultdict(float)
@@ -130,7 +136,7 @@ def _batches(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tuple[Tens
             yield torch.from_numpy(images), torch.from_numpy(labels)
 
 
-def _class_weights(recipe: Recipe, data: Labelled) -> Tensor:
+def _class_weights(recipe: TrainingRecipe, data: Labelled) -> Tensor:
     """What a bad and a good patch weigh in the loss; other augmentations draw both classes alike already."""
     if recipe.class_weights == "none" or recipe.augmentation != "published":
         return torch.ones(2)
@@ -138,7 +144,7 @@ def _class_weights(recipe: Recipe, data: Labelled) -> Tensor:
     return torch.tensor([0.5 / (1 - good), 0.5 / good])
 
 
-def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(recipe: TrainingRecipe, model: nn.Module) -> torch.optim.Optimizer:
     for name, parameter in model.named_parameters():
         parameter.requires_grad = recipe.trains(name.split(".")[0])
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -147,14 +153,14 @@ def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(trained, recipe.lr)
 
 
-def _train_mode(recipe: Recipe, model: nn.Module) -> None:
+def _train_mode(recipe: TrainingRecipe, model: nn.Module) -> None:
     """Frozen stages keep their running statistics too, else they drift away from their weights."""
     model.train()
     for name, child in model.named_children():
         child.train(recipe.trains(name))
 
 
-def _set_rate(recipe: Recipe, optimizer: Optimizer, step: int, total: int) -> None:
+def _set_rate(recipe: TrainingRecipe, optimizer: Optimizer, step: int, total: int) -> None:
     rate = recipe.lr
     if recipe.schedule == "cosine":
         warm = max(1, total // 20)
@@ -163,7 +169,7 @@ def _set_rate(recipe: Recipe, optimizer: Optimizer, step: int, total: int) -> No
         group["lr"] = rate
 
 
-def _average(recipe: Recipe, averaged: State, state: State, step: int) -> None:
+def _average(recipe: TrainingRecipe, averaged: State, state: State, step: int) -> None:
     # A young average must not remember the random start.
     decay = min(recipe.average, (1 + step) / (10 + step))
     for name, value in state.items():
@@ -174,7 +180,7 @@ def _average(recipe: Recipe, averaged: State, state: State, step: int) -> None:
 
 
 def _keep_better(
-    recipe: Recipe, now: Progress, validation: Labelled | None, row: dict[str, float], device: str
+    recipe: TrainingRecipe, now: Progress, validation: Labelled | None, row: dict[str, float], device: str
 ) -> None:
     if validation is None or len(validation) == 0:
         now.best = _copied(now.averaged)
@@ -189,7 +195,7 @@ def _keep_better(
         now.since_best += 1
 
 
-def _fingerprint(recipe: Recipe, train_set: Labelled, validation: Labelled | None) -> Mark:
+def _fingerprint(recipe: TrainingRecipe, train_set: Labelled, validation: Labelled | None) -> Mark:
     held = [str(path) for path in validation.paths] if validation else []
     labels = [f"{path}:{int(good)}" for path, good in zip(train_set.paths, train_set.good, strict=True)]
     return {**asdict(recipe), "train": labels, "validation": held}

@@ -13,7 +13,7 @@ LAST_STAGE = {"resnet34": ("layer4", "fc"), "lite": ("stage6", "fc")}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """Everything that decides the result of a training, besides the labels.
 
     Attributes
@@ -71,16 +71,16 @@ class Recipe:
 
 
 # FACTS of the published recipe: eLife 65894, "patch filtering".
-PUBLISHED = Recipe(
+PUBLISHED = TrainingRecipe(
     *("resnet34", "layer4", 30, 64, 1e-3, 10, "constant", 0.0, 0.99, SIDES["resnet34"], 0.0, "published", "none", 0)
 )
-LITE = Recipe("lite", "all", 90, 64, 4e-3, 0, "cosine", 0.02, 0.99, SIDES["lite"], 1 / 3, "heavy", "none", 0)
+LITE = TrainingRecipe("lite", "all", 90, 64, 4e-3, 0, "cosine", 0.02, 0.99, SIDES["lite"], 1 / 3, "heavy", "none", 0)
 RECIPES = {"resnet34": PUBLISHED, "lite": LITE}
 # The lite network's body stays as it is; its head is fitted at once.
 BANK = 4000
 
 
-def recipe_for(arch: str, init: str | None, options: Mapping[str, Any]) -> Recipe:
+def recipe_for(arch: str, init: str | None, options: Mapping[str, Any]) -> TrainingRecipe:
     """A network's own recipe, with the options that are not None.
 
     Parameters
@@ -89,7 +89,7 @@ def recipe_for(arch: str, init: str | None, options: Mapping[str, Any]) -> Recip
     init : str, optional
         What the weights begin with; from random ones everything is trained.
     options : mapping
-        Attributes of `Recipe`.
+        Attributes of `TrainingRecipe`.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, writ
 from utils.training.heads import with_head
 from utils.training.labels import Labelled
 from utils.training.loop import Rows, train
-from utils.training.recipe import Recipe
+from utils.training.recipe import TrainingRecipe
 from utils.training.report import save_history, save_pictures, save_suspects
 
 Report = Callable[[dict[str, float]], None]
@@ -35,7 +35,7 @@ class Setting:
 
     Attributes
     ----------
-    recipe : Recipe
+    recipe : TrainingRecipe
     data : Labelled
     groups : ndarray of int, shape (n,)
         Patches that stay together, see `utils.training.split`.
@@ -51,7 +51,7 @@ class Setting:
         What the body of `start` sees; then only the head is fitted.
     """
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     data: Labelled
     groups: np.ndarray
     start: State | None
@@ -171,18 +171,18 @@ def save_training(
         known = _limited(setting, known, features, seen)
         decision = Decision(decision.threshold, decision.scale, decision.bias, known, decision.aim)
         save_suspects(folder, data, doubts_of(seen, data.good, decision.scale, decision.bias))
-        title, judged = f"{len(tables)} folds, out of fold", np.arange(len(data))
+        title, rows = f"{len(tables)} folds, out of fold", np.arange(len(data))
     elif validation is not None:
         decision, figures, scores = _judge_held(setting, held, logits[held], wish)
-        title, judged = "validation", held
+        title, rows = "validation", held
     else:
         decision, scores = Decision(), Decision().scores(logits)
-        figures, judged = {"pooled": scores_of(scores, data.good)}, np.arange(len(data))
+        figures, rows = {"pooled": scores_of(scores, data.good)}, np.arange(len(data))
         title = "training (nothing held out)"
-    told = data.subset(judged)
-    save_pictures(folder, told.paths, told.patches, told.good, scores, title)
+    judged = data.subset(rows)
+    save_pictures(folder, judged.paths, judged.patches, judged.good, scores, title)
     save_history(folder / "history.csv", history)
-    _save_json(folder / "metrics.json", _metrics(setting, title, told, scores, figures, decision, history, held))
+    _save_json(folder / "metrics.json", _metrics(setting, title, judged, scores, figures, decision, history, held))
     torch.save(state, scratch)
     save_decision(job.target, sha256_of(scratch), decision)
     checkpoint.unlink(missing_ok=True)
@@ -252,7 +252,7 @@ def _threshold(scores: np.ndarray, good: np.ndarray, wish: Wish) -> tuple[float,
 def _metrics(
     setting: Setting,
     title: str,
-    told: Labelled,
+    judged: Labelled,
     scores: np.ndarray,
     figures: Mapping[str, Any],
     decision: Decision,
@@ -263,7 +263,7 @@ def _metrics(
         "recipe": asdict(setting.recipe),
         "judged on": title,
         **figures["pooled"],
-        "confusion": confusion(scores, told.good, decision.threshold),
+        "confusion": confusion(scores, judged.good, decision.threshold),
         "threshold": decision.threshold,
         "threshold for": decision.aim,
         "calibration": {"scale": decision.scale, "bias": decision.bias},

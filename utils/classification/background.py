@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 _END = object()
 
 
-def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+def prefetched(items: Iterable[Item]) -> Iterator[Item]:
     """The same items, each taken on a thread while the one before is worked on; errors come where they belong."""
     source = iter(items)
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
@@ -19,8 +19,8 @@ def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
             yield item  # type: ignore[misc]
 
 
-class Behind:
-    """Calls that are made on threads, at most `bound` of them under way or waiting; see `behind`."""
+class BackgroundCalls:
+    """Calls that are made on threads, at most `bound` of them under way or waiting; see `background_calls`."""
 
     def __init__(self, pool: ThreadPoolExecutor, bound: int) -> None:
         self._pool, self._bound = pool, bound
@@ -43,11 +43,11 @@ class Behind:
 
 
 @contextmanager
-def behind(threads: int, bound: int) -> Iterator[Behind]:
+def background_calls(threads: int, bound: int) -> Iterator[BackgroundCalls]:
     """Threads for calls; when it ends all of them have ended, and after an error those that wait are not begun."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="write-behind")
     try:
-        calls = Behind(pool, bound)
+        calls = BackgroundCalls(pool, bound)
         yield calls
         calls.finish()
     finally:

@@ -14,7 +14,6 @@ from utils.contrast import Contrast
 from utils.reading import DAMAGE, refuse_special
 
 VERSION = 1
-VoxelSize = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class KeptRecord:
     score: float | None = None
     source: str | None = None
     contrast: Contrast | None = None
-    voxel_size: VoxelSize | None = None
+    voxel_size: tuple[float, float, float] | None = None
 
     @classmethod
     def of_meta(cls, meta: Mapping[str, Any], dictionary: str, score: float) -> "KeptRecord":
@@ -140,7 +139,7 @@ def _contrast(values: object) -> Contrast | None:
         return None
 
 
-def _voxel_size(values: object) -> VoxelSize | None:
+def _voxel_size(values: object) -> tuple[float, float, float] | None:
     if not isinstance(values, list | tuple | np.ndarray) or len(values) != 3:
         return None
     try:
