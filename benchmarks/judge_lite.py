@@ -58,7 +58,7 @@ def judge(args: argparse.Namespace) -> int:
     for name, told in scores.items():
         kept = told > 0.5
         print(f"{name:24} good kept {kept[data.good].mean():.3f}  bad kept {kept[~data.good].mean():.3f}")
-    tell_distances(features[AS_IT_IS], data, kinds)
+    tell_distances(bank, features[AS_IT_IS], data, kinds)
     if args.sheet:
         save_worst(args.sheet, data.paths, data.patches, data.good, scores[AS_IT_IS])
     return 0
@@ -119,20 +119,32 @@ def tell_figures(scores: np.ndarray, data: Any) -> None:
     print(table_of(by_experiment(scores, data.good, np.array(data.sources)), total))
 
 
-def tell_distances(features: np.ndarray, data: Any, kinds: np.ndarray) -> None:
-    """Median distance of each source from all others, and from all that are not of its kind; and the limit."""
-    from utils.training.familiarity import known_from, left_out_distances, limit_for
+def tell_distances(bank: Any, features: np.ndarray, data: Any, kinds: np.ndarray) -> None:
+    """Mean distance of each source from what is known of others, and of other kinds alone; and the limit."""
+    from utils.training.familiarity import known_from, left_out_parts, limit_for
 
-    sources = np.unique(data.sources, return_inverse=True)[1]
-    from_others = left_out_distances(features, sources, data.good, 0)
-    from_kinds = left_out_distances(features, kinds, data.good, 0)
-    limit = limit_for(known_from(features, data.good, 0), from_others, sources, data.good).limit
-    print(f"{'median distance':40} from others  from other kinds  limit {limit:.3f}")
+    experiments = np.unique(data.sources, return_inverse=True)[1]
+
+    def known(left_out: np.ndarray) -> Any:
+        rest = bank.without(left_out)
+        origins = np.where(rest.origins < 0, -1, experiments[rest.origins])
+        return known_from(rest.features, rest.labels > 0.5, origins, 0)
+
+    def distances(parts: list[np.ndarray]) -> np.ndarray:
+        told = np.empty(len(data))
+        for part in parts:
+            told[part] = known(np.flatnonzero(part)).distances(features[part])
+        return told
+
+    from_others = distances(left_out_parts(experiments, 0))
+    from_kinds = distances([kinds == kind for kind in np.unique(kinds)])
+    limit = limit_for(known(np.empty(0, int)), from_others, experiments, data.good).limit
+    print(f"{'mean distance':40} from others  from other kinds  limit {limit:.3f}")
     for source in sorted(set(data.sources)):
         own = np.array(data.sources) == source
-        medians = [float(np.median(distances[own])) for distances in (from_others, from_kinds)]
-        marks = ["unlike" if median > limit else "" for median in medians]
-        print(f"{source[:40]:40} {medians[0]:6.3f} {marks[0]:6}  {medians[1]:6.3f} {marks[1]}")
+        means = [float(told[own].mean()) for told in (from_others, from_kinds)]
+        marks = ["unlike" if mean > limit else "" for mean in means]
+        print(f"{source[:40]:40} {means[0]:6.3f} {marks[0]:6}  {means[1]:6.3f} {marks[1]}")
 
 
 if __name__ == "__main__":

@@ -108,12 +108,13 @@ def test_other_sizes_become_the_published_one_as_opencv_does_it(resnet):
 def test_scores_are_calibrated_and_distances_told(lite):
     patches = stack(2)
     raw = Classifier(lite, device="cpu").outputs(patches)
-    known = Familiarity(raw[1][0], np.eye(1, raw[1].shape[1], dtype=np.float32), np.zeros((1, 1)), 1.0)
+    heads = np.stack([raw[1][0] * 0, raw[1][1] - raw[1][0]])
+    known = Familiarity(heads, np.array([0.0, -(heads[1] @ raw[1][0])]), 1.0)
     classifier = Classifier(lite, device="cpu", decision=Decision(0.3, 0.1, 0.5, known))
     assert classifier.threshold == 0.3 and Classifier(lite, device="cpu", threshold=0.7).threshold == 0.7
     seen = classifier.examine(patches)
     assert seen.scores == pytest.approx(1 / (1 + np.exp(-(0.1 * raw[0] + 0.5))), abs=1e-4)
-    assert seen.distances[0] == 0 and seen.distances[1] > 0
+    assert seen.distances[0] < 0.01 < seen.distances[1]
     assert np.isnan(Classifier(lite, device="cpu").examine(patches).distances).all()
 
 

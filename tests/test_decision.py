@@ -18,7 +18,7 @@ from utils.classification.weights import sha256_of
 
 
 def familiarity(limit: float = 0.5) -> Familiarity:
-    return Familiarity(np.zeros(3), np.eye(2, 3), np.array([[0.0, 0.0], [4.0, 0.0]]), limit)
+    return Familiarity(np.array([[1.0, 0, 0], [-1, 0, 2]]), np.array([0.0, 0.5]), limit)
 
 
 @pytest.fixture
@@ -35,7 +35,16 @@ def test_round_trip(weights):
     back = read_decision(weights)
     assert (back.threshold, back.scale, back.bias, back.aim) == (0.25, 2.0, -1.0, decision.aim)
     assert back.familiarity is not None and back.familiarity.limit == 0.5
-    assert np.array_equal(back.familiarity.centres, familiarity().centres)
+    for name in ("weights", "biases"):
+        assert np.array_equal(getattr(back.familiarity, name), getattr(familiarity(), name))
+
+
+def test_familiarity_of_the_first_release_is_passed_over(weights):
+    save_decision(weights, sha256_of(weights), Decision(0.4))
+    content = json.loads(decision_path(weights).read_text())
+    content |= {"schema": "patch classifier decision 1", "familiarity": {"limit": 1.0, "mean": {}}}
+    decision_path(weights).write_text(json.dumps(content))
+    assert read_decision(weights) == Decision(0.4)
 
 
 def test_weights_alone_decide_at_half(weights):
@@ -71,14 +80,16 @@ def test_scores_and_their_logits_agree():
     assert decision.logit_at(0) == -np.inf and decision.logit_at(1) == np.inf
 
 
-def test_distance_is_from_the_nearest_centre():
-    distances = familiarity().distances(np.array([[0, 0, 9.0], [4, 2, 0], [2, 0, 0]]))
-    assert distances.tolist() == pytest.approx([0, 2 / np.sqrt(2), 2 / np.sqrt(2)])
+def test_distance_is_how_far_heads_disagree():
+    features = np.array([[0.25, 9, 0], [0, 0, 0], [1000, 0, 0], [-1000, 0, -2000]])
+    half = 1 / (1 + np.exp(-0.5))
+    expected = [0, (half - 0.5) / 2, 0.5, 0]
+    assert familiarity().distances(features).tolist() == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_dataset_is_unfamiliar_by_its_median():
+def test_a_dataset_is_unfamiliar_by_its_mean():
     decision = Decision(familiarity=familiarity(0.5))
-    assert decision.is_unfamiliar(np.array([0.1, 0.6, 0.9])) and not decision.is_unfamiliar(np.array([0.1, 0.4, 0.9]))
+    assert decision.is_unfamiliar(np.array([0.1, 0.4, 1.3])) and not decision.is_unfamiliar(np.array([0.1, 0.6, 0.7]))
     assert not decision.is_unfamiliar(np.array([])) and not UNFITTED.is_unfamiliar(np.array([99.0]))
 
 

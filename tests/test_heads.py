@@ -1,11 +1,12 @@
 """A head for a frozen body."""
 
 import numpy as np
+import pytest
 import torch
 
 from utils.classification.models import build_model
 from utils.training.bank import Bank
-from utils.training.heads import with_head
+from utils.training.heads import fit_linear, with_head
 
 
 def test_only_the_head_is_fitted_and_says_what_its_figures_say():
@@ -21,3 +22,14 @@ def test_only_the_head_is_fitted_and_says_what_its_figures_say():
     assert weight[7] * features[:, 7].std() > np.abs(np.delete(weight * features.std(0), 7)).max()
     again = with_head(start, Bank(features * 100, labels, np.arange(60)))[0]
     assert np.allclose(again["fc.weight"][0] * 100, weight, rtol=0.01, atol=1e-4)
+
+
+def test_a_linear_fit_weighs_both_classes():
+    rng = np.random.default_rng(1)
+    good = np.arange(400) < 20
+    features = rng.normal(0, 1, (400, 3)) + np.where(good, 2, 0)[:, None] * [1, 0, 0]
+    weight, bias = fit_linear(features, good)
+    says = features @ weight + bias > 0
+    assert says[good].mean() > 0.7 and says[~good].mean() < 0.3
+    with pytest.raises(ValueError, match="class"):
+        fit_linear(features, np.ones(400, bool))

@@ -15,32 +15,31 @@ import numpy as np
 from utils.classification.weights import sha256_of
 from utils.files import atomic_path
 
-SCHEMA = "patch classifier decision 1"
+SCHEMA = "patch classifier decision 2"
+# The first release measured familiarity another way, by what it stored under other names.
+OLDER = "patch classifier decision 1"
+ARRAYS = ("weights", "biases")
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """How far patches lie from what a network was trained on, in its own features.
+    """How far heads disagree that each learnt without a part of the experiments: where data decide, they agree.
 
     Attributes
     ----------
-    mean : ndarray, shape (f,)
-        Of the training patches' features.
-    basis : ndarray, shape (k, f)
-        Directions in which they vary, each divided by its deviation.
-    centres : ndarray, shape (c, k)
-        Where training patches lie along them.
+    weights : ndarray, shape (k, f)
+        Of linear heads on the network's features.
+    biases : ndarray, shape (k,)
     limit : float
-        A dataset whose median distance is larger shows something else.
+        A dataset whose mean distance is larger shows something else than the network was trained on.
     """
 
-    mean: np.ndarray
-    basis: np.ndarray
-    centres: np.ndarray
+    weights: np.ndarray
+    biases: np.ndarray
     limit: float
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Distance of each row of features from the nearest centre.
+        """Deviation of what the heads say of each patch.
 
         Parameters
         ----------
@@ -49,11 +48,11 @@ class Familiarity:
         Returns
         -------
         ndarray, shape (n,)
+            From 0 to 0.5.
         """
-        places = (features - self.mean) @ self.basis.T
-        squares = (places**2).sum(1)[:, None] - 2 * places @ self.centres.T + (self.centres**2).sum(1)
-        distances: np.ndarray = np.sqrt(np.maximum(squares.min(axis=1), 0) / len(self.basis))
-        return distances
+        logits = np.clip(features @ self.weights.T + self.biases, -60, 60)
+        deviations: np.ndarray = (1 / (1 + np.exp(-logits))).std(axis=1)
+        return deviations
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Decision:
         """
         if self.familiarity is None or len(distances) == 0:
             return False
-        return bool(np.median(distances) > self.familiarity.limit)
+        return bool(np.mean(distances) > self.familiarity.limit)
 
 
 UNFITTED = Decision()
@@ -132,7 +131,7 @@ def save_decision(weights: Path, digest: str, decision: Decision) -> None:
         "calibration": {"scale": decision.scale, "bias": decision.bias},
     }
     if (known := decision.familiarity) is not None:
-        arrays = {name: _packed(getattr(known, name)) for name in ("mean", "basis", "centres")}
+        arrays = {name: _packed(getattr(known, name)) for name in ARRAYS}
         content["familiarity"] = {"limit": known.limit, **arrays}
     with atomic_path(decision_path(weights)) as scratch:
         scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -158,7 +157,8 @@ def read_decision(weights: Path) -> Decision:
         content = json.loads(path.read_text(encoding="utf-8"))
         owner = str(content["weights_sha256"])
         calibration, known = content["calibration"], content.get("familiarity")
-        familiarity = None if known is None else _unpacked_familiarity(known)
+        has_none = known is None or content["schema"] == OLDER
+        familiarity = None if has_none else _unpacked_familiarity(known)
         threshold, scale, bias = (float(v) for v in (content["threshold"], calibration["scale"], calibration["bias"]))
         decision = Decision(threshold, scale, bias, familiarity, str(content["aim"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -171,8 +171,8 @@ def read_decision(weights: Path) -> Decision:
 
 
 def _unpacked_familiarity(stored: dict[str, Any]) -> Familiarity:
-    mean, basis, centres = (_unpacked(stored[name]) for name in ("mean", "basis", "centres"))
-    return Familiarity(mean, basis, centres, float(stored["limit"]))
+    weights, biases = (_unpacked(stored[name]) for name in ARRAYS)
+    return Familiarity(weights, biases, float(stored["limit"]))
 
 
 def _packed(array: np.ndarray) -> dict[str, Any]:

@@ -1,81 +1,80 @@
-"""What a training leaves behind to tell later what it has never seen: where its patches lie in its own features."""
+"""What a training leaves behind to tell later what it has never seen: heads that each miss some of the experiments.
+
+Of what many experiments show, all say the same; of what hangs on one of them, or on none, each says something else.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 
 from utils.classification.decision import Familiarity
+from utils.training.heads import fit_linear
 
-DIRECTIONS = 24
-CENTRES = 64
+HEADS = 8
+# Of the experiments, what each head misses.
+MISSED = 0.25
 # Other experiments of known kinds lie within so many times the median one's distance; other kinds lie beyond.
 FACTOR = 1.75
+# A disagreement of two in a hundred is none, however much the experiments are alike.
+LEAST = 0.02
+# Experiments are left out in so many parts, however many they are.
+PARTS = 10
 
 
-def known_from(features: np.ndarray, good: np.ndarray, seed: int) -> Familiarity:
-    """Describe where the training patches lie; the limit is still infinite.
+def known_from(features: np.ndarray, good: np.ndarray, experiments: np.ndarray, seed: int) -> Familiarity:
+    """Fit the heads; the limit is still infinite.
 
     Parameters
     ----------
     features : ndarray, shape (n, f)
-        Of the patches that were trained on.
+        Of what the network was trained on.
     good : ndarray of bool, shape (n,)
-        Each class gets its own centres.
+        Both kinds.
+    experiments : ndarray of int, shape (n,)
+        Which one each row comes from; -1 for what comes from none, which no head misses.
     seed : int
     """
-    mean = features.mean(axis=0)
-    _, deviations, directions = np.linalg.svd(features - mean, full_matrices=False)
-    count = min(DIRECTIONS, int((deviations > 1e-6).sum()) or 1)
-    scale = np.maximum(deviations[:count], 1e-6) / np.sqrt(len(features))
-    basis = directions[:count] / scale[:, None]
-    places = (features - mean) @ basis.T
-    centres = [_centres(places[good == kind], seed) for kind in (True, False) if (good == kind).any()]
-    return Familiarity(mean, basis, np.concatenate(centres), float("inf"))
+    rng = np.random.default_rng(seed)
+    names = np.unique(experiments[experiments >= 0])
+    heads = []
+    for _ in range(HEADS):
+        missed = rng.choice(names, round(len(names) * MISSED), replace=False)
+        own = ~np.isin(experiments, missed)
+        if good[own].all() or not good[own].any():
+            own[:] = True
+        heads.append(fit_linear(features[own], good[own]))
+    weights, biases = zip(*heads, strict=True)
+    return Familiarity(np.stack(weights).astype(np.float32), np.array(biases, np.float32), float("inf"))
 
 
-def left_out_distances(features: np.ndarray, groups: np.ndarray, good: np.ndarray, seed: int) -> np.ndarray:
-    """Distance of each patch from all that are not of its group, by features that learnt from neither.
+def left_out_parts(experiments: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Parts of whole experiments, each row in one.
 
     Parameters
     ----------
-    features : ndarray, shape (n, f)
-    groups : ndarray of int, shape (n,)
-    good : ndarray of bool, shape (n,)
+    experiments : ndarray of int, shape (n,)
     seed : int
 
     Returns
     -------
-    ndarray, shape (n,)
+    list of ndarray of bool, shape (n,)
+        `PARTS` of them, or as many as there are experiments.
     """
-    distances = np.full(len(features), np.nan)
-    for group in np.unique(groups):
-        own = groups == group
-        if not own.all():
-            distances[own] = known_from(features[~own], good[~own], seed).distances(features[own])
-    return distances
+    names = np.random.default_rng(seed).permutation(np.unique(experiments))
+    return [np.isin(experiments, part) for part in np.array_split(names, min(PARTS, len(names)))]
 
 
-def limit_for(known: Familiarity, distances: np.ndarray, groups: np.ndarray, good: np.ndarray) -> Familiarity:
+def limit_for(known: Familiarity, distances: np.ndarray, experiments: np.ndarray, good: np.ndarray) -> Familiarity:
     """Set the limit by what left-out experiments of mostly good patches look like; rubbish is of a kind each its own.
 
     Parameters
     ----------
     known : Familiarity
     distances : ndarray, shape (n,)
-        Of patches from what a network that had not seen them knew.
-    groups : ndarray of int, shape (n,)
+        Of patches from what heads that had not seen them knew.
+    experiments : ndarray of int, shape (n,)
     good : ndarray of bool, shape (n,)
     """
-    members = [groups == group for group in np.unique(groups)]
-    medians = [float(np.median(distances[own])) for own in members if good[own].mean() > 0.5]
-    medians = medians or [float(np.median(distances))]
-    return replace(known, limit=FACTOR * float(np.median(medians)))
-
-
-def _centres(places: np.ndarray, seed: int) -> np.ndarray:
-    from sklearn.cluster import KMeans
-
-    if len(places) <= CENTRES:
-        return places
-    centres: np.ndarray = KMeans(CENTRES, n_init=1, random_state=seed).fit(places).cluster_centers_
-    return centres
+    members = [experiments == name for name in np.unique(experiments)]
+    means = [float(distances[own].mean()) for own in members if good[own].mean() > 0.5]
+    return replace(known, limit=max(LEAST, FACTOR * float(np.median(means or [distances.mean()]))))

@@ -21,15 +21,36 @@ def with_head(start: State, bank: Bank) -> tuple[State, list[dict[str, float]]]:
     bank : Bank
         Both classes.
     """
+    good = bank.labels > 0.5
+    weight, bias = fit_linear(bank.features, good)
+    logits = bank.features @ weight + bias
+    loss = float(np.logaddexp(0, np.where(good, -logits, logits)).mean())
+    head = {"fc.weight": torch.from_numpy(weight[None]).float(), "fc.bias": torch.tensor([bias])}
+    return {**start, **head}, [{"epoch": 1, "loss": loss, "accuracy": float(((logits > 0) == good).mean())}]
+
+
+def fit_linear(features: np.ndarray, good: np.ndarray) -> tuple[np.ndarray, float]:
+    """Tell good ones by a logistic regression in which both classes count alike.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, f)
+    good : ndarray of bool, shape (n,)
+
+    Returns
+    -------
+    weight : ndarray, shape (f,)
+    bias : float
+
+    Raises
+    ------
+    ValueError
+        If all are of one class.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = bank.features.mean(0, dtype=float), bank.features.std(0, dtype=float) + 1e-6
-    places = (bank.features - mean) / spread
-    fitted = LogisticRegression(C=FREEDOM / len(bank), max_iter=ROUNDS, class_weight="balanced")
-    fitted.fit(places, bank.labels > 0.5)
+    mean, spread = features.mean(0, dtype=float), features.std(0, dtype=float) + 1e-6
+    fitted = LogisticRegression(C=FREEDOM / len(good), max_iter=ROUNDS, class_weight="balanced")
+    fitted.fit((features - mean) / spread, good)
     weight = fitted.coef_[0] / spread
-    logits = bank.features @ weight + (bias := float(fitted.intercept_[0] - mean @ weight))
-    right = (logits > 0) == (bank.labels > 0.5)
-    loss = float(np.logaddexp(0, np.where(bank.labels > 0.5, -logits, logits)).mean())
-    head = {"fc.weight": torch.from_numpy(weight[None]).float(), "fc.bias": torch.tensor([bias])}
-    return {**start, **head}, [{"epoch": 1, "loss": loss, "accuracy": float(right.mean())}]
+    return weight, float(fitted.intercept_[0] - mean @ weight)

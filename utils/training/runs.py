@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from utils.files import atomic_path, safe_name
 from utils.jobs import Job
 from utils.training.bank import Bank
 from utils.training.calibration import calibrate, threshold_for
-from utils.training.familiarity import known_from, left_out_distances, limit_for
+from utils.training.familiarity import known_from, left_out_parts, limit_for
 from utils.training.figures import by_experiment, confusion, pooled, scores_of, table_of
 from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.heads import with_head
@@ -84,11 +84,10 @@ def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, s
     """
     torch.set_num_threads(1)
     data, left = setting.data, folds[str(job.source)]
-    kept = np.setdiff1d(np.arange(len(data)), left)
     checkpoint = job.target.with_name(f"{safe_name(job.target.stem)}.checkpoint.pth")
     state, _ = _trained(setting, left, None, checkpoint)
     logits, features = _outputs(setting, stored(state, True))
-    distances = known_from(features[kept], data.good[kept], setting.recipe.seed).distances(features)
+    distances = _known(setting, features, left).distances(features)
     out = np.isin(np.arange(len(data)), left)
     columns = (data.paths, data.good, out, logits, distances)
     write_fold(
@@ -164,12 +163,10 @@ def save_training(
     state, history = _trained(setting, held, validation, checkpoint, _reporter(setting, folder))
     state = stored(state, setting.half)
     logits, features = _outputs(setting, state)
-    known = known_from(features, data.good, setting.recipe.seed)
     if tables:
         seen = read_folds(tables, data)
         decision, figures, scores = judge_folds(setting, seen, wish)
-        known = _limited(setting, known, features, seen)
-        decision = Decision(decision.threshold, decision.scale, decision.bias, known, decision.aim)
+        decision = replace(decision, familiarity=_limited(setting, features, seen))
         save_suspects(folder, data, doubts_of(seen, data.good, decision.scale, decision.bias))
         title, rows = f"{len(tables)} folds, out of fold", np.arange(len(data))
     elif validation is not None:
@@ -212,16 +209,36 @@ def stored(state: State, half: bool) -> State:
     return {k: v.cpu().half() if half and v.is_floating_point() else v.cpu() for k, v in state.items()}
 
 
-def _limited(setting: Setting, known: Familiarity, features: np.ndarray, seen: OutOfFold) -> Familiarity:
-    """Set the limit of the familiar by left-out experiments.
+def _experiments(setting: Setting) -> np.ndarray:
+    """Number of each patch's source, where sources are known."""
+    sources = setting.data.sources
+    return np.unique(sources, return_inverse=True)[1] if sources else setting.groups
+
+
+def _known(setting: Setting, features: np.ndarray, left_out: np.ndarray) -> Familiarity:
+    """What is known of all patches but these: as the bank shows them where there is one, else as they are."""
+    experiments, seed = _experiments(setting), setting.recipe.seed
+    if setting.bank is None:
+        kept = np.setdiff1d(np.arange(len(setting.data)), left_out)
+        return known_from(features[kept], setting.data.good[kept], experiments[kept], seed)
+    bank = setting.bank.without(left_out)
+    origins = np.where(bank.origins < 0, -1, experiments[bank.origins])
+    return known_from(bank.features, bank.labels > 0.5, origins, seed)
+
+
+def _limited(setting: Setting, features: np.ndarray, seen: OutOfFold) -> Familiarity:
+    """What is known of all patches, and its limit by left-out experiments.
 
     A frozen body's features learnt from no label: any source can be left out of what is known. Else folds say it.
     """
-    data = setting.data
-    if setting.bank is None or not data.sources:
-        return limit_for(known, seen.distances, setting.groups, data.good)
-    groups = np.unique(data.sources, return_inverse=True)[1]
-    return limit_for(known, left_out_distances(features, groups, data.good, setting.recipe.seed), groups, data.good)
+    known, good, distances = _known(setting, features, np.empty(0, int)), setting.data.good, seen.distances.copy()
+    if setting.bank is None:
+        return limit_for(known, distances, setting.groups, good)
+    experiments = _experiments(setting)
+    for part in left_out_parts(experiments, setting.recipe.seed):
+        if _both(good[~part]):
+            distances[part] = _known(setting, features, np.flatnonzero(part)).distances(features[part])
+    return limit_for(known, distances, experiments, good)
 
 
 def _judge_held(
