@@ -148,6 +148,12 @@ class PatchFile:
         height, width = self._patches[index].shape
         return height, width
 
+    def offset(self, index: int) -> int | None:
+        """Where in the file the bytes of one patch lie as they are, row by row; None where they do not."""
+        patch = self._patches[index]
+        as_it_is = patch.order == "C" and not patch.axes
+        return patch.data.offset if as_it_is and isinstance(patch.data, Stored) and not patch.data.is_text else None
+
     def read(self, indices: Iterable[int]) -> list[np.ndarray]:
         """The patches at these indices.
 

@@ -1,8 +1,6 @@
 """The index of a patch dictionary: a code a patch, and where in the file its pixels lie."""
 
 import json
-import mmap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from utils.dictionaries import load_patches
+from utils.dictionaries import PatchFile, load_patches
 from utils.duplicates.embedding import SIZE, embed
 from utils.duplicates.index_file import Index, IndexWriter, current_index, write_index
 from utils.files import stem
 from utils.jobs import SKIPPED, Job
-from utils.records.fingerprints import fingerprint
+from utils.records.fingerprints import Fingerprint, fingerprint
 
 FOLDER = ".duplicates"
 
@@ -37,44 +35,27 @@ def index_dictionary(job: Job) -> str:
     if current_index(job.target, path) is not None:
         return SKIPPED
     seen = fingerprint([path])
-    content = load_patches(path)
-    names, patches = content["names"], content["patches"]
-
-    def fill(writer: IndexWriter) -> dict[str, Any]:
-        codes = np.array([embed(patch) for patch in patches], np.int8).reshape(-1, SIZE)
-        shapes = np.array([patch.shape for patch in patches], np.int64).reshape(-1, 2)
-        writer.append(codes=codes, shapes=shapes, offsets=offsets_of(path, patches))
-        writer.append(names=np.frombuffer(json.dumps(names).encode(), np.uint8))
-        return {"source": seen, "voxel_size": _voxel_size(content.get("meta"))}
-
-    write_index(job.target, fill)
+    with PatchFile(path) as file:
+        write_index(job.target, lambda writer: _fill(writer, file, seen))
+        count = len(file)
     if fingerprint([path]) != seen:
         raise ValueError("it changed while it was read; repeat the command")
-    return f"{len(names)} patches"
+    return f"{count} patches"
 
 
-def offsets_of(path: Path, patches: Sequence[np.ndarray]) -> np.ndarray:
-    """Where each patch's bytes lie in the file.
-
-    Parameters
-    ----------
-    path : Path
-    patches : sequence of ndarray of uint8, shape (h, w)
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        -1 where they do not lie there as they are.
-    """
-    found = np.full(len(patches), -1, np.int64)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        position = 0
-        for row, patch in enumerate(patches):
-            place = content.find(patch.tobytes(), position)
-            if place >= 0:
-                found[row] = place
-                position = place + patch.size
-    return found
+def _fill(writer: IndexWriter, file: PatchFile, seen: Fingerprint) -> dict[str, Any]:
+    """Append what the index holds, a batch of patches in memory at a time; returns what is noted."""
+    rows = range(len(file))
+    places = [file.offset(row) for row in rows]
+    writer.append(
+        codes=np.zeros((0, SIZE), np.int8),
+        shapes=np.array([file.shape(row) for row in rows], np.int64).reshape(-1, 2),
+        offsets=np.array([-1 if place is None else place for place in places], np.int64),
+        names=np.frombuffer(json.dumps(file.names).encode(), np.uint8),
+    )
+    for batch in file.batches():
+        writer.append(codes=np.array([embed(patch) for patch in batch.patches], np.int8))
+    return {"source": seen, "voxel_size": _voxel_size(file.meta)}
 
 
 def _voxel_size(meta: Any) -> list[float] | None:

@@ -12,7 +12,7 @@ from utils.files import atomic_path
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 
 # Counts up when what is stored changes: older indexes are then made anew.
-VERSION = 2
+VERSION = 3
 META = "index.json"
 
 
