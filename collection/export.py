@@ -3,7 +3,8 @@
 
 Reads what classify_patches.py wrote (FILTERED, or a folder of such folders) and writes to OUT the patches of each split
 with everything that is known of them, a dataset card (README.md), croissant.json, patches.csv, splits.csv and
-SHA256SUMS. Run again it writes what has changed, takes away what is gone and leaves the rest.
+SHA256SUMS. Run again it writes what has changed, takes away what is gone and leaves the rest, with or without --update
+and --prune. With --shard only shards are written; a run without it then completes the export.
 
 Example:
     python collection/export.py filtered -o export --format webdataset
@@ -25,6 +26,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 from utils.cli import (
     UsageError,
+    add_run_options,
     existing_dir,
     existing_file,
     make_parser,
@@ -33,11 +35,10 @@ from utils.cli import (
     positive_float,
     positive_int,
     run_script,
-    usable_cpus,
 )
 
 if TYPE_CHECKING:
-    from utils.collection.exporting import Plan
+    from utils.collection.export_plan import Plan
     from utils.collection.provenance import Provenance
     from utils.collection.splits import Pair
 
@@ -82,12 +83,7 @@ def parse_options() -> argparse.ArgumentParser:
     about = parser.add_argument_group("the card")
     about.add_argument("--table", type=existing_file, nargs="+", default=[], metavar="CSV", help="datasets.csv")
     about.add_argument("--title", default="", help="of the dataset (default: the folder's name)")
-    running = parser.add_argument_group("running")
-    running.add_argument(
-        "-p", "--processes", type=positive_int, default=usable_cpus(), metavar="N", help="work with N processes (all)"
-    )
-    running.add_argument("--verbose", action="store_true", help="a line for every shard; tracebacks for failures")
-    running.add_argument("--quiet", action="store_true", help="only warnings and failures")
+    add_run_options(parser)
     return parser
 
 
@@ -103,7 +99,8 @@ def shares(text: str) -> dict[str, float]:
 
 def export(args: argparse.Namespace) -> int:
     """List, choose, write."""
-    from utils.collection.exporting import ABOUT, moved_datasets, plan_export, write_beside, writer_of
+    from utils.collection.export_beside import ABOUT, moved_datasets, write_beside
+    from utils.collection.export_plan import plan_export, writer_of
     from utils.collection.failures import say_failures
     from utils.collection.inventory import list_parts
     from utils.collection.ledger import Ledger
@@ -124,10 +121,12 @@ def export(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.filtered}: not a single kept patch to export")
     args.output.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.output)
+    work = partial(make_shard, args.output, f"{args.format} {args.shard_size}", writer_of(plan, args.shard_size))
+    jobs = [Job(shard, args.output / shard.name) for shard in plan.shards]
+    if args.shard is not None:
+        return max(failed, run_jobs(work, jobs, Run.of(args), noun="shards"))
     with ledger.held():
         ledger.drop_all_but([*(shard.name for shard in plan.shards), ABOUT])
-        work = partial(make_shard, args.output, f"{args.format} {args.shard_size}", writer_of(plan, args.shard_size))
-        jobs = [Job(shard, args.output / shard.name) for shard in plan.shards]
         code = run_jobs(work, jobs, Run.of(args), noun="shards")
         if any(ledger.record(shard.name).get("fingerprint", "") == "" for shard in plan.shards):
             print(f"{args.output}: not whole yet, so that it has no new card", file=sys.stderr)

@@ -62,8 +62,9 @@ def parse_options() -> argparse.ArgumentParser:
 
 def label_command(args: argparse.Namespace) -> int:
     """List, order, serve."""
+    from utils.collection.label_board import Board
     from utils.collection.label_queue import list_items, ordered
-    from utils.collection.label_server import Board, LabelServer
+    from utils.collection.label_server import LabelServer
     from utils.collection.labels import LabelFile, count_labels
     from utils.collection.stock import Neighbours, Stock
 

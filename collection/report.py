@@ -3,7 +3,8 @@
 
 Reads what classify_patches.py wrote (FILTERED) and the patch dictionaries (DEDUPE_DIR), and writes a folder that opens
 from the disk, offline: index.html, a page per dataset, manifest.parquet and manifest.csv. Run again it makes what has
-changed anew and takes away what is gone.
+changed anew and takes away what is gone, with or without --update and --prune. With --shard pages of datasets are made
+only; a run without it then makes the first page.
 
 Example:
     python collection/report.py filtered deduped -o report
@@ -20,14 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.cli import (
     UsageError,
+    add_run_options,
     existing_dir,
     existing_file,
     fraction,
     make_parser,
     output_dir,
-    positive_int,
     run_script,
-    usable_cpus,
 )
 
 
@@ -47,12 +47,7 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("--volumes", nargs="+", default=[], metavar="DIR", help="for overviews of whole slices")
     parser.add_argument("--splits", type=existing_file, metavar="CSV", help="splits.csv of export.py")
     parser.add_argument("--title", default="", help="of the page (default: the folder's name)")
-    running = parser.add_argument_group("running")
-    running.add_argument(
-        "-p", "--processes", type=positive_int, default=usable_cpus(), metavar="N", help="work with N processes (all)"
-    )
-    running.add_argument("--verbose", action="store_true", help="a line for every dataset; tracebacks for failures")
-    running.add_argument("--quiet", action="store_true", help="only warnings and failures")
+    add_run_options(parser)
     return parser
 
 
@@ -72,10 +67,13 @@ def report(args: argparse.Namespace) -> int:
         print(f"warning: no dataset here is called {name!r}, as a table says", file=sys.stderr)
     args.output.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.output)
+    jobs = [Job(dataset, args.output / "datasets" / dataset.slug) for dataset in datasets]
+    work = partial(report_dataset, args.output)
+    if args.shard is not None:
+        return max(failed, run_jobs(work, jobs, Run.of(args), noun="datasets"))
     with ledger.held():
         ledger.drop_all_but([*(unit_name("dataset", slug(d.dataset)) for d in datasets), INDEX])
-        jobs = [Job(dataset, args.output / "datasets" / dataset.slug) for dataset in datasets]
-        code = run_jobs(partial(report_dataset, args.output), jobs, Run.of(args), noun="datasets")
+        code = run_jobs(work, jobs, Run.of(args), noun="datasets")
         write_index(args.output, datasets, found.unclassified, args.title or args.output.resolve().name)
     if not args.quiet:
         print(f"open {args.output / 'index.html'}")

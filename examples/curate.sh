@@ -15,6 +15,7 @@
 #     SLICES     per flipbook (default 5)              LIMIT     flipbooks in all (default 100)
 #     PRUNE      1: remove results without their input KEEP_PARTIAL 1: keep the frames of a video that is cut short
 #     EXPORT     webdataset, parquet, imagefolder, zarr: kept patches also go to OUT/export, ready to train on
+#     SPLIT      of the export, by dataset: train=.9,val=.05,test=.05 (default: all is train)
 #     EXCLUDE    a folder of benchmarks (images, volumes): no patch is kept that shows what they show
 #     PYTHON     (default: the one of make's .venv)
 set -u
@@ -148,24 +149,20 @@ if holds "$out/filtered/3d" '*.tiff' || { [ "${PRUNE:-}" = 1 ] && [ -d "$out/fli
 fi
 
 # The collection as a whole: a page to look through, and, where it is asked for, an export.
-collect() {
-  echo "== $*"
-  "$python" "$root/$1" "${@:2}" ${PROCESSES:+-p "$PROCESSES"} ${table[@]+"${table[@]}"}
-  local code=$?
-  if [ "$code" -ge 128 ]; then exit "$code"; fi
-  if [ "$code" -ne 0 ]; then failed=$((failed + 1)); fi
-}
 if [ -n "$(find "$out/filtered" -name '*.csv' ! -path '*/.*' -print 2>/dev/null | head -n 1)" ]; then
-  collect collection/report.py "$out/filtered" "$out/patches" -o "$out/report"
-  if [ -n "${EXPORT:-}" ]; then
-    collect collection/export.py "$out/filtered" -o "$out/export" --format "$EXPORT" --duplicates "$out/duplicates.csv"
-  fi
+  stage collection/report.py "$out/filtered" "$out/patches" -o "$out/report" ${table[@]+"${table[@]}"}
+fi
+if [ -n "${EXPORT:-}" ] && holds "$out/filtered" '*.tiff'; then
+  ties=()
+  if [ -f "$out/duplicates.csv" ]; then ties=(--duplicates "$out/duplicates.csv"); fi
+  stage collection/export.py "$out/filtered" -o "$out/export" --format "$EXPORT" ${SPLIT:+--split "$SPLIT"} \
+    ${ties[@]+"${ties[@]}"} ${table[@]+"${table[@]}"}
 fi
 
 count() { find "$out/filtered" -name '*.csv' ! -name '.*' -exec cat {} + 2>/dev/null | grep -cE ",($1)(,[a-z ]+)?$"; }
 echo "kept $(count True) of $(count 'True|False') patches; look at the contact sheets $out/filtered/*/*.png"
 echo "click through the collection: $out/report/index.html"
-if [ -n "${EXPORT:-}" ]; then echo "ready to train on, with a card: $out/export"; fi
+if [ -n "${EXPORT:-}" ] && [ -d "$out/export" ]; then echo "ready to train on, with a card: $out/export"; fi
 if [ "$failed" -gt 0 ]; then
   echo "$failed of the stages report failures, named above; the same command tries again what may be read by then" >&2
 fi

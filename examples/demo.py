@@ -28,6 +28,8 @@ from utils.files import list_dirs, list_files
 
 # Files of a folder that the tree shows before it only counts.
 SHOWN = 3
+# What examples/curate.sh is told through the environment.
+DEMO = {"WEIGHTS": "lite", "LIMIT": "8", "EXPORT": "webdataset", "SPLIT": "train=.8,val=.2"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,20 +54,17 @@ def demonstrate(args: argparse.Namespace) -> int:
     print("The classifier of this demo is the bundled one, --weights lite; `make curate` takes the published ResNet34.")
     curated = subprocess.run(
         ["bash", ROOT / "examples" / "curate.sh", data, results],
-        env={"WEIGHTS": "lite", "LIMIT": "8", "PYTHON": sys.executable, "PROCESSES": cores} | os.environ,
+        env={**DEMO, "PYTHON": sys.executable, "PROCESSES": cores, **os.environ},
         check=False,
     )
     codes.append(curated.returncode)
-    export, options = args.out / "export", ("--format", "webdataset", "--split", "train=.8,val=.2", "--cap", 100)
-    ties = "--duplicates", results / "duplicates.csv", "-p", cores
-    codes.append(run("collection/export.py", results / "filtered", "-o", export, *options, *ties))
     print(f"\n{results}", *tree(results), sep="\n")
     print(f"\nKept, rejected and borderline patches with their scores: {results}/filtered/3d/neuropil_fib.png")
     print(
         f"What several datasets show, and is kept once: {results}/duplicates.csv, the pairs: {results}/duplicates.png"
     )
     print(f"Click through the collection, every dataset and every patch: {results}/report/index.html")
-    print(f"Ready to train on, with a card: {export}")
+    print(f"Ready to train on, with a card: {results}/export")
     print(f"Stacks around kept patches, as small films: {results}/flipbooks")
     return max(codes)
 

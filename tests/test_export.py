@@ -77,6 +77,17 @@ def test_after_any_change_it_is_what_a_fresh_run_gives_and_foreign_files_stay(ki
     assert files(out) == {**files(tmp_path / "b" / "set"), "notes.txt": b"mine"}
 
 
+def test_shares_of_several_machines_write_what_one_run_writes(filtered, tmp_path, capsys):
+    for share in ("1/2", "2/2"):
+        assert run(filtered, tmp_path / "a" / "set", "webdataset", "--shard", share) == 0
+        assert not (tmp_path / "a" / "set" / "README.md").exists()
+    capsys.readouterr()
+    assert run(filtered, tmp_path / "a" / "set", "webdataset", "--update", "--prune") == 0
+    assert "shards: 0 done," in capsys.readouterr().out
+    run(filtered, tmp_path / "b" / "set", "webdataset")
+    assert files(tmp_path / "a" / "set") == files(tmp_path / "b" / "set")
+
+
 def test_another_format_takes_the_place_of_the_first(filtered, tmp_path):
     for kind in (*FORMATS, "webdataset"):
         assert run(filtered, tmp_path / "a" / "set", kind, *SPLIT) == 0

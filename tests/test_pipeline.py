@@ -151,7 +151,7 @@ def test_what_datasets_share_is_kept_once(demo, curated):
     for table in curated.glob("filtered/*/*.csv"):
         assert table.read_text().startswith("name,score,kept,reason\n")
     assert (curated / "report" / "index.html").is_file()
-    assert (demo / "export" / "README.md").is_file() and list((demo / "export").glob("*.tar"))
+    assert (curated / "export" / "README.md").is_file() and list((curated / "export").glob("*.tar"))
 
 
 def test_every_kept_patch_of_a_volume_is_traced_back_to_it(curated):

@@ -91,6 +91,17 @@ def test_a_second_run_does_nothing_and_a_change_gives_what_a_fresh_run_gives(roo
     assert not (out / "datasets" / "tem").exists()
 
 
+def test_shares_of_several_machines_make_what_one_run_makes(root, tmp_path, capsys):
+    for share in ("1/2", "2/2"):
+        assert run(root, tmp_path / "a" / "out", "--shard", share) == 0
+        assert not (tmp_path / "a" / "out" / "index.html").exists()
+    capsys.readouterr()
+    assert run(root, tmp_path / "a" / "out", "--update", "--prune") == 0
+    assert "0 done, 3 done before" in capsys.readouterr().out
+    run(root, tmp_path / "b" / "out")
+    assert files(tmp_path / "a" / "out") == files(tmp_path / "b" / "out")
+
+
 def test_an_unreadable_dictionary_costs_its_dataset_only(root, tmp_path, capsys):
     (root / "patches" / "fly.pkl").write_bytes(b"no pickle")
     assert run(root, tmp_path / "out") == 1

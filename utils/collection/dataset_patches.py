@@ -1,6 +1,7 @@
 """One pass over the patches of a dataset: their decisions, rows of the manifest, small pictures and places."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -9,11 +10,11 @@ import numpy as np
 
 from utils.collection.failures import reason_of
 from utils.collection.inventory import Part
-from utils.collection.manifest import row_of
+from utils.collection.manifest import PartWriter
 from utils.collection.overviews import Overviews
 from utils.collection.pixels import read_patch
-from utils.collection.sprites import THUMB, fit
-from utils.dictionaries import load_patches
+from utils.collection.sprites import THUMB, Thumbs, fit
+from utils.dictionaries import PatchFile
 from utils.records.scores import Score
 
 
@@ -32,7 +33,6 @@ class Gathered:
     decisions: list[Score] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
     where: list[tuple[int, str]] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
     contrast: list[float] = field(default_factory=list)
     pictures: int = 0
     shapes: dict[str, Sequence[int]] = field(default_factory=dict)
@@ -41,28 +41,24 @@ class Gathered:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def gather(parts: Sequence[Part], free: Mapping[str, str], split: str, thumbs: np.ndarray, over: Overviews) -> Gathered:
-    """Look at every patch once, one dictionary after another; a dictionary that cannot be read costs its own only.
+@dataclass(frozen=True)
+class Pieces:
+    """What is put aside on the way: small pictures and rows of the manifest on the disk, overviews of volumes."""
 
-    Parameters
-    ----------
-    parts : sequence of Part
-    free : mapping of str to str
-        Free columns of the manifest.
-    split : str
-    thumbs : ndarray of uint8, shape (n, side, side)
-        Filled here.
-    over : Overviews
-        Filled here.
-    """
+    thumbs: Thumbs
+    rows: PartWriter
+    overviews: Overviews
+
+
+def gather(parts: Sequence[Part], pieces: Pieces) -> Gathered:
+    """Look at every patch once, one dictionary after another; a dictionary that cannot be read costs its own only."""
     found = Gathered()
     for part in parts:
         path = part.table
         try:
             said = list(part.decisions())
             path = part.dictionary or part.table
-            pixels = Pixels(part, found.failures)
-            shape = _shape(part)
+            pixels, shape = Pixels(part, found.failures), _shape(part)
         except (OSError, ValueError) as error:
             found.failures[str(path)] = reason_of(error, path)
             found.warnings.append(f"failed: {path.name} cannot be read")
@@ -72,9 +68,10 @@ def gather(parts: Sequence[Part], free: Mapping[str, str], split: str, thumbs: n
             found.warnings.append(f"{len(unreadable)} images of {part.name} could not be read")
         if shape:
             found.shapes[part.name] = shape
-        over.begin(part, said, shape)
-        for decision in said:
-            _add(found, part, decision, pixels, free, split, thumbs, over)
+        pieces.overviews.begin(part, said, shape)
+        with pixels:
+            for decision in said:
+                _add(found, part, decision, pixels, pieces)
     return found
 
 
@@ -83,31 +80,22 @@ def _shape(part: Part) -> list[int] | None:
     return [int(side) for side in shape] if isinstance(shape, list | tuple) and len(shape) == 3 else None
 
 
-def _add(
-    found: Gathered,
-    part: Part,
-    decision: Score,
-    pixels: "Pixels",
-    free: Mapping[str, str],
-    split: str,
-    thumbs: np.ndarray,
-    over: Overviews,
-) -> None:
+def _add(found: Gathered, part: Part, decision: Score, pixels: "Pixels", pieces: Pieces) -> None:
     source, loc = _split_name(decision.name)
     found.where.append((found.sources.setdefault(source, len(found.sources)), loc))
     patch, hash_, sha = *pixels.of(decision), ""
     if patch is not None:
-        thumbs[len(found.decisions)] = fit(patch, THUMB)
+        pieces.thumbs[len(found.decisions)] = fit(patch, THUMB)
         sha = sha256(np.ascontiguousarray(patch).tobytes()).hexdigest()
         found.contrast.append(float(patch[::4, ::4].std()))
         found.pictures += 1
-        over.paste(decision.name, patch)
-    found.rows.append(row_of(part, decision, hash_=hash_, sha256=sha, split=split, free=free))
+        pieces.overviews.paste(decision.name, patch)
+    pieces.rows.add(part, decision, hash_=hash_, sha256=sha)
     found.decisions.append(decision)
 
 
-class Pixels:
-    """Pixels and hash of a part's patches, where these are at hand.
+class Pixels(AbstractContextManager["Pixels"]):
+    """Pixels and hash of a part's patches, where these are at hand; its dictionary stays open, its patches on the disk.
 
     Parameters
     ----------
@@ -123,10 +111,14 @@ class Pixels:
 
     def __init__(self, part: Part, failures: dict[str, str]) -> None:
         self._part, self._failures = part, failures
-        self._content = load_patches(part.dictionary) if part.dictionary is not None else {"names": []}
-        self._index = {name: i for i, name in enumerate(self._content["names"])}
-        hashes = self._content.get("hashes")
-        self._hashes = hashes if hashes is not None and len(hashes) == len(self._content["names"]) else None
+        self._file = PatchFile(part.dictionary) if part.dictionary is not None else None
+        self._index = {name: i for i, name in enumerate(self._file.names if self._file else ())}
+        hashes = self._file.extra.get("hashes") if self._file else None
+        self._hashes = hashes if hashes is not None and self._file and len(hashes) == len(self._file) else None
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
 
     def of(self, decision: Score) -> tuple[np.ndarray | None, str]:
         """Pixels and hash; None and empty where they are not at hand.
@@ -135,12 +127,12 @@ class Pixels:
         -------
         pixels, hash : ndarray of uint8, shape (h, w), or None; and str
         """
-        if self._part.dictionary is None:
+        if self._file is None:
             return (self._tiff(decision) if decision.kept else None), ""
         at = self._index.get(decision.name)
         if at is None:
             return None, ""
-        return self._content["patches"][at], "" if self._hashes is None else _hex(self._hashes[at])
+        return self._file.read([at])[0], "" if self._hashes is None else _hex(self._hashes[at])
 
     def _tiff(self, decision: Score) -> np.ndarray | None:
         path = self._part.path(decision.name)

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from utils.collection.dataset_patches import Gathered, gather
+from utils.collection.dataset_patches import Gathered, Pieces, gather
 from utils.collection.dataset_summary import summarize
 from utils.collection.inventory import Part
 from utils.collection.ledger import Ledger, digest, unit_name
-from utils.collection.manifest import save_part
+from utils.collection.manifest import PartWriter
 from utils.collection.overviews import OVERVIEW_SHEET, Overviews
-from utils.collection.sprites import SHEET, THUMB, save_sheets
+from utils.collection.sprites import SHEET, THUMB, Thumbs, save_sheets
 from utils.jobs import SKIPPED, Job, SomeFailed
 
-VERSION = 2
+VERSION = 3
 STRIP = 6
 
 
@@ -90,9 +90,8 @@ def report_dataset(out: Path, job: Job) -> str:
     facts: dict[str, Any] = {}
     with ledger.making(unit, planned_files(folder, most), fingerprint, facts) as scratch:
         (scratch / folder).mkdir(parents=True)
-        thumbs = np.lib.format.open_memmap(scratch / "thumbs.npy", "w+", np.uint8, (max(1, most), THUMB, THUMB))
-        facts |= _make_page(dataset, scratch / folder, thumbs)
-        del thumbs
+        with Thumbs(scratch / "thumbs") as thumbs:
+            facts |= _make_page(dataset, scratch / folder, thumbs)
     if facts["failed"]:
         raise SomeFailed(facts["failed"])
     return f"{most} patches"
@@ -106,17 +105,17 @@ def _count(part: Part) -> int:
         return 0
 
 
-def _make_page(dataset: DatasetJob, here: Path, thumbs: np.ndarray) -> dict[str, Any]:
+def _make_page(dataset: DatasetJob, here: Path, thumbs: Thumbs) -> dict[str, Any]:
     """Write the files of a dataset's page; returns its row of the table, and what failed."""
     overviews = Overviews(_index(dataset.volumes))
-    found = gather(dataset.parts, dataset.free, dataset.split, thumbs, overviews)
+    with PartWriter(here / "manifest.parquet", dataset.split, dataset.free) as rows:
+        found = gather(dataset.parts, Pieces(thumbs, rows, overviews))
     if not found.parts:
         raise SomeFailed(found.failures)
     order = np.argsort([d.score for d in found.decisions], kind="stable")
     save_sheets(here, "sheet", (thumbs[i] for i in order), len(order), SHEET)
     save_sheets(here, "overview", overviews.cells(), len(overviews.sizes), OVERVIEW_SHEET)
     _save_strip(here, found, thumbs)
-    save_part(here / "manifest.parquet", found.rows)
     summary = summarize(dataset.dataset, dataset.slug, dataset.split, dataset.free, found)
     _save_data(here, dataset, found, order, overviews, summary)
     page = Path(__file__).with_name("pages") / "dataset.html"
@@ -140,7 +139,7 @@ def planned_files(folder: str, count: int) -> list[str]:
     return [*sheets, *overviews, *(f"{folder}/{name}" for name in names)]
 
 
-def _save_strip(folder: Path, gathered: Gathered, thumbs: np.ndarray) -> None:
+def _save_strip(folder: Path, gathered: Gathered, thumbs: Thumbs) -> None:
     """A row of typical patches: kept ones at even steps of their scores, or others where none is kept."""
     from PIL import Image
 

@@ -9,11 +9,11 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from utils.files import OWN_FOLDER, atomic_path, locked
+from utils.files import OWN_FOLDER, BusyError, atomic_path, locked
 
 FOLDER = OWN_FOLDER
 WRITERS = 8
@@ -83,7 +83,13 @@ class Ledger:
         FileExistsError
             If a file is in the way that no unit owns.
         """
-        wanted, before = list(files), self.record(unit).get("files", {})
+        facts = {} if facts is None else facts
+        with locked(self._path(unit)), self._making(unit, list(files), fingerprint, facts) as scratch:
+            yield scratch
+
+    @contextmanager
+    def _making(self, unit: str, wanted: list[str], fingerprint: str, facts: Mapping[str, Any]) -> Iterator[Path]:
+        before = self.record(unit).get("files", {})
         for name in wanted:
             if name not in before and (self.folder / name).exists():
                 raise FileExistsError(f"{self.folder / name} was not made by this script; move it away")
@@ -96,7 +102,7 @@ class Ledger:
             entries = self._commit(scratch, wanted)
             for name in before.keys() - entries.keys():
                 self._remove(name)
-            self._write(unit, {"fingerprint": fingerprint, "files": entries, **(facts or {})})
+            self._write(unit, {"fingerprint": fingerprint, "files": entries, **facts})
         finally:
             remove(scratch)
 
@@ -145,13 +151,14 @@ class Ledger:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """The lock of the whole folder: one run at a time. What killed runs left goes at its end."""
+        """The lock of the whole folder: one whole run at a time. What killed runs left goes at its end."""
         with locked(self.folder / FOLDER / "run"):
             try:
                 yield
             finally:
                 for scratch in (self.folder / FOLDER).glob("*.part"):
-                    remove(scratch)
+                    with suppress(BusyError), locked(self._path(scratch.stem), wait=False):
+                        remove(scratch)
 
 
 def unit_name(*pieces: str) -> str:

@@ -1,7 +1,8 @@
 """manifest.parquet and manifest.csv: a row per patch with every stage's decision on it."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from utils.collection.provenance import csv_text
 from utils.collection.samples import AXES
 from utils.records.scores import Score
 
+# Rows that are in memory at a time.
+ROWS = 10000
 FIXED = {
     **dict.fromkeys(("name", "dataset", "dictionary", "source", "volume"), "string"),
     **dict.fromkeys(("axis", "slice", "z0", "z1", "y0", "y1", "x0", "x1"), "int64"),
@@ -77,40 +80,78 @@ def _float(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def save_part(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the rows of one dataset as Parquet."""
+def _schema(free: Iterable[str]) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    names = list(dict.fromkeys(name for row in rows[:1] for name in (*FIXED, *row)))
-    schema = pa.schema([(name, getattr(pa, FIXED.get(name, "string"))()) for name in names])
-    columns = [pa.array([row.get(name) for row in rows], schema.field(name).type) for name in names]
-    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
+    names = dict.fromkeys([*FIXED, *free])
+    return pa.schema([(name, getattr(pa, FIXED.get(name, "string"))()) for name in names])
+
+
+class PartWriter(AbstractContextManager["PartWriter"]):
+    """Writes the rows of one dataset as Parquet, as they come.
+
+    Parameters
+    ----------
+    path : Path
+    split : str
+        Of the dataset; empty where none is known.
+    free : mapping of str to str
+        What is known of the dataset besides.
+    """
+
+    def __init__(self, path: Path, split: str, free: Mapping[str, str]) -> None:
+        import pyarrow.parquet as pq
+
+        self._split, self._free = split, free
+        self._rows: list[dict[str, Any]] = []
+        self._writer = pq.ParquetWriter(path, _schema(free), compression="zstd")
+
+    def add(self, part: Part, decision: Score, *, hash_: str, sha256: str) -> None:
+        """Write what is known of a patch."""
+        self._rows.append(row_of(part, decision, hash_=hash_, sha256=sha256, split=self._split, free=self._free))
+        if len(self._rows) >= ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        schema = self._writer.schema
+        columns = [pa.array([row.get(field.name) for row in self._rows], field.type) for field in schema]
+        self._writer.write_table(pa.table(columns, schema=schema))
+        self._rows.clear()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
 
 
 def join_parts(parts: Iterable[Path], free: Sequence[str], parquet: Path, table: Path) -> int:
-    """Join the datasets' rows, one dataset in memory at a time; returns how many rows there are."""
+    """Join the datasets' rows, some in memory at a time; returns how many rows there are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = [*FIXED, *(name for name in free if name not in FIXED)]
-    schema = pa.schema([(name, getattr(pa, FIXED.get(name, "string"))()) for name in names])
-    count = 0
+    schema, count = _schema(free), 0
     with (
         pq.ParquetWriter(parquet, schema, compression="zstd") as out,
         table.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(map(csv_text, names))
-        for path in parts:
-            found = pq.read_table(path)
+        writer.writerow(map(csv_text, schema.names))
+        for found in (batch for path in parts for batch in _batches(path)):
             count += len(found)
             columns = [
-                found[name] if name in found.column_names else pa.nulls(len(found), schema.field(name).type)
-                for name in names
+                found[field.name] if field.name in found.schema.names else pa.nulls(len(found), field.type)
+                for field in schema
             ]
-            whole = pa.table(columns, schema=schema)
-            out.write_table(whole)
-            for batch in whole.to_batches(max_chunksize=10000):
-                writer.writerows([csv_text(row[name]) for name in names] for row in batch.to_pylist())
+            out.write_batch(pa.record_batch(columns, schema=schema))
+            lines = zip(*(column.to_pylist() for column in columns), strict=True)
+            writer.writerows(map(csv_text, line) for line in lines)
     return count
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(ROWS)

@@ -1,22 +1,21 @@
-"""The patches of an export: which of the kept ones, how many of each dataset, and what is said of each."""
+"""A patch of an export, and what is said of it."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from utils.collection.failures import reason_of
-from utils.collection.inventory import Part
-from utils.collection.places import Place, place_of
-from utils.collection.spread import Gaps, key_of, spread_order
-from utils.reading import refuse_special
+from utils.collection.places import Place
 
 VoxelSize = tuple[float, float, float]
+
+
 AXES = ("z", "y", "x")
+
+
 NUMBERS = ("score", "weight", *(f"{axis}{end}_nm" for axis in AXES for end in (0, 1)), *(f"voxel_{a}" for a in AXES))
+
+
 WHOLE = ("axis", "slice", *(f"{axis}{end}" for axis in AXES for end in (0, 1)))
 
 
@@ -76,164 +75,3 @@ class Sample:
         if self.weight is not None:
             row["weight"] = self.weight
         return row | {key: value for key, value in free.items() if key not in row}
-
-
-@dataclass
-class Choice:
-    """What is exported of each dataset, what is to be said of it, and what cannot be read (path: reason)."""
-
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    kept: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        """Patches chosen."""
-        return sum(map(len, self.samples.values()))
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How many patches are taken; 0: no rule."""
-
-    cap: int = 0
-    cap_volume: int = 0
-    min_gap_nm: float = 0
-    seed: int = 0
-
-
-def choose(parts: Iterable[Part], rules: Rules) -> Choice:
-    """Choose among the kept patches of all datasets, one dataset after another.
-
-    A table that cannot be read is a failure, and so are patches of one name (also where case is ignored), all of them.
-    """
-    choice = Choice()
-    readable, shared = _readable(parts, choice)
-    by_dataset: defaultdict[str, list[Part]] = defaultdict(list)
-    for part in readable:
-        by_dataset[part.dataset].append(part)
-    for dataset in sorted(by_dataset):
-        samples = [sample for part in by_dataset[dataset] for sample in _kept(part, rules.seed, choice, shared)]
-        if chosen := take(samples, rules, choice.warnings):
-            choice.samples[dataset] = chosen
-        else:
-            choice.warnings.append(f"{dataset}: no kept patches")
-    return choice
-
-
-def _readable(parts: Iterable[Part], choice: Choice) -> tuple[list[Part], set[str]]:
-    """The parts whose tables can be read, and the names that are kept more than once, in small letters."""
-    owners: dict[str, Part] = {}
-    readable, shared = [], set()
-    for part in parts:
-        try:
-            kept = [decision.name for decision in part.decisions() if decision.kept]
-        except (OSError, ValueError) as error:
-            choice.failures[str(part.table)] = reason_of(error, part.table)
-            continue
-        readable.append(part)
-        for name in kept:
-            owner = owners.setdefault(key := name.casefold(), part)
-            if owner is not part:
-                shared.add(key)
-                for one, other in ((owner, part), (part, owner)):
-                    choice.failures[str(one.table)] = f"keeps {name}, as does {other.table}; names must differ"
-    return readable, shared
-
-
-def _kept(part: Part, seed: int, choice: Choice, shared: set[str]) -> Iterator[Sample]:
-    """The kept patches of a part whose TIFFs are there."""
-    gone, there = 0, _files_in(part.folder, choice.failures)
-    source = str(part.meta.get("source") or part.name)
-    for decision in (decision for decision in part.decisions() if decision.kept):
-        choice.kept += 1
-        path = part.path(decision.name)
-        if path.name not in there:
-            gone += str(path) not in choice.failures
-        elif decision.name.casefold() not in shared:
-            place, key = place_of(decision.name), key_of(seed, decision.name)
-            yield Sample(
-                *(decision.name, part.dataset, part.name, source, path, decision.score, place, part.voxel_size, key)
-            )
-    if gone:
-        choice.warnings.append(f"{part.table}: {gone} kept patches have no TIFF any more; left out")
-
-
-def _files_in(folder: Path, failures: dict[str, str]) -> set[str]:
-    """Names of the files in a folder; what else is called like a patch (a pipe, a link to itself) is a failure."""
-    found = set()
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.suffix != ".tiff":
-            continue
-        try:
-            refuse_special(path)
-        except (OSError, ValueError) as error:
-            failures[str(path)] = reason_of(error, path)
-            continue
-        found.add(path.name)
-    return found
-
-
-def take(samples: Sequence[Sample], rules: Rules, warnings: list[str]) -> list[Sample]:
-    """Choose among the patches of one dataset: its volumes in turn, each spread evenly in space."""
-    by_volume: defaultdict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        by_volume[sample.volume].append(sample)
-    if rules.min_gap_nm and any(s.voxel_size is None and s.place and s.place.axis is not None for s in samples):
-        warnings.append(f"{samples[0].dataset}: voxel size missing, so that --min-gap-nm says nothing of its slices")
-    volumes = sorted(by_volume, key=lambda volume: (key_of(rules.seed, volume), volume))
-    queues = [_of_volume(by_volume[volume], rules) for volume in volumes]
-    chosen: list[Sample] = []
-    while queues and (not rules.cap or len(chosen) < rules.cap):
-        for queue in list(queues):
-            if rules.cap and len(chosen) == rules.cap:
-                break
-            if (following := next(queue, None)) is None:
-                queues.remove(queue)
-            else:
-                chosen.append(following)
-    return chosen
-
-
-def _of_volume(samples: Sequence[Sample], rules: Rules) -> Iterator[Sample]:
-    """The patches of one volume in the order in which they are taken."""
-    taken, gaps = 0, Gaps(rules.min_gap_nm)
-    for sample in _in_space(samples) if rules.cap or rules.cap_volume or rules.min_gap_nm else samples:
-        if rules.cap_volume and taken == rules.cap_volume:
-            return
-        if _admitted(sample, gaps):
-            taken += 1
-            yield sample
-
-
-def _in_space(samples: Sequence[Sample]) -> list[Sample]:
-    def middle(sample: Sample) -> list[float]:
-        if sample.place is None:
-            return [0, 0, 0]
-        size = sample.voxel_size or (1, 1, 1)
-        return [(a + b) / 2 * side for (a, b), side in zip(sample.place.box, size, strict=True)]
-
-    points = np.array([middle(sample) for sample in samples], float).reshape(-1, 3)
-    keys = np.array([sample.key for sample in samples], np.uint64)
-    return [samples[i] for i in spread_order(points, keys)]
-
-
-def _admitted(sample: Sample, gaps: Gaps) -> bool:
-    place = sample.place
-    if place is None or place.axis is None or sample.voxel_size is None:
-        return True
-    rows, columns = (place.box[i] for i in range(3) if i != place.axis)
-    depth = place.box[place.axis][0] * sample.voxel_size[place.axis]
-    return gaps.admit((place.volume, place.axis), (*rows, *columns), depth)
-
-
-def balanced(by_dataset: Mapping[str, Sequence[Sample]], power: float) -> dict[str, list[Sample]]:
-    """The same patches with weights by which to sample: of 1 on average, and by dataset in the ratio n ** -power.
-
-    With a power of 1 every dataset is as likely as any other, with .5 as likely as the root of its size.
-    """
-    raw = {dataset: len(samples) ** -power for dataset, samples in by_dataset.items()}
-    total = sum(len(samples) for samples in by_dataset.values())
-    mean = sum(raw[d] * len(samples) for d, samples in by_dataset.items()) / max(1, total)
-    return {d: [replace(s, weight=float(f"{raw[d] / mean:.6g}")) for s in samples] for d, samples in by_dataset.items()}

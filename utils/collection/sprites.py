@@ -1,6 +1,7 @@
 """Many small pictures in few files: sheets that a page loads when they are seen."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,31 @@ import numpy as np
 THUMB = 96
 SHEET = 12
 QUALITY = 72
+
+
+class Thumbs(AbstractContextManager["Thumbs"]):
+    """Small pictures of patches by their running number, on the disk: (THUMB, THUMB) uint8 each; black where none is.
+
+    Parameters
+    ----------
+    path : Path
+        A scratch file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+
+    def __setitem__(self, i: int, cell: np.ndarray) -> None:
+        self._file.seek(i * THUMB**2)
+        self._file.write(np.ascontiguousarray(cell).tobytes())
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        self._file.seek(i * THUMB**2)
+        content = self._file.read(THUMB**2).ljust(THUMB**2, b"\0")
+        return np.frombuffer(content, np.uint8).reshape(THUMB, THUMB)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 def fit(patch: np.ndarray, side: int) -> np.ndarray:

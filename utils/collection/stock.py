@@ -11,7 +11,7 @@ import numpy as np
 from utils.collection.label_queue import Item
 from utils.collection.pixels import read_patch
 from utils.contrast import Contrast, to_uint8
-from utils.dictionaries import load_meta, load_patches
+from utils.dictionaries import PatchFile, load_meta
 from utils.names import parse_name
 from utils.records.kept_patch import read_description
 
@@ -21,7 +21,7 @@ OPEN_VOLUMES = 4
 class Stock:
     """Gives the pixels of items: from TIFFs, or from dictionaries, each of which is read once.
 
-    What is wanted of a dictionary is kept in a scratch file, so that memory holds one dictionary at a time.
+    What is wanted of a dictionary is kept in a scratch file, so that memory holds one patch at a time.
 
     Parameters
     ----------
@@ -63,13 +63,12 @@ class Stock:
         return np.fromfile(path, np.uint8, count=shape[0] * shape[1], offset=offset).reshape(shape)
 
     def _unpack(self, dictionary: Path) -> None:
-        content = load_patches(dictionary)
-        index = {name: at for at, name in enumerate(content["names"])}
         path, offset = self._scratch / f"{len(list(self._scratch.iterdir()))}.raw", 0
-        with path.open("wb") as file:
+        with PatchFile(dictionary) as content, path.open("wb") as file:
+            index = {name: at for at, name in enumerate(content.names)}
             for i in self._wanted[dictionary]:
                 if (at := index.get(self._items[i].name)) is not None:
-                    patch = np.ascontiguousarray(content["patches"][at])
+                    (patch,) = content.read([at])
                     self._places[i] = (path, offset, patch.shape)
                     offset += file.write(patch.tobytes())
 
