@@ -162,58 +162,34 @@ def _scheduled_shard() -> tuple[int, int]:
 
 
 def existing_dir(text: str) -> Path:
-    """Argument type: a folder that exists.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If there is none.
-    """
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: no such folder" + (" (it is a file)" if path.is_file() else ""))
-    return path
+    """Argument type: a folder that exists."""
+    return _path(text, Path.is_dir, "no such folder")
 
 
 def input_dir(text: str) -> Path:
-    """Argument type: a folder of inputs; one that is gone is for the script to refuse, or for ``--prune`` to take.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If it is a file.
-    """
-    path = Path(text).expanduser()
-    if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: no such folder (it is a file)")
-    return path
+    """Argument type: a folder of inputs; one that is gone is for the script to refuse, or for ``--prune`` to take."""
+    return _path(text, _may_be_dir, "no such folder")
 
 
 def existing_file(text: str) -> Path:
-    """Argument type: a file that exists.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If there is none.
-    """
-    path = Path(text).expanduser()
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"{text}: no such file" + (" (it is a folder)" if path.is_dir() else ""))
-    return path
+    """Argument type: a file that exists."""
+    return _path(text, Path.is_file, "no such file")
 
 
 def output_dir(text: str) -> Path:
-    """Argument type: a folder that exists or may be made.
+    """Argument type: a folder that exists or may be made."""
+    return _path(text, _may_be_dir, "no folder to write to")
 
-    Raises
-    ------
-    ArgumentTypeError
-        If it is a file.
-    """
+
+def _may_be_dir(path: Path) -> bool:
+    return path.is_dir() or not path.exists()
+
+
+def _path(text: str, is_wanted: Callable[[Path], bool], refusal: str) -> Path:
     path = Path(text).expanduser()
-    if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: is a file, expected a folder to write to")
+    if not is_wanted(path):
+        kind = " (it is a file)" if path.is_file() else " (it is a folder)" if path.is_dir() else ""
+        raise argparse.ArgumentTypeError(f"{text}: {refusal}{kind}")
     return path
 
 

@@ -1,6 +1,6 @@
 """Tables of NGFF datasets: the CSV columns of older lists, read row by row."""
 
-import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from utils.ngff.level_size import level_voxel_size
 from utils.ngff.multiscale import Access, NgffVolume, open_multiscale
 from utils.ngff.neuroglancer import is_state_link, state_layer
 from utils.redaction import redacted
-from utils.table_text import decode, rows_of
+from utils.table_text import read_rows
 
 # Characters of a table's columns that a message shows.
 _MOST_SHOWN = 200
@@ -101,23 +101,17 @@ def read_table(path: Path) -> list[Dataset]:
     ValueError
         If the table has no column of addresses or no rows.
     """
-    text = decode(path.read_bytes(), path)
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)  # spreadsheets write what their country's decimal comma leaves free
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
-    lines = [(reader.line_num, row) for row in rows_of(reader, path)]
-    names = {(name or "").strip().lower() for name in reader.fieldnames or []}
-    shown = ", ".join(sorted(names)).replace("\0", "")[:_MOST_SHOWN]
-    if not names & {"download_url", "url"}:
+    too_long: dict[str, str] = {}
+    columns, rows = read_rows(path, too_long)
+    if not {"download_url", "url"} & set(columns):
+        shown = ", ".join(sorted(columns)).replace("\0", "")[:_MOST_SHOWN]
         raise ValueError(f"{path}: expected a column download_url (or url), found {shown or 'none'}")
-    rows: list[Dataset] = []
-    for number, row in lines:
-        cells = {(key or "").strip().lower(): (value or "").strip() for key, value in row.items() if key is not None}
-        if any(cells.values()) and not next(iter(cells.values())).startswith("#"):
-            rows.append(_dataset(cells, path, number))
-    if not rows:
+    datasets = [_dataset(row.cells, path, row.line) for row in rows]
+    for where, reason in too_long.items():
+        datasets.append(Dataset(where, f"{path.stem}-line-{where.rpartition(':')[2]}", problem=reason))
+    if not datasets:
         raise ValueError(f"{path}: has no rows below its header")
-    return rows
+    return datasets
 
 
 def dataset_of_url(url: str, layer: str | None = None, image: str | None = None) -> Dataset:
@@ -136,7 +130,7 @@ def dataset_of_url(url: str, layer: str | None = None, image: str | None = None)
     return Dataset(address, name or address_name(f"{address}/{image}" if image else address), level)
 
 
-def _dataset(cells: dict[str, str], table: Path, line: int) -> Dataset:
+def _dataset(cells: Mapping[str, str], table: Path, line: int) -> Dataset:
     url = cells.get("download_url") or cells.get("url", "")
     name = cells.get("volume_name") or (address_name(url) if url else "")
     try:
@@ -175,7 +169,7 @@ def _checked_name(name: str) -> str:
     return safe_name(name, LONGEST_NAME - _REGION_BYTES)
 
 
-def _number(cells: dict[str, str], column: str) -> float | None:
+def _number(cells: Mapping[str, str], column: str) -> float | None:
     text = cells.get(column, "")
     if text.lower() in _EMPTY and not (column == "padding_value" and text.lower() == "nan"):
         return None
@@ -185,14 +179,14 @@ def _number(cells: dict[str, str], column: str) -> float | None:
         raise ValueError(f"{column} is {text!r}; expected a number") from error
 
 
-def _length(cells: dict[str, str], column: str) -> float | None:
+def _length(cells: Mapping[str, str], column: str) -> float | None:
     value = _number(cells, column)
     if value is not None and not 0 < value < float("inf"):
         raise ValueError(f"{column} is {value:g}; expected nanometres above 0, or nothing")
     return value
 
 
-def _flag(cells: dict[str, str], column: str, default: bool) -> bool:
+def _flag(cells: Mapping[str, str], column: str, default: bool) -> bool:
     text = cells.get(column, "").lower()
     if text in _YES:
         return True

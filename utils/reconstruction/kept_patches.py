@@ -1,6 +1,5 @@
 """Kept patches as image files: which lie in a folder, and what one holds."""
 
-import csv
 import logging
 import os
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
 from utils.names import PatchName, parse_name
 from utils.records.kept_patch import KeptRecord
 from utils.records.recipes import stage_of
-from utils.records.scores import is_scores_header
+from utils.records.scores import is_scores_table
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,7 @@ def _is_record(path: Path, folder: Path) -> bool:
         return False
     if path.suffix == ".png":  # of a dataset of which nothing was kept there is no folder
         return path.with_suffix("").is_dir() or stage_of(path).startswith("classify_patches")
-    if path.suffix != ".csv":
-        return False
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        return is_scores_header(next(csv.reader(file), []))
+    return path.suffix == ".csv" and is_scores_table(path)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from utils.jobs import SKIPPED, SomeFailed
 from utils.sampling.roi_crops import GB, Crops, Failure, make_crops
 from utils.sampling.roi_record import RoiRecord
 from utils.sampling.rois import Roi, Triple
-from utils.sampling.selection import within
+from utils.sampling.selection import settled
 
 
 def fill_budget(
@@ -43,16 +43,17 @@ def fill_budget(
     crops = replace(crops, files=existing)
     kept, empty = record.kept(existing), {**record.padding, **(padding or {})}
     known, failures, written = len(empty), dict[Roi, Failure](), 0
-    while True:
-        chosen = within((roi for roi in order() if roi not in empty), gigabytes * GB, kept)
+
+    def find_padding(chosen: list[Roi]) -> Mapping[Roi, str]:
+        nonlocal written
         missing = [roi for roi in chosen if roi not in failures and not crops.path(roi).exists()]
         record.save(crops, chosen, kept, padding=empty, failures=failures, existing=existing)
         results = make_crops(crops, missing, threads, chunk)
-        failures |= results.failures
-        empty |= results.padding
+        failures.update(results.failures)
         written += len(missing) - len(results.failures) - len(results.padding)
-        if not results.padding:
-            break
+        return results.padding
+
+    chosen = settled(order, gigabytes * GB, empty, find_padding, kept)
     if not chosen:
         raise ValueError(_nothing(order(), empty, gigabytes))
     record.save(crops, chosen, kept, padding=empty, failures=failures, existing=existing)

@@ -1,7 +1,7 @@
 """A row of a table as patchify3d reads it: the cubes that ngff_download would bring, and the dataset's contrast."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from utils.contrast import NO_CONTRAST, Contrast
@@ -13,7 +13,7 @@ from utils.sampling.overview import discard_overviews
 from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, open_level, plan_sampling
 from utils.sampling.roi_crops import PaddingError, specimen_share
 from utils.sampling.rois import Boxes, Roi
-from utils.sampling.selection import within
+from utils.sampling.selection import settled, within
 from utils.sampling.specimen import find_specimen, survey_dataset
 from utils.sources import VolumeSource
 
@@ -58,17 +58,25 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
     surveyed = survey_dataset(plan, folder, options.min_frac)
     found = find_specimen(plan, options, surveyed, reader, folder)
 
-    def is_padding(roi: Roi) -> bool:
+    tried: set[Roi] = set()
+
+    def find_padding(chosen: list[Roi]) -> dict[Roi, str]:
         if surveyed.survey is not None:  # has told beforehand
-            return False
+            return {}
+        new = [roi for roi in chosen if roi not in tried]
+        tried.update(new)
+        return {roi: why for roi in new if (why := why_padding(roi))}
+
+    def why_padding(roi: Roi) -> str:
         voxels = found.voxels.pop(roi)[0] if roi in found.voxels else reader.read(roi.slices)
         try:
             specimen_share(voxels, plan.fills, options.min_frac)
-        except PaddingError:
-            return True
-        return False
+        except PaddingError as error:
+            return str(error)
+        return ""
 
-    cubes = _chosen(lambda: draw(found.boxes, options), options.gigabytes * GB, set(found.padding), is_padding)
+    order = partial(draw, found.boxes, options)
+    cubes = settled(order, options.gigabytes * GB, dict(found.padding), find_padding)
     reader.close()
     if not cubes:
         raise ValueError(f"no cube of {plan.crop} voxels a side fits into -gb {options.gigabytes:g}")
@@ -87,20 +95,6 @@ def _planned(source: VolumeSource, options: SamplingOptions) -> tuple[SamplingPl
         raise ValueError(f"{source}: is no row of a table that is sampled")
     options = replace(options, level=source.level, gigabytes=source.gigabytes)
     return plan_sampling(source.row, options), options
-
-
-def _chosen(
-    order: Callable[[], Iterator[Roi]], budget: float, padding: set[Roi], is_padding: Callable[[Roi], bool]
-) -> list[Roi]:
-    """As many boxes as the budget allows; those that turn out to be padding are replaced by others."""
-    told: set[Roi] = set()
-    while True:
-        chosen = within((roi for roi in order() if roi not in padding), budget)
-        found = {roi for roi in chosen if roi not in told and is_padding(roi)}
-        if not found:
-            return chosen
-        told.update(chosen)
-        padding |= found
 
 
 def shown_contrast(contrast: Contrast, volume: NgffVolume) -> Contrast:

@@ -1,7 +1,7 @@
 """A seeded choice among boxes: uniform or spread evenly, within a budget, without overlaps."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, product
 
 import numpy as np
@@ -102,3 +102,29 @@ def within(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> lis
         chosen.append(roi)
         occupied.add(roi)
     return chosen
+
+
+def settled(
+    order: Callable[[], Iterable[Roi]],
+    budget: float,
+    padding: dict[Roi, str],
+    find_padding: Callable[[list[Roi]], Mapping[Roi, str]],
+    kept: Sequence[Roi] = (),
+) -> list[Roi]:
+    """The boxes that fit into `budget` bytes, as `within` chooses them, when those that turn out to be padding are out.
+
+    Parameters
+    ----------
+    order : callable
+        Begins the order in which boxes are drawn.
+    padding : dict
+        Boxes known to be padding, and what is known of them; takes up those that are found.
+    find_padding : callable
+        Takes the chosen boxes, and gives those among them that are padding.
+    """
+    while True:
+        chosen = within((roi for roi in order() if roi not in padding), budget, kept)
+        found = find_padding(chosen)
+        if not found:
+            return chosen
+        padding.update(found)
