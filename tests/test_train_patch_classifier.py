@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,7 +71,16 @@ def labels(tmp_path_factory) -> Path:
 
 
 def train(*arguments: object) -> int:
+    torch.set_num_threads(1)  # sums depend on it
     return train_patch_classifier.main([*TINY, "--quiet", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def trained(labels, tmp_path_factory) -> Path:
+    """What a training leaves."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert train(labels, folder) == 0
+    return folder
 
 
 def test_good_path_from_a_table(labels, tmp_path, capsys, monkeypatch):
@@ -204,30 +214,31 @@ def test_paths_may_count_from_the_current_folder(labels, tmp_path, monkeypatch):
     assert len(read_labelled(tmp_path / "elsewhere.csv")) == 72
 
 
-def test_second_run_skips(labels, tmp_path, capsys):
-    train(labels, tmp_path)
+def test_second_run_skips(labels, trained, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     before = (tmp_path / "patch_quality_classifier_nn.pth").read_bytes()
     assert train(labels, tmp_path, "--seed", "5") == 0
     assert "done before" not in capsys.readouterr().err
     assert (tmp_path / "patch_quality_classifier_nn.pth").read_bytes() == before
 
 
-def test_seed_decides(labels, tmp_path):
-    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train(labels, tmp_path / folder, "--seed", seed)
-    a, b, c = (load_weights(tmp_path / f / "patch_quality_classifier_nn.pth")["fc.weight"] for f in "abc")
+def test_seed_decides(labels, trained, tmp_path):
+    train(labels, tmp_path / "same")
+    train(labels, tmp_path / "other", "--seed", 2, "--epochs", 1)
+    folders = (trained, tmp_path / "same", tmp_path / "other")
+    a, b, c = (load_weights(folder / "patch_quality_classifier_nn.pth")["fc.weight"] for folder in folders)
     assert torch.equal(a, b) and not torch.equal(a, c)
     for name in ("metrics.json", "roc_curve.png", "confusion_matrix.png", "worst_errors.png"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert (trained / name).read_bytes() == (tmp_path / "same" / name).read_bytes()
 
 
-def test_killed_training_ends_like_an_unbroken_one(labels, tmp_path):
+def test_killed_training_ends_like_an_unbroken_one(labels, trained, tmp_path):
     arguments = [str(labels), str(tmp_path / "killed"), *TINY, "--quiet"]
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
         import torch, utils.training.loop, train_patch_classifier
-        torch.set_num_threads({torch.get_num_threads()})  # sums depend on it, and tests before this one may have set it
+        torch.set_num_threads(1)
         save = utils.training.loop._save
         def killed(*args):
             save(*args)
@@ -238,10 +249,11 @@ def test_killed_training_ends_like_an_unbroken_one(labels, tmp_path):
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     assert (tmp_path / "killed" / "checkpoint.pth").exists()
-    assert train(labels, tmp_path / "killed") == 0 == train(labels, tmp_path / "unbroken")
-    states = [load_weights(tmp_path / f / "patch_quality_classifier_nn.pth") for f in ("killed", "unbroken")]
+    assert train(labels, tmp_path / "killed") == 0
+    folders = (tmp_path / "killed", trained)
+    states = [load_weights(folder / "patch_quality_classifier_nn.pth") for folder in folders]
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
-    texts = [(tmp_path / f / "metrics.json").read_text() for f in ("killed", "unbroken")]
+    texts = [(folder / "metrics.json").read_text() for folder in folders]
     assert texts[0] == texts[1]
 
 
