@@ -93,8 +93,9 @@ def parse_options() -> argparse.ArgumentParser:
 
 def classify_command(args: argparse.Namespace) -> int:
     """List, skip what is done, classify, draw."""
+    from utils.classification.classifying import classify_dictionary
     from utils.classification.decision import UNFITTED
-    from utils.classification.kept import classify_dictionary, discard_table
+    from utils.classification.kept_files import discard_table
     from utils.classification.weights import known_sha256
     from utils.jobs import Job, Run, run_jobs
     from utils.results import Scope, refuse_nothing_to_do

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from utils.records.recipes import Recipe
     from utils.training.labels import Labelled
     from utils.training.recipe import TrainingRecipe
-    from utils.training.runs import Setting
+    from utils.training.setting import Setting
 
 FOLDS = 5
 # Options that decide what comes out, beside the training recipe's.
@@ -122,7 +122,8 @@ def train_command(args: argparse.Namespace) -> int:
 
     use_threads()
     from utils.classification.classifier import pick_device
-    from utils.training.runs import Setting, summarize_folds
+    from utils.training.runs import summarize_folds
+    from utils.training.setting import Setting
 
     recipe, init = chosen_recipe(args)
     refuse_missing_tensorboard(args.log)
@@ -260,7 +261,8 @@ def train_final(args: argparse.Namespace, setting: "Setting", held: "np.ndarray"
         What the folds said.
     """
     from utils.jobs import Job, Run, run_jobs
-    from utils.training.runs import Wish, save_training
+    from utils.training.runs import save_training
+    from utils.training.setting import Wish
 
     job = Job(args.labels[0], args.save / "patch_quality_classifier_nn.pth", made_from(args, setting))
     work = partial(save_training, setting, held, tables, Wish(args.target_recall, args.target_precision))

@@ -45,8 +45,9 @@ from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
 from utils.reconstruction.plan import ReconstructionPlan, Selection, make_plan
+from utils.reconstruction.stacks import StackOptions, stands
 from utils.reconstruction.subvolumes import Subvolume
-from utils.reconstruction.write import StackOptions, reconstruct_volume, stands
+from utils.reconstruction.write import reconstruct_volume
 from utils.records.recipes import inputs_of
 from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
 from utils.volume_index import VolumeIndex
@@ -135,7 +136,7 @@ def reconstruct(args: argparse.Namespace) -> int:
 
 
 def standings(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> list[str | None]:
-    """How each chosen subvolume stands; see `utils.reconstruction.write.stands`."""
+    """How each chosen subvolume stands; see `utils.reconstruction.stacks.stands`."""
     return [reason for group in plan.groups for reason in stands(group, options, scope)]
 
 

@@ -156,7 +156,7 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
 
 def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
     """The command line as options of `utils.sampling.plan`."""
-    from utils.ngff.store import Access
+    from utils.ngff.access import Access
     from utils.sampling.plan import SamplingOptions
 
     if args.unit is not None and nm_per(args.unit) is None:

@@ -19,9 +19,10 @@ from PIL import Image
 
 import classify_patches
 from conftest import results
+from utils.classification.classifying import refuse_shared_files
 from utils.classification.decision import Decision, Familiarity, save_decision
+from utils.classification.distances import load_distances
 from utils.classification.download import RetryPolicy
-from utils.classification.kept import load_distances, refuse_shared_files
 from utils.classification.kept_tiff import KeptTiffs
 from utils.classification.lite_net import FEATURES
 from utils.classification.weights import LITE, sha256_of
@@ -202,10 +203,10 @@ def test_killed_before_the_table_is_done_again(deduped, tmp_path):
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
-        import classify_patches, utils.classification.kept
+        import classify_patches, utils.classification.classifying
         def killed(*args, **options):
             os.kill(os.getpid(), signal.SIGKILL)
-        utils.classification.kept.save_scores = killed
+        utils.classification.classifying.save_scores = killed
         classify_patches.main([{str(deduped)!r}, {str(out)!r}, "--weights", "lite", "--threshold", "0"])
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False)
@@ -382,7 +383,7 @@ def test_zstd_is_read_back_and_part_of_the_recipe(deduped, tmp_path, capsys):
 
 def test_a_dictionary_is_streamed(tmp_path, monkeypatch):
     """Ten times as many patches take no more memory for pixels: a few batches, whatever the dictionary's size."""
-    monkeypatch.setattr("utils.classification.kept.BATCH", 8)
+    monkeypatch.setattr("utils.classification.classifying.BATCH", 8)
     monkeypatch.setattr(classify_patches.LazyClassifier, "examine", lambda _, patches: Blind(len(patches)))
     patch = np.arange(1024**2, dtype=np.uint8).reshape(1024, 1024)[:512, :512]
     save_patches(tmp_path / "in" / "big.pkl", names("big", 1200), (patch for _ in range(1200)))
@@ -403,7 +404,7 @@ class Blind:
 
 
 def test_a_dictionary_that_breaks_half_way_leaves_nothing(deduped, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("utils.classification.kept.BATCH", 2)
+    monkeypatch.setattr("utils.classification.classifying.BATCH", 2)
     read = PatchFile.read
 
     def broken(file, indices):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from utils.files import atomic_path, list_dirs, list_files, locked, natural_key, safe_name, stem, suffix
+from utils.files import atomic_path, list_dirs, list_files, natural_key, safe_name, stem, suffix
+from utils.locks import locked
 
 
 def test_listing_ignores_litter_and_counts(tmp_path):
@@ -116,7 +117,7 @@ def test_lock_of_a_killed_process_does_not_block(tmp_path):
 HOLD_LOCK = """
 import sys; sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from utils.files import locked
+from utils.locks import locked
 with locked(Path(sys.argv[2])):
     print("locked", flush=True)
     sys.stdin.read()

@@ -23,10 +23,10 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
+from utils.ngff.access import Access, kvstore_spec
 from utils.ngff.address import Address, address_name
 from utils.ngff.containers import CONVERTERS
-from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
-from utils.ngff.store import kvstore_spec
+from utils.ngff.opening import open_multiscale, open_volume_level
 from utils.redaction import redacted
 from utils.sources import volume_sources
 

@@ -26,7 +26,7 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
-from utils.ngff.multiscale import open_multiscale
+from utils.ngff.opening import open_multiscale
 
 Levels = Sequence[np.ndarray]
 SHARDING = {

@@ -11,7 +11,8 @@ from moto.server import ThreadedMotoServer
 
 import ngff_download
 from ngff_images import check, pyramid, write_bdv, write_ome_zarr, write_precomputed
-from utils.ngff.multiscale import Access, open_volume_level
+from utils.ngff.access import Access
+from utils.ngff.opening import open_volume_level
 from utils.volumes import open_volume
 
 

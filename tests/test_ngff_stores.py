@@ -14,10 +14,11 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
+from utils.ngff.access import Access, kvstore_spec
 from utils.ngff.address import Address
 from utils.ngff.bdv import bdv_address
-from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
-from utils.ngff.store import Store, kvstore_spec
+from utils.ngff.opening import open_multiscale, open_volume_level
+from utils.ngff.store import Store
 
 QUICK = Access(timeout=2, retries=3)
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 
-from utils.plain_pickle import PlainPickleError, StoredArray, array_of, load
+from utils.pickled_arrays import PlainPickleError, StoredArray, array_of
+from utils.plain_pickle import load
 
 PROTOCOLS = (2, 3, 4, 5)
 NUMERIC = scalar_dtypes().filter(

@@ -9,19 +9,15 @@ from utils.records.recipes import (
     Recipe,
     discard,
     fingerprints,
-    holds_at_a_glance,
     inputs_of,
-    is_replaced,
     load_record,
     orphans,
-    outdated,
     record_of,
     record_path,
     refuse_changed,
-    same_but_for,
     save_record,
-    standing,
 )
+from utils.records.standing import holds_at_a_glance, is_replaced, outdated, same_but_for, standing
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from ngff_images import (
     write_precomputed,
 )
 from utils.names import parse_roi
+from utils.ngff.access import Access
 from utils.ngff.address import Address
 from utils.ngff.hosts import host, retry_after
-from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
+from utils.ngff.opening import open_multiscale, open_volume_level
 
 CUBES = [(8.0, 8.0, 8.0)] * 3
 

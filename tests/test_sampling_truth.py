@@ -13,8 +13,9 @@ from loopback import serving
 from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomputed
 from utils.formats.nrrd import write_nrrd
 from utils.names import parse_roi
-from utils.ngff.multiscale import Access, open_multiscale, open_volume_level
-from utils.sampling.roi_crops import PaddingError, refuse_flat
+from utils.ngff.access import Access
+from utils.ngff.opening import open_multiscale, open_volume_level
+from utils.sampling.padding import PaddingError, refuse_flat
 from utils.sources import volume_sources
 
 CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0), (32.0, 32.0, 32.0)]

@@ -12,7 +12,8 @@ import numpy as np
 
 from utils import memory
 from utils.files import atomic_path
-from utils.plain_pickle import PlainPickleError, Stored, StoredArray, array_of, load
+from utils.pickled_arrays import PlainPickleError, Stored, StoredArray, array_of
+from utils.plain_pickle import load
 
 _READ_AHEAD = 4096  # between patches little is read: names of types and shapes
 

@@ -17,20 +17,11 @@ from typing import Any
 import xxhash
 
 from utils.cli import UnavailableError, UsageError
-from utils.files import BusyError, atomic_path, locked, stem, sweep
+from utils.files import atomic_path, stem
+from utils.locks import BusyError, locked, sweep
 from utils.records.fingerprints import NO_FILE, fingerprint
-from utils.records.recipes import (
-    Recipe,
-    discard,
-    fingerprints,
-    holds_at_a_glance,
-    is_replaced,
-    load_record,
-    outdated,
-    record_of,
-    refuse_changed,
-    save_record,
-)
+from utils.records.recipes import Recipe, discard, fingerprints, load_record, record_of, refuse_changed, save_record
+from utils.records.standing import holds_at_a_glance, is_replaced, outdated
 from utils.redaction import redacted
 from utils.results import Scope, discard_orphans, list_orphans
 from utils.runs import Place, results

@@ -7,17 +7,15 @@ when they are wanted, so that a file of any size is looked through in little mem
 The opcodes: https://github.com/python/cpython/blob/3.11/Lib/pickletools.py
 """
 
-import math
 import os
-import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from utils import memory
+from utils.pickled_arrays import MAKERS, Global, PlainPickleError, Stored, StoredArray, StoredDtype, shown
 from utils.reading import read_into
 
 _LONGEST_TEXT = 64 << 20
@@ -27,8 +25,6 @@ _VALUE_BYTES = 120
 _DEEPEST = 100
 _MOST_OTHER_KEYS = 10_000
 _LAZY_BYTES = 1024
-_LAST_CHARACTER = 0x10FFFF
-_DTYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|U[0-9]{1,6}")
 _GLOBALS = {
     ("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"),
     ("numpy._core.numeric", "_frombuffer"), ("numpy", "ndarray"), ("numpy", "dtype"),
@@ -47,97 +43,8 @@ _REFUSED = {
 }
 
 
-class PlainPickleError(ValueError):
-    """What is wrong with a pickle, or what it asks for that is not admitted."""
-
-
-class Global(NamedTuple):
-    """A name that a pickle refers to; it stays a name."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}" if self.module else f"a {self.name}"
-
-
-class Stored(NamedTuple):
-    """Bytes that were left in the file."""
-
-    offset: int
-    length: int
-    is_text: bool = False  # of Python 2, whose str and bytes are one
-
-
-@dataclass(eq=False, slots=True)
-class StoredArray:
-    """An array of a pickle, its values in memory or still in the file.
-
-    Attributes
-    ----------
-    data : Stored or bytes
-        None until the pickle says what the array holds.
-    dtype : numpy.dtype
-    shape : tuple of int
-    order : str
-        C or F.
-    axes : tuple of int, optional
-        How numpy transposed an array of more axes before it wrote it.
-    """
-
-    data: Stored | bytes | None = None
-    dtype: np.dtype = np.dtype(np.uint8)  # noqa: RUF009 (dtypes never change)
-    shape: tuple[int, ...] = (0,)
-    order: str = "C"
-    axes: tuple[int, ...] | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the values."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def fill(self, data: Any, dtype: Any, shape: Any, order: Any) -> "StoredArray":
-        """Take what the pickle says about the array, once it is sure that the bytes are as many as the shape needs.
-
-        Raises
-        ------
-        PlainPickleError
-            If they are not.
-        """
-        data = data.encode("latin1") if isinstance(data, str) else data
-        if not isinstance(dtype, _Dtype) or not isinstance(data, Stored | bytes) or order not in ("C", "F"):
-            raise PlainPickleError("an array is not spelled as numpy spells its numeric arrays")
-        if not isinstance(shape, tuple) or len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
-            raise PlainPickleError(f"an array's shape is {_shown(shape)}")
-        self.data, self.dtype, self.shape, self.order = data, dtype.checked(), shape, order
-        length = data.length if isinstance(data, Stored) else len(data)
-        if length != self.nbytes:
-            raise PlainPickleError(f"an array of shape {_shown(shape)} {self.dtype} has {length} bytes of data")
-        return self
-
-
-@dataclass(eq=False, slots=True)
-class _Dtype:
-    """A dtype as a pickle spells it: a code, then a state that must not say more than the byte order."""
-
-    code: str
-    order: str = ""
-
-    def set_state(self, state: Any) -> None:
-        size = int(self.code[1:]) * 4 if self.code[0] == "U" else -1
-        plain = (None, None, None, size, 4 if size >= 0 else -1, 8 if size >= 0 else 0)
-        order = state[1] if isinstance(state, tuple) and len(state) == 8 else None
-        if order not in ("<", ">", "|", "=") or state != (3, order, *plain) or self.order:
-            raise PlainPickleError(f"the state of dtype {self.code} is no plain number's: {_shown(state)}")
-        self.order = order
-
-    def checked(self) -> np.dtype:
-        return np.dtype((self.order or "=") + self.code)
-
-
 _MARK = Global("", "mark")
 _LEAVES = (str, int, float, complex, bytes, np.generic, type(None))
-_ORDERS: dict[str, Literal["C", "F"]] = {"C": "C", "F": "F"}
 
 
 def load(file: BinaryIO) -> Any:
@@ -154,49 +61,6 @@ def load(file: BinaryIO) -> Any:
         if isinstance(error, PlainPickleError):
             raise
         raise PlainPickleError(f"damaged: {error or type(error).__name__}") from error
-
-
-def array_of(stored: StoredArray, file: BinaryIO) -> np.ndarray:
-    """Read an array into memory.
-
-    Returns
-    -------
-    ndarray, the stored shape
-
-    Raises
-    ------
-    ValueError
-        If they need more memory than decoding may take, or the file has become shorter.
-    """
-    memory.require(stored.nbytes, "an array")
-    values = np.empty(stored.nbytes // stored.dtype.itemsize, stored.dtype)
-    if isinstance(stored.data, Stored):
-        read_into(file, stored.data.offset, values)
-    else:
-        values[:] = np.frombuffer(stored.data or b"", stored.dtype)
-    array = possible_text(values).reshape(stored.shape, order=_ORDERS[stored.order])
-    return array.transpose(stored.axes) if stored.axes else array
-
-
-def possible_text(values: np.ndarray) -> np.ndarray:
-    """The same values; numpy itself fails on text of characters that there are not.
-
-    Parameters
-    ----------
-    values : ndarray of str, any shape
-
-    Returns
-    -------
-    ndarray of str, same shape
-
-    Raises
-    ------
-    PlainPickleError
-        If there are such.
-    """
-    if values.dtype.kind == "U" and values.nbytes and (values.view(values.dtype.str[0] + "u4") > _LAST_CHARACTER).any():
-        raise PlainPickleError("text of characters that there are not")
-    return values
 
 
 class _Machine:
@@ -238,7 +102,7 @@ class _Machine:
             data = values.tobytes()
             return data.decode("latin1") if value.is_text else data
         if type(value) not in (list, tuple, dict):
-            raise PlainPickleError(f"refused: it holds {_shown(value)}; only plain data and arrays are read")
+            raise PlainPickleError(f"refused: it holds {shown(value)}; only plain data and arrays are read")
         self.visits -= len(value)
         if depth > _DEEPEST or self.visits < 0:
             raise PlainPickleError("values that are nested too deeply, or hold themselves")
@@ -289,7 +153,7 @@ class _Machine:
     def top(self, kind: type) -> Any:
         """The value on top, which must be of a type."""
         if type(self.stack[-1]) is not kind:
-            raise PlainPickleError(f"puts items into {_shown(self.stack[-1])}")
+            raise PlainPickleError(f"puts items into {shown(self.stack[-1])}")
         return self.stack[-1]
 
     def line(self) -> str:
@@ -327,7 +191,7 @@ class _Machine:
             raise PlainPickleError("damaged: a key without a value")
         for key, value in zip(values[::2], values[1::2], strict=True):
             if not isinstance(key, str | int | float | bytes | None) or isinstance(key, Stored):
-                raise PlainPickleError(f"a dict's key is {_shown(key)}")
+                raise PlainPickleError(f"a dict's key is {shown(key)}")
             if not isinstance(key, str) and len(target) > _MOST_OTHER_KEYS:
                 raise PlainPickleError(f"a dict of more than {_MOST_OTHER_KEYS} keys that are no names")
             target[key] = value
@@ -336,8 +200,8 @@ class _Machine:
         """Push what numpy's constructors would make of their arguments."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
-            raise PlainPickleError(f"calls {_shown(function)}")
-        maker = _MAKERS.get(function.name)
+            raise PlainPickleError(f"calls {shown(function)}")
+        maker = MAKERS.get(function.name)
         if maker is None:
             raise PlainPickleError(f"refused: it calls {function}")
         self.stack.append(maker(arguments))
@@ -348,73 +212,14 @@ class _Machine:
         """Give an array or a dtype its state."""
         state = self.stack.pop()
         target = self.stack[-1]
-        if isinstance(target, _Dtype):
+        if isinstance(target, StoredDtype):
             target.set_state(state)
         elif isinstance(target, StoredArray) and target.data is None:
             if not isinstance(state, tuple) or len(state) != 5 or state[0] != 1 or type(state[3]) is not bool:
-                raise PlainPickleError(f"the state of an array is {_shown(state)}")
+                raise PlainPickleError(f"the state of an array is {shown(state)}")
             target.fill(state[4], state[2], state[1], "F" if state[3] else "C")
         else:
-            raise PlainPickleError(f"sets the state of {_shown(target)}")
-
-
-def _reconstruct(arguments: tuple[Any, ...]) -> StoredArray:
-    if arguments != (Global("numpy", "ndarray"), (0,), b"b"):
-        raise PlainPickleError(f"refused: it makes an array of {_shown(arguments)}")
-    return StoredArray()
-
-
-def _from_buffer(arguments: tuple[Any, ...]) -> StoredArray:
-    data, dtype, shape, order, *axes = arguments
-    array = StoredArray().fill(data, dtype, shape, "C" if axes and order == "K" else order)
-    if axes:
-        if len(axes) != 1 or not isinstance(axes[0], tuple) or sorted(axes[0]) != list(range(len(shape))):
-            raise PlainPickleError(f"the axes of an array of shape {_shown(shape)} are {_shown(axes[0])}")
-        array.axes = axes[0]
-    return array
-
-
-def _dtype(arguments: tuple[Any, ...]) -> _Dtype:
-    if len(arguments) != 3 or not isinstance(arguments[0], str) or arguments[1:] != (False, True):
-        raise PlainPickleError(f"a dtype is {_shown(arguments)}")
-    if not _DTYPE.fullmatch(arguments[0]):
-        raise PlainPickleError(f"refused: it holds values of type {arguments[0]!r}; only numbers are read")
-    return _Dtype(arguments[0])
-
-
-def _scalar(arguments: tuple[Any, ...]) -> Any:
-    dtype, data = arguments
-    array = StoredArray().fill(data, dtype, (), "C")
-    if isinstance(array.data, Stored):
-        raise PlainPickleError(f"a single value of {array.data.length} bytes")
-    value = possible_text(np.frombuffer(array.data or b"", array.dtype))[0]
-    return str(value) if array.dtype.kind == "U" else value
-
-
-def _encode(arguments: tuple[Any, ...]) -> bytes:
-    if len(arguments) != 2 or not isinstance(arguments[0], str) or arguments[1] != "latin1":
-        raise PlainPickleError(f"encodes {_shown(arguments)}")
-    return arguments[0].encode("latin1")
-
-
-def _empty(kind: type) -> Callable[[tuple[Any, ...]], Any]:
-    def make(arguments: tuple[Any, ...]) -> Any:
-        if arguments:
-            raise PlainPickleError(f"refused: it makes {kind.__name__} of {_shown(arguments)}")
-        return kind()
-
-    return make
-
-
-_MAKERS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
-    "_reconstruct": _reconstruct,
-    "_frombuffer": _from_buffer,
-    "dtype": _dtype,
-    "scalar": _scalar,
-    "encode": _encode,
-    "list": _empty(list),
-    "bytes": _empty(bytes),
-}
+            raise PlainPickleError(f"sets the state of {shown(target)}")
 
 
 def _text(layout: str, encoding: str = "utf-8") -> Callable[[_Machine], None]:
@@ -514,13 +319,3 @@ def _reason(code: bytes) -> str:
         return "the file is cut short"
     what = _REFUSED.get(code.decode("latin1"))
     return f"refused: it holds {what}" if what else f"damaged: no pickle has the opcode {code!r}"
-
-
-def _shown(value: Any) -> str:
-    """A value for a message; never long, whatever it holds."""
-    if isinstance(value, tuple) and not isinstance(value, Global | Stored):
-        inner = ", ".join(_shown(item) if not isinstance(item, tuple) else "(...)" for item in value[:5])
-        return f"({inner}{', ...' if len(value) > 5 else ''})"
-    if isinstance(value, str | bytes | int | float | None):
-        return repr(value)[:80]
-    return str(value) if isinstance(value, Global) else type(value).__name__.strip("_")

@@ -211,9 +211,9 @@ def _sample_boxes(shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice
 
 
 def _open_ngff(source: Path | str) -> Volume:
-    from utils.ngff import multiscale
+    from utils.ngff.opening import open_volume_level
 
-    return multiscale.open_volume_level(source)
+    return open_volume_level(source)
 
 
 def _is_url(source: Path | str) -> bool:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from utils.classification.cascade import Outputs
 from utils.cli import UsageError
-from utils.files import atomic_path, locked
+from utils.files import atomic_path
+from utils.locks import locked
 
 # Patches that the int8 model's ranges are measured on.
 CALIBRATION = 300

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.classification.decision import Decision, unfamiliar_line
-from utils.classification.kept import load_distances
+from utils.classification.distances import load_distances
 from utils.contact_sheet import COLUMNS, Section, Tile, save_sheet
 from utils.dictionaries import PatchFile
 from utils.jobs import Job

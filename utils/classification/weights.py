@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from utils.classification.download import FetchError, RetryPolicy, download, say
 from utils.cli import UsageError
-from utils.files import atomic_path, locked
+from utils.files import atomic_path
+from utils.locks import locked
 
 RECORD = "https://zenodo.org/records/6458015"
 FILE_NAME = "patch_quality_classifier_nn.pth"

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from utils.files import atomic_path, locked
+from utils.files import atomic_path
+from utils.locks import locked
 
 COLUMNS = ["path", "label", "source", "who", "time"]
 LABELS = ("good", "bad", "none")

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from utils.files import OWN_FOLDER, BusyError, atomic_path, locked
+from utils.files import OWN_FOLDER, atomic_path
+from utils.locks import BusyError, locked
 
 FOLDER = OWN_FOLDER
 WRITERS = 8

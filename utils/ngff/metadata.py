@@ -2,9 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from utils import memory
 from utils.formats.voxel_size import VoxelSize, checked, nm_per
+from utils.ngff.label_images import are_labels_allowed, labels_error
 
 Triple = tuple[int, int, int]
 Lengths = tuple[float, float, float]
@@ -196,44 +195,6 @@ def image_dtype(name: str) -> np.dtype:
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ValueError(f"data of type {dtype.name} cannot be read as gray values")
     return dtype
-
-
-_labels_allowed: ContextVar[bool] = ContextVar("labels_allowed", default=False)
-
-
-@contextmanager
-def allowing_labels() -> Iterator[None]:
-    """Within the block segmentations are opened, too: as masks, not as images."""
-    token = _labels_allowed.set(True)
-    try:
-        yield
-    finally:
-        _labels_allowed.reset(token)
-
-
-def are_labels_allowed() -> bool:
-    """Whether segmentations may be opened."""
-    return _labels_allowed.get()
-
-
-def labels_error(why: str) -> ValueError:
-    """The refusal of a segmentation."""
-    return ValueError(f"holds labels (a segmentation: {why}), not an image; give the address of the EM image")
-
-
-def refuse_labels(path: str, attributes: Mapping[str, Any]) -> None:
-    """Refuse what its place or its attributes declare to be a segmentation."""
-    if are_labels_allowed():
-        return
-    if "labels" in path.lower().split("/"):
-        raise labels_error("it lies in a folder 'labels'")
-    if "image-label" in attributes:
-        raise labels_error("'image-label' in its metadata")
-    painted = attributes.get("painteraData")
-    if isinstance(painted, Mapping) and painted.get("type") == "label":
-        raise labels_error("painteraData type 'label'")
-    if attributes.get("isLabelMultiset") or attributes.get("type") == "segmentation":
-        raise labels_error("declared in its metadata")
 
 
 def derived_scale(first: Lengths | None, factors: Sequence[float] | None) -> Lengths | None:

@@ -6,15 +6,8 @@ from functools import partial
 from typing import Any
 
 from utils.ngff.bdv import bdv_unit
-from utils.ngff.metadata import (
-    Level,
-    NoImageError,
-    image_dtype,
-    level_or_problem,
-    pick_axes,
-    refuse_flat,
-    refuse_labels,
-)
+from utils.ngff.label_images import refuse_labels
+from utils.ngff.metadata import Level, NoImageError, image_dtype, level_or_problem, pick_axes, refuse_flat
 from utils.ngff.n5_sizes import Attributes, SizeAndUnit, first_scale, level_scale, sizes_known
 from utils.ngff.store import Store
 

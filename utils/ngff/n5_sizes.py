@@ -3,7 +3,7 @@
 from typing import Any
 
 from utils.ngff.metadata import Lengths, derived_scale, floats, reversed_triple, shape_factors
-from utils.ngff.ome_zarr import same_unit
+from utils.ngff.ome_zarr_level import same_unit
 
 Attributes = dict[str, Any]
 # z, y, x and the unit, where one is named.

@@ -61,8 +61,9 @@ def read_state(url: str) -> dict[str, Any]:
 
 
 def _fetch(url: str) -> str:
+    from utils.ngff.access import Access
     from utils.ngff.address import Address
-    from utils.ngff.store import Access, Store
+    from utils.ngff.store import Store
 
     folder, _, name = url.rpartition("/")
     raw = Store(Address.parse(folder), Access()).read([name], strict=True)[name]

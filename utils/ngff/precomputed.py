@@ -6,16 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.ngff.metadata import (
-    Level,
-    are_labels_allowed,
-    floats,
-    image_dtype,
-    labels_error,
-    level_or_problem,
-    refuse_flat,
-    reversed_triple,
-)
+from utils.ngff.label_images import are_labels_allowed, labels_error
+from utils.ngff.metadata import Level, floats, image_dtype, level_or_problem, refuse_flat, reversed_triple
 
 ENCODINGS = ("raw", "jpeg", "png")
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from utils.formats.volume_base import Region
+from utils.ngff.access import context
 from utils.ngff.chunks import chunk_names, read_translated, translation
 from utils.ngff.errors import ForbiddenError, GoneError, StalledError, wait
 from utils.ngff.hosts import with_patience
 from utils.ngff.metadata import Level, Triple
-from utils.ngff.store import Store, context
+from utils.ngff.store import Store
 from utils.ngff.view import open_view
 
 # A refusal is asked for again this often, after a wait of 0.2 s that doubles.

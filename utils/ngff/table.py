@@ -6,10 +6,12 @@ from pathlib import Path
 
 from utils.files import LONGEST_NAME, safe_name
 from utils.names import image_name, split_level
+from utils.ngff.access import Access
 from utils.ngff.address import Address, address_name
 from utils.ngff.level_size import level_voxel_size
-from utils.ngff.multiscale import Access, NgffVolume, open_multiscale
+from utils.ngff.multiscale import NgffVolume
 from utils.ngff.neuroglancer import is_state_link, state_layer
+from utils.ngff.opening import open_multiscale
 from utils.redaction import redacted
 from utils.table_text import read_rows
 

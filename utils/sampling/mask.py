@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.ngff.metadata import Lengths, Level, allowing_labels, downsampling
-from utils.ngff.multiscale import Multiscale, open_multiscale
+from utils.ngff.label_images import allowing_labels
+from utils.ngff.metadata import Lengths, Level, downsampling
+from utils.ngff.multiscale import Multiscale
+from utils.ngff.opening import open_multiscale
 from utils.sampling.blocks import npy_planes
 from utils.sampling.overview import fetch_overview, overview_path
 from utils.sampling.plan import SamplingOptions, SamplingPlan

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from utils.names import format_level
+from utils.ngff.access import Access
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import Lengths, Level
-from utils.ngff.multiscale import Access, Multiscale, open_multiscale
+from utils.ngff.multiscale import Multiscale
+from utils.ngff.opening import open_multiscale
 from utils.ngff.read import LevelReader
 from utils.ngff.table import Dataset
 from utils.redaction import redacted
 from utils.sampling.overview import Spans, overview_levels
-from utils.sampling.roi_record import DATASET_COORDINATES, Settings
+from utils.sampling.roi_settings import DATASET_COORDINATES, Settings
 from utils.sampling.rois import Boxes, Roi, grid
 from utils.sampling.selection import shuffled, stratified
 

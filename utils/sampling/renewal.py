@@ -8,7 +8,8 @@ from pathlib import Path
 from utils.files import remove, safe_name
 from utils.jobs import Outdated
 from utils.sampling.overview import discard_overviews
-from utils.sampling.roi_record import RoiRecord, Settings, read_record
+from utils.sampling.roi_record import RoiRecord, read_record
+from utils.sampling.roi_settings import Settings
 
 
 def renewed(path: Path, settings: Settings, update: bool, make: Callable[[Path], str]) -> str:

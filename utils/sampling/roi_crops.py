@@ -15,21 +15,15 @@ from utils.formats.nrrd import write_nrrd
 from utils.jobs import describe
 from utils.names import format_roi
 from utils.ngff.errors import ForbiddenError
-from utils.sampling.rois import Roi, Triple, not_padding
+from utils.sampling.padding import PaddingError, refuse_flat, specimen_share
+from utils.sampling.rois import Roi, Triple
 
 GB = 10**9
 # Threads that write beside those that read: most of writing is waiting for the disk.
 WRITERS_PER_READER = 0.5
 # Share of specimen by which a cube may fall short of its overview, where voxels are absent that may be refused ones.
 SHORTFALL = 0.1
-# Share of voxels that may differ in a cube of one value: the percentiles of a contrast window ignore as many.
-STRAY = 0.001
-FEW = 1 << 12
 Read = Callable[[Roi], tuple[np.ndarray, int]]
-
-
-class PaddingError(ValueError):
-    """A cube holds (nearly) nothing but padding, or one value throughout."""
 
 
 @dataclass(frozen=True)
@@ -106,27 +100,6 @@ class Crops:
             write_nrrd(scratch, gray, self.voxel_size)
 
 
-def refuse_flat(gray: np.ndarray) -> None:
-    """Refuse a cube of one value, hot pixels and the like aside.
-
-    Parameters
-    ----------
-    gray : ndarray of uint8, shape (z, y, x)
-
-    Raises
-    ------
-    PaddingError
-        If it is one.
-    """
-    # numpy counts bytes in eight times their memory: the commonest value of a few tells which to look for.
-    few = gray.reshape(-1)[:: -(-gray.size // FEW)]
-    value = int(np.bincount(few).argmax())
-    held = sum(int(np.count_nonzero(plane == value)) for plane in gray)
-    if gray.size - held <= STRAY * gray.size:
-        share = "every voxel" if held == gray.size else f"{held / gray.size:.2%} of the voxels"
-        raise PaddingError(f"{share} is {value} of 255: nothing was written")
-
-
 def inverted(gray: np.ndarray, invert: bool) -> np.ndarray:
     """255 minus every value, in place, when asked for.
 
@@ -140,31 +113,6 @@ def inverted(gray: np.ndarray, invert: bool) -> np.ndarray:
     ndarray of uint8, same shape
     """
     return np.subtract(255, gray, out=gray) if invert else gray
-
-
-def specimen_share(voxels: np.ndarray, fills: Iterable[float], min_frac: float = 0.0) -> float:
-    """The share of a cube's voxels that are none of its fill values.
-
-    Parameters
-    ----------
-    voxels : ndarray, shape (z, y, x)
-    fills : iterable of float
-    min_frac : float
-
-    Raises
-    ------
-    PaddingError
-        If it is 0 or less than `min_frac`.
-    """
-    least = 1.0
-    for fill in fills:
-        found = sum(int(np.count_nonzero(not_padding(plane, fill))) for plane in voxels)
-        if found == 0:
-            raise PaddingError(f"every voxel is {fill:g} (padding, or chunks that are missing): nothing was written")
-        if found < min_frac * voxels.size:
-            raise PaddingError(f"only {found / voxels.size:.0%} is not padding ({fill:g}): nothing was written")
-        least = min(least, found / voxels.size)
-    return least
 
 
 @dataclass(frozen=True)

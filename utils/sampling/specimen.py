@@ -11,8 +11,8 @@ from utils.ngff.read import LevelReader
 from utils.parallel import ordered_map
 from utils.sampling.mask import masked
 from utils.sampling.overview import LARGEST, fetch_overview, overview_path, survey
+from utils.sampling.padding import PaddingError, specimen_share
 from utils.sampling.plan import SamplingOptions, SamplingPlan, draw
-from utils.sampling.roi_crops import PaddingError, specimen_share
 from utils.sampling.rois import Boxes, Roi, not_padding
 from utils.sampling.survey import SAMPLE, Survey
 

@@ -11,7 +11,8 @@ from utils.records.fingerprints import digest, glance
 from utils.sampling.budget import fill_budget
 from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops
-from utils.sampling.roi_record import RoiRecord, Settings, read_record
+from utils.sampling.roi_record import RoiRecord, read_record
+from utils.sampling.roi_settings import Settings
 from utils.sampling.rois import Boxes, grid
 from utils.sampling.selection import shuffled
 from utils.sampling.survey import Survey

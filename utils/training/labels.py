@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.contrast import to_uint8
 from utils.images import read_gray
-from utils.plain_pickle import possible_text
+from utils.pickled_arrays import possible_text
 from utils.reading import DAMAGE
 from utils.table_text import read_rows
 

@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.weights import sha256_of
 from utils.files import atomic_path, safe_name
 from utils.jobs import Job
-from utils.training.bank import Bank
 from utils.training.calibration import calibrate, threshold_for
 from utils.training.familiarity import known_from, left_out_parts, limit_for
 from utils.training.figures import by_experiment, confusion, pooled, scores_of, table_of
@@ -23,51 +22,9 @@ from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, writ
 from utils.training.heads import with_head
 from utils.training.labels import Labelled
 from utils.training.loop import Rows, train
-from utils.training.recipe import TrainingRecipe
+from utils.training.progress import Report, reporter
 from utils.training.report import save_history, save_pictures, save_suspects
-
-Report = Callable[[dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all trainings of one command share.
-
-    Attributes
-    ----------
-    recipe : TrainingRecipe
-    data : Labelled
-    groups : ndarray of int, shape (n,)
-        Patches that stay together, see `utils.training.split`.
-    start : state_dict, optional
-        Weights to begin with; random ones when None.
-    device : str
-    half : bool
-        Store weights as fp16.
-    quiet : bool
-    log : str, optional
-        ``tensorboard`` writes its events too.
-    bank : Bank, optional
-        What the body of `start` sees; then only the head is fitted.
-    """
-
-    recipe: TrainingRecipe
-    data: Labelled
-    groups: np.ndarray
-    start: State | None
-    device: str
-    half: bool
-    quiet: bool
-    log: str | None = None
-    bank: Bank | None = None
-
-
-@dataclass(frozen=True)
-class Wish:
-    """The recall or precision that the threshold should give; 0.5 is the threshold when neither is asked for."""
-
-    recall: float | None = None
-    precision: float | None = None
+from utils.training.setting import Setting, Wish
 
 
 def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, scratch: Path) -> str:
@@ -160,7 +117,7 @@ def save_training(
     folder, data = job.target.parent, setting.data
     validation = data.subset(held) if len(held) else None
     checkpoint = folder / "checkpoint.pth"
-    state, history = _trained(setting, held, validation, checkpoint, _reporter(setting, folder))
+    state, history = _trained(setting, held, validation, checkpoint, reporter(setting, folder))
     state = stored(state, setting.half)
     logits, features = _outputs(setting, state)
     if tables:
@@ -297,39 +254,6 @@ def _outputs(setting: Setting, state: State) -> tuple[np.ndarray, np.ndarray]:
 
 def _both(good: np.ndarray) -> bool:
     return bool(good.any() and not good.all())
-
-
-def _reporter(setting: Setting, folder: Path) -> Report:
-    """What to do with an epoch's figures: a line on stderr, and events for TensorBoard."""
-    writers = [] if setting.quiet else [_print_row(setting.recipe.epochs)]
-    if setting.log == "tensorboard":
-        writers.append(_tensorboard(folder / "tensorboard"))
-
-    def report(row: dict[str, float]) -> None:
-        for write in writers:
-            write(row)
-
-    return report
-
-
-def _print_row(epochs: int) -> Report:
-    def report(row: dict[str, float]) -> None:
-        figures = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in row.items() if name != "epoch"]
-        print(f"epoch {row['epoch']}/{epochs}: {', '.join(figures)}", file=sys.stderr, flush=True)
-
-    return report
-
-
-def _tensorboard(folder: Path) -> Report:
-    from torch.utils.tensorboard import SummaryWriter
-
-    def report(row: dict[str, float]) -> None:
-        with SummaryWriter(str(folder)) as writer:
-            for name, value in row.items():
-                if name != "epoch":
-                    writer.add_scalar(name, value, int(row["epoch"]))
-
-    return report
 
 
 def _save_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,0 +1,160 @@
+"""A dictionary classified: the scores of its patches, which of them are kept, the table that says so."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from utils.classification.background import prefetched
+from utils.classification.distances import save_distances
+from utils.classification.kept_files import kept_files
+from utils.dictionaries import PatchFile
+from utils.files import safe_name
+from utils.jobs import Job
+from utils.records.duplicates import LeftOut
+from utils.records.recipes import load_record
+from utils.records.scores import KEPT, LOW_SCORE, Score, load_scores, save_scores
+from utils.records.standing import same_but_for
+
+# Options that decide what is kept, and how, but no score.
+NO_SCORE = {"threshold", "without", "compression"}
+# Patches that are read, scored and written at a time.
+BATCH = 256
+
+
+class Scorer(Protocol):
+    """What gives scores 0..1 and distances to patches; `utils.classification.classifier.Classifier` is one."""
+
+    def examine(self, patches: Sequence[np.ndarray]) -> "Seen": ...
+
+    @property
+    def changes(self) -> int:
+        """How often what it decided before has come into doubt."""
+        ...
+
+
+class Seen(Protocol):
+    """Scores of patches, and how far each lies from what the network was trained on (NaN where it does not know)."""
+
+    @property
+    def scores(self) -> np.ndarray:
+        """From 0 to 1, shape (n,)."""
+        ...
+
+    @property
+    def distances(self) -> np.ndarray:
+        """From the nearest centre, shape (n,)."""
+        ...
+
+
+def classify_dictionary(
+    scorer: Scorer,
+    job: Job,
+    scratch: Path,
+    *,
+    threshold: float,
+    left_out: LeftOut | None = None,
+    compression: str = "none",
+) -> str:
+    """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
+
+    The next patches are read, and TIFFs are written, while the network works; of a dictionary of any size a few
+    batches are in memory. Where only the threshold or what is left out has changed, the scores are those of the CSV
+    that is there. What is in `left_out` is not kept, whatever its score; the CSV then says why each patch was kept or
+    not.
+
+    Returns
+    -------
+    str
+        How many were kept.
+
+    Raises
+    ------
+    ValueError
+        If names cannot become file names, or two patches would share one.
+    """
+    reasons = left_out.reasons(Path(job.source)) if left_out else {}
+    with PatchFile(Path(job.source)) as file:
+        refuse_shared_files(file.names)
+        stored = stored_scores(job, file.names)
+        while True:
+            with kept_files(job.target, file.meta, compression) as kept:
+                before, rows, distances = scorer.changes, [], []
+                for part in _scored(scorer, file, stored):
+                    rows += (decided := [_decided(*s, threshold, reasons.get(s[0])) for s in part.scored])
+                    kept.add(decided, part.patches)
+                    distances.append(part.distances)
+                if scorer.changes == before:
+                    kept.commit()
+                    break
+    if stored is None:
+        save_distances(job.target, np.concatenate(distances))
+    save_scores(scratch, rows, reasons=left_out is not None)
+    return f"{sum(row.kept for row in rows)} of {len(rows)} patches kept"
+
+
+class _Part(NamedTuple):
+    """Some patches of a dictionary: names with scores, pixels, and distances."""
+
+    scored: list[tuple[str, float]]
+    patches: list[np.ndarray]
+    distances: np.ndarray
+
+
+def _scored(scorer: Scorer, file: PatchFile, stored: np.ndarray | None) -> Iterator[_Part]:
+    """All patches with their scores, the stored ones where there are some; the next are read meanwhile."""
+    if stored is None:
+        yield _Part([], [], scorer.examine([]).distances)  # of no patches, too, a network is wanted
+    for batch in prefetched(file.batches(count=BATCH)):
+        if stored is None:
+            seen = scorer.examine(batch.patches)
+            scores, distances = seen.scores, seen.distances
+        else:
+            scores = stored[batch.start : batch.start + len(batch.names)]
+            distances = np.full(len(scores), np.nan)
+        yield _Part(list(zip(batch.names, map(float, scores), strict=True)), batch.patches, distances)
+
+
+def _decided(name: str, score: float, threshold: float, left_out: str | None) -> Score:
+    if left_out:
+        return Score(name, score, False, left_out)
+    kept = score > threshold
+    return Score(name, score, kept, KEPT if kept else LOW_SCORE)
+
+
+def stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
+    """The scores of a table that is there, where everything that decides them is the same; None where it is not.
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+    """
+    with suppress(ValueError, OSError):
+        record = load_record(job.target)
+        if (
+            record is None
+            or job.recipe is None
+            or not same_but_for(job.recipe, record, {"threshold", "without", "compression"})
+        ):
+            return None
+        rows = load_scores(job.target)
+        if [row.name for row in rows] == list(names):
+            return np.array([row.score for row in rows])
+    return None
+
+
+def refuse_shared_files(names: Sequence[str]) -> None:
+    """Refuse names that are no file names, and names that meet on some file system.
+
+    Raises
+    ------
+    ValueError
+        With both names.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(safe_name(name).casefold(), name)
+        if other is not name:
+            raise ValueError(f"two patches would share a file: {other!r} and {name!r}")

@@ -1,0 +1,126 @@
+"""The TIFFs of a table's kept patches: written beside their place, listed, taken away."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.classification.background import BackgroundCalls, background_calls
+from utils.classification.distances import distances_path
+from utils.classification.kept_tiff import KeptTiffs
+from utils.files import OWN_FOLDER, flush_all, remove, safe_name
+from utils.names import dataset_of
+from utils.records.kept_patch import KeptRecord, read_kept_record
+from utils.records.recipes import discard
+from utils.records.scores import Score, load_scores
+
+WRITERS = 4
+
+
+class KeptFiles:
+    """The TIFFs of a dictionary's kept patches, written beside their place until all are; see `kept_files`."""
+
+    def __init__(
+        self, table: Path, scratch: Path, write: BackgroundCalls, meta: Mapping[str, Any], compression: str
+    ) -> None:
+        self._table, self._scratch, self._write, self._meta = table, scratch, write, meta
+        self._tiffs = KeptTiffs(compression)
+        self._names: list[str] = []
+
+    def add(self, rows: Sequence[Score], patches: Sequence[np.ndarray]) -> None:
+        """Write the kept ones of some patches, soon.
+
+        Parameters
+        ----------
+        rows : sequence of Score
+        patches : sequence of ndarray of uint8, shape (h, w)
+            One for each row.
+        """
+        for row, patch in zip(rows, patches, strict=True):
+            if row.kept:
+                record = KeptRecord.of_meta(self._meta, self._table.stem, row.score)
+                self._write(self._tiffs.write, self._scratch / f"{row.name}.tiff", patch, record)
+                self._names.append(row.name)
+
+    def commit(self) -> None:
+        """Make the TIFFs of the dictionary those that were added; the table itself is still to be written.
+
+        A list beside the table's record names every TIFF that there may be of the dictionary, whenever this is killed.
+        """
+        self._write.finish()
+        table, now = self._table, self._names
+        before = listed_kept(table)
+        for name in now:
+            if name not in before:
+                _refuse_foreign(kept_path(table, name), table.stem)
+        _list_kept(table, before.union(now))
+        flush_all(self._scratch)
+        if now:
+            kept_path(table, "").parent.mkdir(exist_ok=True)
+        for name in now:
+            (self._scratch / f"{name}.tiff").replace(kept_path(table, name))
+        _drop(table, before.difference(now))
+        _list_kept(table, now)
+
+
+@contextmanager
+def kept_files(table: Path, meta: Mapping[str, Any], compression: str = "none") -> Iterator[KeptFiles]:
+    """A place for the TIFFs of a table's kept patches; what is not committed when it ends goes."""
+    scratch = table.with_name(f".{table.name}.part.tiffs")
+    remove(scratch)
+    scratch.mkdir(parents=True)
+    try:
+        with background_calls(WRITERS, 2 * WRITERS) as write:
+            yield KeptFiles(table, scratch, write, meta, compression)
+    finally:
+        remove(scratch)
+
+
+def kept_path(table: Path, name: str) -> Path:
+    """Where the TIFF of a kept patch of a table lies."""
+    return table.parent / safe_name(dataset_of(table.stem)) / f"{name}.tiff"
+
+
+def _refuse_foreign(path: Path, dictionary: str) -> None:
+    if not path.exists():
+        return
+    owner = read_kept_record(path).dictionary or dictionary
+    if owner != dictionary:
+        raise ValueError(f"{path} was already written from {owner}.pkl; the two hold patches of one name")
+
+
+def _drop(table: Path, names: Iterable[str]) -> None:
+    """Remove TIFFs of a table, and their folder where nothing is left in it."""
+    for name in names:
+        kept_path(table, name).unlink(missing_ok=True)
+    with suppress(OSError):
+        kept_path(table, "").parent.rmdir()
+
+
+def discard_table(table: Path) -> None:
+    """Remove a table whose dictionary is gone, with its TIFFs and its contact sheet's claim to them."""
+    _drop(table, listed_kept(table))
+    discard(table)
+    _list_of(table).unlink(missing_ok=True)
+    distances_path(table).unlink(missing_ok=True)
+
+
+def listed_kept(table: Path) -> set[str]:
+    """Names of all patches of which a table, or a run that was killed over it, may have left a TIFF."""
+    with suppress(FileNotFoundError):
+        return set(_list_of(table).read_text("utf-8", "surrogateescape").splitlines())
+    return {row.name for row in load_scores(table) if row.kept} if table.exists() else set()
+
+
+def _list_kept(table: Path, names: Iterable[str]) -> None:
+    path = _list_of(table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_text("".join(f"{name}\n" for name in sorted(names)), "utf-8", "surrogateescape")
+    scratch.replace(path)
+
+
+def _list_of(table: Path) -> Path:
+    return table.parent / OWN_FOLDER / f"{table.name}.kept"

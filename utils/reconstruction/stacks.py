@@ -1,0 +1,99 @@
+"""The stacks to write: their options, the volume that they come from, and how they stand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.files import safe_name
+from utils.names import dataset_of
+from utils.reconstruction.subvolumes import Subvolume
+from utils.records.fingerprints import Fingerprint, fingerprint, glance
+from utils.records.recipes import Input, Recipe
+from utils.records.standing import standing
+from utils.results import Scope
+from utils.sources import VolumeSource
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """How subvolumes are made.
+
+    Attributes
+    ----------
+    slices : int
+    contrast_method : str
+        For patches that do not say how their volume was converted.
+    raw : bool
+        Write the volume's own values instead of uint8.
+    verify : bool
+        Refuse a subvolume whose middle slice is not the patch.
+    flipbook : str, optional
+        ``gif`` or ``mp4``: written beside each stack.
+    """
+
+    slices: int = 5
+    contrast_method: str = "percentile"
+    raw: bool = False
+    verify: bool = True
+    flipbook: str | None = None
+
+    def as_options(self) -> dict[str, object]:
+        """What decides a stack's content, as the command line calls it."""
+        return {
+            "slices": self.slices,
+            "contrast": self.contrast_method,
+            "raw": self.raw,
+            "accept-differences": not self.verify,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeGroup:
+    """The subvolumes of one volume, which is opened once for all.
+
+    Attributes
+    ----------
+    refused : mapping
+        What cannot be made, known before any work, each with its reason.
+    spread : bool
+        Whether the group uses all processes by itself, as threads.
+    """
+
+    source: VolumeSource
+    wanted: tuple[Subvolume, ...]
+    refused: Mapping[str, str]
+    spread: bool = False
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+    def lock_path(self, savedir: Path) -> Path:
+        """What two runs over one volume take turns by; nothing is written there."""
+        return savedir / safe_name(dataset_of(self.source.name)) / safe_name(self.source.name)
+
+    def volume_paths(self) -> tuple[Path, ...]:
+        """The files of the volume."""
+        return tuple(path for paths in self.source.inputs().values() for path in paths)
+
+
+def stack_recipe(
+    wanted: Subvolume, volume: Fingerprint, source: VolumeSource, options: StackOptions, scope: Scope
+) -> Recipe:
+    """What a subvolume is made of: the patch, the volume, and how."""
+    inputs: dict[str, Input] = {wanted.patch.path.name: (wanted.patch.path,), source.name: volume}
+    return scope.recipe(inputs, {**options.as_options(), **source.options()})
+
+
+def stands(group: VolumeGroup, options: StackOptions, scope: Scope) -> list[str | None]:
+    """How each subvolume of a group stands: None open, empty done, else why it is outdated; see `standing`."""
+    volume = glance(group.volume_paths())
+    found: list[str | None] = []
+    for wanted in group.wanted:
+        recipe = stack_recipe(wanted, volume, group.source, options, scope)
+        reasons = [standing(recipe, path) for path in wanted.files(options.flipbook)]
+        if any(reasons) and not volume.digest:
+            volume = fingerprint(group.volume_paths())
+            recipe = stack_recipe(wanted, volume, group.source, options, scope)
+            reasons = [standing(recipe, path) for path in wanted.files(options.flipbook)]
+        found.append(None if None in reasons else next((reason for reason in reasons if reason), ""))
+    return found

@@ -1,0 +1,61 @@
+"""Whether a cube shows specimen: padding, missing chunks, one value throughout."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from utils.sampling.rois import not_padding
+
+# Share of voxels that may differ in a cube of one value: the percentiles of a contrast window ignore as many.
+STRAY = 0.001
+FEW = 1 << 12
+
+
+class PaddingError(ValueError):
+    """A cube holds (nearly) nothing but padding, or one value throughout."""
+
+
+def refuse_flat(gray: np.ndarray) -> None:
+    """Refuse a cube of one value, hot pixels and the like aside.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (z, y, x)
+
+    Raises
+    ------
+    PaddingError
+        If it is one.
+    """
+    # numpy counts bytes in eight times their memory: the commonest value of a few tells which to look for.
+    few = gray.reshape(-1)[:: -(-gray.size // FEW)]
+    value = int(np.bincount(few).argmax())
+    held = sum(int(np.count_nonzero(plane == value)) for plane in gray)
+    if gray.size - held <= STRAY * gray.size:
+        share = "every voxel" if held == gray.size else f"{held / gray.size:.2%} of the voxels"
+        raise PaddingError(f"{share} is {value} of 255: nothing was written")
+
+
+def specimen_share(voxels: np.ndarray, fills: Iterable[float], min_frac: float = 0.0) -> float:
+    """The share of a cube's voxels that are none of its fill values.
+
+    Parameters
+    ----------
+    voxels : ndarray, shape (z, y, x)
+    fills : iterable of float
+    min_frac : float
+
+    Raises
+    ------
+    PaddingError
+        If it is 0 or less than `min_frac`.
+    """
+    least = 1.0
+    for fill in fills:
+        found = sum(int(np.count_nonzero(not_padding(plane, fill))) for plane in voxels)
+        if found == 0:
+            raise PaddingError(f"every voxel is {fill:g} (padding, or chunks that are missing): nothing was written")
+        if found < min_frac * voxels.size:
+            raise PaddingError(f"only {found / voxels.size:.0%} is not padding ({fill:g}): nothing was written")
+        least = min(least, found / voxels.size)
+    return least

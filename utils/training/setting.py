@@ -1,0 +1,51 @@
+"""What all trainings of one command share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.classification.classifier import State
+from utils.training.bank import Bank
+from utils.training.labels import Labelled
+from utils.training.recipe import TrainingRecipe
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trainings of one command share.
+
+    Attributes
+    ----------
+    recipe : TrainingRecipe
+    data : Labelled
+    groups : ndarray of int, shape (n,)
+        Patches that stay together, see `utils.training.split`.
+    start : state_dict, optional
+        Weights to begin with; random ones when None.
+    device : str
+    half : bool
+        Store weights as fp16.
+    quiet : bool
+    log : str, optional
+        ``tensorboard`` writes its events too.
+    bank : Bank, optional
+        What the body of `start` sees; then only the head is fitted.
+    """
+
+    recipe: TrainingRecipe
+    data: Labelled
+    groups: np.ndarray
+    start: State | None
+    device: str
+    half: bool
+    quiet: bool
+    log: str | None = None
+    bank: Bank | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The recall or precision that the threshold should give; 0.5 is the threshold when neither is asked for."""
+
+    recall: float | None = None
+    precision: float | None = None
