@@ -7,16 +7,16 @@ import os
 import stat
 import struct
 import threading
-import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
+from isal import isal_zlib
 
 # What decoders throw at damaged files, besides ValueError and OSError.
 DAMAGE = (
     *(RuntimeError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError),
-    *(SyntaxError, struct.error, zlib.error),
+    *(SyntaxError, struct.error, cast(type[Exception], isal_zlib.error)),
 )
 _SEEKING = threading.Lock()
 

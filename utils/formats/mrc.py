@@ -4,7 +4,6 @@ The format: https://www.ccpem.ac.uk/mrc_format/mrc2014.php and https://bio3d.col
 """
 
 import bz2
-import gzip
 import math
 import warnings
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from isal import igzip
 
 from utils import memory
 from utils.files import stem
@@ -182,8 +182,8 @@ def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
     return ArrayVolume(stem(path), decode, header.voxel_size, shape=stored, dtype=header.dtype)
 
 
-def packed_opener(path: Path) -> Callable[[Path], gzip.GzipFile | bz2.BZ2File] | None:
-    openers = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}
+def packed_opener(path: Path) -> Callable[[Path], igzip.IGzipFile | bz2.BZ2File] | None:
+    openers = {".gz": igzip.IGzipFile, ".bz2": bz2.BZ2File}
     return openers.get(path.suffix.lower())
 
 

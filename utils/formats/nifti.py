@@ -3,13 +3,13 @@
 The formats: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h and nifti2.h
 """
 
-import gzip
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from isal import igzip
 
 from utils.files import stem, suffix
 from utils.formats.packed_data import PackedData
@@ -133,7 +133,9 @@ def _pair(path: Path) -> tuple[Path, Path]:
 
 def _open(path: Path) -> Any:
     refuse_special(path)
-    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
+    if path.name.lower().endswith(".gz"):
+        return igzip.open(path, "rb")  # type: ignore[no-untyped-call]
+    return path.open("rb")
 
 
 def _plain(path: Path, header: NiftiHeader) -> Volume:

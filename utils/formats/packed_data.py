@@ -1,15 +1,14 @@
 """Compressed voxels of NRRD, MetaImage, NIfTI and MRC: decoded once, no further than they are wanted."""
 
 import bz2
-import gzip
 import math
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from isal import igzip, isal_zlib
 
 from utils import memory
 from utils.formats.volume_base import reading_as
@@ -108,16 +107,16 @@ class _Inflated:
     """What zlib makes of a file, with zlib's header or gzip's."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._stream = file, zlib.decompressobj(47)
+        self._file, self._stream = file, isal_zlib.decompressobj(47)
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes; none at the end."""
         while not self._stream.eof:
             packed = self._stream.unconsumed_tail or self._file.read(_PIECE)
-            if not packed:
-                raise EOFError("the compressed data is cut short")
             if piece := self._stream.decompress(packed, size):
                 return piece
+            if not packed:
+                raise EOFError("the compressed data is cut short")
         return b""
 
     def __enter__(self) -> "_Inflated":
@@ -128,7 +127,7 @@ class _Inflated:
 
 
 _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
-    "gzip": lambda f: gzip.GzipFile(fileobj=f),
+    "gzip": lambda f: igzip.IGzipFile(fileobj=f),  # type: ignore[no-untyped-call]
     "zlib": _Inflated,
     "bzip2": bz2.BZ2File,
 }
