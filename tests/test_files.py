@@ -1,19 +1,12 @@
 """utils/files.py: names, listings, complete targets, locks."""
 
-import os
-import signal
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import ROOT
 from utils.files import atomic_path, list_dirs, list_files, natural_key, safe_name, stem, suffix
-from utils.locks import locked
 
 
 def test_listing_ignores_litter_and_counts(tmp_path):
@@ -97,47 +90,3 @@ def test_atomic_path_makes_folders_and_clears_leftovers(tmp_path):
         (scratch / "page").write_text("text")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
     assert [p.name for p in target.iterdir()] == ["page"]
-
-
-def test_lock_of_a_killed_process_does_not_block(tmp_path):
-    target = tmp_path / "target"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD_LOCK, str(ROOT), str(target)], stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "locked\n"
-    os.kill(holder.pid, signal.SIGKILL)
-    holder.wait()
-    holder.stdout.close()
-    with locked(target):
-        target.touch()
-    assert [p.name for p in tmp_path.iterdir()] == ["target"]
-
-
-HOLD_LOCK = """
-import sys; sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from utils.locks import locked
-with locked(Path(sys.argv[2])):
-    print("locked", flush=True)
-    sys.stdin.read()
-    import signal; signal.pause()
-"""
-
-
-def lock_often(target):
-    for _ in range(300):
-        with locked(target):
-            pass
-
-
-def test_many_locks_in_one_folder_that_comes_and_goes(tmp_path):
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lock_often, [tmp_path / str(i) for i in range(6)]))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_in_the_place_of_the_folder_of_locks_is_said(tmp_path):
-    (tmp_path / ".recipes").touch()
-    with pytest.raises(FileExistsError), locked(tmp_path / "a"):
-        pass

@@ -1,0 +1,26 @@
+"""utils/reconstruction/flipbooks.py: GIF and MP4 show the stack."""
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import smooth_volume
+from utils.reconstruction.flipbooks import write_flipbook
+
+
+@pytest.mark.parametrize("shape", [(5, 32, 48), (4, 33, 47), (1, 16, 16)])
+def test_mp4_shows_the_stack(tmp_path, shape):
+    stack = smooth_volume(shape)
+    write_flipbook(tmp_path / "a.mp4", stack)
+    movie, frames = cv2.VideoCapture(str(tmp_path / "a.mp4")), []
+    while (frame := movie.read())[0]:
+        frames.append(frame[1][: shape[1], : shape[2], 0])
+    assert len(frames) == shape[0]
+    assert np.abs(np.stack(frames).astype(int) - stack).mean() < 6
+    write_flipbook(tmp_path / "b.mp4", stack)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_a_flipbook_of_other_types_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="uint8, not int16"):
+        write_flipbook(tmp_path / "a.gif", np.zeros((2, 3, 3), np.int16))

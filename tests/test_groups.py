@@ -1,0 +1,51 @@
+"""utils/groups.py: which images of a folder belong together."""
+
+from pathlib import Path
+
+from utils.groups import list_groups
+
+
+def made(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def listed(folder: Path, **options) -> dict[str, list[str]]:
+    return {group.name: [path.name for path in group.images] for group in list_groups(folder, **options).groups}
+
+
+def test_subfolders_and_loose_images_are_groups(tmp_path):
+    folder = made(tmp_path / "in", "c.tif", "a10/x.png", "a9/y.jpg", "a9/z.jpg")
+    assert listed(folder) == {"in": ["c.tif"], "a9": ["y.jpg", "z.jpg"], "a10": ["x.png"]}
+    assert [str(group) for group in list_groups(folder).groups][1] == str(folder / "a9")
+
+
+def test_what_is_nested_deeper_is_named_or_taken(tmp_path):
+    folder = made(tmp_path / "in", "a/x.png", "a/b/y.png", "a/b/c/z.png")
+    found = list_groups(folder)
+    assert [group.name for group in found.groups] == ["a"]
+    assert found.nested == [folder / "a/b/y.png", folder / "a/b/c/z.png"]
+    assert listed(folder, recursive=True) == {"a": ["x.png"], "a-b": ["y.png"], "a-b-c": ["z.png"]}
+
+
+def test_what_is_no_image_is_passed_over(tmp_path):
+    folder = made(tmp_path / "in", "notes.txt", "a/x.png", "a/readme.md", "empty/none.txt", "deep/er/y.png")
+    (folder / "bare").mkdir()
+    found = list_groups(folder)
+    assert sorted(path.relative_to(folder).as_posix() for path in found.passed_over) == [
+        "a/readme.md", "bare", "empty", "empty/none.txt", "notes.txt",
+    ]  # fmt: skip
+
+
+def test_an_output_folder_inside_is_no_group(tmp_path):
+    folder = made(tmp_path / "in", "a/x.png", "out/y.png")
+    assert listed(folder, without=folder / "out") == {"a": ["x.png"]}
+    assert listed(folder, without=folder / "a" / ".." / "out") == {"a": ["x.png"]}
+
+
+def test_a_link_to_a_folder_above_ends_the_listing(tmp_path):
+    folder = made(tmp_path / "in", "a/x.png")
+    (folder / "a" / "up").symlink_to(folder)
+    assert listed(folder, recursive=True) == {"a": ["x.png"]}

@@ -1,0 +1,83 @@
+"""utils/ngff/level_size.py: what metadata and tables say of a level's voxel size, and which of them counts."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from utils.ngff.access import Access
+from utils.ngff.address import Address
+from utils.ngff.level_size import factors, level_voxel_size
+from utils.ngff.metadata import Level
+from utils.ngff.multiscale import Multiscale
+from utils.ngff.store import Store
+
+
+def image(*levels: tuple, kind: str = "zarr", unit: str | None = "nm") -> Multiscale:
+    """An image of levels given as shape and scale."""
+    made = [
+        Level(f"s{i}", shape, (8, 8, 8), np.dtype(np.uint8), scale, unit) for i, (shape, scale) in enumerate(levels)
+    ]
+    return Multiscale("a", kind, Store(Address.parse("/a"), Access()), tuple(made))
+
+
+TWO = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((50, 50, 50), (20.0, 10.0, 10.0)))
+
+
+def test_without_a_table_the_metadata_counts():
+    assert level_voxel_size(TWO, 1) == (20.0, 10.0, 10.0)
+
+
+def test_a_table_gives_level_0_and_the_factors_follow():
+    bare = image(((100, 100, 100), None), ((100, 50, 50), None))
+    assert level_voxel_size(bare, 1, (30, 4.0, 4.0)) == (30.0, 8.0, 8.0)
+
+
+def test_a_table_may_leave_axes_to_the_metadata():
+    with pytest.warns(UserWarning, match="contradict"):
+        assert level_voxel_size(TWO, 1, (12, None, None)) == (24.0, 10.0, 10.0)
+    with pytest.raises(ValueError, match="some of voxel_x, voxel_y, voxel_z"):
+        level_voxel_size(image(((9, 9, 9), None)), 0, (12, None, None))
+
+
+def test_nothing_known_is_an_error_that_says_why():
+    with pytest.raises(ValueError, match=r"voxel size missing: .*without a unit; give voxel_x"):
+        level_voxel_size(image(((9, 9, 9), (1.0, 1.0, 1.0)), unit=None), 0)
+
+
+def test_roundings_do_not_contradict():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert level_voxel_size(TWO, 0, (10.1, 5, 5)) == (10.1, 5.0, 5.0)
+
+
+def test_a_contradiction_is_said_and_the_table_counts():
+    with pytest.warns(UserWarning, match=r"the table says 10\.2 x 5 x 5 nm .*the table's is used"):
+        assert level_voxel_size(TWO, 0, (10.2, 5, 5)) == (10.2, 5.0, 5.0)
+
+
+def test_precomputed_rows_of_older_lists_leave_it_to_the_metadata():
+    other = image(((9, 9, 9), (10.0, 5.0, 5.0)), kind="precomputed")
+    with pytest.warns(UserWarning, match="the metadata's is used"):
+        assert level_voxel_size(other, 0, (20, 5, 5), metadata_first=True) == (10.0, 5.0, 5.0)
+    with pytest.warns(UserWarning, match="the table's is used"):
+        assert level_voxel_size(TWO, 0, (20, 5, 5), metadata_first=True) == (20.0, 5.0, 5.0)
+
+
+def test_a_table_that_gives_the_level_s_own_size_is_understood():
+    with pytest.warns(UserWarning, match="is the metadata's of level 1, not of level 0; taken for level 1"):
+        assert level_voxel_size(TWO, 1, (20, 10, 10)) == (20.0, 10.0, 10.0)
+
+
+def test_metadata_that_the_shape_contradicts_is_said():
+    slip = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((50, 50, 50), (10.0, 5.0, 5.0)))
+    with pytest.warns(UserWarning, match=r"level 1 has the shape of 20 x 10 x 10 nm .*but its metadata say 10 x 5 x 5"):
+        assert level_voxel_size(slip, 1) == (10.0, 5.0, 5.0)
+
+
+def test_factors_are_the_scales_unless_the_shapes_contradict():
+    assert factors(TWO, 1) == (2.0, 2.0, 2.0)
+    odd = image(((100, 101, 99), (10.0, 5.0, 5.0)), ((48, 50, 50), (20.0, 10.0, 10.0)))
+    assert factors(odd, 1) == (2.0, 2.0, 2.0)
+    slip = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((50, 25, 100), (10.0, 5.0, 5.0)))
+    assert factors(slip, 1) == (2.0, 4.0, 1.0)

@@ -1,0 +1,56 @@
+"""utils/locks.py: one writer of a target at a time; a dead one never blocks."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conftest import ROOT
+from utils.locks import locked
+
+
+def test_lock_of_a_killed_process_does_not_block(tmp_path):
+    target = tmp_path / "target"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, str(ROOT), str(target)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "locked\n"
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    with locked(target):
+        target.touch()
+    assert [p.name for p in tmp_path.iterdir()] == ["target"]
+
+
+HOLD_LOCK = """
+import sys; sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from utils.locks import locked
+with locked(Path(sys.argv[2])):
+    print("locked", flush=True)
+    sys.stdin.read()
+    import signal; signal.pause()
+"""
+
+
+def lock_often(target):
+    for _ in range(300):
+        with locked(target):
+            pass
+
+
+def test_many_locks_in_one_folder_that_comes_and_goes(tmp_path):
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lock_often, [tmp_path / str(i) for i in range(6)]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_folder_of_locks_is_said(tmp_path):
+    (tmp_path / ".recipes").touch()
+    with pytest.raises(FileExistsError), locked(tmp_path / "a"):
+        pass

@@ -1,0 +1,51 @@
+"""utils/sampling/padding.py: which cubes show nothing."""
+
+import numpy as np
+import pytest
+
+from utils.sampling.padding import FEW, PaddingError, refuse_flat, specimen_share
+
+
+def cube(value: int, others: int, side: int = 20) -> np.ndarray:
+    """A cube of one value, `others` of whose voxels, spread over it, have another."""
+    gray = np.full(side**3, value, np.uint8)
+    gray[np.linspace(0, gray.size - 1, others).astype(int)] = 255 - value
+    return gray.reshape(side, side, side)
+
+
+def test_a_cube_of_one_value_is_refused():
+    with pytest.raises(PaddingError, match=r"^every voxel is 7 of 255: nothing was written$"):
+        refuse_flat(cube(7, 0))
+
+
+def test_one_voxel_of_a_thousand_may_be_hot():
+    with pytest.raises(PaddingError, match=r"^99\.90% of the voxels is 7 of 255"):
+        refuse_flat(cube(7, 8))
+    refuse_flat(cube(7, 9))
+
+
+def test_the_commonest_value_is_told_by_a_few_voxels_of_many():
+    gray = cube(200, 10, 24)
+    assert gray.size > 2 * FEW
+    with pytest.raises(PaddingError, match="is 200 of 255"):
+        refuse_flat(gray)
+
+
+def test_the_share_is_the_least_over_all_fills():
+    voxels = np.array([[[0, 0, 5, 5, 5, 6, 7, 8]]])
+    assert specimen_share(voxels, [0]) == 0.75
+    assert specimen_share(voxels, [0, 5]) == 0.625
+    assert specimen_share(voxels, [99]) == 1.0
+    assert specimen_share(voxels, []) == 1.0
+
+
+def test_too_little_specimen_is_refused_with_the_share():
+    voxels = np.array([[[0, 0, 0, 1]], [[0, 0, 0, 0]]])
+    assert specimen_share(voxels, [0], 0.125) == 0.125
+    with pytest.raises(PaddingError, match=r"^only 12% is not padding \(0\): nothing was written$"):
+        specimen_share(voxels, [0], 0.126)
+
+
+def test_nothing_but_padding_is_refused_at_any_share():
+    with pytest.raises(PaddingError, match=r"^every voxel is nan \(padding, or chunks that are missing\)"):
+        specimen_share(np.full((2, 2, 2), np.nan), [float("nan")])

@@ -1,0 +1,41 @@
+"""utils/parallel.py: results in order, few at a time, errors where they belong."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from utils.parallel import ordered_map
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, 5])
+def test_results_come_in_order(threads):
+    assert list(ordered_map(lambda n: n * n, range(20), threads)) == [n * n for n in range(20)]
+    assert list(ordered_map(str, [], threads)) == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_no_more_is_begun_than_is_in_flight(threads):
+    begun: list[int] = []
+
+    def items() -> Iterator[int]:
+        for n in range(20):
+            begun.append(n)
+            yield n
+
+    results = ordered_map(lambda n: n, items(), threads)
+    assert next(results) == 0
+    assert len(begun) == (threads + 1 if threads > 1 else 1)
+
+
+def test_work_is_done_side_by_side():
+    meeting = threading.Barrier(3, timeout=30)
+    assert list(ordered_map(lambda n: meeting.wait() >= 0, range(3), 3)) == [True] * 3
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_comes_at_its_item(threads):
+    results = ordered_map(lambda n: 6 // (2 - n), range(9), threads)
+    assert (next(results), next(results)) == (3, 6)
+    with pytest.raises(ZeroDivisionError):
+        next(results)
