@@ -175,7 +175,7 @@ class Lacking:
 def cut_group(
     images: Sequence[Path], cutting: Cutting, threads: int, kept: set[str] | None, lacking: Lacking
 ) -> Generator[tuple[str, np.ndarray], None, dict[str, Any]]:
-    """Yield a group's patches with their names; return what is known of each image.
+    """Yield a group's patches with their names; return what is known of each image, and how many patches were cut.
 
     Parameters
     ----------
@@ -187,22 +187,23 @@ def cut_group(
     Returns
     -------
     dict
-        What is known of each image.
+        What is known of each image, and how many patches there were before near-duplicates went.
 
     Yields
     ------
     name, patch : str and ndarray of uint8, shape (h, w)
     """
-    contrasts = {}
+    contrasts, patches = {}, 0
     for reading in ordered_map(partial(read_image, cutting=cutting), images, threads):
         lacking.note(reading)
         if reading.pixels is None:
             continue
         contrasts[reading.image.name] = {"contrast": reading.contrast.as_dict()}
         for name, patch in named_patches(reading, cutting):
+            patches += 1
             if kept is None or name in kept:
                 yield name, patch
-    return {"images": contrasts, "passed_over": lacking.passed_over}
+    return {"images": contrasts, "passed_over": lacking.passed_over, "patches": patches}
 
 
 def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> set[str]:

@@ -184,7 +184,7 @@ def test_dedupe_keeps_one_of_each(tmp_path, rng):
     assert cut(base, tmp_path / "all") == cut(base, tmp_path / "one", "--dedupe") == 0
     assert len(load_patches(tmp_path / "all" / "in.pkl")["names"]) == 16
     kept = load_patches(tmp_path / "one" / "in.pkl")
-    assert len(kept["names"]) <= 5
+    assert len(kept["names"]) <= 5 and kept["meta"]["patches"] == 16
     assert sum("flat" in name for name in kept["names"]) <= 1
     hashes = hash_patches(np.stack(kept["patches"]))
     apart = hamming(hashes[:, np.newaxis], hashes)
