@@ -32,7 +32,7 @@ import numpy as np
 from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
 from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
 from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
-from utils.files import atomic_path, suffix
+from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.formats.mrc_writer import MrcWriter
 from utils.formats.nrrd import NrrdWriter
@@ -41,7 +41,17 @@ from utils.names import format_binned, parse_binned
 from utils.options import add_dataset, use_dataset
 from utils.results import Scope, refuse_nothing_to_do
 from utils.stated import Stated
-from utils.volumes import PACKED_MRC, Volume, data_files, list_volumes, open_volume, slabs, volume_inputs, volume_name
+from utils.volumes import (
+    DETACHED,
+    PACKED_MRC,
+    Volume,
+    data_files,
+    list_volumes,
+    open_volume,
+    slabs,
+    volume_inputs,
+    volume_name,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -212,9 +222,11 @@ def _compare(result: Volume, volume: Volume, factors: Factors, expected: int) ->
 
 def _delete(source: Path) -> None:
     """Delete a volume's file, and the data file of its detached header where no other header needs it."""
-    siblings = [p for p in list_volumes(source.parent)[0] if p != source and p.is_file()]
-    shared = {data for sibling in siblings for data in data_files(sibling)}
-    own = [data for data in data_files(source) if data not in shared]
+    own = data_files(source)
+    if own:
+        siblings = [path for path in list_files(source.parent, DETACHED) if path != source]
+        shared = {data for sibling in siblings for data in data_files(sibling)}
+        own = [data for data in own if data not in shared]
     source.unlink()
     for data in own:
         data.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """utils/cluster, utils/runs.py: plain `dask scheduler` and `dask worker` processes that know nothing of this suite."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 import patchify3d
+from clusters import scheduler, worker
 from conftest import ROOT, results, smooth_volume
 from little_work import copy_upper, job_of, kill_once, warn_of_itself
 from utils.cluster import child, client, connection, keeper, versions
@@ -22,53 +22,6 @@ from utils.jobs import Job, Run, run_jobs
 
 pytest.importorskip("distributed")
 sitk = pytest.importorskip("SimpleITK")
-
-
-def start(folder: Path, *command: str, until: str) -> subprocess.Popen[str]:
-    """Start a Dask command in a folder, with hardly any environment, and wait until it says that it is up."""
-    folder.mkdir(parents=True, exist_ok=True)
-    dask = Path(sys.executable).with_name("dask")
-    process = subprocess.Popen(
-        [sys.executable, str(dask), *command, "--no-dashboard"],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if until in line:
-            return process
-    raise AssertionError(f"{command} ended with {process.wait()}")
-
-
-@contextmanager
-def scheduler(folder: Path) -> Iterator[str]:
-    process = start(
-        folder, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", "s.json", until="Scheduler at"
-    )
-    try:
-        while not ((folder / "s.json").exists() and (folder / "s.json").read_text().rstrip().endswith("}")):
-            os.sched_yield()  # it is written in place
-        yield json.loads((folder / "s.json").read_text())["address"]
-    finally:
-        stop(process)
-
-
-@contextmanager
-def worker(folder: Path, address: str, threads: int = 1) -> Iterator[subprocess.Popen[str]]:
-    process = start(folder, "worker", address, "--nthreads", str(threads), "--no-nanny", until="Registered to")
-    try:
-        yield process
-    finally:
-        stop(process)
-
-
-def stop(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait()
-    if process.stderr:
-        process.stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +187,7 @@ def test_a_large_volume_is_spread_over_the_cluster(address, tmp_path, monkeypatc
     assert "1 done" in capsys.readouterr().out
 
 
-def test_a_child_answers_and_refuses(tmp_path):
+def test_a_child_answers_and_refuses(tmp_path, capfd):
     hello = {"versions": {}, "folder": str(tmp_path), "relative": True, "script": None, "settings": {}}
     order = keeper.Order("run", "key", (str(ROOT),), hello, client._pack(str.upper)[0])
     answers, _ = keeper.answer(order, [client._pack(item)[0] for item in ("a", 3)], lambda: True)
@@ -244,6 +197,12 @@ def test_a_child_answers_and_refuses(tmp_path):
     [refused], _ = keeper.answer(away, [client._pack("a")[0]], lambda: True)
     assert refused and client.pickle.loads(refused)[0] == child.REFUSED
     keeper.keeper.end_run("run")
+    assert capfd.readouterr().err == ""  # it goes without a word
+
+
+def test_who_can_be_reached(address):
+    assert connection.reaches(address)
+    assert not connection.reaches("tcp://127.0.0.1:9") and not connection.reaches("inproc://1/2/3")
 
 
 def test_batches_take_a_quarter_of_a_second():

@@ -1,9 +1,11 @@
 """utils/records/recipes.py: what a result was made from, and when that no longer holds."""
 
 import os
+import threading
 
 import pytest
 
+from utils.records import aside
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import (
     Recipe,
@@ -135,6 +137,31 @@ def test_inputs_that_change_while_they_are_read(made, tmp_path):
     (tmp_path / "b.tif").write_text("another")
     with pytest.raises(ValueError, match=r"b\.tif changed while it was read"):
         refuse_changed(recipe, before)
+
+
+def test_fingerprints_beside_the_work_are_those_of_its_begin(made, tmp_path, monkeypatch):
+    recipe, _ = made
+    known = fingerprints(recipe)
+    for large in (1 << 20, 0):
+        monkeypatch.setattr(aside, "LARGE_BYTES", large)
+        assert aside.fingerprints_aside(recipe)() == known
+    begun = threading.Event()
+    monkeypatch.setattr(aside, "fingerprints", lambda asked: begun.wait() and fingerprints(asked))
+    taken = aside.fingerprints_aside(recipe)
+    (tmp_path / "b.tif").write_text("another")
+    begun.set()
+    with pytest.raises(ValueError, match=r"b\.tif changed while it was read"):
+        refuse_changed(recipe, taken())
+
+
+def test_memory_that_lacks_beside_the_work_is_told(made, monkeypatch):
+    def lacking(_recipe):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(aside, "LARGE_BYTES", 0)
+    monkeypatch.setattr(aside, "fingerprints", lacking)
+    with pytest.raises(MemoryError, match="no more"):
+        aside.fingerprints_aside(made[0])()
 
 
 def test_what_holds_but_for_some_options(made, tmp_path):

@@ -31,6 +31,11 @@ class DatasetTable:
     rows: Mapping[str, Stated] = field(default_factory=dict)
     everywhere: Given = NOT_GIVEN
 
+    @property
+    def says_anything(self) -> bool:
+        """Whether there is any volume that it could state something about."""
+        return bool(self.rows) or self.everywhere != NOT_GIVEN
+
     @cached_property
     def _aliases(self) -> dict[str, str]:
         """The names in the table, also without suffix, and the rows' own names."""
@@ -47,6 +52,8 @@ class DatasetTable:
 
     def unmatched(self, volumes: Iterable[str]) -> list[str]:
         """The names in the table that are for none of these volumes."""
+        if not self.rows:
+            return []
         known = {name for volume in volumes for name, _ in _names(volume)}
         return [row for row in self.rows if not known & {row, _without_suffix(row)}]
 

@@ -33,19 +33,34 @@ _SUFFIX = re.compile(
 NGFF_ENDING = re.compile(r"(\.ome)?\.(zarr|n5|precomputed|pc|xml)$", re.IGNORECASE)
 
 
-def natural_key(path: Path | str) -> list[tuple[bool, int, str]]:
+_DIGITS = re.compile(r"(\d+)")
+
+
+def _name(path: Path | str) -> str:
+    """The last part of a path; a plain name is one, without the cost of a `Path`: folders hold many."""
+    if isinstance(path, str):
+        return Path(path).name if "/" in path or "\\" in path else path
+    return path.name
+
+
+def natural_key(path: Path | str) -> str:
     """Sort key that counts: ``z9`` comes before ``z10``.
+
+    One string, quick to compare: each number stands as how many digits it has, then these, then as it is written.
 
     >>> sorted(["z10.png", "z9.png", "a.png"], key=natural_key)
     ['a.png', 'z9.png', 'z10.png']
     """
-    name = Path(path).name
-    return [(t.isdecimal(), int(t) if t.isdecimal() else 0, t) for t in re.split(r"(\d+)", name)]
+    pieces = _DIGITS.split(_name(path))
+    for place in range(1, len(pieces), 2):
+        number = str(int(pieces[place]))
+        pieces[place] = f"{chr(len(number))}{number}{pieces[place]}"
+    return "\0".join(pieces)
 
 
 def is_litter(path: Path | str) -> bool:
     """Whether a path is hidden (``.DS_Store``, ``._x``, our own scratch and lock files) or a system's own file."""
-    name = Path(path).name
+    name = _name(path)
     return name.startswith((".", "~$")) or name.lower() in SYSTEM_NAMES
 
 
@@ -74,7 +89,7 @@ def list_entries(folder: Path) -> Entries:
         return found
     with os.scandir(folder) as entries:
         for entry in sorted((e for e in entries if not is_litter(e.name)), key=lambda e: natural_key(e.name)):
-            _kind_of(entry, found).append(Path(folder, entry.name))
+            _kind_of(entry, found).append(folder / entry.name)
     return found
 
 
@@ -114,7 +129,7 @@ def suffix(path: Path | str) -> str:
     >>> suffix("brain.v1.2.NII.GZ"), suffix("cell_1.5um"), suffix("scan.ome.tif")
     ('.nii.gz', '', '.ome.tif')
     """
-    found = _SUFFIX.search(Path(path).name)
+    found = _SUFFIX.search(_name(path))
     return found.group().lower() if found and found.start() > 0 else ""
 
 
@@ -124,11 +139,16 @@ def stem(path: Path | str) -> str:
     >>> stem("a.mrc_b.mrc"), stem("brain.v1.2.nii.gz")
     ('a.mrc_b', 'brain.v1.2')
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     if path.is_dir():
         return NGFF_ENDING.sub("", path.name) or path.name
-    end = suffix(path)
-    return path.name[: -len(end)] if end else path.name
+    return stem_of_file(path)
+
+
+def stem_of_file(path: Path | str) -> str:
+    """`stem` of what is known to be no folder."""
+    name, end = _name(path), suffix(path)
+    return name[: -len(end)] if end else name
 
 
 def safe_name(name: str, longest: int = LONGEST_NAME) -> str:

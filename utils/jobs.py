@@ -19,8 +19,9 @@ import xxhash
 from utils.cli import UnavailableError, UsageError
 from utils.files import atomic_path, stem
 from utils.locks import BusyError, locked, sweep
+from utils.records.aside import fingerprints_aside
 from utils.records.fingerprints import NO_FILE, fingerprint
-from utils.records.recipes import Recipe, discard, fingerprints, load_record, record_of, refuse_changed, save_record
+from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
 from utils.records.standing import holds_at_a_glance, is_replaced, outdated
 from utils.redaction import redacted
 from utils.results import Scope, discard_orphans, list_orphans
@@ -320,17 +321,17 @@ class _Doing:
             return Outcome(job, "skipped" if message == SKIPPED else "done", str(message or ""))
         if standing := self._standing(job, job.recipe):
             return standing
-        before = fingerprints(job.recipe)
+        inputs = fingerprints_aside(job.recipe)
         try:
             with atomic_path(job.target) as scratch:
                 made = self.work(job, scratch)
                 result = made if isinstance(made, Made) else Made(made or "")
-                refuse_changed(job.recipe, before)
-                record = record_of(job.recipe, job.target, before, fingerprint([scratch]))
+                refuse_changed(job.recipe, inputs())
+                record = record_of(job.recipe, job.target, inputs(), fingerprint([scratch]))
                 save_record(job.target, replace(record, failures=result.failures))
         except PassedOver as reason:
             discard(job.target)
-            record = record_of(job.recipe, job.target, before, NO_FILE)
+            record = record_of(job.recipe, job.target, inputs(), NO_FILE)
             save_record(job.target, replace(record, passed_over=str(reason)))
             return Outcome(job, "passed over", str(reason))
         status = "failed" if result.failures else "done"

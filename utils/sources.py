@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from utils.cli import UsageError
 from utils.dataset_table import HEADERS_ONLY, DatasetTable, Stating
-from utils.files import list_dirs
+from utils.files import list_dirs, stem, stem_of_file
 from utils.names import format_level, parse_level
 from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
-from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs, volume_name
+from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
 
 if TYPE_CHECKING:
     from utils.ngff.table import Dataset
@@ -129,7 +129,9 @@ def volume_sources(
     table = stating.in_folder(folder)
     if stating.table is None and folder == Path(where).expanduser():
         table.say_unmatched([source.name for source in sources], stating.quiet)
-    return [_with_statement(source, table) for source in sources], [p for p in passed_over if p != table.path]
+    if table.says_anything:
+        sources = [_with_statement(source, table) for source in sources]
+    return sources, [p for p in passed_over if p != table.path]
 
 
 def is_table(source: str) -> bool:
@@ -149,9 +151,12 @@ def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
 
 def nested_volumes(folder: Path) -> list[Path]:
     """Volumes deeper than directly in a folder, in natural order; what lies in a folder of slices is none."""
+    inside = list_dirs(folder)
+    if not inside:
+        return []
     volumes = set(list_volumes(folder)[0])
     found: list[Path] = []
-    for inner in list_dirs(folder):
+    for inner in inside:
         if inner not in volumes and inner.resolve() not in {folder.resolve(), *folder.resolve().parents}:
             found += [*list_volumes(inner)[0], *nested_volumes(inner)]
     return found
@@ -192,9 +197,11 @@ def _named_by_path(source: VolumeSource, place: Path) -> VolumeSource:
 
 
 def _source(path: Path, level: int | None) -> VolumeSource:
-    if (path.is_dir() and is_ngff(path)) or path.suffix.lower() in (".zip", ".ozx"):
+    if path.is_dir():
+        return _ngff_source(str(path), level) if is_ngff(path) else VolumeSource(stem(path), path)
+    if path.suffix.lower() in (".zip", ".ozx"):
         return _ngff_source(str(path), level)
-    return VolumeSource(volume_name(path), path)
+    return VolumeSource(stem_of_file(path), path)
 
 
 def _ngff_source(url: str, level: int | None) -> VolumeSource:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.contrast import Contrast, measure_contrast, warn_not_finite
-from utils.files import NGFF_ENDING, list_entries, list_files, stem, suffix
+from utils.files import NGFF_ENDING, list_entries, list_files, stem, stem_of_file, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
 from utils.formats.hdf5 import HDF5_SUFFIXES, open_hdf5
 from utils.formats.itk import open_itk
@@ -47,6 +47,9 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys(HDF5_SUFFIXES, open_hdf5),
     **dict.fromkeys((".dm3", ".dm4"), _refuse_dm),
 }
+# Headers whose voxels lie in another file: of the same name, or of one that they name.
+PAIRED = frozenset({".hdr", ".hdr.gz", ".spr"})
+DETACHED = PAIRED | {".nhdr", ".mhd"}
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # Voxels in a volume's sample, and how they are spread when the volume has more.
 SAMPLE_VOXELS = 1 << 22
@@ -90,7 +93,12 @@ def _open(source: Path | str) -> Volume:
 
 def volume_name(source: Path | str) -> str:
     """The name that patches carry: without suffix; of a multiscale image with the level its address chooses, or 0."""
-    return level_name(source) if _is_url(source) or is_ngff(Path(source)) else stem(source)
+    if _is_url(source):
+        return level_name(source)
+    path = source if isinstance(source, Path) else Path(source)
+    if not path.is_dir():
+        return stem_of_file(path)
+    return level_name(path) if is_ngff(path) else stem(path)
 
 
 def volume_inputs(source: Path | str) -> dict[str, tuple[Path, ...]]:
@@ -113,11 +121,15 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
         its header and is in neither list; hidden and system files and the table of datasets are not either.
     """
     entries = list_entries(folder)
-    known = [f for f in entries.files if suffix(f) in OPENERS]
-    owned = {data for f in known for data in data_files(f)}
-    volumes = {f for f in known if f not in owned} | {d for d in entries.folders if is_ngff(d) or has_slices(d)}
-    there = [p for p in (*entries.files, *entries.folders, *entries.special) if p.name != TABLE_NAME]
-    return [p for p in there if p in volumes], [p for p in there if p not in volumes and p not in owned]
+    ends = [suffix(f) for f in entries.files]
+    owned = {data for f, end in zip(entries.files, ends, strict=True) if end in DETACHED for data in data_files(f)}
+    volumes, others = [], []
+    for path, end in zip(entries.files, ends, strict=True):
+        if not (owned and path in owned) and (end != ".csv" or path.name != TABLE_NAME):
+            (volumes if end in OPENERS else others).append(path)
+    for path in entries.folders:
+        (volumes if is_ngff(path) or has_slices(path) else others).append(path)
+    return volumes, others + entries.special
 
 
 def is_isotropic(volume: Volume) -> bool:
@@ -238,7 +250,7 @@ def has_slices(folder: Path) -> bool:
 def data_files(header: Path) -> list[Path]:
     """Files that only hold the voxels of a detached header."""
     end = suffix(header)
-    if end in {".hdr", ".hdr.gz", ".spr"}:
+    if end in PAIRED:
         base = header.name[: -len(end)]
         return [header.with_name(base + data) for data in (".img", ".img.gz", ".sdt")]
     try:

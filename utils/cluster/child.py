@@ -24,10 +24,11 @@ def main() -> None:
     """Answer until stdin ends; what the work prints goes to stderr."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    answers = os.fdopen(os.dup(1), "wb")
+    # Streams of our own: at its end Python would wait a second for sys.stdin, which a thread is reading.
+    orders_in, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, frames), daemon=True).start()
+    threading.Thread(target=_listen, args=(orders_in, frames), daemon=True).start()
     orders: dict[str, Callable[[Any], Any] | str] = {}
     while True:
         key, begin, item = pickle.loads(frames.get())

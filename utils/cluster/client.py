@@ -18,7 +18,7 @@ from typing import Any
 
 from utils.cli import UnavailableError
 from utils.cluster.child import RAISED, REFUSED
-from utils.cluster.connection import connect
+from utils.cluster.connection import connect, reaches
 from utils.cluster.foothold import ask_keeper, end_run
 from utils.cluster.keeper import GRACE_SECONDS, Order
 from utils.cluster.versions import CHECKOUT, versions
@@ -71,6 +71,7 @@ class Cluster:
         """Wait until there is a worker, no longer than the timeout."""
         while not self._look_after():
             time.sleep(0.05)
+        self._client.direct_to_workers = all(reaches(worker) for worker in [*self._client.nthreads()][:1])
 
     def map(
         self, work: Callable[[Any], Any], items: Sequence[Any], *, largest: int = MOST_IN_BATCH

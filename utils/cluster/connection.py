@@ -1,8 +1,11 @@
 """To a Dask scheduler, or a sentence that says why not."""
 
+import socket
 from typing import Any
 
 from utils.cli import UsageError
+
+REACH_SECONDS = 1.0
 
 
 def connect(address: str, timeout: float) -> Any:
@@ -24,6 +27,17 @@ def connect(address: str, timeout: float) -> Any:
         raise UsageError(f"no Dask scheduler answers at {address}: {error}") from error
     _refuse_other_versions(client, address)
     return client
+
+
+def reaches(worker: str) -> bool:
+    """Whether this machine can talk to a worker at its address, so that nothing need pass through the scheduler."""
+    from distributed.comm import get_address_host_port
+
+    try:
+        with socket.create_connection(get_address_host_port(worker), REACH_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _silence() -> None:

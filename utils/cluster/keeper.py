@@ -24,6 +24,7 @@ GRACE_SECONDS = 10.0
 IDLE_SECONDS = 60.0
 # How often one who waits for a child looks whether anybody still wants its answer.
 LOOK_SECONDS = 0.5
+PIPE_BYTES = 1 << 20
 _LENGTH = struct.Struct(">Q")
 _START = "import sys; sys.path[:1] = {paths!r}; from utils.cluster.child import main; main()"
 
@@ -69,6 +70,14 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     return content if len(content) == _LENGTH.unpack(head)[0] else None
 
 
+def _widen(pipe: BinaryIO) -> None:
+    """Let a pipe hold more than 64 KiB, where the system can: pixels then come in fewer steps."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
 class Child:
     """One child process; used by one thread at a time."""
 
@@ -76,6 +85,7 @@ class Child:
         command = [sys.executable, "-c", _START.format(paths=list(paths))]
         own_group = {"process_group": 0} if os.name == "posix" else {}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **own_group)  # type: ignore[call-overload]
+        _widen(self._process.stdout)
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._orders: set[str] = set()
         self.idle_since = time.monotonic()
