@@ -123,7 +123,8 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
     entries = list_entries(folder)
     ends = [suffix(f) for f in entries.files]
     owned = {data for f, end in zip(entries.files, ends, strict=True) if end in DETACHED for data in data_files(f)}
-    volumes, others = [], []
+    volumes: list[Path] = []
+    others: list[Path] = []
     for path, end in zip(entries.files, ends, strict=True):
         if not (owned and path in owned) and (end != ".csv" or path.name != TABLE_NAME):
             (volumes if end in OPENERS else others).append(path)

@@ -31,7 +31,7 @@ def connect(address: str, timeout: float) -> Any:
 
 def reaches(worker: str) -> bool:
     """Whether this machine can talk to a worker at its address, so that nothing need pass through the scheduler."""
-    from distributed.comm import get_address_host_port
+    from distributed.comm.addressing import get_address_host_port
 
     try:
         with socket.create_connection(get_address_host_port(worker), REACH_SECONDS):
