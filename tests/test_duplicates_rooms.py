@@ -4,169 +4,19 @@ import json
 import os
 import pickle
 
-import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tissue import cut, dictionary, texture
 from utils.cli import UsageError
 from utils.dictionaries import load_patches
-from utils.duplicates import embedding, inverted_file
 from utils.duplicates.collection import labels_of, list_dictionaries, rank_of
 from utils.duplicates.decisions import key_of, remembered
 from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
-from utils.duplicates.embedding import code_views, codes_of, embed, transform, view_of
-from utils.duplicates.greedy import compare_patches
+from utils.duplicates.embedding import embed
 from utils.duplicates.index_file import current_index, read_index, write_index
-from utils.duplicates.inverted_file import InvertedFile, cell_count, centres
-from utils.duplicates.verify import Agreement, compare, correlation, tile_correlations
 from utils.jobs import SKIPPED, Job
 from utils.records.duplicates import COLUMNS, EXCLUDED, Duplicate, LeftOut, read_duplicates, save_duplicates
-
-
-def cosine(a, b):
-    return float(a.astype(float) @ b.astype(float) / (np.linalg.norm(a) * np.linalg.norm(b)))
-
-
-# embedding
-
-
-@given(st.integers(0, 50), st.integers(0, 7))
-def test_the_code_of_a_view_is_the_view_of_the_code(seed, view):
-    patch = cut(texture(seed % 4, (256, 256)), seed % 30, seed // 2, 192)
-    assert np.array_equal(embed(view_of(patch, view)), code_views(embed(patch)[np.newaxis])[0, view])
-
-
-def test_views_are_eight_and_names_tell_them():
-    patch = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    seen = {(view_of(patch, v).shape, view_of(patch, v).tobytes()) for v in range(8)}
-    assert len(seen) == 8 and len({embedding.view_name(v) for v in range(8)}) == 8
-    assert np.array_equal(view_of(patch, 6), np.rot90(patch)) and embedding.view_name(6) == "rot90"
-    assert np.array_equal(view_of(patch, 5), np.rot90(patch, 3)) and embedding.view_name(5) == "rot270"
-    assert np.array_equal(view_of(patch, 3), np.rot90(patch, 2)) and embedding.view_name(3) == "rot180"
-
-
-def test_inversion_is_the_negative_and_contrast_does_not_count():
-    patch = cut(texture(0), 0, 0)
-    code = embed(patch)
-    assert np.array_equal(embed(255 - patch), -code)
-    assert np.array_equal(embed(patch // 2 * 2 // 2 + 60), embed(patch // 2))
-    assert not embed(np.full((224, 224), 7, np.uint8)).any()
-    assert code[0] == 0 and code.dtype == np.int8 and abs(code).max() <= 120
-
-
-def test_sizes_of_one_field_have_one_code():
-    patch = cut(texture(1), 10, 10)
-    half = cv2.resize(patch, (112, 112), interpolation=cv2.INTER_AREA)
-    odd = cv2.resize(patch, (150, 150), interpolation=cv2.INTER_AREA)
-    assert cosine(embed(patch), embed(half)) > 0.999 and cosine(embed(patch), embed(odd)) > 0.99
-    assert embedding.block_sums(odd).sum() == 32 * 32 * odd.sum(dtype=np.int64)
-
-
-def test_transform_is_a_cosine_transform_without_a_constant_part():
-    sums = np.random.default_rng(0).integers(0, 4080, (5, 40, 40)).astype(float)
-    assert np.array_equal(transform(sums + 1000)[:, 1:], transform(sums)[:, 1:])
-    mine = transform(sums)[0, 1:, 1:]
-    reference = cv2.dct(sums[0])[1:8, 1:8]
-    assert np.allclose(mine / mine.std(), reference / reference.std(), atol=0.02)
-
-
-# inverted file
-
-
-def test_search_in_cells_finds_what_looking_at_all_finds(monkeypatch):
-    rng = np.random.default_rng(0)
-    codes = codes_of(rng.standard_normal((6000, 8, 8)) / np.maximum(np.hypot(*np.indices((8, 8))), 1))
-    noisy = np.clip(codes[:200].astype(int) + rng.integers(-9, 10, (200, 64)), -127, 127).astype(np.int8)
-    probes = np.concatenate([noisy[:100], -noisy[100:]])
-    whole, cells = InvertedFile(len(codes)), InvertedFile(10_000_000)
-    assert cell_count(6000) == 1 and cell_count(10_000_000) > 1000
-    for each in (whole, cells):
-        for part in np.split(np.arange(6000), 3):
-            each.add(codes[part], part)
-        assert len(each) == 6000
-    monkeypatch.setattr(inverted_file, "PRODUCTS", 5000)
-    found = []
-    for each in (whole, cells):
-        hits = list(each.search(probes, 0.9, either_sign=True))
-        found.append({(int(p), int(o)) for probe, owner, _ in hits for p, o in zip(probe, owner, strict=True)})
-        for probe, owner, cosines in hits:
-            expected = [cosine(probes[p], codes[o]) for p, o in zip(probe, owner, strict=True)]
-            assert np.allclose(cosines, expected, atol=1e-5)
-    assert {(i, i) for i in range(200)} <= found[0] and found[1] <= found[0]
-    assert len({(i, i) for i in range(200)} & found[1]) >= 195
-    positive = {int(p) for probe, *_ in whole.search(probes, 0.9, either_sign=False) for p in probe}
-    assert positive == set(range(100))
-
-
-def test_flat_windows_resemble_nothing_and_centres_never_change():
-    file = InvertedFile(10)
-    file.add(np.zeros((3, 64), np.int8), np.arange(3))
-    assert len(file) == 0 and list(file.search(np.zeros((2, 64), np.int8), 0.1, either_sign=True)) == []
-    assert cell_count(16384) == 1 and cell_count(16385) > 1
-    assert int(np.abs(centres(512).astype(int)).sum()) == int(np.abs(centres(512).astype(int)).sum())
-    assert len(np.unique(centres(512), axis=0)) == 512
-
-
-# verification
-
-
-def test_copies_agree_and_others_do_not():
-    image = texture(2)
-    patch = cut(image, 100, 100)
-    copy = compare(patch, patch)
-    assert copy == Agreement(1.0, 1.0, (0, 0)) and copy.holds()
-    shifted = compare(patch, cut(image, 107, 91))
-    assert shifted.shift == (7, -9) and shifted.similarity > 0.99 and shifted.holds(0.9)
-    inverted = compare(patch, 255 - patch)
-    assert inverted.similarity == pytest.approx(1) and inverted.correlation == pytest.approx(-1) and inverted.holds()
-    other = compare(patch, cut(texture(3), 100, 100))
-    assert other.similarity < 0.3 and not other.holds()
-    assert not compare(patch, np.full_like(patch, 9)).holds()
-
-
-def test_an_edge_in_common_is_no_tissue_in_common():
-    rng = np.random.default_rng(0)
-    steps = [np.where(np.arange(224) < 112, 40, 220) + rng.normal(0, 9, (224, 224)) for _ in range(2)]
-    first, second = (np.clip(step, 0, 255).astype(np.uint8) for step in steps)
-    found = compare(first, second)
-    assert abs(correlation(first, second)) > 0.95 and not found.holds()
-
-
-def test_what_is_not_known_does_not_count():
-    patch = cut(texture(4), 0, 0)
-    half = patch.copy()
-    half[:, :112] = 0
-    valid = np.zeros(patch.shape, bool)
-    valid[:, 112:] = True
-    found = compare(patch, half, valid)
-    assert found.similarity == pytest.approx(1) and found.holds()
-    assert not compare(patch, half).holds(0.9)
-
-
-def test_correlation_and_tiles():
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 256, (2, 56, 84), dtype=np.uint8)
-    assert correlation(a, b) == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
-    tiles = tile_correlations(a, b)
-    assert len(tiles) == 6
-    assert tiles[4] == pytest.approx(np.corrcoef(a[28:, 28:56].ravel(), b[28:, 28:56].ravel())[0, 1])
-    assert tile_correlations(np.zeros_like(a), np.zeros_like(b)) == []
-    assert tile_correlations(a, np.zeros_like(b)) == [0.0] * 6
-
-
-def test_patches_of_other_sizes_and_shapes():
-    patch = cut(texture(5), 0, 0)
-    small = cv2.resize(patch, (112, 112), interpolation=cv2.INTER_AREA)
-    assert compare_patches(patch, small).similarity > 0.99 and compare_patches(small, patch).similarity > 0.99
-    assert compare_patches(patch, patch[:, :150]).similarity == 0  # another field
-    tiny = cv2.resize(patch, (40, 40), interpolation=cv2.INTER_AREA)
-    assert compare_patches(tiny, tiny).similarity == 0  # too small to be told
-
-
-# indexes
 
 
 @pytest.fixture
@@ -241,9 +91,6 @@ def test_a_failure_leaves_no_index(tmp_path):
     with pytest.raises(ValueError, match="no more"):
         write_index(tmp_path / "index", fill)
     assert list(tmp_path.iterdir()) == []
-
-
-# collection and table
 
 
 def test_each_file_once_whatever_the_order(tmp_path):

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import zipfile
 from pathlib import Path
 from urllib.parse import quote
@@ -17,15 +16,13 @@ from ngff_images import (
     check,
     ome_attributes,
     pyramid,
-    write_bdv,
     write_json,
     write_n5_array,
     write_ome_zarr,
     write_precomputed,
 )
-from utils.ngff.access import Access, kvstore_spec
+from utils.ngff.access import Access
 from utils.ngff.address import Address, address_name
-from utils.ngff.containers import CONVERTERS
 from utils.ngff.opening import open_multiscale, open_volume_level
 from utils.redaction import redacted
 from utils.sources import volume_sources
@@ -155,25 +152,6 @@ def test_endless_redirects_end(served):
             open_multiscale(f"{server.url}/bucket/x.zarr", Access(timeout=5))
 
 
-@pytest.mark.parametrize("scheme", ["local", "http"])
-def test_containers_name_their_images(tmp_path, scheme, capsys):
-    write_json(tmp_path / "c.n5/attributes.json", {"n5": "2.0.0"})
-    write_n5_array(
-        tmp_path / "c.n5/em/fibsem-uint8/s0", pyramid()[0], pixelResolution={"dimensions": [6, 8, 30], "unit": "nm"}
-    )
-    write_json(tmp_path / "c.n5/em/fibsem-uint8/attributes.json", {"scales": [[1, 1, 1]]})
-    with serving(tmp_path) as server:
-        url = f"{server.url}/c.n5" if scheme == "http" else str(tmp_path / "c.n5")
-        with pytest.warns(UserWarning, match="one image lies here, em/fibsem-uint8"):
-            image = open_multiscale(url)
-        assert image.levels[0].voxel_size == SIZES[0]
-        shutil.copytree(tmp_path / "c.n5/em/fibsem-uint8", tmp_path / "c.n5/volumes/raw")
-        with pytest.raises(ValueError, match=r"2 images lie here \(em/fibsem-uint8, volumes/raw\); choose"):
-            open_multiscale(url)
-        argv = [url, str(tmp_path / "out"), "-cs", "16", "-gb", "0.00001"]
-        assert ngff_download.main([*argv, "--image", "volumes/raw"]) == 0
-
-
 @pytest.mark.parametrize("transforms", ["scale", "sequence", "rotation"])
 def test_ome_zarr_with_coordinate_systems(tmp_path, transforms):
     root = write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], version="0.5")
@@ -194,45 +172,6 @@ def test_ome_zarr_with_coordinate_systems(tmp_path, transforms):
             open_multiscale(root)
     else:
         check(root, pyramid()[:1])
-
-
-@pytest.mark.parametrize("key", CONVERTERS)
-def test_other_formats_are_refused_with_a_converter(tmp_path, key):
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / key).write_bytes(b"WKW")
-    what, converter = CONVERTERS[key]
-    with pytest.raises(ValueError, match="convert it to") as refused:
-        open_multiscale(tmp_path / "x")
-    assert what in str(refused.value) and converter in str(refused.value)
-
-
-def test_hdf5_and_servers_are_refused(tmp_path):
-    write_bdv(tmp_path, pyramid())
-    (tmp_path / "a.xml").write_text((tmp_path / "a.xml").read_text().replace("bdv.n5", "bdv.hdf5"))
-    (tmp_path / "x.h5").write_bytes(b"x")
-    for address in (tmp_path / "a.xml", tmp_path / "x.h5", "dvid://host/x", "graphene://https://host/x"):
-        with pytest.raises(ValueError, match="cannot be read here; convert it"):
-            open_multiscale(address)
-
-
-def test_credentials():
-    s3 = Address.parse("s3://b/x")
-    assert kvstore_spec(s3, Access())["aws_credentials"] == {"type": "anonymous"}
-    spec = kvstore_spec(s3, Access(credentials=True, requester_pays=True))
-    assert spec["aws_credentials"] == {"type": "default"} and spec["requester_pays"] is True
-    assert kvstore_spec(Address.parse("gs://b/x"), Access(credentials=True))["driver"] == "gcs"
-    secret = Access(headers=("Authorization: Bearer s3cret",))
-    assert kvstore_spec(Address.parse("https://h/x"), secret)["headers"] == ["Authorization: Bearer s3cret"]
-    assert "s3cret" not in repr(secret)
-
-
-def test_netrc(tmp_path, monkeypatch):
-    (tmp_path / ".netrc").write_text("machine h.example login me password pw\n")
-    (tmp_path / ".netrc").chmod(0o600)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (header,) = kvstore_spec(Address.parse("https://h.example:8/x"), Access())["headers"]
-    assert base64.b64decode(header.removeprefix("Authorization: Basic ")) == b"me:pw"
-    assert "headers" not in kvstore_spec(Address.parse("https://other.example/x"), Access())
 
 
 def test_headers_and_passwords_reach_the_server(served):

@@ -1,25 +1,18 @@
 """utils/records/recipes.py: what a result was made from, and when that no longer holds."""
 
-import os
-import threading
-
 import pytest
 
-from utils.records import aside
-from utils.records.fingerprints import NO_FILE, fingerprint
+from utils.records.fingerprints import fingerprint
 from utils.records.recipes import (
     Recipe,
-    discard,
     fingerprints,
-    inputs_of,
-    load_record,
     orphans,
     record_of,
     record_path,
     refuse_changed,
     save_record,
 )
-from utils.records.standing import holds_at_a_glance, is_replaced, outdated, same_but_for, standing
+from utils.records.standing import standing
 
 
 @pytest.fixture
@@ -41,80 +34,6 @@ def remember(recipe, result, content="made"):
 
 def changed(recipe, **options):
     return Recipe(recipe.stage, recipe.inputs, {**recipe.options, **options}, recipe.root)
-
-
-def test_what_was_made_stands(made):
-    recipe, result = made
-    record = load_record(result)
-    assert record is not None and record.result.stamp == 0
-    assert holds_at_a_glance(recipe, result, record)
-    assert standing(recipe, result) == ""
-    assert inputs_of(result) == ("a.tif", "b.tif")
-
-
-def test_a_result_without_a_record_is_done_and_none_is_open(made, tmp_path):
-    recipe, result = made
-    record_path(result).unlink()
-    assert standing(recipe, result) == "" and inputs_of(result) == ()
-    assert standing(recipe, tmp_path / "absent") is None
-
-
-def test_another_date_is_no_change_and_the_next_look_is_quick(made, tmp_path):
-    recipe, result = made
-    os.utime(tmp_path / "a.tif", ns=(1, 1))
-    record = load_record(result)
-    assert not holds_at_a_glance(recipe, result, record)
-    assert standing(recipe, result) == ""
-    assert holds_at_a_glance(recipe, result, load_record(result))
-
-
-def test_an_older_file_of_the_same_size_is_a_change(made, tmp_path):
-    recipe, result = made
-    (tmp_path / "a.tif").write_text("A.tif")
-    os.utime(tmp_path / "a.tif", ns=(1, 1))
-    assert standing(recipe, result) == "a.tif has changed"
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"crop-size": 128}, "made with --crop-size 224, now 128"),
-        ({"dedupe": False}, "made with --dedupe, now without it"),
-        ({"limit": 3}, "made without --limit, now with --limit 3"),
-        ({"crop-size": 0}, "made with --crop-size 224, now 0"),
-        ({"axes": [0, 1]}, ""),
-        ({"axes": [0]}, "made with --axes 0 1, now 0"),
-        ({"a-later-option": 1}, ""),
-    ],
-)
-def test_options(made, options, reason):
-    recipe, result = made
-    assert standing(changed(recipe, **options), result) == reason
-
-
-def test_inputs_that_come_and_go_are_counted(made, tmp_path):
-    recipe, result = made
-    inputs = {"b.tif": (tmp_path / "b.tif",), "c.tif": (tmp_path / "b.tif",), "d.tif": (tmp_path / "b.tif",)}
-    (tmp_path / "b.tif").write_text("longer than before")
-    reason = standing(Recipe("test", inputs, recipe.options), result)
-    assert reason == "2 added (c.tif, d.tif), 1 gone (a.tif), 1 changed (b.tif)"
-
-
-def test_a_result_that_is_not_what_was_made(made):
-    recipe, result = made
-    result.write_text("MADE")
-    os.utime(result, ns=(2**62, 2**62))
-    assert standing(recipe, result) == "it is not what was made"
-    result.write_text("other size")
-    os.utime(result, ns=(1, 1))
-    assert standing(recipe, result) == "it is not what was made"
-
-
-def test_a_copied_result_is_the_same(made):
-    recipe, result = made
-    os.utime(result, ns=(2**62, 2**62))
-    assert not holds_at_a_glance(recipe, result, load_record(result))
-    assert standing(recipe, result) == ""
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "stage": 3, "root": 5}'])
@@ -139,40 +58,6 @@ def test_inputs_that_change_while_they_are_read(made, tmp_path):
         refuse_changed(recipe, before)
 
 
-def test_fingerprints_beside_the_work_are_those_of_its_begin(made, tmp_path, monkeypatch):
-    recipe, _ = made
-    known = fingerprints(recipe)
-    for large in (1 << 20, 0):
-        monkeypatch.setattr(aside, "LARGE_BYTES", large)
-        assert aside.fingerprints_aside(recipe)() == known
-    begun = threading.Event()
-    monkeypatch.setattr(aside, "fingerprints", lambda asked: begun.wait() and fingerprints(asked))
-    taken = aside.fingerprints_aside(recipe)
-    (tmp_path / "b.tif").write_text("another")
-    begun.set()
-    with pytest.raises(ValueError, match=r"b\.tif changed while it was read"):
-        refuse_changed(recipe, taken())
-
-
-def test_memory_that_lacks_beside_the_work_is_told(made, monkeypatch):
-    def lacking(_recipe):
-        raise MemoryError("no more")
-
-    monkeypatch.setattr(aside, "LARGE_BYTES", 0)
-    monkeypatch.setattr(aside, "fingerprints", lacking)
-    with pytest.raises(MemoryError, match="no more"):
-        aside.fingerprints_aside(made[0])()
-
-
-def test_what_holds_but_for_some_options(made, tmp_path):
-    recipe, result = made
-    record = load_record(result)
-    other = changed(recipe, **{"crop-size": 9})
-    assert same_but_for(other, record, {"crop-size"}) and not same_but_for(other, record, {"limit"})
-    (tmp_path / "a.tif").write_text("changed")
-    assert not same_but_for(other, record, {"crop-size"})
-
-
 def test_orphans_are_those_of_the_stage_and_the_folder(made, tmp_path):
     _, result = made
     out = result.parent
@@ -184,22 +69,3 @@ def test_orphans_are_those_of_the_stage_and_the_folder(made, tmp_path):
     moved = tmp_path.with_name(f"{tmp_path.name}-moved")
     tmp_path.rename(moved)
     assert list(orphans(moved / "out", "test", moved, set())) == [moved / "out" / "x.pkl"]
-
-
-def test_replaced_inputs(made, tmp_path):
-    recipe, result = made
-    assert not is_replaced(recipe, result)
-    (tmp_path / "a.tif").unlink()
-    assert not is_replaced(recipe, result), "what cannot be read may come back"
-    (tmp_path / "a.tif").write_text("another")
-    assert is_replaced(recipe, result)
-    discard(result)
-    assert not result.exists() and not record_path(result).exists()
-    assert not is_replaced(recipe, result)
-
-
-def test_an_input_that_is_gone_has_changed(made, tmp_path):
-    recipe, result = made
-    (tmp_path / "a.tif").unlink()
-    assert outdated(recipe, result, load_record(result)) == "a.tif has changed"
-    assert fingerprints(recipe)["a.tif"] == NO_FILE

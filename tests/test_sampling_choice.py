@@ -13,7 +13,6 @@ from ngff_images import write_json, write_ome_zarr, write_precomputed
 from utils.names import parse_roi
 from utils.sampling.rois import Boxes, grid, spans
 from utils.sampling.selection import shuffled, stratified, within
-from utils.volume_index import VolumeIndex
 
 CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0)]
 
@@ -122,15 +121,3 @@ def test_shards_of_a_table_share_the_rows(tmp_path, capsys):
     assert sum(done) == 6 and min(done) > 0
     assert ngff_download.main([*argv[:-2], "--update"]) == 0
     assert "6 done before" in capsys.readouterr().out
-
-
-def test_regions_named_the_older_way_are_found(tmp_path):
-    root = write_precomputed(tmp_path / "cell.pc", [noise((32, 32, 64))], offset=(1000, 200, 30))
-    assert ngff_download.main([str(root), str(tmp_path / "out"), "-cs", "32"]) == 0
-    index = VolumeIndex([str(tmp_path / "out")])
-    for x in (0, 32):
-        found = index.find(f"cell_s0-ROI-x{x}-{x + 32}_y0-32_z0-32")
-        assert found is not None
-        assert found.address.name == f"cell_s0-ROI-x{1000 + x}-{1032 + x}_y200-232_z30-62.nrrd"
-        assert found.name == f"cell_s0-ROI-x{x}-{x + 32}_y0-32_z0-32"
-    assert index.find("cell_s0-ROI-x64-96_y0-32_z0-32") is None and index.find("cell_s1-ROI-x0-32_y0-32_z0-32") is None

@@ -1,0 +1,50 @@
+"""utils/classification/background.py: read ahead and written behind, within bounds."""
+
+import threading
+
+import pytest
+
+from utils.classification.background import background_calls, prefetched
+
+
+def test_what_comes_next_is_taken_on_a_thread():
+    taken = []
+
+    def items():
+        for i in range(3):
+            taken.append((i, threading.current_thread()))
+            yield i
+        raise ValueError("the fourth is broken")
+
+    seen = []
+    with pytest.raises(ValueError, match="the fourth is broken"):
+        for item in prefetched(items()):
+            seen.append(item)
+    assert seen == [0, 1, 2] == [i for i, _ in taken] and list(prefetched([])) == []
+    assert threading.main_thread() not in {thread for _, thread in taken}
+
+
+def test_calls_that_wait_are_bounded_and_their_errors_raised():
+    going, most = threading.Semaphore(0), []
+
+    def call(i):
+        most.append(i)
+        going.acquire()
+
+    with background_calls(1, 3) as write:
+        for i in range(3):
+            write(call, i)
+        threading.Thread(target=going.release, args=(10,)).start()
+        for i in range(3, 6):
+            write(call, i)
+            assert len(write._open) <= 3
+    assert most == list(range(6))
+    with pytest.raises(OSError, match="full"), background_calls(2, 2) as write:
+        write(_fail)
+        write.finish()
+    with pytest.raises(OSError, match="full"), background_calls(2, 2) as write:
+        write(_fail)
+
+
+def _fail():
+    raise OSError("the disk is full")

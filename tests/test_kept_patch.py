@@ -1,0 +1,37 @@
+"""utils/records/kept_patch.py: what is written is read back."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.contrast import Contrast
+from utils.records.kept_patch import KeptRecord
+
+sizes = st.none() | st.tuples(*[st.floats(0.1, 1e6)] * 3)
+windows = st.none() | st.builds(Contrast, st.sampled_from(["minmax", "none"]), st.floats(-9, 0), st.floats(1, 9))
+
+
+@given(st.none() | st.text(), st.none() | st.floats(0, 1), st.none() | st.text(), windows, sizes)
+def test_kept_records_round_trip(dictionary, score, source, contrast, voxel_size):
+    record = KeptRecord(dictionary, score, source, contrast, voxel_size)
+    assert KeptRecord.from_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize("text", ["", "ImageJ=1.5", "[1]", '{"contrast": 3, "voxel_size": [1, 0, 2], "score": "x"}'])
+def test_other_descriptions_say_nothing(text):
+    assert KeptRecord.from_json(text) == KeptRecord()
+
+
+def test_meta_of_any_kind_becomes_a_record():
+    meta = {
+        "source": 5,
+        "contrast": {"method": "minmax", "low": np.float32(1), "high": 2},
+        "voxel_size": np.array([4, 8, 8.0]),
+    }
+    record = KeptRecord.of_meta(meta, "d", 0.5)
+    assert record == KeptRecord("d", 0.5, "5", Contrast("minmax", 1.0, 2.0), (4.0, 8.0, 8.0))
+    assert json.loads(record.to_json())["version"] == 1
+    assert KeptRecord.of_meta({}, "d", 0.5) == KeptRecord("d", 0.5)

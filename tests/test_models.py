@@ -1,0 +1,54 @@
+"""utils/classification/models.py: networks, and how patches are made ready for them."""
+
+import numpy as np
+import pytest
+import torch
+
+from utils.classification.classifier import (
+    load_weights,
+)
+from utils.classification.models import SIDES, build_model, detect_arch, prepare
+from utils.classification.weights import LITE
+
+
+def stack(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def lite() -> dict:
+    return load_weights(LITE)
+
+
+@pytest.mark.parametrize("arch", ["resnet34", "lite"])
+def test_architectures(arch):
+    model = build_model(arch)
+    assert detect_arch(model.state_dict()) == arch
+    count = sum(p.numel() for p in model.parameters())
+    assert count == {"resnet34": 21_285_185, "lite": 403_041}[arch]
+    with pytest.raises(ValueError, match="unknown architecture"):
+        build_model("vgg")
+
+
+def test_published_input_is_imagenets():
+    x = prepare(torch.full((2, 224, 224), 255, dtype=torch.uint8), "resnet34")
+    assert x.shape == (2, 3, 224, 224)
+    assert x[0, :, 5, 5].tolist() == pytest.approx([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
+
+
+def test_only_other_sizes_are_resized():
+    patches = torch.from_numpy(stack(1))
+    assert torch.equal(prepare(patches, "resnet34")[0, 0], (patches[0].float() / 255 - 0.485) / torch.tensor(0.229))
+    assert prepare(patches[:, :100], "resnet34").shape[2:] == (224, 224)
+    assert prepare(patches, "lite").shape == (1, 1, SIDES["lite"], SIDES["lite"])
+
+
+def test_lite_does_not_mind_contrast_settings_or_padding():
+    rng = np.random.default_rng(0)
+    image = rng.normal(120, 30, (96, 96)).clip(10, 240).round()
+    x = [prepare(torch.tensor(p[None]), "lite") for p in (image, image * 0.5 + 60)]
+    assert torch.allclose(x[0], x[1], atol=1e-4)
+    padded = image.copy()
+    padded[:60] = 0
+    y = prepare(torch.tensor(padded[None]), "lite")[0, 0, 60:]
+    assert abs(float(y.mean())) < 1e-4 and float(y.std()) == pytest.approx(1, abs=1e-3)

@@ -1,0 +1,81 @@
+"""utils/formats/nifti.py: versions, units, scaling."""
+
+import gzip
+import warnings
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from utils.volumes import open_volume
+
+VOXELS = np.random.default_rng(0).integers(0, 200, (6, 4, 5)).astype(np.int16)
+
+
+def nifti(order="<", version=1, units=2, pixdim=(4.0, 5.0, 6.0), slope=(0.0, 0.0), dim=(3, 5, 4, 6), voxels=VOXELS):
+    """The bytes of a single-file NIfTI, made by hand because SimpleITK writes neither big-endian nor version 2."""
+    first = version == 1
+    head = bytearray(348 if first else 540)
+    code = {"int16": 4, "uint8": 2, "float32": 16}[voxels.dtype.name]
+
+    def put(place, kind, *numbers):
+        head[place : place + np.dtype(kind).itemsize * len(numbers)] = np.array(numbers, order + kind).tobytes()
+
+    put(0, "i4", len(head))
+    put(40 if first else 16, "i2" if first else "i8", *dim)
+    put(70 if first else 12, "i2", code)
+    put(76 if first else 104, "f4" if first else "f8", 1.0, *pixdim)
+    put(108 if first else 168, "f4" if first else "i8", len(head) + 4)
+    put(112 if first else 176, "f4" if first else "f8", *slope)
+    put(123 if first else 500, "u1" if first else "i4", units)
+    head[344 if first else 4 : 348 if first else 8] = b"n+1\0" if first else b"n+2\0"
+    return bytes(head) + b"\0" * 4 + voxels.astype(voxels.dtype.newbyteorder(order)).tobytes()
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_nifti_versions(tmp_path, order, version, name):
+    content = nifti(order, version)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with open_volume(tmp_path / name) as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+        assert volume.dtype.isnative and volume.voxel_size == (6.0, 5.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("units", "pixdim", "size"),
+    [
+        (2, (4, 5, 6), (6, 5, 4)),  # what ITK writes for 4 x 5 x 6 nm
+        (0, (4, 5, 6), (6, 5, 4)),
+        (3, (0.004, 0.005, 0.05), (50, 5, 4)),
+        (3 + 8, (0.004, 0.005, 0.05), (50, 5, 4)),
+        (2, (4e-6, 4e-6, 5e-5), (50, 4, 4)),
+        (2, (-4, 5, 6), (6, 5, 4)),
+        (2, (1, 1, 1), None),
+        (2, (57594928, 4, 4), None),
+        (2, (0, 4, 4), None),
+    ],
+)
+def test_nifti_voxel_sizes(tmp_path, units, pixdim, size):
+    (tmp_path / "a.nii").write_bytes(nifti(units=units, pixdim=pixdim))
+    with open_volume(tmp_path / "a.nii") as volume, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert volume.voxel_size == size
+    assert (size is None) == bool(said)
+
+
+def test_nifti_scaling_is_applied(tmp_path):
+    (tmp_path / "a.nii").write_bytes(nifti(slope=(0.5, -10)))
+    with open_volume(tmp_path / "a.nii") as volume:
+        np.testing.assert_array_equal(volume[1:, :2], VOXELS[1:, :2] * 0.5 - 10)
+        expected = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.nii")))
+        np.testing.assert_allclose(volume[:], expected)
+        assert volume.dtype == np.float32 and volume.streams
+
+
+def test_nifti_with_several_volumes(tmp_path):
+    (tmp_path / "a.nii").write_bytes(nifti(dim=(4, 5, 4, 6, 2), voxels=np.concatenate([VOXELS, VOXELS + 1])))
+    with pytest.warns(UserWarning, match="2 volumes: the first"):
+        volume = open_volume(tmp_path / "a.nii")
+    np.testing.assert_array_equal(volume[:], VOXELS)

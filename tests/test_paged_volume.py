@@ -1,0 +1,41 @@
+"""utils/formats/paged_volume.py: what is decoded is shared, within bounds."""
+
+import threading
+
+import numpy as np
+
+from utils.formats.paged_volume import PagedVolume
+from utils.formats.voxel_size import VoxelSize
+
+
+class Counted(PagedVolume):
+    """Pages that count how often they are decoded."""
+
+    def __init__(self, pages):
+        super().__init__("a", pages.shape, pages.dtype, VoxelSize(None))
+        self.pages, self.decoded = pages, []
+
+    def _decode_page(self, z):
+        self.decoded.append(z)
+        return self.pages[z]
+
+
+def test_threads_share_what_is_decoded(tmp_path):
+    volume = Counted(np.random.default_rng(0).integers(0, 255, (20, 8, 8)).astype(np.uint8))
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(volume[:, 2:5])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(volume.decoded) == list(range(20))
+    assert all(np.array_equal(r, volume.pages[:, 2:5]) for r in results) and len(results) == 8
+
+
+def test_the_cache_is_bounded(monkeypatch):
+    monkeypatch.setattr("utils.formats.paged_volume.cache_bytes", lambda: 3 * 64)
+    volume = Counted(np.zeros((10, 8, 8), np.uint8))
+    volume[:]
+    assert len(volume._cache) == 3
+    volume[7:]
+    assert len(volume.decoded) == 10
