@@ -16,10 +16,11 @@ from utils.collection.inventory import Part
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.manifest import PartWriter
 from utils.collection.overviews import OVERVIEW_SHEET, Overviews
+from utils.collection.page_files import page_html
 from utils.collection.sprites import SHEET, THUMB, Thumbs, save_sheets
 from utils.jobs import SKIPPED, Job, SomeFailed
 
-VERSION = 3
+VERSION = 4
 STRIP = 6
 
 
@@ -118,8 +119,7 @@ def _make_page(dataset: DatasetJob, here: Path, thumbs: Thumbs) -> dict[str, Any
     _save_strip(here, found, thumbs)
     summary = summarize(dataset.dataset, dataset.slug, dataset.split, dataset.free, found)
     _save_data(here, dataset, found, order, overviews, summary)
-    page = Path(__file__).with_name("pages") / "dataset.html"
-    (here / "index.html").write_bytes(page.read_bytes())
+    (here / "index.html").write_text(page_html("dataset", "Dataset", "../../"), encoding="utf-8")
     return {"summary": summary, "failed": {**found.failures, **overviews.failures}}
 
 

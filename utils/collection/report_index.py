@@ -12,11 +12,10 @@ from utils.collection.export_tables import read_splits
 from utils.collection.inventory import Part, dictionaries, list_parts
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.manifest import join_parts
+from utils.collection.page_files import asset_files, page_html
 from utils.collection.provenance import Provenance, find_tables
 
 INDEX = "index"
-PAGES = Path(__file__).with_name("pages")
-ASSETS = ("report.js", "report.css", "dataset.js", "dataset.css")
 
 
 @dataclass(frozen=True)
@@ -81,17 +80,19 @@ def write_index(out: Path, jobs: Sequence[DatasetJob], unclassified: Sequence[st
     records = {job.dataset: ledger.record(unit_name("dataset", job.slug)) for job in jobs}
     rows = [records[job.dataset].get("summary") or _failed(job) for job in jobs]
     made = [job for job in jobs if records[job.dataset].get("fingerprint")]
-    assets = [(PAGES / name).read_bytes() for name in (*ASSETS, "report.html")]
+    assets, page = asset_files(), page_html("report", "Collection")
     prints = [records[job.dataset]["fingerprint"] for job in made]
-    fingerprint = digest(VERSION, title, rows, list(unclassified), prints, [digest(str(a)) for a in assets])
+    fingerprint = digest(
+        VERSION, title, rows, list(unclassified), prints, page, [digest(str(content)) for content in assets.values()]
+    )
     if ledger.is_current(INDEX, fingerprint):
         return False
-    files = [f"assets/{name}" for name in ASSETS] + ["data.js", "manifest.parquet", "manifest.csv", "index.html"]
+    files = [f"assets/{name}" for name in assets] + ["data.js", "manifest.parquet", "manifest.csv", "index.html"]
     with ledger.making(INDEX, files, fingerprint) as scratch:
         (scratch / "assets").mkdir()
-        for name, content in zip(ASSETS, assets, strict=False):
+        for name, content in assets.items():
             (scratch / "assets" / name).write_bytes(content)
-        (scratch / "index.html").write_bytes(assets[-1])
+        (scratch / "index.html").write_text(page, encoding="utf-8")
         free = list(dict.fromkeys(name for row in rows for name in row["free"]))
         parts = [out / "datasets" / job.slug / "manifest.parquet" for job in made]
         join_parts(parts, free, scratch / "manifest.parquet", scratch / "manifest.csv")

@@ -1,8 +1,5 @@
 "use strict";
 // Patches come in the order of their scores, which is that of the sheets: those near any threshold share few sheets.
-const $ = (id) => document.getElementById(id);
-const make = (tag, properties = {}, ...children) => { const e = Object.assign(document.createElement(tag), properties); e.append(...children); return e; };
-const number = (n) => n.toLocaleString("en-US");
 const count = DATA.score.length, GAP = 6, AXES = ["xy", "xz", "yz"];
 const state = { t: DATA.threshold, order: "borderline", filter: "all", size: 112, at: -1 };
 const OUT = new Set(["duplicate", "excluded"].map((r) => DATA.reasons.indexOf(r)).filter((i) => i >= 0));

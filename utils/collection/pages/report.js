@@ -1,8 +1,4 @@
 "use strict";
-// Names and cells come from people's files: they are set as text and never as HTML.
-const $ = (id) => document.getElementById(id);
-const make = (tag, properties = {}, ...children) => { const e = Object.assign(document.createElement(tag), properties); e.append(...children); return e; };
-const number = (n) => (n === null || n === undefined ? "–" : n.toLocaleString("en-US"));
 const percent = (a, b) => (b ? `${((100 * a) / b).toFixed(a / b < 0.1 ? 1 : 0)} %` : "–");
 const PAGE = 150, FACET = 12;
 const { datasets, columns, totals } = DATA;
