@@ -16,12 +16,13 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 # isort: split
 import argparse
 import sys
+import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from utils.cli import (
     UnavailableError,
@@ -79,7 +80,12 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--compression", choices=("none", "zstd"), default="none", help="of kept TIFFs; zstd: a tenth smaller"
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="auto: one GPU if there is one; cuda: all GPUs of the machine, a process for each",
+    )
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16", "int8"),
@@ -87,7 +93,7 @@ def parse_options() -> argparse.ArgumentParser:
         help="auto: int8 or half precision where it is faster; auto, int8: doubtful patches once more in fp32",
     )
     parser.add_argument("--batch-size", type=positive_int, help="patches at once (default 32 on a CPU, 256 on CUDA)")
-    add_run_options(parser, dask=False)
+    add_run_options(parser)
     return parser
 
 
@@ -95,6 +101,7 @@ def classify_command(args: argparse.Namespace) -> int:
     """List, skip what is done, classify, draw."""
     from utils.classification.classifying import classify_dictionary
     from utils.classification.decision import UNFITTED
+    from utils.classification.devices import gpus
     from utils.classification.kept_files import discard_table
     from utils.classification.weights import known_sha256
     from utils.jobs import Job, Run, run_jobs
@@ -123,14 +130,15 @@ def classify_command(args: argparse.Namespace) -> int:
         )
         for path in dictionaries
     ]
-    run = replace(Run.of(args), processes=1)
-    classifier = LazyClassifier(args, decision, threshold, dictionaries)
+    run = Run.of(args)
+    workers = max(1, len(gpus())) if args.device == "cuda" and not args.dask else 1
+    classifier = LazyClassifier(args, decision, threshold, workers)
     how = {"threshold": threshold, "left_out": left_out, "compression": args.compression}
     work = partial(classify_dictionary, classifier, **how)
-    code = run_jobs(work, jobs, run, noun="dictionaries", scope=scope)
+    code = run_jobs(work, jobs, replace(run, processes=workers), noun="dictionaries", scope=scope)
     for line in classifier.summary() if not args.quiet else []:
         print(line)
-    return max(code, draw_sheets(jobs, args.save, threshold, decision, run))
+    return max(code, draw_sheets(jobs, args.save, threshold, decision, replace(run, processes=1)))
 
 
 def decision_of(weights: str) -> "Decision":
@@ -156,25 +164,35 @@ def read_left_out(args: argparse.Namespace) -> "LeftOut | None":
 
 
 class LazyClassifier:
-    """The network, loaded when the first dictionary needs it."""
+    """The network, loaded when the first dictionary needs it: once in each process that works on dictionaries.
 
-    def __init__(
-        self, args: argparse.Namespace, decision: "Decision", threshold: float, dictionaries: Sequence[Path]
-    ) -> None:
-        self.args, self.decision, self.threshold, self.dictionaries = args, decision, threshold, dictionaries
+    `workers` is how many of these this machine has for a run without a cluster.
+    """
+
+    def __init__(self, args: argparse.Namespace, decision: "Decision", threshold: float, workers: int) -> None:
+        self.args, self.decision, self.threshold, self.workers = args, decision, threshold, workers
+        self.key = uuid.uuid4().hex
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _classifier_here, (self.key, self.args, self.decision, self.threshold, self.workers)
 
     @cached_property
     def _classifier(self) -> "Classifier":
         """Find or fetch the weights and put the network on its device."""
+        from utils.classification.devices import take_one_gpu
         from utils.classification.threads import use_threads
 
-        use_threads(self.args.processes)
+        args = self.args
+        if args.device == "cuda" and (args.dask or self.workers > 1):
+            take_one_gpu()
+        # A cluster's worker has a process for each of its threads.
+        threads = 1 if args.dask else max(1, args.processes // self.workers)
+        use_threads(threads)
         from utils.classification.classifier import Classifier, pick_device, uses_int8
         from utils.classification.margins import LEAST, MOST
         from utils.classification.openvino_models import CALIBRATION
         from utils.classification.sample import sample_patches
 
-        args = self.args
         device = pick_device(args.device)
         path, state = self._weights()
         options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}
@@ -183,9 +201,9 @@ class LazyClassifier:
         int8 = uses_int8(args.precision, device, classifier.arch)
         if int8 or not classifier.cascade.is_measured:
             # Of all dictionaries, done or not, so that a run that goes on decides as one that was not stopped.
-            sample = sample_patches(self.dictionaries, MOST + CALIBRATION)
+            sample = sample_patches(list_files(args.dedupe_dir, {".pkl"}), MOST + CALIBRATION)
             if int8 and len(sample) >= LEAST + CALIBRATION:
-                classifier.add_int8(sample[:CALIBRATION], path, args.processes)
+                classifier.add_int8(sample[:CALIBRATION], path, threads)
                 sample = sample[CALIBRATION:]
             classifier.measure(sample[:MOST])
         if not args.quiet:
@@ -227,6 +245,16 @@ class LazyClassifier:
         patches : sequence of ndarray of uint8, shape (h, w)
         """
         return self._classifier.examine(patches)
+
+
+_HERE: dict[str, LazyClassifier] = {}
+
+
+def _classifier_here(key: str, *description: Any) -> LazyClassifier:
+    """The run's one classifier in this process: every job brings its description, the network stays."""
+    if key not in _HERE:
+        _HERE[key] = LazyClassifier(*description)
+    return _HERE[key]
 
 
 def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision: "Decision", run: "Run") -> int:

@@ -19,7 +19,7 @@ from PIL import Image
 
 import classify_patches
 from conftest import results
-from utils.classification.classifying import refuse_shared_files
+from utils.classification.classifying import classify_dictionary, refuse_shared_files
 from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.distances import load_distances
 from utils.classification.download import RetryPolicy
@@ -28,8 +28,10 @@ from utils.classification.lite_net import FEATURES
 from utils.classification.weights import LITE, sha256_of
 from utils.contrast import Contrast
 from utils.dictionaries import PatchFile, save_patches
+from utils.jobs import Job, Run, run_jobs
 from utils.records.duplicates import Duplicate, save_duplicates
 from utils.records.kept_patch import KeptRecord, read_kept_record
+from utils.records.recipes import Recipe
 from utils.records.scores import load_scores
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,6 +124,21 @@ def test_second_run_skips_without_loading_weights(deduped, tmp_path, capsys):
     assert classify_patches.main([str(deduped), str(out), "--weights", str(tmp_path / "none.pth")]) == 0
     assert "0 done, 3 done before" in capsys.readouterr().out
     assert results(out) == before
+
+
+def test_several_processes_write_what_one_does(deduped, tmp_path):
+    """As with a GPU each, on a CPU."""
+    classify(deduped, tmp_path / "one", "--threshold", "0.3")
+    argv = [str(deduped), str(tmp_path / "two"), "--weights", "lite", "--device", "cpu", "-p", "2", "--quiet"]
+    args = classify_patches.parse_options().parse_args(argv)
+    decision = classify_patches.decision_of("lite")
+    classifier = classify_patches.LazyClassifier(args, decision, 0.3, workers=2)
+    first, again = (pickle.loads(pickle.dumps(classifier)) for _ in range(2))
+    assert first is again  # its network is loaded once
+    jobs = [Job(path, args.save / f"{path.stem}.csv", Recipe("x", {}, {})) for path in sorted(deduped.iterdir())]
+    assert run_jobs(partial(classify_dictionary, classifier, threshold=0.3), jobs, Run(processes=2)) == 0
+    tables = {name: content for name, content in results(tmp_path / "one").items() if not name.endswith(".png")}
+    assert results(tmp_path / "two") == tables
 
 
 def test_same_bytes_again_and_with_another_batch_size(deduped, tmp_path):

@@ -13,11 +13,13 @@ from typing import TextIO
 import numpy as np
 import pytest
 
+import classify_patches
 import patchify3d
 from clusters import scheduler, worker
 from conftest import ROOT, results, smooth_volume
 from little_work import copy_upper, job_of, kill_once, warn_of_itself
 from utils.cluster import child, client, connection, keeper, versions
+from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
 
 pytest.importorskip("distributed")
@@ -94,6 +96,7 @@ from functools import partial
 from pathlib import Path
 from little_work import copy_upper, endless, job_of
 from utils.cli import make_parser, run_script
+from utils.dictionaries import save_patches
 from utils.jobs import Run, run_jobs
 def run(work, timeout=60.0):
     body = lambda args: run_jobs(work, [job_of(Path(), n) for n in "abc"], Run(dask=sys.argv[2], dask_timeout=timeout))
@@ -198,6 +201,29 @@ def test_a_child_answers_and_refuses(tmp_path, capfd):
     assert refused and client.pickle.loads(refused)[0] == child.REFUSED
     keeper.keeper.end_run("run")
     assert capfd.readouterr().err == ""  # it goes without a word
+
+
+def test_children_at_work_have_places_of_their_own():
+    held = keeper._Keeper()
+    order = keeper.Order("run", "key", (str(ROOT),), {}, b"")
+    first, second = held.take(order), held.take(order)
+    held.give_back("run", first, alive=False)
+    third = held.take(order)
+    assert (first.place, second.place, third.place) == (0, 1, 0)
+    for child_process in (second, third):
+        held.give_back("run", child_process, alive=False)
+
+
+def test_patches_are_scored_on_a_cluster_as_here(address, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in "abc":
+        patches = [smooth_volume((1, 224, 224), seed=seed + ord(name))[0] for seed in range(3)]
+        save_patches(Path("in") / f"{name}.pkl", [f"{name}-LOC-0_{i}_0-224_0-224" for i in range(3)], patches)
+    options = ["--weights", "lite", "--threshold", "0.3", "-p", "1"]
+    assert classify_patches.main(["in", "here", *options]) == 0
+    assert classify_patches.main(["in", "there", *options, "--dask", address]) == 0
+    assert results(Path("here")) == results(Path("there"))
+    assert capsys.readouterr().out.count("dictionaries: 3 done, 0 done before, 0 failed") == 2
 
 
 def test_who_can_be_reached(address):

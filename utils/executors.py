@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from multiprocessing import resource_tracker
 from typing import Any, NoReturn
 
 from utils.interrupts import deferred
+from utils.settings import PLACE
 
 __all__ = ["BrokenProcessPool", "executor"]
 
@@ -71,6 +73,8 @@ def _terminate(workers: list[Any]) -> None:
 
 def _start_worker() -> None:
     """A worker leaves Ctrl-C to its parent, tidies up on SIGTERM, and ends when its parent was killed."""
+    number = re.search(r"\d+$", multiprocessing.current_process().name)  # those of a pool follow each other
+    os.environ[PLACE] = str(int(number[0]) - 1 if number else 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 MAX_GB = "EM_MAX_GB"
 DATASET = "EM_HDF5_DATASET"
 _ALL = (MAX_GB, DATASET)
+# Of a worker's own, never another's: which of those that share its machine it is, counted on from any number.
+PLACE = "EM_PLACE"
 
 
 def set_dataset(name: str | None) -> None:
@@ -26,3 +28,9 @@ def take_settings(chosen: Mapping[str, str]) -> None:
     for name in _ALL:
         os.environ.pop(name, None)
     os.environ.update(chosen)
+
+
+def place() -> int:
+    """Which of the workers that share this machine this process is, counted on from any number; 0 for one alone."""
+    number = os.environ.get(PLACE, "")
+    return int(number) if number.isdecimal() else 0

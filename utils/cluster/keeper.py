@@ -81,10 +81,13 @@ def _widen(pipe: BinaryIO) -> None:
 class Child:
     """One child process; used by one thread at a time."""
 
-    def __init__(self, paths: tuple[str, ...]) -> None:
+    def __init__(self, paths: tuple[str, ...], place: int = 0) -> None:
+        self.place = place
         command = [sys.executable, "-c", _START.format(paths=list(paths))]
         own_group = {"process_group": 0} if os.name == "posix" else {}
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **own_group)  # type: ignore[call-overload]
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        environment = {**os.environ, "EM_PLACE": str(place)}  # utils.settings.PLACE
+        self._process = subprocess.Popen(command, env=environment, **streams, **own_group)  # type: ignore[call-overload]
         _widen(self._process.stdout)
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._orders: set[str] = set()
@@ -142,12 +145,17 @@ class _Keeper:
 
     def take(self, order: Order) -> Child:
         with self._lock:
-            child = self._idle[order.run].pop() if self._idle[order.run] else Child(order.paths)
+            child = self._idle[order.run].pop() if self._idle[order.run] else Child(order.paths, self._place(order.run))
             self._busy[order.run].append(child)
             if not self._watching:
                 self._watching = True
                 threading.Thread(target=self._watch, daemon=True).start()
         return child
+
+    def _place(self, run: str) -> int:
+        """The lowest number that no other child of a run has."""
+        taken = {child.place for child in self._busy[run]}
+        return next(number for number in range(len(taken) + 1) if number not in taken)
 
     def give_back(self, run: str, child: Child, *, alive: bool) -> None:
         with self._lock:

@@ -1,0 +1,62 @@
+"""utils/classification/devices.py: GPUs are shared out among the processes of a machine."""
+
+import pytest
+
+from utils.classification.devices import VISIBLE, gpu_of, gpus, take_one_gpu
+from utils.executors import executor
+from utils.settings import PLACE, place
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        ("0,1,2", ["0", "1", "2"]),
+        (" 3 , GPU-a ", ["3", "GPU-a"]),
+        ("", []),
+        ("-1", []),
+        ("1,-1,2", ["1"]),
+        ("0,,2", ["0"]),
+    ],
+)
+def test_the_environment_chooses(tmp_path, visible, found):
+    (tmp_path / "nvidia0").touch()
+    assert gpus({VISIBLE: visible}, tmp_path) == found
+
+
+def test_what_linux_shows(tmp_path):
+    for name in ("nvidia0", "nvidia3", "nvidiactl", "nvidia-uvm", "nvidia10", "null"):
+        (tmp_path / name).touch()
+    assert gpus({}, tmp_path) == ["0", "1", "2"]
+    assert gpus({}, tmp_path / "absent") == []
+
+
+def test_workers_take_turns():
+    assert [gpu_of(worker, ["0", "GPU-a", "2"]) for worker in range(5)] == ["0", "GPU-a", "2", "0", "GPU-a"]
+
+
+def test_a_worker_sees_its_own_alone(monkeypatch):
+    monkeypatch.setenv(VISIBLE, "4,5,6")
+    monkeypatch.setenv(PLACE, "1")
+    for _ in range(2):
+        take_one_gpu()
+        assert gpus() == ["5"]
+
+
+def test_without_any_nothing_is_hidden(monkeypatch):
+    monkeypatch.setenv(VISIBLE, "")
+    take_one_gpu()
+    assert gpus() == []
+
+
+@pytest.mark.parametrize(("text", "number"), [("3", 3), ("", 0), ("x", 0)])
+def test_places(monkeypatch, text, number):
+    monkeypatch.setenv(PLACE, text)
+    assert place() == number
+    monkeypatch.delenv(PLACE)
+    assert place() == 0
+
+
+def test_processes_of_a_pool_have_places_that_follow_each_other():
+    with executor(2) as pool:
+        found = {pool.submit(place).result() for _ in range(40)}
+    assert len(found) == 1 or max(found) - min(found) == 1

@@ -1,0 +1,43 @@
+"""Which GPU of a machine each of its processes takes; asked of the system, without torch."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from utils.settings import place
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+_DEVICE = re.compile(r"nvidia(\d+)")
+
+
+def gpus(environ: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> list[str]:
+    """CUDA's names of the GPUs that this process may use: as its environment says, or all that Linux shows.
+
+    >>> gpus({"CUDA_VISIBLE_DEVICES": "2,GPU-5f8e,-1,3"})
+    ['2', 'GPU-5f8e']
+    """
+    if VISIBLE in environ:
+        chosen = [name.strip() for name in environ[VISIBLE].split(",")]
+        ends = [index for index, name in enumerate(chosen) if name in ("", "-1")]  # CUDA stops there
+        return chosen[: min(ends, default=len(chosen))]
+    try:
+        found = [match[1] for name in os.listdir(devices) if (match := _DEVICE.fullmatch(name))]  # noqa: PTH208
+    except OSError:
+        return []
+    return [str(index) for index in range(len(found))]  # CUDA counts what is there from 0
+
+
+def gpu_of(worker: int, found: Sequence[str]) -> str:
+    """The GPU of a machine's N-th worker: in turn.
+
+    >>> [gpu_of(worker, ["0", "1"]) for worker in range(3)]
+    ['0', '1', '0']
+    """
+    return found[worker % len(found)]
+
+
+def take_one_gpu() -> None:
+    """See no other GPU than this worker's own, in a process that has not asked CUDA for anything yet."""
+    if found := gpus():
+        os.environ[VISIBLE] = gpu_of(place(), found)
