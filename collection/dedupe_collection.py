@@ -171,10 +171,10 @@ def judge_all(
     args: argparse.Namespace, dictionaries: Sequence["Dictionary"], excluded: Sequence["Excluded"]
 ) -> list["Duplicate"]:
     """The rows of the table, with a bar on a terminal."""
-    from utils.duplicates.judge import Options, judge
+    from utils.duplicates.judge import ComparisonOptions, judge
     from utils.jobs import progress
 
-    options = Options(args.similarity, args.deep, args.within)
+    options = ComparisonOptions(args.similarity, args.deep, args.within)
     with progress(len(dictionaries), "dictionaries", args.quiet) as step:
         return judge(dictionaries, excluded, options, threads=args.processes, step=lambda: step([]))
 

@@ -38,7 +38,7 @@ from utils.cli import (
 )
 
 if TYPE_CHECKING:
-    from utils.collection.export_plan import Plan
+    from utils.collection.export_plan import ExportPlan
     from utils.collection.provenance import Provenance
     from utils.collection.splits import Pair
 
@@ -170,7 +170,7 @@ def rules(args: argparse.Namespace) -> list[str]:
     return found
 
 
-def say(plan: "Plan", args: argparse.Namespace) -> None:
+def say(plan: "ExportPlan", args: argparse.Namespace) -> None:
     """What the export holds, and what it lacks."""
     from utils.collection.card import without_license
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from utils.collection.card import About, card, without_license
 from utils.collection.croissant import croissant
 from utils.collection.export_formats import write_zarr_frame, zarr_frame_files
-from utils.collection.export_plan import Plan
+from utils.collection.export_plan import ExportPlan
 from utils.collection.export_tables import (
     read_splits,
     uniform_columns,
@@ -26,7 +26,7 @@ ABOUT = "about"
 BESIDE = ("patches.csv", "splits.csv", "croissant.json", "SHA256SUMS", "README.md")
 
 
-def write_beside(plan: Plan, out: Path, title: str, rules: list[str], shard_size: int) -> bool:
+def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shard_size: int) -> bool:
     """Write the card, the tables and the checksums, unless they stand as they would be written.
 
     Returns
@@ -77,12 +77,12 @@ def _write_card(scratch: Path, about: About, shards: Sequence[Shard], sums: Mapp
     (scratch / "README.md").write_text(card(about, shards), encoding="utf-8", errors="surrogateescape")
 
 
-def _frame_files(plan: Plan) -> list[str]:
+def _frame_files(plan: ExportPlan) -> list[str]:
     counts = Counter(split for shard in plan.shards for split in [shard.split] * len(shard.samples))
     return [name for split in plan.splits for name in zarr_frame_files(split, counts[split])]
 
 
-def moved_datasets(out: Path, plan: Plan) -> list[str]:
+def moved_datasets(out: Path, plan: ExportPlan) -> list[str]:
     """Datasets that an earlier export into the same folder put into another split."""
     table = out / "splits.csv"
     if not Ledger(out).record(ABOUT) or not table.is_file():
@@ -98,6 +98,6 @@ def moved_datasets(out: Path, plan: Plan) -> list[str]:
     ]
 
 
-def _missing(plan: Plan) -> list[str]:
+def _missing(plan: ExportPlan) -> list[str]:
     missing = without_license(plan.rows)
     return [f"No license is known for {len(missing)} of {len(plan.rows)} datasets."] if missing else []

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from utils.collection.choice import Choice, Rules, balanced, choose
 from utils.collection.export_formats import (
     SHARD_FILES,
     one_size,
@@ -21,12 +20,13 @@ from utils.collection.inventory import Part
 from utils.collection.pixels import patch_size
 from utils.collection.provenance import Provenance
 from utils.collection.samples import Sample
+from utils.collection.selection import Rules, Selection, balanced, choose
 from utils.collection.shards import Shard, Writer, dataset_folders, mixed_shards
 from utils.collection.splits import Pair, assign, crossing, seed_that_fills, tied
 
 
 @dataclass
-class Plan:
+class ExportPlan:
     """What is to be written.
 
     Attributes
@@ -61,7 +61,9 @@ class Plan:
         return list(dict.fromkeys(shard.split for shard in self.shards))
 
 
-def plan_export(parts: Sequence[Part], provenance: Provenance, pairs: Sequence[Pair], args: argparse.Namespace) -> Plan:
+def plan_export(
+    parts: Sequence[Part], provenance: Provenance, pairs: Sequence[Pair], args: argparse.Namespace
+) -> ExportPlan:
     """Decide everything, without touching a pixel.
 
     Parameters
@@ -70,16 +72,16 @@ def plan_export(parts: Sequence[Part], provenance: Provenance, pairs: Sequence[P
         ``format``, ``split``, ``seed``, ``cap``, ``cap_volume``, ``min_gap_nm``, ``balance``, ``shard_size`` and
         ``duplicates``.
     """
-    choice = choose(parts, Rules(args.cap, args.cap_volume, args.min_gap_nm, args.seed))
-    plan = Plan(args.format, [], {}, [], {}, [], choice.warnings, choice.failures, choice.kept)
+    selection = choose(parts, Rules(args.cap, args.cap_volume, args.min_gap_nm, args.seed))
+    plan = ExportPlan(args.format, [], {}, [], {}, [], selection.warnings, selection.failures, selection.kept)
     if args.format == "zarr":
-        _of_one_size(choice, plan)
+        _of_one_size(selection, plan)
     by_dataset: dict[str, list[Part]] = {}
     for part in parts:
         by_dataset.setdefault(part.dataset, []).append(part)
-    plan.rows = {dataset: provenance.of(dataset, by_dataset[dataset]) for dataset in choice.samples}
-    _split(choice, plan, pairs, args)
-    samples = balanced(choice.samples, args.balance) if args.balance else choice.samples
+    plan.rows = {dataset: provenance.of(dataset, by_dataset[dataset]) for dataset in selection.samples}
+    _split(selection, plan, pairs, args)
+    samples = balanced(selection.samples, args.balance) if args.balance else selection.samples
     by_split: dict[str, list[Sample]] = {split: [] for split in args.split}
     for dataset, chosen in samples.items():
         by_split[plan.split_of[dataset]] += chosen
@@ -95,10 +97,10 @@ def plan_export(parts: Sequence[Part], provenance: Provenance, pairs: Sequence[P
     return plan
 
 
-def _of_one_size(choice: Choice, plan: Plan) -> None:
+def _of_one_size(selection: Selection, plan: ExportPlan) -> None:
     """Leave out of a Zarr array what has another size than most patches, or none."""
     sizes: dict[str, tuple[int, int]] = {}
-    for sample in (sample for chosen in choice.samples.values() for sample in chosen):
+    for sample in (sample for chosen in selection.samples.values() for sample in chosen):
         try:
             sizes[sample.name] = patch_size(sample.path)
         except (OSError, ValueError) as error:
@@ -111,16 +113,16 @@ def _of_one_size(choice: Choice, plan: Plan) -> None:
         plan.warnings.append(
             f"{others} patches are not of {plan.side[0]} x {plan.side[1]}, as most are; left out of zarr"
         )
-    for dataset, chosen in list(choice.samples.items()):
-        choice.samples[dataset] = [sample for sample in chosen if sizes.get(sample.name) == plan.side]
-        if not choice.samples[dataset]:
-            del choice.samples[dataset]
+    for dataset, chosen in list(selection.samples.items()):
+        selection.samples[dataset] = [sample for sample in chosen if sizes.get(sample.name) == plan.side]
+        if not selection.samples[dataset]:
+            del selection.samples[dataset]
 
 
-def _split(choice: Choice, plan: Plan, pairs: Sequence[Pair], args: argparse.Namespace) -> None:
+def _split(selection: Selection, plan: ExportPlan, pairs: Sequence[Pair], args: argparse.Namespace) -> None:
     """Put every dataset into a split, check that nothing of one tissue stands in two, and say so."""
-    addresses = {d: {s.source for s in chosen if "://" in s.source} for d, chosen in choice.samples.items()}
-    ties = tied(sorted(choice.samples), addresses, plan.rows, pairs)
+    addresses = {d: {s.source for s in chosen if "://" in s.source} for d, chosen in selection.samples.items()}
+    ties = tied(sorted(selection.samples), addresses, plan.rows, pairs)
     plan.groups = ties.groups()
     plan.split_of = assign(plan.groups, args.split, args.seed)
     if len(args.split) == 1:
@@ -131,7 +133,7 @@ def _split(choice: Choice, plan: Plan, pairs: Sequence[Pair], args: argparse.Nam
     together = [group for group in plan.groups if len(group) > 1]
     reasons = ", ".join(f"{count} by {reason}" for reason, count in sorted(ties.reasons.items()))
     plan.notes.append(
-        f"Split by dataset: {len(plan.groups)} groups of {len(choice.samples)} datasets"
+        f"Split by dataset: {len(plan.groups)} groups of {len(selection.samples)} datasets"
         + (f"; {sum(map(len, together))} datasets are tied to others ({reasons})" if together else "")
         + (
             f"; checked: none of {len(pairs)} pairs of near-duplicates between datasets crosses a split."
@@ -141,19 +143,19 @@ def _split(choice: Choice, plan: Plan, pairs: Sequence[Pair], args: argparse.Nam
     )
     if not args.duplicates:
         plan.warnings.append("no --duplicates: datasets that share tissue under other names are not known to the split")
-    _say_empty(choice, plan, args)
+    _say_empty(selection, plan, args)
 
 
-def _say_empty(choice: Choice, plan: Plan, args: argparse.Namespace) -> None:
+def _say_empty(selection: Selection, plan: ExportPlan, args: argparse.Namespace) -> None:
     empty = [split for split in args.split if split not in plan.split_of.values()]
     if empty and plan.split_of:
-        sizes = {dataset: len(chosen) for dataset, chosen in choice.samples.items()}
+        sizes = {dataset: len(chosen) for dataset, chosen in selection.samples.items()}
         seed = seed_that_fills(plan.groups, args.split, sizes)
         hint = f"--seed {seed} fills all" if seed is not None else "there are too few datasets"
         plan.warnings.append(f"no dataset falls into {', '.join(empty)} (chance decides, by name and seed); {hint}")
 
 
-def writer_of(plan: Plan, shard_size: int) -> Writer:
+def writer_of(plan: ExportPlan, shard_size: int) -> Writer:
     """What writes the shards of a plan."""
     if plan.kind == "zarr":
         return partial(write_zarr_shard, shard_size, plan.side)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.collection.inventory import Part
-from utils.collection.places import Place, place_of
+from utils.collection.places import Location, place_of
 from utils.collection.provenance import csv_text
 from utils.collection.samples import AXES
 from utils.records.scores import Score
@@ -61,7 +61,7 @@ def row_of(
     }
 
 
-def _where(place: Place | None, voxel_size: tuple[float, float, float] | None) -> dict[str, Any]:
+def _where(place: Location | None, voxel_size: tuple[float, float, float] | None) -> dict[str, Any]:
     nm = place.nm(voxel_size) if place else None
     found: dict[str, Any] = {
         "volume": place.volume if place else None,

@@ -8,7 +8,7 @@ Interval = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """The box of a patch.
 
     Attributes
@@ -35,7 +35,7 @@ class Place:
         return tuple((a * side, b * side) for (a, b), side in zip(self.box, voxel_size, strict=True))
 
 
-def place_of(name: str) -> Place | None:
+def place_of(name: str) -> Location | None:
     """Where a patch's name says that it lies; None where it does not say.
 
     >>> place_of("fly-ROI-x100-200_y0-90_z50-99-LOC-1_07_0-9_10-20").box
@@ -47,7 +47,7 @@ def place_of(name: str) -> Place | None:
         return None
     rows, columns = (found.box.y0, found.box.y1), (found.box.x0, found.box.x1)
     if found.axis is None:
-        return Place(found.source, None, 0, ((0, 1), rows, columns))
+        return Location(found.source, None, 0, ((0, 1), rows, columns))
     slices = (found.first, found.stop or found.first + 1)
     box = [rows, columns]
     box.insert(found.axis, slices)
@@ -56,7 +56,7 @@ def place_of(name: str) -> Place | None:
     except ValueError:
         volume, offsets = found.source, ((0, 0),) * 3
     z, y, x = ((a + start, b + start) for (a, b), (start, _) in zip(box, offsets, strict=True))
-    return Place(volume, found.axis, found.first, (z, y, x))
+    return Location(volume, found.axis, found.first, (z, y, x))
 
 
 def image_of(dataset: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.collection.places import Place
+from utils.collection.places import Location
 
 VoxelSize = tuple[float, float, float]
 
@@ -30,7 +30,7 @@ class Sample:
     path : Path
         Its TIFF.
     score : float
-    place : Place, optional
+    place : Location, optional
     voxel_size : tuple of float, optional
         z, y, x in nm.
     key : int
@@ -43,7 +43,7 @@ class Sample:
     source: str
     path: Path
     score: float
-    place: Place | None
+    place: Location | None
     voxel_size: VoxelSize | None
     key: int
     weight: float | None = None

@@ -16,7 +16,7 @@ from utils.records.duplicates import Duplicate
 
 
 @dataclass(frozen=True)
-class Options:
+class ComparisonOptions:
     """What decides the table, beside the patches and the excluded images."""
 
     similarity: float
@@ -27,7 +27,7 @@ class Options:
 def judge(
     dictionaries: Sequence[Dictionary],
     excluded: Sequence[Excluded],
-    options: Options,
+    options: ComparisonOptions,
     *,
     threads: int = 1,
     step: Callable[[], None] = lambda: None,
@@ -76,7 +76,7 @@ def _duplicates(representatives: Representatives, which: int, leaked: Rows, key:
 class Leaks:
     """Leaks of dictionaries; the windows of excluded images are gathered when the first dictionary needs them."""
 
-    def __init__(self, excluded: Sequence[Excluded], options: Options, threads: int) -> None:
+    def __init__(self, excluded: Sequence[Excluded], options: ComparisonOptions, threads: int) -> None:
         self._excluded = excluded
         self._options = options
         self._threads = threads

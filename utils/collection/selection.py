@@ -16,7 +16,7 @@ from utils.reading import refuse_special
 
 
 @dataclass
-class Choice:
+class Selection:
     """What is exported of each dataset, what is to be said of it, and what cannot be read (path: reason)."""
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
@@ -40,26 +40,26 @@ class Rules:
     seed: int = 0
 
 
-def choose(parts: Iterable[Part], rules: Rules) -> Choice:
+def choose(parts: Iterable[Part], rules: Rules) -> Selection:
     """Choose among the kept patches of all datasets, one dataset after another.
 
     A table that cannot be read is a failure, and so are patches of one name (also where case is ignored), all of them.
     """
-    choice = Choice()
-    readable, shared = _readable(parts, choice)
+    selection = Selection()
+    readable, shared = _readable(parts, selection)
     by_dataset: defaultdict[str, list[Part]] = defaultdict(list)
     for part in readable:
         by_dataset[part.dataset].append(part)
     for dataset in sorted(by_dataset):
-        samples = [sample for part in by_dataset[dataset] for sample in _kept(part, rules.seed, choice, shared)]
-        if chosen := take(samples, rules, choice.warnings):
-            choice.samples[dataset] = chosen
+        samples = [sample for part in by_dataset[dataset] for sample in _kept(part, rules.seed, selection, shared)]
+        if chosen := select(samples, rules, selection.warnings):
+            selection.samples[dataset] = chosen
         else:
-            choice.warnings.append(f"{dataset}: no kept patches")
-    return choice
+            selection.warnings.append(f"{dataset}: no kept patches")
+    return selection
 
 
-def _readable(parts: Iterable[Part], choice: Choice) -> tuple[list[Part], set[str]]:
+def _readable(parts: Iterable[Part], selection: Selection) -> tuple[list[Part], set[str]]:
     """The parts whose tables can be read, and the names that are kept more than once, in small letters."""
     owners: dict[str, Part] = {}
     readable, shared = [], set()
@@ -67,7 +67,7 @@ def _readable(parts: Iterable[Part], choice: Choice) -> tuple[list[Part], set[st
         try:
             kept = [decision.name for decision in part.decisions() if decision.kept]
         except (OSError, ValueError) as error:
-            choice.failures[str(part.table)] = reason_of(error, part.table)
+            selection.failures[str(part.table)] = reason_of(error, part.table)
             continue
         readable.append(part)
         for name in kept:
@@ -75,26 +75,26 @@ def _readable(parts: Iterable[Part], choice: Choice) -> tuple[list[Part], set[st
             if owner is not part:
                 shared.add(key)
                 for one, other in ((owner, part), (part, owner)):
-                    choice.failures[str(one.table)] = f"keeps {name}, as does {other.table}; names must differ"
+                    selection.failures[str(one.table)] = f"keeps {name}, as does {other.table}; names must differ"
     return readable, shared
 
 
-def _kept(part: Part, seed: int, choice: Choice, shared: set[str]) -> Iterator[Sample]:
+def _kept(part: Part, seed: int, selection: Selection, shared: set[str]) -> Iterator[Sample]:
     """The kept patches of a part whose TIFFs are there."""
-    gone, there = 0, _files_in(part.folder, choice.failures)
+    gone, there = 0, _files_in(part.folder, selection.failures)
     source = str(part.meta.get("source") or part.name)
     for decision in (decision for decision in part.decisions() if decision.kept):
-        choice.kept += 1
+        selection.kept += 1
         path = part.path(decision.name)
         if path.name not in there:
-            gone += str(path) not in choice.failures
+            gone += str(path) not in selection.failures
         elif decision.name.casefold() not in shared:
             place, key = place_of(decision.name), key_of(seed, decision.name)
             yield Sample(
                 *(decision.name, part.dataset, part.name, source, path, decision.score, place, part.voxel_size, key)
             )
     if gone:
-        choice.warnings.append(f"{part.table}: {gone} kept patches have no TIFF any more; left out")
+        selection.warnings.append(f"{part.table}: {gone} kept patches have no TIFF any more; left out")
 
 
 def _files_in(folder: Path, failures: dict[str, str]) -> set[str]:
@@ -112,7 +112,7 @@ def _files_in(folder: Path, failures: dict[str, str]) -> set[str]:
     return found
 
 
-def take(samples: Sequence[Sample], rules: Rules, warnings: list[str]) -> list[Sample]:
+def select(samples: Sequence[Sample], rules: Rules, warnings: list[str]) -> list[Sample]:
     """Choose among the patches of one dataset: its volumes in turn, each spread evenly in space."""
     by_volume: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
