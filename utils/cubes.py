@@ -12,6 +12,7 @@ import numpy as np
 
 from utils import memory
 from utils.dhash import bits_of_rows, reduce_last, reduce_middle
+from utils.enlarging import enlarge_last, enlarge_middle
 from utils.hashing import is_flat, patch_hasher
 from utils.patches import Box, Span, tiles
 
@@ -209,8 +210,9 @@ def hash_cell(
     """
     if _is_one_value(cube):
         return np.zeros((len(cell), -(-(hash_size**2) // 64)), np.uint64), np.ones(len(cell), bool)
-    if method == "dhash" and _is_square(cell, crop):
-        hashes = np.concatenate([bits_of_rows(rows) for rows in _reduced(cube, cell, hash_size)])
+    if method == "dhash":
+        reduced = _reduced(cube, cell, hash_size) if _is_square(cell, crop) else _enlarged(cube, cell, crop, hash_size)
+        hashes = np.concatenate([bits_of_rows(rows) for rows in reduced])
     else:
         hash_one = patch_hasher(crop, hash_size, method)
         hashes = np.stack([hash_one(cut(cube, cell, *where)) for where in cell.patches()])
@@ -251,6 +253,27 @@ def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarra
     if 2 in cell.axes:
         along_y = _by_slabs(cube[z, y], lambda slab: reduce_middle(slab, hash_size + 1))
         yield reduce_middle(along_y[:, :, own[2]].transpose(2, 0, 1), hash_size)
+
+
+def _enlarged(cube: np.ndarray, cell: Cell, crop: int, hash_size: int) -> Iterator[np.ndarray]:
+    """As `_reduced`, of patches that are made square first; those across z and y share what happens along x."""
+    origin = [first for first, _ in cell.region()]
+    z, y, x = (_within(cell.blocks[side].tile, origin[side]) for side in range(3))
+    own = [np.array(cell.slices(axis)) - origin[axis] for axis in range(3)]
+    if 0 in cell.axes or 1 in cell.axes:
+        along_x = enlarge_last(cube[:, :, x], crop)
+        if 0 in cell.axes:
+            yield _squared(along_x[own[0]][:, y], crop, hash_size)
+        if 1 in cell.axes:
+            yield _squared(along_x[z][:, own[1]].swapaxes(0, 1), crop, hash_size)
+    if 2 in cell.axes:
+        yield _squared(enlarge_last(cube[z, y][:, :, own[2]].transpose(2, 0, 1), crop), crop, hash_size)
+
+
+def _squared(wide: np.ndarray, crop: int, hash_size: int) -> np.ndarray:
+    """Patches (n, h, crop), made (n, crop, crop) and shrunk to (n, hash size, hash size + 1), a few at a time."""
+    slabs = (enlarge_middle(wide[first : first + SLAB], crop) for first in range(0, len(wide), SLAB))
+    return np.concatenate([reduce_middle(reduce_last(slab, hash_size + 1), hash_size) for slab in slabs])
 
 
 def _within(tile: Span | None, origin: int) -> slice:
