@@ -1,0 +1,54 @@
+"""utils/duplicates/excluded.py: images, volumes and folders of slices to be left out."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from tissue import texture
+from utils.cli import UsageError
+from utils.duplicates.excluded import list_excluded, planes, slices_of
+from utils.formats.nrrd import write_nrrd
+from utils.volumes import open_volume
+
+
+def test_images_volumes_and_folders_of_slices_are_listed(tmp_path):
+    bench = tmp_path / "bench"
+    (bench / "deep" / "slices").mkdir(parents=True)
+    for z in range(3):
+        Image.fromarray(texture(z, (96, 96))).save(bench / "deep" / "slices" / f"{z}.png")
+    Image.fromarray(texture(5, (96, 90))).save(bench / "deep" / "one.png")
+    write_nrrd(bench / "v.nrrd", np.zeros((4, 96, 96), np.uint8), (8, 8, 8))
+    tifffile.imwrite(bench / "stack.tif", np.zeros((3, 96, 96), np.uint8), photometric="minisblack")
+    (bench / "readme.txt").write_text("")
+    listed = list_excluded([bench, bench])
+    assert [name for name, _ in listed] == [
+        "bench/deep/one.png",
+        *(f"bench/deep/slices/{z}.png" for z in range(3)),
+        "bench/stack.tif",
+        "bench/v.nrrd",
+    ]
+    for z in range(3, 50):
+        Image.fromarray(texture(z, (96, 96))).save(bench / "deep" / "slices" / f"{z}.png")
+    slices = dict(list_excluded([bench]))["bench/deep/slices"]
+    with pytest.warns(UserWarning, match="voxel size missing"):
+        assert {plane.axis for plane in planes(slices)} == {1, 2}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="neither images nor volumes"):
+        list_excluded([tmp_path / "empty"])
+
+
+def test_isotropic_volumes_are_indexed_on_three_axes_at_steps(tmp_path):
+    path = tmp_path / "v.nrrd"
+    write_nrrd(path, np.random.default_rng(0).integers(0, 256, (90, 48, 50), dtype=np.uint8), (10, 10, 10))
+    found = list(planes(path))
+    assert [plane.index for plane in found if plane.axis == 0][-3:] == [84, 88, 89]
+    assert {plane.axis for plane in found} == {0, 1, 2}
+    assert next(plane for plane in found if plane.axis == 1).pixels.shape == (90, 50)
+    with open_volume(path) as volume:
+        assert np.array_equal(next(p for p in found if p.axis == 2 and p.index == 4).pixels, volume[:, :, 4])
+        assert slices_of(volume, 0) == [*range(0, 90, 4), 89]
+    write_nrrd(path, np.zeros((9, 60, 50), np.uint8), (50, 4, 4))
+    assert [(plane.axis, plane.index) for plane in planes(path)] == [(0, z) for z in range(9)]
+    with open_volume(path) as volume:
+        assert slices_of(volume, 0) == list(range(9))

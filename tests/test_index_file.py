@@ -1,0 +1,51 @@
+"""utils/duplicates/index_file.py: an index that is current is kept, another is made anew."""
+
+import json
+import os
+
+import pytest
+
+from tissue import cut, dictionary, texture
+from utils.dictionaries import load_patches
+from utils.duplicates.dictionary_index import index_dictionary, index_path
+from utils.duplicates.index_file import current_index, read_index
+from utils.jobs import SKIPPED, Job
+
+
+@pytest.fixture
+def indexed(tmp_path):
+    image = texture(6)
+    path = dictionary(
+        tmp_path / "d" / "fly.pkl", {"a": cut(image, 0, 0), "b": cut(image, 200, 64)}, voxel_size=(9, 4, 4)
+    )
+    job = Job(path, index_path(path))
+    assert index_dictionary(job) == "2 patches"
+    return job
+
+
+def test_a_new_date_keeps_the_index_and_new_content_does_not(indexed):
+    before = (indexed.target / "codes.bin").stat()
+    os.utime(indexed.source, ns=(1, 1))
+    assert index_dictionary(indexed) == SKIPPED
+    assert (indexed.target / "codes.bin").stat().st_mtime_ns == before.st_mtime_ns
+    assert read_index(indexed.target).meta["source"][1] == 1
+    content = load_patches(indexed.source)
+    dictionary(indexed.source, {"c": content["patches"][0]})
+    assert index_dictionary(indexed) == "1 patches"
+    indexed.source.unlink()
+    assert current_index(indexed.target, indexed.source) is None
+
+
+@pytest.mark.parametrize("harm", ["cut", "json", "version", "gone"])
+def test_a_damaged_index_is_made_anew(indexed, harm):
+    if harm == "cut":
+        (indexed.target / "codes.bin").write_bytes(b"123")
+    elif harm == "gone":
+        (indexed.target / "names.bin").unlink()
+    else:
+        meta = json.loads((indexed.target / "index.json").read_text())
+        text = "{" if harm == "json" else json.dumps({**meta, "version": 0})
+        (indexed.target / "index.json").write_text(text)
+    assert read_index(indexed.target) is None
+    assert index_dictionary(indexed) == "2 patches"
+    assert len(read_index(indexed.target)["codes"]) == 2

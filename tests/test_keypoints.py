@@ -1,0 +1,57 @@
+"""utils/duplicates/keypoints.py: the same windows whatever the view and the offset."""
+
+import numpy as np
+import pytest
+
+from tissue import cut, texture
+from utils.duplicates.embedding import view_of
+from utils.duplicates.keypoints import BLOCK, WINDOW, blobs, blocks_of, find_windows, view_matrix
+
+
+@pytest.fixture(scope="module")
+def image():
+    return texture(20, (700, 600))
+
+
+def test_every_view_chooses_the_same_windows():
+    patch = cut(texture(22), 0, 0)
+    mine = find_windows(patch, BLOCK)
+    assert len(mine.codes) > 20
+    middle = np.array(patch.shape) / 2
+    for view in range(8):
+        for inverted in (False, True):
+            seen = np.ascontiguousarray(view_of(patch, view))
+            other = find_windows(255 - seen if inverted else seen, BLOCK)
+            moved = (mine.places - middle) @ view_matrix(view).T + middle
+            where = {tuple(place): i for i, place in enumerate(other.places.tolist())}
+            rows = [where[tuple(place)] for place in moved.tolist()]
+            assert len(where) == len(moved)
+            assert np.array_equal(other.codes[rows], mine.codes)
+            assert ((other.views[rows] >= 8) != (mine.views >= 8)).all() == inverted
+
+
+def test_offsets_choose_the_same_windows():
+    image = texture(23)
+    mine, other = find_windows(cut(image, 0, 0), BLOCK), find_windows(cut(image, 14, 6), BLOCK)
+    shared = {tuple(p) for p in mine.places.tolist()} & {tuple(p) for p in (other.places + np.array([14, 6])).tolist()}
+    assert len(shared) > 0.5 * len(mine.places)
+
+
+def test_the_strongest_windows_and_doubtful_views():
+    patch = cut(texture(24), 0, 0)
+    every, few, doubts = (find_windows(patch, BLOCK, **o) for o in ({}, {"most": 5}, {"doubts": True}))
+    assert len(few.codes) == 5 and {tuple(p) for p in few.places} <= {tuple(p) for p in every.places}
+    assert len(doubts.codes) > len(every.codes) and {tuple(p) for p in doubts.places} == {
+        tuple(p) for p in every.places
+    }
+    known = {(*p, *c) for p, c in zip(doubts.places.tolist(), doubts.codes.tolist(), strict=True)}
+    assert {(*p, *c) for p, c in zip(every.places.tolist(), every.codes.tolist(), strict=True)} <= known
+    rows, _, strength = blobs(blocks_of(patch, BLOCK))
+    least = sorted(np.abs(strength))[-5]
+    assert len(rows) == len(every.codes) and (np.abs(strength) >= least).sum() == 5
+
+
+def test_small_and_flat_images_have_no_windows():
+    assert len(find_windows(np.zeros((20, 20), np.uint8), 1).codes) == 0
+    assert len(find_windows(np.full((300, 300), 99, np.uint8), 2).codes) == 0
+    assert (find_windows(texture(1, (90, 90)), 2).places >= WINDOW).all()

@@ -1,0 +1,118 @@
+"""utils/ngff/metadata.py: axes, types, sizes, and what no image may be."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from utils.ngff.label_images import allowing_labels
+from utils.ngff.metadata import (
+    Level,
+    derived_scale,
+    downsampling,
+    floats,
+    image_dtype,
+    level_or_problem,
+    pick_axes,
+    refuse_flat,
+    shape_factors,
+)
+
+LEVEL = Level("s0", (10, 20, 30), (5, 5, 5), np.dtype(np.uint16), (4.0, 2.0, 2.0), "nm")
+
+
+def test_axes_are_picked_by_name():
+    assert pick_axes("zyx", (5, 6, 7)) == (0, 1, 2)
+    assert pick_axes(["t", "c", "X", "Y", "Z"], (1, 1, 5, 6, 7)) == (4, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "reason"),
+    [
+        ("yx", (5, 5), r"^2-D data or no z axis \(axes y, x\)"),
+        ("tzyx", (2, 5, 5, 5), "the time axis 't' has 2 entries"),
+        ("czyx", (3, 5, 5, 5), "the channel axis 'c' has 3 entries"),
+        ("qzyx", (3, 5, 5, 5), "the extra axis 'q' has 3 entries"),
+        ("zyx", (1, 5, 5), r"^2-D data \(z, y, x = 1 x 5 x 5\)"),
+    ],
+)
+def test_axes_that_are_no_volume_s(names, shape, reason):
+    with pytest.raises(ValueError, match=reason):
+        pick_axes(names, shape)
+
+
+def test_two_slices_are_a_volume():
+    refuse_flat((2, 2, 2))
+    with pytest.raises(ValueError, match="2-D data"):
+        refuse_flat((2, 2))
+
+
+@pytest.mark.parametrize("name", ["<u2", ">i4", "|u1", "float32", "bool", "<f8"])
+def test_gray_values_have_the_machine_s_byte_order(name):
+    assert image_dtype(name) == np.dtype(name).newbyteorder("=") and image_dtype(name).isnative
+
+
+@pytest.mark.parametrize("name", ["complex64", "<U3", "nonsense", "float128"])
+def test_other_values_are_refused(name):
+    with pytest.raises(ValueError, match="cannot be read as gray values"):
+        image_dtype(name)
+
+
+@pytest.mark.parametrize("name", ["uint64", "<i8"])
+def test_eight_byte_integers_are_labels(name):
+    with pytest.raises(ValueError, match=r"holds labels \(a segmentation: its type is u?int64\)"):
+        image_dtype(name)
+    with allowing_labels():
+        assert image_dtype(name).itemsize == 8
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1, "2", 3.5], (1.0, 2.0, 3.5)), ("123", None), ([1, 2], None), ([1, 2, None], None), (None, None), (3, None)],
+)
+def test_floats_or_nothing(values, expected):
+    assert floats(values) == expected
+
+
+def test_sizes_of_levels():
+    assert LEVEL.voxel_size == (4.0, 2.0, 2.0) and LEVEL.nbytes == 12_000
+    bare = replace(LEVEL, unit=None)
+    assert bare.voxel_size is None and "says 4, 2, 2 without a unit" in bare.size.why_missing
+    assert bare.in_unit("um").voxel_size == (4000.0, 2000.0, 2000.0)
+    assert LEVEL.in_unit("um") is LEVEL
+    assert replace(LEVEL, unit="pixel").in_unit("nm").voxel_size == (4.0, 2.0, 2.0)
+
+
+def test_scales_by_factors():
+    assert derived_scale((4.0, 2.0, 2.0), (1, 2, 4)) == (4.0, 4.0, 8.0)
+    assert derived_scale(None, (1, 2, 4)) is None and derived_scale((1.0, 1.0, 1.0), None) is None
+    assert shape_factors((100, 100, 9), (50, 26, 10)) == (2.0, 4.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("length", "coarse", "factor"), [(7, 3, 2.0), (7, 4, 2.0), (8, 3, 3.0), (100, 40, 2.5), (3, 9, 1 / 3), (1, 1, 1.0)]
+)
+def test_downsampling_is_whole_where_it_explains_both(length, coarse, factor):
+    assert downsampling(length, coarse) == factor
+
+
+def test_chunks_that_cannot_be():
+    LEVEL.refuse_chunk()
+    for shape, chunk in (((10, -1, 5), (5, 5, 5)), ((10, 10, 5), (5, 0, 5)), ((10, 10, 5), (5, 2.5, 5))):
+        with pytest.raises(ValueError, match="its metadata are garbled"):
+            replace(LEVEL, shape=shape, chunk=chunk).refuse_chunk()
+    huge = replace(LEVEL, chunk=(1 << 20, 1 << 20, 1 << 20))
+    with pytest.raises(ValueError, match="a chunk of 1048576 x 1048576 x 1048576 voxels"):
+        huge.refuse_chunk()
+    replace(huge, grid={"kind": "precomputed"}).refuse_chunk()  # cut where the image ends
+
+
+def test_a_coarse_level_that_is_broken_keeps_its_place():
+    def broken() -> Level:
+        raise KeyError("shape")
+
+    with pytest.warns(UserWarning, match="level 's1' is left out: 'shape'"):
+        assert level_or_problem("s1", False, broken).problem == "'shape'"
+    with pytest.raises(KeyError):
+        level_or_problem("s0", True, broken)
+    assert level_or_problem("s0", True, lambda: LEVEL) is LEVEL

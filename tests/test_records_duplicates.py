@@ -1,0 +1,30 @@
+"""utils/records/duplicates.py: the table of duplicates, written and read."""
+
+import pytest
+
+from utils.records.duplicates import COLUMNS, EXCLUDED, Duplicate, LeftOut, read_duplicates, save_duplicates
+
+
+def test_the_table_round_trips_and_says_why(tmp_path):
+    rows = [
+        Duplicate("b", "2d/fly", "x-LOC-2d-0-9_0-9", f"{EXCLUDED}bench/x.png", 0.75, -0.8, "rot90 inverted"),
+        Duplicate("a", "bee", "c", "3d/fly", 1.0, 1.0, "same"),
+    ]
+    path = tmp_path / "duplicates.csv"
+    save_duplicates(path, rows[::-1])
+    assert read_duplicates(path) == rows
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+    left = LeftOut.read(path)
+    assert left.reasons(tmp_path / "2d" / "fly.pkl") == {"b": "excluded"}
+    assert left.reasons(tmp_path / "bee.pkl") == {"a": "duplicate"}
+    assert left.reasons(tmp_path / "3d" / "fly.pkl") == {} == left.reasons(tmp_path / "fly.pkl")
+
+
+def test_tables_of_another_kind_are_refused(tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("name,score\n")
+    with pytest.raises(ValueError, match="no table of duplicates"):
+        read_duplicates(path)
+    path.write_text(",".join(COLUMNS) + "\na,b,c,d,high,1,same\n")
+    with pytest.raises(ValueError, match="line 2"):
+        read_duplicates(path)
