@@ -68,9 +68,9 @@ def see_through(
         A value among `values` that is known to stand for no picture.
     """
     whole = Histogram.of(finite)
-    picture, fills = without_fills(whole)
+    picture, fills = _without_fills(whole)
     known = [] if padding is None else [OutlierRange(padding, padding, 0.0)]
-    picture, lone = without_lone_pixels(values, picture, [*fills, *known])
+    picture, lone = _without_lone_pixels(values, picture, [*fills, *known])
     harmless = [fill for fill in fills if not _differ(window(_put_back(picture, whole, [fill])), window(picture))]
     return _put_back(picture, whole, harmless), [fill for fill in fills if fill not in harmless], lone
 
@@ -83,7 +83,7 @@ def _put_back(picture: Histogram, whole: Histogram, fills: Sequence[OutlierRange
     )
 
 
-def without_fills(histogram: Histogram) -> tuple[Histogram, list[OutlierRange]]:
+def _without_fills(histogram: Histogram) -> tuple[Histogram, list[OutlierRange]]:
     """The histogram without fill values, and these."""
     keep = np.ones(len(histogram), bool)
     for _ in range(2 * FILLS + 1):
@@ -146,18 +146,10 @@ def _differ(one: tuple[float, float], other: tuple[float, float]) -> bool:
         return any(not abs(np.float64(a) - b) <= MATTERS * width for a, b in zip(one, other, strict=True))
 
 
-def without_lone_pixels(
+def _without_lone_pixels(
     values: np.ndarray, picture: Histogram, fills: Sequence[OutlierRange]
 ) -> tuple[Histogram, list[OutlierRange]]:
-    """A picture's histogram without hot and dead pixels, and these.
-
-    Parameters
-    ----------
-    values : ndarray, shape (..., h, w) or (n,)
-        As in `see_through`.
-    picture : Histogram
-    fills : sequence of OutlierRange
-    """
+    """A picture's histogram without hot and dead pixels, and these."""
     low, high = window(picture)
     core = picture.percentile(5), picture.percentile(95)
     with np.errstate(over="ignore", invalid="ignore"):

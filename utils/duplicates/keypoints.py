@@ -69,7 +69,7 @@ def find_windows(image: np.ndarray, block: int, *, most: int | None = None, doub
         coefficients[part] = transform(windows[rows[part] - half, columns[part] - half])
     inverted = strength < 0
     codes = codes_of(np.where(inverted[:, np.newaxis, np.newaxis], -coefficients, coefficients))
-    window, view = canonical_views(codes, doubts=doubts)
+    window, view = _canonical_views(codes, doubts=doubts)
     places = np.stack([rows, columns], axis=1)[window] * float(block)
     turned = code_views(codes)[window, view] if len(codes) else codes
     return Windows(places, turned, (view + 8 * inverted[window]).astype(np.uint8))
@@ -134,19 +134,8 @@ def _blurred(values: np.ndarray, width: int) -> np.ndarray:
     return values
 
 
-def canonical_views(codes: np.ndarray, *, doubts: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Which view makes a window brighter to the right and below, and more so below.
-
-    Parameters
-    ----------
-    codes : ndarray of int8, shape (n, SIZE)
-    doubts : bool
-
-    Returns
-    -------
-    window, view : (m,) int arrays
-        One row a window; with `doubts` one for each view that noise might make canonical.
-    """
+def _canonical_views(codes: np.ndarray, *, doubts: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Which view makes a window brighter to the right and below, and more so below."""
     from utils.duplicates.embedding import STEP
 
     margin = DOUBT * STEP if doubts else 0.0

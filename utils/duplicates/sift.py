@@ -47,20 +47,11 @@ def find_points(image: np.ndarray, most: int | None = None) -> Points:
     if descriptors is None or not len(found):
         return Points(np.zeros((0, SIZE), np.int8), np.zeros((0, 4), np.float32))
     frames = np.array([(p.pt[1] + 0.5, p.pt[0] + 0.5, p.size, np.radians(p.angle)) for p in found], np.float32)
-    return Points(codes_of_descriptors(descriptors), frames)
+    return Points(_codes_of_descriptors(descriptors), frames)
 
 
-def codes_of_descriptors(descriptors: np.ndarray) -> np.ndarray:
-    """SIFT's descriptors as codes without mean.
-
-    Parameters
-    ----------
-    descriptors : ndarray, shape (n, 128)
-
-    Returns
-    -------
-    ndarray of int8, shape (n, SIZE)
-    """
+def _codes_of_descriptors(descriptors: np.ndarray) -> np.ndarray:
+    """SIFT's descriptors as codes without mean."""
     joined = np.sqrt(descriptors.astype(np.float64).reshape(-1, SIZE, 2).sum(axis=2))
     joined -= joined.mean(axis=1, keepdims=True)
     length = np.sqrt((joined * joined).sum(axis=1, keepdims=True))

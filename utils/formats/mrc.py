@@ -94,7 +94,7 @@ def parse_header(head: bytes, size: int | None, *, signed: bool | None = None) -
     size : int or None
         Bytes in the file; None when it is compressed and not known yet.
     signed : bool, optional
-        Whether the bytes of mode 0 are signed; None to find out (see `bytes_are_signed`).
+        Whether the bytes of mode 0 are signed; None to find out (see `_bytes_are_signed`).
 
     Raises
     ------
@@ -108,7 +108,7 @@ def parse_header(head: bytes, size: int | None, *, signed: bool | None = None) -
     if mode == 0 and is_marked(fields) and int(fields["flags"]) & _PACKED_NIBBLES:
         raise ValueError("by IMOD's mark its bytes hold two 4-bit values each: unpack it with IMOD's newstack first")
     code = _MODES[mode]
-    if mode == 0 and (signed if signed is not None else bytes_are_signed(fields)):
+    if mode == 0 and (signed if signed is not None else _bytes_are_signed(fields)):
         code = "i1"
     columns, rows, sections = (int(n) for n in fields["size"])
     shape = (sections, rows, columns) + ((3,) if mode == 16 else ())
@@ -126,15 +126,11 @@ def is_marked(fields: np.ndarray) -> bool:
     return int(fields["stamp"]) == IMOD_STAMP
 
 
-def bytes_are_signed(fields: np.ndarray) -> bool:
+def _bytes_are_signed(fields: np.ndarray) -> bool:
     """Whether mode 0 holds signed bytes: by IMOD's mark, else by the header's minimum and maximum, else no.
 
     The MRC2014 standard says signed, most programs wrote unsigned; without a mark only the statistics tell. They do
     not count where max < min, the standard's way to say that they were never measured.
-
-    Parameters
-    ----------
-    fields : structured ndarray, shape ()
     """
     if is_marked(fields):
         return bool(int(fields["flags"]) & SIGNED_BYTES)

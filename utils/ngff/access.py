@@ -74,7 +74,7 @@ def _plain_spec(address: Address, path: str, access: Access) -> dict[str, Any]:
         spec: dict[str, Any] = {"driver": "http", "base_url": address.root, "path": path}
         if address.query:
             spec |= {"base_url": f"{address.root}/?{address.query}", "path": path.lstrip("/")}
-        headers = [*access.headers, *netrc_header(address)]
+        headers = [*access.headers, *_netrc_header(address)]
         return spec | ({"headers": headers} if headers else {})
     if address.driver == "gcs":
         if access.endpoint:
@@ -91,7 +91,7 @@ def _plain_spec(address: Address, path: str, access: Access) -> dict[str, Any]:
     return spec | ({"requester_pays": True} if access.requester_pays else {})
 
 
-def netrc_header(address: Address) -> list[str]:
+def _netrc_header(address: Address) -> list[str]:
     """The credentials that a user's ``.netrc`` holds for a server, as a header."""
     import netrc
 

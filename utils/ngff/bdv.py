@@ -18,7 +18,7 @@ def bdv_unit(image: Store) -> str | None:
             container = image.at(*[".."] * up) if up else image
             name = container.address.name[: -len(".n5")] + ".xml"
             try:
-                tree = read_xml(container.at(".."), name)
+                tree = _read_xml(container.at(".."), name)
             except OSError as error:
                 warnings.warn(f"the XML beside it, which may name the unit, cannot be read: {error}", stacklevel=2)
                 return None
@@ -34,7 +34,7 @@ def bdv_address(address: Address, store: Store) -> Address:
     ValueError
         If the file is no such XML or its image is not N5.
     """
-    tree = read_xml(store.at(".."), address.name)
+    tree = _read_xml(store.at(".."), address.name)
     loader = tree.find(".//ImageLoader") if tree is not None else None
     kind = loader.get("format", "") if loader is not None else ""
     if kind == "bdv.hdf5":
@@ -64,7 +64,7 @@ def _first_image(tree: ElementTree.Element) -> str:
     return f"setup{setups[0]}/timepoint{first}"
 
 
-def read_xml(folder: Store, name: str) -> ElementTree.Element | None:
+def _read_xml(folder: Store, name: str) -> ElementTree.Element | None:
     """The root of an XML file; None when it is missing or is no XML."""
     raw = folder.read([name])[name]
     if raw is None or b"<!ENTITY" in raw:

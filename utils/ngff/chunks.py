@@ -79,13 +79,13 @@ def translation(store: Store, level: Level) -> Translate | None:
         If they are compressed in a way that cannot be read here.
     """
     if level.grid["kind"] == "n5" and level.spec["metadata"]["compression"]["type"] == "lz4":
-        return partial(n5_lz4_to_raw, itemsize=level.dtype.itemsize)
+        return partial(_n5_lz4_to_raw, itemsize=level.dtype.itemsize)
     if level.grid["kind"] != "precomputed" or store.address.driver != "file" or level.grid["sharded"]:
         return None
     ending = _file_ending(Path(store.address.path, level.path))
     if ending in (".br", ".zstd", ".xz", ".bz2"):
         raise ValueError(f"its chunks are {ending} files, which cannot be read; expected plain or .gz files")
-    return ungzip if ending == ".gz" else None
+    return _ungzip if ending == ".gz" else None
 
 
 def _file_ending(folder: Path) -> str:
@@ -96,12 +96,12 @@ def _file_ending(folder: Path) -> str:
         return next((Path(e.name).suffix for e in entries if "." in e.name and e.name[0] in "-0123456789"), "")
 
 
-def ungzip(raw: bytes) -> bytes:
+def _ungzip(raw: bytes) -> bytes:
     """Undo gzip where a chunk has it."""
     return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
 
 
-def n5_lz4_to_raw(raw: bytes, itemsize: int) -> bytes:
+def _n5_lz4_to_raw(raw: bytes, itemsize: int) -> bytes:
     """An N5 block compressed as lz4 as an uncompressed block with the same header.
 
     n5-java writes frames ("LZ4Block"), z5 one bare block.
@@ -144,7 +144,7 @@ def read_translated(store: Store, level: Level, box: Region, translate: Translat
 
     folder = store.at(level.path)
     names = list(chunk_names(level, box))
-    alternatives = [f"{name}.gz" for name in names] if translate is ungzip else []
+    alternatives = [f"{name}.gz" for name in names] if translate is _ungzip else []
     known = ("attributes.json",) if level.grid["kind"] == "n5" else ()
     found = folder.read_chunks([*names, *alternatives], known)
     settings = ts.Context()

@@ -84,20 +84,20 @@ def _scaled_level(path: str, array: Attributes, unit: str | None, scale: Callabl
     return _level(path, array, scale(), unit)
 
 
-def is_array(attributes: Mapping[str, Any] | None) -> bool:
+def _is_array(attributes: Mapping[str, Any] | None) -> bool:
     """Whether attributes describe an array rather than a group."""
     return attributes is not None and "dimensions" in attributes and "dataType" in attributes
 
 
 def _find_arrays(files: AttributesBelow, attributes: Attributes) -> tuple[str, dict[str, tuple[int, Attributes]]]:
     """The folder that holds the levels; by path below the store, each one's place in the pyramid and its attributes."""
-    if is_array(attributes):
+    if _is_array(attributes):
         name = re.fullmatch(r"s(\d+)", files.store.address.name)
         return "", {"": (int(name[1]) if name else 0, attributes)}
     if _lists_levels(attributes) and (here := _present(files, "", _named_levels([attributes]))):
         return "", here
-    inner = files(f"{folder}/s0" for folder in INSIDE) if not is_array(files(["s0"])[0]) else []
-    folder = next((folder for folder, first in zip(INSIDE, inner, strict=False) if is_array(first)), "")
+    inner = files(f"{folder}/s0" for folder in INSIDE) if not _is_array(files(["s0"])[0]) else []
+    folder = next((folder for folder, first in zip(INSIDE, inner, strict=False) if _is_array(first)), "")
     present = _present(files, folder, _named_levels(_groups_within(files, folder)))
     if not present:
         raise NoImageError(
@@ -114,7 +114,7 @@ def _present(files: AttributesBelow, folder: str, names: Sequence[str]) -> dict[
         paths = [f"{folder}/{name}".lstrip("/") for name in names[start : start + LEVELS_AT_ONCE]]
         arrays = files(paths)
         for place, (path, array) in enumerate(zip(paths, arrays, strict=True), start):
-            if array is not None and is_array(array):
+            if array is not None and _is_array(array):
                 present[path] = place, array
         if arrays[-1] is None:
             break

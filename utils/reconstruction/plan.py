@@ -102,7 +102,7 @@ def make_plan(
     )
     found = {name: index.find(name) for name in sorted(by_volume) if name not in index.shared}
     plan.missing = Counter({name: len(by_volume[name]) for name, source in found.items() if source is None})
-    headers = read_headers([source for source in found.values() if source is not None])
+    headers = _read_headers([source for source in found.values() if source is not None])
     possible: list[Subvolume] = []
     refused: dict[str, dict[str, str]] = {}
     for header in headers:
@@ -111,7 +111,7 @@ def make_plan(
         plan.refused += len(own) if header.reason else len(why_not)
         for patch in own if not header.reason else ():
             if str(patch.path) not in why_not:
-                subvolume = subvolume_of(patch, selection.slices, header.shape, savedir, suffix)
+                subvolume = _subvolume_of(patch, selection.slices, header.shape, savedir, suffix)
                 fits = subvolume.first >= 0 and subvolume.stop <= header.shape[patch.where.axis or 0]
                 (possible if fits or selection.pad else plan.border).append(subvolume)
     possible = _without_clashes(possible, refused, plan)
@@ -143,7 +143,7 @@ def refuse(patches: Sequence[KeptPatch], header: VolumeHeader) -> dict[str, str]
     return {path: reason for path, reason in reasons.items() if reason}
 
 
-def read_headers(sources: Sequence[VolumeSource]) -> list[VolumeHeader]:
+def _read_headers(sources: Sequence[VolumeSource]) -> list[VolumeHeader]:
     """Read the headers of volumes, several at once; what they lack is said when they are worked on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -158,7 +158,7 @@ def _read_header(source: VolumeSource) -> VolumeHeader:
         return VolumeHeader(source, (0, 0, 0), reason=describe(error))
 
 
-def subvolume_of(patch: KeptPatch, slices: int, shape: Shape, savedir: Path, suffix: str) -> Subvolume:
+def _subvolume_of(patch: KeptPatch, slices: int, shape: Shape, savedir: Path, suffix: str) -> Subvolume:
     """The slices around a patch, and the file that they become."""
     where, axis = patch.where, patch.where.axis or 0
     first, stop = window(where.first, slices)
@@ -178,7 +178,7 @@ def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Su
     ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, selection.seed))
     free: Iterable[bool] = [True] * len(ordered)
     if selection.most_overlap is not None:
-        free = without_overlap(map(box_in_dataset, ordered), selection.most_overlap)
+        free = without_overlap(map(_box_in_dataset, ordered), selection.most_overlap)
     chosen: list[Subvolume] = []
     taken: Counter[str] = Counter()
     overlapping = 0
@@ -195,7 +195,7 @@ def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Su
     return chosen, overlapping
 
 
-def box_in_dataset(subvolume: Subvolume) -> tuple[str, Box3D]:
+def _box_in_dataset(subvolume: Subvolume) -> tuple[str, Box3D]:
     """Where a subvolume lies, and in what: regions cropped from one dataset share the dataset's coordinates."""
     where = subvolume.patch.where
     box = box_of(where, subvolume.first, subvolume.stop)

@@ -39,13 +39,13 @@ def renewed(path: Path, settings: Settings, update: bool, make: Callable[[Path],
     remove(scratch)
     try:
         message = make(scratch)
-        replace_cubes(path, scratch)
+        _replace_cubes(path, scratch)
     finally:
         remove(scratch)
     return f"{message}, in place of the earlier ones"
 
 
-def replace_cubes(path: Path, scratch: Path) -> None:
+def _replace_cubes(path: Path, scratch: Path) -> None:
     """Put whole new cubes in the place of the old ones, the record last: a killed run begins again."""
     record = read_record(path, "", any_source=True)
     entries = [record, *record.get("earlier", [])]
@@ -58,7 +58,7 @@ def replace_cubes(path: Path, scratch: Path) -> None:
     (scratch / path.name).replace(path)
 
 
-def orphaned_records(folder: Path, wanted: set[Path], *, remote: bool) -> list[Path]:
+def _orphaned_records(folder: Path, wanted: set[Path], *, remote: bool) -> list[Path]:
     """Records of datasets (`remote`) or local volumes in a folder that are none of the `wanted` ones."""
     found = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
@@ -74,7 +74,7 @@ def orphaned_records(folder: Path, wanted: set[Path], *, remote: bool) -> list[P
     return found
 
 
-def discard_dataset(path: Path) -> None:
+def _discard_dataset(path: Path) -> None:
     """Remove overviews and cubes of a dataset, then its record: a killed run leaves the record that names the rest."""
     discard_overviews(path.parent, path.stem)
     record = read_record(path, "", any_source=True)
@@ -86,11 +86,11 @@ def discard_dataset(path: Path) -> None:
 
 def tell_orphans(folder: Path, wanted: set[Path], *, remote: bool, prune: bool, quiet: bool) -> None:
     """Name the datasets whose row or volume is gone, and remove them when asked to."""
-    found = orphaned_records(folder, wanted, remote=remote)
+    found = _orphaned_records(folder, wanted, remote=remote)
     if not found:
         return
     for path in found if prune else ():
-        discard_dataset(path)
+        _discard_dataset(path)
     if not quiet or prune:
         what = "removed" if prune else "--prune removes them"
         names = ", ".join(path.stem for path in found)

@@ -35,21 +35,13 @@ def save_pictures(
     scores : ndarray, shape (n,)
     title : str
     """
-    save_roc(folder / "roc_curve.png", scores, good, title)
-    save_confusion(folder / "confusion_matrix.png", scores, good, title)
+    _save_roc(folder / "roc_curve.png", scores, good, title)
+    _save_confusion(folder / "confusion_matrix.png", scores, good, title)
     save_worst(folder / "worst_errors.png", paths, patches, good, scores)
 
 
-def save_roc(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
-    """Draw the ROC curve.
-
-    Parameters
-    ----------
-    path : Path
-    scores : ndarray, shape (n,)
-    good : ndarray of bool, shape (n,)
-    title : str
-    """
+def _save_roc(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
+    """Draw the ROC curve."""
     from sklearn.metrics import roc_curve
 
     false_positive, true_positive, _ = roc_curve(good, scores)
@@ -61,16 +53,8 @@ def save_roc(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> No
     _save(figure, path)
 
 
-def save_confusion(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
-    """Draw the confusion matrix at threshold 0.5.
-
-    Parameters
-    ----------
-    path : Path
-    scores : ndarray, shape (n,)
-    good : ndarray of bool, shape (n,)
-    title : str
-    """
+def _save_confusion(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
+    """Draw the confusion matrix at threshold 0.5."""
     counts = np.array(confusion(scores, good))
     figure, axes = _figure(title)
     axes.imshow(counts, cmap="Blues")

@@ -61,7 +61,7 @@ def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, s
 def summarize_folds(folder: Path, setting: Setting, tables: Sequence[Path], title: str) -> str:
     """Pool what all folds say of what they left out: `title`.json, pictures, suspects; returns a table to print."""
     seen = read_folds(tables, setting.data)
-    decision, figures, scores = judge_folds(setting, seen, Wish())
+    decision, figures, scores = _judge_folds(setting, seen, Wish())
     name = title.replace(" ", "_")
     _save_json(folder / f"{name}.json", figures)
     data = setting.data
@@ -70,14 +70,10 @@ def summarize_folds(folder: Path, setting: Setting, tables: Sequence[Path], titl
     return table_of(figures["sources"], figures["pooled"])
 
 
-def judge_folds(setting: Setting, seen: OutOfFold, wish: Wish) -> tuple[Decision, dict[str, Any], np.ndarray]:
+def _judge_folds(setting: Setting, seen: OutOfFold, wish: Wish) -> tuple[Decision, dict[str, Any], np.ndarray]:
     """The decision that left-out patches teach, their figures, and their scores.
 
     Each fold is scored by a calibration that was fitted on the other folds.
-
-    Returns
-    -------
-    decision, figures, scores : Decision, dict, and ndarray, shape (n,)
     """
     data, groups = setting.data, setting.groups
     weights = 1 / np.sqrt(np.bincount(groups)[groups])
@@ -122,7 +118,7 @@ def save_training(
     logits, features = _outputs(setting, state)
     if tables:
         seen = read_folds(tables, data)
-        decision, figures, scores = judge_folds(setting, seen, wish)
+        decision, figures, scores = _judge_folds(setting, seen, wish)
         decision = replace(decision, familiarity=_limited(setting, features, seen))
         save_suspects(folder, data, doubts_of(seen, data.good, decision.scale, decision.bias))
         title, rows = f"{len(tables)} folds, out of fold", np.arange(len(data))
@@ -201,7 +197,7 @@ def _limited(setting: Setting, features: np.ndarray, seen: OutOfFold) -> Familia
 def _judge_held(
     setting: Setting, held: np.ndarray, logits: np.ndarray, wish: Wish
 ) -> tuple[Decision, dict[str, Any], np.ndarray]:
-    """As `judge_folds`, from patches held out; calibration and figures share them, so both flatter."""
+    """As `_judge_folds`, from patches held out; calibration and figures share them, so both flatter."""
     good, groups = setting.data.good[held], setting.groups[held]
     scale, bias = calibrate(logits, good)
     scores = Decision(scale=scale, bias=bias).scores(logits)
