@@ -1,10 +1,28 @@
-"""utils/reconstruction/subvolumes.py: slices beyond a border are mirrored."""
+"""utils/reconstruction/subvolumes.py: what is cut around a patch, mirrored beyond a border, and how it is written."""
+
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.reconstruction.subvolumes import reflected, window
+from utils.formats.volume_base import ArrayVolume
+from utils.formats.voxel_size import VoxelSize
+from utils.names import PatchName
+from utils.patches import Box
+from utils.reconstruction.kept_patches import KeptPatch
+from utils.reconstruction.subvolumes import (
+    Subvolume,
+    box_of,
+    cut_stack,
+    reflected,
+    stack_voxel_size,
+    why_outside,
+    window,
+    write_stack,
+)
+from utils.volumes import open_volume
 
 
 @given(st.integers(1, 9), st.integers(0, 8), st.integers(1, 9))
@@ -13,3 +31,70 @@ def test_mirrored_slices_are_numpys(count, index, slices):
     padded = np.pad(np.arange(count), 10, "reflect" if count > 1 else "edge")
     np.testing.assert_array_equal(reflected(first, stop, count), padded[first + 10 : stop + 10])
     assert reflected(first, stop, count)[slices // 2] == min(index, count - 1)
+
+
+def patch(axis: int | None, first: int = 2, box: Box = Box(1, 3, 2, 6)) -> PatchName:  # noqa: B008 (never changed)
+    return PatchName("v", box, axis, first)
+
+
+VOLUME = np.arange(5 * 6 * 7, dtype=np.uint8).reshape(5, 6, 7)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_stack_is_cut_along_its_patch_s_axis_and_mirrored(axis):
+    box = Box(1, 3, 2, 5)
+    stack = cut_stack(ArrayVolume("v", VOLUME, VoxelSize(None)), patch(axis, box=box), -2, 3)
+    expected = [np.take(VOLUME, index, axis)[1:3, 2:5] for index in (2, 1, 0, 1, 2)]
+    np.testing.assert_array_equal(stack, expected)
+    assert stack.flags.c_contiguous
+
+
+def test_boxes_have_the_slices_at_the_axis():
+    assert box_of(patch(0), 7, 9) == ((7, 9), (1, 3), (2, 6))
+    assert box_of(patch(1), 7, 9) == ((1, 3), (7, 9), (2, 6))
+    assert box_of(patch(2), 7, 9) == ((1, 3), (2, 6), (7, 9))
+    assert box_of(patch(None), 7, 9) == ((7, 9), (1, 3), (2, 6))
+
+
+@pytest.mark.parametrize(
+    ("axis", "first", "box", "inside"),
+    [
+        (0, 4, Box(0, 6, 0, 7), True),
+        (0, 5, Box(0, 6, 0, 7), False),
+        (0, 0, Box(0, 7, 0, 7), False),
+        (0, 0, Box(0, 6, 0, 8), False),
+        (1, 5, Box(0, 5, 0, 7), True),
+        (1, 6, Box(0, 5, 0, 7), False),
+        (2, 6, Box(0, 5, 0, 6), True),
+        (2, 6, Box(0, 5, 0, 7), False),
+        (0, 0, Box(2, 2, 0, 7), False),
+        (0, 0, Box(0, 6, 3, 3), False),
+    ],
+)
+def test_a_patch_lies_in_its_volume_or_is_another_one_s(axis, first, box, inside):
+    said = why_outside(patch(axis, first, box), (5, 6, 7))
+    assert (said == "") == inside and (inside or "outside its volume, which is 5 x 6 x 7 (z, y, x)" in said)
+
+
+def test_sizes_and_files():
+    wanted = Subvolume(KeptPatch(Path("a.tif"), patch(1)), 3, 8, Path("out/a.tif"))
+    assert wanted.voxels() == 5 * 2 * 4
+    assert wanted.files() == [Path("out/a.tif")] and wanted.files("gif") == [Path("out/a.tif"), Path("out/a.gif")]
+
+
+@pytest.mark.parametrize(("axis", "expected"), [(0, (30.0, 4.0, 8.0)), (1, (4.0, 30.0, 8.0)), (2, (8.0, 30.0, 4.0))])
+def test_the_slicing_axis_s_size_comes_first(axis, expected):
+    assert stack_voxel_size((30.0, 4.0, 8.0), axis) == expected
+    assert stack_voxel_size(None, axis) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"), [("?", np.uint8), ("f2", np.float32), ("u1", np.uint8), ("f4", np.float32)]
+)
+def test_types_that_few_know_are_written_as_others(tmp_path, kind, written):
+    stack = (VOLUME[:2] % 2).astype(kind)
+    for name in ("a.nrrd", "a.tif"):
+        write_stack(tmp_path / name, stack, (30.0, 4.0, 8.0))
+        volume = open_volume(tmp_path / name)
+        assert (volume.dtype, volume.voxel_size) == (written, (30.0, 4.0, 8.0))
+        np.testing.assert_array_equal(volume[:, :, :], stack.astype(written))
