@@ -10,13 +10,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tifffile
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from conftest import visible
 from preprocess import binvol
-from utils.binning import bin_block
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import SKIPPED, Job
 from utils.volumes import open_volume
@@ -34,30 +30,6 @@ def averaged(voxels, factors):
         block = voxels[tuple(slice(i * f, (i + 1) * f) for i, f in zip(index, factors, strict=True))]
         out[index] = block.astype(float).mean()
     return np.floor(out + 0.5).astype(voxels.dtype) if voxels.dtype.kind in "iu" else out.astype(voxels.dtype)
-
-
-@given(
-    data=st.data(),
-    dtype=st.sampled_from(["u1", "i1", "u2", "i2", "i4"]),
-    factors=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)),
-)
-def test_blocks_are_averaged(data, dtype, factors):
-    block = data.draw(hnp.arrays(dtype, st.tuples(*(st.integers(f, 9) for f in factors))))
-    binned = bin_block(block, factors)
-    assert binned.dtype == block.dtype
-    np.testing.assert_array_equal(binned, averaged(block, factors))
-
-
-def test_rounding_and_other_types():
-    pairs = np.array([[[2, 3, -2, -3, 1, 1, 255, 255]]], np.int16)
-    assert bin_block(pairs, (1, 1, 2)).tolist() == [[[3, -2, 1, 255]]]
-    assert bin_block(pairs.astype(np.uint8), (1, 1, 8)).dtype == np.uint8
-    assert bin_block(np.array([[[True, False, True, True]]]), (1, 1, 2)).tolist() == [[[128, 255]]]
-    assert bin_block(np.array([[[0.5, 1.0]]], np.float16), (1, 1, 2)).tolist() == [[[0.75]]]
-    assert np.isnan(bin_block(np.array([[[np.nan, 1.0]]], np.float32), (1, 1, 2))).all()
-    assert bin_block(np.full((2, 2, 2), 2**63, np.uint64), (2, 2, 2)).tolist() == [[[2**63]]]
-    with pytest.raises(ValueError, match="has 1 voxels along z, too few to bin by 2"):
-        bin_block(pairs, (2, 1, 1))
 
 
 @pytest.mark.parametrize(("axes", "factors"), [("xyz", (3, 3, 3)), ("xy", (1, 3, 3))])

@@ -1,0 +1,82 @@
+"""utils/classification/kept_files.py: a table's TIFFs come all at once, and go with it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from utils.classification.kept_files import discard_table, kept_files, kept_path, listed_kept
+from utils.records.kept_patch import read_kept_record
+from utils.records.scores import KEPT, LOW_SCORE, Score, save_scores
+
+PATCH = np.arange(64, dtype=np.uint8).reshape(8, 8)
+
+
+def row(name: str, kept: bool = True) -> Score:
+    return Score(name, 0.75 if kept else 0.25, kept, KEPT if kept else LOW_SCORE)
+
+
+def commit(table: Path, *rows: Score) -> None:
+    with kept_files(table, {"source": "v.mrc"}) as kept:
+        kept.add(rows, [PATCH] * len(rows))
+        kept.commit()
+    save_scores(table, list(rows))
+
+
+def names(table: Path) -> list[str]:
+    return sorted(path.name for path in kept_path(table, "").parent.glob("*"))
+
+
+def test_the_regions_of_a_dataset_share_a_folder(tmp_path):
+    assert kept_path(tmp_path / "fly-ROI-x0-9_y0-9_z0-9.csv", "a") == tmp_path / "fly" / "a.tiff"
+
+
+def test_only_what_is_kept_is_written(tmp_path):
+    table = tmp_path / "fly.csv"
+    commit(table, row("a"), row("b", kept=False), row("c"))
+    assert names(table) == ["a.tiff", "c.tiff"] and listed_kept(table) == {"a", "c"}
+    record = read_kept_record(kept_path(table, "a"))
+    assert (record.dictionary, record.score, record.source) == ("fly", 0.75, "v.mrc")
+
+
+def test_what_is_no_longer_kept_goes(tmp_path):
+    table = tmp_path / "fly.csv"
+    commit(table, row("a"), row("b"))
+    commit(table, row("b"), row("c"))
+    assert names(table) == ["b.tiff", "c.tiff"] and listed_kept(table) == {"b", "c"}
+    commit(table, row("b", kept=False))
+    assert not kept_path(table, "").parent.exists() and listed_kept(table) == set()
+
+
+def test_what_is_not_committed_leaves_nothing(tmp_path):
+    table = tmp_path / "fly.csv"
+    with kept_files(table, {}) as kept:
+        kept.add([row("a")], [PATCH])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_patches_of_another_dictionary_are_not_overwritten(tmp_path):
+    one, other = tmp_path / "fly-ROI-x0-9_y0-9_z0-9.csv", tmp_path / "fly-ROI-x9-18_y0-9_z0-9.csv"
+    commit(one, row("a"))
+    before = kept_path(one, "a").read_bytes()
+    with pytest.raises(ValueError, match=r"a\.tiff was already written from fly-ROI-x0-9_y0-9_z0-9\.pkl"):
+        commit(other, row("a"))
+    assert kept_path(one, "a").read_bytes() == before
+    commit(one, row("a"))
+
+
+def test_a_table_without_a_list_tells_by_its_rows(tmp_path):
+    table = tmp_path / "fly.csv"
+    assert listed_kept(table) == set()
+    save_scores(table, [row("a"), row("b", kept=False)])
+    assert listed_kept(table) == {"a"}
+
+
+def test_a_table_goes_with_its_patches_and_no_others(tmp_path):
+    one, other = tmp_path / "fly-ROI-x0-9_y0-9_z0-9.csv", tmp_path / "fly-ROI-x9-18_y0-9_z0-9.csv"
+    commit(one, row("a"))
+    commit(other, row("b"))
+    discard_table(one)
+    assert names(other) == ["b.tiff"] and not one.exists()
+    discard_table(other)
+    assert not (tmp_path / "fly").exists() and not list(tmp_path.glob(".recipes/*.kept"))
