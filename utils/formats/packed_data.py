@@ -11,7 +11,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from utils import memory
-from utils.formats.volume_base import reading_as
+from utils.formats.volume_base import reading_as, refuse_no_data
 from utils.reading import open_regular
 
 _PIECE = 1 << 20
@@ -62,13 +62,8 @@ class PackedData:
         ------
         ValueError
             With both sizes.
-        FileNotFoundError
-            If the header names a file that is not there.
         """
-        if min(self.shape) < 1:
-            raise ValueError(f"the header promises the shape {self.shape}: nothing to read")
-        if not self.path.exists():
-            raise FileNotFoundError(f"the data file {self.path.name} that the header names is missing")
+        refuse_no_data(self.path, self.shape)
         stored = max(0, self.path.stat().st_size - self.start)
         encoding = "bzip2" if self.encoding == "bzip2" else "deflate"
         memory.require_possible(self.nbytes + self.skip, stored, encoding, "voxels")

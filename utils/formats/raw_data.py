@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from utils.formats.volume_base import Region, Volume
+from utils.formats.volume_base import Region, Volume, refuse_no_data
 from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
 from utils.reading import open_regular, read_into
@@ -62,13 +62,8 @@ class RawData:
         ------
         ValueError
             If the file is too short, or the header's shape is impossible.
-        FileNotFoundError
-            If the header names a file that is not there.
         """
-        if min(self.shape) < 1:
-            raise ValueError(f"the header promises the shape {self.shape}: nothing to read")
-        if not self.path.exists():
-            raise FileNotFoundError(f"the data file {self.path.name} that the header names is missing")
+        refuse_no_data(self.path, self.shape)
         size = self.path.stat().st_size
         begin = size - self.nbytes + self.skip + 1 if self.skip < 0 else self._after_lines() + self.skip
         if begin < self.start or begin + self.nbytes > size:

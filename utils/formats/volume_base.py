@@ -4,8 +4,9 @@ import math
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -171,3 +172,17 @@ def _span(key: slice | int, length: int) -> slice:
     if not -length <= index < length:
         raise IndexError(f"index {index} is outside an axis of length {length}")
     return slice(index % length, index % length + 1)
+
+
+def refuse_no_data(path: Path, shape: Sequence[int]) -> None:
+    """Refuse a header that promises no voxels, or names a data file that is not there.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        With the shape, or the file's name.
+    """
+    if min(shape) < 1:
+        raise ValueError(f"the header promises the shape {shape}: nothing to read")
+    if not path.exists():
+        raise FileNotFoundError(f"the data file {path.name} that the header names is missing")
