@@ -150,7 +150,10 @@ fi
 
 # The collection as a whole: a page to look through, and, where it is asked for, an export.
 if [ -n "$(find "$out/filtered" -name '*.csv' ! -path '*/.*' -print 2>/dev/null | head -n 1)" ]; then
-  stage collection/report.py "$out/filtered" "$out/patches" -o "$out/report" ${table[@]+"${table[@]}"}
+  overviews=()
+  if holds "$out/patches/3d" '*.pkl' && holds "$out/volumes" '*'; then overviews=(--volumes "$out/volumes"); fi
+  stage collection/report.py "$out/filtered" "$out/patches" -o "$out/report" \
+    ${overviews[@]+"${overviews[@]}"} ${table[@]+"${table[@]}"}
 fi
 if [ -n "${EXPORT:-}" ] && holds "$out/filtered" '*.tiff'; then
   ties=()

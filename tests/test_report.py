@@ -16,6 +16,7 @@ from PIL import Image
 import report
 from browser import browser, complaints, needs_browser, wait_for
 from made_collection import SIDE, add_dataset, files, image_names, pixels, small_collection, volume_names
+from utils.collection import dataset_report
 from utils.collection.dataset_report import slug
 from utils.collection.report_index import imbalance
 from utils.collection.sprites import fit
@@ -324,7 +325,7 @@ def test_what_is_odd_about_a_dataset_is_flagged(tmp_path):
     assert data_of(tmp_path / "out" / "data.js")["imbalance"][-1] == [1.0, 1.0]
 
 
-def test_overviews_are_slices_of_the_volume_where_it_is_at_hand(tmp_path):
+def test_overviews_are_slices_of_the_volume_where_it_is_at_hand(tmp_path, capsys):
     volume = np.zeros((8, 96, 192), np.uint8)
     volume[4, :48, :96], volume[4, 48:, 96:] = 250, 120
     (tmp_path / "volumes").mkdir()
@@ -339,3 +340,11 @@ def test_overviews_are_slices_of_the_volume_where_it_is_at_hand(tmp_path):
     for (y, x), gray in {(24, 48): 250, (24, 144): 0, (72, 144): 120, (72, 48): 0}.items():
         assert abs(picture[y, x] - gray) < 12
     assert (tmp_path / "out" / "datasets" / "worm" / "overview-0000.jpg").is_file()  # put together from its patches
+    tifffile.imwrite(tmp_path / "volumes" / "other.tif", volume, photometric="minisblack")
+    capsys.readouterr()
+    for path, done in ((None, "0 done, 2 done before"), (tmp_path / "volumes" / "fly.tif", "1 done, 1 done before")):
+        if path:
+            tifffile.imwrite(path, 255 - volume, photometric="minisblack", description="another")
+        dataset_report._index.cache_clear()  # a run lists volumes once
+        assert run(tmp_path, tmp_path / "out", "--volumes", tmp_path / "volumes") == 0
+        assert done in capsys.readouterr().out

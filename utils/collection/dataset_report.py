@@ -49,8 +49,16 @@ class DatasetJob:
         kept = [
             part.folder.stat().st_mtime_ns for part in self.parts if part.dictionary is None and part.folder.is_dir()
         ]
-        facts = [dict(self.free), self.split, self.threshold, [_stamp(Path(place)) for place in self.volumes]]
+        volumes = [self._volume(part) for part in self.parts]
+        facts = [dict(self.free), self.split, self.threshold, volumes]
         return digest(VERSION, self.dataset, [_stamp(path) for path in paths], kept, *facts)
+
+    def _volume(self, part: Part) -> object:
+        """What tells whether the volume that overviews are cut from is the same; others beside it do not matter."""
+        index = _index(self.volumes)
+        found = index.find(part.name) if index else None
+        address = found.address if found else None
+        return _stamp(address) if isinstance(address, Path) else address
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
