@@ -92,19 +92,19 @@ class BatchRule:
             The index of what is drawn is -1.
         """
         rng = np.random.default_rng([self.seed, epoch, 1 + step])
-        made: list[tuple[np.ndarray, float, int]] = []
+        examples: list[tuple[np.ndarray, float, int]] = []
         for i in order[step * self.labelled : (step + 1) * self.labelled]:
             good = bool(data.good[i])
-            made.append((self._augmented(rng, data.patches[i], good), float(good), int(i)))
+            examples.append((self._augmented(rng, data.patches[i], good), float(good), int(i)))
         pool = np.flatnonzero(data.good)
         for _ in range(self.size - self.labelled):
             if rng.random() < TISSUE:
-                made.append((heavy_picture(rng, tissue(rng, self.side)), 1.0, -1))
+                examples.append((heavy_picture(rng, tissue(rng, self.side)), 1.0, -1))
                 continue
             victim = int(rng.choice(pool))
             ruined, touched = uninformative(rng, self._augmented(rng, data.patches[victim], True))
-            made.append((exposure(rng, ruined), 0.0, victim if touched else -1))
-        images, labels, origins = zip(*made, strict=True)
+            examples.append((exposure(rng, ruined), 0.0, victim if touched else -1))
+        images, labels, origins = zip(*examples, strict=True)
         return np.stack(images).astype(np.float32), np.array(labels, np.float32), np.array(origins)
 
     def _augmented(self, rng: np.random.Generator, patch: np.ndarray, good: bool) -> np.ndarray:
