@@ -142,7 +142,13 @@ def classify_command(args: argparse.Namespace) -> int:
 
 
 def decision_of(weights: str) -> "Decision":
-    """What lies beside the weights: threshold, calibration, what is familiar; the published ones have none."""
+    """What lies beside the weights: threshold, calibration, what is familiar; the published ones have none.
+
+    Raises
+    ------
+    UsageError
+        If what lies there is damaged.
+    """
     from utils.classification.decision import UNFITTED, read_decision
     from utils.classification.weights import LITE
 
@@ -154,7 +160,13 @@ def decision_of(weights: str) -> "Decision":
 
 
 def read_left_out(args: argparse.Namespace) -> "LeftOut | None":
-    """What --without names; None without it."""
+    """What --without names; None without it.
+
+    Raises
+    ------
+    UsageError
+        If it is no table of duplicates.
+    """
     from utils.records.duplicates import LeftOut
 
     try:

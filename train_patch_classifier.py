@@ -155,7 +155,13 @@ def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
 
 
 def chosen_recipe(args: argparse.Namespace) -> "tuple[TrainingRecipe, str]":
-    """The network's recipe with the options that were given, and what its weights begin with."""
+    """The network's recipe with the options that were given, and what its weights begin with.
+
+    Raises
+    ------
+    UsageError
+        If the options contradict each other.
+    """
     from utils.training.recipe import TrainingRecipe, recipe_for
 
     init = args.init or {"resnet34": "imagenet", "lite": "lite"}[args.arch]
@@ -167,7 +173,13 @@ def chosen_recipe(args: argparse.Namespace) -> "tuple[TrainingRecipe, str]":
 
 
 def begun(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
-    """The setting with the weights to begin with and, where only a head is fitted, what their body sees."""
+    """The setting with the weights to begin with and, where only a head is fitted, what their body sees.
+
+    Raises
+    ------
+    UsageError
+        If the weights cannot be had, or fit another network.
+    """
     from utils.training.bank import make_bank
     from utils.training.first_weights import first_weights
 
@@ -183,7 +195,13 @@ def begun(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
 
 
 def refuse_missing_tensorboard(log: str | None) -> None:
-    """Say before the work what --log needs."""
+    """Say before the work what --log needs.
+
+    Raises
+    ------
+    UsageError
+        If it is not installed.
+    """
     if log and not find_spec("tensorboard"):
         raise UsageError("--log tensorboard needs: pip install -r requirements-tensorboard.txt")
 
@@ -204,6 +222,11 @@ def judging_plan(
     -------
     folds, held : dict of ndarray of int, shape (k,), and ndarray of int, shape (m,)
         Indices by the fold's name, and those held out.
+
+    Raises
+    ------
+    UsageError
+        If there are no sources to leave out.
     """
     import numpy as np
 
@@ -275,6 +298,11 @@ def labelled(args: argparse.Namespace) -> "tuple[Labelled, np.ndarray]":
     Returns
     -------
     data, groups : Labelled and ndarray of int, shape (n,)
+
+    Raises
+    ------
+    UsageError
+        If the lists cannot be read.
     """
     from utils.training.labels import read_labelled
     from utils.training.overlaps import overlapping_pairs

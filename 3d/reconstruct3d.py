@@ -165,7 +165,13 @@ def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: 
 
 
 def list_patches(args: argparse.Namespace, scope: Scope) -> Listing:
-    """The patches of volumes; what else lies beside them is named, once."""
+    """The patches of volumes; what else lies beside them is named, once.
+
+    Raises
+    ------
+    UsageError
+        If the stacks would be written among the patches.
+    """
     if args.savedir.resolve() == args.filtered.resolve():
         raise UsageError(f"{args.savedir}: -sd names FILTERED_DIR itself; choose another folder for the stacks")
     listing = list_kept(args.filtered, without=args.savedir)

@@ -67,7 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def dedupe(args: argparse.Namespace) -> int:
-    """Index what has no index, judge, write."""
+    """Index what has no index, judge, write.
+
+    Raises
+    ------
+    UsageError
+        If the options contradict each other.
+    """
     from utils.duplicates.collection import list_dictionaries, rank_of
     from utils.duplicates.excluded import list_excluded
 

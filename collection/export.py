@@ -88,7 +88,13 @@ def parse_options() -> argparse.ArgumentParser:
 
 
 def shares(text: str) -> dict[str, float]:
-    """Argument type: names of splits with their shares."""
+    """Argument type: names of splits with their shares.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If they are none, or do not add up to 1.
+    """
     from utils.collection.splits import parse_shares
 
     try:
@@ -98,7 +104,13 @@ def shares(text: str) -> dict[str, float]:
 
 
 def export(args: argparse.Namespace) -> int:
-    """List, choose, write."""
+    """List, choose, write.
+
+    Raises
+    ------
+    UsageError
+        If the output lies in what is read, or there is nothing to export.
+    """
     from utils.collection.export_beside import ABOUT, moved_datasets, write_beside
     from utils.collection.export_plan import plan_export, writer_of
     from utils.collection.failures import say_failures
@@ -137,7 +149,13 @@ def export(args: argparse.Namespace) -> int:
 
 
 def provenance_of(args: argparse.Namespace) -> "Provenance":
-    """The free columns of the datasets."""
+    """The free columns of the datasets.
+
+    Raises
+    ------
+    UsageError
+        If a table cannot be read.
+    """
     from utils.collection.provenance import Provenance, find_tables
 
     try:
@@ -147,7 +165,13 @@ def provenance_of(args: argparse.Namespace) -> "Provenance":
 
 
 def pairs_of(args: argparse.Namespace) -> "list[Pair]":
-    """The near-duplicates between datasets."""
+    """The near-duplicates between datasets.
+
+    Raises
+    ------
+    UsageError
+        If a table cannot be read.
+    """
     from utils.collection.splits import read_pairs
 
     try:

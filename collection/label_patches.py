@@ -61,7 +61,13 @@ def parse_options() -> argparse.ArgumentParser:
 
 
 def label_command(args: argparse.Namespace) -> int:
-    """List, order, serve."""
+    """List, order, serve.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to label.
+    """
     from utils.collection.label_board import Board
     from utils.collection.label_queue import list_items, ordered
     from utils.collection.label_server import LabelServer

@@ -52,7 +52,13 @@ def parse_options() -> argparse.ArgumentParser:
 
 
 def report(args: argparse.Namespace) -> int:
-    """List, make the pages, make the index."""
+    """List, make the pages, make the index.
+
+    Raises
+    ------
+    UsageError
+        If the output lies in what is read.
+    """
     from utils.collection.dataset_report import report_dataset, slug
     from utils.collection.failures import say_failures
     from utils.collection.ledger import Ledger, unit_name

@@ -72,7 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def bin_factor(text: str) -> int:
-    """Argument type: a whole number of at least 2."""
+    """Argument type: a whole number of at least 2.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is none.
+    """
     if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 2")
     return int(text)

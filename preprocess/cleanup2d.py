@@ -75,7 +75,13 @@ class Cleaning:
 
 
 def clean_up(args: argparse.Namespace) -> int:
-    """List the groups, convert what is not converted yet."""
+    """List the groups, convert what is not converted yet.
+
+    Raises
+    ------
+    UsageError
+        If -o names the input's own folder.
+    """
     if args.output is not None and args.output.resolve() == args.dir.resolve():
         raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
     found = list_groups(args.dir, without=args.output, recursive=args.recursive)

@@ -53,7 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def convert(args: argparse.Namespace) -> int:
-    """List the files and convert what is not unsigned bytes yet."""
+    """List the files and convert what is not unsigned bytes yet.
+
+    Raises
+    ------
+    UsageError
+        If -o names the input's own folder.
+    """
     if args.output is not None and args.output.resolve() == args.dir.resolve():
         raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
     files = list_files(args.dir, MRC_SUFFIXES if args.output is None else MRC_SUFFIXES | PACKED_MRC)

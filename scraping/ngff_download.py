@@ -155,7 +155,13 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
 
 
 def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
-    """The command line as options of `utils.sampling.plan`."""
+    """The command line as options of `utils.sampling.plan`.
+
+    Raises
+    ------
+    UsageError
+        If --unit is no unit of length.
+    """
     from utils.ngff.access import Access
     from utils.sampling.plan import SamplingOptions
 
