@@ -207,7 +207,8 @@ def say(plan: "ExportPlan", args: argparse.Namespace) -> None:
     held = []
     for split in plan.splits:
         own = [sample.dataset for shard in plan.shards if shard.split == split for sample in shard.samples]
-        held.append(f"{split} {len(own)} patches of {len(set(own))} datasets")
+        count = len(set(own))
+        held.append(f"{split} {len(own)} patches of {count} dataset{'s' * (count != 1)}")
     print(f"{args.output}: {', '.join(held)}, of {plan.kept} kept")
 
 
