@@ -3,13 +3,13 @@
 The formats: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h and nifti2.h
 """
 
+import gzip
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from isal import igzip
 
 from utils.files import stem, suffix
 from utils.formats.packed_data import PackedData
@@ -134,7 +134,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
 def _open(path: Path) -> Any:
     refuse_special(path)
     if path.name.lower().endswith(".gz"):
-        return igzip.open(path, "rb")  # type: ignore[no-untyped-call]
+        return gzip.open(path, "rb")
     return path.open("rb")
 
 
