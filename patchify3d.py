@@ -38,7 +38,19 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import Contrast, to_uint8
-from utils.cubes import Cell, axes_with_patches, cut, grid, hash_cell
+from utils.cubes import (
+    Cell,
+    Span,
+    axes_with_patches,
+    common_region,
+    cut,
+    flat_hashes,
+    grid,
+    hash_cell,
+    is_one_value,
+    side_by_side,
+    within,
+)
 from utils.dataset_table import Stating, add_table_options
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
@@ -63,6 +75,9 @@ from utils.volumes import Volume, is_isotropic, is_ngff, volume_contrast
 if TYPE_CHECKING:
     from utils.sampling.plan import SamplingOptions
     from utils.sampling.rois import Roi
+
+# Rows of cells are cut up so far that each thread has some, lest one has the last.
+ROWS_PER_THREAD = 16
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -322,14 +337,14 @@ class Reading:
                 self._volume = self.source.open()
         return self._volume
 
-    def cube(self, cell: Cell) -> np.ndarray:
-        """Read a cell's region.
+    def voxels(self, region: tuple[Span, Span, Span]) -> np.ndarray:
+        """Read a region.
 
         Returns
         -------
         ndarray of uint8, shape (z, y, x)
         """
-        z, y, x = cell.region()
+        z, y, x = region
         return to_uint8(self.volume[slice(*z), slice(*y), slice(*x)], self.contrast)
 
 
@@ -357,19 +372,34 @@ def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[
     -------
     hashes, flat : ndarray of uint64, shape (n, words), and of bool, shape (n,)
     """
-    hashes, flat = zip(*spread_map(partial(hash_block, reading), cells, threads, largest=64), strict=True)
+    rows = side_by_side(cells, reading.volume.dtype.itemsize, len(cells) // (ROWS_PER_THREAD * threads))
+    hashes, flat = zip(*spread_map(partial(hash_row, reading), rows, threads, largest=64), strict=True)
     return np.concatenate(hashes), np.concatenate(flat)
 
 
-def hash_block(reading: Reading, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and flatness of one cell's patches.
+def hash_row(reading: Reading, cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes and flatness of the patches of cells that lie side by side, which are read at once.
 
     Returns
     -------
     hashes, flat : ndarray of uint64, shape (n, words), and of bool, shape (n,)
     """
     how = reading.cutting
-    return hash_cell(reading.cube(cell), cell, how.crop, hash_size=how.hash_size, method=how.hash)
+    region = common_region(cells)
+    row = reading.voxels(region)
+    if is_one_value(row):
+        return flat_hashes(sum(map(len, cells)), how.hash_size)
+    parts = [
+        hash_cell(
+            np.ascontiguousarray(row[within(cell.region(), region)]),
+            cell,
+            how.crop,
+            hash_size=how.hash_size,
+            method=how.hash,
+        )
+        for cell in cells
+    ]
+    return np.concatenate([hashes for hashes, _ in parts]), np.concatenate([flat for _, flat in parts])
 
 
 def group_by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[tuple[int, int]]]]:
@@ -417,7 +447,7 @@ def fetch_block(reading: Reading, chosen: tuple[Cell, list[tuple[int, int]]]) ->
     list of (name, patch), str and ndarray of uint8, shape (h, w)
     """
     cell, wanted = chosen
-    cube = reading.cube(cell)
+    cube = reading.voxels(cell.region())
     return [
         (patch_name(reading.volume, cell, axis, index), np.ascontiguousarray(cut(cube, cell, axis, index)))
         for axis, index in wanted

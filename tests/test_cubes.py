@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from utils.cubes import axes_with_patches, cut, grid, hash_cell
+from utils.cubes import axes_with_patches, common_region, cut, flat_hashes, grid, hash_cell, side_by_side, within
 from utils.dhash import pack_bits
 from utils.patches import EDGES, tiles, too_small
 
@@ -107,7 +107,34 @@ def test_a_cube_of_one_value_is_told_apart_and_gives_what_its_patches_would(meth
     [cell] = grid((16, 16, 16), 16)
     cube = np.full((16, 16, 16), 9, np.uint8)
     quick = hash_cell(cube, cell, 16, method=method)
-    monkeypatch.setattr("utils.cubes._is_one_value", lambda cube: False)
+    monkeypatch.setattr("utils.cubes.is_one_value", lambda cube: False)
     slow = hash_cell(cube, cell, 16, method=method)
     assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(quick, slow, strict=True))
     assert quick[1].all()
+
+
+def test_cells_side_by_side_are_read_at_once(rng, monkeypatch):
+    cells = grid((20, 20, 50), 10)
+    rows = side_by_side(cells, 1, 3)
+    assert [cell for row in rows for cell in row] == cells
+    assert [len(row) for row in rows] == [3, 2] * 4
+    volume = rng.integers(0, 255, (20, 20, 50), dtype=np.uint8)
+    for row in rows:
+        region = common_region(row)
+        voxels = volume[tuple(slice(*span) for span in region)]
+        for cell in row:
+            own = volume[tuple(slice(*span) for span in cell.region())]
+            assert np.array_equal(voxels[within(cell.region(), region)], own)
+    assert all(len(row) == 1 for row in side_by_side(cells, 1, 0))
+    monkeypatch.setattr("utils.cubes.ROW_BYTES", 2 * 10 * 10 * 20)
+    assert {len(row) for row in side_by_side(cells, 2, 9)} == {2, 1}
+    apart = [cells[0], cells[0].shifted((0, 0, 30))]
+    assert [len(row) for row in side_by_side(apart, 1, 9)] == [1, 1]
+
+
+def test_rows_of_one_value_have_the_hashes_of_their_cells():
+    [cell] = grid((10, 10, 10), 10)
+    for found, expected in zip(
+        flat_hashes(len(cell), 16), hash_cell(np.full((10,) * 3, 7, np.uint8), cell, 10, hash_size=16), strict=True
+    ):
+        assert np.array_equal(found, expected)

@@ -18,6 +18,8 @@ from utils.patches import Box, Span, tiles
 
 # Slices turned to float32 at a time, so that the scratch stays in a core's cache.
 SLAB = 8
+# Voxels of cells side by side that are read at once.
+ROW_BYTES = 64 << 20
 # Of a cell's own memory, and of a patch's hash with what choosing exemplars takes for it.
 CELL_BYTES = 1000
 HASH_BYTES = 16
@@ -106,6 +108,48 @@ def grid(
     sides = [_blocks(length, crop, edges, min_side) for length in shape]
     cells = [_cell((z, y, x), axes, spacing) for z in sides[0] for y in sides[1] for x in sides[2]]
     return [cell for cell in cells if cell.axes]
+
+
+def side_by_side(cells: Sequence[Cell], itemsize: int, most: int) -> list[list[Cell]]:
+    """Cells in their order, those together that follow each other along x: rows of voxels are then read once.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+    itemsize : int
+        Bytes of a voxel: what is read at once stays below `ROW_BYTES`, unless it is one cell.
+    most : int
+        Cells that come together at most, at least one.
+    """
+    rows: list[list[Cell]] = []
+    for cell in cells:
+        last = rows[-1] if rows else []
+        if last and len(last) < most and _follows(last[-1], cell) and _size([*last, cell]) * itemsize <= ROW_BYTES:
+            last.append(cell)
+        else:
+            rows.append([cell])
+    return rows
+
+
+def _follows(left: Cell, right: Cell) -> bool:
+    return left.blocks[:2] == right.blocks[:2] and left.blocks[2].slices[1] == right.blocks[2].slices[0]
+
+
+def _size(cells: Sequence[Cell]) -> int:
+    return math.prod(stop - start for start, stop in common_region(cells))
+
+
+def common_region(cells: Sequence[Cell]) -> tuple[Span, Span, Span]:
+    """The z, y, x intervals that hold the regions of all cells."""
+    sides = zip(*(cell.region() for cell in cells), strict=True)
+    z, y, x = ((min(start for start, _ in spans), max(stop for _, stop in spans)) for spans in sides)
+    return z, y, x
+
+
+def within(region: tuple[Span, Span, Span], outer: tuple[Span, Span, Span]) -> tuple[slice, slice, slice]:
+    """Where a region lies in an array that holds an outer one."""
+    z, y, x = (slice(a - start, b - start) for (a, b), (start, _) in zip(region, outer, strict=True))
+    return z, y, x
 
 
 def refuse_endless(shape: Sequence[int], crop: int, axes: Sequence[int], spacing: int) -> None:
@@ -208,8 +252,8 @@ def hash_cell(
     flat : ndarray of bool, shape (len(cell),)
         Patches of one value throughout: they have no meaningful hash, theirs is 0.
     """
-    if _is_one_value(cube):
-        return np.zeros((len(cell), -(-(hash_size**2) // 64)), np.uint64), np.ones(len(cell), bool)
+    if is_one_value(cube):
+        return flat_hashes(len(cell), hash_size)
     if method == "dhash":
         reduced = _reduced(cube, cell, hash_size) if _is_square(cell, crop) else _enlarged(cube, cell, crop, hash_size)
         hashes = np.concatenate([bits_of_rows(rows) for rows in reduced])
@@ -226,7 +270,12 @@ def hash_cell(
     return hashes, flat
 
 
-def _is_one_value(cube: np.ndarray) -> bool:
+def flat_hashes(patches: int, hash_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What `hash_cell` gives for so many patches of one value throughout."""
+    return np.zeros((patches, -(-(hash_size**2) // 64)), np.uint64), np.ones(patches, bool)
+
+
+def is_one_value(cube: np.ndarray) -> bool:
     """Whether all voxels are alike, as in the padding of sparse volumes; its first slice says no of most tissue."""
     return bool(cube[0].min() == cube[0].max() and cube.min() == cube.max())
 
