@@ -40,7 +40,6 @@ from utils.cli import (
 from utils.contrast import Contrast, to_uint8
 from utils.cubes import (
     Cell,
-    Span,
     axes_with_patches,
     common_region,
     cut,
@@ -65,7 +64,7 @@ from utils.options import (
     refuse_hash_size,
     use_dataset,
 )
-from utils.patches import default_min_side, too_small
+from utils.patches import Span, default_min_side, too_small
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
 from utils.spread import spread_map
