@@ -189,7 +189,8 @@ def test_a_second_run_does_nothing(demo):
 
 def test_a_killed_run_goes_on_to_the_same_result(sample, curated, tmp_path):
     before = state(sample)
-    process = start(sample, tmp_path / "out", PROCESSES=1)
+    options = {"PROCESSES": 1, "EXPORT": "webdataset", "SPLIT": "train=.8,val=.2"}  # the demo's but for processes
+    process = start(sample, tmp_path / "out", **options)
     assert process.stdout is not None
     for line in process.stdout:  # reading waits; the kill comes while volumes are being cut
         if "patchify3d.py" in line:
@@ -197,7 +198,7 @@ def test_a_killed_run_goes_on_to_the_same_result(sample, curated, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "out" / "flipbooks").exists()
-    assert curate(sample, tmp_path / "out", PROCESSES=1)[0] == 0  # whatever the number of processes
+    assert curate(sample, tmp_path / "out", **options)[0] == 0
     assert differences(contents(tmp_path / "out"), contents(curated)) == []
     assert differences(state(sample), before) == []  # what comes in is never modified
 

@@ -271,12 +271,27 @@ def hash_cell(
 
 
 def flat_hashes(patches: int, hash_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """What `hash_cell` gives for so many patches of one value throughout."""
+    """What `hash_cell` gives for so many patches of one value throughout.
+
+    Parameters
+    ----------
+    patches, hash_size : int
+
+    Returns
+    -------
+    hashes : ndarray of uint64, shape (patches, words)
+    flat : ndarray of bool, shape (patches,)
+    """
     return np.zeros((patches, -(-(hash_size**2) // 64)), np.uint64), np.ones(patches, bool)
 
 
 def is_one_value(cube: np.ndarray) -> bool:
-    """Whether all voxels are alike, as in the padding of sparse volumes; its first slice says no of most tissue."""
+    """Whether all voxels are alike, as in the padding of sparse volumes; its first slice says no of most tissue.
+
+    Parameters
+    ----------
+    cube : ndarray, shape (z, y, x)
+    """
     return bool(cube[0].min() == cube[0].max() and cube.min() == cube.max())
 
 

@@ -10,9 +10,9 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import Any, NoReturn
+from typing import Any
 
-from utils.interrupts import deferred
+from utils.interrupts import deferred, held_back
 from utils.settings import PLACE
 
 __all__ = ["BrokenProcessPool", "executor"]
@@ -82,8 +82,9 @@ def _start_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _leave(_number: int, _frame: Any) -> NoReturn:
-    raise SystemExit(143)
+def _leave(number: int, _frame: Any) -> None:
+    if not held_back(number):
+        raise SystemExit(143)
 
 
 def _end_with_parent() -> None:

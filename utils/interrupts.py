@@ -35,8 +35,7 @@ _deferred: list[int] = []
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
-    if _deferring:
-        _deferred.append(number)
+    if held_back(number):
         return
     _ignore()  # a second one would stop the tidying that this one begins
     raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
@@ -47,9 +46,16 @@ def _ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def held_back(number: int) -> bool:
+    """Whether a signal that came must wait, see `deferred`; its handler is called again then."""
+    if _deferring:
+        _deferred.append(number)
+    return bool(_deferring)
+
+
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Within, signals wait: for what must be done whole, such as starting a process."""
+    """Within, signals wait: for what must be done whole, such as starting a process, or another library's thread."""
     global _deferring
     _deferring += 1
     try:
@@ -57,7 +63,9 @@ def deferred() -> Iterator[None]:
     finally:
         _deferring -= 1
         if _deferred and not _deferring:
-            _raise(_deferred.pop(), None)
+            handler = signal.getsignal(number := _deferred.pop())
+            if callable(handler):
+                handler(number, None)
 
 
 def _again(lost: Any) -> None:

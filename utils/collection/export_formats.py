@@ -14,6 +14,7 @@ import numpy as np
 from utils.collection.pixels import png_bytes
 from utils.collection.samples import NUMBERS, WHOLE
 from utils.collection.shards import Read, Shard
+from utils.interrupts import deferred
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,8 +114,9 @@ def write_zarr_shard(size: int, side: tuple[int, int], shard: Shard, reads: Iter
     patches = [read.patch for read in reads]
     if len(patches) != len(shard.samples):
         raise ValueError(f"{len(shard.samples) - len(patches)} patches cannot be read; remove their TIFFs")
-    array = zarr.create_array(folder / "array", **zarr_layout(len(patches), size, side))
-    array[:] = np.stack(patches)
+    with deferred():  # its tasks in a thread of their own would complain, at length
+        array = zarr.create_array(folder / "array", **zarr_layout(len(patches), size, side))
+        array[:] = np.stack(patches)
     (folder / "array" / "c" / "0" / "0" / "0").replace(folder / shard.files[0])
 
 
@@ -138,10 +140,11 @@ def write_zarr_frame(split: str, names: Sequence[str], size: int, side: tuple[in
     import zarr
 
     root = folder / f"{split}.zarr"
-    zarr.create_group(root)
-    zarr.create_array(root / "images", **zarr_layout(len(names), size, side))
-    array = zarr.create_array(root / "names", shape=(len(names),), chunks=(NAMES_PER_CHUNK,), dtype=str)
-    array[:] = np.array(names, dtype=object)
+    with deferred():
+        zarr.create_group(root)
+        zarr.create_array(root / "images", **zarr_layout(len(names), size, side))
+        array = zarr.create_array(root / "names", shape=(len(names),), chunks=(NAMES_PER_CHUNK,), dtype=str)
+        array[:] = np.array(names, dtype=object)
 
 
 def zarr_frame_files(split: str, count: int) -> list[str]:
