@@ -72,12 +72,12 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "virtual.h5", "w") as f:
         f.create_virtual_dataset("a", layout)
     with h5py.File(tmp_path / "huge.h5", "w") as f:
-        f.create_dataset("a", (1200, 1000, 1000), "u1", chunks=(1200, 1000, 1000), compression="gzip")[0, 0, 0] = 1
+        f.create_dataset("a", (120, 1000, 1000), "u1", chunks=(120, 1000, 1000), compression="gzip")[0, 0, 0] = 1
     (tmp_path / "text.h5").write_text("no HDF5")
-    monkeypatch.setenv("EM_MAX_GB", "1")
+    monkeypatch.setenv("EM_MAX_GB", "0.1")
     for name, reason in {
         "none": "no 3-D dataset", "empty": "holds no data", "elsewhere": "lies in another file, /dev/zero",
-        "virtual": "gone.h5 is missing", "huge": "a chunk takes 1.2 GB", "text": "is no HDF5 file",
+        "virtual": "gone.h5 is missing", "huge": "a chunk takes 0.12 GB", "text": "is no HDF5 file",
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=reason):
             open_volume(tmp_path / f"{name}.h5")
