@@ -100,7 +100,8 @@ def _closest(part: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     for hash_ in chosen:
         for word in range(words):
             np.bitwise_xor(part[word], hash_[word], out=differing)
-            np.bitwise_count(differing, out=bits)
-            np.add(apart if word else 0, bits, out=apart)
+            np.bitwise_count(differing, out=bits if word else apart)
+            if word:
+                np.add(apart, bits, out=apart)
         np.minimum(closest, apart, out=closest)
     return closest
