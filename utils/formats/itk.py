@@ -14,6 +14,7 @@ import numpy as np
 
 from utils import memory
 from utils.files import stem
+from utils.formats.itk_sizes import require_all_voxels
 from utils.formats.volume_base import ArrayVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked_unitless
 from utils.images import luminance
@@ -55,6 +56,7 @@ def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
 
 
 def _decode(path: Path, stored: tuple[int, ...], dtype: np.dtype, nbytes: int) -> np.ndarray:
+    require_all_voxels(path, nbytes, nbytes // dtype.itemsize)
     data = _ask(path, "voxels", _HEADER_SECONDS + nbytes / _SLOWEST_BYTES_PER_SECOND)
     if len(data) != nbytes:
         raise ValueError(f"its header promises {nbytes} bytes of voxels, {len(data)} could be decoded")
