@@ -66,6 +66,34 @@ def test_a_second_signal_does_not_stop_the_tidying():
     assert (done.returncode, done.stdout) == (143, "tidied\n") and len(done.stderr.splitlines()) == 1
 
 
+TURNED_INTO_ANOTHER = """
+import sys
+sys.path[0] = {root!r}
+import os, signal
+from pathlib import Path
+from utils.cli import make_parser, run_script
+from utils.jobs import Job, Run, run_jobs
+class Field:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.{name})
+def body(args, *more):
+    class Owner:  # Python makes a RuntimeError of whatever its fields raise
+        field = Field()
+def in_a_job(args):
+    return run_jobs(body, [Job("a", Path(sys.argv[1], "a"))], Run())
+raise SystemExit(run_script({body}, make_parser("nothing"), []))
+"""
+
+
+@pytest.mark.parametrize("body", ["body", "in_a_job"])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_that_other_code_makes_an_error_of_is_a_signal(tmp_path, body, name, code):
+    script = TURNED_INTO_ANOTHER.format(root=str(ROOT), name=name, body=body)
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "the same command goes on from here" in done.stderr
+
+
 @pytest.fixture
 def images(tmp_path):
     from PIL import Image

@@ -4,8 +4,9 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -43,9 +44,9 @@ def executor(processes: int) -> Iterator[Executor]:
 class _Pool(ProcessPoolExecutor):
     """Starts its workers, each with a job, where no signal cuts their start off: they would say so, at length."""
 
-    def submit(self, *args: Any, **options: Any) -> Future[Any]:
+    def submit(self, do: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
         with deferred(), _uninterrupted():
-            return super().submit(*args, **options)
+            return super().submit(_work, do, *args, **options)
 
 
 @contextmanager
@@ -79,12 +80,36 @@ def _start_worker() -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _leave)
+    sys.unraisablehook = _leave_anyway
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
+_working = False
+
+
+def _work(do: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Do a job; then there is something to tidy up."""
+    global _working
+    _working = True
+    try:
+        return do(*args, **options)
+    finally:
+        _working = False
+
+
 def _leave(number: int, _frame: Any) -> None:
-    if not held_back(number):
-        raise SystemExit(143)
+    if held_back(number):
+        return
+    if not _working:  # importing what a job needs, mostly: an exception there is told at length
+        os._exit(143)
+    raise SystemExit(143)
+
+
+def _leave_anyway(lost: Any) -> None:
+    """The exception of `_leave`, raised where Python drops it."""
+    if isinstance(lost.exc_value, SystemExit):
+        os._exit(143)
+    sys.__unraisablehook__(lost)
 
 
 def _end_with_parent() -> None:

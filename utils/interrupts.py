@@ -30,6 +30,7 @@ def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(code)
 
 
+_came: list[int] = []
 _deferring = 0
 _deferred: list[int] = []
 
@@ -38,7 +39,14 @@ def _raise(number: int, _frame: FrameType | None) -> None:
     if held_back(number):
         return
     _ignore()  # a second one would stop the tidying that this one begins
-    raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
+    _came.append(number)
+    raise_again()
+
+
+def raise_again() -> None:
+    """Raise what a signal raised, where one came: other code may have made an error of its own of it."""
+    if _came:
+        raise TerminatedError if _came[-1] == signal.SIGTERM else KeyboardInterrupt
 
 
 def _ignore() -> None:
@@ -101,12 +109,16 @@ def terminable() -> Iterator[None]:
         return
     before = {number: signal.signal(number, _raise) for number in _CODES}
     hook, sys.unraisablehook = sys.unraisablehook, _again
+    _came.clear()
     try:
         yield
     finally:
+        lost = sys.exc_info()[1]
         sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        if isinstance(lost, Exception):
+            raise_again()
 
 
 class _Forgiving:

@@ -18,6 +18,7 @@ import xxhash
 
 from utils.cli import UnavailableError, UsageError
 from utils.files import atomic_path, stem
+from utils.interrupts import raise_again
 from utils.locks import BusyError, locked, sweep
 from utils.records.aside import fingerprints_aside
 from utils.records.fingerprints import NO_FILE, fingerprint
@@ -308,6 +309,7 @@ class _Doing:
             except SomeFailed as error:
                 outcome = Outcome(job, "failed", failures=tuple(error.failures.items()))
             except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name
+                raise_again()
                 outcome = _failed(job, describe(error), traceback.format_exc())
         if outcome.status == "failed" and job.recipe and self.discard_replaced and is_replaced(job.recipe, job.target):
             self.discard_replaced(job.target)
