@@ -103,7 +103,10 @@ def test_runs_at_once_make_everything_once(place, tmp_path, runs):
     assert litter(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["cleanup2d", "binvol in place", "patchify3d", "export webdataset", "report", "dedupe"])
+READ_ONLY = ("cleanup2d", "binvol in place", "patchify3d", "export webdataset", "report", "dedupe")
+
+
+@pytest.mark.parametrize("name", READ_ONLY)
 def test_a_read_only_folder_is_a_sentence(place: Place, tmp_path, name):
     place.ready(name)
     out = tmp_path / "out"
