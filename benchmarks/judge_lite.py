@@ -121,24 +121,21 @@ def tell_figures(scores: np.ndarray, data: Any) -> None:
 
 def tell_distances(bank: Any, features: np.ndarray, data: Any, kinds: np.ndarray) -> None:
     """Mean distance of each source from what is known of others, and of other kinds alone; and the limit."""
-    from utils.training.familiarity import known_from, left_out_parts, limit_for
+    from utils.training.familiarity import known_from_bank, left_out_parts, limit_for
 
     experiments = np.unique(data.sources, return_inverse=True)[1]
-
-    def known(left_out: np.ndarray) -> Any:
-        rest = bank.without(left_out)
-        origins = np.where(rest.origins < 0, -1, experiments[rest.origins])
-        return known_from(rest.features, rest.labels > 0.5, origins, 0)
 
     def distances(parts: list[np.ndarray]) -> np.ndarray:
         told = np.empty(len(data))
         for part in parts:
-            told[part] = known(np.flatnonzero(part)).distances(features[part])
+            told[part] = known_from_bank(bank, experiments, np.flatnonzero(part), 0).distances(features[part])
         return told
 
     from_others = distances(left_out_parts(experiments, 0))
     from_kinds = distances([kinds == kind for kind in np.unique(kinds)])
-    limit = limit_for(known(np.empty(0, int)), from_others, experiments, data.good).limit
+    limit = limit_for(
+        known_from_bank(bank, experiments, np.empty(0, int), 0), from_others, experiments, data.good
+    ).limit
     print(f"{'mean distance':40} from others  from other kinds  limit {limit:.3f}")
     for source in sorted(set(data.sources)):
         own = np.array(data.sources) == source

@@ -64,6 +64,41 @@ def fresh_hosts() -> None:
     HOSTS.forget()
 
 
+@pytest.fixture(scope="module")
+def lite() -> dict:
+    """The bundled network's weights."""
+    from utils.classification.classifier import load_weights
+    from utils.classification.weights import LITE
+
+    return load_weights(LITE)
+
+
+@pytest.fixture(scope="module")
+def resnet() -> dict:
+    """Weights of the published network's shape, seeded."""
+    import torch
+
+    from utils.classification.models import build_model
+
+    torch.manual_seed(0)
+    return build_model("resnet34").state_dict()
+
+
+@pytest.fixture
+def indexed(tmp_path: Path):
+    """The job of an index of two patches, done."""
+    from tissue import cut, dictionary, texture
+    from utils.duplicates.dictionary_index import index_dictionary, index_path
+    from utils.jobs import Job
+
+    image = texture(6)
+    patches = {"a": cut(image, 0, 0), "b": cut(image, 200, 64)}
+    path = dictionary(tmp_path / "d" / "fly.pkl", patches, voxel_size=(9, 4, 4))
+    job = Job(path, index_path(path))
+    assert index_dictionary(job) == "2 patches"
+    return job
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A seeded generator."""
@@ -95,6 +130,11 @@ def results(folder: Path) -> dict[str, bytes]:
         for inner, path in files.items()
         if not any(part.startswith(".") for part in inner.parts)
     }
+
+
+def noise_patches(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
+    """Patches of noise: uint8 of shape (count, side, side)."""
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side)).astype(np.uint8)
 
 
 def smooth_volume(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:

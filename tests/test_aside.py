@@ -4,36 +4,17 @@ import threading
 
 import pytest
 
+from remembered import remembered
 from utils.records import aside
-from utils.records.fingerprints import fingerprint
 from utils.records.recipes import (
-    Recipe,
     fingerprints,
-    record_of,
     refuse_changed,
-    save_record,
 )
 
 
 @pytest.fixture
 def made(tmp_path):
-    """A result of two inputs, and its recipe."""
-    for name in ("a.tif", "b.tif"):
-        (tmp_path / name).write_text(name)
-    inputs = {name: (tmp_path / name,) for name in ("a.tif", "b.tif")}
-    recipe = Recipe("test", inputs, {"crop-size": 224, "dedupe": True, "limit": None, "axes": (0, 1)}, tmp_path)
-    return remember(recipe, tmp_path / "out" / "x.pkl")
-
-
-def remember(recipe, result, content="made"):
-    result.parent.mkdir(exist_ok=True)
-    result.write_text(content)
-    save_record(result, record_of(recipe, result, fingerprints(recipe), fingerprint([result])))
-    return recipe, result
-
-
-def changed(recipe, **options):
-    return Recipe(recipe.stage, recipe.inputs, {**recipe.options, **options}, recipe.root)
+    return remembered(tmp_path)
 
 
 def test_fingerprints_beside_the_work_are_those_of_its_begin(made, tmp_path, monkeypatch):

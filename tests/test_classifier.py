@@ -4,33 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import noise_patches
 from utils.classification.classifier import (
     Classifier,
     _views,
-    load_weights,
     pick_device,
     pick_dtype,
     published_size,
 )
 from utils.classification.decision import Decision, Familiarity
-from utils.classification.models import build_model
-from utils.classification.weights import LITE
 from utils.cli import UsageError
-
-
-def stack(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side)).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def lite() -> dict:
-    return load_weights(LITE)
-
-
-@pytest.fixture(scope="module")
-def resnet() -> dict:
-    torch.manual_seed(0)
-    return build_model("resnet34").state_dict()
 
 
 def test_eight_views_do_not_mind_how_a_patch_lies(lite):
@@ -44,7 +27,7 @@ def test_eight_views_do_not_mind_how_a_patch_lies(lite):
 def test_other_sizes_become_the_published_one_as_opencv_does_it(resnet):
     import cv2
 
-    patch = stack(1, 300)[0][:, :180]
+    patch = noise_patches(1, 300)[0][:, :180]
     expected = cv2.resize(patch, (224, 224))
     assert np.array_equal(published_size(patch), expected) and published_size(expected) is expected
     classifier = Classifier(resnet, device="cpu", precision="fp32")
@@ -52,7 +35,7 @@ def test_other_sizes_become_the_published_one_as_opencv_does_it(resnet):
 
 
 def test_scores_are_calibrated_and_distances_told(lite):
-    patches = stack(2)
+    patches = noise_patches(2)
     raw = Classifier(lite, device="cpu").outputs(patches)
     heads = np.stack([raw[1][0] * 0, raw[1][1] - raw[1][0]])
     known = Familiarity(heads, np.array([0.0, -(heads[1] @ raw[1][0])]), 1.0)
@@ -70,11 +53,16 @@ def test_blank_patches_score_low(lite, level):
 
 
 def test_noise_scores_low(lite):
-    assert Classifier(lite, device="cpu").scores(stack(4)).max() < 0.1
+    assert Classifier(lite, device="cpu").scores(noise_patches(4)).max() < 0.1
 
 
 def test_scores_keep_order_over_sizes_and_batches(lite):
-    patches = [*stack(3), *stack(2, 96, 1), *stack(2, 224, 2), stack(1, 300, 3)[0][:, :200]]
+    patches = [
+        *noise_patches(3),
+        *noise_patches(2, 96, 1),
+        *noise_patches(2, 224, 2),
+        noise_patches(1, 300, 3)[0][:, :200],
+    ]
     together = Classifier(lite, device="cpu", batch_size=2).scores(patches)
     single = [Classifier(lite, device="cpu", batch_size=1).scores([p])[0] for p in patches]
     assert together.tolist() == pytest.approx(single, abs=1e-4)
@@ -85,7 +73,7 @@ def test_half_weights_and_read_only_patches(lite):
     assert lite["fc.weight"].dtype == torch.float16
     body = Classifier(lite, device="cpu").body
     assert {p.dtype for p in body.parameters()} == {torch.float32}
-    patches = stack(2)
+    patches = noise_patches(2)
     patches.flags.writeable = False
     assert len(Classifier(lite, device="cpu").scores(list(patches))) == 2
 
@@ -94,7 +82,7 @@ def test_auto_precision_decides_as_fp32_does(resnet, monkeypatch):
     """Random weights put every patch near the threshold: the hardest case for half precision."""
     monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
     monkeypatch.setattr("utils.classification.cascade.LEAST", 4)
-    patches = stack(6)
+    patches = noise_patches(6)
     full = Classifier(resnet, device="cpu", precision="fp32")
     scores = full.scores(patches)
     threshold = float(np.median(scores))
@@ -105,7 +93,7 @@ def test_auto_precision_decides_as_fp32_does(resnet, monkeypatch):
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
 def test_extreme_thresholds(lite, threshold):
-    assert Classifier(lite, device="cpu", threshold=threshold).scores(stack(1)).shape == (1,)
+    assert Classifier(lite, device="cpu", threshold=threshold).scores(noise_patches(1)).shape == (1,)
 
 
 def test_precision_and_device_choices(monkeypatch):
@@ -130,8 +118,8 @@ def test_batches_halve_when_memory_runs_out(lite, monkeypatch):
             raise torch.OutOfMemoryError("too large")
         return forward(stack, dtype)
 
-    expected = classifier.scores(stack(7))
+    expected = classifier.scores(noise_patches(7))
     monkeypatch.setattr(classifier, "_forward", small_device)
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
-    assert classifier.scores(stack(7)).tolist() == expected.tolist()
+    assert classifier.scores(noise_patches(7)).tolist() == expected.tolist()
     assert classifier.batch_size == 2

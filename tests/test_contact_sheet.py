@@ -1,17 +1,13 @@
 """utils/contact_sheet.py: patches on a sheet."""
 
-import numpy as np
 from PIL import Image
 
+from conftest import noise_patches
 from utils.contact_sheet import TILE, Section, Tile, draw_sheet, save_sheet
 
 
-def stack(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side)).astype(np.uint8)
-
-
 def test_contact_sheet(tmp_path):
-    tiles = [Tile(stack(1, side)[0], f"{side}") for side in (224, 64, 1)] * 5
+    tiles = [Tile(noise_patches(1, side)[0], f"{side}") for side in (224, 64, 1)] * 5
     sheet = draw_sheet([Section("kept", tiles), Section("none", [])])
     assert sheet.mode == "L" and sheet.height > 2 * TILE
     save_sheet(tmp_path / "a.png", [Section("kept", tiles)])

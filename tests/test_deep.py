@@ -3,14 +3,10 @@
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
-from tissue import cut, texture
+from tissue import cut, excluded_deeply, texture
 from utils.duplicates.deep import fit_similarity
-from utils.duplicates.excluded import Excluded, excluded_path, index_excluded, list_excluded
-from utils.duplicates.index_file import read_index
-from utils.duplicates.leaks import ExcludedWindows, orientation
-from utils.jobs import SKIPPED, Job
+from utils.duplicates.leaks import orientation
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +16,7 @@ def image():
 
 @pytest.fixture(scope="module")
 def windows(image, tmp_path_factory):
-    """Two excluded images, indexed deeply."""
-    folder = tmp_path_factory.mktemp("bench")
-    for name, pixels in (("a.b", image), ("other", texture(21, (300, 280)))):
-        Image.fromarray(pixels).save(folder / f"{name}.png")
-    sources = []
-    for name, path in list_excluded([folder]):
-        job = Job(path, excluded_path(folder / ".cache", path, deep=True))
-        index_excluded(job, deep=True)
-        assert index_excluded(job, deep=True) == SKIPPED
-        sources.append(Excluded(name, read_index(job.target)))
-    return ExcludedWindows(sources, deep=True)
+    return excluded_deeply(tmp_path_factory.mktemp("bench"), {"a.b": image, "other": texture(21, (300, 280))})
 
 
 def test_deep_finds_free_rotation(windows, image):

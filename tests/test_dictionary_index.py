@@ -5,23 +5,12 @@ import pickle
 import numpy as np
 import pytest
 
-from tissue import cut, dictionary, texture
+from tissue import cut, texture
 from utils.dictionaries import load_patches
 from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
 from utils.duplicates.embedding import embed
 from utils.duplicates.index_file import current_index, read_index, write_index
 from utils.jobs import SKIPPED, Job
-
-
-@pytest.fixture
-def indexed(tmp_path):
-    image = texture(6)
-    path = dictionary(
-        tmp_path / "d" / "fly.pkl", {"a": cut(image, 0, 0), "b": cut(image, 200, 64)}, voxel_size=(9, 4, 4)
-    )
-    job = Job(path, index_path(path))
-    assert index_dictionary(job) == "2 patches"
-    return job
 
 
 def test_an_index_gives_back_names_pixels_and_codes(indexed):

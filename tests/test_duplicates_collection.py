@@ -5,20 +5,8 @@ import pytest
 from tissue import cut, dictionary, texture
 from utils.cli import UsageError
 from utils.duplicates.collection import labels_of, list_dictionaries, rank_of
-from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
+from utils.duplicates.dictionary_index import Dictionary
 from utils.duplicates.index_file import read_index
-from utils.jobs import Job
-
-
-@pytest.fixture
-def indexed(tmp_path):
-    image = texture(6)
-    path = dictionary(
-        tmp_path / "d" / "fly.pkl", {"a": cut(image, 0, 0), "b": cut(image, 200, 64)}, voxel_size=(9, 4, 4)
-    )
-    job = Job(path, index_path(path))
-    assert index_dictionary(job) == "2 patches"
-    return job
 
 
 def test_each_file_once_whatever_the_order(tmp_path):

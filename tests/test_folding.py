@@ -4,27 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import noise_patches
 from utils.classification.classifier import (
     Classifier,
-    load_weights,
 )
 from utils.classification.models import build_model, detect_arch, prepare
-from utils.classification.weights import LITE
-
-
-def stack(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side)).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def lite() -> dict:
-    return load_weights(LITE)
-
-
-@pytest.fixture(scope="module")
-def resnet() -> dict:
-    torch.manual_seed(0)
-    return build_model("resnet34").state_dict()
 
 
 def unfolded(state: dict, patches: np.ndarray) -> np.ndarray:
@@ -45,7 +29,7 @@ def test_folded_networks_say_the_same(arch, lite, resnet):
             value.normal_(0, 0.2, generator=rng)
         if arch == "resnet34" and name.endswith("running_var"):
             value.uniform_(0.5, 2, generator=rng)
-    patches = stack(2)
+    patches = noise_patches(2)
     classifier = Classifier(state, device="cpu", precision="fp32")
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in classifier.body.modules())
     assert classifier.outputs(patches)[0] == pytest.approx(unfolded(state, patches), rel=1e-4, abs=1e-3)

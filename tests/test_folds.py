@@ -5,7 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.training.familiarity import FACTOR, HEADS, LEAST, PARTS, known_from, left_out_parts, limit_for
+from utils.training.bank import Bank
+from utils.training.familiarity import (
+    FACTOR,
+    HEADS,
+    LEAST,
+    PARTS,
+    known_from,
+    known_from_bank,
+    left_out_parts,
+    limit_for,
+)
 from utils.training.figures import auroc, by_experiment, confusion, pooled, scores_of, table_of, wilson
 from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.labels import Labelled
@@ -108,6 +118,16 @@ def test_rows_of_no_experiment_are_missed_by_no_head():
     # Of one experiment nothing can be missed, and no head may be left with one class.
     assert (known_from(features, good, np.zeros(360, int), 0).distances(features) == 0).all()
     assert known_from(features, good, np.where(good, 0, np.arange(360)), 0).distances(features).max() < 0.5
+
+
+def test_a_bank_is_known_by_the_experiments_of_what_it_was_made_of():
+    features, good, experiments = experiments_apart()
+    origins = np.where(np.arange(360) % 9 == 0, -1, np.arange(360))
+    bank = Bank(features, good.astype(np.float32), origins)
+    left_out = np.flatnonzero(experiments == 3)
+    rest = ~np.isin(origins, left_out)
+    expected = known_from(features[rest], good[rest], np.where(origins < 0, -1, experiments)[rest], 5)
+    assert np.array_equal(known_from_bank(bank, experiments, left_out, 5).weights, expected.weights)
 
 
 def test_the_limit_comes_from_good_experiments():

@@ -5,22 +5,11 @@ import os
 
 import pytest
 
-from tissue import cut, dictionary, texture
+from tissue import dictionary
 from utils.dictionaries import load_patches
-from utils.duplicates.dictionary_index import index_dictionary, index_path
+from utils.duplicates.dictionary_index import index_dictionary
 from utils.duplicates.index_file import current_index, read_index
-from utils.jobs import SKIPPED, Job
-
-
-@pytest.fixture
-def indexed(tmp_path):
-    image = texture(6)
-    path = dictionary(
-        tmp_path / "d" / "fly.pkl", {"a": cut(image, 0, 0), "b": cut(image, 200, 64)}, voxel_size=(9, 4, 4)
-    )
-    job = Job(path, index_path(path))
-    assert index_dictionary(job) == "2 patches"
-    return job
+from utils.jobs import SKIPPED
 
 
 def test_a_new_date_keeps_the_index_and_new_content_does_not(indexed):

@@ -3,18 +3,17 @@
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
-from tissue import cut, texture
+from tissue import cut, excluded_deeply, texture
 from utils.duplicates.embedding import view_of
-from utils.duplicates.excluded import Excluded, excluded_path, index_excluded, list_excluded
+from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.index_file import read_index
 from utils.duplicates.keypoints import view_matrix
 from utils.duplicates.leaks import ExcludedWindows, is_among, orientation
 from utils.duplicates.placement import Placement, place_patch
 from utils.duplicates.verify import shifted_correlations
 from utils.formats.nrrd import write_nrrd
-from utils.jobs import SKIPPED, Job
+from utils.jobs import Job
 from utils.names import parse_name
 
 
@@ -25,17 +24,7 @@ def image():
 
 @pytest.fixture(scope="module")
 def windows(image, tmp_path_factory):
-    """Two excluded images, indexed deeply."""
-    folder = tmp_path_factory.mktemp("bench")
-    for name, pixels in (("a.b", image), ("other", texture(21, (300, 280)))):
-        Image.fromarray(pixels).save(folder / f"{name}.png")
-    sources = []
-    for name, path in list_excluded([folder]):
-        job = Job(path, excluded_path(folder / ".cache", path, deep=True))
-        index_excluded(job, deep=True)
-        assert index_excluded(job, deep=True) == SKIPPED
-        sources.append(Excluded(name, read_index(job.target)))
-    return ExcludedWindows(sources, deep=True)
+    return excluded_deeply(tmp_path_factory.mktemp("bench"), {"a.b": image, "other": texture(21, (300, 280))})
 
 
 CHANGES = {

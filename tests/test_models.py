@@ -4,20 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from utils.classification.classifier import (
-    load_weights,
-)
+from conftest import noise_patches
 from utils.classification.models import SIDES, build_model, detect_arch, prepare
-from utils.classification.weights import LITE
-
-
-def stack(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side)).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def lite() -> dict:
-    return load_weights(LITE)
 
 
 @pytest.mark.parametrize("arch", ["resnet34", "lite"])
@@ -37,7 +25,7 @@ def test_published_input_is_imagenets():
 
 
 def test_only_other_sizes_are_resized():
-    patches = torch.from_numpy(stack(1))
+    patches = torch.from_numpy(noise_patches(1))
     assert torch.equal(prepare(patches, "resnet34")[0, 0], (patches[0].float() / 255 - 0.485) / torch.tensor(0.229))
     assert prepare(patches[:, :100], "resnet34").shape[2:] == (224, 224)
     assert prepare(patches, "lite").shape == (1, 1, SIDES["lite"], SIDES["lite"])

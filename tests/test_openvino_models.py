@@ -2,32 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 
+from conftest import noise_patches
 from utils.classification.classifier import (
     Classifier,
-    load_weights,
     uses_int8,
 )
 from utils.classification.decision import Decision
-from utils.classification.models import build_model
-from utils.classification.weights import LITE
 from utils.cli import UsageError
-
-
-def stack(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side)).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def lite() -> dict:
-    return load_weights(LITE)
-
-
-@pytest.fixture(scope="module")
-def resnet() -> dict:
-    torch.manual_seed(0)
-    return build_model("resnet34").state_dict()
 
 
 def test_int8_is_built_once_and_decides_as_fp32(resnet, tmp_path, monkeypatch):
@@ -36,7 +18,7 @@ def test_int8_is_built_once_and_decides_as_fp32(resnet, tmp_path, monkeypatch):
     monkeypatch.setattr("utils.classification.cascade.LEAST", 4)
     weights = tmp_path / "w.pth"
     weights.write_bytes(b"the weights")
-    patches = list(stack(10))
+    patches = list(noise_patches(10))
     exact = Classifier(resnet, device="cpu", precision="fp32").outputs(patches)
     decision = Decision(scale=1 / exact[0].std(), bias=-np.median(exact[0]) / exact[0].std())
     classifier = Classifier(resnet, device="cpu", precision="int8", decision=decision)

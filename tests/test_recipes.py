@@ -2,38 +2,19 @@
 
 import pytest
 
-from utils.records.fingerprints import fingerprint
+from remembered import remembered
 from utils.records.recipes import (
-    Recipe,
     fingerprints,
     orphans,
-    record_of,
     record_path,
     refuse_changed,
-    save_record,
 )
 from utils.records.standing import standing
 
 
 @pytest.fixture
 def made(tmp_path):
-    """A result of two inputs, and its recipe."""
-    for name in ("a.tif", "b.tif"):
-        (tmp_path / name).write_text(name)
-    inputs = {name: (tmp_path / name,) for name in ("a.tif", "b.tif")}
-    recipe = Recipe("test", inputs, {"crop-size": 224, "dedupe": True, "limit": None, "axes": (0, 1)}, tmp_path)
-    return remember(recipe, tmp_path / "out" / "x.pkl")
-
-
-def remember(recipe, result, content="made"):
-    result.parent.mkdir(exist_ok=True)
-    result.write_text(content)
-    save_record(result, record_of(recipe, result, fingerprints(recipe), fingerprint([result])))
-    return recipe, result
-
-
-def changed(recipe, **options):
-    return Recipe(recipe.stage, recipe.inputs, {**recipe.options, **options}, recipe.root)
+    return remembered(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "stage": 3, "root": 5}'])

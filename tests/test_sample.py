@@ -2,18 +2,15 @@
 
 import numpy as np
 
+from conftest import noise_patches
 from utils.classification.sample import sample_patches
 from utils.dictionaries import save_patches
-
-
-def stack(count: int, side: int = 224, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side)).astype(np.uint8)
 
 
 def test_a_sample_is_the_same_whatever_the_order(tmp_path):
     paths = [tmp_path / f"{name}.pkl" for name in "abc"]
     for seed, path in enumerate(paths):
-        save_patches(path, [f"{path.stem}{i}" for i in range(40)], stack(40, 8, seed))
+        save_patches(path, [f"{path.stem}{i}" for i in range(40)], noise_patches(40, 8, seed))
     (tmp_path / "broken.pkl").write_bytes(b"no pickle")
     drawn = sample_patches([*paths, tmp_path / "broken.pkl"], 50)
     again = sample_patches([tmp_path / "broken.pkl", *reversed(paths)], 50)

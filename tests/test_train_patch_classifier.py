@@ -18,6 +18,7 @@ from PIL import Image
 import classify_patches
 import train_patch_classifier
 from conftest import results
+from tiny_training import TINY, table, train
 from utils.classification.classifier import load_weights
 from utils.classification.decision import read_decision
 from utils.classification.models import SIDES, build_model, detect_arch
@@ -31,22 +32,6 @@ from utils.training.recipe import LITE, PUBLISHED, recipe_for
 from utils.training.synthetic.negatives import uninformative
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = (
-    "--arch",
-    "lite",
-    "--init",
-    "random",
-    "--side",
-    "32",
-    "--batch-size",
-    "16",
-    "--epochs",
-    "2",
-    "--device",
-    "cpu",
-    "--validation",
-    "0",
-)
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +51,6 @@ def labels(tmp_path_factory) -> Path:
             picture.save(folder / name)
             rows.writerow((name, ("good" if good else "bad") if i < 72 else "none", f"s{i % 6 // 2}"))
     return folder / "labels.csv"
-
-
-def train(*arguments: object) -> int:
-    torch.set_num_threads(1)  # sums depend on it
-    return train_patch_classifier.main([*TINY, "--quiet", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -293,13 +273,6 @@ def test_imagenet_weights_that_cannot_be_fetched(labels, tmp_path, capsys, monke
     assert train_patch_classifier.main([str(labels), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "resnet34-b627a593.pth" in said and str(tmp_path / "torch") in said and "--init random" in said
-
-
-def table(folder: Path, rows: list[tuple[str, str]], head: tuple[str, ...] = ("path", "label")) -> Path:
-    folder.mkdir(exist_ok=True)
-    with (folder / "t.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([head, *rows])
-    return folder / "t.csv"
 
 
 def test_bad_usage(labels, tmp_path, capsys):

@@ -30,3 +30,25 @@ def dictionary(path: Path, patches: dict[str, np.ndarray], **meta) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_patches(path, list(patches), list(patches.values()), meta=meta)
     return path
+
+
+def excluded_deeply(folder: Path, images: dict[str, np.ndarray]):
+    """Images that are excluded, indexed deeply."""
+    from PIL import Image
+
+    from utils.duplicates.excluded import Excluded, excluded_path, index_excluded, list_excluded
+    from utils.duplicates.index_file import read_index
+    from utils.duplicates.leaks import ExcludedWindows
+    from utils.jobs import SKIPPED, Job
+
+    for name, pixels in images.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    sources = []
+    for name, path in list_excluded([folder]):
+        job = Job(path, excluded_path(folder / ".cache", path, deep=True))
+        index_excluded(job, deep=True)
+        assert index_excluded(job, deep=True) == SKIPPED
+        index = read_index(job.target)
+        assert index is not None
+        sources.append(Excluded(name, index))
+    return ExcludedWindows(sources, deep=True)

@@ -35,7 +35,7 @@ class Block:
     slices: Span
 
     def shifted(self, offset: int) -> "Block":
-        """The same part of a side that begins `by` voxels earlier."""
+        """The same part of a side that begins `offset` voxels earlier."""
         tile = None if self.tile is None else (self.tile[0] + offset, self.tile[1] + offset)
         return Block(tile, (self.slices[0] + offset, self.slices[1] + offset))
 
@@ -52,7 +52,7 @@ class Cell:
     spacing: int = 1
 
     def shifted(self, offsets: Sequence[int]) -> "Cell":
-        """The same cell of a box that begins at `by` (z, y, x)."""
+        """The same cell of a box that begins at `offsets` (z, y, x)."""
         z, y, x = (block.shifted(step) for block, step in zip(self.blocks, offsets, strict=True))
         return Cell((z, y, x), self.axes, self.spacing)
 
@@ -305,9 +305,7 @@ def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarra
     The xy and the xz patches share their first pass, along x; both second passes then run on an array that is 25
     times smaller. The yz patches are reduced along y, then z.
     """
-    origin = [first for first, _ in cell.region()]
-    z, y, x = (_within(cell.blocks[side].tile, origin[side]) for side in range(3))
-    own = [np.array(cell.slices(axis)) - origin[axis] for axis in range(3)]
+    (z, y, x), own = _places(cell)
     if 0 in cell.axes or 1 in cell.axes:
         along_x = _by_slabs(cube[:, :, x], lambda slab: reduce_last(slab, hash_size + 1))
         if 0 in cell.axes:
@@ -321,9 +319,7 @@ def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarra
 
 def _enlarged(cube: np.ndarray, cell: Cell, crop: int, hash_size: int) -> Iterator[np.ndarray]:
     """As `_reduced`, of patches that are made square first; those across z and y share what happens along x."""
-    origin = [first for first, _ in cell.region()]
-    z, y, x = (_within(cell.blocks[side].tile, origin[side]) for side in range(3))
-    own = [np.array(cell.slices(axis)) - origin[axis] for axis in range(3)]
+    (z, y, x), own = _places(cell)
     if 0 in cell.axes or 1 in cell.axes:
         along_x = enlarge_last(cube[:, :, x], crop)
         if 0 in cell.axes:
@@ -338,6 +334,13 @@ def _squared(wide: np.ndarray, crop: int, hash_size: int) -> np.ndarray:
     """Patches (n, h, crop), made (n, crop, crop) and shrunk to (n, hash size, hash size + 1), a few at a time."""
     slabs = (enlarge_middle(wide[first : first + SLAB], crop) for first in range(0, len(wide), SLAB))
     return np.concatenate([reduce_middle(reduce_last(slab, hash_size + 1), hash_size) for slab in slabs])
+
+
+def _places(cell: Cell) -> tuple[list[slice], list[np.ndarray]]:
+    """Where in a cell's cube its tiles lie along z, y, x, and where the slices are that are patches of each axis."""
+    origin = [first for first, _ in cell.region()]
+    tiles_within = [_within(cell.blocks[side].tile, origin[side]) for side in range(3)]
+    return tiles_within, [np.array(cell.slices(axis)) - origin[axis] for axis in range(3)]
 
 
 def _within(tile: Span | None, origin: int) -> slice:

@@ -109,7 +109,6 @@ def terminable() -> Iterator[None]:
         return
     before = {number: signal.signal(number, _raise) for number in _CODES}
     hook, sys.unraisablehook = sys.unraisablehook, _again
-    _came.clear()
     try:
         yield
     finally:
@@ -117,8 +116,11 @@ def terminable() -> Iterator[None]:
         sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        if isinstance(lost, Exception):
-            raise_again()
+        try:
+            if isinstance(lost, Exception):
+                raise_again()
+        finally:
+            _came.clear()
 
 
 class _Forgiving:

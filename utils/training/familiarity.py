@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from utils.classification.decision import Familiarity
+from utils.training.bank import Bank
 from utils.training.heads import fit_linear
 
 HEADS = 8
@@ -45,6 +46,23 @@ def known_from(features: np.ndarray, good: np.ndarray, experiments: np.ndarray, 
         heads.append(fit_linear(features[own], good[own]))
     weights, biases = zip(*heads, strict=True)
     return Familiarity(np.stack(weights).astype(np.float32), np.array(biases, np.float32), float("inf"))
+
+
+def known_from_bank(bank: Bank, experiments: np.ndarray, left_out: np.ndarray, seed: int) -> Familiarity:
+    """`known_from` of a bank, without what some labelled patches had a part in.
+
+    Parameters
+    ----------
+    bank : Bank
+    experiments : ndarray of int, shape (n,)
+        Of the labelled patches that the bank was made of.
+    left_out : ndarray of int, shape (m,)
+        Indices of labelled patches.
+    seed : int
+    """
+    rest = bank.without(left_out)
+    origins = np.where(rest.origins < 0, -1, experiments[rest.origins])
+    return known_from(rest.features, rest.labels > 0.5, origins, seed)
 
 
 def left_out_parts(experiments: np.ndarray, seed: int) -> list[np.ndarray]:

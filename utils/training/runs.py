@@ -16,7 +16,7 @@ from utils.classification.weights import sha256_of
 from utils.files import atomic_path, safe_name
 from utils.jobs import Job
 from utils.training.calibration import calibrate, threshold_for
-from utils.training.familiarity import known_from, left_out_parts, limit_for
+from utils.training.familiarity import known_from, known_from_bank, left_out_parts, limit_for
 from utils.training.figures import by_experiment, confusion, pooled, scores_of, table_of
 from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.heads import with_head
@@ -174,9 +174,7 @@ def _known(setting: Setting, features: np.ndarray, left_out: np.ndarray) -> Fami
     if setting.bank is None:
         kept = np.setdiff1d(np.arange(len(setting.data)), left_out)
         return known_from(features[kept], setting.data.good[kept], experiments[kept], seed)
-    bank = setting.bank.without(left_out)
-    origins = np.where(bank.origins < 0, -1, experiments[bank.origins])
-    return known_from(bank.features, bank.labels > 0.5, origins, seed)
+    return known_from_bank(setting.bank, experiments, left_out, seed)
 
 
 def _limited(setting: Setting, features: np.ndarray, seen: OutOfFold) -> Familiarity:
