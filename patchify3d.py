@@ -318,6 +318,12 @@ def cells_and_contrast(
     return cells, sampled.contrast
 
 
+def slices_of(region: tuple[Span, Span, Span]) -> tuple[slice, slice, slice]:
+    """A region as it is asked for."""
+    z, y, x = region
+    return slice(*z), slice(*y), slice(*x)
+
+
 class Reading:
     """A source and how its voxels become patches; where it has travelled to, it opens the source anew."""
 
@@ -336,6 +342,10 @@ class Reading:
                 self._volume = self.source.open()
         return self._volume
 
+    def holds_one_value(self, region: tuple[Span, Span, Span]) -> bool:
+        """Whether a region is known to be one value without reading it into memory."""
+        return self.volume.holds_one_value(slices_of(region))
+
     def voxels(self, region: tuple[Span, Span, Span]) -> np.ndarray:
         """Read a region.
 
@@ -343,8 +353,7 @@ class Reading:
         -------
         ndarray of uint8, shape (z, y, x)
         """
-        z, y, x = region
-        return to_uint8(self.volume[slice(*z), slice(*y), slice(*x)], self.contrast)
+        return to_uint8(self.volume[slices_of(region)], self.contrast)
 
 
 def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 1) -> str:
@@ -385,8 +394,7 @@ def hash_row(reading: Reading, cells: Sequence[Cell]) -> tuple[np.ndarray, np.nd
     """
     how = reading.cutting
     region = common_region(cells)
-    row = reading.voxels(region)
-    if is_one_value(row):
+    if reading.holds_one_value(region) or is_one_value(row := reading.voxels(region)):
         return flat_hashes(sum(map(len, cells)), how.hash_size)
     parts = [
         hash_cell(

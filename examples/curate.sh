@@ -86,6 +86,16 @@ classify() { # PATCHES FILTERED
 # All volumes under one roof, each once: MRC and videos converted, everything else linked to where it is.
 shopt -s nocasematch
 mrc=0
+is_other() { # FILE: whether it is an MRC, which are counted, or no volume
+  if [ ! -f "$1" ]; then return 1; fi
+  case $1 in
+    *.json | */datasets.csv) ;; # how a region was downloaded, and the table
+    *.mrc | *.mrcs | *.rec | *.st | *.map | *.ali) mrc=$((mrc + 1)) ;;
+    *.mrc.gz | *.mrcs.gz | *.rec.gz | *.st.gz | *.map.gz | *.ali.gz) mrc=$((mrc + 1)) ;;
+    *.mrc.bz2 | *.mrcs.bz2 | *.rec.bz2 | *.st.bz2 | *.map.bz2 | *.ali.bz2) mrc=$((mrc + 1)) ;;
+    *) return 1 ;;
+  esac
+}
 link_volumes() {
   local entry link new=()
   mkdir -p "$out/volumes"
@@ -94,15 +104,11 @@ link_volumes() {
   done
   for entry in "$here/3d"/*; do
     link=$out/volumes/${entry##*/}
-    if [ -f "$entry" ]; then
-      case $entry in
-        *.json | */datasets.csv) continue ;; # how a region was downloaded, and the table: no volumes
-        *.mrc | *.mrcs | *.rec | *.st | *.map | *.ali) mrc=$((mrc + 1)) && continue ;;
-        *.mrc.gz | *.mrcs.gz | *.rec.gz | *.st.gz | *.map.gz | *.ali.gz) mrc=$((mrc + 1)) && continue ;;
-        *.mrc.bz2 | *.mrcs.bz2 | *.rec.bz2 | *.st.bz2 | *.map.bz2 | *.ali.bz2) mrc=$((mrc + 1)) && continue ;;
-      esac
-    fi
-    if [ -L "$link" ] || [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
+    if [ -L "$link" ]; then continue; fi
+    case ${entry##*.} in
+      json | csv | mrc | mrcs | rec | st | map | ali | gz | bz2) if is_other "$entry"; then continue; fi ;;
+    esac
+    if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
     if [ -e "$link" ]; then
       echo "$entry: $link was made of another input; rename one of the two" >&2
       failed=$((failed + 1))

@@ -18,6 +18,7 @@ from utils.contrast import Contrast, to_uint8
 from utils.dhash import hash_patches
 from utils.dictionaries import load_meta, load_patches
 from utils.exemplars import hamming
+from utils.formats.raw_reader import RawReader
 from utils.names import parse_name
 from utils.patches import tiles
 
@@ -327,3 +328,21 @@ def test_volumes_that_are_nested_deeper_are_counted_and_taken_when_asked_for(vol
     assert {parse_name(name).source for name in load_patches(tmp_path / "out" / "x-y-iso.pkl")["names"]} == {"x-y-iso"}
     assert cut(volumes / "x", tmp_path / "none") == 2
     assert "1 are nested deeper, --recursive takes them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_parts_of_one_value_are_told_apart_before_they_are_read(tmp_path, monkeypatch, dtype):
+    """Tissue in a corner of zeros, some of which another value spoils: the same dictionary as when all is read."""
+    voxels = np.zeros((64, 96, 160), dtype)
+    voxels[:40, :40, :40] = smooth_volume((40, 40, 40))
+    voxels[-1, -1, -1], voxels[0, 0, 100] = 7, np.nan if dtype == "float32" else 5
+    write(tmp_path / "in" / "v.nrrd", voxels)
+    asked: list[bool] = []
+    with monkeypatch.context() as patch:
+        ask = RawReader.holds_one_value
+        patch.setattr(RawReader, "holds_one_value", lambda self, box: asked.append(ask(self, box)) or asked[-1])
+        assert cut(tmp_path / "in", tmp_path / "out", "-p", "1") == 0
+    assert asked.count(True) > 10 and asked.count(False) > 2
+    monkeypatch.setattr(RawReader, "holds_one_value", lambda *_: False)
+    assert cut(tmp_path / "in", tmp_path / "all", "-p", "1") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "all")

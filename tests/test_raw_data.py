@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from utils.formats import raw_data
-from utils.formats.raw_data import RawData, RawReader, RawVolume, raw_volume
+from utils.formats import raw_reader
+from utils.formats.raw_data import RawData, RawVolume, raw_volume
+from utils.formats.raw_reader import RawReader
 from utils.formats.voxel_size import VoxelSize
+from utils.reading import is_hole
 
 SIZE = VoxelSize((1.0, 1.0, 1.0))
 
@@ -30,12 +32,55 @@ def boxes(draw):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_box(tmp_path, monkeypatch, case, code, block):
     shape, box = case
-    monkeypatch.setattr(raw_data, "BLOCK_BYTES", block)
+    monkeypatch.setattr(raw_reader, "BLOCK_BYTES", block)
     array = (np.arange(math.prod(shape)) % 251).astype(code).reshape(shape)
     (tmp_path / "a.raw").write_bytes(b"before" + array.tobytes() + b"behind")
-    reader = RawReader(RawData(tmp_path / "a.raw", np.dtype(code), shape, 6))
+    reader = RawReader(tmp_path / "a.raw", np.dtype(code), shape, 6)
+    np.testing.assert_array_equal(reader.read(box), array[box])
+    assert reader.holds_one_value(box) == (np.unique(array[box]).size <= 1)
+    reader.close()
+
+
+@given(
+    case=boxes(), code=st.sampled_from(["u1", "<u2", "<f8"]), block=st.sampled_from([1, 64, 1 << 20]), data=st.data()
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_boxes_of_one_value(tmp_path, monkeypatch, case, code, block, data):
+    """One place holds another value; the rest is stored, or was never written."""
+    shape, box = case
+    monkeypatch.setattr(raw_reader, "BLOCK_BYTES", block)
+    array = np.full(shape, data.draw(st.sampled_from([0, 7])), code)
+    other = data.draw(st.integers(0, array.size - 1))
+    with (tmp_path / "a.raw").open("wb") as file:
+        file.write(b"before" + array.tobytes() if array.any() else b"before")
+        file.truncate(6 + array.nbytes)
+        file.seek(6 + other * array.itemsize)
+        file.write(np.array(9, code).tobytes())
+    array.flat[other] = 9
+    reader = RawReader(tmp_path / "a.raw", np.dtype(code), shape, 6)
+    assert reader.holds_one_value(box) == (np.unique(array[box]).size <= 1)
     np.testing.assert_array_equal(reader.read(box), array[box])
     reader.close()
+
+
+def test_holes_are_not_read(tmp_path, monkeypatch):
+    """A gigabyte of zeros with one voxel in its middle."""
+    side = 1000
+    with (tmp_path / "a.raw").open("wb") as file:
+        file.truncate(side**3)
+        file.seek(side**3 // 2)
+        file.write(b"!")
+    reader = RawReader(tmp_path / "a.raw", np.dtype("u1"), (side,) * 3, 0)
+    box = slice(0, 8), slice(0, side), slice(0, side)
+    if is_hole(reader._open_file(), 0, side):
+        monkeypatch.setattr(raw_reader, "read_into", None)
+        assert reader.holds_one_value(box)
+        monkeypatch.undo()
+    middle = slice(side // 2, side // 2 + 1), slice(0, 1), slice(0, 9)
+    assert not reader.holds_one_value(middle) and reader.read(middle).any()
+    reader.close()
+    with pytest.raises(ValueError, match="closed"):
+        reader.holds_one_value(middle)
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])

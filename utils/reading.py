@@ -3,6 +3,7 @@
 A mapped file that shrinks ends its reader by SIGBUS; what is read says how much came.
 """
 
+import errno
 import os
 import stat
 import struct
@@ -76,3 +77,19 @@ def _read_some(file: BinaryIO, offset: int, view: memoryview) -> int:
     with _SEEKING:  # Windows has no reads by position
         file.seek(offset)
         return int(file.readinto(view))  # type: ignore[attr-defined]
+
+
+def is_hole(file: BinaryIO, offset: int, nbytes: int) -> bool:
+    """Whether bytes of a file were never written, so that they are zeros; False where the system does not tell.
+
+    Parameters
+    ----------
+    file : binary file
+    offset, nbytes : int
+    """
+    if not hasattr(os, "SEEK_DATA") or offset + nbytes > os.fstat(file.fileno()).st_size:
+        return False
+    try:
+        return os.lseek(file.fileno(), offset, os.SEEK_DATA) >= offset + nbytes
+    except OSError as error:
+        return error.errno == errno.ENXIO  # no data from here on

@@ -84,6 +84,10 @@ class Volume(ABC):
         """Voxels of a box as a new array."""
         return np.array(self._read(box), dtype=self.dtype, order="C", subok=False)
 
+    def holds_one_value(self, box: Region) -> bool:
+        """Whether all voxels of a box are known to be alike, told by less than reading them into memory."""
+        return False
+
     @abstractmethod
     def _read(self, box: Region) -> np.ndarray:
         """Voxels of a box whose bounds lie inside the volume; may be a view, in any byte order."""
