@@ -123,42 +123,16 @@ def shard(text: str) -> tuple[int, int]:
         If it is no share.
     """
     if text == "auto":
-        return _scheduled_shard()
+        from utils.job_arrays import share_of_task
+
+        try:
+            return share_of_task()
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"auto: {error}") from error
     first, slash, count = text.partition("/")
     if not (slash and first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
         raise argparse.ArgumentTypeError(f"{text!r} is no share; expected I/N with 1 <= I <= N, or auto")
     return int(first), int(count)
-
-
-# Task, first task, last task or number of tasks, step: as SLURM, Grid Engine, PBS and LSF name them.
-_ARRAYS = (
-    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_STEP"),
-    ("SGE_TASK_ID", "SGE_TASK_FIRST", "SGE_TASK_LAST", "SGE_TASK_STEPSIZE"),
-    ("LSB_JOBINDEX", "", "LSB_JOBINDEX_END", "LSB_JOBINDEX_STEP"),
-)
-
-
-def _scheduled_shard() -> tuple[int, int]:
-    """This task's share of a job array, by what the scheduler says of it."""
-
-    def number(name: str) -> int:
-        text = os.environ.get(name, "")
-        return int(text) if text.isdecimal() else 0
-
-    for task, first, last, step in _ARRAYS:
-        if number(task) or (task in os.environ and number(last)):
-            stride, start = number(step) or 1, number(first) if first in os.environ else 1
-            count = number("SLURM_ARRAY_TASK_COUNT") if task.startswith("SLURM") else 0
-            count = count or (number(last) - start) // stride + 1
-            index = (number(task) - start) // stride + 1
-            if 1 <= index <= count:
-                return index, count
-    if number("PBS_ARRAY_INDEX") and number("PBS_ARRAY_COUNT"):
-        return number("PBS_ARRAY_INDEX"), number("PBS_ARRAY_COUNT")
-    raise argparse.ArgumentTypeError(
-        "auto: no job array here (looked for SLURM_ARRAY_TASK_ID, SGE_TASK_ID, LSB_JOBINDEX, PBS_ARRAY_INDEX with "
-        "their counts); say I/N"
-    )
 
 
 def existing_dir(text: str) -> Path:
