@@ -2,6 +2,7 @@
 # make test      the tests (ARGS="tests/test_dhash.py -x" chooses)
 # make fuzz      property tests and faults on new examples (EXAMPLES=1000 each; SEED=N repeats a run, ARGS=... chooses)
 # make mutants   small faults put into a sample of the code: would the tests notice? (ARGS="utils/cubes.py -n 40" chooses)
+# make bench-headline   hours for a curation of the published size (TISSUE=FOLDER of slices, else generated)
 # make check     rules, format, types, and what docstrings must say
 # make docs      the pages of docs/ and one per script, into ./site; links are checked
 # make lock      requirements.lock anew: every package with its hashes
@@ -24,7 +25,7 @@ sum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 installed := $(VENV)/installed-$(call sum,requirements.txt)
 installed_dev := $(VENV)/installed-dev-$(call sum,requirements.txt requirements-dev.txt)
 
-.PHONY: help demo test fuzz mutants docs lock check rules formatted types docstrings curate format clean
+.PHONY: help demo test fuzz mutants bench-headline docs lock check rules formatted types docstrings curate format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -48,6 +49,9 @@ fuzz: $(installed_dev)
 
 mutants: $(installed_dev)
 	$(python) tests/mutants.py $(ARGS)
+
+bench-headline: $(installed_dev)
+	OMP_NUM_THREADS=1 $(python) benchmarks/bench_headline.py $(if $(TISSUE),--tissue "$(TISSUE)") $(ARGS)
 
 docs: $(installed_dev)
 	$(python) -m mkdocs build --strict -q
