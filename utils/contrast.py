@@ -3,10 +3,11 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from utils.histogram import parts
 from utils.outliers import OutlierRange, see_through, window
@@ -161,21 +162,28 @@ def to_uint8(values: np.ndarray, contrast: Contrast | str = "percentile") -> np.
         contrast = measure_contrast(values, contrast)
     if values.dtype == np.uint8 and not contrast.stretch:
         return values
-    if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
-        table = _window(
-            np.arange(1 << 8 * values.dtype.itemsize).astype(_unsigned(values)).view(values.dtype), contrast
-        )
-        converted: np.ndarray = table[np.ascontiguousarray(values).view(_unsigned(values))]
-        return converted
     result = np.empty(values.shape, np.uint8)
     flat, source = result.reshape(-1), values.reshape(-1)
+    convert = _looked_up if values.dtype.kind in "iu" and values.dtype.itemsize <= 2 else _window
     for part in parts(source.size, CHUNK):
-        flat[part] = _window(source[part], contrast)
+        flat[part] = convert(source[part], contrast)
     return result
 
 
-def _unsigned(values: np.ndarray) -> DTypeLike:
-    return np.dtype(f"{values.dtype.byteorder}u{values.dtype.itemsize}")
+def _looked_up(values: np.ndarray, contrast: Contrast) -> np.ndarray:
+    """The same for integers of 8 or 16 bits, (n,), each of which is computed once."""
+    import cv2
+
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    unsigned = np.dtype(f"u{values.dtype.itemsize}")
+    found: np.ndarray = cv2.LUT(np.ascontiguousarray(values).view(unsigned), _table(values.dtype, contrast)).ravel()
+    return found
+
+
+@lru_cache(maxsize=8)
+def _table(dtype: np.dtype, contrast: Contrast) -> np.ndarray:
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    return _window(np.arange(1 << 8 * dtype.itemsize).astype(unsigned).view(dtype), contrast)[np.newaxis]
 
 
 def _window(values: np.ndarray, contrast: Contrast) -> np.ndarray:
