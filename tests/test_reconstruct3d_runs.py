@@ -89,7 +89,7 @@ replace, count = os.replace, []
 def deadly(*names):
     count.append(1)
     if {moment == "after"}: replace(*names)
-    if len(count) == 8: os.kill(os.getpid(), signal.SIGKILL)
+    if len(count) >= 8: os.kill(os.getpid(), signal.SIGKILL)
     if {moment == "before"}: replace(*names)
 os.replace = deadly
 sys.argv = {command!r}
