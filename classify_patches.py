@@ -42,6 +42,7 @@ from utils.names import dataset_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from utils.classification.accounts import Account
     from utils.classification.classifier import Classifier, Examined, State
     from utils.classification.decision import Decision
     from utils.jobs import Job, Run
@@ -99,6 +100,7 @@ def parse_options() -> argparse.ArgumentParser:
 
 def classify_command(args: argparse.Namespace) -> int:
     """List, skip what is done, classify, draw."""
+    from utils.classification.accounts import Accounts
     from utils.classification.classifying import classify_dictionary
     from utils.classification.decision import UNFITTED
     from utils.classification.devices import gpus
@@ -135,8 +137,11 @@ def classify_command(args: argparse.Namespace) -> int:
     classifier = LazyClassifier(args, decision, threshold, workers)
     how = {"threshold": threshold, "left_out": left_out, "compression": args.compression}
     work = partial(classify_dictionary, classifier, **how)
-    code = run_jobs(work, jobs, replace(run, processes=workers), noun="dictionaries", scope=scope)
-    for line in classifier.summary() if not args.quiet else []:
+    accounts = Accounts(says_networks=not args.quiet and not classifier.is_alone)
+    code = run_jobs(
+        work, jobs, replace(run, processes=workers), noun="dictionaries", scope=scope, take_account=accounts.take
+    )
+    for line in accounts.summary() if not args.quiet else []:
         print(line)
     return max(code, draw_sheets(jobs, args.save, threshold, decision, replace(run, processes=1)))
 
@@ -183,7 +188,12 @@ class LazyClassifier:
 
     def __init__(self, args: argparse.Namespace, decision: "Decision", threshold: float, workers: int) -> None:
         self.args, self.decision, self.threshold, self.workers = args, decision, threshold, workers
-        self.key = uuid.uuid4().hex
+        self.key, self.network = uuid.uuid4().hex, ""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is the only one of the run."""
+        return self.workers == 1 and not self.args.dask
 
     def __reduce__(self) -> tuple[object, ...]:
         return _classifier_here, (self.key, self.args, self.decision, self.threshold, self.workers)
@@ -218,8 +228,9 @@ class LazyClassifier:
                 classifier.add_int8(sample[:CALIBRATION], path, threads)
                 sample = sample[CALIBRATION:]
             classifier.measure(sample[:MOST])
-        if not args.quiet:
-            print(f"weights {path} ({classifier.arch}) on {classifier.device}", file=sys.stderr)
+        self.network = f"weights {path} ({classifier.arch}) on {classifier.device}"
+        if self.is_alone and not args.quiet:
+            print(self.network, file=sys.stderr)
         return classifier
 
     def _weights(self) -> "tuple[Path, State]":
@@ -245,9 +256,14 @@ class LazyClassifier:
         """How often what was decided before has come into doubt."""
         return self._classifier.cascade.changes if "_classifier" in vars(self) else 0
 
-    def summary(self) -> list[str]:
-        """What was computed twice, and what that showed; nothing where the network was not needed."""
-        return self._classifier.cascade.summary() if "_classifier" in vars(self) else []
+    @property
+    def account(self) -> "Account":
+        """What became of the patches so far; nothing where the network was not needed."""
+        from utils.classification.accounts import Account
+
+        if "_classifier" not in vars(self):
+            return Account()
+        return Account(self.network, tuple(self._classifier.cascade.tallies()))
 
     def examine(self, patches: "Sequence[np.ndarray]") -> "Examined":
         """Scores of patches, and how far each lies from what the network was trained on.

@@ -14,7 +14,7 @@ Example:
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -45,7 +45,7 @@ from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
 from utils.reconstruction.plan import ReconstructionPlan, Selection, make_plan
-from utils.reconstruction.stacks import StackOptions, stands
+from utils.reconstruction.stacks import StackOptions, VolumeGroup, stands
 from utils.reconstruction.subvolumes import Subvolume
 from utils.reconstruction.write import reconstruct_volume
 from utils.records.recipes import inputs_of
@@ -123,21 +123,24 @@ def reconstruct(args: argparse.Namespace) -> int:
     if args.list:
         return list_work(plan, options, scope)
     run = Run.of(args)
-    before = standings(plan, options, scope)
+    before = {group: stands(group, options, scope) for group in plan.groups}
+    done = {group for group, found in before.items() if not group.refused and not any(reason != "" for reason in found)}
     jobs = [Job(group, group.lock_path(args.savedir)) for group in plan.groups]
     work = partial(reconstruct_volume, options=options, scope=scope, update=args.update, processes=args.processes)
-    code = run_jobs(work, jobs, run, noun="volumes", alone=attrgetter("source.spread"))
+    alone = attrgetter("source.spread")
+    code = run_jobs(work, jobs, run, noun="volumes", alone=alone, is_done=lambda job: job.source in done)
     left = without_plan(plan, listing, scope, run)
     if args.montage:
         code = max(code, draw_montages(plan.chosen(), args.savedir, run))
     if not args.quiet:
-        print(summary(plan, before, standings(plan, options, scope), args.update) + left)
+        after = {group: before[group] if group in done else stands(group, options, scope) for group in plan.groups}
+        print(summary(plan, flat(before), flat(after), args.update) + left)
     return 1 if plan.missing or plan.ambiguous else code
 
 
-def standings(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> list[str | None]:
+def flat(standings: Mapping[VolumeGroup, Sequence[str | None]]) -> list[str | None]:
     """How each chosen subvolume stands; see `utils.reconstruction.stacks.stands`."""
-    return [reason for group in plan.groups for reason in stands(group, options, scope)]
+    return [reason for found in standings.values() for reason in found]
 
 
 def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: Run) -> str:

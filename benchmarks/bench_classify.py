@@ -85,7 +85,7 @@ def print_row(
     speed = len(patches) / (time.perf_counter() - ready)
     agree = "" if exact is None else f", {np.mean((scores > 0.5) == (exact > 0)):.4f} of decisions its own"
     print(f"{name:9} {precision:5} {speed:7.1f} patches/s, {speed / loop:5.2f} times the loop{agree}", end="")
-    print(f"; set-up {ready - start:.1f} s", *classifier.cascade.summary(), sep="; ")
+    print(f"; set-up {ready - start:.1f} s", *(tally.summary() for tally in classifier.cascade.tallies()), sep="; ")
 
 
 def older_loop(state: dict[str, Any], patches: Sequence[np.ndarray]) -> np.ndarray:

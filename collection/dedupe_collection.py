@@ -101,15 +101,21 @@ def index_collection(
     """The dictionaries that could be indexed, the preferred ones first, and an exit code."""
     from utils.duplicates.collection import labels_of
     from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
-    from utils.duplicates.index_file import current_index
+    from utils.duplicates.index_file import Index, current_index
     from utils.jobs import Job, Run, run_jobs
 
     jobs = [Job(path, index_path(path)) for path in paths]
-    code = run_jobs(index_dictionary, jobs, Run.of(args), noun="dictionaries")
+    indexes: dict[Path, Index | None] = {}
+
+    def is_done(job: Job) -> bool:
+        indexes[job.source] = current_index(job.target, job.source)
+        return indexes[job.source] is not None
+
+    code = run_jobs(index_dictionary, jobs, Run.of(args), noun="dictionaries", is_done=is_done)
     found = [
         Dictionary(job.source, label, index)
         for job, label in zip(jobs, labels_of(paths), strict=True)
-        if (index := current_index(job.target, job.source)) is not None
+        if (index := indexes.get(job.source) or current_index(job.target, job.source)) is not None
     ]
     return sorted(found, key=lambda each: (rank(each), each.label)), code
 

@@ -37,7 +37,7 @@ def test_the_margin_is_measured_and_decisions_are_the_exact_ones():
     assert 100 < watch.audited == watch.equal < 200
     assert drawn.calls["fp32"] < 0.07 * 20_000
     share = 100 * np.mean(np.abs(drawn.quick - 0.2) < watch.margin)
-    assert cascade.summary() == [
+    assert [tally.summary() for tally in cascade.tallies()] == [
         f"int8: {share:.1f} % computed again; audited {watch.audited} patches, {watch.audited} decisions equal"
     ]
 
@@ -60,14 +60,14 @@ def test_a_failed_audit_widens_the_margin_and_a_precision_that_strays_is_given_u
     (watch,) = cascade.watches
     assert 1 <= cascade.changes == watch.failures < 3 and watch.margin > 1
     assert wrong.mean() < 0.01 and "int8 strayed from fp32 in an audit: it now computes" in capsys.readouterr().err
-    assert "margin widened" in cascade.summary()[0]
+    assert "margin widened" in cascade.tallies()[0].summary()
     drawn.quick = -drawn.exact + 0.4
     cascade.levels[0] = drawn.level("int8", drawn.quick)
     drawn.quick[:] = np.where(drawn.exact > 0, -100, 100)
     for k in range(0, 20_000, 2500):
         logits = cascade(drawn.patches[k : k + 2500])[0]
     assert [level.name for level in cascade.levels] == ["fp32"] and cascade.is_measured
-    assert "fp32 takes its place" in capsys.readouterr().err and "given up" in cascade.summary()[0]
+    assert "fp32 takes its place" in capsys.readouterr().err and "given up" in cascade.tallies()[0].summary()
     assert ((logits > 0.2) == (drawn.exact[17_500:] > 0.2)).all()
 
 

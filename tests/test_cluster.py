@@ -223,7 +223,9 @@ def test_patches_are_scored_on_a_cluster_as_here(address, tmp_path, monkeypatch,
     assert classify_patches.main(["in", "here", *options]) == 0
     assert classify_patches.main(["in", "there", *options, "--dask", address]) == 0
     assert results(Path("here")) == results(Path("there"))
-    assert capsys.readouterr().out.count("dictionaries: 3 done, 0 done before, 0 failed") == 2
+    out, err = capsys.readouterr()
+    assert out.count("dictionaries: 3 done, 0 done before, 0 failed") == 2
+    assert err.count("weights ") == 2 and err.count("(lite) on cpu\n") == 2  # of two workers' networks, too
 
 
 def test_who_can_be_reached(address):

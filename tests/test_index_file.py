@@ -38,3 +38,12 @@ def test_a_damaged_index_is_made_anew(indexed, harm):
     assert read_index(indexed.target) is None
     assert index_dictionary(indexed) == "2 patches"
     assert len(read_index(indexed.target)["codes"]) == 2
+
+
+def test_an_index_is_mapped_where_it_is_used(indexed, monkeypatch):
+    """A process may map so many parts of files, and a collection has more dictionaries."""
+    with monkeypatch.context() as patch:
+        patch.setattr("mmap.mmap", None)
+        index = current_index(indexed.target, indexed.source)
+        assert index.rows("codes") == 2 and index.rows("names") > 2
+    assert len(index["codes"]) == 2 and index["codes"] is index["codes"]

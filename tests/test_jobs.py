@@ -317,6 +317,35 @@ def test_shards_share_all_jobs_whatever_is_added(make_jobs, tmp_path):
     assert Run(shard=(2, 3)).share([job_of(tmp_path, "new"), *jobs])[-len(shares[1]) :] == shares[1]
 
 
+def refuse_to_work(job: Job) -> None:
+    raise AssertionError
+
+
+def test_jobs_without_recipe_may_be_known_to_be_done(tmp_path, capsys):
+    """Nobody is asked about these, and no lock is taken; what the others say of their work comes back."""
+    jobs = [Job(name, tmp_path / "out" / name) for name in "ab"]
+    assert run_jobs(refuse_to_work, jobs, is_done=lambda job: True) == 0
+    assert capsys.readouterr().out == "files: 0 done, 2 done before, 0 failed\n"
+    assert not (tmp_path / "out").exists()
+    assert run_jobs(refuse_to_work, jobs, is_done=lambda job: job.source == "a") == 1
+    assert "b: AssertionError" in capsys.readouterr().err
+
+
+def tell(job: Job, scratch: Path) -> Made:
+    scratch.write_text("made")
+    return Made("", account=job.source.name)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_accounts_come_back_from_wherever_work_is_done(make_jobs, processes):
+    jobs = make_jobs(a="one", b="two", c="three")
+    told: list[str] = []
+    assert run_jobs(tell, jobs, Run(processes=processes), take_account=told.append) == 0
+    assert sorted(told) == ["a", "b", "c"]
+    assert run_jobs(tell, jobs, take_account=told.append) == 0
+    assert len(told) == 3
+
+
 def test_leftovers_of_dead_processes_go(make_jobs, tmp_path):
     jobs = make_jobs(a="one")
     out = tmp_path / "out"

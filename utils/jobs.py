@@ -73,10 +73,13 @@ class Made:
     ----------
     failures : mapping of str to str
         The inputs that the target lacks, by their names in the recipe, with the reason; the next run tries them again.
+    account : object
+        What the run is to know of how it was made, wherever that was; see `run_jobs`.
     """
 
     message: str
     failures: Mapping[str, str] = field(default_factory=dict)
+    account: Any = None
 
 
 class Outdated(str):
@@ -98,6 +101,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
     trace: str = ""
+    account: Any = None
 
 
 Work = Callable[..., "str | Made | None"]
@@ -144,6 +148,8 @@ def run_jobs(
     alone: Callable[[Job], bool] | None = None,
     spread: Callable[[Job], bool] | None = None,
     still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None,
+    is_done: Callable[[Job], bool] | None = None,
+    take_account: Callable[[Any], None] | None = None,
 ) -> int:
     """Run `work` for each job whose target is not made yet, and say how it went.
 
@@ -164,6 +170,10 @@ def run_jobs(
     still_fails : callable, optional
         Given a job and the failures of the run before, those that fail again: the target is made anew where one does
         not, and stays as it is otherwise.
+    is_done : callable, optional
+        Tells, of jobs without recipe, those with nothing to do: no lock is taken for them, and no process is asked.
+    take_account : callable, optional
+        Is given the account of every job that has one, as they end.
 
     Returns
     -------
@@ -177,6 +187,8 @@ def run_jobs(
     for job in run.share(possible):
         if known := _known_at_a_glance(job):
             outcomes.append(known)
+        elif is_done is not None and is_done(job):
+            outcomes.append(Outcome(job, "skipped"))
         else:
             waiting.append(job)
     do = _Doing(work, run.update, still_fails, scope.discard if scope and run.prune and run.update else None)
@@ -184,7 +196,9 @@ def run_jobs(
         for outcome in outcomes:
             step(_lines(outcome, run.verbose))
         for outcome in _outcomes(do, waiting, run, alone, spread):
-            outcomes.append(outcome)
+            if take_account is not None and outcome.account is not None:
+                take_account(outcome.account)
+            outcomes.append(replace(outcome, account=None))
             step(_lines(outcome, run.verbose))
     without_input = [result for result in orphaned if result.exists()]
     if scope and run.prune:
@@ -337,7 +351,8 @@ class _Doing:
             save_record(job.target, replace(record, passed_over=str(reason)))
             return Outcome(job, "passed over", str(reason))
         status = "failed" if result.failures else "done"
-        return Outcome(job, status, result.message, failures=_by_path(job.recipe, result.failures))
+        failures = _by_path(job.recipe, result.failures)
+        return Outcome(job, status, result.message, failures=failures, account=result.account)
 
     def _standing(self, job: Job, recipe: Recipe) -> Outcome | None:
         """What was made of a job before amounts to; None where it is to be made anew."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.classification.margins import LEAST, MOST, ROUND, STABLE, Watch, is_audited, margin_of
+from utils.classification.margins import LEAST, MOST, ROUND, STABLE, Tally, Watch, is_audited, margin_of
 
 Outputs = tuple[np.ndarray, np.ndarray]
 
@@ -83,9 +83,9 @@ class Cascade:
             watch.again += int((level_of > i).sum())
         return logits, features
 
-    def summary(self) -> list[str]:
-        """A line for every quick level that was used."""
-        return [watch.summary() for watch in (*self._ended, *self.watches) if watch.seen or watch.failures]
+    def tallies(self) -> list[Tally]:
+        """What became of the patches of every quick level that was used, so far."""
+        return [watch.tally() for watch in (*self._ended, *self.watches) if watch.seen or watch.failures]
 
     def _decided(self, patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         logits, features = self.levels[0].run(patches)

@@ -7,12 +7,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from utils.classification.accounts import Account
 from utils.classification.background import prefetched
 from utils.classification.distances import save_distances
 from utils.classification.kept_files import kept_files
 from utils.dictionaries import PatchFile
 from utils.files import safe_name
-from utils.jobs import Job
+from utils.jobs import Job, Made
 from utils.records.duplicates import LeftOut
 from utils.records.recipes import load_record
 from utils.records.scores import KEPT, LOW_SCORE, Score, load_scores, save_scores
@@ -32,6 +33,11 @@ class Scorer(Protocol):
     @property
     def changes(self) -> int:
         """How often what it decided before has come into doubt."""
+        ...
+
+    @property
+    def account(self) -> Account:
+        """What the run is to know of it, so far."""
         ...
 
 
@@ -57,7 +63,7 @@ def classify_dictionary(
     threshold: float,
     left_out: LeftOut | None = None,
     compression: str = "none",
-) -> str:
+) -> Made:
     """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
 
     The next patches are read, and TIFFs are written, while the network works; of a dictionary of any size a few
@@ -67,14 +73,15 @@ def classify_dictionary(
 
     Returns
     -------
-    str
-        How many were kept.
+    Made
+        How many were kept, and the scorer's `Account`.
 
     Raises
     ------
     ValueError
         If names cannot become file names, or two patches would share one.
     """
+    before_all = scorer.account
     reasons = left_out.reasons(Path(job.source)) if left_out else {}
     with PatchFile(Path(job.source)) as file:
         refuse_shared_files(file.names)
@@ -92,7 +99,9 @@ def classify_dictionary(
     if stored is None:
         save_distances(job.target, np.concatenate(distances))
     save_scores(scratch, rows, reasons=left_out is not None)
-    return f"{sum(row.kept for row in rows)} of {len(rows)} patches kept"
+    return Made(
+        f"{sum(row.kept for row in rows)} of {len(rows)} patches kept", account=scorer.account.since(before_all)
+    )
 
 
 class _Part(NamedTuple):

@@ -84,7 +84,7 @@ class Dictionary:
     index: Index
 
     def __len__(self) -> int:
-        return len(self.index["codes"])
+        return self.index.rows("codes")
 
     @cached_property
     def names(self) -> list[str]:

@@ -187,7 +187,7 @@ class Excluded:
     index: Index
 
     def __len__(self) -> int:
-        return len(self.index["planes"])
+        return self.index.rows("planes")
 
     def pixels(self, plane: int) -> np.ndarray:
         """The image or slice, mapped from disk.

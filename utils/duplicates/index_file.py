@@ -1,8 +1,11 @@
 """Index folders: arrays of any size written as they come, mapped when read, and what they were made from."""
 
 import json
+import math
+import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,18 @@ META = "index.json"
 
 @dataclass(frozen=True)
 class Index:
-    """Arrays mapped from disk, and what was noted with them."""
+    """Arrays on disk, mapped while they are in use, and what was noted with them."""
 
+    folder: Path
     meta: dict[str, Any]
-    arrays: dict[str, np.ndarray]
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self.arrays[name]
+        kind, shape = self.meta["arrays"][name]
+        return _mapped(self.folder / f"{name}.bin", kind, tuple(shape), str(self.meta["source"]))
+
+    def rows(self, name: str) -> int:
+        """Length of an array; nothing is read."""
+        return int(self.meta["arrays"][name][1][0])
 
 
 class IndexWriter:
@@ -66,17 +74,22 @@ def read_index(folder: Path) -> Index | None:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
         if meta["version"] != VERSION:
             return None
-        arrays = {name: _mapped(folder / f"{name}.bin", kind, shape) for name, (kind, shape) in meta["arrays"].items()}
+        for name, (kind, shape) in meta["arrays"].items():
+            if (folder / f"{name}.bin").stat().st_size != np.dtype(kind).itemsize * math.prod(shape):
+                return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Index(meta, arrays)
+    return Index(folder, meta)
 
 
-def _mapped(path: Path, kind: str, shape: list[int]) -> np.ndarray:
-    dtype = np.dtype(kind)
-    if path.stat().st_size != dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
-        raise ValueError(f"{path.name} is cut short")
-    return np.memmap(path, dtype, "r", shape=tuple(shape)) if 0 not in shape else np.empty(shape, dtype)
+# A process may map some 65,000 parts of files, and collections have more dictionaries.
+@lru_cache(maxsize=4096)
+def _mapped(path: Path, kind: str, shape: tuple[int, ...], _source: str) -> np.ndarray:
+    """An array; one that was made anew, of another source, is another one."""
+    if 0 in shape:
+        return np.empty(shape, kind)
+    with path.open("rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), kind).reshape(shape)
 
 
 def current_index(folder: Path, source: Path) -> Index | None:
@@ -96,4 +109,4 @@ def current_index(folder: Path, source: Path) -> Index | None:
     meta = {**index.meta, "source": now}
     with atomic_path(folder / META) as scratch:
         scratch.write_text(json.dumps(meta), encoding="utf-8")
-    return Index(meta, index.arrays)
+    return Index(folder, meta)

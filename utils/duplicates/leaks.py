@@ -51,7 +51,7 @@ class ExcludedWindows:
         self.sources = sources
         self.similarity = similarity
         self._plane_starts = np.cumsum([0, *(len(source) for source in sources)])
-        self._starts = np.cumsum([0, *(len(source.index["codes"]) for source in sources)])
+        self._starts = np.cumsum([0, *(source.index.rows("codes") for source in sources)])
         self._file = InvertedFile(int(self._starts[-1]))
         for source, start in zip(sources, self._starts.tolist(), strict=False):
             codes = np.asarray(source.index["codes"])
@@ -66,7 +66,7 @@ class ExcludedWindows:
 
     def _deep_points(self) -> DeepPoints:
         planes = self._gathered("deep_owners", np.int64)
-        ends = np.cumsum([len(source.index["deep_codes"]) for source in self.sources])
+        ends = np.cumsum([source.index.rows("deep_codes") for source in self.sources])
         planes += self._plane_starts[np.searchsorted(ends, np.arange(len(planes)), side="right")]
         codes, frames = self._gathered("deep_codes", np.int8), self._gathered("deep_frames", np.float32)
         return DeepPoints(codes, frames, planes)
