@@ -1,0 +1,127 @@
+"""The taking of cubes and of whole levels: what is written, when nothing is left to do, what is refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from conftest import visible
+from ngff_images import write_ome_zarr
+from utils.jobs import SKIPPED, Outdated
+from utils.names import parse_roi
+from utils.ngff.table import Dataset
+from utils.sampling.fetch import sample
+from utils.sampling.padding import PaddingError
+from utils.sampling.plan import SamplingOptions, plan_sampling
+from utils.volumes import open_volume
+
+OPTIONS = SamplingOptions(crop_size=16, workers=2)
+CUBES = [(8.0, 8.0, 8.0)]
+
+
+def noise(dtype="uint8"):
+    return np.random.default_rng(0).integers(1, 250, (32, 32, 40)).astype(dtype)
+
+
+def dataset(folder, voxels, **row):
+    return Dataset(str(write_ome_zarr(folder / "em.zarr", [voxels], sizes=CUBES)), "fly", **row)
+
+
+def take(row, folder, options=OPTIONS):
+    return sample(plan_sampling(row, options), options, folder)
+
+
+def read(path):
+    with open_volume(path) as volume:
+        assert volume.voxel_size == (8.0, 8.0, 8.0)
+        return volume[:]
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_cubes_and_their_record(tmp_path, invert):
+    voxels, out = noise(), tmp_path / "out"
+    row = dataset(tmp_path, voxels, invert=invert)
+    assert take(row, out) == "12 cubes made, 12 there (4.1e-05 GB)"  # 2 x 2 x (16, 16, 8)
+    for path in out.glob("fly_s0-ROI-*.nrrd"):
+        z, y, x = (slice(*span) for span in parse_roi(path.stem)[1])
+        np.testing.assert_array_equal(read(path), 255 - voxels[z, y, x] if invert else voxels[z, y, x])
+    said = json.loads((out / "fly.json").read_text())
+    assert len(said["boxes"]) == 12 and said["overview_level"] == 0 and said["invert"] is invert
+    assert take(row, out) == SKIPPED
+
+
+def test_a_smaller_budget_takes_fewer(tmp_path):
+    assert take(dataset(tmp_path, noise()), tmp_path / "out", replace(OPTIONS, gigabytes=4096e-9)).startswith("1 cubes")
+
+
+def test_what_was_made_otherwise_is_said_before_anything_is_fetched(tmp_path):
+    row, out = dataset(tmp_path, noise()), tmp_path / "out"
+    take(row, out)
+    before = visible(out)
+    plan = plan_sampling(replace(row, invert=True), OPTIONS)
+    for chunk in (tmp_path / "em.zarr/0").glob("*.*.*"):
+        chunk.write_bytes(b"damaged")
+    found = sample(plan, OPTIONS, out)
+    assert isinstance(found, Outdated) and str(found) == "made with invert False, now True" and visible(out) == before
+
+
+def test_with_update_it_is_made_anew(tmp_path):
+    voxels, out = noise(), tmp_path / "out"
+    row = dataset(tmp_path, voxels)
+    take(row, out, replace(OPTIONS, gigabytes=4096e-9))
+    (name,) = (path.name for path in out.glob("*.nrrd"))
+    said = take(replace(row, invert=True), out, replace(OPTIONS, update=True))
+    assert said == "12 cubes made, 12 there (4.1e-05 GB), in place of the earlier ones"
+    z, y, x = (slice(*span) for span in parse_roi(name.removesuffix(".nrrd"))[1])
+    np.testing.assert_array_equal(read(out / name), 255 - voxels[z, y, x])
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_whole_level_in_one_file(tmp_path, invert):
+    voxels, out = noise(), tmp_path / "out"
+    row = dataset(tmp_path, voxels, crop=False, invert=invert)
+    assert take(row, out, replace(OPTIONS, gigabytes=voxels.size / 1e9)) == "4.1e-05 GB brought"
+    np.testing.assert_array_equal(read(out / "fly_s0.nrrd"), 255 - voxels if invert else voxels)
+    said = json.loads((out / "fly.json").read_text())
+    assert [box["file"] for box in said["boxes"]] == ["fly_s0.nrrd"] and said["crop_size"] is None
+    assert said["overview_level"] is None and not (out / ".overview").exists()  # bytes need no window
+    assert take(row, out) == SKIPPED
+    (out / "fly.json").unlink()  # a run was killed between the two
+    assert take(row, out) == SKIPPED and json.loads((out / "fly.json").read_text())["boxes"] == said["boxes"]
+
+
+def test_a_whole_level_has_one_window(tmp_path):
+    voxels, out = noise("uint16") * 10, tmp_path / "out"
+    options = replace(OPTIONS, contrast="minmax")
+    take(dataset(tmp_path, voxels.astype("uint16"), crop=False), out, options)
+    window = json.loads((out / "fly.json").read_text())["contrast"]
+    assert (window["low"], window["high"]) == (voxels.min(), voxels.max())
+    gray = read(out / "fly_s0.nrrd")
+    expected = (voxels - window["low"]) * 255.0 / (window["high"] - window["low"])
+    assert np.abs(gray - expected).max() <= 0.5 + 1e-9
+
+
+def test_too_large_a_level_is_refused(tmp_path):
+    row = dataset(tmp_path, noise(), crop=False)
+    with pytest.raises(ValueError, match=r"level 0 is 4\.1e-05 GB as uint8, more than -gb 4\.09e-05; raise -gb"):
+        take(row, tmp_path / "out", replace(OPTIONS, gigabytes=4.09e-5))
+    assert visible(tmp_path) == ["em.zarr"]
+
+
+def test_a_level_of_missing_chunks_is_refused(tmp_path):
+    row = dataset(tmp_path, noise(), crop=False)
+    for chunk in (tmp_path / "em.zarr/0").glob("*.*.*"):
+        chunk.unlink()
+    with pytest.raises(PaddingError, match=r"every voxel is 0 \(chunks are missing\): nothing was written"):
+        take(row, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.nrrd*"))
+    with pytest.raises(ValueError, match="none of 12 boxes is at least 70% specimen"):
+        take(replace(row, crop=True), tmp_path / "other")
+
+
+def test_one_chunk_of_specimen_is_enough_for_a_whole_level(tmp_path):
+    voxels = np.zeros((32, 32, 40), "uint8")
+    voxels[31, 31, 39] = 9
+    assert take(dataset(tmp_path, voxels, crop=False), tmp_path / "out") == "4.1e-05 GB brought"
+    np.testing.assert_array_equal(read(tmp_path / "out/fly_s0.nrrd"), voxels)

@@ -1,0 +1,100 @@
+"""Outdated datasets are named or made anew, cubes replaced before the record; datasets without a row are named."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from utils.jobs import Outdated
+from utils.sampling.renewal import renewed, tell_orphans
+from utils.sampling.roi_settings import Settings
+
+SETTINGS = Settings(source="/em", volume_name="fly", level=0, seed=0, crop_size=4)
+SPAN = {"z": [0, 4], "y": [0, 4], "x": [0, 4]}
+
+
+def write(folder, settings, files, **more):
+    """What a run leaves: a record, and cubes."""
+    folder.mkdir(exist_ok=True)
+    said = {**vars(settings), "boxes": [{"file": file, **SPAN} for file in files], "software": "x 1", **more}
+    (folder / "fly.json").write_text(json.dumps(said))
+    for file in files:
+        (folder / file).write_text(folder.name)
+    return "made"
+
+
+def files_in(folder):
+    return {path.name: path.read_text() for path in folder.glob("*.nrrd")}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A dataset of an earlier run: a.nrrd and b.nrrd."""
+    folder = tmp_path / "out"
+    write(folder, SETTINGS, ["a.nrrd", "b.nrrd"])
+    return folder
+
+
+def renew(folder, settings, update, files=("b.nrrd", "c.nrrd")):
+    return renewed(folder / "fly.json", settings, update, lambda where: write(where, settings, files))
+
+
+def test_outdated_cubes_are_named_and_stay(folder):
+    found = renew(folder, replace(SETTINGS, crop_size=8), False)
+    assert isinstance(found, Outdated) and str(found) == "made with crop_size 4, now 8"
+    assert files_in(folder) == {"a.nrrd": "out", "b.nrrd": "out"}
+
+
+@pytest.mark.parametrize("change", [{"crop_size": 8}, {"seed": 1}])
+def test_with_update_there_is_what_a_fresh_run_leaves(folder, change):
+    assert renew(folder, replace(SETTINGS, **change), True) == "made, in place of the earlier ones"
+    assert files_in(folder) == {"b.nrrd": ".fly.json.part", "c.nrrd": ".fly.json.part"}
+    said = json.loads((folder / "fly.json").read_text())
+    assert {key: said[key] for key in change} == change and not (folder / ".fly.json.part").exists()
+
+
+def test_what_is_as_wished_for_goes_on_where_it_lies(folder):
+    assert renew(folder, SETTINGS, True) == "made"
+    assert files_in(folder)["c.nrrd"] == "out" and "a.nrrd" in files_in(folder)
+    assert renew(folder, replace(SETTINGS, seed=1), False) == "made"
+
+
+def test_cubes_of_earlier_choices_go_too(folder):
+    (folder / "old.nrrd").touch()
+    write(folder, SETTINGS, ["a.nrrd"], earlier=[{"boxes": [{"file": "old.nrrd", **SPAN}]}])
+    (folder / "b.nrrd").unlink()
+    renew(folder, SETTINGS, True, ["c.nrrd"])
+    assert set(files_in(folder)) == {"c.nrrd"}
+
+
+def test_what_fails_leaves_the_earlier_ones(folder):
+    def fail(where):
+        write(where, SETTINGS, ["c.nrrd"])
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        renewed(folder / "fly.json", replace(SETTINGS, crop_size=8), True, fail)
+    assert set(files_in(folder)) == {"a.nrrd", "b.nrrd"} and not (folder / ".fly.json.part").exists()
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_datasets_without_a_row(tmp_path, capsys, remote):
+    folder = tmp_path / "out"
+    write(folder, replace(SETTINGS, url="s3://b/em" if remote else None), ["fly-ROI-x0-4_y0-4_z0-4.nrrd"], earlier=[])
+    (folder / ".overview").mkdir()
+    (folder / ".overview/fly_s1-0123abcd.npy").touch()
+    (folder / "other.json").write_text('{"source": 1}')
+    (folder / "bad.json").write_text("{")
+    tell_orphans(folder, {folder / "fly.json"}, remote=remote, prune=True, quiet=False)
+    tell_orphans(folder, set(), remote=not remote, prune=True, quiet=False)
+    tell_orphans(folder, set(), remote=remote, prune=False, quiet=True)
+    tell_orphans(tmp_path / "absent", set(), remote=remote, prune=False, quiet=False)
+    assert capsys.readouterr().err == ""
+    what = "row" if remote else "volume"
+    tell_orphans(folder, set(), remote=remote, prune=False, quiet=False)
+    assert capsys.readouterr().err == f"datasets without their {what} (1; --prune removes them): fly\n"
+    assert len(files_in(folder)) == 1
+    tell_orphans(folder, set(), remote=remote, prune=True, quiet=True)
+    assert capsys.readouterr().err == f"datasets without their {what} (1; removed): fly\n"
+    left = [path.name for path in folder.rglob("*") if path.is_file()]
+    assert sorted(left) == ["bad.json", "other.json"]

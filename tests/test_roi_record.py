@@ -1,0 +1,167 @@
+"""The record beside a dataset's cubes: both directions, what it knows of earlier runs, what it refuses."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from utils.contrast import NO_CONTRAST, Contrast
+from utils.sampling.roi_crops import Crops, Failure
+from utils.sampling.roi_record import RoiRecord, cubes_without_record, read_record, software
+from utils.sampling.roi_settings import Settings
+from utils.sampling.rois import Roi
+
+SETTINGS = Settings(
+    source="https://host/em.zarr", volume_name="fly", level=0, seed=0, crop_size=4, min_frac=0.5, padding_value=0.0,
+    contrast_method="percentile", shape=[8, 8, 8], voxel_offset=[100, 200, 300], coordinates="dataset",
+)  # fmt: skip
+WINDOW = Contrast("percentile", 3.0, 7.0)
+A, B, C = (Roi((0, 4), (0, 4), (4 * i, 4 * i + 4)) for i in range(3))
+A_FILE, B_FILE = "fly_s0-ROI-x300-304_y200-204_z100-104.nrrd", "fly_s0-ROI-x304-308_y200-204_z100-104.nrrd"
+
+
+def crops_of(folder, contrast=WINDOW):
+    return Crops("fly_s0", folder, lambda roi: 1 / 0, contrast, None, offset=(100, 200, 300))
+
+
+def record_in(folder, **changes):
+    return RoiRecord(folder / "fly.json", replace(SETTINGS, **changes))
+
+
+def save(record, chosen, kept=(), padding=None, failures=None, existing=()):
+    record.save(
+        crops_of(record.path.parent), chosen, kept, padding=padding or {}, failures=failures or {}, existing=existing
+    )
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A record of a run that made A, has B to come, found C to be padding; A's file."""
+    (tmp_path / A_FILE).touch()
+    failure = Failure("refused", 64)
+    save(record_in(tmp_path), [A, B], padding={C: "all 0"}, failures={B: failure})
+    return tmp_path
+
+
+def test_what_is_written(saved):
+    said = json.loads((saved / "fly.json").read_text())
+    place = {"z": [100, 104], "y": [200, 204]}
+    assert said["version"] == 2 and said["source"] == "https://host/em.zarr" and said["seed"] == 0
+    assert said["contrast"] == {"method": "percentile", "low": 3.0, "high": 7.0}
+    assert said["boxes"] == [{"file": A_FILE, **place, "x": [300, 304]}]
+    assert said["pending"] == [{"file": B_FILE, **place, "x": [304, 308]}]
+    assert said["padding"] == [{**place, "x": [308, 312], "reason": "all 0"}]
+    assert said["failures"] == [{**place, "x": [304, 308], "reason": "refused", "refused_voxels": 64}]
+    assert said["refused_voxels"] == 64 and said["kept"] == said["earlier"] == []
+    assert re.fullmatch(r"[\w-]+ \d+\.\d+.*", said["software"]) and said["software"] == software()
+    assert '\n "boxes": [\n  {' in (saved / "fly.json").read_text()  # a line for each box
+
+
+def test_the_same_is_not_written_again(saved):
+    path = saved / "fly.json"
+    before = path.stat().st_ino
+    failure = Failure("refused", 64)
+    save(record_in(saved), [A, B], padding={C: "all 0"}, failures={B: failure})
+    assert path.stat().st_ino == before
+    save(record_in(saved), [A, B], padding={C: "all 0"}, failures={B: Failure("refused")})
+    assert "refused_voxels" not in json.loads(path.read_text())["failures"][0]
+
+
+def test_it_is_read_back(saved):
+    record = record_in(saved)
+    assert record.contrast == WINDOW and record.outdated is None and record.is_fresh
+    assert record.existing(saved, "fly_s0") == {A: A_FILE}
+    (saved / B_FILE).touch()  # a killed run made it after it had written the record
+    assert record.existing(saved, "fly_s0") == {A: A_FILE, B: B_FILE}
+    assert record.existing(saved, "fl") == {}
+    assert record.padding == {C: "all 0"}
+    assert record.kept({A: A_FILE}) == []
+
+
+def test_a_larger_budget_s_cubes_stay_in_the_record(saved):
+    save(record_in(saved), [B], existing=[A])
+    said = json.loads((saved / "fly.json").read_text())
+    assert [box["file"] for box in said["boxes"]] == [A_FILE] and [box["file"] for box in said["pending"]] == [B_FILE]
+
+
+def test_another_choice_keeps_the_cubes_that_are_there(saved):
+    record = record_in(saved, seed=1)
+    assert record.padding == {} and not record.is_fresh and record.outdated is None
+    assert record.kept({A: A_FILE}) == [A]
+    save(record, [A, C], kept=[A], existing=[A])
+    said = json.loads((saved / "fly.json").read_text())
+    assert said["kept"] == [A_FILE] and [entry["seed"] for entry in said["earlier"]] == [0]
+    assert said["earlier"][0]["boxes"][0]["file"] == A_FILE and said["earlier"][0]["voxel_offset"] == [100, 200, 300]
+    again = record_in(saved, seed=1)
+    assert again.kept({A: A_FILE, C: "other"}) == [A] and not again.is_fresh
+    save(again, [A, C], kept=[A])
+    assert len(json.loads((saved / "fly.json").read_text())["earlier"]) == 1
+    back = record_in(saved)
+    save(back, [A, C], kept=[A])
+    assert [entry["seed"] for entry in json.loads((saved / "fly.json").read_text())["earlier"]] == [0, 1]
+    assert record_in(saved).existing(saved, "fly_s0") == {A: A_FILE}
+
+
+def test_what_makes_cubes_outdated(saved):
+    assert record_in(saved, min_frac=0.7).outdated == "made with min_frac 0.5, now 0.7"
+    assert record_in(saved, overview_level=1).padding == {}
+
+
+@pytest.mark.parametrize(("low", "window"), [(3.0, WINDOW), (7.0, None)])
+def test_a_window_of_one_value_is_none(saved, low, window):
+    said = json.loads((saved / "fly.json").read_text())
+    (saved / "fly.json").write_text(json.dumps({**said, "contrast": {"method": "percentile", "low": low, "high": 7.0}}))
+    record = record_in(saved)
+    assert record.contrast == window
+    assert record.outdated == (None if window else "made with a contrast window of one value")
+    (saved / "fly.json").write_text(json.dumps({**said, "contrast": None}))
+    assert record_in(saved).contrast is None and record_in(saved).outdated is None
+
+
+def test_a_first_run_has_nothing_before_it(tmp_path):
+    record = record_in(tmp_path)
+    assert record.earlier == {} and record.contrast is None and record.outdated is None
+    assert record.existing(tmp_path, "fly_s0") == {} and record.padding == {} and not record.is_fresh
+
+
+def test_cubes_without_a_record_are_found_by_their_names(tmp_path):
+    for name in (A_FILE, B_FILE.replace("fly_s0", "fly_s0-ROI"), "fly_s00-ROI-x0-4_y0-4_z0-4.nrrd", "fly_s0.nrrd"):
+        (tmp_path / name).touch()
+    assert cubes_without_record(tmp_path, "fly_s0") == {A_FILE: Roi((100, 104), (200, 204), (300, 304))}
+    assert record_in(tmp_path).existing(tmp_path, "fly_s0") == {A: A_FILE}
+    assert cubes_without_record(tmp_path / "absent", "fly_s0") == {}
+
+
+def test_a_whole_level(tmp_path):
+    record, target = record_in(tmp_path, crop_size=None), tmp_path / "fly_s0.nrrd"
+    record.save_whole(target, NO_CONTRAST)
+    assert json.loads(record.path.read_text())["boxes"] == []
+    target.touch()
+    record.save_whole(target, NO_CONTRAST)
+    box = {"file": "fly_s0.nrrd", "z": [100, 108], "y": [200, 208], "x": [300, 308]}
+    assert json.loads(record.path.read_text())["boxes"] == [box]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"source": "s3://other"}', "belongs to s3://other; give this dataset another name"),
+        ("[1]", "belongs to something else"),
+        ("{", "is no record of an earlier run"),
+    ],
+)
+def test_records_of_others_are_refused(tmp_path, text, reason):
+    path = tmp_path / "fly.json"
+    assert read_record(path, "s3://own") == {}
+    path.write_text(text)
+    with pytest.raises(ValueError, match=reason):
+        read_record(path, "s3://own")
+
+
+def test_any_source_is_any_source(tmp_path):
+    (tmp_path / "fly.json").write_text('{"source": "s3://other"}')
+    assert read_record(tmp_path / "fly.json", "", any_source=True) == {"source": "s3://other"}
+    (tmp_path / "fly.json").write_text("[1]")
+    with pytest.raises(ValueError, match="something else"):
+        read_record(tmp_path / "fly.json", "", any_source=True)

@@ -1,0 +1,110 @@
+"""Planning one dataset: which level, which boxes, how many at once, what its record says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ngff_images import SIZES, pyramid, write_ome_zarr
+from utils.ngff.access import Access
+from utils.ngff.table import Dataset
+from utils.sampling.plan import DEFAULT_CROP, SamplingOptions, draw, open_level, plan_sampling, shape_text
+from utils.sampling.rois import Boxes
+from utils.sampling.selection import shuffled, stratified
+
+
+@pytest.fixture
+def row(tmp_path):
+    """Levels of (24, 40, 52), (24, 20, 26) and (12, 10, 13) voxels in chunks of 16."""
+    return Dataset(str(write_ome_zarr(tmp_path / "em.zarr", pyramid())), "fly")
+
+
+@pytest.mark.parametrize(
+    ("in_row", "options", "index"),
+    [
+        (None, {}, 0),
+        (1, {}, 1),
+        (1, {"level": 0}, 0),
+        (1, {"level": 2}, 2),
+        (1, {"voxel_nm": 24.0}, 2),
+        (None, {"voxel_nm": 11.0}, 1),
+        (2, {"level": 1, "voxel_nm": 6.0}, 0),
+    ],
+)
+def test_which_level(row, in_row, options, index):
+    plan = plan_sampling(replace(row, level=in_row), SamplingOptions(**options))
+    assert (plan.index, plan.level, plan.name) == (index, plan.image.levels[index], f"fly_s{index}")
+    assert plan.voxel_size == SIZES[index]
+
+
+@pytest.mark.parametrize(
+    ("in_row", "asked", "crop"), [(None, None, DEFAULT_CROP), (16, None, 16), (16, 8, 8), (None, 8, 8)]
+)
+def test_how_large_cubes_are(row, in_row, asked, crop):
+    plan = plan_sampling(replace(row, crop_size=in_row), SamplingOptions(crop_size=asked))
+    assert plan.crop == crop
+
+
+def test_boxes_and_what_stands_for_none(row):
+    plan = plan_sampling(replace(row, padding_value=9.0), SamplingOptions(crop_size=16))
+    assert plan.spans == ([(0, 16), (16, 24)], [(0, 16), (16, 32), (32, 40)], [(0, 16), (16, 32), (32, 48), (36, 52)])
+    assert plan.fills == (9.0, 0.0) and plan_sampling(row, SamplingOptions()).fills == (0.0,)
+
+
+def test_where_an_overview_is_looked_at(row, tmp_path):
+    wide = Dataset(str(write_ome_zarr(tmp_path / "wide.zarr", pyramid(dtype="uint16"))), "wide")
+    looked_at = [
+        plan_sampling(replace(dataset, crop=crop), SamplingOptions()).is_surveyed
+        for dataset in (row, wide)
+        for crop in (True, False)
+    ]
+    assert looked_at == [True, False, True, True]
+
+
+@pytest.mark.parametrize(("dtype", "crop", "threads"), [("uint8", 1024, 1), ("uint8", 512, 14), ("uint16", 512, 7)])
+def test_cubes_in_flight_take_4_gb_at_most(row, dtype, crop, threads):
+    plan = plan_sampling(row, SamplingOptions(crop_size=crop))
+    large = replace(plan.level, shape=(4096, 4096, 4096), dtype=np.dtype(dtype))
+    plan = replace(plan, image=replace(plan.image, levels=(large,)))
+    assert plan.threads(100) == threads and plan.threads(1) == 1  # 4e9 // (2 * 512**3) = 14
+
+
+def test_a_short_level_s_cubes_are_small(row):
+    assert plan_sampling(row, SamplingOptions(crop_size=4096)).threads(100) == 100
+
+
+@pytest.mark.parametrize(("crop", "shared"), [(16, 0), (32, 0), (24, 256 << 20), (8, 256 << 20)])
+def test_chunks_that_cubes_share_are_kept(row, crop, shared):
+    reader = open_level(plan_sampling(row, SamplingOptions(crop_size=crop)))
+    assert reader.store.access.cache_bytes == shared
+    np.testing.assert_array_equal(reader.read((slice(0, 24), slice(0, 40), slice(0, 52))), pyramid()[0])
+
+
+def test_the_order_of_boxes(row):
+    boxes = Boxes(plan_sampling(row, SamplingOptions(crop_size=8)).spans)
+    assert list(draw(boxes, SamplingOptions(seed=3))) == list(shuffled(boxes, 3))
+    assert list(draw(boxes, SamplingOptions(seed=3, stratify=True))) == list(stratified(boxes, 3))
+
+
+def test_what_the_record_says(row):
+    options = SamplingOptions(seed=3, min_frac=0.4, stratify=True, mask="s3://b/mask?token=secret", crop_size=16)
+    plan = plan_sampling(replace(row, invert=True), options)
+    said = plan.settings(options, 2)
+    assert (said.volume_name, said.level, said.seed, said.crop_size, said.overview_level) == ("fly", 0, 3, 16, 2)
+    assert said.shape == [24, 40, 52] and said.voxel_size == [30.0, 8.0, 6.0] and said.voxel_offset == [0, 0, 0]
+    assert said.invert and said.stratify and said.dtype == "uint8" and said.format == "zarr"
+    assert said.coordinates == "dataset" and said.mask and "secret" not in said.mask
+    assert said.source == said.url == row.url
+    whole = plan_sampling(replace(row, crop=False), options).settings(SamplingOptions(), None)
+    assert whole.crop_size is None and whole.mask is None
+
+
+def test_a_row_that_cannot_be_used_says_why():
+    with pytest.raises(ValueError, match="^mip is 1.5$"):
+        plan_sampling(Dataset("", "t-line-2", problem="mip is 1.5"), SamplingOptions())
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        plan_sampling(Dataset("/nowhere/em.zarr", "em"), SamplingOptions(access=Access(timeout=1)))
+
+
+def test_shapes_as_people_write_them():
+    assert shape_text((3, 4, 5)) == "3 x 4 x 5"

@@ -1,0 +1,152 @@
+"""Where the specimen lies and which window it has: by an overview, or by reading cubes."""
+
+import numpy as np
+import pytest
+
+from ngff_images import write_ome_zarr
+from utils.contrast import NO_CONTRAST, Contrast
+from utils.ngff.table import Dataset
+from utils.sampling import specimen as room
+from utils.sampling.plan import SamplingOptions, draw, open_level, plan_sampling
+from utils.sampling.rois import Boxes
+from utils.sampling.specimen import Surveyed, find_specimen, sample_cubes, specimen_contrast, survey_dataset
+
+CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0), (32.0, 32.0, 32.0)]
+OPTIONS = SamplingOptions(crop_size=16, contrast="minmax")
+
+
+def right_half(dtype="uint16", low=1000, high=3000):
+    """32 x 32 x 64 voxels: padding 0 in the left half, noise in the right."""
+    voxels = np.random.default_rng(0).integers(low, high, (32, 32, 64)).astype(dtype)
+    voxels[..., :32] = 0
+    return voxels
+
+
+def plan_of(folder, levels, options=OPTIONS, **row):
+    root = write_ome_zarr(folder / "em.zarr", levels, sizes=CUBES)
+    return plan_sampling(Dataset(str(root), "fly", **row), options)
+
+
+def find(plan, folder, surveyed=None, options=OPTIONS, known=None):
+    surveyed = surveyed or Surveyed()
+    return find_specimen(plan, options, surveyed, open_level(plan), folder, known)
+
+
+def test_an_overview_tells_boxes_and_window(tmp_path):
+    voxels = right_half()
+    plan = plan_of(tmp_path, [voxels, voxels[::2, ::2, ::2]])
+    surveyed = survey_dataset(plan, tmp_path)
+    assert surveyed.level == 1 and surveyed.survey is not None
+    found = find(plan, tmp_path, surveyed)
+    assert {roi.x for roi in found.boxes} == {(32, 48), (48, 64)} and len(found.boxes) == 8
+    assert found.voxels == found.padding == {}
+    shown = voxels[::2, ::2, 32::2]
+    assert (found.contrast.low, found.contrast.high) == (shown.min(), shown.max())
+    kept = Contrast("minmax", 1.0, 2.0)
+    assert find(plan, tmp_path, surveyed, known=kept).contrast == kept
+
+
+def test_overviews_that_cannot_be_read_or_are_empty_give_way_aloud(tmp_path):
+    voxels = right_half()
+    plan = plan_of(tmp_path, [voxels, voxels[::2, ::2, ::2], np.zeros((8, 8, 16), "uint16")])
+    assert plan.overviews == (1, 0, 2)
+    array = tmp_path / "em.zarr/1"
+    for chunk in array.glob("*.*.*"):
+        chunk.write_bytes(b"damaged")
+    with pytest.warns(
+        UserWarning, match="^level 1 cannot be the overview, another takes its place: .*cannot be decoded"
+    ):
+        assert survey_dataset(plan, tmp_path).level == 0
+
+
+def test_an_image_of_padding_is_no_specimen(tmp_path):
+    plan = plan_of(tmp_path, [np.full((16, 16, 16), 7, "uint8")], padding_value=7.0)
+    said = "none of 1 boxes is at least 30% specimen: level 0 holds mostly the padding value 7"
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        survey_dataset(plan, tmp_path, 0.3)
+
+
+def test_boxes_that_all_hold_too_little(tmp_path):
+    plan = plan_of(tmp_path, [right_half()])
+    options = SamplingOptions(crop_size=64, min_frac=0.51)
+    plan = plan_sampling(plan.dataset, options)
+    surveyed = survey_dataset(plan, tmp_path)
+    with pytest.raises(ValueError, match="none of 1 boxes is at least 51% specimen: level 0 holds mostly"):
+        find(plan, tmp_path, surveyed, options)
+    assert len(find(plan, tmp_path, surveyed, SamplingOptions(crop_size=64, min_frac=0.5)).boxes) == 1
+
+
+def test_without_an_overview_it_is_said_why(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.sampling.overview.LARGEST", 3000)  # the coarsest is 2,048 bytes, and empty
+    voxels = right_half()
+    plan = plan_of(tmp_path, [voxels, voxels[::2, ::2, ::2], np.zeros((8, 8, 16), "uint16")])
+    with pytest.warns(UserWarning, match=r"^level 0 has no overview \(level 2 is empty\): boxes are chosen without"):
+        assert survey_dataset(plan, tmp_path) == Surveyed(None, None)
+    monkeypatch.setattr("utils.sampling.overview.LARGEST", 100)
+    plan = plan_sampling(plan.dataset, OPTIONS)
+    with pytest.warns(UserWarning, match=r"no level of at most 256 MB can be read"):
+        assert survey_dataset(plan, tmp_path).survey is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stretch", "known"), [("uint8", False, True), ("uint8", True, False), ("uint16", False, False)]
+)
+def test_bytes_stay_as_they_are_unless_stretched(tmp_path, dtype, stretch, known):
+    plan = plan_of(tmp_path, [right_half(dtype, 50, 200)])
+    options = SamplingOptions(crop_size=16, stretch=stretch, contrast="minmax")
+    assert (specimen_contrast(plan, options, Surveyed()) == NO_CONTRAST) is known
+    assert (specimen_contrast(plan, options, Surveyed()) is None) is not known
+    window = specimen_contrast(plan, options, survey_dataset(plan, tmp_path))
+    assert window is not None and window.high == (255 if known else 199)
+
+
+def test_cubes_are_read_until_there_are_four_of_specimen(tmp_path):
+    voxels = right_half()
+    plan = plan_of(tmp_path, [voxels])
+    options = SamplingOptions(crop_size=16, contrast="minmax", workers=1)
+    found = sample_cubes(plan, Boxes(plan.spans), open_level(plan), options)
+    order = list(draw(Boxes(plan.spans), options))
+    specimen = [roi for roi in order if roi.x[0] >= 32]
+    assert list(found.voxels) == specimen[:4]
+    assert set(found.padding) == {roi for roi in order[: order.index(specimen[3])] if roi.x[0] < 32}
+    assert all(why.startswith("every voxel is 0") for why in found.padding.values())
+    for roi, (cube, refused) in found.voxels.items():
+        np.testing.assert_array_equal(cube, voxels[roi.slices])
+        assert refused == 0
+    cubes = np.stack([voxels[roi.slices] for roi in specimen[:4]])
+    assert (found.contrast.low, found.contrast.high) == (cubes.min(), cubes.max())
+    again = find(plan, tmp_path, Surveyed(), options)
+    assert again.contrast == found.contrast and set(again.voxels) == set(found.voxels)
+
+
+def test_cubes_of_one_value_set_no_window(tmp_path):
+    voxels = np.full((16, 16, 96), 500, "uint16")
+    voxels[..., 80:] = np.random.default_rng(0).integers(1000, 3000, (16, 16, 16))
+    plan = plan_of(tmp_path, [voxels])
+    found = sample_cubes(plan, Boxes(plan.spans), open_level(plan), OPTIONS)
+    assert len(found.voxels) == 4 and (found.contrast.low, found.contrast.high) == (500, voxels.max())
+    flat = plan_of(tmp_path / "flat", [np.full((16, 16, 32), 500, "uint16")])
+    with pytest.raises(ValueError, match="no specimen: each of 2 cubes that were read holds one value"):
+        sample_cubes(flat, Boxes(flat.spans), open_level(flat), OPTIONS)
+
+
+def test_a_few_planes_of_a_cube(tmp_path, monkeypatch):
+    plan = plan_of(tmp_path, [np.ones((20, 20, 40), "uint8")])
+    cube = np.arange(16 * 16 * 16, dtype=np.int64).reshape(16, 16, 16)
+    monkeypatch.setattr(room, "SAMPLE", 4 * 256)
+    np.testing.assert_array_equal(room._few_planes(cube, plan), cube[::4])
+    np.testing.assert_array_equal(room._few_planes(cube[:5], plan), cube[:5:2])
+    short = room._few_planes(cube[:, :12], plan)  # 5 planes of 12 rows: as many as 1,024 voxels hold, by even steps
+    assert short.shape == (4, 16, 16)
+    np.testing.assert_array_equal(short[:, 12:], np.repeat(cube[::4, 11:12], 4, axis=1))
+
+
+def test_a_mask_narrows_the_choice(tmp_path):
+    voxels = right_half()
+    plan = plan_of(tmp_path, [voxels])
+    labels = np.zeros(voxels.shape, "uint32")
+    labels[:16, :, 32:48] = 3
+    mask = write_ome_zarr(tmp_path / "m.zarr", [labels], sizes=CUBES)
+    options = SamplingOptions(crop_size=16, contrast="minmax", mask=str(mask))
+    found = find(plan, tmp_path, survey_dataset(plan, tmp_path), options)
+    assert {(roi.z, roi.x) for roi in found.boxes} == {((0, 16), (32, 48))}
