@@ -49,3 +49,14 @@ def test_too_little_specimen_is_refused_with_the_share():
 def test_nothing_but_padding_is_refused_at_any_share():
     with pytest.raises(PaddingError, match=r"^every voxel is nan \(padding, or chunks that are missing\)"):
         specimen_share(np.full((2, 2, 2), np.nan), [float("nan")])
+
+
+@pytest.mark.parametrize("stray", [10, 200])
+def test_a_cube_of_hardly_more_than_one_value_is_a_failure(stray):
+    gray = np.full((40, 50, 60), 77, np.uint8)
+    gray.reshape(-1)[:: gray.size // stray] = 255
+    if stray == 10:
+        with pytest.raises(PaddingError, match=r"99\.99% of the voxels is 77 of 255"):
+            refuse_flat(gray)
+    else:
+        refuse_flat(gray)

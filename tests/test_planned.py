@@ -22,7 +22,7 @@ def test_plans_and_reasons_in_the_rows_order(tmp_path):
     assert [one.plan is not None for one in planned] == [False, True, False, True, True]
     assert planned[2].reason == "no such folder" and "ftp:// are not known" in planned[0].reason
     assert str(planned[1]) == rows[1].url and planned[1].result(OPTIONS) is planned[1].plan
-    with pytest.raises(ValueError, match="^no such folder$"):
+    with pytest.raises(ValueError, match=r"^no such folder$"):
         planned[2].result(OPTIONS)
 
 

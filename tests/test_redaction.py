@@ -14,6 +14,8 @@ from utils.redaction import redacted
         ("http://h/a?X-Sig=a%2Fb: 403 Forbidden", "http://h/a?X-Sig=***: 403 Forbidden"),
         ("a@b.org wrote ?x=1", "a@b.org wrote ?x=1"),
         ("http://h/a (me@host)", "http://h/a (me@host)"),
+        ("at s3+https://me@h/b?a=1&token=x%20y, no", "at s3+https://***@h/b?a=***&token=***, no"),
+        ("('http://h/a?sig=1')", "('http://h/a?sig=***')"),
     ],
 )
 def test_what_is_shown(text, shown):

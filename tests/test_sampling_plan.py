@@ -100,7 +100,7 @@ def test_what_the_record_says(row):
 
 
 def test_a_row_that_cannot_be_used_says_why():
-    with pytest.raises(ValueError, match="^mip is 1.5$"):
+    with pytest.raises(ValueError, match=r"^mip is 1.5$"):
         plan_sampling(Dataset("", "t-line-2", problem="mip is 1.5"), SamplingOptions())
     with pytest.raises(FileNotFoundError, match="no such folder"):
         plan_sampling(Dataset("/nowhere/em.zarr", "em"), SamplingOptions(access=Access(timeout=1)))

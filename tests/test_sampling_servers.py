@@ -20,59 +20,14 @@ from ngff_images import (
 )
 from utils.names import parse_roi
 from utils.ngff.access import Access
-from utils.ngff.address import Address
-from utils.ngff.hosts import host, retry_after
-from utils.ngff.opening import open_multiscale, open_volume_level
-
-CUBES = [(8.0, 8.0, 8.0)] * 3
-
+from utils.ngff.opening import open_multiscale
 
 pytestmark = pytest.mark.usefixtures("fresh_hosts")
+CUBES = [(8.0, 8.0, 8.0)] * 3
 
 
 def noise(shape=(32, 32, 64)) -> np.ndarray:
     return np.random.default_rng(0).integers(1, 250, shape).astype("u1")
-
-
-@pytest.mark.parametrize("part", [".zarray", "0/0.0.0"])
-def test_a_server_that_says_when_to_come_back_is_waited_for(tmp_path, part):
-    write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=None)
-    with serving(tmp_path, lambda path, nth: "retry 1" if path.endswith(part) and nth <= 4 else None) as server:
-        volume = open_volume_level(f"{server.url}/a.zarr", access=Access(timeout=5, retries=0, patience=30))
-        assert (volume[:] == pyramid()[0]).all()
-
-
-def test_patience_ends(tmp_path):
-    write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=None)
-    with serving(tmp_path, lambda path, nth: "retry 30" if path.endswith("0.0.0") else None) as server:
-        volume = open_volume_level(f"{server.url}/a.zarr", access=Access(timeout=5, retries=0, patience=2))
-        with pytest.raises(OSError, match=r"503|Unavailable"):
-            volume[:]
-
-
-@pytest.mark.parametrize(
-    ("said", "seconds"), [("7", 7), ("900", 60), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("soon", None)]
-)
-def test_what_retry_after_says(tmp_path, said, seconds):
-    with serving(tmp_path, lambda path, nth: f"retry {said}") as server:
-        assert retry_after(f"{server.url}/x") == seconds
-
-
-def test_rows_of_a_dead_server_fail_at_once_and_hold_up_no_other(tmp_path, capsys):
-    write_ome_zarr(tmp_path / "a.zarr", [noise()], sizes=CUBES)
-    with serving(tmp_path) as server, serving(tmp_path, lambda path, nth: "stall") as dead:
-        rows = [f"{dead.url}/x{n}.zarr,x{n}" for n in range(40)]
-        (tmp_path / "t.csv").write_text("\n".join(["url,volume_name", *rows, f"{server.url}/a.zarr,live"]))
-        argv = [str(tmp_path / "t.csv"), str(tmp_path / "out"), "-cs", "32", "--timeout", "2", "--retries", "0"]
-        assert ngff_download.main(argv) == 1
-        assert len(dead.log) < 20  # the first row's requests
-    said = capsys.readouterr()
-    assert "1 done" in said.out and "40 failed" in said.out and "did not answer before" in said.err
-
-
-def test_hosts():
-    assert host(Address.parse("https://me:pw@h:8/a/b")) == "me:pw@h:8"
-    assert host(Address.parse("s3://bucket/a")) == "s3" and host(Address.parse("/a/b")) == "file"
 
 
 @pytest.mark.filterwarnings("ignore:the XML beside it")
@@ -137,5 +92,6 @@ def test_cubes_are_taken_where_a_mask_is_not_0(tmp_path, kind):
     argv = [str(root), str(tmp_path / "out"), "-cs", "16", "--mask", str(mask)]
     assert ngff_download.main(argv) == 0
     found = [parse_roi(path.stem)[1] for path in (tmp_path / "out").glob("*-ROI-*")]
-    assert {(y[0], x[0]) for _, y, x in found} == {(32, 0), (48, 0)} and len(found) == 4
+    assert {(y[0], x[0]) for _, y, x in found} == {(32, 0), (48, 0)}
+    assert len(found) == 4
     assert ngff_download.main([argv[0], str(tmp_path / "none"), "-cs", "64", "--mask", str(mask)]) == 1

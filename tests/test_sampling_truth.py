@@ -13,9 +13,7 @@ from loopback import serving
 from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomputed
 from utils.formats.nrrd import write_nrrd
 from utils.names import parse_roi
-from utils.ngff.access import Access
 from utils.ngff.opening import open_multiscale, open_volume_level
-from utils.sampling.padding import PaddingError, refuse_flat
 from utils.sources import volume_sources
 
 CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0), (32.0, 32.0, 32.0)]
@@ -61,7 +59,8 @@ def test_no_black_cubes_where_specimen_is_rare(tmp_path, no_overview, seed):
     argv = [str(root), str(tmp_path / "out"), "-cs", "32", "-gb", "0.0001", "--seed", str(seed)]
     assert ngff_download.main(argv) == 0
     made = cubes(tmp_path / "out")
-    assert len(made) == 3 and all(cube.std() > 20 for cube in made.values())
+    assert len(made) == 3
+    assert all(cube.std() > 20 for cube in made.values())
     window = record(tmp_path / "out")["contrast"]
     assert 100 <= window["low"] < window["high"]
 
@@ -75,13 +74,15 @@ def test_a_window_of_one_value_is_not_kept(tmp_path, no_overview, capsys):
     (tmp_path / "out/cell.json").write_text(json.dumps({**said, "contrast": {**said["contrast"], "low": 0, "high": 0}}))
     assert ngff_download.main(argv) == 0
     said = capsys.readouterr()
-    assert "made with a contrast window of one value" in said.err and "1 outdated" in said.out
+    assert "made with a contrast window of one value" in said.err
+    assert "1 outdated" in said.out
 
 
 def test_nothing_but_padding_ends_in_a_sentence(tmp_path, no_overview, capsys):
     root = write_ome_zarr(tmp_path / "cell.zarr", [np.zeros((64, 64, 64), "uint16")], sizes=CUBES)
     assert ngff_download.main([str(root), str(tmp_path / "out"), "-cs", "32"]) == 1
-    assert "no specimen" in capsys.readouterr().err and not (tmp_path / "out/cell.json").exists()
+    assert "no specimen" in capsys.readouterr().err
+    assert not (tmp_path / "out/cell.json").exists()
 
 
 def test_a_cube_of_one_value_is_a_failure(tmp_path, capsys):
@@ -89,18 +90,8 @@ def test_a_cube_of_one_value_is_a_failure(tmp_path, capsys):
     first[:, :, 32:64] = 77
     write_ome_zarr(tmp_path / "cell.zarr", [first], sizes=CUBES)
     assert ngff_download.main([str(tmp_path / "cell.zarr"), str(tmp_path / "out"), "-cs", "32"]) == 1
-    assert "every voxel is 77 of 255" in capsys.readouterr().err and len(cubes(tmp_path / "out")) == 2
-
-
-@pytest.mark.parametrize("stray", [10, 200])
-def test_a_cube_of_hardly_more_than_one_value_is_a_failure(stray):
-    gray = np.full((40, 50, 60), 77, np.uint8)
-    gray.reshape(-1)[:: gray.size // stray] = 255
-    if stray == 10:
-        with pytest.raises(PaddingError, match=r"99\.99% of the voxels is 77 of 255"):
-            refuse_flat(gray)
-    else:
-        refuse_flat(gray)
+    assert "every voxel is 77 of 255" in capsys.readouterr().err
+    assert len(cubes(tmp_path / "out")) == 2
 
 
 def test_hot_pixels_set_no_window(tmp_path):
@@ -122,44 +113,18 @@ def test_refused_chunks_fail_the_cube_and_are_tried_again(tmp_path, capsys, sche
         assert ngff_download.main(argv) == 1
         assert "4096 of 32768 voxels were refused" in capsys.readouterr().err
         said = record(tmp_path / "out")
-        assert len(cubes(tmp_path / "out")) == 2 and said["refused_voxels"] == 2 * 4096
+        assert len(cubes(tmp_path / "out")) == 2
+        assert said["refused_voxels"] == 2 * 4096
         assert {failure["refused_voxels"] for failure in said["failures"]} == {4096}
         fault["bucket"] = ()
         assert ngff_download.main(argv) == 0
-    assert len(cubes(tmp_path / "out")) == 4 and record(tmp_path / "out")["refused_voxels"] == 0
-
-
-def test_a_passing_refusal_is_asked_again(tmp_path):
-    root = write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=None)
-    with serving(tmp_path, lambda path, nth: 403 if path.endswith("/0/0.0.0") and nth == 1 else None) as server:
-        assert (open_volume_level(f"{server.url}/{root.name}")[:] == pyramid()[0]).all()
+    assert len(cubes(tmp_path / "out")) == 4
+    assert record(tmp_path / "out")["refused_voxels"] == 0
 
 
 def hiding(root: Path):
     """Answers 403 for whatever is absent, as S3 does without permission to list."""
     return lambda path, nth: None if (root / path.lstrip("/")).is_file() else 403
-
-
-@pytest.mark.parametrize("scheme", ["http", "s3"])
-def test_stores_that_hide_missing_keys_have_absent_chunks(tmp_path, scheme):
-    root = write_ome_zarr(tmp_path / "bucket/cell.zarr", pyramid()[:1], compressors=None)
-    (root / "0/0.0.0").unlink()
-    expected = pyramid()[0].copy()
-    expected[:16, :16, :16] = 0
-    with serving(tmp_path, hiding(tmp_path)) as server:
-        url = f"{server.url}/bucket/cell.zarr" if scheme == "http" else "s3://bucket/cell.zarr"
-        access = Access(5, 1, endpoint=server.url if scheme == "s3" else None)
-        assert (open_volume_level(url, access=access)[:] == expected).all()
-
-
-def test_credentials_that_expire_are_no_padding(tmp_path):
-    write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=None)
-    expired = []
-    with serving(tmp_path, lambda path, nth: 403 if expired else hiding(tmp_path)(path, nth)) as server:
-        volume = open_volume_level(f"{server.url}/cell.zarr", access=Access(5, 1))
-        expired.append(True)
-        with pytest.raises(OSError, match="voxels were refused"):
-            volume[:]
 
 
 def test_refused_chunks_contradict_an_overview_that_shows_specimen(tmp_path, capsys):
@@ -169,18 +134,6 @@ def test_refused_chunks_contradict_an_overview_that_shows_specimen(tmp_path, cap
         assert ngff_download.main([f"{server.url}/cell.zarr", str(tmp_path / "out"), "-cs", "32"]) == 1
     assert "4096 voxels were refused (403): 100% of it is specimen" in capsys.readouterr().err
     assert record(tmp_path / "out")["refused_voxels"] == 4096
-
-
-@pytest.mark.parametrize("codec", ["lz4", "lzma"])
-def test_refused_chunks_of_other_codecs_fail_too(tmp_path, codec):
-    import numcodecs
-
-    compressors = numcodecs.LZ4() if codec == "lz4" else numcodecs.LZMA()
-    write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=compressors)
-    with serving(tmp_path, lambda path, nth: 403 if path.endswith("/0/0.0.0") else None) as server:
-        volume = open_volume_level(f"{server.url}/cell.zarr", access=Access(5, 1))
-        with pytest.raises(OSError, match="refused"):
-            volume[:]
 
 
 @pytest.mark.parametrize("local", [False, True])
@@ -196,9 +149,11 @@ def test_thin_volumes_are_cut_as_they_are(tmp_path, local):
     covered = np.zeros(first.shape, int)
     for name, cube in made.items():
         _, (z, y, x) = parse_roi(name)
-        assert (cube == first[slice(*z), slice(*y), slice(*x)]).all() and z == (0, 10)
+        assert (cube == first[slice(*z), slice(*y), slice(*x)]).all()
+        assert z == (0, 10)
         covered[slice(*z), slice(*y), slice(*x)] += 1
-    assert covered.max() == 1 and len(made) >= 6
+    assert covered.max() == 1
+    assert len(made) >= 6
 
 
 def test_names_are_the_datasets_coordinates(tmp_path):
@@ -211,7 +166,8 @@ def test_names_are_the_datasets_coordinates(tmp_path):
         assert (z, y) == ((30, 62), (200, 232))
         assert (cube == first[:, :, x[0] - 1000 : x[1] - 1000]).all()
     said = record(tmp_path / "out")
-    assert said["coordinates"] == "dataset" and said["voxel_offset"] == [30, 200, 1000]
+    assert said["coordinates"] == "dataset"
+    assert said["voxel_offset"] == [30, 200, 1000]
     assert said["boxes"][0]["z"] == [30, 62]
 
 
@@ -243,10 +199,8 @@ def test_regions_named_the_older_way_are_found_and_kept(tmp_path, capsys):
     assert [box["file"] for box in record(tmp_path / "out")["boxes"]] == [name]
     assert ngff_download.main([*argv[:-1], "1"]) == 0
     made = cubes(tmp_path / "out")
-    assert (
-        len(made) == 2
-        and not (made[name.removesuffix(".nrrd")] == next(v for k, v in made.items() if k + ".nrrd" != name)).all()
-    )
+    assert len(made) == 2
+    assert not (made[name.removesuffix(".nrrd")] == next(v for k, v in made.items() if k + ".nrrd" != name)).all()
 
 
 @pytest.mark.parametrize("fault", [500, "truncate", "html", 403])
@@ -257,7 +211,8 @@ def test_a_broken_overview_gives_way_to_another_level(tmp_path, capsys, fault):
         argv = [f"{server.url}/cell.zarr", str(tmp_path / "out"), "-cs", "32", "-gb", "0.0001", "--retries", "1"]
         assert ngff_download.main(argv) == 0
     assert "level 2 cannot be the overview" in capsys.readouterr().err
-    assert len(cubes(tmp_path / "out")) == 3 and record(tmp_path / "out")["overview_level"] == 1
+    assert len(cubes(tmp_path / "out")) == 3
+    assert record(tmp_path / "out")["overview_level"] == 1
 
 
 def test_an_empty_overview_gives_way_to_sampling(tmp_path, capsys, monkeypatch):
@@ -304,7 +259,8 @@ def test_metadata_of_cloudvolume_rows_count_more(tmp_path, capsys, api, size):
     assert ngff_download.main([path, str(tmp_path / "out")]) == 0
     assert record(tmp_path / "out")["voxel_size"] == size
     said = capsys.readouterr().err
-    assert "contradict" in said and ("the metadata's is used" if api else "the table's is used") in said
+    assert "contradict" in said
+    assert ("the metadata's is used" if api else "the table's is used") in said
 
 
 def test_list_promises_the_chunks_that_travel(tmp_path, capsys):
@@ -325,7 +281,8 @@ def test_cubes_that_share_chunks_share_their_download(tmp_path, no_overview, sha
         argv = [f"{server.url}/cell.zarr", str(tmp_path / "out"), "-cs", "16", "--workers", "2"]
         assert ngff_download.main(argv) == 0
         chunks = [path for path in server.log if path.count(".") == 3 and "/0/" in path]
-    assert len(cubes(tmp_path / "out")) == 64 and len(chunks) == len(set(chunks)) == (1 if shared else 64)
+    assert len(cubes(tmp_path / "out")) == 64
+    assert len(chunks) == len(set(chunks)) == (1 if shared else 64)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +300,8 @@ def test_changed_options_make_cubes_outdated_not_mixed(tmp_path, capsys, options
     before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.is_file()}
     assert ngff_download.main([*argv, *options]) == 0
     said = capsys.readouterr()
-    assert reason in said.err and "1 outdated" in said.out
+    assert reason in said.err
+    assert "1 outdated" in said.out
     assert before == {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.is_file()}
     assert ngff_download.main([*argv, *options, "--update"]) == 0
     assert ngff_download.main([argv[0], str(tmp_path / "new"), *argv[2:], *options]) == 0
@@ -357,9 +315,11 @@ def test_one_reading_of_a_row_inverts_for_every_script(tmp_path, dtype):
     path = table(tmp_path / "a.csv", download_url=root, volume_name="mine", invert="TRUE")
     (source,), _ = volume_sources(path)
     with source.open() as volume:
-        assert volume.name == "mine_s0" and volume.dtype == first.dtype
+        assert volume.name == "mine_s0"
+        assert volume.dtype == first.dtype
         there = volume[:].astype(float)
-    assert ((there + first).std() < 1e-6) and there.argmax() == first.argmin()
+    assert (there + first).std() < 1e-6
+    assert there.argmax() == first.argmin()
 
 
 def test_a_row_that_cannot_be_used_costs_itself(tmp_path, capsys):
@@ -408,13 +368,17 @@ def test_a_changed_volume_makes_its_cubes_outdated(tmp_path, capsys):
     before = visible(tmp_path / "out")
     (tmp_path / "cell.nrrd").touch()
     assert crop_rois_from_volume.main(argv) == 0
-    assert "1 done before" in capsys.readouterr().out and visible(tmp_path / "out") == before
+    assert "1 done before" in capsys.readouterr().out
+    assert visible(tmp_path / "out") == before
     write_nrrd(tmp_path / "cell.nrrd", noise((32, 64, 64), seed=5))
     assert crop_rois_from_volume.main(argv) == 0
     said = capsys.readouterr()
-    assert "its input has changed" in said.err and "1 outdated" in said.out and visible(tmp_path / "out") == before
+    assert "its input has changed" in said.err
+    assert "1 outdated" in said.out
+    assert visible(tmp_path / "out") == before
     assert crop_rois_from_volume.main([*argv, "--update"]) == 0
-    assert visible(tmp_path / "out").keys() == before.keys() and visible(tmp_path / "out") != before
+    assert visible(tmp_path / "out").keys() == before.keys()
+    assert visible(tmp_path / "out") != before
     assert crop_rois_from_volume.main(argv) == 0
     assert "1 done before" in capsys.readouterr().out
 
@@ -428,7 +392,8 @@ def test_an_update_that_fails_leaves_the_old_cubes(tmp_path):
         before = visible(tmp_path / "out")
         faults.append(True)
         assert ngff_download.main([*argv, "-cs", "16", "--update"]) == 1
-        assert visible(tmp_path / "out") == before and not list((tmp_path / "out").glob(".*.part*"))
+        assert visible(tmp_path / "out") == before
+        assert not list((tmp_path / "out").glob(".*.part*"))
 
 
 def test_prune_removes_what_has_no_row_any_more(tmp_path, capsys):
@@ -440,10 +405,12 @@ def test_prune_removes_what_has_no_row_any_more(tmp_path, capsys):
     (out / "notes.json").write_text("{}")
     path.write_text(f"url,crop_size\n{tmp_path / 'a.zarr'},32\n")
     assert ngff_download.main([str(path), str(out)]) == 0
-    assert "without their row (1; --prune removes them): b" in capsys.readouterr().err and len(cubes(out)) == 2
+    assert "without their row (1; --prune removes them): b" in capsys.readouterr().err
+    assert len(cubes(out)) == 2
     assert ngff_download.main([str(tmp_path / "a.zarr"), str(out), "-cs", "32", "--prune"]) == 0
     assert len(cubes(out)) == 2  # the address of one image says nothing of others
     assert ngff_download.main([str(path), str(out), "--prune"]) == 0
-    assert {name.split("-")[0] for name in cubes(out)} == {"a_s0"} and (out / "notes.json").exists()
+    assert {name.split("-")[0] for name in cubes(out)} == {"a_s0"}
+    assert (out / "notes.json").exists()
     assert not (out / "b.json").exists()
     assert [path.name.split("-")[0] for path in (out / ".overview").iterdir()] == ["a_s1"]

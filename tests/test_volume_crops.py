@@ -92,14 +92,17 @@ def test_every_box_is_looked_at_by_few_slices(volume):
 def test_steps_between_slices_and_rows():
     class Counting:
         shape = (70, 70, 70)
-        reads: list = []
+
+        def __init__(self):
+            self.reads = []
 
         def __getitem__(self, key):
             self.reads.append((key.start, key.stop))
             return np.ones((1, 70, 70), np.uint8)
 
-    seen = survey_volume(Counting(), replace(OPTIONS, crop_size=64))
-    assert Counting.reads == [(first, first + 1) for first in range(0, 70, 4)]
+    volume = Counting()
+    seen = survey_volume(volume, replace(OPTIONS, crop_size=64))
+    assert volume.reads == [(first, first + 1) for first in range(0, 70, 4)]
     assert seen.shape == (18, 35, 35)
 
 

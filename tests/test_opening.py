@@ -22,9 +22,7 @@ from ngff_images import (
     write_precomputed,
 )
 from utils.ngff.access import Access
-from utils.ngff.address import Address, address_name
 from utils.ngff.opening import open_multiscale, open_volume_level
-from utils.redaction import redacted
 from utils.sources import volume_sources
 
 pytestmark = pytest.mark.usefixtures("fresh_hosts")
@@ -78,12 +76,6 @@ def test_addresses_of_one_image(served, path, scheme):
         check(f"{starts[scheme]}/{path}", pyramid(), access=access)
 
 
-@pytest.mark.parametrize("step", ["gzip:", "icechunk:"])
-def test_pipelines_that_cannot_be_followed(step):
-    with pytest.raises(ValueError, match="cannot be followed"):
-        Address.parse(f"s3://b/x|{step}")
-
-
 def link(state: dict) -> str:
     return "https://viewer.example/v/1/#!" + quote(json.dumps(state))
 
@@ -133,7 +125,8 @@ def test_queries_are_sent_with_every_request_and_said_nowhere(served, tmp_path, 
         seen = server.queries
         argv = [f"{server.url}/bucket/x.zarr?sig=s3cret", str(tmp_path), "-cs", "16", "-gb", "0.00001"]
         assert ngff_download.main(argv) == 0
-        assert seen and set(seen) == {"sig=s3cret"}
+        assert seen
+        assert set(seen) == {"sig=s3cret"}
         assert ngff_download.main([f"{server.url}/bucket/none.zarr?sig=s3cret", str(tmp_path)]) == 1
     said = capsys.readouterr()
     assert "s3cret" not in said.out + said.err + "".join(p.read_text() for p in tmp_path.glob("*.json"))
@@ -183,35 +176,9 @@ def test_headers_and_passwords_reach_the_server(served):
         assert set(server.authorizations) == {"Basic " + base64.b64encode(b"me:pw").decode()}
 
 
-@pytest.mark.parametrize(
-    ("url", "name"),
-    [
-        ("s3://b/mouse.zarr/|zarr2:", "mouse"),
-        ("https://h/a.ome.zarr.zip|zip:in/fly.zarr/|zarr3:", "fly"),
-        ("https://h/mouse.ozx?sig=1", "mouse"),
-        ("https://h/mouse.pc/info", "mouse"),
-        ("x/mouse.zarr/.zattrs", "mouse"),
-    ],
-)
-def test_names_of_addresses(url, name):
-    assert address_name(url) == name
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("https://me:pw@h/a: 404", "https://***@h/a: 404"),
-        ("at s3+https://me@h/b?a=1&token=x%20y, no", "at s3+https://***@h/b?a=***&token=***, no"),
-        ("('http://h/a?sig=1')", "('http://h/a?sig=***')"),
-        ("what?a=1", "what?a=1"),
-    ],
-)
-def test_redacted(text, said):
-    assert redacted(text) == said
-
-
 def test_zip_files_are_volumes_of_every_script(served):
     (source,), _ = volume_sources(str(served / "bucket/plain.ozx"))
     with source.open() as volume:
-        assert volume.name == "plain_s0" and np.array_equal(volume[:], pyramid()[0])
+        assert volume.name == "plain_s0"
+        assert np.array_equal(volume[:], pyramid()[0])
     assert open_volume_level(f"{served}/bucket/plain.ozx#s1").name == "plain_s1"

@@ -1,6 +1,5 @@
 """NGFF over files, HTTP, S3 and GCS: addresses, faults that pass, faults that last."""
 
-import gzip
 import shutil
 
 import numcodecs
@@ -14,11 +13,8 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
-from utils.ngff.access import Access, kvstore_spec
-from utils.ngff.address import Address
-from utils.ngff.bdv import bdv_address
+from utils.ngff.access import Access
 from utils.ngff.opening import open_multiscale, open_volume_level
-from utils.ngff.store import Store
 
 QUICK = Access(timeout=2, retries=3)
 
@@ -111,49 +107,6 @@ def test_stated_format_wins(tmp_path):
         open_multiscale(f"n5://{root}")
 
 
-@pytest.mark.parametrize(
-    ("url", "parts"),
-    [
-        ("https://host:8/a/b.zarr/", ("http", "https://host:8", "/a/b.zarr", None)),
-        ("precomputed://https://bkt.s3.amazonaws.com/a/v1", ("s3", "bkt", "a/v1", "precomputed")),
-        ("https://bkt.s3.us-west-2.amazonaws.com/a", ("s3", "bkt", "a", None)),
-        ("https://s3.amazonaws.com/bkt/a/b", ("s3", "bkt", "a/b", None)),
-        ("https://s3.embl.de/bkt/a", ("http", "https://s3.embl.de", "/bkt/a", None)),
-        ("gs://bkt/a/b", ("gcs", "bkt", "a/b", None)),
-        ("n5://s3://bkt/a.n5/em", ("s3", "bkt", "a.n5/em", "n5")),
-        ("file:///a%20b/c", ("file", "", "/a b/c", None)),
-    ],
-)
-def test_addresses(url, parts):
-    address = Address.parse(url)
-    assert (address.driver, address.root, address.path, address.format) == parts
-
-
-@pytest.mark.parametrize("url", ["ftp://host/a", "s3:///a", "gs://"])
-def test_addresses_that_are_refused(url):
-    with pytest.raises(ValueError, match="expected"):
-        Address.parse(url)
-
-
-def test_s3_is_asked_anonymously():
-    spec = kvstore_spec(Address.parse("s3://bkt/a"), Access(endpoint="http://h:1/", region="eu-x-1"))
-    assert spec["aws_credentials"] == {"type": "anonymous"}
-    assert (spec["endpoint"], spec["aws_region"]) == ("http://h:1", "eu-x-1")
-    assert kvstore_spec(Address.parse("gs://bkt/a"), Access())["base_url"] == "https://storage.googleapis.com"
-
-
-def test_mobie_xml_on_s3(tmp_path):
-    (tmp_path / "a.xml").write_text(
-        '<SpimData><SequenceDescription><ImageLoader format="bdv.n5.s3"><Key>k/a.n5</Key>'
-        "<BucketName>bucket</BucketName><SigningRegion>us-west-2</SigningRegion><ServiceEndpoint>https://s3.embl.de</ServiceEndpoint></ImageLoader>"
-        "</SequenceDescription></SpimData>"
-    )
-    address = Address.parse(tmp_path / "a.xml")
-    found = bdv_address(address, Store(address, Access()))
-    assert (found.driver, found.root, found.path) == ("s3", "bucket", "k/a.n5/setup0/timepoint0")
-    assert (found.endpoint, found.region) == ("https://s3.embl.de", "us-west-2")
-
-
 @pytest.mark.parametrize("codec", [numcodecs.LZ4(), numcodecs.LZMA(), numcodecs.Zlib(), numcodecs.Blosc()])
 def test_damaged_chunks_are_said(tmp_path, codec):
     root = write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=codec)
@@ -161,15 +114,6 @@ def test_damaged_chunks_are_said(tmp_path, codec):
         (root / "0" / "0.0.0").write_bytes(damage)
         with pytest.raises(OSError, match=r"decoded|decoding"):
             open_volume_level(root)[:]
-
-
-def test_damaged_gzip_files_are_said(tmp_path):
-    root = write_precomputed(tmp_path / "a", pyramid()[:1])
-    for file in [f for f in root.rglob("*_*_*") if f.is_file()]:
-        file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes())[:-20] + b"x" * 12)
-        file.unlink()
-    with pytest.raises(OSError, match="cannot be decoded"):
-        open_volume_level(root)[:]
 
 
 def test_requests_in_flight_are_bounded(served):

@@ -1,0 +1,37 @@
+"""BigDataViewer's XML: which image it stands for, and the unit that it names."""
+
+import pytest
+
+from ngff_images import (
+    check,
+    pyramid,
+    write_bdv,
+)
+from utils.ngff.access import Access
+from utils.ngff.address import Address
+from utils.ngff.bdv import bdv_address
+from utils.ngff.store import Store
+
+
+def test_mobie_xml_on_s3(tmp_path):
+    (tmp_path / "a.xml").write_text(
+        '<SpimData><SequenceDescription><ImageLoader format="bdv.n5.s3"><Key>k/a.n5</Key>'
+        "<BucketName>bucket</BucketName><SigningRegion>us-west-2</SigningRegion><ServiceEndpoint>https://s3.embl.de</ServiceEndpoint></ImageLoader>"
+        "</SequenceDescription></SpimData>"
+    )
+    address = Address.parse(tmp_path / "a.xml")
+    found = bdv_address(address, Store(address, Access()))
+    assert (found.driver, found.root, found.path) == ("s3", "bucket", "k/a.n5/setup0/timepoint0")
+    assert (found.endpoint, found.region) == ("https://s3.embl.de", "us-west-2")
+
+
+def test_bdv_xml_names_the_first_setup_and_time_point(tmp_path):
+    levels = pyramid()
+    write_bdv(tmp_path, levels)
+    (tmp_path / "a.n5/setup0/timepoint0").rename(tmp_path / "a.n5/setup0/timepoint3")
+    (tmp_path / "a.n5/setup0").rename(tmp_path / "a.n5/setup2")
+    times = '</ViewSetups><Timepoints type="range"><first>3</first><last>4</last></Timepoints>'
+    text = (tmp_path / "a.xml").read_text().replace("<id>0", "<id>2").replace("</ViewSetups>", times)
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.warns(UserWarning, match="time points 3 to 4 lie here; setup 2 at 3 is taken"):
+        check(tmp_path / "a.xml", levels)

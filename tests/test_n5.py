@@ -1,0 +1,58 @@
+"""N5: every convention's levels and voxel sizes, every compression, what is refused."""
+
+import json
+
+import pytest
+
+from n5_images import write_bdv_xml, write_cosem, write_modern, write_spark, write_viewer, write_viewer_above
+from ngff_images import (
+    COMPRESSIONS,
+    FACTORS,
+    SIZES,
+    check,
+    pyramid,
+    write_bdv,
+    write_json,
+    write_n5_array,
+)
+from utils.ngff.opening import open_multiscale
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_n5_compressions(tmp_path, compression):
+    level = pyramid(dtype="uint16")[0]
+    write_n5_array(tmp_path / "a.n5", level, COMPRESSIONS[compression])
+    attributes = json.loads((tmp_path / "a.n5" / "attributes.json").read_text())
+    attributes["compression"] |= {"nthreads": 1, "checksum": False, "id": "x"}  # z5py and n5-java write such
+    write_json(tmp_path / "a.n5" / "attributes.json", attributes)
+    check(tmp_path / "a.n5", [level], sizes=None)
+
+
+@pytest.mark.parametrize(
+    "write", [write_cosem, write_viewer, write_viewer_above, write_spark, write_modern, write_bdv, write_bdv_xml]
+)
+def test_n5_conventions(tmp_path, write):
+    levels = pyramid()
+    check(write(tmp_path, levels), levels)
+
+
+def test_n5_levels_keep_their_place_where_a_finer_one_is_absent(tmp_path):
+    levels = pyramid()
+    for index in (1, 2):
+        write_n5_array(tmp_path / "a.n5/c0" / f"s{index}", levels[index])
+    about = {"scales": FACTORS, "pixelResolution": {"dimensions": [6, 8, 30], "unit": "nm"}}
+    write_json(tmp_path / "a.n5/c0/attributes.json", about)
+    check(tmp_path / "a.n5/c0", levels[1:], SIZES[1:])
+    check(tmp_path / "a.n5/c0/s2", levels[2:], SIZES[2:])
+
+
+def test_paintera_needs_a_unit(tmp_path):
+    levels = pyramid()
+    for i, level in enumerate(levels):
+        write_n5_array(tmp_path / "a.n5/raw/data" / f"s{i}", level, downsamplingFactors=FACTORS[i])
+    about = {"painteraData": {"type": "raw"}, "multiScale": True, "resolution": [6, 8, 30]}
+    write_json(tmp_path / "a.n5/raw/attributes.json", about)
+    image = open_multiscale(tmp_path / "a.n5/raw")
+    assert image.levels[0].voxel_size is None
+    assert "without a unit" in image.levels[0].size.why_missing
+    assert [level.voxel_size for level in image.in_unit("nm").levels] == SIZES

@@ -1,0 +1,55 @@
+"""Voxels of one level: what is refused, what is absent, and how they are read chunk by chunk."""
+
+from pathlib import Path
+
+import pytest
+
+from loopback import serving
+from ngff_images import pyramid, write_ome_zarr
+from utils.ngff.access import Access
+from utils.ngff.opening import open_volume_level
+
+
+def test_a_passing_refusal_is_asked_again(tmp_path):
+    root = write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=None)
+    with serving(tmp_path, lambda path, nth: 403 if path.endswith("/0/0.0.0") and nth == 1 else None) as server:
+        assert (open_volume_level(f"{server.url}/{root.name}")[:] == pyramid()[0]).all()
+
+
+def hiding(root: Path):
+    """Answers 403 for whatever is absent, as S3 does without permission to list."""
+    return lambda path, nth: None if (root / path.lstrip("/")).is_file() else 403
+
+
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+def test_stores_that_hide_missing_keys_have_absent_chunks(tmp_path, scheme):
+    root = write_ome_zarr(tmp_path / "bucket/cell.zarr", pyramid()[:1], compressors=None)
+    (root / "0/0.0.0").unlink()
+    expected = pyramid()[0].copy()
+    expected[:16, :16, :16] = 0
+    with serving(tmp_path, hiding(tmp_path)) as server:
+        url = f"{server.url}/bucket/cell.zarr" if scheme == "http" else "s3://bucket/cell.zarr"
+        access = Access(5, 1, endpoint=server.url if scheme == "s3" else None)
+        assert (open_volume_level(url, access=access)[:] == expected).all()
+
+
+def test_credentials_that_expire_are_no_padding(tmp_path):
+    write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=None)
+    expired = []
+    with serving(tmp_path, lambda path, nth: 403 if expired else hiding(tmp_path)(path, nth)) as server:
+        volume = open_volume_level(f"{server.url}/cell.zarr", access=Access(5, 1))
+        expired.append(True)
+        with pytest.raises(OSError, match="voxels were refused"):
+            volume[:]
+
+
+@pytest.mark.parametrize("codec", ["lz4", "lzma"])
+def test_refused_chunks_of_other_codecs_fail_too(tmp_path, codec):
+    import numcodecs
+
+    compressors = numcodecs.LZ4() if codec == "lz4" else numcodecs.LZMA()
+    write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=compressors)
+    with serving(tmp_path, lambda path, nth: 403 if path.endswith("/0/0.0.0") else None) as server:
+        volume = open_volume_level(f"{server.url}/cell.zarr", access=Access(5, 1))
+        with pytest.raises(OSError, match="refused"):
+            volume[:]
