@@ -1,8 +1,5 @@
 """NRRD: written as SimpleITK reads it, slab by slab; read in every encoding and layout."""
 
-import bz2
-import gzip
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -65,74 +62,3 @@ def test_types_that_nrrd_lacks(tmp_path):
         write_nrrd(tmp_path / "a.nrrd", VOXELS.astype(np.float16))
     with pytest.raises(ValueError, match="3D"):
         write_nrrd(tmp_path / "a.nrrd", VOXELS[0])
-
-
-def header(**fields):
-    fields = {"type": "short", "dimension": 3, "sizes": "4 3 2", "encoding": "raw", "endian": "little"} | fields
-    return (
-        "NRRD0005\n# a remark: none\n" + "".join(f"{k.replace('_', ' ')}: {v}\n" for k, v in fields.items())
-    ).encode()
-
-
-@pytest.mark.parametrize(
-    ("fields", "data"),
-    [
-        ({"endian": "big"}, VOXELS.astype(">i2").tobytes()),
-        ({"encoding": "gzip"}, gzip.compress(VOXELS.tobytes(), mtime=0)),  # its id is the same in every worker
-        ({"encoding": "bz2"}, bz2.compress(VOXELS.tobytes())),
-        ({"encoding": "ascii"}, " ".join(str(v) for v in VOXELS.ravel()).encode()),
-        ({"byte_skip": 5}, b"12345" + VOXELS.tobytes()),
-        ({"byte_skip": -1}, b"any length" + VOXELS.tobytes()),
-        ({"line_skip": 2}, b"one\ntwo\n" + VOXELS.tobytes()),
-        ({"type": "signed short int"}, VOXELS.tobytes()),
-    ],
-)
-@pytest.mark.parametrize("detached", [False, True])
-def test_layouts(tmp_path, fields, data, detached):
-    path = tmp_path / ("a.nhdr" if detached else "a.nrrd")
-    if detached:
-        (tmp_path / "elsewhere.bin").write_bytes(data)
-        path.write_bytes(header(**fields, data_file="elsewhere.bin"))
-    else:
-        path.write_bytes(header(**fields) + b"\n" + data)
-    with open_volume(path) as volume:
-        np.testing.assert_array_equal(volume[:], VOXELS)
-        assert volume.dtype == np.int16 and volume.dtype.isnative
-
-
-@pytest.mark.parametrize(
-    ("fields", "size"),
-    [
-        ({"spacings": "4 5 6"}, (6, 5, 4)),
-        ({"spacings": "0.004 0.005 0.05", "units": '"um" "um" "um"'}, (50, 5, 4)),
-        ({"space": "RAS", "space_directions": "(-4,0,0) (0,3,4) (0,0,6)"}, (6, 5, 4)),
-        (
-            {
-                "space": "RAS",
-                "space_directions": "(1,0,0) (0,1,0) (0,0,1)",
-                "space_units": '"microns" "microns" "microns"',
-            },
-            (1000, 1000, 1000),
-        ),
-        ({"spacings": "1 1 1", "units": '"nm" "nm" "nm"'}, (1, 1, 1)),
-        ({"spacings": "4e-6 4e-6 5e-5"}, (50, 4, 4)),  # only as ITK's mm does this make sense
-    ],
-)
-def test_voxel_sizes(tmp_path, fields, size):
-    (tmp_path / "a.nrrd").write_bytes(header(**fields) + b"\n" + VOXELS.tobytes())
-    with open_volume(tmp_path / "a.nrrd") as volume:
-        assert volume.voxel_size == size
-
-
-def test_colours_become_luminance(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 255, (2, 3, 4, 3)).astype(np.uint8)
-    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), str(tmp_path / "a.nrrd"))
-    with open_volume(tmp_path / "a.nrrd") as volume:
-        expected = np.rint(pixels @ [0.2125, 0.7154, 0.0721]).astype(np.uint8)
-        np.testing.assert_array_equal(volume[:], expected)
-
-
-def test_cut_short_when_packed(tmp_path):
-    (tmp_path / "a.nrrd").write_bytes(header(encoding="gzip") + b"\n" + gzip.compress(VOXELS.tobytes())[:-12])
-    with open_volume(tmp_path / "a.nrrd") as volume, pytest.raises(ValueError, match="NRRD"):
-        volume[:]

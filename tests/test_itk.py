@@ -1,0 +1,95 @@
+"""What only SimpleITK reads: in a process of its own, checked before it is decoded; its complaints as sentences."""
+
+import subprocess
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from utils import memory
+from utils.formats import itk, itk_child
+from utils.formats.itk import open_itk
+from utils.formats.voxel_size import VoxelSize
+
+VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+
+
+def written(path, voxels=VOXELS, spacing=(4.0, 5.0, 30.0), **options):
+    image = sitk.GetImageFromArray(voxels, **options)
+    image.SetSpacing(spacing[: image.GetDimension()])
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def test_header_now_and_voxels_at_the_first_read(tmp_path):
+    path = written(tmp_path / "a.b.vtk")
+    volume = open_itk(path, VoxelSize((1.0, 2.0, 3.0)))
+    assert (volume.name, volume.shape, volume.dtype, volume.streams) == ("a.b", (2, 3, 4), "int16", False)
+    assert volume.voxel_size == (1.0, 2.0, 3.0)
+    np.testing.assert_array_equal(volume[:], VOXELS)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The child's answers without the child."""
+    monkeypatch.setattr(itk, "_ask", lambda path, what, seconds: itk_child.answer(str(path), what))
+
+
+@pytest.mark.usefixtures("here")
+def test_colours_and_flat_images(tmp_path):
+    colours = np.zeros((2, 3, 4, 3), np.uint8)
+    colours[..., 0] = 200
+    volume = open_itk(written(tmp_path / "a.vtk", colours, isVector=True))
+    assert volume.voxel_size == (30.0, 5.0, 4.0)
+    assert volume.shape == (2, 3, 4) and volume.dtype == "uint8" and (volume[:] == round(200 * 0.2125)).all()
+    flat = open_itk(written(tmp_path / "b.mha", VOXELS[0], (4.0, 5.0)))
+    assert flat.shape == (1, 3, 4) and flat.header_size.why_missing == "a 2D image has no z"
+    np.testing.assert_array_equal(flat[:], VOXELS[:1])
+
+
+@pytest.mark.usefixtures("here")
+def test_four_axes(tmp_path):
+    single = open_itk(written(tmp_path / "a.nii", VOXELS[None], (4.0, 5.0, 30.0, 1.0), isVector=False))
+    np.testing.assert_array_equal(single[:], VOXELS)
+    several = written(tmp_path / "b.nii", np.stack([VOXELS] * 2), (4.0, 5.0, 30.0, 1.0), isVector=False)
+    with pytest.raises(ValueError, match=r"has 4 axes of sizes \(2, 2, 3, 4\): expected a single 3D image"):
+        open_itk(several)
+
+
+def test_complaints_are_simpleitk_s_own(tmp_path):
+    (tmp_path / "a.vtk").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"^cannot be read as \.vtk by SimpleITK: .*\S$") as caught:
+        open_itk(tmp_path / "a.vtk")
+    assert "\n" not in str(caught.value) and "sitk::ERROR" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("here")
+def test_too_large_an_image_is_not_decoded(tmp_path):
+    path = written(tmp_path / "a.vtk")
+    with memory.limited_to(144e-9):  # three times 48 bytes
+        open_itk(path)
+    with memory.limited_to(143e-9), pytest.raises(ValueError, match="the volume"):
+        open_itk(path)
+
+
+def test_a_child_that_dies_or_falls_silent_costs_the_one_file(tmp_path, monkeypatch):
+    path, child = written(tmp_path / "a.vtk"), tmp_path / "child.py"
+    monkeypatch.setattr(itk, "_CHILD", child)
+    child.write_text("import os; os.abort()")
+    with pytest.raises(ValueError, match=r"^cannot be read as \.vtk: SimpleITK died of it \(exit code -6\)$"):
+        open_itk(path)
+    child.write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(itk, "_HEADER_SECONDS", 0.3)
+    with pytest.raises(ValueError, match="SimpleITK did not read its header within 0 s"):
+        open_itk(path)
+    child.write_text("print('two bytes')")
+    monkeypatch.setattr(itk, "_HEADER_SECONDS", 60)
+    said = "its header promises 48 bytes of voxels, 10 could be decoded"
+    with pytest.raises(ValueError, match=said):
+        itk._decode(path, (2, 3, 4, 1), np.dtype("i2"), 48)
+
+
+def test_pipes_are_not_waited_for(tmp_path):
+    subprocess.run(["mkfifo", tmp_path / "a.vtk"], check=True)
+    with pytest.raises(ValueError, match=r"a\.vtk is a pipe, expected a file"):
+        open_itk(tmp_path / "a.vtk")

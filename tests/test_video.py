@@ -1,0 +1,112 @@
+"""Videos frame by frame: what is decoded, what was promised, frames that differ in size."""
+
+import struct
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from utils.formats.video import Video, jpeg_size
+
+FRAMES = np.stack([np.full((48, 64), 20 * i + 10, np.uint8) for i in range(6)])
+
+
+def encode(path, frames=FRAMES, code="MJPG"):
+    out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 10, frames.shape[2:0:-1])
+    assert out.isOpened()
+    for frame in frames:
+        out.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+    out.release()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("a.avi", "MJPG"), ("b.mp4", "mp4v"), ("c.mkv", "MJPG"), ("d 1%02d.avi", "MJPG")]
+)
+def test_frames_come_one_by_one(tmp_path, name, code):
+    with Video(encode(tmp_path / name, code=code)) as video:
+        assert video.promised == 6 and video.decoded == 0
+        assert video.shortfall() == "holds no frame that can be decoded"
+        found = list(video)
+        assert video.decoded == 6 and video.shortfall() == ""
+    assert all(frame.shape == (48, 64) and frame.dtype == np.uint8 for frame in found)
+    assert np.abs(np.stack(found).astype(int) - FRAMES).max() <= 3
+
+
+@pytest.mark.parametrize("name", ["a.avi", "c.mkv"])
+def test_what_is_cut_off_is_said(tmp_path, name):
+    path = encode(tmp_path / name, np.random.default_rng(0).integers(0, 256, (6, 48, 64)).astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:-5000])
+    with Video(path) as video:
+        list(video)
+        said = video.shortfall()
+    assert said.startswith("is cut short") and 0 < video.decoded < 6 and str(video.decoded) in said
+
+
+def test_what_is_missing_by_count_alone(tmp_path):
+    with Video(encode(tmp_path / "a.avi")) as video:
+        list(video)
+        for promised, said in ((None, ""), (5, ""), (6, ""), (7, "6 frames could be decoded, the file promises 7")):
+            video.promised = promised
+            assert video.shortfall().endswith(said) and bool(video.shortfall()) == bool(said)
+
+
+@pytest.mark.parametrize(("seconds", "reached"), [(0.44, False), (0.46, True)])
+def test_where_no_count_is_stored_time_tells(tmp_path, seconds, reached):
+    with Video(encode(tmp_path / "a.mkv")) as video:
+        video._seconds, video._rate, video.promised = seconds, 10.0, 6  # 0.6 s, but for one frame and a half
+        assert video._reached_the_end() is reached
+        video._rate = 0.0
+        assert not video._reached_the_end()
+
+
+def test_no_videos_are_refused(tmp_path):
+    (tmp_path / "a.avi").write_bytes(b"nothing" * 50)
+    with pytest.raises(ValueError, match="is no video that OpenCV can read"):
+        Video(tmp_path / "a.avi")
+
+
+def test_frames_of_another_size_are_refused(tmp_path):
+    with Video(encode(tmp_path / "a.avi")) as video:
+        sizes = iter([(48, 64), (48, 64), (24, 32)])
+        video._stored_size = lambda: next(sizes)  # OpenCV scales the third, and says nothing
+        frames = iter(video)
+        next(frames)
+        next(frames)
+        with pytest.raises(ValueError, match="frame 2 is 32 x 24 pixels, the first one 64 x 48"):
+            next(frames)
+
+
+def test_colours_are_luminance(tmp_path):
+    with Video(encode(tmp_path / "a.avi")) as video:
+        frame = np.zeros((48, 64, 3), np.uint8)
+        frame[..., 2] = 200  # red: OpenCV's order is blue, green, red
+        answers = iter([(True, frame), (False, None)])
+        video._capture, video._packets = (
+            SimpleNamespace(read=lambda: next(answers), get=lambda _: 0.0, release=int),
+            None,
+        )
+        (gray,) = video
+        assert set(np.unique(gray)) == {round(200 * 0.2125)}
+
+
+JPEG = cv2.imencode(".jpg", np.zeros((48, 64), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (JPEG, (48, 64)),
+        (JPEG[:2] + b"\xff\xfe\x00\x05abc" + JPEG[2:], (48, 64)),
+        (b"\xff\xd8\xff\xc4\x00\x04ab\xff\xc2\x00\x08\x08" + struct.pack(">HH", 300, 5), (300, 5)),
+        (b"\xff\xd8\xff\xc8\x00\x08\x08\x00\x01\x00\x01", None),
+        (b"\xff\xd8\xff\xcf\x00\x08\x08\x00\x01\x00\x02", (1, 2)),
+        (b"\xff\xd8\xff\xd0\x00\x08\x08\x00\x01\x00\x02", None),
+        (JPEG[1:], None),
+        (JPEG[:8], None),
+        (b"", None),
+    ],
+)
+def test_a_jpeg_s_size(data, size):
+    assert jpeg_size(data) == size

@@ -1,0 +1,136 @@
+"""What every volume does: regions clipped as numpy's, sizes said once, decoders' complaints in one sentence."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from utils import memory
+from utils.formats.volume_base import ArrayVolume, reading_as, refuse_no_data
+from utils.formats.voxel_size import VoxelSize
+
+SIZE = VoxelSize((3.0, 2.0, 1.0))
+VOXELS = np.arange(60, dtype=">i2").reshape(3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[:], np.s_[1:2], np.s_[1], np.s_[-1], np.s_[0:9, 2:3, 1:4], np.s_[2, :, 3], np.s_[:, -4, -5],
+        np.s_[1, 2, 3], np.s_[2:1], np.s_[5:9], np.s_[-2:], np.s_[:, 1:],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("later", [False, True])
+def test_regions_are_numpy_s(key, later):
+    array = (lambda: VOXELS) if later else VOXELS
+    volume = ArrayVolume("a", array, SIZE, shape=VOXELS.shape, dtype=VOXELS.dtype)
+    found = volume[key]
+    np.testing.assert_array_equal(found, VOXELS[key])
+    assert found.dtype == "=i2" and found.flags.c_contiguous and not np.shares_memory(found, VOXELS)
+    assert volume.streams is not later and volume.dtype.isnative
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (np.s_[3], "index 3 is outside an axis of length 3"),
+        (np.s_[:, -5], "index -5 is outside an axis of length 4"),
+        (np.s_[0, 0, 0, 0], "a volume has 3 axes, got 4 indices"),
+    ],
+)
+def test_places_that_are_not_there(key, reason):
+    with pytest.raises(IndexError, match=reason):
+        ArrayVolume("a", VOXELS, SIZE)[key]
+
+
+def test_steps_and_too_large_regions():
+    volume = ArrayVolume("a", VOXELS, SIZE)
+    with pytest.raises(ValueError, match="a step of 2 is not supported"):
+        volume[::2]
+    with memory.limited_to(80e-9):
+        assert volume[:2].nbytes == 80
+        with pytest.raises(ValueError, match="a region of 3 x 4 x 5 voxels"):
+            volume[:]
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((2, 3)), r"expected a 3D image, its shape is \(2, 3\)"),
+        (np.zeros((2, 0, 3)), r"its shape is \(2, 0, 3\)"),
+        (np.zeros((2, 2, 2), complex), "holds complex128 voxels"),
+        (np.zeros((2, 2, 2), "U1"), "only integers and real numbers are images"),
+    ],
+)
+def test_no_images(array, reason):
+    with pytest.raises(ValueError, match=reason):
+        ArrayVolume("a", array, SIZE)
+
+
+def test_a_missing_size_is_said_once():
+    volume = ArrayVolume("a", VOXELS, VoxelSize(None, "the header has none"))
+    assert volume.header_size.why_missing == "the header has none"
+    with pytest.warns(UserWarning, match="^voxel size missing: the header has none$"):
+        assert volume.voxel_size is None
+    with warnings.catch_warnings(action="error"):
+        assert volume.voxel_size is None
+        volume.overrule_size(SIZE)
+        assert volume.voxel_size == (3.0, 2.0, 1.0) == volume.header_size.nm
+
+
+def test_what_is_decoded_later_is_decoded_once():
+    calls = []
+
+    def decode():
+        calls.append(1)
+        return VOXELS
+
+    with ArrayVolume("a", decode, SIZE, shape=VOXELS.shape, dtype=VOXELS.dtype) as volume:
+        assert calls == [] and volume.shape == (3, 4, 5)
+        volume[:1], volume[1:]
+        assert calls == [1]
+    with pytest.raises(ValueError, match="the volume is closed"):
+        volume[:]
+    short = ArrayVolume("a", decode, SIZE, shape=(4, 4, 5), dtype=VOXELS.dtype)
+    with pytest.raises(ValueError, match=r"promises the shape \(4, 4, 5\), the data has \(3, 4, 5\)"):
+        short[:]
+    for known in ({"shape": (3, 4, 5)}, {"dtype": VOXELS.dtype}):
+        with pytest.raises(TypeError, match="needs its shape and dtype now"):
+            ArrayVolume("a", decode, SIZE, **known)
+
+
+def test_colours_are_luminance():
+    colours = np.zeros((2, 2, 2, 3), np.uint8)
+    colours[..., 1] = 100
+    volume = ArrayVolume("a", colours, SIZE)
+    assert volume.shape == (2, 2, 2) and (volume[:] == round(100 * 0.7154)).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RuntimeError("first\n sitk::ERROR: last \n"), "cannot be read as X: last"),
+        (KeyError("sizes"), "cannot be read as X: its header has no 'sizes'"),
+        (EOFError(), "cannot be read as X: EOFError"),
+    ],
+)
+def test_decoders_complaints(error, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}$") as caught, reading_as("X"):
+        raise error
+    assert caught.value.__cause__ is error
+
+
+def test_what_is_no_damage_stays_what_it_is():
+    with pytest.raises(KeyboardInterrupt), reading_as("X"):
+        raise KeyboardInterrupt
+    with pytest.raises(ValueError, match=r"^as it was$"), reading_as("X"):
+        raise ValueError("as it was")
+
+
+def test_headers_that_promise_nothing(tmp_path):
+    (tmp_path / "a").touch()
+    refuse_no_data(tmp_path / "a", (1, 1, 1))
+    with pytest.raises(ValueError, match=r"promises the shape \(1, 0\): nothing to read"):
+        refuse_no_data(tmp_path / "a", (1, 0))
+    with pytest.raises(FileNotFoundError, match="the data file b that the header names is missing"):
+        refuse_no_data(tmp_path / "b", (1,))
