@@ -1,7 +1,6 @@
 """collection/export.py: what training libraries read of it, what a second run does, and what stays together."""
 
 import csv
-import io
 import json
 import os
 import signal
@@ -354,16 +353,6 @@ def test_formulas_stay_text(tmp_path):
     assert run(tmp_path / "filtered", tmp_path / "out") == 0
     for row in rows(tmp_path / "out"):
         assert row["note"] == "'@SUM(1)" and row["name"].startswith("'=cmd") and float(row["score"]) > 0
-
-
-def test_the_picture_is_what_pillow_reads(rng):
-    from PIL import Image
-
-    from utils.collection.pixels import png_bytes
-
-    for shape in ((1, 1), (224, 224), (300, 7), (400, 500)):
-        patch = rng.integers(0, 256, shape).astype(np.uint8)
-        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(patch)))), patch)
 
 
 def truncated(path: Path) -> None:

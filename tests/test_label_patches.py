@@ -3,7 +3,6 @@
 import csv
 import http.client
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import label_patches
 from browser import browser, complaints, needs_browser, wait_for
 from conftest import ROOT
 from made_collection import add_dataset, image_names, pixels, small_collection, volume_names
-from utils.collection.label_queue import Item, list_items, ordered
 from utils.collection.labels import LabelFile
 from utils.training.labels import read_labelled
 
@@ -335,32 +333,6 @@ def test_training_reads_what_was_labelled(collection, tmp_path):
     data = read_labelled(tmp_path / "labels.csv")
     assert len(data) == 80 and set(data.sources) <= {"fly", "mouse.v1", "tem"}
     np.testing.assert_array_equal(data.patches[0], pixels(data.paths[0].stem))
-
-
-def test_uncertain_patches_come_first_and_datasets_take_turns():
-    scores = {"a": [0.51, 0.52, 0.53, 0.95], "b": [0.56, 0.1], "c": [0.99]}
-    items = [Item(f"{d}{i}", d, Path("x"), score) for d, own in scores.items() for i, score in enumerate(own)]
-    found = [item.name for item in ordered(items, "uncertain", threshold=0.5, seed=0)]
-    assert found == ["a0", "b0", "a1", "a2", "b1", "a3", "c0"]
-    assert [i.name for i in ordered(items, "borderline", threshold=0.5, seed=0)][:4] == ["a0", "a1", "a2", "b0"]
-    assert sorted(i.name for i in ordered(items, "random", threshold=0.5, seed=1)) == sorted(found)
-
-
-def test_kept_patches_and_dictionaries_are_listed(collection):
-    kept, _ = list_items(collection / "filtered", None)
-    assert {item.name for item in kept} == {path.stem for path in (collection / "filtered").rglob("*.tiff")}
-    assert len(list_items(collection / "patches", None)[0]) == len(
-        list_items(collection / "patches", collection / "filtered")[0]
-    )
-
-
-def test_a_damaged_dictionary_costs_its_own_patches(collection, tmp_path):
-    whole, _ = list_items(collection / "patches", None)
-    copy = tmp_path / "patches"
-    shutil.copytree(collection / "patches", copy)
-    (copy / "damaged.pkl").write_bytes(b"\xae" * 100)
-    items, failures = list_items(copy, None)
-    assert len(items) == len(whole) and list(failures) == [copy / "damaged.pkl"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from browser import browser, complaints, needs_browser, wait_for
 from made_collection import SIDE, add_dataset, files, image_names, pixels, small_collection, volume_names
 from utils.collection import dataset_report
 from utils.collection.dataset_report import slug
-from utils.collection.report_index import imbalance
 from utils.collection.sprites import fit
 from utils.dictionaries import load_patches, save_patches
 
@@ -196,18 +195,6 @@ def test_hostile_names_and_cells_stay_text(tmp_path):
                 "return [...document.images].every((i) => i.getAttribute('src').startsWith('datasets/'))"
             )
             assert complaints(driver) == []
-
-
-def test_names_of_folders_are_safe_and_apart():
-    names = ["fly", "Fly", "FLY", "a/b", "a_b", "..", "b ü", "x" * 300, "x" * 301]
-    slugs = [slug(name) for name in names]
-    assert len({s.lower() for s in slugs}) == len(names)
-    assert all(s and s.isascii() and "/" not in s and "." not in s and len(s) < 80 for s in slugs)
-
-
-def test_imbalance():
-    assert imbalance([0, 0]) == [(0.0, 0.0), (0.5, 0.0), (1.0, 0.0)]
-    assert imbalance([5, 90, 5])[1] == (0.3333, 0.9)
 
 
 def test_pictures_fit_whatever_their_shape(rng):
