@@ -1,6 +1,18 @@
 """The page of a dataset: where it lies, what it is made from, what it shows."""
 
-from utils.collection.dataset_report import slug
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from made_collection import add_dataset, image_names
+from utils.collection.dataset_report import DatasetJob, planned_files, report_dataset, save_script, slug
+from utils.collection.inventory import list_parts
+from utils.collection.overviews import OVERVIEW_SHEET
+from utils.collection.sprites import SHEET
+from utils.jobs import SKIPPED, Job, SomeFailed
 
 
 def test_names_of_folders_are_safe_and_apart():
@@ -8,3 +20,67 @@ def test_names_of_folders_are_safe_and_apart():
     slugs = [slug(name) for name in names]
     assert len({s.lower() for s in slugs}) == len(names)
     assert all(s and s.isascii() and "/" not in s and "." not in s and len(s) < 80 for s in slugs)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Five patches of images, classified."""
+    add_dataset(tmp_path, "tem", image_names(["a"]))
+    return tmp_path
+
+
+def job_of(root, **changes):
+    parts = tuple(list_parts(root / "filtered", [root / "patches"]))
+    source = DatasetJob("tem", parts, {"license": "CC0"}, "train", 0.5)
+    return Job(replace(source, **changes), root / "out/tem")
+
+
+def data(root):
+    text = (root / "out/datasets/tem/data.js").read_text()
+    return json.loads(text.removeprefix("window.DATA = ").removesuffix(";\n"))
+
+
+def test_a_page_is_made_once(root):
+    assert report_dataset(root / "out", job_of(root)) == "4 patches"
+    assert report_dataset(root / "out", job_of(root)) == SKIPPED
+    found = data(root)
+    assert found["score"] == sorted(found["score"]) == [0.125, 0.375, 0.625, 0.875]
+    assert found["kept_now"] == [0, 0, 1, 1] and found["threshold"] == 0.5 and found["source_names"] == ["a"]
+    assert [found["reasons"][i] for i in found["reason"]] == ["low score"] * 2 + ["kept"] * 2
+    assert found["loc"] == [f"2d-{y}-{y + 32}_{x}-{x + 32}" for y, x in ((0, 0), (32, 32), (32, 0), (0, 32))]
+    files = {path.name for path in (root / "out/datasets/tem").iterdir()}
+    assert files == {"sheet-0000.jpg", "overview-0000.jpg", "strip.jpg", "manifest.parquet", "data.js", "index.html"}
+    assert np.asarray(Image.open(root / "out/datasets/tem/strip.jpg")).shape == (64, 128)  # the two that are kept
+
+
+@pytest.mark.parametrize("change", [{"split": "test"}, {"threshold": 0.6}, {"free": {}}])
+def test_what_a_page_says_decides_when_it_is_made(root, change):
+    report_dataset(root / "out", job_of(root))
+    assert report_dataset(root / "out", job_of(root, **change)) == "4 patches"
+
+
+def test_what_a_page_is_made_from_decides(root):
+    first = job_of(root).source.fingerprint()
+    assert first == job_of(root).source.fingerprint()
+    table = root / "filtered/tem.csv"
+    table.write_text(table.read_text().replace("0.1250", "0.1251"))
+    assert job_of(root).source.fingerprint() != first
+
+
+def test_failures_are_named_and_tried_again(root):
+    (root / "patches/tem.pkl").write_bytes(b"\xae" * 99)
+    with pytest.raises(SomeFailed) as caught:
+        report_dataset(root / "out", job_of(root))
+    assert list(caught.value.failures) == [str(root / "patches/tem.pkl")]
+
+
+def test_files_that_there_may_be():
+    names = planned_files("d", SHEET**2 + 1)
+    assert names[:2] == ["d/sheet-0000.jpg", "d/sheet-0001.jpg"] and "d/sheet-0002.jpg" not in names
+    assert sum("overview" in name for name in names) == -(-2000 // OVERVIEW_SHEET**2) and names[-1] == "d/index.html"
+    assert planned_files("d", 0)[0] == "d/overview-0000.jpg"
+
+
+def test_nothing_in_data_ends_the_script(tmp_path):
+    save_script(tmp_path / "d.js", {"a": "</script>ü"})
+    assert (tmp_path / "d.js").read_text() == 'window.DATA = {"a":"\\u003c/script>\\u00fc"};\n'
