@@ -52,8 +52,8 @@ def test_what_is_tied_stays_together(parts):
     found = plan(parts, [Pair("a", "bee", "b", "fly")], split=halves, duplicates=["x.csv"])
     assert found.groups == [["bee", "fly"], ["tem"]] and found.split_of["bee"] == found.split_of["fly"]
     assert found.notes == [
-        "Split by dataset: 2 groups of 3 datasets; 2 datasets are tied to others (1 by duplicates); checked: none of 1 "
-        "pairs of near-duplicates between datasets crosses a split."
+        "Split by dataset: 2 groups of 3 datasets; 2 datasets are tied to others (1 by near-duplicate patches); "
+        "checked: none of 1 pairs of near-duplicates between datasets crosses a split."
     ]
     alone = plan(parts, split=halves)
     assert alone.notes == ["Split by dataset: 3 groups of 3 datasets."]

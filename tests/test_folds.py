@@ -5,17 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.training.bank import Bank
-from utils.training.familiarity import (
-    FACTOR,
-    HEADS,
-    LEAST,
-    PARTS,
-    known_from,
-    known_from_bank,
-    left_out_parts,
-    limit_for,
-)
 from utils.training.figures import auroc, by_experiment, confusion, pooled, scores_of, table_of, wilson
 from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.labels import Labelled
@@ -86,64 +75,3 @@ def test_by_experiment():
     assert figures["a"]["accuracy"] == 1 and figures["b"]["accuracy"] == 0.5 and figures["b"]["good"] == 1
     text = table_of(figures, pooled(scores, data.good, np.array([0, 0, 1, 1])))
     assert "pooled: 4 patches" in text and text.splitlines()[0].startswith("a ")
-
-
-def experiments_apart() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eight experiments of one kind, told good from bad by the first feature, and a ninth by the second one alone."""
-    rng = np.random.default_rng(0)
-    experiments, good = np.repeat(np.arange(9), 40), np.arange(360) % 2 == 0
-    features = rng.normal(0, 1, (360, 10))
-    column = np.where(experiments == 8, 1, 0)
-    features[np.arange(360), column] += np.where(good, 4, -4)
-    return features, good, experiments
-
-
-def test_what_hangs_on_one_experiment_is_unfamiliar():
-    features, good, experiments = experiments_apart()
-    known = known_from(features, good, experiments, 0)
-    assert len(known.weights) == HEADS and not np.isfinite(known.limit)
-    distances = known.distances(features)
-    assert distances[experiments == 8].mean() > 5 * distances[experiments < 8].mean()
-    same = known_from(features, good, experiments, 0)
-    assert np.array_equal(same.weights, known.weights) and not np.array_equal(
-        known_from(features, good, experiments, 1).weights, known.weights
-    )
-
-
-def test_rows_of_no_experiment_are_missed_by_no_head():
-    features, good, experiments = experiments_apart()
-    free = np.where(experiments == 8, -1, experiments)
-    distances = known_from(features, good, free, 0).distances(features)
-    assert distances[experiments == 8].mean() < 0.1
-    # Of one experiment nothing can be missed, and no head may be left with one class.
-    assert (known_from(features, good, np.zeros(360, int), 0).distances(features) == 0).all()
-    assert known_from(features, good, np.where(good, 0, np.arange(360)), 0).distances(features).max() < 0.5
-
-
-def test_a_bank_is_known_by_the_experiments_of_what_it_was_made_of():
-    features, good, experiments = experiments_apart()
-    origins = np.where(np.arange(360) % 9 == 0, -1, np.arange(360))
-    bank = Bank(features, good.astype(np.float32), origins)
-    left_out = np.flatnonzero(experiments == 3)
-    rest = ~np.isin(origins, left_out)
-    expected = known_from(features[rest], good[rest], np.where(origins < 0, -1, experiments)[rest], 5)
-    assert np.array_equal(known_from_bank(bank, experiments, left_out, 5).weights, expected.weights)
-
-
-def test_the_limit_comes_from_good_experiments():
-    known = known_from(*experiments_apart(), 0)
-    groups, mostly_good = np.repeat([0, 1, 2, 3], 90), np.repeat([True, True, True, False], 90)
-    assert limit_for(known, np.repeat([0.1, 0.2, 0.9, 90], 90), groups, mostly_good).limit == pytest.approx(
-        0.2 * FACTOR
-    )
-    assert limit_for(known, np.full(360, 0.4), groups, np.zeros(360, bool)).limit == pytest.approx(0.4 * FACTOR)
-    assert limit_for(known, np.zeros(360), groups, mostly_good).limit == LEAST
-
-
-def test_left_out_parts_keep_experiments_whole():
-    experiments = np.arange(100) % 25
-    parts = left_out_parts(experiments, 0)
-    assert len(parts) == PARTS and np.array_equal(np.sum(parts, axis=0), np.ones(100))
-    for part in parts:
-        assert not np.intersect1d(experiments[part], experiments[~part]).size
-    assert len(left_out_parts(np.array([4, 4, 7]), 0)) == 2

@@ -25,8 +25,9 @@ def args(tmp_path):
     (tmp_path / "filtered/new.csv").unlink()
     (tmp_path / "datasets.csv").write_text("name,license\nfly,CC0\nghost,MIT\n")
     (tmp_path / "splits.csv").write_text("dataset,split\nfly,train\n")
-    return Namespace(filtered=tmp_path / "filtered", dedupe_dirs=[tmp_path / "patches"],
-                     table=[tmp_path / "datasets.csv"], splits=tmp_path / "splits.csv", threshold=0.5, volumes=[])  # fmt: skip
+    folders = {"filtered": tmp_path / "filtered", "dedupe_dirs": [tmp_path / "patches"]}
+    tables = {"table": [tmp_path / "datasets.csv"], "splits": tmp_path / "splits.csv"}
+    return Namespace(**folders, **tables, threshold=0.5, volumes=[])
 
 
 def test_what_a_report_is_about(args):

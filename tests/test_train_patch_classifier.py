@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from PIL import Image
 import classify_patches
 import train_patch_classifier
 from conftest import results
-from tiny_training import TINY, table, train
+from tiny_training import TINY, labelled, table, train
 from utils.classification.classifier import load_weights
 from utils.classification.decision import read_decision
 from utils.classification.models import SIDES, build_model, detect_arch
@@ -27,7 +26,6 @@ from utils.dictionaries import save_patches
 from utils.training.augment import heavy, published
 from utils.training.batches import BatchRule
 from utils.training.labels import read_labelled
-from utils.training.loop import train as fit
 from utils.training.recipe import LITE, PUBLISHED, recipe_for
 from utils.training.synthetic.negatives import uninformative
 
@@ -36,21 +34,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory) -> Path:
-    """72 small patches of 6 sources: blobs are good, blanks are bad, a few are none."""
-    folder = tmp_path_factory.mktemp("labelled")
-    rng = np.random.default_rng(0)
-    with (folder / "labels.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("path", "label", "source"))
-        for i in range(75):
-            good = i % 2 == 0
-            coarse = rng.integers(0, 256, (8, 8)) if good else rng.integers(120, 124, (8, 8))
-            picture = Image.fromarray(coarse.astype(np.uint8)).resize((48, 48), Image.Resampling.BICUBIC)
-            name = f"source{i % 6}/patch{i}.png"
-            (folder / name).parent.mkdir(exist_ok=True)
-            picture.save(folder / name)
-            rows.writerow((name, ("good" if good else "bad") if i < 72 else "none", f"s{i % 6 // 2}"))
-    return folder / "labels.csv"
+    """72 small patches of 6 sources."""
+    return labelled(tmp_path_factory.mktemp("labelled"))
 
 
 @pytest.fixture(scope="module")
@@ -154,23 +139,6 @@ def test_unfreeze_decides_what_changes(labels, tmp_path, unfreeze, trained):
     end = load_weights(tmp_path / "patch_quality_classifier_nn.pth")
     changed = {k.split(".")[0] for k in end if not torch.equal(end[k], start[k])}
     assert changed == (trained or {k.split(".")[0] for k in start})
-
-
-def test_training_stops_when_validation_gets_no_better(labels):
-    data = read_labelled(labels)
-    recipe = replace(LITE, epochs=8, patience=2, side=32, batch_size=16, lr=1e-9)
-    _, history = fit(recipe, data, data, None, None)
-    assert 3 <= len(history) < 8
-
-
-def test_class_weights_even_out_the_loss(labels):
-    from utils.training.loop import _class_weights
-
-    data = read_labelled(labels)
-    few = data.subset(np.concatenate([np.flatnonzero(data.good)[:9], np.flatnonzero(~data.good)[:27]]))
-    weights = _class_weights(replace(PUBLISHED, class_weights="balanced"), few)
-    assert weights.tolist() == pytest.approx([2 / 3, 2])
-    assert _class_weights(PUBLISHED, few).tolist() == [1, 1]
 
 
 def test_arrays_give_a_model_that_classify_takes(labels, tmp_path):

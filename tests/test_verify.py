@@ -1,11 +1,9 @@
 """utils/duplicates/verify.py: pixels decide."""
 
-import cv2
 import numpy as np
 import pytest
 
 from tissue import cut, texture
-from utils.duplicates.greedy import compare_patches
 from utils.duplicates.verify import Agreement, compare, correlation, tile_correlations
 
 
@@ -51,12 +49,3 @@ def test_correlation_and_tiles():
     assert tiles[4] == pytest.approx(np.corrcoef(a[28:, 28:56].ravel(), b[28:, 28:56].ravel())[0, 1])
     assert tile_correlations(np.zeros_like(a), np.zeros_like(b)) == []
     assert tile_correlations(a, np.zeros_like(b)) == [0.0] * 6
-
-
-def test_patches_of_other_sizes_and_shapes():
-    patch = cut(texture(5), 0, 0)
-    small = cv2.resize(patch, (112, 112), interpolation=cv2.INTER_AREA)
-    assert compare_patches(patch, small).similarity > 0.99 and compare_patches(small, patch).similarity > 0.99
-    assert compare_patches(patch, patch[:, :150]).similarity == 0  # another field
-    tiny = cv2.resize(patch, (40, 40), interpolation=cv2.INTER_AREA)
-    assert compare_patches(tiny, tiny).similarity == 0  # too small to be told

@@ -1,0 +1,88 @@
+"""Duplicates within a collection: who represents whom, and how patches of other sizes are compared."""
+
+import cv2
+import numpy as np
+import pytest
+
+from tissue import cut, dictionary, texture
+from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
+from utils.duplicates.embedding import view_of
+from utils.duplicates.greedy import Representatives, as_rows, compare_patches, find_duplicates
+from utils.duplicates.index_file import read_index
+from utils.jobs import Job
+
+
+def test_patches_of_other_sizes_and_shapes():
+    patch = cut(texture(5), 0, 0)
+    small = cv2.resize(patch, (112, 112), interpolation=cv2.INTER_AREA)
+    assert compare_patches(patch, small).similarity > 0.99 and compare_patches(small, patch).similarity > 0.99
+    assert compare_patches(patch, patch[:, :150]).similarity == 0  # another field
+    tiny = cv2.resize(patch, (40, 40), interpolation=cv2.INTER_AREA)
+    assert compare_patches(tiny, tiny).similarity == 0  # too small to be told
+
+
+def indexed(folder, name, patches):
+    """A dictionary with its index."""
+    path = dictionary(folder / f"{name}.pkl", patches)
+    job = Job(path, index_path(path))
+    index_dictionary(job)
+    return Dictionary(path, name, read_index(job.target))
+
+
+@pytest.fixture
+def dictionaries(tmp_path):
+    """The second holds copies of the first's a, turned, and b, darker; the third one of the second's."""
+    a, b, c = (cut(texture(seed), 0, 0) for seed in (40, 41, 42))
+    return [
+        indexed(tmp_path, "one", {"a": a, "b": b}),
+        indexed(tmp_path, "two", {"new": c, "turned": np.ascontiguousarray(view_of(a, 5)), "dark": b // 2}),
+        indexed(tmp_path, "three", {"copy": c.copy()}),
+    ]
+
+
+def test_the_preferred_ones_are_kept(dictionaries):
+    representatives = Representatives(dictionaries)
+    found = []
+    for which, each in enumerate(dictionaries):
+        duplicates = find_duplicates(representatives, which, np.zeros(len(each), bool))
+        found += as_rows(representatives, which, duplicates)
+    assert [(row.name, row.dictionary, row.duplicate_of, row.its_dictionary) for row in found] == [
+        ("turned", "two", "a", "one"), ("dark", "two", "b", "one"), ("copy", "three", "new", "two"),
+    ]  # fmt: skip
+    assert found[1].orientation == "same" != found[0].orientation and found[2].similarity == 1.0
+    assert min(row.similarity for row in found) > 0.9
+    assert representatives.kept.tolist() == [True, True, True, False, False, False]
+    assert [representatives.where(owner) for owner in (0, 2, 4, 5)] == [
+        (dictionaries[0], 0), (dictionaries[1], 0), (dictionaries[1], 2), (dictionaries[2], 0),
+    ]  # fmt: skip
+
+
+def test_what_is_left_out_represents_nothing(dictionaries):
+    representatives = Representatives(dictionaries)
+    assert find_duplicates(representatives, 0, np.array([True, False])) == []
+    assert [row for row, _ in find_duplicates(representatives, 1, np.array([False, False, True]))] == []
+    assert representatives.kept.tolist() == [False, True, True, True, False, False]
+    representatives.withdraw(2)
+    assert find_duplicates(representatives, 2, np.zeros(1, bool)) == []
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_within_one_dictionary_only_where_it_is_asked_for(tmp_path, within):
+    a, b = cut(texture(40), 0, 0), cut(texture(41), 0, 0)
+    one = indexed(tmp_path, "one", {"a": a, "b": b, "again": a.copy(), "third": a.copy()})
+    representatives = Representatives([one], within=within)
+    found = find_duplicates(representatives, 0, np.zeros(4, bool))
+    assert [(row, match.owner) for row, match in found] == ([(2, 0), (3, 0)] if within else [])
+
+
+def test_inverted_copies_are_named_so(tmp_path):
+    a = cut(texture(40), 0, 0)
+    both = [indexed(tmp_path, "one", {"a": a}), indexed(tmp_path, "two", {"b": 255 - a})]
+    representatives = Representatives(both)
+    find_duplicates(representatives, 0, np.zeros(1, bool))
+    (row,) = as_rows(representatives, 1, find_duplicates(representatives, 1, np.zeros(1, bool)))
+    assert row.orientation == "inverted" or "inverted" in row.orientation
+    assert row.correlation < -0.99
+    strict = Representatives(both, 1.01)
+    find_duplicates(strict, 0, np.zeros(1, bool))
+    assert find_duplicates(strict, 1, np.zeros(1, bool)) == []

@@ -1,0 +1,99 @@
+"""Whole trainings as jobs: a fold's table, what folds together teach, what is written beside the weights."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tiny_training import labelled
+from utils.classification.decision import read_decision
+from utils.classification.weights import sha256_of
+from utils.jobs import Job
+from utils.training import runs
+from utils.training.folds import read_folds
+from utils.training.labels import read_labelled
+from utils.training.recipe import LITE
+from utils.training.runs import save_training, stored, summarize_folds, train_without
+from utils.training.setting import Setting, Wish
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    """24 patches of three sources; two epochs of the smallest network."""
+    data = read_labelled(labelled(tmp_path_factory.mktemp("labelled"))).subset(np.arange(24))
+    recipe = replace(LITE, epochs=2, side=32, batch_size=8)
+    torch.set_num_threads(1)
+    return Setting(recipe, data, np.arange(24) % 3, None, "cpu", half=True, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def tables(setting, tmp_path_factory):
+    """The tables of three folds."""
+    folder = tmp_path_factory.mktemp("folds")
+    folds = {str(i): np.flatnonzero(setting.groups == i) for i in range(3)}
+    found = []
+    for name in folds:
+        job = Job(name, folder / f"{name}.csv")
+        said = train_without(setting, folds, job, folder / f"{name}.csv")
+        assert said.startswith("accuracy 0.") or said == "accuracy 1.000"
+        assert not list(folder.glob("*.checkpoint.pth"))
+        found.append(job.target)
+    return found
+
+
+def test_each_fold_judges_what_it_left_out(setting, tables):
+    seen = read_folds(tables, setting.data)
+    assert seen.fold_of.tolist() == setting.groups.tolist() and np.isfinite(seen.logits).all()
+    assert (seen.distances >= 0).all() and (seen.distances <= 0.5).all()
+
+
+def test_folds_together(setting, tables, tmp_path):
+    said = summarize_folds(tmp_path, setting, tables, "three folds")
+    figures = json.loads((tmp_path / "three_folds.json").read_text())
+    assert set(figures) == {"pooled", "raw", "sources"} and 0 <= figures["pooled"]["auroc"] <= 1
+    assert set(figures["sources"]) == set(setting.data.sources) and all(name in said for name in figures["sources"])
+
+
+@pytest.mark.parametrize("way", ["folds", "held", "nothing"])
+def test_what_a_training_leaves(setting, tables, tmp_path, way):
+    held = np.arange(8) if way == "held" else np.empty(0, int)
+    wish = Wish(recall=0.9) if way != "nothing" else Wish()
+    job = Job("all", tmp_path / "w.pth")
+    said = save_training(setting, held, tables if way == "folds" else [], wish, job, job.target)
+    title = {"folds": "3 folds, out of fold", "held": "validation", "nothing": "training (nothing held out)"}[way]
+    assert said.startswith(f"{title}: AUROC 0.") or said.startswith(f"{title}: AUROC 1.")
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["judged on"] == title and len(metrics["epochs"]) == 2
+    assert metrics["patches"] == {"training": 24 - len(held), "validation": len(held)}
+    assert metrics["recipe"]["side"] == 32 and (tmp_path / "history.csv").is_file()
+    assert metrics["validation sources"] == sorted({setting.data.sources[i] for i in held})
+    assert metrics["threshold for"].startswith("recall 0.9: ") is (way != "nothing")
+    decision = read_decision(job.target)
+    assert decision.threshold == metrics["threshold"] and (decision.familiarity is not None) is (way == "folds")
+    state = torch.load(job.target, weights_only=True)
+    assert {values.dtype for values in state.values() if values.is_floating_point()} == {torch.float16}
+    assert json.loads((tmp_path / "w.decision.json").read_text())["weights_sha256"] == sha256_of(job.target)
+    assert not (tmp_path / "checkpoint.pth").exists()
+
+
+def test_how_weights_are_written():
+    state = {"w": torch.ones(2), "n": torch.ones(2, dtype=torch.long)}
+    assert stored(state, False)["w"].dtype == torch.float32
+    assert (stored(state, True)["w"].dtype, stored(state, True)["n"].dtype) == (torch.float16, torch.long)
+
+
+def test_what_an_experiment_is(setting):
+    assert runs._experiments(setting).tolist() == np.unique(setting.data.sources, return_inverse=True)[1].tolist()
+    bare = replace(setting, data=replace(setting.data, sources=()))
+    assert runs._experiments(bare) is setting.groups
+
+
+def test_thresholds_for_a_wish():
+    scores, good = np.array([0.1, 0.4, 0.6, 0.9]), np.array([False, True, False, True])
+    assert runs._threshold(scores, good, Wish()) == (0.5, "")
+    threshold, aim = runs._threshold(scores, good, Wish(recall=1.0))
+    assert threshold < 0.4 and aim == "recall 1: 1.0000 of 4 patches not trained on"
+    threshold, aim = runs._threshold(scores, good, Wish(precision=1.0))
+    assert 0.6 <= threshold < 0.9 and aim.startswith("precision 1: 1.0000")
