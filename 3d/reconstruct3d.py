@@ -39,7 +39,9 @@ from utils.cli import (
 )
 from utils.contrast import CONTRASTS
 from utils.dataset_table import Stating, add_table_options
+from utils.files import stem
 from utils.jobs import Job, Run, run_jobs
+from utils.names import dataset_of, parse_name
 from utils.options import add_dataset, add_recursive, use_dataset
 from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
@@ -117,21 +119,22 @@ def reconstruct(args: argparse.Namespace) -> int:
     index = VolumeIndex(args.volumes if listing.patches else [], Stating.of(args), recursive=args.recursive)
     say_passed_over(index.passed_over, "volumes", args.quiet)
     selection = Selection(args.slices, args.pad is not None, args.no_overlap, args.limit, args.limit_total, args.seed)
-    plan = make_plan(listing.patches, index, selection, args.savedir, f".{args.format}", args.processes)
+    whole = make_plan(listing.patches, index, selection, args.savedir, f".{args.format}", args.processes)
+    run = Run.of(args)
+    plan = whole.of_volumes(lambda name: run.owns(args.savedir / dataset_of(name) / name))
     say_left_out(plan, args.slices, args.verbose)
     options = StackOptions(args.slices, args.contrast, args.raw, not args.accept_differences, args.flipbook)
     if args.list:
         return list_work(plan, options, scope)
-    run = Run.of(args)
     before = {group: stands(group, options, scope) for group in plan.groups}
     done = {group for group, found in before.items() if not group.refused and not any(reason != "" for reason in found)}
     jobs = [Job(group, group.lock_path(args.savedir)) for group in plan.groups]
     work = partial(reconstruct_volume, options=options, scope=scope, update=args.update, processes=args.processes)
     alone = attrgetter("source.spread")
     code = run_jobs(work, jobs, run, noun="volumes", alone=alone, is_done=lambda job: job.source in done)
-    left = without_plan(plan, listing, scope, run)
+    left = without_plan(whole, listing, scope, run)
     if args.montage:
-        code = max(code, draw_montages(plan.chosen(), args.savedir, run))
+        code = max(code, draw_montages(whole.chosen(), args.savedir, run))
     if not args.quiet:
         after = {group: before[group] if group in done else stands(group, options, scope) for group in plan.groups}
         print(summary(plan, flat(before), flat(after), args.update) + left)
@@ -152,7 +155,7 @@ def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: 
     targets = {path for subvolume in plan.chosen() for kind in (None, *FLIPBOOKS) for path in subvolume.files(kind)}
     patches = {patch.path.name for patch in listing.patches}
     said = ""
-    orphans = list_orphans(scope, targets)
+    orphans = [path for path in list_orphans(scope, targets) if run.owns(path.with_name(parse_name(stem(path)).source))]
     kept = {path: bool(patches & set(inputs_of(path))) for path in orphans}
     for is_kept, remove, what, how in (
         (False, run.prune, "without their input", "--prune removes them"),
@@ -219,7 +222,7 @@ def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> 
         print(group.source.name, len(stacks), done, sum(s.voxels() for s in stacks), sep="\t")
         for path, reason in group.refused.items():
             print(f"{path}: {reason}", file=sys.stderr)
-    return 1 if plan.refused or plan.missing or plan.ambiguous else 0
+    return 1 if plan.refused.total() or plan.missing or plan.ambiguous else 0
 
 
 def summary(plan: ReconstructionPlan, before: Sequence[str | None], after: Sequence[str | None], update: bool) -> str:
@@ -230,9 +233,9 @@ def summary(plan: ReconstructionPlan, before: Sequence[str | None], after: Seque
         (done, "done"),
         (sum(now == "" for now in after) - done, "done before"),
         (sum(bool(now) for now in after), "outdated"),
-        (sum(now is None for now in after) + plan.refused, "failed"),
+        (sum(now is None for now in after) + plan.refused.total(), "failed"),
         (len(plan.border), "too close to the border"),
-        (plan.overlapping, "overlapping"),
+        (plan.overlapping.total(), "overlapping"),
         (plan.missing.total(), "without their volume"),
         (plan.ambiguous.total(), "of an ambiguous volume"),
     ]
@@ -243,10 +246,12 @@ def summary(plan: ReconstructionPlan, before: Sequence[str | None], after: Seque
 def draw_montages(chosen: Sequence[Subvolume], savedir: Path, run: Run) -> int:
     """Bring every dataset's montage up to date with its stacks."""
     scope = Scope("reconstruct3d montages", savedir, savedir)
-    jobs = montage_jobs([subvolume.target for subvolume in chosen], scope)
+    # In shards whoever makes a dataset's last stack draws it.
+    open_ = {s.target.parent for s in chosen if run.shard is not None and not s.target.exists()}
+    jobs = montage_jobs([s.target for s in chosen if s.target.parent not in open_], scope)
     if not jobs and not run.prune:
         return 0
-    return run_jobs(draw_montage, jobs, replace(run, update=True), noun="montages", scope=scope)
+    return run_jobs(draw_montage, jobs, replace(run, update=True, shard=None), noun="montages", scope=scope)
 
 
 if __name__ == "__main__":

@@ -184,3 +184,29 @@ def test_cost_follows_the_patches(tmp_path, monkeypatch):
     assert run(tmp_path / "kept", "-vd", tmp_path, "-sd", tmp_path / "out") == 0
     assert len(decoded) <= 1
     assert sum(read_voxels) <= 6 * 5 * 12 * 14 + 1
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_shards_in_any_order_leave_what_one_run_does(tmp_path, many_rois, capsys, order):
+    """The montage is drawn by the last; what a shard says, and its exit code, are about its own volumes."""
+    kept, rois = many_rois
+    gone = sorted(rois.iterdir())[4]
+    options = (kept, "-vd", rois, "--montage", "-p", 1)
+    gone.rename(tmp_path / gone.name)
+    codes, made, missing = [], 0, 0
+    for share in order:
+        codes.append(run(*options, "-sd", tmp_path / "shards", "--shard", f"{share}/3"))
+        out, err = capsys.readouterr()
+        made += int(out.rpartition("subvolumes: ")[2].split()[0])
+        missing += err.count("no volume of that name")
+        assert not (tmp_path / "shards" / "fly.png").exists() or share == order[-1]
+    assert sorted(codes) == [0, 0, 1] and (made, missing) == (27, 1)
+    assert run(*options, "-sd", tmp_path / "one") == 1
+    assert contents(tmp_path / "one") == contents(tmp_path / "shards")
+    (tmp_path / gone.name).rename(gone)
+    assert [run(*options, "-sd", tmp_path / "shards", "--shard", f"{share}/3") for share in order] == [0, 0, 0]
+    assert run(*options, "-sd", tmp_path / "one") == 0
+    assert contents(tmp_path / "one") == contents(tmp_path / "shards")
+    assert run(*options, "-nz", 3, "--update", "-sd", tmp_path / "shards", "--shard", "1/3") == 0
+    assert "no longer asked for removed" in capsys.readouterr().out
+    assert len(stacks_in(tmp_path / "shards")) == 30

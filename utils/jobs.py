@@ -127,15 +127,16 @@ class Run:
 
     def share(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs of this run's shard: by a hash of the target's name, so that new inputs move no other."""
+        return [job for job in jobs if self.owns(job.target)]
+
+    def owns(self, target: Path) -> bool:
+        """Whether a target belongs to this run's shard."""
         if self.shard is None:
-            return list(jobs)
+            return True
         index, count = self.shard
-        return [job for job in jobs if xxhash.xxh3_64_intdigest(_share_key(job)) % count == index - 1]
-
-
-def _share_key(job: Job) -> bytes:
-    # Without its suffix: what one stage makes of a volume falls to the share that has the volume in the next.
-    return stem(job.target).encode("utf-8", "surrogateescape")
+        # Without its suffix: what one stage makes of a volume falls to the share that has the volume in the next.
+        key = stem(target).encode("utf-8", "surrogateescape")
+        return xxhash.xxh3_64_intdigest(key) % count == index - 1
 
 
 def run_jobs(

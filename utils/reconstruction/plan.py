@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,20 +59,32 @@ class ReconstructionPlan:
         Patches by the names of volumes that are nowhere.
     ambiguous : Counter
         Patches by the names of volumes of which there are several.
-    overlapping, refused : int
-        Patches left out because of an overlap; patches that fail before any work.
+    overlapping, refused : Counter
+        By the names of their volumes: patches left out because of an overlap; patches that fail before any work.
     """
 
     groups: list[VolumeGroup] = field(default_factory=list)
     border: list[Subvolume] = field(default_factory=list)
     missing: Counter[str] = field(default_factory=Counter)
     ambiguous: Counter[str] = field(default_factory=Counter)
-    overlapping: int = 0
-    refused: int = 0
+    overlapping: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
 
     def chosen(self) -> list[Subvolume]:
         """All subvolumes that are to exist."""
         return [subvolume for group in self.groups for subvolume in group.wanted]
+
+    def of_volumes(self, owns: Callable[[str], bool]) -> "ReconstructionPlan":
+        """The part of the plan that is about some volumes, told by their names."""
+
+        def own(counts: Counter[str]) -> Counter[str]:
+            return Counter({name: count for name, count in counts.items() if owns(name)})
+
+        return ReconstructionPlan(
+            [group for group in self.groups if owns(group.source.name)],
+            [subvolume for subvolume in self.border if owns(subvolume.patch.where.source)],
+            *map(own, (self.missing, self.ambiguous, self.overlapping, self.refused)),
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,7 @@ def make_plan(
     for header in headers:
         own = by_volume[header.source.name]
         refused[header.source.name] = why_not = refuse(own, header)
-        plan.refused += len(own) if header.reason else len(why_not)
+        plan.refused[header.source.name] += len(own) if header.reason else len(why_not)
         for patch in own if not header.reason else ():
             if str(patch.path) not in why_not:
                 subvolume = _subvolume_of(patch, selection.slices, header.shape, savedir, suffix)
@@ -131,7 +143,7 @@ def _without_clashes(
             others = ", ".join(str(other.patch.path) for other in same if other is not subvolume)
             reason = f"would share {subvolume.target} with {others}; rename or move one of them"
             refused[subvolume.patch.where.source][str(subvolume.patch.path)] = reason
-            plan.refused += 1
+            plan.refused[subvolume.patch.where.source] += 1
     return [same[0] for same in by_target.values() if len(same) == 1]
 
 
@@ -166,14 +178,14 @@ def _subvolume_of(patch: KeptPatch, slices: int, shape: Shape, savedir: Path, su
     return Subvolume(patch, first, stop, savedir / safe_name(dataset_of(where.source)) / f"{name}{suffix}")
 
 
-def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Subvolume], int]:
+def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Subvolume], Counter[str]]:
     """Take subvolumes in a seeded order, none that overlaps another too much, as many as are wished for.
 
     Returns
     -------
     chosen : list of Subvolume
-    overlapping : int
-        How many were passed by because of an overlap.
+    overlapping : Counter
+        How many were passed by because of an overlap, by the names of their volumes.
     """
     ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, selection.seed))
     free: Iterable[bool] = [True] * len(ordered)
@@ -181,7 +193,7 @@ def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Su
         free = without_overlap(map(_box_in_dataset, ordered), selection.most_overlap)
     chosen: list[Subvolume] = []
     taken: Counter[str] = Counter()
-    overlapping = 0
+    overlapping: Counter[str] = Counter()
     for subvolume, takes in zip(ordered, free, strict=False):
         if len(chosen) == selection.limit_total:
             break
@@ -191,7 +203,7 @@ def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Su
         if takes:
             chosen.append(subvolume)
             taken[dataset] += 1
-        overlapping += not takes
+        overlapping[subvolume.patch.where.source] += not takes
     return chosen, overlapping
 
 
