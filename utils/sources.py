@@ -80,9 +80,10 @@ class VolumeSource:
 
     def is_large(self) -> bool:
         """Whether one volume keeps several processes busy; folders and URLs count as large."""
-        return not (isinstance(self.address, Path) and self.address.is_file()) or (
-            self.address.stat().st_size >= LARGE_BYTES
-        )
+        if not (isinstance(self.address, Path) and self.address.is_file()):
+            return True
+        files = [path for paths in volume_inputs(self.address).values() for path in paths]  # a header's voxels, too
+        return sum(path.stat().st_size for path in files) >= LARGE_BYTES
 
     def is_worth_spreading(self) -> bool:
         """Whether parts of it can be read on many machines at once, and are enough for that."""
