@@ -1,8 +1,8 @@
 """Growth of collection/dedupe_collection.py: CPU and memory per patch of a collection that is made and added to.
 
-Patches are sums of random pieces of textures whose spectrum falls as that of micrographs, so that any number of them
-are unrelated; every twentieth is a turned, noisy copy of another one. Dictionaries of 2,000 patches are written, judged
-at first, again, and with one dictionary more.
+Patches are sums of turned pieces, cut anywhere from a texture whose spectrum falls as that of micrographs, so that any
+number of them are unrelated; every twentieth is a turned, noisy copy of another one. Dictionaries of 2,000 patches are
+written, judged at first, again, and with one dictionary more.
 
 Example:
     python benchmarks/bench_dedupe.py 10000 30000 100000
@@ -29,37 +29,40 @@ from utils.records.duplicates import read_duplicates
 
 DICTIONARY = 2000
 COPIES = 20
+PIECES = 5
 RNG = np.random.default_rng(0)
 
 
-def pieces(side: int, texture: int = 4096) -> np.ndarray:
-    """Pieces of a texture of falling spectrum, (n, side, side) float32 of deviation 1 each."""
-    frequency = np.hypot(np.fft.fftfreq(texture)[:, None], np.fft.rfftfreq(texture)[None])
-    spectrum = np.fft.rfft2(RNG.standard_normal((texture, texture)).astype(np.float32))
-    image = np.fft.irfft2(spectrum / (frequency + 2 / texture)).astype(np.float32)
-    count = texture // side
-    tiles = image[: count * side, : count * side].reshape(count, side, count, side).swapaxes(1, 2)
-    found: np.ndarray = tiles.reshape(-1, side, side)
-    found -= found.mean(axis=(1, 2), keepdims=True)
-    found /= found.std(axis=(1, 2), keepdims=True)
-    return found
+def texture(side: int = 4096) -> np.ndarray:
+    """A texture of falling spectrum, (side, side) float32."""
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    spectrum = np.fft.rfft2(RNG.standard_normal((side, side)).astype(np.float32))
+    return np.fft.irfft2(spectrum / (frequency + 2 / side)).astype(np.float32)
 
 
-def records(number: int, parts: np.ndarray, known: list[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+def unrelated(image: np.ndarray, side: int) -> np.ndarray:
+    """A sum of pieces that no other patch has at the same places."""
+    found = np.zeros((side, side), np.float32)
+    for y, x in RNG.integers(0, len(image) - side, (PIECES, 2)).tolist():
+        found += view_of(image[y : y + side, x : x + side], int(RNG.integers(8)))
+    patch: np.ndarray = 128 + 45 * (found - found.mean()) / found.std()
+    return patch
+
+
+def records(number: int, image: np.ndarray, side: int, known: list[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
     """The patches of one dictionary; some of them copies of patches of others."""
-    side = parts.shape[1]
     for i in range(DICTIONARY):
         copied = number > 0 and i % COPIES == 0
         if copied:
             noise = RNG.normal(0, 5, (side, side))
             patch = view_of(known[int(RNG.integers(len(known)))], int(RNG.integers(8))) + noise
         else:
-            patch = 128 + 20 * parts[RNG.integers(0, len(parts), 5)].sum(axis=0)
+            patch = unrelated(image, side)
         patch = np.clip(patch, 0, 255).astype(np.uint8)
         if number == 0 and i < 200:
             known.append(patch)
-        image = f"{'copy' if copied else 'own'}{i:06d}"
-        yield format_name_2d(image, Box(0, side, 0, side)), patch
+        name = f"{'copy' if copied else 'own'}{i:06d}"
+        yield format_name_2d(name, Box(0, side, 0, side)), patch
 
 
 # Measures a program in a process of its own: what is started from a large one would count that one's memory.
@@ -91,7 +94,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=112)
     parser.add_argument("--in", dest="place", type=Path, metavar="DIR", help="for the stand-ins (default: temporary)")
     args = parser.parse_args()
-    parts, known, made = pieces(args.side), list[np.ndarray](), 0
+    image, known, made = texture(), list[np.ndarray](), 0
     with tempfile.TemporaryDirectory(dir=args.place) as scratch:
         folder, table = Path(scratch) / "patches", Path(scratch) / "duplicates.csv"
         folder.mkdir()
@@ -99,14 +102,14 @@ def main() -> None:
             print(f"{count} patches of {args.side}", flush=True)
             added = 0
             while made * DICTIONARY < count:
-                save_records(folder / f"set{made:05d}.pkl", records(made, parts, known))
+                save_records(folder / f"set{made:05d}.pkl", records(made, image, args.side, known))
                 made, added = made + 1, added + DICTIONARY
             run(f"{added} of them new", folder, table, added)
             rows = read_duplicates(table)
             copies = sum("copy" in row.name for row in rows)
             print(f"  {copies} of {(made - 1) * DICTIONARY // COPIES} copies found, {len(rows) - copies} others")
             run("again", folder, table, made * DICTIONARY)
-            save_records(folder / f"set{made:05d}.pkl", records(made, parts, known))
+            save_records(folder / f"set{made:05d}.pkl", records(made, image, args.side, known))
             made += 1
             run("one dictionary more", folder, table, DICTIONARY)
 

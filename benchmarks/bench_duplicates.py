@@ -28,8 +28,8 @@ from utils.duplicates.embedding import SIZE, code_views, codes_of, embed, length
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.greedy import ALIKE, compare_patches
 from utils.duplicates.index_file import read_index
-from utils.duplicates.inverted_file import InvertedFile
 from utils.duplicates.leaks import ExcludedWindows
+from utils.duplicates.view_file import ViewFile
 from utils.images import list_images, read_gray
 from utils.jobs import Job
 
@@ -255,15 +255,14 @@ def growth() -> None:
             [codes_of(rng.standard_normal((10_000, 8, 8)) / fall) for _ in range(count // 10_000)]
         ).reshape(-1, SIZE)
         start = time.process_time()
-        file = InvertedFile(count)
+        file = ViewFile(count)
         file.add(codes, np.arange(count))
         added = (time.process_time() - start) / count * 1e6
         chosen = rng.choice(count, 512, replace=False)
         noise = rng.normal(0, 17, (512, SIZE))
         near = np.clip(np.rint(codes[chosen] + noise), -127, 127).astype(np.int8)
-        probes = code_views(near).reshape(-1, SIZE)
         start = time.process_time()
-        pairs = [(probe // 8, owner) for probe, owner, _ in file.search(probes, ALIKE, either_sign=True)]
+        pairs = [(patch, owner) for patch, owner, _, _ in file.search(near, ALIKE)]
         spent = (time.process_time() - start) / 512 * 1e3
         patch, owner = (np.concatenate(column) for column in zip(*pairs, strict=True))
         hits = len(np.unique(patch[chosen[patch] == owner]))

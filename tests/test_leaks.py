@@ -11,7 +11,6 @@ from utils.duplicates.index_file import read_index
 from utils.duplicates.keypoints import view_matrix
 from utils.duplicates.leaks import ExcludedWindows, is_among, orientation
 from utils.duplicates.placement import Placement, place_patch
-from utils.duplicates.verify import shifted_correlations
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import Job
 from utils.names import parse_name
@@ -122,19 +121,6 @@ def test_places_are_looked_at_once():
     tried = [(3, np.array([10.0, 20.0]))]
     assert is_among(tried, 3, np.array([14.0, 17.0]))
     assert not is_among(tried, 3, np.array([17.0, 20.0])) and not is_among(tried, 2, np.array([10.0, 20.0]))
-
-
-def test_correlations_of_shifts_are_those_of_what_is_known(rng):
-    image, known = rng.integers(0, 256, (20, 22), dtype=np.uint8), rng.random((16, 16)) < 0.5
-    inner = image[2:18, 3:19].copy()
-    inner[~known] = 7
-    found = shifted_correlations(image, inner, known)
-    assert found.shape == (5, 7) and np.unravel_index(found.argmax(), found.shape) == (2, 3)
-    for y, x in ((0, 0), (2, 3), (4, 6)):
-        seen = image[y : y + 16, x : x + 16][known]
-        assert found[y, x] == pytest.approx(np.corrcoef(seen, inner[known])[0, 1])
-    assert not shifted_correlations(image, np.full((16, 16), 9, np.uint8), known).any()
-    assert not shifted_correlations(image, inner, np.zeros((16, 16), bool)).any()
 
 
 def test_more_is_asked_of_another_scale(windows, image):

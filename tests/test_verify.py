@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tissue import cut, texture
-from utils.duplicates.verify import Agreement, compare, correlation, tile_correlations
+from utils.duplicates.correlations import correlation
+from utils.duplicates.embedding import view_of
+from utils.duplicates.verify import Agreement, compare, sizes_of
 
 
 def test_copies_agree_and_others_do_not():
@@ -40,12 +42,19 @@ def test_what_is_not_known_does_not_count():
     assert not compare(patch, half).holds(0.9)
 
 
-def test_correlation_and_tiles():
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 256, (2, 56, 84), dtype=np.uint8)
-    assert correlation(a, b) == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
-    tiles = tile_correlations(a, b)
-    assert len(tiles) == 6
-    assert tiles[4] == pytest.approx(np.corrcoef(a[28:, 28:56].ravel(), b[28:, 28:56].ravel())[0, 1])
-    assert tile_correlations(np.zeros_like(a), np.zeros_like(b)) == []
-    assert tile_correlations(a, np.zeros_like(b)) == [0.0] * 6
+def test_sizes_of_views_are_views_of_sizes():
+    patch = cut(texture(6), 0, 0)
+    for view in range(8):
+        seen = sizes_of(np.ascontiguousarray(view_of(patch, view)))
+        assert all(np.array_equal(view_of(a, view), b) for a, b in zip(sizes_of(patch), seen, strict=True))
+    mask = np.ones((224, 224), bool)
+    mask[5, 9] = False
+    assert [int((~each).sum()) for each in sizes_of(mask)] == [1, 1, 1] and sizes_of(mask)[2].shape == (56, 56)
+
+
+@pytest.mark.parametrize("shift", [(1, 1), (2, 2), (6, -6), (10, 2)])
+def test_shifts_between_pixels_of_a_quarter_are_found(shift):
+    image = texture(7)
+    first, second = cut(image, 100, 100), cut(image, 100 + shift[0], 100 + shift[1])
+    found = compare(first, 255 - second)
+    assert found.shift == shift and found.similarity > 0.98 and found.correlation < -0.98

@@ -3,10 +3,19 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Within it matrix products take one thread: several would wait for each other, busily, over small ones."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def ordered_map(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
@@ -14,9 +23,7 @@ def ordered_map(work: Callable[[Item], Result], items: Iterable[Item], threads: 
 
     The work is numpy, decoders and file reads, which let other threads run; BLAS is kept to one thread each.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         if threads < 2:
             yield from map(work, items)
             return

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from utils.dictionaries import PatchFile, load_patches
-from utils.duplicates.embedding import SIZE, embed
+from utils.duplicates.embedding import SIZE, embed_all
 from utils.duplicates.index_file import Index, IndexWriter, current_index, write_index
 from utils.files import stem
 from utils.jobs import SKIPPED, Job
+from utils.parallel import one_blas_thread
 from utils.records.fingerprints import Fingerprint, fingerprint
 
 FOLDER = ".duplicates"
@@ -35,7 +36,7 @@ def index_dictionary(job: Job) -> str:
     if current_index(job.target, path) is not None:
         return SKIPPED
     seen = fingerprint([path])
-    with PatchFile(path) as file:
+    with PatchFile(path) as file, one_blas_thread():
         write_index(job.target, lambda writer: _fill(writer, file, seen))
         count = len(file)
     if fingerprint([path]) != seen:
@@ -54,7 +55,7 @@ def _fill(writer: IndexWriter, file: PatchFile, seen: Fingerprint) -> dict[str, 
         names=np.frombuffer(json.dumps(file.names).encode(), np.uint8),
     )
     for batch in file.batches():
-        writer.append(codes=np.array([embed(patch) for patch in batch.patches], np.int8))
+        writer.append(codes=embed_all(batch.patches))
     return {"source": seen, "voxel_size": _voxel_size(file.meta)}
 
 
@@ -117,7 +118,9 @@ class Dictionary:
         offset, (height, width) = int(self.index["offsets"][row]), self.shape(row)
         if offset < 0:
             return self._all[row]
-        pixels = np.fromfile(self.path, np.uint8, height * width, offset=offset)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            pixels = np.frombuffer(file.read(height * width), np.uint8)
         if pixels.size != height * width:
             raise ValueError(f"{self.path} was cut short while it was compared; repeat the command")
         return pixels.reshape(height, width)

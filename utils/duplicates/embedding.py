@@ -3,6 +3,7 @@
 Every number is made from integers that float64 holds exactly, and rounded once, so that machines agree on every bit.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 
@@ -65,8 +66,14 @@ def block_sums(patch: np.ndarray, blocks: int = BLOCKS) -> np.ndarray:
     ndarray of float64, shape (blocks, blocks)
         Integers, in units of 1 / blocks**2 of a pixel.
     """
-    rows, columns = (_overlaps(side, blocks) for side in patch.shape)
-    sums: np.ndarray = rows @ patch.astype(np.float64) @ columns.T
+    # A column of a block sums up to less than 2^24, which float32 holds exactly as long as a side is below 2^16.
+    exact = np.float32 if max(patch.shape) < 1 << 16 else np.float64
+    height, width = patch.shape
+    if height % blocks == 0:
+        rows = blocks * np.add.reduce(patch.astype(exact).reshape(blocks, height // blocks, width), axis=1)
+    else:
+        rows = _overlaps(height, blocks).astype(exact) @ patch.astype(exact)
+    sums: np.ndarray = rows.astype(np.float64) @ _overlaps(width, blocks).T
     return sums
 
 
@@ -142,8 +149,22 @@ def embed(patch: np.ndarray) -> np.ndarray:
     -------
     ndarray of int8, shape (SIZE,)
     """
-    code: np.ndarray = codes_of(transform(block_sums(patch))[np.newaxis])[0]
+    code: np.ndarray = embed_all([patch])[0]
     return code
+
+
+def embed_all(patches: Sequence[np.ndarray]) -> np.ndarray:
+    """The codes of patches.
+
+    Parameters
+    ----------
+    patches : sequence of ndarray of uint8, shape (h, w)
+
+    Returns
+    -------
+    ndarray of int8, shape (n, SIZE)
+    """
+    return codes_of(transform(np.array([block_sums(patch) for patch in patches]).reshape(-1, BLOCKS, BLOCKS)))
 
 
 def code_views(codes: np.ndarray) -> np.ndarray:

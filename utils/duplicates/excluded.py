@@ -20,6 +20,7 @@ from utils.files import list_dirs, stem, suffix
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, read_gray
 from utils.jobs import SKIPPED, Job
 from utils.names import format_name_2d, format_name_3d
+from utils.parallel import one_blas_thread
 from utils.patches import Box
 from utils.records.fingerprints import fingerprint
 from utils.volumes import Volume, has_slices, is_isotropic, is_ngff, list_volumes, open_volume, volume_contrast
@@ -115,7 +116,8 @@ def index_excluded(job: Job, *, deep: bool = False) -> str:
             sizes.append(plane.pixels.size)
         return {"source": seen}
 
-    write_index(job.target, fill)
+    with one_blas_thread():
+        write_index(job.target, fill)
     if fingerprint([path]) != seen:
         raise ValueError("it changed while it was read; repeat the command")
     return f"{len(sizes)} images, {sum(sizes) / 1e6:.1f} megapixels"

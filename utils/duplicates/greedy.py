@@ -6,21 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.duplicates.dictionary_index import Dictionary
-from utils.duplicates.embedding import VIEWS, code_views, view_name, view_of
-from utils.duplicates.inverted_file import InvertedFile
-from utils.duplicates.verify import NOTHING, SIMILARITY, Agreement, compare
+from utils.duplicates.embedding import view_name, view_of
+from utils.duplicates.verify import NOTHING, SIMILARITY, Agreement, compare, compare_sizes, sizes_of
+from utils.duplicates.view_file import ViewFile
 from utils.parallel import ordered_map
 from utils.records.duplicates import Duplicate
 
 # Pairs whose codes are less alike are not looked at: copies shifted by 8 of 224 pixels have .81 and more.
 ALIKE = 0.7
-# The most alike that are compared pixel by pixel, for each patch; a match like CERTAIN ends it.
+# The most alike that are compared pixel by pixel, for each patch, and how many of those that are as alike as NEAR: what
+# an edge or a mask divides resembles much. A match like CERTAIN ends it.
 MOST = 6
+MOST_NEAR = 12
+NEAR = 0.8
 CERTAIN = 0.9
 # Sides of patches: the least that are compared, and how much their ratio may differ.
 LEAST_SIDE = 56
 RATIO = 1.1
-CHUNK = 256
+CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Representatives:
         self.within = within
         self.starts = np.cumsum([0, *map(len, dictionaries)])
         self.kept = np.zeros(self.starts[-1], bool)
-        self._file = InvertedFile(int(self.starts[-1]))
+        self._file = ViewFile(int(self.starts[-1]))
 
     def where(self, owner: int) -> tuple[Dictionary, int]:
         """Dictionary and row of a number."""
@@ -93,28 +96,29 @@ class Representatives:
 
     def _candidates(self, which: int, rows: np.ndarray) -> list[list[tuple[int, int]]]:
         """(owner, view) of the kept patches whose codes are most alike, for each row."""
-        views = len(VIEWS)
-        probes = code_views(np.asarray(self.dictionaries[which].index["codes"])[rows]).reshape(len(rows) * views, -1)
-        best: list[dict[int, tuple[float, int]]] = [{} for _ in rows]
-        for probe, owner, cosine in self._file.search(probes, ALIKE, either_sign=True):
-            usable = self.kept[owner] & (owner < self.starts[which] + rows[probe // views])
-            for p, o, c in zip(
-                probe[usable].tolist(), owner[usable].tolist(), np.abs(cosine[usable]).tolist(), strict=True
-            ):
-                known = best[p // views]
-                if o not in known or (-c, p % views) < (-known[o][0], known[o][1]):
-                    known[o] = (c, p % views)
-        ranked = (sorted((-c, o, view) for o, (c, view) in known.items())[:MOST] for known in best)
-        return [[(o, view) for _, o, view in known] for known in ranked]
+        codes = np.asarray(self.dictionaries[which].index["codes"])[rows]
+        parts = list(self._file.search(codes, ALIKE))
+        found: list[list[tuple[int, int]]] = [[] for _ in rows]
+        if not parts:
+            return found
+        place, owner, view, cosine = (np.concatenate(column) for column in zip(*parts, strict=True))
+        usable = self.kept[owner] & (owner < self.starts[which] + rows[place])
+        place, owner, view, cosine = (column[usable] for column in (place, owner, view, cosine))
+        order = np.lexsort((view, owner, -cosine, place))
+        most = np.where(cosine >= NEAR, MOST_NEAR, MOST)
+        for p, o, v, m in zip(*(column[order].tolist() for column in (place, owner, view, most)), strict=True):
+            if len(found[p]) < m and all(o != known for known, _ in found[p]):
+                found[p].append((o, v))
+        return found
 
     def _verified(self, which: int, row: int, candidates: list[tuple[int, int]]) -> list[Match]:
         matches: list[Match] = []
         if not candidates:
             return matches
-        patch = self.dictionaries[which].patch(row)
+        patch = sizes_of(self.dictionaries[which].patch(row))
         for owner, view in candidates:
             dictionary, its_row = self.where(owner)
-            agreement = compare_patches(dictionary.patch(its_row), view_of(patch, view))
+            agreement = compare_views(dictionary.patch(its_row), [view_of(size, view) for size in patch])
             if agreement.holds(self.similarity):
                 matches.append(Match(owner, view, agreement))
                 if agreement.similarity >= CERTAIN and not self.within:
@@ -129,19 +133,32 @@ def compare_patches(first: np.ndarray, second: np.ndarray) -> Agreement:
     ----------
     first, second : ndarray of uint8, shape (h, w)
     """
+    return compare_views(first, sizes_of(second))
+
+
+def compare_views(first: np.ndarray, second: Sequence[np.ndarray]) -> Agreement:
+    """Compare a patch with one of which smaller sizes are at hand: what `sizes_of` gives, or a view of it.
+
+    Parameters
+    ----------
+    first : ndarray of uint8, shape (h, w)
+    second : sequence of ndarray
+    """
+    theirs = second[0].shape
+    ratio = first.shape[0] * theirs[1] / (first.shape[1] * theirs[0])
+    if min(*first.shape, *theirs) < LEAST_SIDE or not 1 / RATIO <= ratio <= RATIO:
+        return NOTHING
+    if first.shape == theirs:
+        return compare_sizes(sizes_of(first), second)
+    shape = min(first.shape, theirs)
+    return compare(_reduced(first, shape), _reduced(second[0], shape))
+
+
+def _reduced(patch: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     import cv2
 
-    ratio = first.shape[0] * second.shape[1] / (first.shape[1] * second.shape[0])
-    if min(*first.shape, *second.shape) < LEAST_SIDE or not 1 / RATIO <= ratio <= RATIO:
-        return NOTHING
-    shape = min(first.shape, second.shape)
-    first, second = (
-        each
-        if each.shape == shape
-        else cv2.resize(np.ascontiguousarray(each), shape[::-1], interpolation=cv2.INTER_AREA)
-        for each in (first, second)
-    )
-    return compare(np.ascontiguousarray(first), np.ascontiguousarray(second))
+    patch = np.ascontiguousarray(patch)
+    return patch if patch.shape == shape else cv2.resize(patch, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
 def find_duplicates(

@@ -15,7 +15,7 @@ from utils.files import atomic_path
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 
 # Counts up when what is stored changes: older indexes are then made anew.
-VERSION = 3
+VERSION = 4
 META = "index.json"
 
 

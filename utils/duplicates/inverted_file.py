@@ -14,14 +14,14 @@ PROBED = 16
 EXACT = 16384
 # Bounds the tables of distances: probes at a time when cells are chosen, products at a time within a cell.
 CHUNK = 2048
-PRODUCTS = 1 << 22
+PRODUCTS = 1 << 17
 
 
 def cell_count(expected: int) -> int:
     """How many cells serve that many codes.
 
     >>> cell_count(10_000), cell_count(100_000), cell_count(200_000), cell_count(1_000_000)
-    (1, 512, 512, 2048)
+    (1, 512, 512, 1024)
     """
     if expected <= EXACT:
         return 1
@@ -43,7 +43,7 @@ def centres(count: int) -> np.ndarray:
 
 
 class InvertedFile:
-    """Codes by cell, each with its owner's number; 68 bytes a code and the room to grow.
+    """Codes by cell, each with its owner's number; 76 bytes a code and the room to grow.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class InvertedFile:
         middle = centres(cell_count(expected)) if middle is None else middle
         self._centres = middle.astype(np.float32)
         self._scale = np.maximum(lengths(middle), 1).astype(np.float32)
-        self._cells = [_Cell() for _ in middle]
+        self._cells = [Cell() for _ in middle]
 
     def __len__(self) -> int:
         return sum(cell.count for cell in self._cells)
@@ -75,25 +75,17 @@ class InvertedFile:
         owners : ndarray of int, shape (n,)
         """
         usable = np.flatnonzero(codes.any(axis=1))
-        if not len(usable):
-            return
         nearest = self._nearest(codes[usable], 1)[:, 0]
-        order = np.argsort(nearest, kind="stable")
-        present, starts = np.unique(nearest[order], return_index=True)
-        for cell, rows in zip(present.tolist(), np.split(usable[order], starts[1:]), strict=True):
+        for cell, rows in by_cell(nearest, usable):
             self._cells[cell].extend(codes[rows], owners[rows])
 
-    def search(
-        self, probes: np.ndarray, least: float, *, either_sign: bool, probed: int = PROBED
-    ) -> Iterator[tuple[np.ndarray, ...]]:
+    def search(self, probes: np.ndarray, least: float, *, probed: int = PROBED) -> Iterator[tuple[np.ndarray, ...]]:
         """Codes whose cosine with a probe is at least `least`, cell by cell.
 
         Parameters
         ----------
         probes : (n, SIZE) int8 array
         least : float
-        either_sign : bool
-            Also those whose cosine is at most ``-least``: inverted copies.
         probed : int
             Cells that each probe looks into.
 
@@ -101,33 +93,11 @@ class InvertedFile:
         ------
         probe, owner, cosine : (m,) arrays
         """
-        scale = lengths(probes).astype(np.float32)
-        for number, asking in self._visits(probes, either_sign, probed):
-            cell = self._cells[number]
-            step = max(1, PRODUCTS // len(asking))
-            asked, size = probes[asking].astype(np.float32), scale[asking, np.newaxis]
-            for start in range(0, cell.count, step):
-                codes = cell.codes[start : min(cell.count, start + step)].astype(np.float32)
-                found = asked @ codes.T
-                found /= size
-                found /= np.sqrt(np.einsum("ij,ij->i", codes, codes))
-                places = np.flatnonzero((np.abs(found) if either_sign else found) >= least)
-                probe, code = np.divmod(places, found.shape[1])
-                yield asking[probe], cell.owners[start + code], found.ravel()[places]
-
-    def _visits(self, probes: np.ndarray, either_sign: bool, probed: int) -> Iterator[tuple[int, np.ndarray]]:
-        """The cells that are looked into, each with the probes that ask there."""
         usable = np.flatnonzero(probes.any(axis=1))
-        if not len(usable):
-            return
-        signs = (1, -1) if either_sign else (1,)
-        nearest = np.concatenate([self._nearest(sign * probes[usable], probed) for sign in signs], axis=1)
-        pairs = np.unique(nearest * len(probes) + usable[:, np.newaxis])
-        cells, asking = np.divmod(pairs, len(probes))
-        present, starts = np.unique(cells, return_index=True)
-        for cell, askers in zip(present.tolist(), np.split(asking, starts[1:]), strict=True):
-            if self._cells[cell].count:
-                yield cell, askers
+        nearest = self._nearest(probes[usable], probed)
+        for cell, asking in by_cell(nearest.ravel(), np.repeat(usable, nearest.shape[1])):
+            for probe, owner, cosine in self._cells[cell].look(probes[asking], least):
+                yield asking[probe], owner, cosine
 
     def _nearest(self, codes: np.ndarray, count: int) -> np.ndarray:
         """The nearest cells of each code, (n, count)."""
@@ -137,24 +107,96 @@ class InvertedFile:
         found = np.empty((len(codes), count), np.int64)
         for start in range(0, len(codes), CHUNK):
             part = slice(start, start + CHUNK)
-            far = -(codes[part].astype(np.float32) @ self._centres.T) / self._scale
-            found[part] = np.argpartition(far, count - 1, axis=1)[:, :count] if count > 1 else far.argmin(1)[:, None]
+            found[part] = greatest(codes[part].astype(np.float32) @ self._centres.T / self._scale, count)
         return found
 
 
-class _Cell:
-    """Arrays that grow by half when they are full."""
+def greatest(values: np.ndarray, count: int) -> np.ndarray:
+    """Where the greatest values of each row stand, in no order.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, m)
+    count : int
+        At most m.
+
+    Returns
+    -------
+    ndarray of int, shape (n, count)
+    """
+    if count == 1:
+        return np.asarray(values.argmax(axis=1)[:, np.newaxis])
+    if count == values.shape[1]:
+        return np.broadcast_to(np.arange(count), values.shape)
+    places: np.ndarray = np.argpartition(values, -count, axis=1)[:, -count:]
+    return places
+
+
+def by_cell(cells: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Values by their cell, in order.
+
+    Parameters
+    ----------
+    cells, values : ndarray of int, shape (n,)
+    """
+    order = np.argsort(cells, kind="stable")
+    present, starts = np.unique(cells[order], return_index=True)
+    if len(present):
+        yield from zip(present.tolist(), np.split(values[order], starts[1:]), strict=True)
+
+
+class Cell:
+    """Codes with their lengths and owners, in arrays that grow by half when they are full."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.codes = np.empty((0, SIZE), np.int8)
-        self.owners = np.empty(0, np.int64)
+        self._codes = np.empty((0, SIZE), np.int8)
+        self._lengths = np.empty(0, np.float32)
+        self._owners = np.empty(0, np.int64)
 
     def extend(self, codes: np.ndarray, owners: np.ndarray) -> None:
+        """Add codes.
+
+        Parameters
+        ----------
+        codes : ndarray of int8, shape (n, SIZE)
+        owners : ndarray of int, shape (n,)
+        """
         stop = self.count + len(codes)
-        if stop > len(self.codes):
-            room = max(stop, len(self.codes) * 3 // 2)
-            self.codes = np.concatenate([self.codes, np.empty((room - len(self.codes), SIZE), np.int8)])
-            self.owners = np.concatenate([self.owners, np.empty(room - len(self.owners), np.int64)])
-        self.codes[self.count : stop], self.owners[self.count : stop] = codes, owners
+        if stop > len(self._codes):
+            room = max(stop, len(self._codes) * 3 // 2)
+            self._codes, self._lengths, self._owners = (
+                np.concatenate([each, np.empty((room - len(each), *each.shape[1:]), each.dtype)])
+                for each in (self._codes, self._lengths, self._owners)
+            )
+        part = slice(self.count, stop)
+        self._codes[part], self._lengths[part], self._owners[part] = codes, lengths(codes), owners
         self.count = stop
+
+    def look(self, probes: np.ndarray, least: float, *, either_sign: bool = False) -> Iterator[tuple[np.ndarray, ...]]:
+        """Codes whose cosine with a probe is at least `least`, some at a time.
+
+        Parameters
+        ----------
+        probes : (n, SIZE) int8 array
+        least : float
+        either_sign : bool
+            Also those whose cosine is at most ``-least``: inverted copies; cosines then come without their sign.
+
+        Yields
+        ------
+        probe, owner, cosine : (m,) arrays
+        """
+        asked, size = probes.astype(np.float32), lengths(probes).astype(np.float32)
+        step = max(1, PRODUCTS // len(probes))
+        for start in range(0, self.count, step):
+            part = slice(start, min(self.count, start + step))
+            found = asked @ self._codes[part].astype(np.float32).T
+            if either_sign:
+                np.abs(found, out=found)
+            # Lengths differ little: the shortest code lets few through that are to be looked at one by one.
+            enough = found >= (least * 0.9999 * self._lengths[part].min()) * size[:, np.newaxis]
+            probe, code = np.divmod(np.flatnonzero(enough), found.shape[1])
+            cosine = found[probe, code] / size[probe] / self._lengths[start + code]
+            near = cosine >= least
+            yield probe[near], self._owners[start + code[near]], cosine[near]

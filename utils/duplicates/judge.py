@@ -12,6 +12,7 @@ from utils.duplicates.greedy import Representatives, as_rows, find_duplicates
 from utils.duplicates.index_file import VERSION
 from utils.duplicates.inverted_file import cell_count
 from utils.duplicates.leaks import ExcludedWindows, as_row, find_leaks
+from utils.parallel import one_blas_thread
 from utils.records.duplicates import Duplicate
 
 
@@ -43,10 +44,11 @@ def judge(
     rows: list[Duplicate] = []
     chain = key_of(basis)
     for which, dictionary in enumerate(dictionaries):
-        leaked = leaks.of(dictionary)
-        # Everything before decides: when nothing of it changed, the decision stands.
-        chain = key_of(chain, dictionary.label, dictionary.digest, [row for row, _ in leaked])
-        found = _duplicates(representatives, which, leaked, chain, threads)
+        with one_blas_thread():
+            leaked = leaks.of(dictionary)
+            # Everything before decides: when nothing of it changed, the decision stands.
+            chain = key_of(chain, dictionary.label, dictionary.digest, [row for row, _ in leaked])
+            found = _duplicates(representatives, which, leaked, chain, threads)
         rows += [duplicate for _, duplicate in [*leaked, *found]]
         step()
     return rows

@@ -120,7 +120,7 @@ class ExcludedWindows:
         views = np.concatenate([each.views for each in windows]).astype(np.int64)
         middles = np.array([patch.shape for patch in patches]).reshape(-1, 2) / 2
         places = np.concatenate([each.places for each in windows]).reshape(-1, 2)
-        hits = list(self._file.search(codes, ALIKE, either_sign=False, probed=PROBED))
+        hits = list(self._file.search(codes, ALIKE, probed=PROBED))
         probe, owner = (np.concatenate([hit[i] for hit in hits] or [np.zeros(0, np.int64)]) for i in (0, 1))
         cosine = np.concatenate([hit[2] for hit in hits] or [np.zeros(0)])
         turn = _RELATIVE[views[probe] % 8, self._views[owner] % 8]

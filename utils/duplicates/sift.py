@@ -5,6 +5,7 @@ Zisserman 2012. Neighbouring directions of the histogram are joined, which halve
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from utils.duplicates.embedding import SIZE
 LENGTH = 300
 # Contrast below which keypoints are not taken: EM is softer than photographs.
 CONTRAST = 0.02
+# Large images are looked at in squares of SQUARE pixels and MARGIN around them: the pyramids of a square take 300 MB,
+# those of a whole section of 10^8 pixels would take 20 GB. Of a square the strongest so many a pixel are taken.
+SQUARE = 1024
+MARGIN = 64
+DENSITY = 0.03
 
 
 @dataclass(frozen=True)
@@ -38,16 +44,28 @@ def find_points(image: np.ndarray, most: int | None = None) -> Points:
     ----------
     image : ndarray of uint8, shape (h, w)
     most : int, optional
-        Only so many, the strongest.
+        Only so many of each square, the strongest; else `DENSITY` a pixel.
     """
+    corners = product(*(range(0, max(1, side), SQUARE) for side in image.shape))
+    found = [_points_of_square(image, y, x, most) for y, x in corners]
+    return Points(*(np.concatenate([getattr(each, name) for each in found]) for name in ("codes", "frames")))
+
+
+def _points_of_square(image: np.ndarray, y: int, x: int, most: int | None) -> Points:
+    """The keypoints whose middles lie in one square."""
     import cv2
 
+    y0, x0 = max(0, y - MARGIN), max(0, x - MARGIN)
+    seen = np.ascontiguousarray(image[y0 : y + SQUARE + MARGIN, x0 : x + SQUARE + MARGIN])
     create = getattr(cv2, "SIFT_create")  # noqa: B009 - the package's type stubs lack it
-    found, descriptors = create(nfeatures=most or 0, contrastThreshold=CONTRAST).detectAndCompute(image, None)
+    sift = create(nfeatures=most or int(DENSITY * seen.size) + 1, contrastThreshold=CONTRAST)
+    found, descriptors = sift.detectAndCompute(seen, None)
     if descriptors is None or not len(found):
         return Points(np.zeros((0, SIZE), np.int8), np.zeros((0, 4), np.float32))
     frames = np.array([(p.pt[1] + 0.5, p.pt[0] + 0.5, p.size, np.radians(p.angle)) for p in found], np.float32)
-    return Points(_codes_of_descriptors(descriptors), frames)
+    frames[:, :2] += y0, x0
+    mine = (frames[:, :2] // SQUARE == (y // SQUARE, x // SQUARE)).all(axis=1)
+    return Points(_codes_of_descriptors(descriptors[mine]), frames[mine])
 
 
 def _codes_of_descriptors(descriptors: np.ndarray) -> np.ndarray:
