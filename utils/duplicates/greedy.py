@@ -142,7 +142,7 @@ def compare_views(first: np.ndarray, second: Sequence[np.ndarray]) -> Agreement:
     Parameters
     ----------
     first : ndarray of uint8, shape (h, w)
-    second : sequence of ndarray
+    second : sequence of ndarray of uint8, shape (h, w)
     """
     theirs = second[0].shape
     ratio = first.shape[0] * theirs[1] / (first.shape[1] * theirs[0])

@@ -138,6 +138,10 @@ def by_cell(cells: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, np.nda
     Parameters
     ----------
     cells, values : ndarray of int, shape (n,)
+
+    Yields
+    ------
+    cell, values : int, and ndarray of int, shape (k,)
     """
     order = np.argsort(cells, kind="stable")
     present, starts = np.unique(cells[order], return_index=True)

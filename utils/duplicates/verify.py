@@ -67,6 +67,10 @@ def sizes_of(image: np.ndarray) -> list[np.ndarray]:
     Parameters
     ----------
     image : (h, w) uint8 or bool array
+
+    Returns
+    -------
+    list of ndarray, shapes (h, w), (h // 2, w // 2), (h // 4, w // 4)
     """
     half = _halved(image)
     return [image, half, _halved(half)]
@@ -88,8 +92,8 @@ def compare_sizes(
 
     Parameters
     ----------
-    first, second : sequences of (h, w) uint8 arrays
-    valid : sequence of (h, w) bool arrays, optional
+    first, second : sequence of ndarray of uint8, shape (h, w)
+    valid : sequence of ndarray of bool, shape (h, w), optional
     """
 
     def at(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
