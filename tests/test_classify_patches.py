@@ -23,14 +23,13 @@ from utils.classification.classifying import classify_dictionary, refuse_shared_
 from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.distances import load_distances
 from utils.classification.download import RetryPolicy
-from utils.classification.kept_tiff import KeptTiffs
 from utils.classification.lite_net import FEATURES
 from utils.classification.weights import LITE, sha256_of
 from utils.contrast import Contrast
 from utils.dictionaries import PatchFile, save_patches
 from utils.jobs import Job, Run, run_jobs
 from utils.records.duplicates import Duplicate, save_duplicates
-from utils.records.kept_patch import KeptRecord, read_kept_record
+from utils.records.kept_patch import read_kept_record
 from utils.records.recipes import Recipe
 from utils.records.scores import load_scores
 
@@ -366,19 +365,6 @@ def test_eight_views_and_damaged_decisions(deduped, tmp_path, capsys):
     weights.write_bytes(weights.read_bytes() + b"more")
     assert classify(deduped, tmp_path / "out", "--weights", str(weights)) == 2
     assert "belongs to other weights" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("shape", [(224, 224), (1, 1), (3, 5), (112, 224), (2048, 2051)])
-def test_kept_tiffs_are_tifffiles_own_bytes(tmp_path, shape):
-    tiffs, rng = KeptTiffs(), np.random.default_rng(0)
-    for score in (0.5, 0.9876, 0.9875, 0.9):
-        patch = rng.integers(0, 256, shape, np.uint8)
-        record = KeptRecord("brain \u00b5m 'a\\b'", score)
-        tiffs.write(tmp_path / "a.tiff", patch, record)
-        options: dict = {"photometric": "minisblack", "metadata": None, "software": False}
-        tifffile.imwrite(tmp_path / "b.tiff", patch, description=record.to_json(), **options)
-        assert (tmp_path / "a.tiff").read_bytes() == (tmp_path / "b.tiff").read_bytes()
-        assert read_kept_record(tmp_path / "a.tiff") == record
 
 
 def test_zstd_is_read_back_and_part_of_the_recipe(deduped, tmp_path, capsys):

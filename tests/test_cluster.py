@@ -18,7 +18,7 @@ import patchify3d
 from clusters import scheduler, worker
 from conftest import ROOT, results, smooth_volume
 from little_work import copy_upper, job_of, kill_once, warn_of_itself
-from utils.cluster import child, client, connection, keeper, versions
+from utils.cluster import client, connection, versions
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
 
@@ -163,14 +163,6 @@ def test_a_scheduler_that_goes_is_a_sentence_and_the_same_command_goes_on(addres
     assert run_jobs(copy_upper, jobs, Run(dask=address)) == 0
 
 
-def test_other_versions_are_a_sentence(monkeypatch):
-    wanted = versions.versions() | {"numpy": "0.1"}
-    assert versions.disagreement(versions.versions()) == ""
-    assert "has numpy" in versions.disagreement(wanted) and "has 0.1" in versions.disagreement(wanted)
-    found = {"host": {"python": "3.9.1.final.0"}, "packages": {"distributed": "1.0"}}
-    assert connection._in_words(connection._dask_versions(found)) == "Python 3.9 with distributed 1.0"
-
-
 def test_workers_with_other_code_are_refused(address, make_jobs, monkeypatch):
     jobs = make_jobs(a="one", b="two")
     monkeypatch.setattr(client, "versions", lambda: versions.versions() | {"numpy": "0.1"})
@@ -190,30 +182,6 @@ def test_a_large_volume_is_spread_over_the_cluster(address, tmp_path, monkeypatc
     assert "1 done" in capsys.readouterr().out
 
 
-def test_a_child_answers_and_refuses(tmp_path, capfd):
-    hello = {"versions": {}, "folder": str(tmp_path), "relative": True, "script": None, "settings": {}}
-    order = keeper.Order("run", "key", (str(ROOT),), hello, client._pack(str.upper)[0])
-    answers, _ = keeper.answer(order, [client._pack(item)[0] for item in ("a", 3)], lambda: True)
-    kinds = [client.pickle.loads(answer)[0] for answer in answers if answer]
-    assert kinds == [child.RETURNED, child.RAISED]
-    away = keeper.Order("run", "other", (str(ROOT),), {**hello, "folder": str(tmp_path / "absent")}, order.work)
-    [refused], _ = keeper.answer(away, [client._pack("a")[0]], lambda: True)
-    assert refused and client.pickle.loads(refused)[0] == child.REFUSED
-    keeper.keeper.end_run("run")
-    assert capfd.readouterr().err == ""  # it goes without a word
-
-
-def test_children_at_work_have_places_of_their_own():
-    held = keeper._Keeper()
-    order = keeper.Order("run", "key", (str(ROOT),), {}, b"")
-    first, second = held.take(order), held.take(order)
-    held.give_back("run", first, alive=False)
-    third = held.take(order)
-    assert (first.place, second.place, third.place) == (0, 1, 0)
-    for child_process in (second, third):
-        held.give_back("run", child_process, alive=False)
-
-
 def test_patches_are_scored_on_a_cluster_as_here(address, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in "abc":
@@ -231,15 +199,3 @@ def test_patches_are_scored_on_a_cluster_as_here(address, tmp_path, monkeypatch,
 def test_who_can_be_reached(address):
     assert connection.reaches(address)
     assert not connection.reaches("tcp://127.0.0.1:9") and not connection.reaches("inproc://1/2/3")
-
-
-def test_batches_take_a_quarter_of_a_second():
-    size = client._BatchSize(100)
-    assert size.next(1000, 2) == 1
-    size.learn(1, 0.001)
-    assert size.next(1000, 2) == 4
-    size.learn(4, 0.004)
-    assert size.next(1000, 2) == 16
-    assert size.next(8, 2) == 2
-    size.learn(16, 16.0)
-    assert size.next(1000, 2) == 1

@@ -3,7 +3,6 @@
 import pytest
 
 from utils.classification.devices import VISIBLE, gpu_of, gpus, take_one_gpu
-from utils.executors import executor
 from utils.settings import PLACE, place
 
 
@@ -54,9 +53,3 @@ def test_places(monkeypatch, text, number):
     assert place() == number
     monkeypatch.delenv(PLACE)
     assert place() == 0
-
-
-def test_processes_of_a_pool_have_places_that_follow_each_other():
-    with executor(2) as pool:
-        found = {pool.submit(place).result() for _ in range(40)}
-    assert len(found) == 1 or max(found) - min(found) == 1

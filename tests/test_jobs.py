@@ -1,6 +1,5 @@
 """utils/jobs.py and utils/cli.py: exit codes, failures, locks, dying workers."""
 
-import argparse
 import os
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import pytest
 
 from conftest import ROOT
 from little_work import copy_upper, job_of
-from utils.cli import UsageError, add_run_options, fraction, make_parser, positive_int, run_script
 from utils.jobs import SKIPPED, Job, Made, PassedOver, Run, describe, run_jobs
 from utils.records.recipes import load_record, record_path
 from utils.results import Scope
@@ -173,46 +171,6 @@ def test_describe_names_the_file(tmp_path):
     with pytest.raises(OSError) as caught:
         (tmp_path / "absent").read_text()
     assert describe(caught.value) == f"No such file or directory ({tmp_path / 'absent'})"
-
-
-def body(args: argparse.Namespace) -> int:
-    if args.p == 7:
-        raise UsageError("seven is not supported")
-    if args.p == 8:
-        raise KeyboardInterrupt
-    if args.p == 9:
-        raise OSError("the disk is gone")
-    return 0
-
-
-def parser_for_test() -> argparse.ArgumentParser:
-    parser = make_parser("Do a thing.\n\nExample:\n    thing -p 3\n")
-    parser.add_argument("-p", type=positive_int, default=1)
-    parser.add_argument("--verbose", action="store_true")
-    return parser
-
-
-@pytest.mark.parametrize(("value", "code"), [(1, 0), (7, 2), (8, 130), (9, 1)])
-def test_exit_codes(value, code, capsys):
-    assert run_script(body, parser_for_test(), ["-p", str(value)]) == code
-    assert "Traceback" not in capsys.readouterr().err
-
-
-def test_bad_arguments_exit_2(capsys):
-    with pytest.raises(SystemExit) as caught:
-        run_script(body, parser_for_test(), ["-p", "0"])
-    assert caught.value.code == 2
-    assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
-    with pytest.raises(argparse.ArgumentTypeError, match="from 0 to 1"):
-        fraction("1.5")
-
-
-def test_help_shows_the_example(capsys):
-    parser = parser_for_test()
-    add_run_options_parser = make_parser("Text.")
-    add_run_options(add_run_options_parser, seed=True)
-    assert "--seed" in add_run_options_parser.format_help()
-    assert parser.format_help().rstrip().endswith("thing -p 3")
 
 
 def test_what_was_made_of_another_input_or_option_is_outdated_until_update(make_jobs, tmp_path, capsys):

@@ -6,7 +6,6 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from utils.formats.nrrd import write_nrrd
 from utils.images import read_gray
 from utils.label_maps import why_labels
 from utils.volume_labels import why_labels_volume
@@ -113,30 +112,6 @@ def test_large_images_are_looked_at_in_bands(monkeypatch):
     assert not why_labels(sparse)
     sparse[150:152] = 1
     assert why_labels(sparse)
-
-
-def volume_of(folder, voxels):
-    write_nrrd(folder / "a.nrrd", voxels)
-    return open_volume(folder / "a.nrrd")
-
-
-@pytest.mark.parametrize("sample", [1 << 22, 4096])
-def test_volumes(tmp_path, monkeypatch, sample):
-    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", sample)
-    picture, labels = np.stack([PICTURE] * 4), np.stack([cells(300)] * 4).astype(np.uint16)
-    sparse, mask, ids = (np.zeros((40, *SHAPE), np.uint16) for _ in range(3))
-    sparse[33, 100:200], mask[33, 100:104], ids[33, 40:60] = PICTURE[100:200], 1, cells(300)[40:60]
-    for voxels, wanted in (
-        (picture, ""),
-        (labels, "areas of exactly one value each"),
-        (sparse, ""),
-        (mask, "2 distinct values"),
-        (ids, "areas of exactly one value each"),
-        (np.zeros_like(mask), ""),
-    ):
-        with volume_of(tmp_path, voxels) as volume:
-            reason = why_labels_volume(volume)
-        assert wanted in reason and bool(reason) == bool(wanted)
 
 
 def test_real_data(real_data):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -27,8 +28,7 @@ GRACE_SECONDS = 10.0
 @contextmanager
 def executor(processes: int) -> Iterator[Executor]:
     """A pool of spawned processes; an interrupt stops its workers at once."""
-    method = multiprocessing.get_start_method(allow_none=True) or "spawn"
-    context = multiprocessing.get_context(method)
+    context = multiprocessing.get_context(_start_method())
     if hasattr(signal, "pthread_sigmask"):
         resource_tracker.ensure_running()  # which would unblock what `_uninterrupted` blocks
     pool = _Pool(min(processes, MOST_PROCESSES), context, initializer=_start_worker)
@@ -39,6 +39,12 @@ def executor(processes: int) -> Iterator[Executor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@cache
+def _start_method() -> str:
+    """The one that was set, else spawn; asked once: the first pool makes Python settle on its own default, fork."""
+    return multiprocessing.get_start_method(allow_none=True) or "spawn"
 
 
 class _Pool(ProcessPoolExecutor):

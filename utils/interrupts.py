@@ -76,6 +76,13 @@ def deferred() -> Iterator[None]:
                 handler(number, None)
 
 
+def _forget() -> None:
+    """A forked process defers nothing: its parent was about to start it."""
+    global _deferring
+    _deferring = 0
+    _deferred.clear()
+
+
 def _again(lost: Any) -> None:
     """A signal's exception that was raised where Python drops it (a callback, a finaliser) is raised once more."""
     if not isinstance(lost.exc_value, KeyboardInterrupt | TerminatedError):
@@ -173,3 +180,5 @@ def forgiving_streams() -> Iterator[None]:
 
 
 _guard_start()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

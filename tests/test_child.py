@@ -1,0 +1,51 @@
+"""The process that does the work on a cluster: answers, refusals, warnings of its own."""
+
+import pickle
+import warnings
+from pathlib import Path
+
+from conftest import ROOT
+from utils.cluster import child, client, keeper
+
+
+def test_a_child_answers_and_refuses(tmp_path, capfd):
+    hello = {"versions": {}, "folder": str(tmp_path), "relative": True, "script": None, "settings": {}}
+    order = keeper.Order("run", "key", (str(ROOT),), hello, client._pack(str.upper)[0])
+    answers, _ = keeper.answer(order, [client._pack(item)[0] for item in ("a", 3)], lambda: True)
+    kinds = [client.pickle.loads(answer)[0] for answer in answers if answer]
+    assert kinds == [child.RETURNED, child.RAISED]
+    away = keeper.Order("run", "other", (str(ROOT),), {**hello, "folder": str(tmp_path / "absent")}, order.work)
+    [refused], _ = keeper.answer(away, [client._pack("a")[0]], lambda: True)
+    assert refused and client.pickle.loads(refused)[0] == child.REFUSED
+    keeper.keeper.end_run("run")
+    assert capfd.readouterr().err == ""  # it goes without a word
+
+
+def test_work_returns_raises_and_warns():
+    def warn(item):
+        for sentence in ("odd", "odd", "odder"):
+            warnings.warn(sentence, stacklevel=1)
+        warnings.warn("no business of users", DeprecationWarning, stacklevel=1)
+        return item
+
+    item = pickle.dumps(3)
+    assert child._answer(warn, item) == (child.RETURNED, 3, ("odd", "odder"))
+    kind, error, said = child._answer(lambda item: item / 0, item)
+    assert (kind, type(error), said) == (child.RAISED, ZeroDivisionError, ())
+    assert child._answer("sees no folder", item) == (child.REFUSED, "sees no folder", ())
+
+
+def test_what_cannot_be_packed_is_told():
+    assert pickle.loads(child._packed((child.RETURNED, 7, ()))) == (child.RETURNED, 7, ())
+    kind, error, _ = pickle.loads(child._packed((child.RETURNED, lambda: None, ())))
+    assert kind == child.RAISED and "lambda" in str(error)
+
+
+def test_where_relative_paths_lead_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    assert child._stand({"folder": str(tmp_path / "in"), "relative": True}) == "" and Path.cwd() == tmp_path / "in"
+    gone = str(tmp_path / "gone")
+    said = child._stand({"folder": gone, "relative": True})
+    assert said.startswith(f"does not see {gone}, from where relative paths lead")
+    assert child._stand({"folder": gone, "relative": False}) == "" and Path.cwd() == Path("/")

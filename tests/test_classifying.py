@@ -1,0 +1,115 @@
+"""A dictionary classified: what is kept, when scores are asked for again, names that share a file."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from utils.classification import classifying as room
+from utils.classification.accounts import Account
+from utils.classification.classifying import classify_dictionary, refuse_shared_files, stored_scores
+from utils.classification.distances import load_distances
+from utils.dictionaries import save_patches
+from utils.jobs import Job, Run, run_jobs
+from utils.records.recipes import Recipe
+from utils.records.scores import load_scores
+
+NAMES = [f"fly-LOC-0_{i}_0-4_0-4" for i in range(5)]
+SCORES = np.array([0.1, 0.5, 0.51, 0.9, 0.7])
+
+
+class Scorer:
+    """Scores patches by their first pixel; may come to doubt what it said before."""
+
+    def __init__(self, doubts=()):
+        self.changes, self.batches, self.doubts, self.account = 0, [], set(doubts), Account()
+
+    def examine(self, patches):
+        self.batches.append(len(patches))
+        if len(self.batches) in self.doubts:
+            self.changes += 1
+        places = [int(patch[0, 0]) for patch in patches]
+        return SimpleNamespace(scores=SCORES[places], distances=np.array(places, float))
+
+
+class LeftOut:
+    def reasons(self, dictionary):
+        return {NAMES[3]: "duplicate"}
+
+
+@pytest.fixture
+def classify(tmp_path, monkeypatch):
+    """Runs the job of a dictionary of five patches, two at a time; gives its rows."""
+    monkeypatch.setattr(room, "BATCH", 2)
+    path = tmp_path / "in/fly.pkl"
+    save_patches(path, NAMES, np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8))
+
+    def run(scorer, threshold=0.5, left_out=None, update=False):
+        options = {"threshold": threshold, "without": left_out is not None, "compression": "none"}
+        job = Job(path, tmp_path / "out/fly.csv", Recipe("c", {"fly.pkl": (path,)}, options, tmp_path))
+
+        def work(job, scratch):
+            return classify_dictionary(scorer, job, scratch, threshold=threshold, left_out=left_out)
+
+        assert run_jobs(work, [job], Run(update=update)) == 0
+        return [(row.kept, row.reason) for row in load_scores(job.target)]
+
+    return run
+
+
+def kept(folder):
+    return sorted(path.stem for path in (folder / "out/fly").glob("*.tiff"))
+
+
+def test_what_scores_above_the_threshold_is_kept(classify, tmp_path):
+    scorer = Scorer()
+    assert classify(scorer) == [(False, "low score")] * 2 + [(True, "kept")] * 3
+    assert kept(tmp_path) == NAMES[2:] and scorer.batches == [0, 2, 2, 1]
+    assert load_distances(tmp_path / "out/fly.csv").tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_is_left_out_is_not_kept(classify, tmp_path):
+    assert classify(Scorer(), left_out=LeftOut())[3] == (False, "duplicate") and NAMES[3] not in kept(tmp_path)
+    assert ",reason\n" in (tmp_path / "out/fly.csv").read_text()
+
+
+def test_another_threshold_asks_no_network(classify, tmp_path):
+    classify(Scorer())
+    scorer = Scorer()
+    assert classify(scorer, 0.8, update=True)[2:] == [(False, "low score"), (True, "kept"), (False, "low score")]
+    assert scorer.batches == [] and kept(tmp_path) == [NAMES[3]]
+    assert load_distances(tmp_path / "out/fly.csv").tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_doubt_does_the_dictionary_again(classify, tmp_path):
+    scorer = Scorer(doubts={3})
+    assert classify(scorer)[2:] == [(True, "kept")] * 3
+    assert scorer.batches == [0, 2, 2, 1] * 2 and kept(tmp_path) == NAMES[2:]
+    assert len(load_distances(tmp_path / "out/fly.csv")) == 5
+
+
+def test_scores_stand_where_all_that_decides_them_is_the_same(classify, tmp_path):
+    classify(Scorer())
+    path = tmp_path / "in/fly.pkl"
+
+    def stored(names=NAMES, recipe=True, **options):
+        options = {"threshold": 0.1, "without": True, "compression": "zstd", **options}
+        made = Recipe("c", {"fly.pkl": (path,)}, options, tmp_path) if recipe else None
+        return stored_scores(Job(path, tmp_path / "out/fly.csv", made), names)
+
+    np.testing.assert_allclose(stored(), SCORES)
+    assert stored(NAMES[:4]) is None and stored(recipe=False) is None
+    (tmp_path / "out/fly.csv").write_text("damaged")
+    assert stored() is None
+    (tmp_path / "out/fly.csv").unlink()
+    assert stored() is None
+
+
+def test_names_that_meet_on_some_file_system():
+    refuse_shared_files(["a", "b", "a.b"])
+    with pytest.raises(ValueError, match="two patches would share a file: 'a' and 'A'"):
+        refuse_shared_files(["a", "b", "A"])
+    with pytest.raises(ValueError, match=r"\.\."):
+        refuse_shared_files(["../a"])
+    with pytest.raises(ValueError, match="share a file"):
+        refuse_shared_files(["".join(["a", "b"]), "".join(["a", "b"])])

@@ -1,0 +1,67 @@
+"""To a scheduler, or why not: other versions, who can be reached."""
+
+import socket
+
+import pytest
+
+from utils.cli import UsageError
+from utils.cluster import connection, versions
+
+
+def test_other_versions_are_a_sentence(monkeypatch):
+    wanted = versions.versions() | {"numpy": "0.1"}
+    assert versions.disagreement(versions.versions()) == ""
+    assert "has numpy" in versions.disagreement(wanted) and "has 0.1" in versions.disagreement(wanted)
+    found = {"host": {"python": "3.9.1.final.0"}, "packages": {"distributed": "1.0"}}
+    assert connection._in_words(connection._dask_versions(found)) == "Python 3.9 with distributed 1.0"
+
+
+def test_who_can_be_reached():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert connection.reaches(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+    assert not connection.reaches("tcp://127.0.0.1:9")
+    assert not connection.reaches("inproc://1/2/3")
+
+
+def test_nobody_answers():
+    with pytest.raises(UsageError, match=r"^no Dask scheduler answers at tcp://127\.0\.0\.1:9: "):
+        connection.connect("tcp://127.0.0.1:9", 0.2)
+
+
+class Client:
+    """What a scheduler says of itself."""
+
+    def __init__(self, **found):
+        self.found, self.closed = found, False
+
+    def get_versions(self, check):
+        return self.found
+
+    def close(self, timeout):
+        self.closed = True
+
+
+def said(python="3.11.7.final.0", distributed="2026.1"):
+    return {"host": {"python": python}, "packages": {"distributed": distributed}}
+
+
+def test_versions_that_agree_but_for_the_last_number():
+    client = Client(client=said(), scheduler=said("3.11.2.final.0"), workers={"w": said()})
+    connection._refuse_other_versions(client, "at")
+    assert not client.closed
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "worker", "where", "runs"),
+    [
+        (said("3.12.1"), said(), "at", "Python 3.12 with distributed 2026.1"),
+        (said(), said(distributed="2025.9"), "w", "Python 3.11 with distributed 2025.9"),
+    ],
+)
+def test_versions_that_do_not(scheduler, worker, where, runs):
+    client = Client(client=said(), scheduler=scheduler, workers={"w": worker})
+    with pytest.raises(
+        UsageError, match=f"^{where} runs {runs}, this process Python 3.11 with distributed 2026.1: use"
+    ):
+        connection._refuse_other_versions(client, "at")
+    assert client.closed

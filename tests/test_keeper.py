@@ -1,0 +1,81 @@
+"""The children of a worker: frames, places, what is given back, when they go."""
+
+import io
+
+import pytest
+
+from conftest import ROOT
+from utils.cluster import keeper
+
+
+def test_children_at_work_have_places_of_their_own():
+    held = keeper._Keeper()
+    order = keeper.Order("run", "key", (str(ROOT),), {}, b"")
+    first, second = held.take(order), held.take(order)
+    held.give_back("run", first, alive=False)
+    third = held.take(order)
+    assert (first.place, second.place, third.place) == (0, 1, 0)
+    for child_process in (second, third):
+        held.give_back("run", child_process, alive=False)
+
+
+def test_frames():
+    pipe = io.BytesIO()
+    for content in (b"", b"abc", bytes(70000)):
+        keeper.write_frame(pipe, content)
+    end = pipe.tell()
+    pipe.seek(0)
+    assert [len(keeper.read_frame(pipe) or b"") for _ in range(3)] == [0, 3, 70000]
+    assert keeper.read_frame(pipe) is None
+    for cut in (end - 1, end - 70001, 4):
+        short = io.BytesIO(pipe.getvalue()[:cut])
+        found = [keeper.read_frame(short) for _ in range(3)]
+        assert found[-1] is None
+
+
+class Child:
+    """A child that answers in capitals, and dies of one word."""
+
+    def __init__(self, paths, place=0):
+        self.place, self.ended, self.told, self.idle_since = place, False, False, 0.0
+
+    def ask(self, order, item, wanted):
+        return None if item == b"die" else item.upper()
+
+    def tell_to_go(self):
+        self.told = True
+
+    def end(self):
+        self.ended = True
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """A keeper of such children."""
+    monkeypatch.setattr(keeper, "Child", Child)
+    held = keeper._Keeper()
+    held._watching = True
+    monkeypatch.setattr(keeper, "keeper", held)
+    return held
+
+
+ORDER = keeper.Order("run", "key", (), {}, b"")
+
+
+def test_one_child_for_a_row_of_items_and_another_after_a_death(held):
+    answers, seconds = keeper.answer(ORDER, [b"a", b"die", b"b"], lambda: True)
+    assert answers == [b"A", None, b"B"] and seconds >= 0
+    assert held.count("run") == 0 and len(held._idle["run"]) == 1
+    assert keeper.answer(ORDER, [b"die", b"b"], lambda: False)[0] == [None]  # nobody wants the rest
+    assert held._idle["run"] == []
+
+
+def test_children_end_with_their_run(held):
+    idle, busy = held.take(ORDER), held.take(ORDER)
+    held.give_back("run", idle, alive=True)
+    assert held.take(ORDER) is idle and held.count("run") == 2 and held.count("other") == 0
+    held.give_back("run", idle, alive=True)
+    held.end_run("run")
+    assert idle.ended and not idle.told and busy.told and not busy.ended
+    held.give_back("run", busy, alive=True)
+    assert busy.ended and held.count("run") == 0

@@ -1,0 +1,51 @@
+"""Where jobs are done: here, side by side, alone; what kills a process is one job's doing."""
+
+import os
+import signal
+
+import pytest
+
+from utils.runs import Place, _split, results
+
+
+def square(number: int) -> int:
+    if number == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def where(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def died(number):
+    return -number
+
+
+def test_one_process_is_this_one():
+    assert list(results(where, [1, 2], Place(), died)) == [(1, os.getpid()), (2, os.getpid())]
+    assert list(results(where, [1], Place(4), died)) == [(1, os.getpid())]  # one job needs no others
+    assert list(results(square, [], Place(4), died)) == list(results(square, [], Place(dask="nowhere"), died)) == []
+
+
+def test_side_by_side_and_one_that_kills_its_process():
+    assert sorted(results(square, [1, 2, 13, 3], Place(2), died)) == [-13, 1, 4, 9]
+
+
+def test_those_that_take_all_processes_are_done_last_and_alone():
+    found = list(results(where, [1, 2, 3, 4], Place(2), died, alone=lambda number: number == 1))
+    numbers, places = zip(*found, strict=True)
+    assert numbers[-1] == 1 and sorted(numbers) == [1, 2, 3, 4]
+    assert places[-1] not in places[:-1] and os.getpid() not in places
+
+
+@pytest.mark.parametrize(
+    ("chosen", "parts"),
+    [(None, ([], [1, 2, 3])), (lambda n: n > 1, ([2, 3], [1])), (lambda n: True, ([1, 2, 3], []))],
+)
+def test_which_are_chosen(chosen, parts):
+    assert _split([1, 2, 3], chosen) == parts
+
+
+def test_a_place_is_one_process_of_this_machine_unless_it_says_otherwise():
+    assert (Place().processes, Place().dask, Place().timeout) == (1, None, 60.0)

@@ -1,0 +1,129 @@
+"""Subvolumes written and checked against their patches: contrast, sizes, differences, what fails alone."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from conftest import visible
+from kept_patches import keep
+from stacks import SIZE, expected, read, voxels_of
+from utils.formats.nrrd import write_nrrd
+from utils.jobs import SKIPPED, Job, SomeFailed
+from utils.names import parse_name
+from utils.reconstruction.kept_patches import KeptPatch, KeptPixels
+from utils.reconstruction.stacks import StackOptions, VolumeGroup
+from utils.reconstruction.subvolumes import Subvolume
+from utils.reconstruction.write import difference, reconstruct_volume
+from utils.records.kept_patch import KeptRecord
+from utils.results import Scope
+from utils.sources import volume_sources
+
+OPTIONS = StackOptions(slices=5)
+
+
+@pytest.fixture
+def group(tmp_path):
+    """A uint8 volume, and two subvolumes to be cut from it."""
+    write_nrrd(tmp_path / "fly.nrrd", voxels_of(), SIZE)
+    paths = keep(tmp_path / "kept", tmp_path / "fly.nrrd", [(0, 7, (3, 15, 5, 19)), (2, 9, (3, 15, 5, 19))])
+    return group_of(tmp_path, paths)
+
+
+def group_of(folder, paths):
+    (source,), _ = volume_sources(str(folder / "fly.nrrd"))
+    wanted = []
+    for i, path in enumerate(paths):
+        where = parse_name(path.stem)
+        wanted.append(Subvolume(KeptPatch(path, where), where.first - 2, where.first + 3, folder / f"out/fly/{i}.tif"))
+    (folder / "out/fly").mkdir(parents=True, exist_ok=True)
+    return VolumeGroup(source, tuple(wanted), {})
+
+
+def write(group, folder, options=OPTIONS, **more):
+    scope = Scope("reconstruct3d", folder, folder / "out")
+    return reconstruct_volume(Job(group, folder / "out/fly/fly"), options, scope, **more)
+
+
+def promised(subvolume, voxels):
+    where = replace(subvolume.patch.where, first=subvolume.first, stop=subvolume.stop)
+    return expected(voxels, where)
+
+
+def test_stacks_are_cut_once(group, tmp_path):
+    assert write(group, tmp_path) == "2 subvolumes" and write(group, tmp_path) == SKIPPED
+    for subvolume in group.wanted:
+        np.testing.assert_array_equal(read(subvolume.target), promised(subvolume, voxels_of()))
+
+
+def test_flipbooks_beside(group, tmp_path):
+    write(group, tmp_path, replace(OPTIONS, flipbook="gif"))
+    assert visible(tmp_path / "out/fly") == ["0.gif", "0.tif", "1.gif", "1.tif"]
+
+
+def test_a_changed_volume_is_told_by_the_patch(group, tmp_path):
+    voxels = voxels_of()
+    voxels[7, 4, 6] += 9
+    write_nrrd(tmp_path / "fly.nrrd", voxels, SIZE)
+    with pytest.raises(SomeFailed) as caught:
+        write(group, tmp_path)
+    ((path, reason),) = caught.value.failures.items()
+    assert path == str(group.wanted[0].patch.path) and reason.startswith("1 of 168 pixels of the middle slice differ")
+    assert group.wanted[1].target.exists() and not group.wanted[0].target.exists()
+    with pytest.warns(
+        UserWarning, match=r"the middle slice differs from the patch; written all the same \(stacks: 1\)"
+    ):
+        write(group, tmp_path, replace(OPTIONS, verify=False), update=True)
+    np.testing.assert_array_equal(read(group.wanted[0].target), promised(group.wanted[0], voxels))
+
+
+def test_outdated_stacks_stay_until_update(group, tmp_path):
+    write(group, tmp_path)
+    with pytest.warns(UserWarning, match=r"^outdated: 2 subvolumes \(made without --raw, now with --raw\); --update"):
+        assert write(group, tmp_path, replace(OPTIONS, raw=True)) == SKIPPED
+    assert write(group, tmp_path, replace(OPTIONS, raw=True), update=True) == "2 subvolumes"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_wide_volumes_have_their_patches_window(tmp_path, recorded):
+    write_nrrd(tmp_path / "fly.nrrd", voxels_of("uint16"), SIZE)
+    paths = keep(tmp_path / "kept", tmp_path / "fly.nrrd", [(0, 7, (3, 15, 5, 19))], recorded=recorded)
+    group = group_of(tmp_path, paths)
+    if recorded:
+        with warnings.catch_warnings(action="error"):
+            write(group, tmp_path)
+    else:
+        with pytest.warns(UserWarning, match="no contrast recorded in the patch: --contrast percentile of the volume"):
+            write(group, tmp_path)
+    stack = read(group.wanted[0].target)
+    assert stack.dtype == np.uint8 and stack.shape == (5, 12, 14)
+    write(group, tmp_path, replace(OPTIONS, raw=True), update=True)
+    np.testing.assert_array_equal(read(group.wanted[0].target), promised(group.wanted[0], voxels_of("uint16")))
+
+
+def test_what_cannot_be_made_is_named_with_the_rest_done(group, tmp_path):
+    group.wanted[0].patch.path.write_bytes(b"damaged")
+    with pytest.raises(SomeFailed) as caught:
+        write(replace(group, refused={"other.tiff": "outside"}), tmp_path)
+    assert set(caught.value.failures) == {"other.tiff", str(group.wanted[0].patch.path)}
+    assert group.wanted[1].target.exists()
+
+
+def kept(pixels, contrast=None):
+    return KeptPixels(pixels, KeptRecord(contrast=contrast))
+
+
+def test_how_a_slice_differs():
+    gray = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert difference(gray, kept(gray.copy())) == ""
+    other = gray.copy()
+    other[0, 0], other[1, 2] = 200, 0
+    said = difference(gray, kept(other))
+    assert said.startswith(
+        "2 of 6 pixels of the middle slice differ from the patch, by up to 200: the volume has changed"
+    )
+    assert "or the patch was made with another --contrast" in said
+    wrong = "the patch's file holds 3 x 2 uint8 pixels, its name says 2 x 3 of uint8"
+    assert difference(gray, kept(gray.T)) == wrong
+    assert difference(gray, kept(gray.astype(np.uint16))).startswith("the patch's file holds 2 x 3 uint16")
