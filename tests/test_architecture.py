@@ -112,3 +112,15 @@ def test_help_loads_no_heavy_library(script, tmp_path):
     loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert not loaded & HEAVY
     assert "Example" in done.stdout
+
+
+def test_every_room_has_tests_of_its_own():
+    """``test_{room}.py``, or with the room's package before it; rooms that share a name have a file each."""
+    files = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    lacking = []
+    for room in sorted((tuple(room_name(path).split(".")) for path in ROOMS), key=len, reverse=True):
+        names = [f"test_{'_'.join(room[start:])}" for start in range(len(room))]
+        own = next((name for name in names if name in files), None)
+        files.discard(own or "")
+        lacking += [".".join(room)] * (own is None)
+    assert lacking == []

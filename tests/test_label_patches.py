@@ -19,7 +19,6 @@ import label_patches
 from browser import browser, complaints, needs_browser, wait_for
 from conftest import ROOT
 from made_collection import add_dataset, image_names, pixels, small_collection, volume_names
-from utils.collection.labels import LabelFile
 from utils.training.labels import read_labelled
 
 
@@ -264,23 +263,6 @@ def test_ctrl_c_ends_it_with_a_summary(collection, tmp_path):
         assert process.stdout.read().strip().endswith("labels.csv: 2 good, 0 bad, 0 none")
 
 
-def test_several_people_fill_one_table(tmp_path):
-    path = tmp_path / "labels.csv"
-    anna, ben = LabelFile(path, "anna"), LabelFile(path, "ben")
-    anna.put({"a.png": "good", "b.png": "good"}, {"a.png": "fly", "b.png": "fly"})
-    ben.put({"c.png": "bad"}, {})
-    ben.put({"b.png": "bad"}, {})
-    assert [(r["path"], r["label"], r["who"], r["source"]) for r in rows(path)] == [
-        ("a.png", "good", "anna", "fly"),
-        ("b.png", "bad", "ben", "fly"),
-        ("c.png", "bad", "ben", ""),
-    ]
-    assert anna.refresh() and anna.undo() == ["a.png", "b.png"]
-    assert {r["path"]: r["label"] for r in rows(path)} == {"b.png": "bad", "c.png": "bad"}  # ben's word stands
-    assert anna.undo() == [] and ben.undo() == ["b.png"]
-    assert {r["path"]: r["label"] for r in rows(path)} == {"b.png": "good", "c.png": "bad"}
-
-
 def test_two_servers_fill_one_table_at_once(collection, tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -300,30 +282,6 @@ def test_two_servers_fill_one_table_at_once(collection, tmp_path):
     found = rows(table)
     assert len(found) == 58 and all(row["label"] == label[row["who"]] for row in found)
     assert len({row["path"] for row in found}) == 58
-
-
-def test_a_table_by_hand_is_gone_on_with(tmp_path):
-    path = tmp_path / "labels.csv"
-    path.write_text("path,label,note\nx.png,good,mine\ny.png,bad,\n", encoding="utf-8")
-    LabelFile(path, "anna").put({"z.png": "none"}, {"z.png": "fly"})
-    LabelFile(path, "anna").put({"x.png": "bad"}, {})
-    assert [(r["path"], r["label"], r["note"]) for r in rows(path)] == [
-        ("x.png", "bad", "mine"),
-        ("y.png", "bad", ""),
-        ("z.png", "none", ""),
-    ]
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="columns are a, b"):
-        LabelFile(path, "anna")
-
-
-def test_half_a_row_of_a_power_cut_is_dropped(tmp_path):
-    path = tmp_path / "labels.csv"
-    LabelFile(path, "anna").put({"x.png": "good"}, {})
-    with path.open("a") as file:
-        file.write("y.png,ba")
-    LabelFile(path, "anna").put({"z.png": "bad"}, {})
-    assert [(r["path"], r["label"]) for r in rows(path)] == [("x.png", "good"), ("z.png", "bad")]
 
 
 def test_training_reads_what_was_labelled(collection, tmp_path):

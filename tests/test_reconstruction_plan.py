@@ -41,8 +41,9 @@ def plan(volumes, names, folder=None, **options):
 
 
 def test_patches_meet_their_volumes(volumes):
-    names = ["fly-LOC-0_2_0-10_0-10", "fly-LOC-0_1_0-10_0-10", "fly-LOC-2_27_0-10_0-20", "fly-LOC-2_28_0-10_0-20",
-             "gone-LOC-0_1_0-9_0-9", "gone-LOC-0_2_0-9_0-9", "fly-LOC-0_2_0-10_0-31", "bee-LOC-0_1_0-9_0-9"]  # fmt: skip
+    names = ["fly-LOC-0_2_0-10_0-10", "fly-LOC-0_1_0-10_0-10", "fly-LOC-2_27_0-10_0-20",
+             "fly-LOC-2_28_0-10_0-20", "gone-LOC-0_1_0-9_0-9", "gone-LOC-0_2_0-9_0-9",
+             "fly-LOC-0_2_0-10_0-31", "bee-LOC-0_1_0-9_0-9"]  # fmt: skip
     found = plan(volumes, names)
     assert found.missing == Counter({"gone": 2}) and found.ambiguous == Counter() and found.overlapping == 0
     assert sorted(s.patch.name for s in found.border) == ["fly-LOC-0_1_0-10_0-10", "fly-LOC-2_28_0-10_0-20"]
@@ -63,9 +64,8 @@ def test_patches_that_would_become_one_file_fail_all(volumes, tmp_path):
     found = make_plan(patches, index, Selection(5), tmp_path / "out", ".tif", 1)
     assert [s.patch.name for s in found.chosen()] == ["fly-LOC-0_5_0-10_0-10"] and found.refused == 2
     refused = next(each for each in found.groups if each.refused).refused
-    assert refused[str(tmp_path / f"a/{name}.tiff")].endswith(
-        f"with {tmp_path}/b/{name}.tiff; rename or move one of them"
-    )
+    said = f"with {tmp_path}/b/{name}.tiff; rename or move one of them"
+    assert refused[str(tmp_path / f"a/{name}.tiff")].endswith(said)
 
 
 def test_names_that_two_volumes_share(volumes):

@@ -1,11 +1,108 @@
-"""utils/sources.py: what is worth all processes, or a whole cluster."""
+"""What an argument stands for: folders, files, images with levels, tables; names, statements, sizes."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from conftest import smooth_volume
-from utils import sources
-from utils.sources import VolumeSource
+from ngff_images import pyramid, write_ome_zarr
+from utils import sources as room
+from utils.cli import UsageError
+from utils.formats.nrrd import write_nrrd
+from utils.ngff.table import Dataset
+from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
+
+
+def volume(path, value=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_nrrd(path, np.full((2, 3, 4), value, np.uint8), (1.0, 1.0, 1.0))
+    return path
+
+
+def named(where, *args, **options):
+    found, passed_over = volume_sources(str(where), *args, **options)
+    return [source.name for source in found], [path.name for path in passed_over]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """a.nrrd, b.zarr, notes; deeper c.nrrd and d/e.nrrd."""
+    volume(tmp_path / "in/a.nrrd")
+    write_ome_zarr(tmp_path / "in/b.zarr", pyramid())
+    (tmp_path / "in/notes.txt").touch()
+    volume(tmp_path / "in/deep/c.nrrd")
+    volume(tmp_path / "in/deep/d/e.nrrd")
+    return tmp_path / "in"
+
+
+def test_folders(folder):
+    assert named(folder) == (["a", "b_s0"], ["notes.txt", "deep"])
+    assert named(folder, 1) == (["a", "b_s1"], ["notes.txt", "deep"])
+    assert named(folder, recursive=True) == (["a", "b_s0", "deep-c", "deep-d-e"], ["notes.txt"])
+    assert [path.name for path in nested_volumes(folder)] == ["c.nrrd", "e.nrrd"]
+    assert named(folder / "a.nrrd") == (["a"], []) and named(folder / "b.zarr", 2) == (["b_s2"], [])
+
+
+def test_nothing_there(folder, tmp_path):
+    with pytest.raises(UsageError, match="gone: no such folder, file or CSV"):
+        volume_sources(str(tmp_path / "gone"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no volume in it .*folders of slices ...[)]$"):
+        volume_sources(str(tmp_path / "empty"))
+    volume(tmp_path / "outer/inner/x.nrrd")
+    with pytest.raises(UsageError, match="; 1 are nested deeper, --recursive takes them"):
+        volume_sources(str(tmp_path / "outer"))
+
+
+def test_tables(folder, tmp_path):
+    table = tmp_path / "t.csv"
+    rows = [f"{folder}/b.zarr,fly,1,true", f"{folder}/b.zarr,bee,,false", ",,,", "x,y-ROI-z,,"]
+    table.write_text("\n".join(["url,volume_name,mip,crop", *rows]))
+    found, _ = volume_sources(str(table), 2, gigabytes=0.5)
+    assert [source.name for source in found] == ["fly_s2", "bee_s2", "t-line-5"]
+    assert [source.gigabytes for source in found] == [0.5, None, 0.5]
+    assert found[2].problem.startswith("volume_name 'y-ROI-z'")
+    assert is_table("a.CSV") and is_table("a.tsv") and not is_table("https://h/a.csv") and not is_table("a.zarr")
+    assert volume_sources(str(table))[0][0].name == "fly_s1"
+    table.write_text("name\nfly\n")
+    with pytest.raises(UsageError, match="expected a column download_url"):
+        volume_sources(str(table))
+
+
+def test_what_is_stated_counts(folder):
+    (folder / "datasets.csv").write_text("name,voxel_z,voxel_y,voxel_x,license\na,9,4,4,CC0\nb,7,,,\n")
+    found, passed_over = volume_sources(str(folder), 1)
+    assert [path.name for path in passed_over] == ["notes.txt", "deep"]
+    a, b = found
+    assert a.stated.voxel_size == (9.0, 4.0, 4.0) and a.options()["table"]
+    assert b.row is not None and b.row.given_size == (7.0, None, None)  # of the finest level, by the image's name
+    with pytest.warns(UserWarning, match="the header says 1 x 1 x 1 nm"), a.open() as opened:
+        assert opened.voxel_size == (9.0, 4.0, 4.0) and opened.name == "a"
+
+
+def test_what_a_recipe_takes(folder):
+    (a,), _ = volume_sources(str(folder / "a.nrrd"))
+    assert a.inputs() == {"a.nrrd": (folder / "a.nrrd",)} and str(a) == str(folder / "a.nrrd")
+    row = Dataset("https://me:secret@h/b.zarr", "fly", invert=True, crop_size=7)
+    remote = VolumeSource("fly_s1", row.shown_url, 1, row)
+    assert remote.inputs() == {"https://***@h/b.zarr": ()} and remote.options()["level"] == 1
+    assert remote.options()["invert"] is True and "gb" not in remote.options()
+    assert replace(remote, gigabytes=2.0).options()["gb"] == 2.0 and str(remote) == "https://***@h/b.zarr"
+    local = replace(remote, row=replace(row, url=str(folder / "b.zarr")))
+    assert list(local.inputs()) and all(paths for paths in local.inputs().values())
+
+
+@pytest.mark.parametrize(("size", "large"), [(10**9, False), (0, True)])
+def test_what_is_large(folder, monkeypatch, size, large):
+    monkeypatch.setattr(room, "LARGE_BYTES", size)
+    (a,), _ = volume_sources(str(folder / "a.nrrd"))
+    (b,), _ = volume_sources(str(folder / "b.zarr"))
+    assert a.is_large() is large and b.is_large() and b.is_worth_spreading()
+    assert a.is_worth_spreading() is large
+    broken = VolumeSource("x", folder / "notes.txt")
+    assert broken.is_worth_spreading() is False
 
 
 @pytest.mark.parametrize("name", ["v.mhd", "v.nhdr", "v.mha", "v.nrrd"])
@@ -13,6 +110,7 @@ def test_a_volume_is_as_large_as_its_voxels_wherever_they_lie(tmp_path, monkeypa
     """Beside a header of a few hundred bytes, too."""
     sitk.WriteImage(sitk.GetImageFromArray(smooth_volume((20, 20, 20))), str(tmp_path / name))
     source = VolumeSource("v", tmp_path / name)
-    for limit, large in ((8000, True), (10_000, False)):
-        monkeypatch.setattr(sources, "LARGE_BYTES", limit)
+    exact = sum(path.stat().st_size for path in tmp_path.iterdir())
+    for limit, large in ((8000, True), (exact, True), (exact + 1, False), (10_000, False)):
+        monkeypatch.setattr(room, "LARGE_BYTES", limit)
         assert source.is_large() is large and source.is_worth_spreading() is large

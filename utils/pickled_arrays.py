@@ -219,7 +219,7 @@ MAKERS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
 def shown(value: Any) -> str:
     """A value for a message; never long, whatever it holds."""
     if isinstance(value, tuple) and not isinstance(value, Global | Stored):
-        inner = ", ".join(shown(item) if not isinstance(item, tuple) else "(...)" for item in value[:5])
+        inner = ", ".join("(...)" if type(item) is tuple else shown(item) for item in value[:5])
         return f"({inner}{', ...' if len(value) > 5 else ''})"
     if isinstance(value, str | bytes | int | float | None):
         return repr(value)[:80]

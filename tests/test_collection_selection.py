@@ -1,0 +1,89 @@
+"""What is exported of each dataset: caps over volumes in turn, slices apart, names that differ, TIFFs that are gone."""
+
+from collections import Counter
+
+import pytest
+
+from made_collection import add_dataset, image_names, volume_names
+from utils.collection.inventory import list_parts
+from utils.collection.selection import Rules, choose
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A dataset of two regions of eight slices, and images."""
+    for x in (0, 96):
+        region = f"mouse-ROI-x{x}-{x + 96}_y0-96_z0-8"
+        add_dataset(tmp_path, region, volume_names(region, grid=1), kept=1.0)
+    add_dataset(tmp_path, "tem", image_names(["a", "b"]), voxel_size=None)
+    return tmp_path
+
+
+def chosen(root, **rules):
+    return choose(list_parts(root / "filtered", [root / "patches"]), Rules(**rules))
+
+
+def test_all_that_are_kept(root):
+    found = chosen(root)
+    assert {name: len(samples) for name, samples in found.samples.items()} == {"mouse": 16, "tem": 4}
+    assert found.count == found.kept == 20 and found.warnings == [] and found.failures == {}
+    sample = found.samples["mouse"][0]
+    assert sample.path.is_file() and sample.voxel_size == (10.0, 10.0, 10.0) and sample.source.endswith(".nrrd")
+    assert found.samples["tem"][0].voxel_size is None
+
+
+@pytest.mark.parametrize(("cap", "mouse", "tem"), [(3, 3, 3), (5, 5, 4), (1, 1, 1)])
+def test_caps_take_volumes_in_turn(root, cap, mouse, tem):
+    found = chosen(root, cap=cap)
+    assert len(found.samples["mouse"]) == mouse and len(found.samples["tem"]) == tem
+    counts = Counter(sample.volume for sample in found.samples["tem"])
+    assert cap > 3 or max(counts.values()) - min(counts.values()) <= 1 or len(counts) == 1
+    more = chosen(root, cap=cap + 1).samples["mouse"]
+    assert {sample.name for sample in found.samples["mouse"]} < {sample.name for sample in more}
+    again = chosen(root, cap=cap, seed=1).samples["mouse"]
+    assert len(again) == mouse
+
+
+def test_caps_of_volumes(root):
+    assert len(chosen(root, cap_volume=3).samples["mouse"]) == 3  # both regions are of one volume
+    assert len(chosen(root, cap_volume=1).samples["tem"]) == 2
+
+
+def test_slices_of_one_place_are_apart(root):
+    found = chosen(root, min_gap_nm=40)
+    slices = sorted(sample.place.index for sample in found.samples["mouse"] if "-x0-" in sample.dictionary)
+    assert len(slices) == 2 and slices[1] - slices[0] >= 4
+    assert len(found.samples["tem"]) == 4 and found.warnings == []
+    add_dataset(root, "blind", volume_names("blind", grid=1), voxel_size=None, kept=1.0)
+    unsized = chosen(root, min_gap_nm=40)
+    assert unsized.warnings == ["blind: voxel size missing, so that --min-gap-nm says nothing of its slices"]
+    assert len(unsized.samples["blind"]) == 8
+
+
+def test_tiffs_that_are_gone(root):
+    gone = next((root / "filtered/tem").iterdir())
+    gone.unlink()
+    found = chosen(root)
+    assert len(found.samples["tem"]) == 3 and found.kept == 20
+    assert found.warnings == [f"{root}/filtered/tem.csv: 1 kept patches have no TIFF any more; left out"]
+    for path in (root / "filtered/tem").iterdir():
+        path.unlink()
+    assert chosen(root).warnings[-1] == "tem: no kept patches" and "tem" not in chosen(root).samples
+    gone.symlink_to(gone)
+    assert list(chosen(root).failures) == [str(gone)]
+
+
+def test_names_that_two_dictionaries_keep_fail_both(root):
+    (name,) = [path.stem for path in (root / "filtered/tem").iterdir()][:1]
+    add_dataset(root, "twin", [name.upper().replace("-LOC-2D", "-LOC-2d")], kept=1.0)
+    found = chosen(root)
+    assert {key.rpartition("/")[2] for key in found.failures} == {"tem.csv", "twin.csv"}
+    assert all("names must differ" in reason for reason in found.failures.values())
+    assert len(found.samples["tem"]) == 3 and "twin" not in found.samples
+
+
+def test_a_damaged_table_costs_its_own(root):
+    table = root / "filtered/tem.csv"
+    table.write_text(table.read_text() + "x,notanumber,True\n")
+    found = chosen(root)
+    assert list(found.failures) == [str(table)] and set(found.samples) == {"mouse"}
