@@ -139,7 +139,7 @@ def classify_command(args: argparse.Namespace) -> int:
     work = partial(classify_dictionary, classifier, **how)
     accounts = Accounts(says_networks=not args.quiet and not classifier.is_alone)
     code = run_jobs(
-        work, jobs, replace(run, processes=workers), noun="dictionaries", scope=scope, take_account=accounts.take
+        work, jobs, replace(run, processes=workers), noun="dictionaries", scope=scope, on_account=accounts.add
     )
     for line in accounts.summary() if not args.quiet else []:
         print(line)

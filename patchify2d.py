@@ -32,7 +32,7 @@ from utils.files import stem
 from utils.groups import LOOKED_FOR, list_groups
 from utils.hashing import is_flat, patch_hasher
 from utils.images import read_gray
-from utils.jobs import Job, Made, PassedOver, Run, SomeFailed, describe, run_jobs
+from utils.jobs import Job, PassedOver, Run, SomeFailed, WorkResult, describe, run_jobs
 from utils.label_maps import why_labels
 from utils.names import format_name_2d
 from utils.options import add_dedupe_options, add_patch_options, add_recursive, min_side, refuse_hash_size
@@ -106,7 +106,7 @@ def patchify(args: argparse.Namespace) -> int:
     return run_jobs(work, jobs, Run.of(args), noun="groups", scope=scope, still_fails=retry)
 
 
-def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) -> Made:
+def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) -> WorkResult:
     """Write the dictionary of one `Group`; images that cannot be read or would share names cost themselves only.
 
     Raises
@@ -129,7 +129,7 @@ def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) 
         raise PassedOver("; ".join(f"{name}: {reason}" for name, reason in lacking.passed_over.items()))
     for name, reason in lacking.passed_over.items():
         warnings.warn(f"{name}: passed over: {reason}", stacklevel=2)
-    return Made(f"{count} images", failures)
+    return WorkResult(f"{count} images", failures)
 
 
 def without_shared_names(images: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:

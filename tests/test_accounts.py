@@ -11,7 +11,7 @@ def test_tallies_of_several_processes_are_one(capsys):
     other = Account("weights w on cpu", (Tally("int8", 100, 0, 2, 2),))
     accounts = Accounts(says_networks=True)
     for account in (first, later.since(first), Account(), other):
-        accounts.take(account)
+        accounts.add(account)
     assert accounts.summary() == [
         "int8: 5.0 % computed again; audited 10 patches, 9 decisions equal; margin widened 1 times",
         "bf16: 100.0 % computed again; audited 0 patches, 0 decisions equal",
@@ -21,13 +21,13 @@ def test_tallies_of_several_processes_are_one(capsys):
 
 def test_a_precision_that_any_process_gave_up_is_said():
     accounts = Accounts()
-    accounts.take(Account("", (Tally("int8", 10, 5, 3, 0, failures=3, given_up=1),)))
-    accounts.take(Account("", (Tally("int8", 10, 5, 3, 3, failures=1),)))
+    accounts.add(Account("", (Tally("int8", 10, 5, 3, 0, failures=3, given_up=1),)))
+    accounts.add(Account("", (Tally("int8", 10, 5, 3, 3, failures=1),)))
     [line] = accounts.summary()
     assert line.endswith("given up after 4 failures")
 
 
 def test_nothing_is_said_where_nothing_was_quick(capsys):
     accounts = Accounts()
-    accounts.take(Account("weights w on cpu", ()))
+    accounts.add(Account("weights w on cpu", ()))
     assert accounts.summary() == [] and capsys.readouterr().err == ""

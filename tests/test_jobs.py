@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT
 from little_work import copy_upper, job_of
-from utils.jobs import SKIPPED, Job, Made, PassedOver, Run, describe, run_jobs
+from utils.jobs import SKIPPED, Job, PassedOver, Run, WorkResult, describe, run_jobs
 from utils.records.recipes import load_record, record_path
 from utils.results import Scope
 
@@ -236,9 +236,9 @@ def test_what_gives_no_result_is_passed_over_by_name_and_remembered(make_jobs, t
     assert jobs[0].target.read_text() == "LARGE"
 
 
-def lacking(job: Job, scratch: Path) -> Made:
+def lacking(job: Job, scratch: Path) -> WorkResult:
     scratch.write_text("made")
-    return Made("made", {job.source.name: "it cannot be read"})
+    return WorkResult("made", {job.source.name: "it cannot be read"})
 
 
 def test_a_target_that_lacks_inputs_stays_failed_until_they_can_be_read(make_jobs, capsys):
@@ -289,18 +289,18 @@ def test_jobs_without_recipe_may_be_known_to_be_done(tmp_path, capsys):
     assert "b: AssertionError" in capsys.readouterr().err
 
 
-def tell(job: Job, scratch: Path) -> Made:
+def tell(job: Job, scratch: Path) -> WorkResult:
     scratch.write_text("made")
-    return Made("", account=job.source.name)
+    return WorkResult("", account=job.source.name)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_accounts_come_back_from_wherever_work_is_done(make_jobs, processes):
     jobs = make_jobs(a="one", b="two", c="three")
     told: list[str] = []
-    assert run_jobs(tell, jobs, Run(processes=processes), take_account=told.append) == 0
+    assert run_jobs(tell, jobs, Run(processes=processes), on_account=told.append) == 0
     assert sorted(told) == ["a", "b", "c"]
-    assert run_jobs(tell, jobs, take_account=told.append) == 0
+    assert run_jobs(tell, jobs, on_account=told.append) == 0
     assert len(told) == 3
 
 

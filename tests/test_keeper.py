@@ -11,12 +11,12 @@ from utils.cluster import keeper
 def test_children_at_work_have_places_of_their_own():
     held = keeper._Keeper()
     order = keeper.Order("run", "key", (str(ROOT),), {}, b"")
-    first, second = held.take(order), held.take(order)
-    held.give_back("run", first, alive=False)
-    third = held.take(order)
+    first, second = held.acquire(order), held.acquire(order)
+    held.release("run", first, alive=False)
+    third = held.acquire(order)
     assert (first.place, second.place, third.place) == (0, 1, 0)
     for child_process in (second, third):
-        held.give_back("run", child_process, alive=False)
+        held.release("run", child_process, alive=False)
 
 
 def test_frames():
@@ -71,11 +71,11 @@ def test_one_child_for_a_row_of_items_and_another_after_a_death(held):
 
 
 def test_children_end_with_their_run(held):
-    idle, busy = held.take(ORDER), held.take(ORDER)
-    held.give_back("run", idle, alive=True)
-    assert held.take(ORDER) is idle and held.count("run") == 2 and held.count("other") == 0
-    held.give_back("run", idle, alive=True)
+    idle, busy = held.acquire(ORDER), held.acquire(ORDER)
+    held.release("run", idle, alive=True)
+    assert held.acquire(ORDER) is idle and held.count("run") == 2 and held.count("other") == 0
+    held.release("run", idle, alive=True)
     held.end_run("run")
     assert idle.ended and not idle.told and busy.told and not busy.ended
-    held.give_back("run", busy, alive=True)
+    held.release("run", busy, alive=True)
     assert busy.ended and held.count("run") == 0

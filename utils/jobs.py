@@ -66,7 +66,7 @@ class PassedOver(Exception):
 
 
 @dataclass(frozen=True)
-class Made:
+class WorkResult:
     """What work returns that made its target without some of its inputs.
 
     Attributes
@@ -104,7 +104,7 @@ class Outcome:
     account: Any = None
 
 
-Work = Callable[..., "str | Made | None"]
+Work = Callable[..., "str | WorkResult | None"]
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def run_jobs(
     spread: Callable[[Job], bool] | None = None,
     still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None,
     is_done: Callable[[Job], bool] | None = None,
-    take_account: Callable[[Any], None] | None = None,
+    on_account: Callable[[Any], None] | None = None,
 ) -> int:
     """Run `work` for each job whose target is not made yet, and say how it went.
 
@@ -173,7 +173,7 @@ def run_jobs(
         not, and stays as it is otherwise.
     is_done : callable, optional
         Tells, of jobs without recipe, those with nothing to do: no lock is taken for them, and no process is asked.
-    take_account : callable, optional
+    on_account : callable, optional
         Is given the account of every job that has one, as they end.
 
     Returns
@@ -197,8 +197,8 @@ def run_jobs(
         for outcome in outcomes:
             step(_lines(outcome, run.verbose))
         for outcome in _outcomes(do, waiting, run, alone, spread):
-            if take_account is not None and outcome.account is not None:
-                take_account(outcome.account)
+            if on_account is not None and outcome.account is not None:
+                on_account(outcome.account)
             outcomes.append(replace(outcome, account=None))
             step(_lines(outcome, run.verbose))
     without_input = [result for result in orphaned if result.exists()]
@@ -341,8 +341,8 @@ class _Doing:
         inputs = fingerprints_aside(job.recipe)
         try:
             with atomic_path(job.target) as scratch:
-                made = self.work(job, scratch)
-                result = made if isinstance(made, Made) else Made(made or "")
+                returned = self.work(job, scratch)
+                result = returned if isinstance(returned, WorkResult) else WorkResult(returned or "")
                 refuse_changed(job.recipe, inputs())
                 record = record_of(job.recipe, job.target, inputs(), fingerprint([scratch]))
                 save_record(job.target, replace(record, failures=result.failures))

@@ -27,7 +27,7 @@ class Accounts:
         self._networks: set[str] = set()
         self._tallies: tuple[Tally, ...] = ()
 
-    def take(self, account: Account) -> None:
+    def add(self, account: Account) -> None:
         """Add one."""
         if self._says_networks and account.network and account.network not in self._networks:
             self._networks.add(account.network)

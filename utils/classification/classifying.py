@@ -13,7 +13,7 @@ from utils.classification.distances import save_distances
 from utils.classification.kept_files import kept_files
 from utils.dictionaries import PatchFile
 from utils.files import safe_name
-from utils.jobs import Job, Made
+from utils.jobs import Job, WorkResult
 from utils.records.duplicates import LeftOut
 from utils.records.recipes import load_record
 from utils.records.scores import KEPT, LOW_SCORE, Score, load_scores, save_scores
@@ -63,7 +63,7 @@ def classify_dictionary(
     threshold: float,
     left_out: LeftOut | None = None,
     compression: str = "none",
-) -> Made:
+) -> WorkResult:
     """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
 
     The next patches are read, and TIFFs are written, while the network works; of a dictionary of any size a few
@@ -73,7 +73,7 @@ def classify_dictionary(
 
     Returns
     -------
-    Made
+    WorkResult
         How many were kept, and the scorer's `Account`.
 
     Raises
@@ -99,7 +99,7 @@ def classify_dictionary(
     if stored is None:
         save_distances(job.target, np.concatenate(distances))
     save_scores(scratch, rows, reasons=left_out is not None)
-    return Made(
+    return WorkResult(
         f"{sum(row.kept for row in rows)} of {len(rows)} patches kept", account=scorer.account.since(before_all)
     )
 

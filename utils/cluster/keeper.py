@@ -143,7 +143,7 @@ class _Keeper:
         self._ended: set[str] = set()
         self._watching = False
 
-    def take(self, order: Order) -> Child:
+    def acquire(self, order: Order) -> Child:
         with self._lock:
             child = self._idle[order.run].pop() if self._idle[order.run] else Child(order.paths, self._place(order.run))
             self._busy[order.run].append(child)
@@ -157,7 +157,7 @@ class _Keeper:
         taken = {child.place for child in self._busy[run]}
         return next(number for number in range(len(taken) + 1) if number not in taken)
 
-    def give_back(self, run: str, child: Child, *, alive: bool) -> None:
+    def release(self, run: str, child: Child, *, alive: bool) -> None:
         with self._lock:
             self._busy[run].remove(child)
             alive = alive and run not in self._ended
@@ -203,16 +203,16 @@ def answer(order: Order, items: list[bytes], wanted: Callable[[], bool]) -> tupl
     answers: list[bytes | None] = []
     child = None
     for item in items:
-        child = child or keeper.take(order)
-        made = child.ask(order, item, wanted)
-        answers.append(made)
-        if made is None:
-            keeper.give_back(order.run, child, alive=False)
+        child = child or keeper.acquire(order)
+        answered = child.ask(order, item, wanted)
+        answers.append(answered)
+        if answered is None:
+            keeper.release(order.run, child, alive=False)
             child = None
             if not wanted():
                 break
     if child is not None:
-        keeper.give_back(order.run, child, alive=True)
+        keeper.release(order.run, child, alive=True)
     return answers, time.perf_counter() - begun
 
 
