@@ -70,7 +70,10 @@ def parse_options() -> argparse.ArgumentParser:
         "--threshold", type=fraction, help="keep patches that score above (default: what training chose, or 0.5)"
     )
     parser.add_argument(
-        "--views", type=int, choices=(1, 8), default=1, help="8: average over flips and turns, eight times as long"
+        "--views",
+        choices=("auto", "1", "8"),
+        default="auto",
+        help="8: average over flips and turns, eight times as long; auto: 1, and lite looks twice where it is not sure",
     )
     parser.add_argument(
         "--without",
@@ -118,7 +121,7 @@ def classify_command(args: argparse.Namespace) -> int:
         "weights": known_sha256(args.weights),
         "precision": args.precision,
         "threshold": threshold,
-        "views": args.views if args.views > 1 else None,
+        "views": views_of(args),
         "compression": args.compression,
         "calibration": None if decision is UNFITTED else f"{decision.scale:g} {decision.bias:g}",
     }
@@ -144,6 +147,11 @@ def classify_command(args: argparse.Namespace) -> int:
     for line in accounts.summary() if not args.quiet else []:
         print(line)
     return max(code, draw_sheets(jobs, args.save, threshold, decision, replace(run, processes=1)))
+
+
+def views_of(args: argparse.Namespace) -> int | None:
+    """How many views of a patch --views asks for; None leaves it to the network."""
+    return None if args.views == "auto" else int(args.views)
 
 
 def decision_of(weights: str) -> "Decision":
@@ -218,7 +226,7 @@ class LazyClassifier:
         device = pick_device(args.device)
         path, state = self._weights()
         options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}
-        options |= {"decision": self.decision, "views": args.views}
+        options |= {"decision": self.decision, "views": views_of(args)}
         classifier = Classifier(state, device=device, origin=str(path), **options)
         int8 = uses_int8(args.precision, device, classifier.arch)
         if int8 or not classifier.cascade.is_measured:

@@ -94,7 +94,7 @@ def make_pool(tables: Sequence[Path], folder: Path, count: int) -> Pool:
     data = read_labelled(joined(tables, folder / "labels.csv"))
     start = {k: v.float() if v.is_floating_point() else v for k, v in load_weights(LITE).items()}
     bank = make_bank(folder / "bank", recipe_for("lite", "lite", {"bank": count}).batches(), data, count, start)
-    features = Classifier(start, device="cpu", precision="fp32").outputs(data.patches)[1]
+    features = Classifier(start, device="cpu", precision="fp32", views=1).outputs(data.patches)[1]
     items = [Item(path.stem, source, path) for path, source in zip(data.paths, data.sources, strict=True)]
     return Pool(items, np.asarray(data.good), features, bank, start)
 

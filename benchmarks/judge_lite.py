@@ -50,18 +50,26 @@ def judge(args: argparse.Namespace) -> int:
     data, recipe = read_labelled(args.labels), recipe_for("lite", "lite", {"bank": args.bank})
     start = {k: v.float() if v.is_floating_point() else v for k, v in load_weights(LITE).items()}
     bank = make_bank(args.trained / "bank", recipe.batches(), data, recipe.bank, start)
-    body = Classifier(start, device="cpu", precision="fp32")
-    features = {name: body.outputs([change(patch) for patch in data.patches])[1] for name, change in changes().items()}
+    body = Classifier(start, device="cpu", precision="fp32", views=1)
+    features = {name: looks_at(body, [change(patch) for patch in data.patches]) for name, change in changes().items()}
     kinds = np.unique(data.joined_sources([group.split(",") for group in args.together]), return_inverse=True)[1]
     scores = left_out_scores(start, bank, features, kinds, data.good)
     tell_figures(scores[AS_IT_IS], data)
     for name, told in scores.items():
         kept = told > 0.5
         print(f"{name:24} good kept {kept[data.good].mean():.3f}  bad kept {kept[~data.good].mean():.3f}")
-    tell_distances(bank, features[AS_IT_IS], data, kinds)
+    tell_distances(bank, features[AS_IT_IS][:, 0], data, kinds)
     if args.sheet:
         save_worst(args.sheet, data.paths, data.patches, data.good, scores[AS_IT_IS])
     return 0
+
+
+def looks_at(body: Any, patches: list[np.ndarray]) -> np.ndarray:
+    """What the body sees in each patch at the first and at the second look, (n, looks, f)."""
+    from utils.classification.second_look import further_looks
+
+    seen = [body.outputs([patch, *further_looks(patch)])[1] for patch in patches]
+    return np.stack(seen)
 
 
 def changes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -91,6 +99,7 @@ def left_out_scores(
 ) -> dict[str, np.ndarray]:
     """Calibrated scores of each change, of heads that have not seen the kind; calibrated by the other kinds."""
     from utils.classification.decision import Decision
+    from utils.classification.second_look import combined
     from utils.training.calibration import calibrate
     from utils.training.heads import with_head
 
@@ -99,7 +108,7 @@ def left_out_scores(
         own = np.flatnonzero(kinds == kind)
         state = with_head(start, bank.without(own))[0]
         for name, seen in features.items():
-            logits[name][own] = seen[own] @ state["fc.weight"][0].numpy() + float(state["fc.bias"])
+            logits[name][own] = combined(seen[own] @ state["fc.weight"][0].numpy() + float(state["fc.bias"]))
     weights = 1 / np.sqrt(np.bincount(kinds)[kinds])
     scores = {name: np.empty(len(good)) for name in features}
     for kind in np.unique(kinds):

@@ -17,6 +17,7 @@ from utils.classification.cascade import Cascade, Outputs, Precision
 from utils.classification.decision import UNFITTED, Decision
 from utils.classification.folding import GrayStem, fold_batch_norms
 from utils.classification.models import SIDES, detect_arch, loaded_model, resized, standardized
+from utils.classification.second_look import look_twice
 from utils.classification.weights import sha256_of
 from utils.cli import UsageError
 
@@ -51,8 +52,9 @@ class Classifier:
         Where decisions are made, `decision`'s own by default; ``auto`` precision looks closer around it.
     decision : Decision
         How scores are made of the network's output.
-    views : int
-        1, or 8 to average the output over all flips and quarter turns of a patch.
+    views : int, optional
+        1, or 8 to average the output over all flips and quarter turns of a patch. By default 1; the lite network looks
+        twice at patches that it is not sure of (`utils.classification.second_look`).
     origin : str
         Where the weights come from, for messages.
 
@@ -73,14 +75,15 @@ class Classifier:
         batch_size: int | None = None,
         threshold: float | None = None,
         decision: Decision = UNFITTED,
-        views: int = 1,
+        views: int | None = None,
         origin: str = "weights",
     ) -> None:
         self.arch = detect_arch(state)
         self.device = pick_device(device)
         self.dtype = pick_dtype("auto" if precision == "int8" else precision, self.device, self.arch)
         self.batch_size = batch_size or BATCH_SIZES[self.device]
-        self.decision, self.views = decision, views
+        self.decision, self.views = decision, views or 1
+        self.looks_twice = views is None and self.arch == "lite"
         self.threshold = decision.threshold if threshold is None else threshold
         self.doubt = decision.logit_at(self.threshold)
         model = loaded_model(self.arch, state, origin)
@@ -154,7 +157,7 @@ class Classifier:
             self.cascade = Cascade([self.cascade.exact], self.doubt)
 
     def outputs(self, patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The network's own logits and features, averaged over the views.
+        """The network's own logits and features, averaged over the views; where it looks twice, the logits of both.
 
         Parameters
         ----------
@@ -167,7 +170,8 @@ class Classifier:
         return self.cascade(patches)
 
     def _level(self, dtype: torch.dtype) -> Precision:
-        return Precision(NAMES[dtype], partial(self._outputs, batch=partial(self._batch, dtype=dtype)))
+        run = partial(self._outputs, batch=partial(self._batch, dtype=dtype))
+        return Precision(NAMES[dtype], partial(look_twice, run) if self.looks_twice else run)
 
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Outputs]) -> Outputs:
         if self.arch == "resnet34":

@@ -74,7 +74,7 @@ def make_bank(folder: Path, rule: BatchRule, data: Labelled, count: int, start: 
     digest = hashlib.sha256(repr((rule, labels)).encode())
     for name in sorted(start.keys() - {"fc.weight", "fc.bias"}):
         digest.update(start[name].cpu().numpy().tobytes())
-    body = Classifier(start, device=device, precision="fp32")
+    body = Classifier(start, device=device, precision="fp32", views=1)
     parts = []
     for epoch in range(-(-count // (rule.steps(len(data)) * rule.size))):
         path = folder / f"part{epoch + 1}.npz"

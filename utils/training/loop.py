@@ -185,7 +185,7 @@ def _keep_better(
     if validation is None or len(validation) == 0:
         now.best = _copied(now.averaged)
         return
-    judge = Classifier(now.averaged, device=device, precision="fp32")
+    judge = Classifier(now.averaged, device=device, precision="fp32", views=1)
     scores = judge.scores(validation.patches)
     row.update({f"validation_{k}": v for k, v in scores_of(scores, validation.good).items()})
     rank = (row["validation_auroc"], -row["validation_loss"])

@@ -1,0 +1,61 @@
+"""utils/classification/second_look.py: patches in doubt are looked at again, all others as they were."""
+
+import numpy as np
+import pytest
+
+from conftest import noise_patches
+from utils.classification.classifier import Classifier
+from utils.classification.second_look import DOUBT, PART, combined, further_looks, look_twice
+
+
+def test_turns_and_windows_of_a_patch():
+    patch = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    looks = list(further_looks(patch))
+    assert [look.shape for look in looks] == [(6, 4), (4, 6), (6, 4)] + [(2, 3)] * 9
+    assert np.array_equal(looks[1], patch[::-1, ::-1])
+    corners = [look[0, 0] for look in looks[3:]]
+    assert corners == [0, 1, 3, 6, 7, 9, 12, 13, 15]
+    assert [look.shape for look in further_looks(np.zeros((1, 1), np.uint8))] == [(1, 1)] * 12
+
+
+def test_the_mean_of_turns_and_of_the_best_windows():
+    windows = [9.0, -9, -9, 6, -9, -9, -9, 3, -9]
+    assert combined(np.array([[0.0, 2, 4, 6, *windows]])).tolist() == [(3 + 6) / 2]
+
+
+@pytest.mark.parametrize("first", [DOUBT, -DOUBT, 6.0, -9.0])
+def test_what_is_clear_stays(first):
+    assert combined(np.array([[first, *[-first] * 12]])).tolist() == [first]
+
+
+def test_no_jump_at_the_edge_of_doubt():
+    firsts = np.linspace(-5, 5, 2001)
+    logits = combined(np.column_stack([firsts, np.full((len(firsts), 12), 2.0)]))
+    assert np.abs(np.diff(logits)).max() < 0.05
+
+
+def test_only_patches_in_doubt_are_looked_at_again():
+    seen = []
+
+    def run(patches):
+        seen.append(len(patches))
+        return np.array([patch.mean() / 10 for patch in patches]), np.array([[patch.max()] for patch in patches])
+
+    patches = [np.full((4, 4), level, np.uint8) for level in [0, 39, 40, 200] + [10] * PART]
+    logits, features = look_twice(run, patches)
+    assert seen == [len(patches), 12 * PART, 12 * 2]
+    assert logits == pytest.approx([0, 3.9, 4, 20] + [1] * PART)
+    assert features.ravel().tolist() == [0, 39, 40, 200] + [10] * PART
+
+
+def test_lite_looks_twice_unless_told_how_often(lite, resnet):
+    patches = noise_patches(3)
+    once = Classifier(lite, device="cpu", views=1).outputs(patches)[0]
+    assert np.abs(once).min() > DOUBT
+    lite = {**lite, "fc.bias": lite["fc.bias"] - float(once[0]) + 1}
+    once, twice = (Classifier(lite, device="cpu", views=views) for views in (1, None))
+    first, both = once.outputs(patches), twice.outputs(patches)
+    again = [float(combined(once.outputs([patch, *further_looks(patch)])[0][np.newaxis])[0]) for patch in patches]
+    assert both[0] == pytest.approx(again, abs=1e-4) and both[0][0] != first[0][0]
+    assert np.array_equal(both[1], first[1])
+    assert not Classifier(resnet, device="cpu", precision="fp32").looks_twice
