@@ -8,10 +8,10 @@ import pytest
 from utils.contrast import NO_CONTRAST
 from utils.jobs import SKIPPED, SomeFailed
 from utils.sampling.budget import fill_budget
-from utils.sampling.roi_crops import GB, Crops
+from utils.sampling.roi_crops import Crops
 from utils.sampling.roi_record import RoiRecord
 from utils.sampling.roi_settings import Settings
-from utils.sampling.rois import Roi
+from utils.sampling.rois import GB, Roi
 
 BOXES = [Roi((0, 4), (0, 4), (4 * i, 4 * i + 4)) for i in range(5)]  # 64 voxels each
 SETTINGS = Settings(source="/em", volume_name="fly", level=0, seed=0, crop_size=4)

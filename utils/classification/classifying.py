@@ -142,11 +142,7 @@ def stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
     """
     with suppress(ValueError, OSError):
         record = load_record(job.target)
-        if (
-            record is None
-            or job.recipe is None
-            or not same_but_for(job.recipe, record, {"threshold", "without", "compression"})
-        ):
+        if record is None or job.recipe is None or not same_but_for(job.recipe, record, NO_SCORE):
             return None
         rows = load_scores(job.target)
         if [row.name for row in rows] == list(names):

@@ -60,7 +60,7 @@ def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
         with reading_as("HDF5"):
             chosen = _choose(file, dataset or settings().get(DATASET))
             _refuse_unstored(path, chosen)
-            return Hdf5Volume(stem(path), file, chosen, _voxel_size(file, chosen))
+            return Hdf5Volume(stem(path), file, chosen, _voxel_size(chosen))
     except BaseException:
         file.close()
         raise
@@ -108,7 +108,7 @@ def _refuse_unstored(path: Path, dataset: Any) -> None:
         memory.require(int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize, "a chunk")
 
 
-def _voxel_size(file: Any, dataset: Any) -> VoxelSize:
+def _voxel_size(dataset: Any) -> VoxelSize:
     """From ITK's spacing (x, y, z), ilastik's ``element_size_um`` or CREMI's ``resolution`` in nm (both z, y, x)."""
     spacing = dataset.parent.get("Spacing")
     if dataset.name.startswith("/ITKImage/") and spacing is not None and spacing.shape == (3,):

@@ -97,7 +97,7 @@ def open_nrrd(path: Path) -> Volume:
     components = [n for kind, n in zip(fields.get("kinds", "").split(), shape[::-1], strict=False) if _holds(kind)]
     if any(count not in (1, 3, 4) for count in components):  # three and four are colours
         raise ValueError(f"{components[0]} values a voxel are no intensity (kinds {fields['kinds']})")
-    size = voxel_size(header, 3)
+    size = voxel_size(header)
     if code is None or encoding is None or len(shape) not in (2, 3) or not one_file or not gray:
         return open_itk(path, size)
     shape = (1,) * (3 - len(shape)) + shape
@@ -134,7 +134,7 @@ def _byte_order(fields: dict[str, str], code: str) -> Literal["<", ">"]:
     return ">" if endian == "big" else "<"
 
 
-def voxel_size(header: NrrdHeader, dimensions: int) -> VoxelSize:
+def voxel_size(header: NrrdHeader) -> VoxelSize:
     """Voxel size from `space directions` or `spacings`, in the header's own unit, else taken as nm."""
     fields = header.fields
     numbers: list[float] | None = None

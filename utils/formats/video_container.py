@@ -24,7 +24,7 @@ def promised_bytes(path: Path) -> int | None:
 
 
 def _end_of_chunks(f: BinaryIO, size: int) -> int:
-    """BackgroundCalls the last RIFF chunk; large AVIs are a row of them."""
+    """The end of the last RIFF chunk; large AVIs are a row of them."""
     end = 0
     while end + 8 <= size:
         f.seek(end)
@@ -36,7 +36,7 @@ def _end_of_chunks(f: BinaryIO, size: int) -> int:
 
 
 def _end_of_boxes(f: BinaryIO, size: int) -> int:
-    """BackgroundCalls the last box; a length of 1 stands for 64 bits that follow, 0 for the rest of the file."""
+    """The end of the last box; a length of 1 stands for 64 bits that follow, 0 for the rest of the file."""
     end = 0
     while end + 8 <= size:
         f.seek(end)
@@ -50,7 +50,7 @@ def _end_of_boxes(f: BinaryIO, size: int) -> int:
 
 
 def _end_of_segment(f: BinaryIO) -> int | None:
-    """BackgroundCalls the segment, unless its length was never filled in, as in a live recording."""
+    """The end of the segment, unless its length was never filled in, as in a live recording."""
     if f.read(4) != _EBML or (header := _variable_length(f)) is None:
         return None
     f.seek(header, 1)

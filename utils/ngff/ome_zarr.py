@@ -41,7 +41,7 @@ def zarr_levels(store: Store, found: Mapping[str, dict[str, Any] | None]) -> lis
     if "multiscales" in attributes:
         return _multiscale_levels(store, attributes, v3=found.get("zarr.json") is not None)
     if array_metadata(found):
-        return [_level_of_parent(store, found) or _plain_level(store, found)]
+        return [_level_of_parent(store, found) or _plain_level(found)]
     if found.get(".zattrs") is None and found.get("zarr.json") is None and found.get(".zgroup") is None:
         raise NoImageError("no Zarr metadata (.zattrs, .zarray or zarr.json)")
     return _only_series(store, "bioformats2raw.layout" in attributes)
@@ -160,7 +160,7 @@ def _level_of_parent(store: Store, found: Mapping[str, dict[str, Any] | None]) -
     return None
 
 
-def _plain_level(store: Store, found: Mapping[str, dict[str, Any] | None]) -> Level:
+def _plain_level(found: Mapping[str, dict[str, Any] | None]) -> Level:
     array = array_metadata(found) or {}
     shape = array.get("shape") or []
     if len(shape) != 3:

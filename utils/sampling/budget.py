@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from utils.jobs import SKIPPED, SomeFailed
-from utils.sampling.roi_crops import GB, Crops, Failure, make_crops
+from utils.sampling.roi_crops import Crops, Failure, make_crops
 from utils.sampling.roi_record import RoiRecord
-from utils.sampling.rois import Roi, Triple
+from utils.sampling.rois import GB, Roi, Triple
 from utils.sampling.selection import settled
 
 

@@ -14,11 +14,11 @@ from utils.sampling.blocks import blocks, write_blocks
 from utils.sampling.budget import fill_budget
 from utils.sampling.overview import BLOCK_BYTES
 from utils.sampling.padding import PaddingError
-from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, open_level
+from utils.sampling.plan import SamplingOptions, SamplingPlan, draw, open_level
 from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops, inverted
 from utils.sampling.roi_record import RoiRecord
-from utils.sampling.rois import Boxes, Roi, not_padding
+from utils.sampling.rois import GB, Boxes, Roi, not_padding
 from utils.sampling.specimen import (
     Surveyed,
     find_specimen,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from utils.ngff.metadata import Level
 from utils.sampling.overview import overview_path, survey
-from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, shape_text
-from utils.sampling.rois import Boxes, Roi
+from utils.sampling.plan import SamplingOptions, SamplingPlan, draw, shape_text
+from utils.sampling.rois import GB, Boxes, Roi
 from utils.sampling.selection import within
 
 

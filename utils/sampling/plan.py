@@ -16,10 +16,9 @@ from utils.ngff.table import Dataset
 from utils.redaction import redacted
 from utils.sampling.overview import Spans, overview_levels
 from utils.sampling.roi_settings import DATASET_COORDINATES, Settings
-from utils.sampling.rois import Boxes, Roi, grid
+from utils.sampling.rois import GB, Boxes, Roi, grid
 from utils.sampling.selection import shuffled, stratified
 
-GB = 10**9
 DEFAULT_CROP = 256
 # Cubes in flight may take this much memory, however many workers were asked for.
 MEMORY_BUDGET = 4 * GB

@@ -18,7 +18,6 @@ from utils.ngff.errors import ForbiddenError
 from utils.sampling.padding import PaddingError, refuse_flat, specimen_share
 from utils.sampling.rois import Roi, Triple
 
-GB = 10**9
 # Threads that write beside those that read: most of writing is waiting for the disk.
 WRITERS_PER_READER = 0.5
 # Share of specimen by which a cube may fall short of its overview, where voxels are absent that may be refused ones.

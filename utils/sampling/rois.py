@@ -9,6 +9,7 @@ import numpy as np
 from utils.patches import Span
 
 Triple = tuple[int, int, int]
+GB = 10**9
 
 
 class Roi(NamedTuple):

@@ -11,8 +11,8 @@ from utils.outliers import OutlierRange
 from utils.records.recipes import discard
 from utils.sampling.overview import discard_overviews
 from utils.sampling.padding import PaddingError, specimen_share
-from utils.sampling.plan import GB, SamplingOptions, SamplingPlan, draw, open_level, plan_sampling
-from utils.sampling.rois import Boxes, Roi
+from utils.sampling.plan import SamplingOptions, SamplingPlan, draw, open_level, plan_sampling
+from utils.sampling.rois import GB, Boxes, Roi
 from utils.sampling.selection import settled, within
 from utils.sampling.specimen import find_specimen, survey_dataset
 from utils.sources import VolumeSource

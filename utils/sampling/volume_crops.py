@@ -20,7 +20,6 @@ from utils.stated import NOTHING_STATED, Stated
 from utils.volume_labels import why_labels_volume
 from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
 
-GB = 10**9
 # A cube is judged by this many slices, and by this many rows and columns of each.
 SLICES, ROWS = 16, 32
 
