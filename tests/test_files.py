@@ -1,12 +1,26 @@
 """utils/files.py: names, listings, complete targets, locks."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.files import atomic_path, list_dirs, list_files, natural_key, safe_name, stem, suffix
+from conftest import on_linux
+from utils import files
+from utils.files import (
+    atomic_path,
+    flush_all,
+    list_dirs,
+    list_files,
+    natural_key,
+    remove,
+    remove_if_empty,
+    safe_name,
+    stem,
+    suffix,
+)
 
 
 def test_listing_ignores_litter_and_counts(tmp_path):
@@ -90,3 +104,59 @@ def test_atomic_path_makes_folders_and_clears_leftovers(tmp_path):
         (scratch / "page").write_text("text")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
     assert [p.name for p in target.iterdir()] == ["page"]
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@on_linux
+def test_everything_is_handed_to_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    flushed = []
+
+    def fsync(descriptor):
+        os.fstat(descriptor)
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with atomic_path(tmp_path / "in/a.bin") as scratch:
+        scratch.write_bytes(b"a")
+        assert flushed == []
+    assert flushed == [".a.bin.part.bin", "in"]
+    flushed.clear()
+    with atomic_path(tmp_path / "b") as scratch:
+        scratch.mkdir()
+        (scratch / "page").touch()
+    assert flushed == [".b.part", "page", tmp_path.name]
+    flushed.clear()
+    monkeypatch.setattr(files, "_sync_file_system", lambda folder: False)
+    flush_all(tmp_path / "b")
+    assert flushed == ["page"]
+    opened = open_files()
+    for _ in range(5):
+        files._flush(tmp_path / "b")
+    assert open_files() == opened
+
+
+@on_linux
+def test_one_call_hands_all_of_a_file_system_over(tmp_path):
+    opened = open_files()
+    assert files._sync_file_system(tmp_path) is True
+    assert open_files() == opened
+    with pytest.raises(FileNotFoundError):
+        files._sync_file_system(tmp_path / "gone")
+
+
+def test_folders_that_hold_nothing_go(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/c").touch()
+    for name in ("a", "b", "gone"):
+        remove_if_empty(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    remove(tmp_path / "gone")
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    remove(tmp_path / "link")
+    assert (tmp_path / "b/c").exists()
+    remove(tmp_path / "b")
+    assert not (tmp_path / "b").exists()

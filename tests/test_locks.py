@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from conftest import ROOT
-from utils.locks import locked
+from utils.locks import BusyError, locked, sweep
 
 
 def test_lock_of_a_killed_process_does_not_block(tmp_path):
@@ -30,7 +30,7 @@ def test_lock_of_a_killed_process_does_not_block(tmp_path):
 HOLD_LOCK = """
 import sys; sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from utils.locks import locked
+from utils.locks import BusyError, locked, sweep
 with locked(Path(sys.argv[2])):
     print("locked", flush=True)
     sys.stdin.read()
@@ -54,3 +54,32 @@ def test_a_file_in_the_place_of_the_folder_of_locks_is_said(tmp_path):
     (tmp_path / ".recipes").touch()
     with pytest.raises(FileExistsError), locked(tmp_path / "a"):
         pass
+
+
+def test_who_does_not_wait_is_told(tmp_path):
+    with (
+        locked(tmp_path / "a"),
+        locked(tmp_path / "b", wait=False),
+        pytest.raises(BusyError, match="a: another run is at work on it"),
+        locked(tmp_path / "a", wait=False),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_dead_processes_left_goes(tmp_path):
+    (tmp_path / ".recipes").mkdir()
+    names = [".a.csv.part", ".b.tif.part.tif", ".c.part", ".recipes/.d.json.part.json", ".recipes/e.csv.lock"]
+    others = ["a.csv", ".part", "x.part", ".hidden", ".recipes/a.csv.json"]
+    for name in [*names, *others]:
+        (tmp_path / name).touch()
+    (tmp_path / ".f.part").mkdir()
+    (tmp_path / ".f.part/inside").touch()
+    with locked(tmp_path / "c"):
+        sweep(tmp_path)
+        left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+        assert left == {*others, ".c.part", ".recipes", ".recipes/c.lock"}
+    sweep(tmp_path)
+    assert not (tmp_path / ".c.part").exists()
+    sweep(tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()

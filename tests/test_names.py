@@ -118,3 +118,21 @@ def test_other_patch_names_are_refused(name):
         parse_name(name)
     with pytest.raises(ValueError, match="no region's name"):
         parse_roi(name)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://host/minnie65/aligned/v1", "minnie65-aligned-v1"),
+        ("https://host", "host"),
+        ("", "image"),
+        ("s3://b/a%20b.zarr#s3", "a_b"),
+        ("s3://b/x-LOC-y.zarr", "x-loc-y"),
+    ],
+)
+def test_images_are_called_by_the_last_telling_part(url, name):
+    assert image_name(url) == name
+
+
+def test_datasets_stand_before_regions_and_places():
+    assert [dataset_of(name) for name in ("fly-LOC-2d-0-9_0-9", "a-ROI-b-ROI-c", "-LOC-x")] == ["fly", "a", "-LOC-x"]

@@ -2,12 +2,13 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.ngff.metadata import downsampling
-from utils.sampling.rois import spans
+from utils.sampling.rois import Boxes, Roi, grid, not_padding, spans
 
 lengths = st.integers(1, 400)
 sides = st.integers(1, 120)
@@ -42,3 +43,56 @@ def test_half_a_cube_at_the_border_counts():
 def test_downsampling_finds_whole_factors(factor, coarse):
     assert downsampling(coarse * factor, coarse) == factor
     assert downsampling(coarse * factor + factor - 1, coarse) == factor
+
+
+BOX = Roi((1, 4), (10, 15), (100, 107))
+
+
+def test_a_box():
+    assert BOX.voxels == 3 * 5 * 7 and BOX.slices == np.s_[1:4, 10:15, 100:107]
+    assert BOX.shifted((1, -2, 3)) == ((2, 5), (8, 13), (103, 110))
+    for other, shared in (
+        (BOX, True), (BOX.shifted((2, 4, 6)), True), (BOX.shifted((3, 0, 0)), False), (BOX.shifted((0, 5, 0)), False),
+        (BOX.shifted((0, 0, -7)), False), (BOX.shifted((0, 0, -6)), True),
+    ):  # fmt: skip
+        assert BOX.overlaps(other) is shared is other.overlaps(BOX)
+
+
+SPANS = grid((8, 12, 8), 4)
+
+
+def test_boxes_of_a_grid_in_c_order():
+    assert SPANS == ([(0, 4), (4, 8)], [(0, 4), (4, 8), (8, 12)], [(0, 4), (4, 8)])
+    boxes, plain = Boxes(SPANS), [Roi(z, y, x) for z in SPANS[0] for y in SPANS[1] for x in SPANS[2]]
+    assert len(boxes) == 12 and list(boxes) == plain and boxes[3:9:2] == plain[3:9:2] and boxes[-3:] == plain[-3:]
+    assert boxes.places.tolist() == list(range(12))
+    for outside in (-1, 12):
+        with pytest.raises(IndexError):
+            boxes[outside]
+    assert [axis.tolist() for axis in boxes.grid_indices()] == [
+        [0] * 6 + [1] * 6, [0, 0, 1, 1, 2, 2] * 2, [0, 1] * 6,
+    ]  # fmt: skip
+
+
+def test_some_boxes_of_a_grid():
+    some = Boxes(SPANS, np.array([1, 7, 10]))
+    assert len(some) == 3 and list(some) == [Boxes(SPANS)[i] for i in (1, 7, 10)] and some.places.tolist() == [1, 7, 10]
+    assert [axis.tolist() for axis in some.grid_indices()] == [[0, 1, 1], [0, 0, 2], [1, 1, 0]]
+    with pytest.raises(IndexError):
+        some[3]
+    assert not Boxes(SPANS, np.array([], int))
+
+
+@pytest.mark.parametrize(
+    ("values", "padding", "expected"),
+    [
+        (np.array([0, 1, 255], np.uint8), 0.0, [False, True, True]),
+        (np.array([0, 1, 255], np.uint8), 255.0, [True, True, False]),
+        (np.array([0, 1], np.uint8), 0.5, [True, True]),
+        (np.array([0.5, np.nan, 1.0], np.float32), 0.5, [False, False, True]),
+        (np.array([0.5, np.nan], np.float32), float("nan"), [True, False]),
+        (np.array([-3, 3], np.int16), -3.0, [False, True]),
+    ],
+)
+def test_what_is_no_padding(values, padding, expected):
+    assert not_padding(values, padding).tolist() == expected
