@@ -8,6 +8,7 @@ import pytest
 
 from conftest import visible
 from ngff_images import write_ome_zarr
+from utils.files import remove
 from utils.jobs import SKIPPED, Outdated
 from utils.names import parse_roi
 from utils.ngff.table import Dataset
@@ -62,6 +63,7 @@ def test_what_was_made_otherwise_is_said_before_anything_is_fetched(tmp_path):
     plan = plan_sampling(replace(row, invert=True), OPTIONS)
     for chunk in (tmp_path / "em.zarr/0").glob("*.*.*"):
         chunk.write_bytes(b"damaged")
+    remove(out / ".overview")
     found = sample(plan, OPTIONS, out)
     assert isinstance(found, Outdated) and str(found) == "made with invert False, now True" and visible(out) == before
 
@@ -125,3 +127,17 @@ def test_one_chunk_of_specimen_is_enough_for_a_whole_level(tmp_path):
     voxels[31, 31, 39] = 9
     assert take(dataset(tmp_path, voxels, crop=False), tmp_path / "out") == "4.1e-05 GB brought"
     np.testing.assert_array_equal(read(tmp_path / "out/fly_s0.nrrd"), voxels)
+
+
+@pytest.mark.filterwarnings("ignore:level 0 has no overview")
+def test_without_an_overview_padding_is_told_when_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.sampling.overview.LARGEST", 1000)
+    voxels, out = noise("uint16"), tmp_path / "out"
+    voxels[:16], voxels[16:, :6, :16] = 0, 0  # padding, and 6 of 16 rows of one cube
+    with pytest.warns(UserWarning, match=r"\d cubes were read for nothing and left out"):
+        assert take(dataset(tmp_path, voxels), out).startswith("5 cubes made, 5 there")
+    places = {parse_roi(path.stem)[1][1:] for path in out.glob("fly_s0-ROI-x*_z16-32.nrrd")}
+    wanted = {((y, y + 16), (x, min(x + 16, 40))) for y in (0, 16) for x in (0, 16, 32)}
+    assert wanted - places == {((0, 16), (0, 16))} and len(places) == 5
+    said = json.loads((out / "fly.json").read_text())
+    assert said["overview_level"] is None and len(said["padding"]) == 7

@@ -53,3 +53,13 @@ def test_nothing_to_do_is_bad_usage_unless_there_is_something_to_remove(scope):
     gone = Scope("stage", scope.root / "absent", scope.folder)
     with pytest.raises(UsageError, match="absent: no such folder"):
         refuse_nothing_to_do([], gone, False, "images")
+
+
+def test_of_a_folder_that_is_not_nested_only_its_own(scope):
+    own, deeper = make(scope, "x.tif"), make(scope, "b/x.tif")
+    flat = Scope("stage", scope.root, scope.folder)
+    assert list_orphans(flat, set()) == [own] and sorted(list_orphans(scope, set())) == [deeper, own]
+    discard_orphans([own], flat)
+    assert not own.exists() and deeper.exists() and scope.folder.exists()
+    discard_orphans([deeper], scope)
+    assert scope.folder.exists() and list(scope.folder.iterdir()) == []  # the folder of the results stays
