@@ -44,7 +44,6 @@ SCALE = {
     "size": [30, 20, 10],
     "chunk_sizes": [[8, 16, 4]],
     "resolution": [8, 8, 40],
-    "encoding": "raw",
 }
 
 
