@@ -67,7 +67,7 @@ from utils.options import (
 from utils.patches import Span, default_min_side, too_small
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
-from utils.spread import spread_map
+from utils.spread import breadth, spread_map
 from utils.volume_labels import why_labels_volume
 from utils.volumes import Volume, is_isotropic, is_ngff, volume_contrast
 
@@ -380,7 +380,8 @@ def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[
     -------
     hashes, flat : ndarray of uint64, shape (n, words), and of bool, shape (n,)
     """
-    rows = side_by_side(cells, reading.volume.dtype.itemsize, len(cells) // (ROWS_PER_THREAD * threads))
+    most = len(cells) // (ROWS_PER_THREAD * breadth(threads))
+    rows = side_by_side(cells, reading.volume.dtype.itemsize, most)
     hashes, flat = zip(*spread_map(partial(hash_row, reading), rows, threads, largest=64), strict=True)
     return np.concatenate(hashes), np.concatenate(flat)
 

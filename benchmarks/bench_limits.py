@@ -7,7 +7,8 @@ Each case is measured in a process of its own, of which CPU seconds and peak mem
 - ``sheet``: classify_patches.py where one of N regions of one dataset has changed, beside a run with nothing to do;
 - ``sparse``: patchify3d.py over a raw volume of N^3, a hole in a file, with tissue in one corner;
 - ``zeros``: the same, of zeros that are stored;
-- ``dictionary``: classify_patches.py over one dictionary of N GB, and plain `pickle.load` of it where memory allows;
+- ``reading``: a dictionary of N GB, read in batches as classify_patches.py does;
+- ``dictionary``: the same, then plain `pickle.load`, and classify_patches.py over it;
 - ``tiffs``: classify_patches.py again and reconstruct3d.py over a folder of N kept TIFFs.
 
 Example:
@@ -16,7 +17,6 @@ Example:
 
 import argparse
 import multiprocessing
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,16 @@ from bench_patchify3d import measure
 from utils.cli import make_parser, run_script
 
 LITE = ("--weights", "lite", "-p", "1", "--quiet")
-SIZES = ["list=500000", "links=1000", "sheet=1000", "sparse=3000", "zeros=1000", "dictionary=10", "tiffs=500000"]
+SIZES = [
+    "list=500000",
+    "links=1000",
+    "sheet=1000",
+    "sparse=3000",
+    "zeros=1000",
+    "reading=10",
+    "dictionary=1",
+    "tiffs=500000",
+]
 TISSUE = 300
 GB = 10**9
 
@@ -194,16 +203,21 @@ def dictionary_of_noise(path: Path, count: int) -> None:
     save_records(path, ((f"v-LOC-0_{index:07}_0-224_0-224", noise[index % 64]) for index in range(count)))
 
 
-def dictionary(folder: Path, gigabytes: float) -> Measured:
-    """One dictionary: read, classified, and loaded as any Python does where it fits into memory."""
+def reading(folder: Path, gigabytes: float) -> Measured:
+    """One dictionary, read in batches."""
     path, count = folder / "in" / "v.pkl", int(gigabytes * GB / 224**2)
     prepare(dictionary_of_noise, path, count)
     code = "from pathlib import Path; from utils.dictionaries import PatchFile; "
-    yield "read in batches", measure(here(code + "[None for _ in PatchFile(Path(sys.argv[1])).batches()]", path))
-    if os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 1.2 * path.stat().st_size:
-        yield "pickle.load", measure(here("import pickle; pickle.load(open(sys.argv[1], 'rb'))", path))
+    yield f"{count} patches read", measure(here(code + "[None for _ in PatchFile(Path(sys.argv[1])).batches()]", path))
+
+
+def dictionary(folder: Path, gigabytes: float) -> Measured:
+    """One dictionary: read, loaded as any Python does, and classified."""
+    yield from reading(folder, gigabytes)
+    path = folder / "in" / "v.pkl"
+    yield "pickle.load", measure(here("import pickle; pickle.load(open(sys.argv[1], 'rb'))", path))
     command = script("classify_patches.py", path.parent, folder / "out", *LITE, "--threshold", 1)
-    yield f"{count} patches classified", measure(command)
+    yield "classified", measure(command)
 
 
 def kept_tiffs(folder: Path, count: int) -> None:
@@ -248,6 +262,7 @@ CASES: dict[str, Callable[[Path, float], Measured]] = {
     "sheet": sheet,
     "sparse": sparse,
     "zeros": zeros,
+    "reading": reading,
     "dictionary": dictionary,
     "tiffs": tiffs,
 }

@@ -1,7 +1,6 @@
 """utils/classification/accounts.py: what several processes say of their networks is said once, and adds up."""
 
-from utils.classification.accounts import Account, Accounts
-from utils.classification.margins import Tally
+from utils.classification.accounts import Account, Accounts, Tally
 
 
 def test_tallies_of_several_processes_are_one(capsys):

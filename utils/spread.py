@@ -26,6 +26,12 @@ def spreading_over(cluster: "Cluster | None") -> Iterator[None]:
         _CLUSTER.reset(token)
 
 
+def breadth(threads: int) -> int:
+    """How many items of a `spread_map` are worked on at once: by the cluster's threads, or by these."""
+    cluster = _CLUSTER.get()
+    return threads if cluster is None else cluster.threads
+
+
 def spread_map(
     work: Callable[[Item], Result], items: Sequence[Item], threads: int, *, largest: int = 1
 ) -> Iterator[Result]:

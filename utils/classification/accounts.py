@@ -2,9 +2,35 @@
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
-from utils.classification.margins import Tally
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of patches that a quick precision has seen. Those of several processes add up."""
+
+    name: str
+    seen: int = 0
+    again: int = 0
+    audited: int = 0
+    equal: int = 0
+    failures: int = 0
+    given_up: int = 0
+
+    def plus(self, other: "Tally", times: int = 1) -> "Tally":
+        """The sum of two; with ``times=-1`` the difference."""
+        mine, theirs = astuple(self)[1:], astuple(other)[1:]
+        return Tally(self.name, *(a + times * b for a, b in zip(mine, theirs, strict=True)))
+
+    def summary(self) -> str:
+        """One line of what was computed again, and what the audit found."""
+        share = 100 * self.again / max(self.seen, 1)
+        line = (
+            f"{self.name}: {share:.1f} % computed again; audited {self.audited} patches, {self.equal} decisions equal"
+        )
+        if self.given_up:
+            return f"{line}; given up after {self.failures} failures"
+        return f"{line}; margin widened {self.failures} times" if self.failures else line
 
 
 @dataclass(frozen=True)

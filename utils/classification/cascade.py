@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.classification.margins import LEAST, MOST, ROUND, STABLE, Tally, Watch, is_audited, margin_of
+from utils.classification.accounts import Tally
+from utils.classification.margins import LEAST, MOST, ROUND, STABLE, Watch, is_audited, margin_of
 
 Outputs = tuple[np.ndarray, np.ndarray]
 

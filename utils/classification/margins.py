@@ -4,10 +4,12 @@ The margin belongs to a network, a precision and what is looked at. It is measur
 lies nearer to the threshold is computed again; and of the rest a sample is computed again, too, as the run goes on.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import xxhash
+
+from utils.classification.accounts import Tally
 
 # Patches measured at a time, at least and at most.
 ROUND, LEAST, MOST = 64, 128, 512
@@ -43,34 +45,6 @@ def is_audited(patch: np.ndarray) -> bool:
     patch : ndarray of uint8, shape (h, w)
     """
     return xxhash.xxh3_64_intdigest(np.ascontiguousarray(patch).data, seed=1) % AUDIT_EVERY == 0
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What became of patches that a quick precision has seen; see `Watch`. Those of several processes add up."""
-
-    name: str
-    seen: int = 0
-    again: int = 0
-    audited: int = 0
-    equal: int = 0
-    failures: int = 0
-    given_up: int = 0
-
-    def plus(self, other: "Tally", times: int = 1) -> "Tally":
-        """The sum of two; with ``times=-1`` the difference."""
-        mine, theirs = astuple(self)[1:], astuple(other)[1:]
-        return Tally(self.name, *(a + times * b for a, b in zip(mine, theirs, strict=True)))
-
-    def summary(self) -> str:
-        """One line of what was computed again, and what the audit found."""
-        share = 100 * self.again / max(self.seen, 1)
-        line = (
-            f"{self.name}: {share:.1f} % computed again; audited {self.audited} patches, {self.equal} decisions equal"
-        )
-        if self.given_up:
-            return f"{line}; given up after {self.failures} failures"
-        return f"{line}; margin widened {self.failures} times" if self.failures else line
 
 
 @dataclass

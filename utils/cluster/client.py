@@ -67,6 +67,11 @@ class Cluster:
         self._threads = 1
         self._workers_seen = time.monotonic()
 
+    @property
+    def threads(self) -> int:
+        """Of all workers, as of the last look."""
+        return self._threads
+
     def wait_for_workers(self) -> None:
         """Wait until there is a worker, no longer than the timeout."""
         while not self._look_after():
