@@ -30,6 +30,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,23 +114,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 def download(args: argparse.Namespace) -> int:
     """List the datasets, then sample (or only describe) each."""
     from utils.ngff.hosts import HOSTS
-    from utils.sampling.planned import GRACE, plan_rows
+    from utils.sampling.planned import GRACE, PlannedRow, plan_rows
     from utils.sampling.renewal import tell_orphans
     from utils.sources import is_table
 
-    rows = read_rows(args)
+    rows, run = read_rows(args), Run.of(args)
     options = sampling_options(args)
     with interruptible():
         HOSTS.forget()
-        planned = plan_rows(rows, options, None if args.list else GRACE)
+        # What is another shard's is not asked for; only names must not clash with it.
+        own = [args.list or run.owns(target_of(row, args.savedir)) for row in rows]
+        planned = plan_rows(list(compress(rows, own)), options, None if args.list else GRACE)
         if args.list:
             return describe_all(planned, options, args.savedir)
-        jobs = [Job(row, args.savedir / f"{row.row.name}.json") for row in planned]
-        code = run_jobs(partial(sample_row, options=options), jobs, Run.of(args), noun="datasets")
+        planned += [PlannedRow(row) for row, is_own in zip(rows, own, strict=True) if not is_own]
+        jobs = [Job(row, target_of(row.row, args.savedir)) for row in planned]
+        code = run_jobs(partial(sample_row, options=options), jobs, run, noun="datasets")
     if is_table(args.source):
         wanted = {job.target for job in jobs}
         tell_orphans(args.savedir, wanted, remote=True, prune=args.prune, quiet=args.quiet)
     return code
+
+
+def target_of(row: "Dataset", folder: Path) -> Path:
+    """The record of a row's cubes, which is written last."""
+    return folder / f"{row.name}.json"
 
 
 def read_rows(args: argparse.Namespace) -> "list[Dataset]":

@@ -11,6 +11,7 @@ import ngff_download
 from loopback import serving
 from ngff_images import write_json, write_ome_zarr, write_precomputed
 from utils.names import parse_roi
+from utils.sampling import planned
 from utils.sampling.rois import Boxes, grid, spans
 from utils.sampling.selection import shuffled, stratified, within
 
@@ -108,16 +109,20 @@ def test_a_mask_with_an_offset_of_its_own(tmp_path, scale, begin):
     assert places(tmp_path / "out") == {at for at in marked if at[0] >= begin[2] and at[1] >= begin[1]}
 
 
-def test_shards_of_a_table_share_the_rows(tmp_path, capsys):
+def test_shards_of_a_table_share_the_rows(tmp_path, capsys, monkeypatch):
+    """And ask for no other's metadata."""
     names = "abcdef"
     for name in names:
         write_ome_zarr(tmp_path / f"{name}.zarr", [noise((32, 32, 32))], sizes=CUBES)
     (tmp_path / "t.csv").write_text("url\n" + "".join(f"{tmp_path / name}.zarr\n" for name in names))
-    done = []
+    done, asked = [], []
+    plan = planned.plan_sampling
+    monkeypatch.setattr(planned, "plan_sampling", lambda row, options: asked.append(row.name) or plan(row, options))
     for shard in ("1/2", "2/2"):
         argv = [str(tmp_path / "t.csv"), str(tmp_path / "out"), "-cs", "16", "--shard", shard]
         assert ngff_download.main(argv) == 0
         done.append(int(capsys.readouterr().out.split(" done")[0].split()[-1]))
     assert sum(done) == 6 and min(done) > 0
+    assert sorted(asked) == list(names)
     assert ngff_download.main([*argv[:-2], "--update"]) == 0
     assert "6 done before" in capsys.readouterr().out
