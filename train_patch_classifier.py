@@ -188,7 +188,10 @@ def begun(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
         start = first_weights(init, args.arch)
         if start is None or not recipe.bank:
             return replace(setting, start=start)
-        bank = make_bank(args.save / "bank", recipe.batches(), setting.data, recipe.bank, start, setting.device)
+        bank = make_bank(
+            *(args.save / "bank", recipe.batches(), setting.data, recipe.bank, start, setting.device),
+            update=args.update,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error
     return replace(setting, start=start, bank=bank)

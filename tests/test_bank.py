@@ -46,6 +46,17 @@ def test_a_bank_of_other_labels_or_another_body_is_refused(start, tmp_path):
     make_bank(tmp_path, RULE, data(), 8, {**start, "fc.bias": start["fc.bias"] + 1})
 
 
+def test_a_bank_is_made_anew_where_it_is_asked_for(start, tmp_path):
+    fewer = data().subset(np.arange(7))
+    make_bank(tmp_path / "bank", RULE, data(), 8, start)
+    anew = make_bank(tmp_path / "bank", RULE, fewer, 8, start, update=True)
+    fresh = make_bank(tmp_path / "fresh", RULE, fewer, 8, start)
+    assert all(np.array_equal(getattr(anew, name), getattr(fresh, name)) for name in vars(fresh))
+    before = (tmp_path / "bank" / "part1.npz").stat().st_mtime_ns
+    make_bank(tmp_path / "bank", RULE, fewer, 8, start, update=True)
+    assert (tmp_path / "bank" / "part1.npz").stat().st_mtime_ns == before
+
+
 def test_a_fold_learns_nothing_from_what_it_leaves_out(start, tmp_path):
     bank = make_bank(tmp_path, RULE, data(), 20, start)
     left = bank.without(np.array([0, 1, 2]))

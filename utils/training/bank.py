@@ -51,7 +51,16 @@ class Bank:
         return Bank(self.features[chosen], self.labels[chosen], self.origins[chosen])
 
 
-def make_bank(folder: Path, rule: BatchRule, data: Labelled, count: int, start: State, device: str = "cpu") -> Bank:
+def make_bank(
+    folder: Path,
+    rule: BatchRule,
+    data: Labelled,
+    count: int,
+    start: State,
+    device: str = "cpu",
+    *,
+    update: bool = False,
+) -> Bank:
     """Read a bank, or make what is missing of it: at least `count` patches, drawn as `rule` draws batches.
 
     Parameters
@@ -64,11 +73,13 @@ def make_bank(folder: Path, rule: BatchRule, data: Labelled, count: int, start: 
     start : state_dict
         Of the network whose body looks.
     device : str
+    update : bool
+        Make parts anew that were made by another rule, from other labels or by another body.
 
     Raises
     ------
     ValueError
-        If a part that is there was made by another rule, from other labels or by another body.
+        If there are such parts, and they are not to be made anew.
     """
     labels = [(path.as_posix(), bool(good)) for path, good in zip(data.paths, data.good, strict=True)]
     digest = hashlib.sha256(repr((rule, labels)).encode())
@@ -78,7 +89,7 @@ def make_bank(folder: Path, rule: BatchRule, data: Labelled, count: int, start: 
     parts = []
     for epoch in range(-(-count // (rule.steps(len(data)) * rule.size))):
         path = folder / f"part{epoch + 1}.npz"
-        if not path.exists():
+        if not path.exists() or (update and _mark_of(path) != digest.hexdigest()):
             _make_part(path, digest.hexdigest(), rule, data, epoch, body)
         parts.append(_read_part(path, digest.hexdigest()))
     return Bank(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -93,6 +104,11 @@ def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: in
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as scratch, scratch.open("wb") as file:
         np.savez(file, mark=mark, features=features, labels=labels, origins=origins)
+
+
+def _mark_of(path: Path) -> str:
+    with np.load(path, allow_pickle=False) as stored:
+        return str(stored["mark"])
 
 
 def _read_part(path: Path, mark: str) -> tuple[np.ndarray, ...]:
