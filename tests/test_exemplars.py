@@ -1,10 +1,12 @@
 """utils/exemplars.py: exemplars represent all, and none of them another."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from utils import exemplars as room
 from utils.exemplars import exemplars, hamming
 
 hash_arrays = st.integers(1, 3).flatmap(
@@ -42,3 +44,32 @@ def test_last_ones_represent_no_other():
 
 def test_no_hashes():
     assert exemplars(np.empty((0, 1), np.uint64), 12).tolist() == []
+
+
+@pytest.mark.parametrize("words", [1, 2, 3, 5])
+@pytest.mark.parametrize(("block", "pairs"), [(8, 1 << 20), (8, 7), (16, 33), (500, 7)])
+def test_blocks_change_nothing(monkeypatch, words, block, pairs):
+    """Many candidates pass into later blocks, and are compared in parts."""
+    rng = np.random.default_rng(words)
+    centres = rng.integers(0, 2**63, (40, words), np.uint64)
+    hashes = centres[rng.integers(0, 40, 200)]
+    hashes[:, -1] ^= rng.choice(np.array([0, 1, 2, 4], np.uint64), 200)
+    order = np.random.default_rng(3).permutation(200)
+    kept: list[int] = []
+    for candidate in order:
+        if all(hamming(hashes[candidate], hashes[k]) > 1 for k in kept):
+            kept.append(candidate)
+    monkeypatch.setattr(room, "BLOCK", block)
+    monkeypatch.setattr(room, "PAIRS", pairs)
+    assert exemplars(hashes, 1, 3).tolist() == sorted(kept) and 40 < len(kept) < 150
+
+
+@pytest.mark.parametrize("words", [1, 3, 4])
+def test_the_closest_of_those_that_are_chosen(words):
+    ones = np.uint64(2**64 - 1)
+    part = np.zeros((words, 3), np.uint64)
+    part[:, 1], part[-1, 2] = ones, np.uint64(7)
+    assert room._closest(part, np.full((1, words), ones)).tolist() == [64 * words, 0, 64 * words - 3]
+    near = np.zeros((2, words), np.uint64)
+    near[0] = ones
+    assert room._closest(part, near).tolist() == [0, 0, 3] == room._closest(part, near[::-1]).tolist()

@@ -1,13 +1,24 @@
 """utils/records/recipes.py: what a result was made from, and when that no longer holds."""
 
+from dataclasses import replace
+
 import pytest
 
 from remembered import remembered
+from utils.records.fingerprints import Fingerprint
 from utils.records.recipes import (
+    Recipe,
+    discard,
     fingerprints,
+    inputs_of,
+    known_record,
+    load_record,
     orphans,
+    record_of,
     record_path,
     refuse_changed,
+    save_record,
+    stage_of,
 )
 from utils.records.standing import standing
 
@@ -50,3 +61,32 @@ def test_orphans_are_those_of_the_stage_and_the_folder(made, tmp_path):
     moved = tmp_path.with_name(f"{tmp_path.name}-moved")
     tmp_path.rename(moved)
     assert list(orphans(moved / "out", "test", moved, set())) == [moved / "out" / "x.pkl"]
+
+
+def test_records_both_ways(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.tif").write_text("a")
+    recipe = Recipe("test", {"a.tif": (tmp_path / "in/a.tif",)}, {"level": (1, 2), "name": None}, tmp_path / "in")
+    result = tmp_path / "out/x.pkl"
+    record = record_of(recipe, result, fingerprints(recipe), Fingerprint(3, 77, "d"))
+    assert record.result == Fingerprint(3, 0, "d")  # no time of the result: two runs leave the same
+    assert record.root == (str(tmp_path / "in"), "../in") and record.options == {"level": [1, 2], "name": None}
+    save_record(result, replace(record, failures={"b": "no"}, passed_over="flat"))
+    assert load_record(result) == replace(record, failures={"b": "no"}, passed_over="flat")
+    assert (inputs_of(result), stage_of(result)) == (("a.tif",), "test")
+    assert (
+        record_path(result) == tmp_path / "out/.recipes/x.pkl.json"
+        and len(list((tmp_path / "out/.recipes").iterdir())) == 1
+    )
+    record_path(result).write_text("{")
+    assert known_record(result) is None and inputs_of(result) == () and stage_of(result) == ""
+    assert load_record(tmp_path / "none.pkl") is None and load_record(tmp_path / "in/a.tif/x") is None
+    rootless = record_of(replace(recipe, root=None), result, {}, Fingerprint(3, 77, "d"))
+    assert rootless.root == ("", "")
+
+
+def test_a_result_goes_with_its_record(made):
+    _, result = made
+    discard(result)
+    assert not result.exists() and not record_path(result).exists()
+    discard(result)
