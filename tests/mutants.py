@@ -59,10 +59,11 @@ def is_docstring(node: ast.AST) -> bool:
 
 
 def tests_of(room: Path) -> list[str]:
-    """The test files that know a room: of its name, else those that import it; the smallest three."""
-    own = ROOT / "tests" / f"test_{room.stem}.py"
-    if own.exists():
-        return [str(own.relative_to(ROOT))]
+    """The test file of a room's name, its packages' before it or not; else the smallest three that import it."""
+    parts = room.relative_to(ROOT).with_suffix("").parts[1:]
+    for start in range(len(parts)):
+        if (own := ROOT / "tests" / f"test_{'_'.join(parts[start:])}.py").exists():
+            return [str(own.relative_to(ROOT))]
     module = ".".join(room.relative_to(ROOT).with_suffix("").parts)
     package, _, name = module.rpartition(".")
     known = re.compile(rf"{re.escape(module)}\b|from {re.escape(package)} import [^\n]*\b{name}\b")
