@@ -74,7 +74,7 @@ def dedupe(args: argparse.Namespace) -> int:
     UsageError
         If the options contradict each other.
     """
-    from utils.duplicates.collection import list_dictionaries, rank_of
+    from utils.duplicates.collection import PREFERENCES, list_dictionaries, rank_of
     from utils.duplicates.excluded import list_excluded
 
     if args.output.suffix.lower() != ".csv":
@@ -84,6 +84,8 @@ def dedupe(args: argparse.Namespace) -> int:
     paths = list_dictionaries(args.dedupe_dirs, may_be_empty=args.prune)
     sources, rank = list_excluded(args.exclude), rank_of(args.prefer)
     dictionaries, code = index_collection(args, paths, rank)
+    if args.prefer not in PREFERENCES and dictionaries and all(rank(each) == float("inf") for each in dictionaries):
+        print(f"warning: --prefer {args.prefer} names no dataset of this collection: names decide", file=sys.stderr)
     excluded, its_code = index_sources(args, sources)
     if args.prune:
         prune(args, paths, sources)

@@ -78,13 +78,21 @@ def test_order_and_processes_do_not_matter(collection):
     assert (collection / "other.png").read_bytes() == (collection / "duplicates.png").read_bytes()
 
 
-def test_the_preferred_one_is_kept(collection):
+def test_the_preferred_one_is_kept(collection, capsys):
     assert dedupe(collection, "--prefer", "finer") == 0
     assert ("a", "a-LOC-2d-0-224_0-224") in pairs(collection / "duplicates.csv")
     order = collection / "order.csv"
     order.write_text("name,doi\nc,1\nb,2\n")
     assert dedupe(collection, "--prefer", order) == 0
     assert pairs(collection / "duplicates.csv")["b", "own"] == ("c", "turned")
+    capsys.readouterr()
+    order.write_text("dataset;name\nc;b\n")
+    assert dedupe(collection, "--prefer", order) == 0
+    assert "order.csv names no dataset of this collection" in capsys.readouterr().err
+    order.write_text("name\nnobody\nb\n")
+    assert dedupe(collection, "--prefer", order) == 0
+    assert ("a", "a-LOC-2d-0-224_0-224") in pairs(collection / "duplicates.csv")
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_a_new_dataset_is_compared_and_nothing_is_indexed_twice(collection, pictures):
