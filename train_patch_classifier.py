@@ -126,6 +126,7 @@ def train_command(args: argparse.Namespace) -> int:
     from utils.training.setting import Setting
 
     recipe, init = chosen_recipe(args)
+    warn_of_side(recipe)
     refuse_missing_tensorboard(args.log)
     data, groups = labelled(args)
     folds, held = judging_plan(args, data, groups)
@@ -195,6 +196,18 @@ def begun(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
     except ValueError as error:
         raise UsageError(str(error)) from error
     return replace(setting, start=start, bank=bank)
+
+
+def warn_of_side(recipe: "TrainingRecipe") -> None:
+    """Say that a ResNet34 is asked at another size than it is to learn at; the lite network learns at many."""
+    from utils.classification.models import SIDES
+
+    if recipe.arch == "resnet34" and recipe.side != (asked := SIDES[recipe.arch]):
+        print(
+            f"warning: --side {recipe.side}: the ResNet34 is asked about patches of {asked} pixels; "
+            "there it may not know what it learnt at another size",
+            file=sys.stderr,
+        )
 
 
 def refuse_missing_tensorboard(log: str | None) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -274,6 +275,12 @@ def test_only_the_last_stage_and_the_head_are_trained(labels, tmp_path, monkeypa
     assert detect_arch(end) == "resnet34"
     changed = {k.split(".")[0] for k in end if not torch.equal(end[k], start[k])}
     assert changed == {"layer4", "fc"}
+
+
+def test_a_resnet_that_learns_at_another_size_is_warned_of(capsys):
+    for arch, side, said in (("resnet34", 96, True), ("resnet34", 224, False), ("lite", 96, False)):
+        train_patch_classifier.warn_of_side(replace(PUBLISHED, arch=arch, side=side))
+        assert ("--side 96: the ResNet34 is asked about patches of 224 pixels" in capsys.readouterr().err) == said
 
 
 def test_augmentation_and_batches(labels):
