@@ -42,6 +42,8 @@ SHAPES = (
 IMAGE = (2048, 2048)
 # Patches that a network judges for what its start costs.
 FEW = 64
+# The lite network judges so many times as many.
+MORE = 8
 
 
 @dataclass
@@ -69,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--judged", type=positive_int, default=256, help="patches for the networks (256)")
     parser.add_argument("--naive", nargs=2, metavar=("SOURCE", "TARGET"), help=argparse.SUPPRESS)
     parser.add_argument("--loop", nargs=2, metavar=("DICTIONARY", "WEIGHTS"), help=argparse.SUPPRESS)
+    parser.add_argument("--network", nargs=2, metavar=("DICTIONARY", "WEIGHTS"), help=argparse.SUPPRESS)
     parser.add_argument("--fit", metavar="WEIGHTS", help=argparse.SUPPRESS)
     return run_script(headline, parser, argv)
 
@@ -79,6 +82,8 @@ def headline(args: argparse.Namespace) -> int:
         naive(*map(Path, args.naive))
     elif args.loop:
         older_network(*map(Path, args.loop))
+    elif args.network:
+        network_alone(*map(Path, args.network))
     elif args.fit:
         fit(Path(args.fit))
     else:
@@ -89,7 +94,7 @@ def headline(args: argparse.Namespace) -> int:
 
 def measured(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Cost], dict[str, Cost]]:
     """Costs of our stages and of the older scripts."""
-    ours = {name: Cost() for name in ("cut", "across", "judged", "int8", "lite")}
+    ours = {name: Cost() for name in ("cut", "across", "judged", "alone", "int8", "lite")}
     older = {name: Cost() for name in ("cut", "judged")}
     tissue = real_tissue(args.tissue) if args.tissue else generated_tissue()
     cut_volumes(args, folder, tissue, ours["cut"], older["cut"])
@@ -163,33 +168,35 @@ def judge(args: argparse.Namespace, folder: Path, dictionaries: list[Path], ours
 
     All of them judge few and many patches: what many cost more is what patches cost, without the start.
     """
-    records = sampled(dictionaries, FEW + args.judged)
-    few, many = (save_sample(folder / name, part) for name, part in (("few", records[:FEW]), ("many", records)))
+    wanted = {"few": FEW, "many": FEW + args.judged, "more": FEW + MORE * args.judged}
+    records = sampled(dictionaries, wanted["more"])
+    paths = {name: save_sample(folder / name, records[:number]) for name, number in wanted.items()}
     weights = folder / "resnet34.pth"
     subprocess.run(own("--fit", weights), check=True)
-    runs = {"judged": (str(weights), "auto"), "lite": ("lite", "auto")}
+    runs = {"judged": (str(weights), "auto", "many"), "lite": ("lite", "auto", "more")}
     if importlib.util.find_spec("openvino"):
-        runs["int8"] = (str(weights), "int8")
-    for name, (network, precision) in runs.items():
+        runs["int8"] = (str(weights), "int8", "many")
+    for name, (network, precision, sample) in runs.items():
         options = ("--weights", network, "--precision", precision)
         start, whole = (
-            measure(script("classify_patches.py", path.parent, folder / name / path.stem, *options))[0]
-            for path in (few, many)
+            measure(script("classify_patches.py", folder / part, folder / name / part, *options))[0]
+            for part in ("few", sample)
         )
-        ours[name].add(whole - start, len(records) - FEW)
-        kept = sum(score.kept for score in read_scores(next((folder / name / "many").rglob("many.csv"))))
-        print(f"{name}: {len(records)} patches judged, {kept} kept, {whole:.1f} CPU s; {FEW}: {start:.1f}", flush=True)
-    start, whole = (measure(own("--loop", path, weights))[0] for path in (few, many))
-    older.add(whole - start, len(records) - FEW)
+        ours[name].add(whole - start, wanted[sample] - FEW)
+        kept = sum(score.kept for score in read_scores(next((folder / name / sample).rglob(f"{sample}.csv"))))
+        print(f"{name}: {wanted[sample]} judged, {kept} kept, {whole:.1f} CPU s; {FEW}: {start:.1f}", flush=True)
+    for option, cost in (("--network", ours["alone"]), ("--loop", older)):
+        start, whole = (measure(own(option, paths[name], weights))[0] for name in ("few", "many"))
+        cost.add(whole - start, args.judged)
 
 
 def sampled(dictionaries: list[Path], wanted: int) -> list[tuple[str, np.ndarray]]:
     """Patches from all dictionaries alike, in random order."""
-    rng = np.random.default_rng(0)
+    rng, each = np.random.default_rng(0), 4 * wanted // len(dictionaries) + 1
     records = []
     for path in sorted(dictionaries):
         with PatchFile(path) as file:
-            chosen = sorted(rng.choice(len(file), min(len(file), wanted), replace=False))
+            chosen = sorted(rng.choice(len(file), min(len(file), each), replace=False))
             records += [(file.names[i], patch) for i, patch in zip(chosen, file.read(chosen), strict=True)]
     return [records[i] for i in rng.permutation(len(records))[:wanted]]
 
@@ -208,6 +215,7 @@ def tell(ours: dict[str, Cost], older: dict[str, Cost]) -> None:
         ("cut, hashed, near-duplicates left out (5.3 M)", "cut", "cut", CUT),
         ("duplicates across datasets (1.1 M; new)", "across", None, JUDGED),
         ("ResNet34, kept patches written (1.1 M)", "judged", "judged", JUDGED),
+        ("  of it the network alone", "alone", None, JUDGED),
         ("  the same in int8 by OpenVINO", "int8", "judged", JUDGED),
         ("  the lite network instead", "lite", None, JUDGED),
     ]
@@ -322,6 +330,18 @@ def older_network(dictionary: Path, weights: Path) -> None:
     out.mkdir()
     for i in np.flatnonzero(kept):
         Image.fromarray(patches[i]).save(out / f"{i}.tiff")
+
+
+def network_alone(dictionary: Path, weights: Path) -> None:
+    """The classifier's own network at the precision that ``auto`` takes, without files."""
+    import torch
+
+    from utils.classification.classifier import Classifier, load_weights
+
+    torch.set_num_threads(1)
+    with PatchFile(dictionary) as file:
+        patches = file.read(range(len(file)))
+    Classifier(load_weights(weights), device="cpu").scores(patches)
 
 
 def fit(weights: Path) -> None:

@@ -1,6 +1,6 @@
-"""A second look at patches that the lite network is not sure of: turned, and by windows of half the size.
+"""A second look at patches that the lite network is not sure of: turned, and by windows of half its size.
 
-Patches near even odds are where most of its errors lie. There, the mean over quarter turns and the best of nine
+Patches near even odds are where most of its errors lie. There, the mean with a quarter turn and the best of four
 windows know better than one look: judged by experiments and kinds of things left out (MODEL_CARD.md).
 """
 
@@ -11,9 +11,9 @@ import numpy as np
 # Logits nearer to 0 are looked at again; over the last FADE of it the second look counts less and less, so that no
 # score jumps.
 DOUBT, FADE = 4.0, 1.0
-TURNS = 4
+TURNS = 2
 # Windows along each side, and how many of them count: those that see most.
-ALONG, BEST = 3, 3
+ALONG, BEST = 2, 2
 # Patches looked at together, which bounds the memory.
 PART = 64
 
@@ -43,7 +43,7 @@ def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence
 
 
 def further_looks(patch: np.ndarray) -> Iterator[np.ndarray]:
-    """Three quarter turns of a patch, and nine windows of half its height and width.
+    """A quarter turn of a patch, and windows of half its height and width in its corners.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def further_looks(patch: np.ndarray) -> Iterator[np.ndarray]:
 
     Yields
     ------
-    ndarray of uint8, shapes (h, w), (w, h) and (h / 2, w / 2)
+    ndarray of uint8, shapes (w, h) and (h / 2, w / 2)
     """
     for turn in range(1, TURNS):
         yield np.ascontiguousarray(np.rot90(patch, turn))
@@ -66,7 +66,7 @@ def combined(looks: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    looks : ndarray, shape (n, 13)
+    looks : ndarray, shape (n, 6)
         The first look, then those of `further_looks`.
 
     Returns
