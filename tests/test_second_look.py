@@ -7,7 +7,6 @@ from conftest import noise_patches
 from utils.classification.classifier import Classifier
 from utils.classification.second_look import DOUBT, PART, combined, further_looks, look_twice
 
-
 LOOKS = 5
 
 
