@@ -63,9 +63,9 @@ def test_a_large_move_near_the_margin_counts_though_it_decides_alike():
 
 def test_the_summary_tells_what_became_of_it():
     watch = Watch("bf16", 0.0, 0.5, seen=200, again=13, audited=4, equal=4)
-    assert watch.summary() == "bf16: 6.5 % computed again; audited 4 patches, 4 decisions equal"
+    assert watch.tally().summary() == "bf16: 6.5 % computed again; audited 4 patches, 4 decisions equal"
     watch.failures = MOST_FAILURES - 1
-    assert not watch.is_given_up and watch.summary().endswith("; margin widened 2 times")
+    assert not watch.is_given_up and watch.tally().summary().endswith("; margin widened 2 times")
     watch.failures += 1
-    assert watch.is_given_up and watch.summary().endswith("; given up after 3 failures")
-    assert Watch("bf16", 0.0, 0.5).summary().startswith("bf16: 0.0 % computed again")
+    assert watch.is_given_up and watch.tally().summary().endswith("; given up after 3 failures")
+    assert Watch("bf16", 0.0, 0.5).tally().summary().startswith("bf16: 0.0 % computed again")

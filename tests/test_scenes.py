@@ -29,5 +29,5 @@ def test_ruins(ruin):
 
 def test_nothing_but_training_imports_what_it_draws():
     paths = [*(ROOT / "utils").rglob("*.py"), *ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
-    users = {path.parent.name for path in paths if "training.synthetic" in path.read_text()}
+    users = {path.parent.name for path in paths if "training.synthetic" in path.read_text(encoding="utf-8")}
     assert users == {"training", "synthetic", "benchmarks"}
