@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import noise_patches
+from utils.classification import second_look
 from utils.classification.classifier import Classifier
 from utils.classification.second_look import DOUBT, PART, combined, further_looks, look_twice
 
@@ -46,6 +47,18 @@ def test_only_patches_in_doubt_are_looked_at_again():
     assert seen == [len(patches), LOOKS * PART, LOOKS * 2]
     assert logits == pytest.approx([0, 3.9, 4, 20] + [1] * PART)
     assert features.ravel().tolist() == [0, 39, 40, 200] + [10] * PART
+
+
+def test_large_patches_are_looked_at_one_by_one(monkeypatch):
+    monkeypatch.setattr(second_look, "PART_BYTES", 100)
+    seen = []
+
+    def run(patches):
+        seen.append(len(patches))
+        return np.zeros(len(patches)), np.zeros((len(patches), 1))
+
+    look_twice(run, [np.zeros((4, 4), np.uint8), np.zeros((8, 8), np.uint8)])
+    assert seen == [2, LOOKS, LOOKS]
 
 
 def test_lite_looks_twice_unless_told_how_often(lite, resnet):

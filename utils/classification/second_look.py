@@ -14,8 +14,8 @@ DOUBT, FADE = 4.0, 1.0
 TURNS = 2
 # Windows along each side, and how many of them count: those that see most.
 ALONG, BEST = 2, 2
-# Patches looked at together, which bounds the memory.
-PART = 64
+# Patches looked at together: so many, or fewer large ones, which bounds the memory.
+PART, PART_BYTES = 64, 64 << 20
 
 Outputs = tuple[np.ndarray, np.ndarray]
 
@@ -35,7 +35,9 @@ def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence
     """
     logits, features = run(patches)
     doubtful = np.flatnonzero(np.abs(logits) < DOUBT)
-    for part in (doubtful[start : start + PART] for start in range(0, len(doubtful), PART)):
+    largest = max((2 * patches[i].nbytes for i in doubtful), default=1)
+    step = max(1, min(PART, PART_BYTES // largest))
+    for part in (doubtful[start : start + step] for start in range(0, len(doubtful), step)):
         looks = [look for i in part for look in further_looks(patches[i])]
         seen = run(looks)[0].reshape(len(part), -1)
         logits[part] = combined(np.column_stack([logits[part], seen]))
