@@ -35,7 +35,7 @@ def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence
     """
     logits, features = run(patches)
     doubtful = np.flatnonzero(np.abs(logits) < DOUBT)
-    largest = max((2 * patches[i].nbytes for i in doubtful), default=1)
+    largest = max((2 * patches[int(i)].nbytes for i in doubtful), default=1)
     step = max(1, min(PART, PART_BYTES // largest))
     for part in (doubtful[start : start + step] for start in range(0, len(doubtful), step)):
         looks = [look for i in part for look in further_looks(patches[i])]
