@@ -4,28 +4,12 @@ import numpy as np
 import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
 
+from label_pictures import NOISE, PICTURE, RNG, SHAPE, cells
 from utils.images import read_gray
 from utils.label_maps import why_labels
 from utils.volume_labels import why_labels_volume
 from utils.volumes import list_volumes, open_volume
-
-SHAPE = (300, 320)
-RNG = np.random.default_rng(5)
-NOISE = RNG.normal(size=SHAPE)
-# A picture of 8 bits: blobs, and a little noise.
-PICTURE = np.clip(128 + gaussian_filter(NOISE, 4) * 400 + RNG.normal(0, 4, SHAPE), 0, 255).astype(np.uint8)
-
-
-def cells(count: int, empty: float = 0.3, classes: int = 0) -> np.ndarray:
-    """Areas around random points, each with its number or its class; a share of them is background."""
-    rng = np.random.default_rng(6)
-    tree = cKDTree(rng.random((count, 2)) * SHAPE)
-    nearest = tree.query(np.argwhere(np.ones(SHAPE)))[1].reshape(SHAPE)
-    names = rng.integers(1, classes + 1, count) if classes else np.arange(1, count + 1)
-    return np.where(rng.random(count) < empty, 0, names)[nearest]
-
 
 LABELS = {
     "mask": np.where(PICTURE > 128, 255, 0).astype(np.uint8),

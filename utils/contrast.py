@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from utils.histogram import parts
+from utils.histogram import as_unsigned, parts, values_of_unsigned
 from utils.outliers import OutlierRange, see_through, window
 
 CONTRASTS = ("percentile", "minmax", "dtype")
@@ -174,16 +174,13 @@ def _looked_up(values: np.ndarray, contrast: Contrast) -> np.ndarray:
     """The same for integers of 8 or 16 bits, (n,), each of which is computed once."""
     import cv2
 
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    unsigned = np.dtype(f"u{values.dtype.itemsize}")
-    found: np.ndarray = cv2.LUT(np.ascontiguousarray(values).view(unsigned), _table(values.dtype, contrast)).ravel()
+    found: np.ndarray = cv2.LUT(as_unsigned(values), _table(values.dtype, contrast)).ravel()
     return found
 
 
 @lru_cache(maxsize=8)
 def _table(dtype: np.dtype, contrast: Contrast) -> np.ndarray:
-    unsigned = np.dtype(f"u{dtype.itemsize}")
-    return _window(np.arange(1 << 8 * dtype.itemsize).astype(unsigned).view(dtype), contrast)[np.newaxis]
+    return _window(values_of_unsigned(dtype), contrast)[np.newaxis]
 
 
 def _window(values: np.ndarray, contrast: Contrast) -> np.ndarray:

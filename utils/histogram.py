@@ -44,13 +44,11 @@ class Histogram:
 
     @classmethod
     def _of_short_integers(cls, values: np.ndarray) -> "Histogram":
-        values = values.astype(values.dtype.newbyteorder("="), copy=False)
-        unsigned = np.dtype(f"u{values.dtype.itemsize}")
-        counts = np.zeros(1 << 8 * unsigned.itemsize, np.int64)
+        counts = np.zeros(1 << 8 * values.dtype.itemsize, np.int64)
         for part in parts(values.size, COUNTED):
-            counts += np.bincount(values[part].view(unsigned), minlength=counts.size)
+            counts += np.bincount(as_unsigned(values[part]), minlength=counts.size)
         present = np.flatnonzero(counts)
-        distinct = present.astype(unsigned).view(values.dtype)
+        distinct = values_of_unsigned(values.dtype)[present]
         order = np.argsort(distinct)
         return cls(distinct[order].astype(np.float64), counts[present[order]])
 
@@ -87,6 +85,32 @@ class Histogram:
     def within(self, low: float, high: float) -> "Histogram":
         """The histogram of the values from `low` to `high`, both included."""
         return self.chosen((self.values >= low) & (self.values <= high))
+
+
+def as_unsigned(values: np.ndarray) -> np.ndarray:
+    """Integers of this machine's byte order, whose bits are read as numbers from 0 up: indices of a table.
+
+    Parameters
+    ----------
+    values : ndarray of int, any shape
+
+    Returns
+    -------
+    ndarray of unsigned int, same shape
+    """
+    native = values.astype(values.dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(native).view(f"u{native.dtype.itemsize}")
+
+
+def values_of_unsigned(dtype: np.dtype) -> np.ndarray:
+    """Every value of a type of short integers, in the order of what `as_unsigned` makes of them.
+
+    Returns
+    -------
+    ndarray, shape (256,) or (65536,)
+    """
+    native = dtype.newbyteorder("=")
+    return np.arange(1 << 8 * native.itemsize).astype(f"u{native.itemsize}").view(native)
 
 
 def parts(size: int, step: int) -> Iterator[slice]:
