@@ -3,10 +3,13 @@
 Two processes of plain arithmetic come first: how much this machine has for a second process at the moment. Then 40
 volumes by one run of patchify3d and by two at once over one output; jobs of next to nothing here and over Dask; and one
 large volume on one and on two workers of one thread each. Scheduler and workers are real processes, outside the
-checkout. CPU seconds of the workers stand beside: on a machine with other work they tell more than the clock.
+checkout. CPU seconds of the workers stand beside: on a machine with other work they tell more than the clock. Where
+there are fewer cores than processes, --share leaves each worker a part of a core (root, Linux control groups): then
+they can be compared by the clock, as if each had a slower core to itself.
 
 Example:
     python benchmarks/bench_cluster.py --side 1536 --jobs 2000
+    python benchmarks/bench_cluster.py --only large --share 0.4
 """
 
 import argparse
@@ -18,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
@@ -25,10 +29,12 @@ import numpy as np
 from bench_patchify3d import make_volume
 
 from clusters import cpu_seconds, scheduler, worker
-from utils.cli import make_parser, positive_int, run_script
+from utils.cli import make_parser, positive_float, positive_int, run_script
 from utils.jobs import Job, Run, run_jobs
 from utils.volumes import open_volume
 
+# The period that control groups account by, unless told otherwise.
+PERIOD_US = 100_000
 BUSY = "x = 0\nfor i in range(15_000_000): x += i"
 
 
@@ -39,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=positive_int, default=2000, metavar="N", help="small jobs (2000)")
     parser.add_argument("--side", type=positive_int, default=1536, metavar="N", help="of the large volume (1536)")
     parser.add_argument("--only", choices=("volumes", "jobs", "large"), help="leave out the others")
+    parser.add_argument(
+        "--share", type=positive_float, metavar="X", help="of a core for each worker of the large volume"
+    )
     return run_script(measure, parser, argv)
 
 
@@ -48,7 +57,7 @@ def measure(args: argparse.Namespace) -> int:
         for name, work, size in (
             ("volumes", share_volumes, args.volumes),
             ("jobs", small_jobs, args.jobs),
-            ("large", large_volume, args.side),
+            ("large", partial(large_volume, share=args.share), args.side),
         ):
             if args.only in (None, name):
                 say_machine()
@@ -136,7 +145,26 @@ def make_large(folder: Path, side: int) -> None:
     (folder / "v.mhd").write_text("\n".join([*header, "ElementSpacing = 10 10 10", "ElementDataFile = v.raw", ""]))
 
 
-def large_volume(folder: Path, side: int) -> None:
+@contextmanager
+def limited(share: float | None) -> Iterator[Path | None]:
+    """A control group whose processes have a share of a core together; None without one."""
+    if share is None:
+        yield None
+        return
+    old = Path("/sys/fs/cgroup/cpu")  # version 1 has a tree for each controller
+    group = (old if old.is_dir() else old.parent) / f"bench_{uuid4().hex[:8]}"
+    group.mkdir()
+    try:
+        name = "cpu.cfs_quota_us" if old.is_dir() else "cpu.max"
+        (group / name).write_text(f"{share * PERIOD_US:.0f}")
+        yield group
+    finally:
+        while (group / "cgroup.procs").read_text():  # the children of a worker end after it
+            time.sleep(0.05)
+        group.rmdir()
+
+
+def large_volume(folder: Path, side: int, share: float | None = None) -> None:
     """One volume on one and on two workers of one thread."""
     folder.mkdir()
     # In a process of its own: it takes many times the volume's memory.
@@ -146,7 +174,11 @@ def large_volume(folder: Path, side: int) -> None:
     for count in (1, 2):
         with ExitStack() as stack:
             address = stack.enter_context(scheduler(folder / f"s{count}"))
+            groups = [stack.enter_context(limited(share)) for _ in range(count)]
             workers = [stack.enter_context(worker(folder / f"w{count}_{index}", address)) for index in range(count)]
+            for group, process in zip(groups, workers, strict=True):
+                if group:
+                    (group / "cgroup.procs").write_text(str(process.pid))
             subprocess.run(patchify(folder / "v.mhd", folder / "none", "--dask", address), check=True)
             before = [cpu_seconds(process.pid) for process in workers]
             with counted() as client:
