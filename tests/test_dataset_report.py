@@ -1,13 +1,15 @@
 """The page of a dataset: where it lies, what it is made from, what it shows."""
 
 import json
+import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from made_collection import add_dataset, image_names
+from made_collection import add_dataset, image_names, pixels
 from utils.collection.dataset_report import DatasetJob, planned_files, report_dataset, save_script, slug
 from utils.collection.inventory import list_parts
 from utils.collection.overviews import OVERVIEW_SHEET
@@ -20,6 +22,7 @@ def test_names_of_folders_are_safe_and_apart():
     slugs = [slug(name) for name in names]
     assert len({s.lower() for s in slugs}) == len(names)
     assert all(s and s.isascii() and "/" not in s and "." not in s and len(s) < 80 for s in slugs)
+    assert (slug("fly_s-0"), slug("Mouse <b>"), slug("x" * 60)) == ("fly_s-0", "Mouse__b_-6fffddc3", "x" * 60)
 
 
 @pytest.fixture
@@ -50,7 +53,32 @@ def test_a_page_is_made_once(root):
     assert found["loc"] == [f"2d-{y}-{y + 32}_{x}-{x + 32}" for y, x in ((0, 0), (32, 32), (32, 0), (0, 32))]
     files = {path.name for path in (root / "out/datasets/tem").iterdir()}
     assert files == {"sheet-0000.jpg", "overview-0000.jpg", "strip.jpg", "manifest.parquet", "data.js", "index.html"}
-    assert np.asarray(Image.open(root / "out/datasets/tem/strip.jpg")).shape == (64, 128)  # the two that are kept
+    assert strip_of(root, 2) == [2, 1]  # the two that are kept, by their scores
+
+
+def strip_of(root, grid):
+    """The numbers of the patches that the strip shows."""
+    with Image.open(root / "out/datasets/tem/strip.jpg") as picture:
+        strip = np.asarray(picture)
+    known = [np.kron(pixels(name), np.ones((2, 2))).ravel() for name in image_names(["a"], grid)]
+    assert strip.shape[0] == 64 and strip.shape[1] % 64 == 0
+    cells = [cell.ravel() for cell in np.split(strip, strip.shape[1] // 64, axis=1)]
+    return [int(np.argmax([np.corrcoef(cell, other)[0, 1] for other in known])) for cell in cells]
+
+
+def test_the_strip_goes_from_the_lowest_score_to_the_highest(tmp_path):
+    add_dataset(tmp_path, "tem", image_names(["a"], 4), kept=1.0)
+    report_dataset(tmp_path / "out", job_of(tmp_path))
+    by_score = sorted(range(16), key=lambda i: i * 7 % 16)
+    assert strip_of(tmp_path, 4) == [by_score[i] for i in (0, 3, 6, 9, 12, 15)]
+
+
+def test_no_rows_no_strip(root):
+    table = root / "filtered/tem.csv"
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    assert report_dataset(root / "out", job_of(root)) == "0 patches"
+    with Image.open(root / "out/datasets/tem/strip.jpg") as black:
+        assert black.size == (64, 64)
 
 
 @pytest.mark.parametrize("change", [{"split": "test"}, {"threshold": 0.6}, {"free": {}}])
@@ -64,7 +92,23 @@ def test_what_a_page_is_made_from_decides(root):
     assert first == job_of(root).source.fingerprint()
     table = root / "filtered/tem.csv"
     table.write_text(table.read_text().replace("0.1250", "0.1251"))
-    assert job_of(root).source.fingerprint() != first
+    second = job_of(root).source.fingerprint()
+    assert second != first
+    os.utime(root / "filtered/tem", (1, 1))
+    assert job_of(root).source.fingerprint() == second
+
+
+def test_without_a_dictionary_the_kept_patches_decide(root):
+    def fingerprint():
+        return job_of(root, parts=tuple(list_parts(root / "filtered"))).source.fingerprint()
+
+    first = fingerprint()
+    assert first == fingerprint() != job_of(root).source.fingerprint()
+    os.utime(root / "filtered/tem", (1, 1))
+    second = fingerprint()
+    assert second != first
+    shutil.rmtree(root / "filtered/tem")
+    assert fingerprint() not in (first, second)
 
 
 def test_failures_are_named_and_tried_again(root):

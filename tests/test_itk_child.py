@@ -49,4 +49,22 @@ def test_as_a_program(tmp_path, good):
     if good:
         assert (done.returncode, done.stdout) == (0, VOXELS.astype("u1").tobytes())
     else:
-        assert done.returncode == 3 and len(done.stdout.splitlines()) == 1 and b"sitk::ERROR" not in done.stdout
+        assert (done.returncode, done.stdout.decode()) == (3, f'The file "{path}" does not exist.\n')
+
+
+def test_it_is_bounded_and_ends_with_its_parent():
+    """Of more than the limit and 4 GiB for its libraries no memory is had; the parent's end kills it."""
+    code = (
+        "import ctypes, resource; from utils.formats import itk_child; itk_child._bound(1000);"
+        "signal = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(signal));"
+        "print(*resource.getrlimit(resource.RLIMIT_AS), signal.value)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.split() == [b"4294968296", b"4294968296", b"9"]
+
+
+def test_a_header_that_claims_too_much_is_not_believed(tmp_path):
+    path = tmp_path / "a.nrrd"
+    path.write_text("NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2000 2000 2000\nencoding: raw\n\n")
+    done = subprocess.run([sys.executable, itk_child.__file__, path, "voxels", "1000"], capture_output=True)
+    assert (done.returncode, done.stdout) == (3, b"Failed to allocate memory for image.\n")

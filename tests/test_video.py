@@ -30,6 +30,7 @@ def test_frames_come_one_by_one(tmp_path, name, code):
         assert video.shortfall() == "holds no frame that can be decoded"
         found = list(video)
         assert video.decoded == 6 and video.shortfall() == ""
+    assert not list(video)  # closed
     assert all(frame.shape == (48, 64) and frame.dtype == np.uint8 for frame in found)
     assert np.abs(np.stack(found).astype(int) - FRAMES).max() <= 3
 
@@ -55,10 +56,11 @@ def test_what_is_missing_by_count_alone(tmp_path):
 @pytest.mark.parametrize(("seconds", "reached"), [(0.44, False), (0.46, True)])
 def test_where_no_count_is_stored_time_tells(tmp_path, seconds, reached):
     with Video(encode(tmp_path / "a.mkv")) as video:
+        next(iter(video))
         video._seconds, video._rate, video.promised = seconds, 10.0, 6  # 0.6 s, but for one frame and a half
-        assert video._reached_the_end() is reached
+        assert (video.shortfall() == "") is reached
         video._rate = 0.0
-        assert not video._reached_the_end()
+        assert video.shortfall() == "is cut short or damaged: 1 frames could be decoded, the file promises 6"
 
 
 def test_no_videos_are_refused(tmp_path):
@@ -68,9 +70,12 @@ def test_no_videos_are_refused(tmp_path):
 
 
 def test_frames_of_another_size_are_refused(tmp_path):
-    with Video(encode(tmp_path / "a.avi")) as video:
-        sizes = iter([(48, 64), (48, 64), (24, 32)])
-        video._stored_size = lambda: next(sizes)  # OpenCV scales the third, and says nothing
+    path = encode(tmp_path / "a.avi", np.random.default_rng(0).integers(0, 256, (6, 48, 64)).astype(np.uint8))
+    data = path.read_bytes()
+    third = data.index(b"\xff\xd8", data.index(b"\xff\xd8", data.index(b"\xff\xd8") + 1) + 1)
+    small = cv2.imencode(".jpg", np.zeros((24, 32), np.uint8))[1].tobytes()  # OpenCV scales it, and says nothing
+    path.write_bytes(data[:third] + small + data[third + len(small) :])
+    with Video(path) as video:
         frames = iter(video)
         next(frames)
         next(frames)

@@ -20,7 +20,7 @@ from utils.collection.page_files import page_html
 from utils.collection.sprites import SHEET, THUMB, Thumbs, save_sheets
 from utils.jobs import SKIPPED, Job, SomeFailed
 
-VERSION = 4
+VERSION = 5
 STRIP = 6
 
 
@@ -45,13 +45,10 @@ class DatasetJob:
 
     def fingerprint(self) -> str:
         """Of everything that the page is made from."""
-        paths = [path for part in self.parts for path in (part.table, part.dictionary) if path is not None]
-        kept = [
-            part.folder.stat().st_mtime_ns for part in self.parts if part.dictionary is None and part.folder.is_dir()
-        ]
+        paths = [path for part in self.parts for path in (part.table, part.dictionary or part.folder)]
         volumes = [self._volume(part) for part in self.parts]
         facts = [dict(self.free), self.split, self.threshold, volumes]
-        return digest(VERSION, self.dataset, [_stamp(path) for path in paths], kept, *facts)
+        return digest(VERSION, self.dataset, [_stamp(path) for path in paths], *facts)
 
     def _volume(self, part: Part) -> object:
         """What tells whether the volume that overviews are cut from is the same; others beside it do not matter."""
@@ -61,11 +58,11 @@ class DatasetJob:
         return _stamp(address) if isinstance(address, Path) else address
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
+def _stamp(path: Path) -> tuple[object, ...]:
     try:
         status = path.stat()
-    except OSError:  # a link to itself, say: whoever reads it says so
-        return path.name, -1, -1
+    except OSError:  # absent, or a link to itself: whoever reads it says so
+        return (path.name,)
     return path.name, status.st_size, status.st_mtime_ns
 
 
@@ -73,7 +70,7 @@ def slug(dataset: str) -> str:
     """A file name for a dataset: letters, digits, ``_`` and ``-``; a hash where that is not all.
 
     >>> slug("fly_s0"), slug("Mouse <b>")
-    ('fly_s0', 'Mouse__b_-6ce56ed7')
+    ('fly_s0', 'Mouse__b_-6fffddc3')
     """
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in dataset)[:60]
     if plain == dataset and plain == plain.lower():
@@ -153,8 +150,8 @@ def _save_strip(folder: Path, gathered: Gathered, thumbs: Thumbs) -> None:
 
     ranked = sorted(range(len(gathered.decisions)), key=lambda i: gathered.decisions[i].score)
     chosen = [i for i in ranked if gathered.decisions[i].kept] or ranked
-    steps = [chosen[round(k * (len(chosen) - 1) / max(1, STRIP - 1))] for k in range(min(STRIP, len(chosen)))]
-    cells = [np.asarray(Image.fromarray(thumbs[i]).resize((64, 64), Image.Resampling.BOX)) for i in steps]
+    steps = np.linspace(0, len(chosen) - 1, min(STRIP, len(chosen))).round().astype(int)
+    cells = [np.asarray(Image.fromarray(thumbs[chosen[i]]).resize((64, 64), Image.Resampling.BOX)) for i in steps]
     strip = np.hstack(cells) if cells else np.zeros((64, 64), np.uint8)
     Image.fromarray(strip).save(folder / "strip.jpg", quality=80)
 

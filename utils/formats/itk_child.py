@@ -10,7 +10,6 @@ def answer(path: str, what: str) -> bytes:
     """The header of a file as JSON, or its voxels as they lie in memory."""
     import SimpleITK as sitk
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     if what == "voxels":
@@ -43,7 +42,8 @@ def _bound(limit: int) -> None:
     with contextlib.suppress(ImportError, OSError, ValueError, AttributeError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (limit + (4 << 30), limit + (4 << 30)))
+        most = limit + (4 << 30)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         import ctypes
 
         ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
@@ -57,7 +57,7 @@ def main() -> int:
         sys.stdout.buffer.write(answer(path, what))
     except (RuntimeError, ValueError, MemoryError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        # ITK itself writes to stderr what means nothing to a user.
+        # What ITK itself writes to stderr means nothing to a user: the parent drops it.
         print(lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__)
         return 3
     return 0

@@ -70,13 +70,12 @@ class Video:
         size, stated = self.path.stat().st_size, promised_bytes(self.path)
         if stated is not None and stated > size:
             return f"is cut short: {size} bytes of {stated}; {self.decoded} frames could be decoded"
-        if self.promised is None or self.decoded >= self.promised or self._reached_the_end():
+        if self.promised is None or self.decoded >= self.promised or self._reached(self.promised):
             return ""
         return f"is cut short or damaged: {self.decoded} frames could be decoded, the file promises {self.promised}"
 
-    def _reached_the_end(self) -> bool:
-        countless = self.path.suffix.lower() in _COUNTLESS and self._rate > 0 and self.promised is not None
-        return countless and self._seconds + 1.5 / self._rate >= (self.promised or 0) / self._rate
+    def _reached(self, promised: int) -> bool:
+        return self.path.suffix.lower() in _COUNTLESS and self._seconds * self._rate + 1.5 >= promised
 
     def _codec(self) -> str:
         return struct.pack("<I", int(self._capture.get(_cv2().CAP_PROP_FOURCC)) & 0xFFFFFFFF).decode("latin-1")

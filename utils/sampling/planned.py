@@ -53,14 +53,13 @@ def plan_rows(rows: Sequence[Dataset], options: SamplingOptions, grace: float | 
     grace : float, optional
         Seconds after which the rows that have no answer yet are left to their turn; None waits for all.
     """
-    said: defaultdict[int, list[str]] = defaultdict(list)
+    said: dict[int, list[str]] = {}
 
     def note(message: Warning | str, *args: object, **kwargs: object) -> None:
         said[threading.get_ident()].append(" ".join(str(message).split()))
 
     def attempt(row: Dataset) -> PlannedRow:
-        own = said[threading.get_ident()]
-        own.clear()
+        own = said[threading.get_ident()] = []
         try:
             return PlannedRow(row, plan_sampling(row, options), said=tuple(own))
         except (OSError, ValueError) as error:
