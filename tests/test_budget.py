@@ -63,6 +63,20 @@ def test_padding_that_is_known_is_not_read(tmp_path):
     source = Source(padding=[0])
     assert fill(tmp_path, source, 2, padding={BOXES[0]: "read before"}).startswith("2 cubes made, 2 there")
     assert source.reads == [1, 2]
+    source.padding = [4]
+    with pytest.warns(UserWarning, match="^1 cubes were read for nothing and left out: every voxel is 0"):
+        assert fill(tmp_path, source, 3, padding={BOXES[3]: "read before"}) == SKIPPED
+
+
+def test_what_is_under_way_is_said_before_it_is_made(tmp_path):
+    class Watching(Source):
+        def __call__(self, roi):
+            said.append(json.loads((tmp_path / "fly.json").read_text()))
+            return super().__call__(roi)
+
+    said: list[dict] = []
+    fill(tmp_path, Watching(), 2)
+    assert [len(record["pending"]) for record in said] == [2, 2] and said[0]["contrast"]["method"] == "none"
 
 
 def test_failed_cubes_keep_their_place(tmp_path):

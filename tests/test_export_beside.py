@@ -71,13 +71,22 @@ def test_a_folder_of_pictures_has_tables_of_its_splits(tmp_path):
 
 def test_datasets_that_moved_are_named(tmp_path):
     plan = plan_in(tmp_path)
-    assert moved_datasets(tmp_path, plan) == []
+    (tmp_path / "splits.csv").write_text("dataset,split\nfly,test\n")
+    assert moved_datasets(tmp_path, plan) == []  # of another's making
+    (tmp_path / "splits.csv").unlink()
     write(plan, tmp_path)
     assert moved_datasets(tmp_path, plan) == []
     plan.split_of = {"fly": "test", "bee": "test", "new": "train"}
     assert moved_datasets(tmp_path, plan) == ["fly: now in test, was in train"]
     (tmp_path / "splits.csv").write_text("nothing\n")
     assert moved_datasets(tmp_path, plan) == []
+    (tmp_path / "splits.csv").unlink()
+    assert moved_datasets(tmp_path, plan) == []
+
+
+def test_a_single_split_and_letters_of_any_kind(tmp_path):
+    write(plan_in(tmp_path, fly="train"), tmp_path, "Fliegenköpfe")
+    assert '"name": "Fliegenköpfe"' in (tmp_path / "croissant.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", ["zarr"])

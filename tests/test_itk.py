@@ -42,6 +42,8 @@ def test_colours_and_flat_images(tmp_path):
     volume = open_itk(written(tmp_path / "a.vtk", colours, isVector=True))
     assert volume.voxel_size == (30.0, 5.0, 4.0)
     assert volume.shape == (2, 3, 4) and volume.dtype == "uint8" and (volume[:] == round(200 * 0.2125)).all()
+    two = open_itk(written(tmp_path / "c.mha", np.stack([VOXELS, VOXELS + 1], -1), isVector=True))
+    np.testing.assert_array_equal(two[:], VOXELS)  # gray and alpha
     flat = open_itk(written(tmp_path / "b.mha", VOXELS[0], (4.0, 5.0)))
     assert flat.shape == (1, 3, 4) and flat.header_size.why_missing == "a 2D image has no z"
     np.testing.assert_array_equal(flat[:], VOXELS[:1])
@@ -70,6 +72,22 @@ def test_too_large_an_image_is_not_decoded(tmp_path):
         open_itk(path)
     with memory.limited_to(143e-9), pytest.raises(ValueError, match="the volume"):
         open_itk(path)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("ascii", "said"), [(True, "23 numbers where its header promises 24"), (False, "47 bytes")])
+def test_what_itk_would_fill_up_is_cut_short(tmp_path, ascii, said):
+    path = written(tmp_path / "a.vtk")
+    if ascii:
+        head, table, _ = path.read_bytes().replace(b"BINARY", b"ASCII").partition(b"LOOKUP_TABLE default\n")
+        numbers = " ".join(map(str, VOXELS.ravel())).encode()
+        path.write_bytes(head + table + numbers)
+        np.testing.assert_array_equal(open_itk(path)[:], VOXELS)
+        path.write_bytes(head + table + numbers[:-3])
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=f"the file is cut short: {said}"):
+        open_itk(path)[:]
 
 
 def test_a_child_that_dies_or_falls_silent_costs_the_one_file(tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def test_a_level_is_a_volume(image):
         np.testing.assert_array_equal(volume[3:5, 2:, :7], pyramid()[1][3:5, 2:, :7])
         assert volume[4:4].shape == (0, 20, 26)
         assert volume[30:40].shape == (0, 20, 26)
-        assert volume.shown(7.0) == 7.0
+        assert volume.shown(7.0) == 7.0 and volume.streams
     assert image.open_level(0, name="fly").name == "fly_s0"
     assert image.open_level(0, voxel_size=(1.0, 2.0, 3.0)).voxel_size == (1.0, 2.0, 3.0)
 

@@ -57,7 +57,7 @@ def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shar
     frames = _frame_files(plan) if plan.kind == "zarr" else []
     with ledger.making(ABOUT, [*makers, *frames, *BESIDE[2:]], fingerprint) as scratch:
         for name, make in makers.items():
-            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            (scratch / name).parent.mkdir(exist_ok=True)
             make(scratch / name)
         for split in plan.splits if frames else ():
             names = [sample.name for shard in shards if shard.split == split for sample in shard.samples]
@@ -84,11 +84,10 @@ def _frame_files(plan: ExportPlan) -> list[str]:
 
 def moved_datasets(out: Path, plan: ExportPlan) -> list[str]:
     """Datasets that an earlier export into the same folder put into another split."""
-    table = out / "splits.csv"
-    if not Ledger(out).record(ABOUT) or not table.is_file():
+    if not Ledger(out).record(ABOUT):
         return []
     try:
-        before = read_splits(table)
+        before = read_splits(out / "splits.csv")
     except (OSError, ValueError):
         return []  # somebody's own hand was at it; it is written anew
     return [

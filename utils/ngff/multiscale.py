@@ -89,8 +89,9 @@ class NgffVolume(Volume):
         self.reader = LevelReader(image.store, self.level)
 
     def _read(self, box: Region) -> np.ndarray:
-        if any(part.stop <= part.start for part in box):
-            return np.empty([max(0, part.stop - part.start) for part in box], self.dtype)
+        shape = [part.stop - part.start for part in box]
+        if 0 in shape:
+            return np.empty(shape, self.dtype)
         voxels = self.reader.read(box)
         return mirrored(voxels) if self.invert else voxels
 

@@ -50,7 +50,7 @@ def fill_budget(
         record.save(crops, chosen, kept, padding=empty, failures=failures, existing=existing)
         results = make_crops(crops, missing, threads, chunk)
         failures.update(results.failures)
-        written += len(missing) - len(results.failures) - len(results.padding)
+        written += len(missing) - len(results.padding)
         return results.padding
 
     chosen = settled(order, gigabytes * GB, empty, find_padding, kept)
