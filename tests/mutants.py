@@ -60,13 +60,13 @@ def changes(node: ast.AST) -> Iterator[tuple[str, object, object]]:
         yield "test", node.test, ast.UnaryOp(ast.Not(), node.test)
     elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         yield "value", node.value, not node.value if isinstance(node.value, bool) else node.value + 1
-    elif isinstance(node, ast.Return | ast.Expr) and isinstance(node.value, ast.expr) and not is_docstring(node):
+    elif isinstance(node, ast.Return | ast.Expr) and isinstance(node.value, ast.expr) and not is_inert(node.value):
         yield "value", node.value, ast.Constant(None)
 
 
-def is_docstring(node: ast.AST) -> bool:
-    """Whether a statement is text and does nothing."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+def is_inert(value: ast.expr) -> bool:
+    """Whether a statement's value is a text or None: to take it away changes nothing, or is another change's work."""
+    return isinstance(value, ast.Constant) and (value.value is None or isinstance(value.value, str))
 
 
 def tests_of(room: Path) -> tuple[str, ...]:

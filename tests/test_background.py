@@ -46,5 +46,23 @@ def test_calls_that_wait_are_bounded_and_their_errors_raised():
         write(_fail)
 
 
+def test_after_an_error_what_waits_is_not_begun_and_nothing_goes_on():
+    begun, cancelled, made = threading.Event(), threading.Event(), []
+
+    def call(i):
+        made.append(i)
+        begun.set()
+        cancelled.wait(5)
+
+    with pytest.raises(OSError, match="full"), background_calls(1, 9) as write:
+        for i in range(5):
+            write(call, i)
+        assert begun.wait(60)
+        for future in write._open:
+            future.add_done_callback(lambda _: cancelled.set())
+        _fail()
+    assert made == [0] and not [t for t in threading.enumerate() if t.name.startswith("write-behind")]
+
+
 def _fail():
     raise OSError("the disk is full")

@@ -19,3 +19,8 @@ def test_weights_that_know_no_distance_leave_none(tmp_path):
     save_distances(table, np.array([0.5, np.nan]))
     assert load_distances(table).size == 0 and not distances_path(table).exists()
     save_distances(table, np.array([np.nan]))
+
+
+def test_folders_that_are_not_there_are_made(tmp_path):
+    save_distances(tmp_path / "deep/folder/a.csv", np.array([0.5]))
+    assert load_distances(tmp_path / "deep/folder/a.csv").tolist() == [0.5]

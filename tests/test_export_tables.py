@@ -52,6 +52,8 @@ def test_columns_that_a_reader_takes_for_the_same(train, test, kind):
 
 def test_metadata_of_a_folder(tmp_path):
     rows = [{"name": "=p", "n": 1, "x": 2, "y": ""}, {"name": "q", "n": 2, "x": None, "y": "5"}]
+    with pytest.raises(ValueError, match="longer"):  # files that the shard lacks
+        write_folder_metadata(tmp_path / "m.csv", [shard(rows, ("train/d/p.png",))], {"n": "whole"})
     columns = {"name": "text", "n": "whole", "x": "number", "y": "number"}
     write_folder_metadata(tmp_path / "m.csv", [shard(rows, ("train/d/p.png", "train/d/q.png"))], columns)
     assert (tmp_path / "m.csv").read_text() == "file_name,name,n,x,y\nd/p.png,'=p,1,2.0,\nd/q.png,q,2,,5.0\n"
@@ -64,6 +66,8 @@ def test_splits_both_ways(tmp_path):
         "dataset,split,tied_with\n'd,test,\nb,train,'=a\n'=a,train,b\nc,test,\n"
     )
     assert read_splits(tmp_path / "s.csv") == splits
+    (tmp_path / "s.csv").write_text("split,dataset\ntrain,a\n")
+    assert read_splits(tmp_path / "s.csv") == {"a": "train"}
     (tmp_path / "s.csv").write_text("dataset,tied_with\na,b\n")
     with pytest.raises(ValueError, match="columns are dataset, tied_with; expected dataset,split"):
         read_splits(tmp_path / "s.csv")

@@ -70,7 +70,7 @@ def test_folders_of_patches_are_not_looked_through_nor_links_that_go_round(root)
 @pytest.mark.parametrize(
     ("size", "found"),
     [
-        ([9, 4, 4.5], (9.0, 4.0, 4.5)),
+        ([9, 0.5, 4.5], (9.0, 0.5, 4.5)),
         (None, None),
         ([9, 4], None),
         ([9, 4, 0], None),

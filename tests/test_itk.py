@@ -1,5 +1,6 @@
 """What only SimpleITK reads: in a process of its own, checked before it is decoded; its complaints as sentences."""
 
+import locale
 import subprocess
 
 import numpy as np
@@ -31,8 +32,11 @@ def test_header_now_and_voxels_at_the_first_read(tmp_path):
 
 @pytest.fixture
 def here(monkeypatch):
-    """The child's answers without the child."""
+    """The child's answers without the child; ITK's reader of VTK leaves another locale behind."""
     monkeypatch.setattr(itk, "_ask", lambda path, what, seconds: itk_child.answer(str(path), what))
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 @pytest.mark.usefixtures("here")

@@ -24,6 +24,9 @@ def test_kept_tiffs_are_tifffiles_own_bytes(tmp_path, shape):
 def test_kinds_that_are_remembered_are_few(tmp_path, monkeypatch):
     monkeypatch.setattr("utils.classification.kept_tiff.MOST_KINDS", 2)
     tiffs = KeptTiffs()
+    for side in (4, 5, 4, 5):
+        tiffs.encode(np.zeros((side, 4), np.uint8), "{}")
+    assert len(tiffs._kinds) == 2
     for side in (4, 5, 6, 4):
         patch = np.full((side, 4), side, np.uint8)
         tiffs.write(tmp_path / "a.tiff", patch, KeptRecord("d", 0.5))

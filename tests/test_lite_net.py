@@ -10,7 +10,10 @@ from utils.classification.lite_net import FEATURES, PUBLISHED_WIDTHS, WIDTHS, In
 
 def test_it_is_small_and_halves_five_times():
     network = LiteNet().eval()
-    assert sum(p.numel() for p in network.parameters()) < 1_000_000 and len(network.blocks()) == len(WIDTHS) == 12
+    assert sum(p.numel() for p in network.parameters()) == 403_041 and len(network.blocks()) == len(WIDTHS) == 12
+    assert [name for name, _ in network.named_children()] == [
+        "stem", "stem_norm", *(f"stage{k}" for k in range(1, 7)), "fc",
+    ]  # fmt: skip  # as weights name them
     assert network.maps(torch.zeros(2, 1, 96, 96)).shape == (2, FEATURES // 2, 3, 3)
     assert network(torch.zeros(2, 1, 96, 96)).shape == (2, 1)
     assert [block.depth.out_channels for block in LiteNet(PUBLISHED_WIDTHS).blocks()] == list(PUBLISHED_WIDTHS)

@@ -30,7 +30,7 @@ def test_voxels(tmp_path, monkeypatch, encoding, piece):
         {},
         {"before": b"header", "start": 6},
         {"before": b"hone\ntwo\n", "start": 1, "lines": 2},
-        {"skipped": b"1234567", "skip": 7},
+        {"skipped": b"123456", "skip": 6},
         {"after": b"x" * 100},
     ]
     for layout in layouts:

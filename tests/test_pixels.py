@@ -35,7 +35,9 @@ def test_stored_pictures_have_the_same_bytes_everywhere():
 @pytest.mark.parametrize("length", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
 def test_long_pictures_are_several_blocks(length):
     patch = np.arange(length - 1, dtype=np.uint32).astype(np.uint8)[None]
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(patch)))), patch)
+    picture = png_bytes(patch)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(picture))), patch)
+    assert zlib.decompress(picture[41:-16]) == b"\0" + patch.tobytes()  # the last block is marked
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
@@ -48,6 +50,14 @@ def test_kept_patches_are_read(tmp_path, rng, compression):
     for read in (read_patch, patch_size):
         with pytest.raises((ValueError, OSError)):
             read(path)
+
+
+def test_packed_pixels_that_cannot_be_unpacked_have_no_size(tmp_path, rng):
+    path = write(tmp_path / "a.tiff", rng.integers(0, 256, (30, 40)).astype(np.uint8), compression="zlib")
+    content = path.read_bytes()
+    path.write_bytes(content[:-600] + bytes(600))
+    with pytest.raises((ValueError, OSError)):
+        patch_size(path)
 
 
 @pytest.mark.parametrize(

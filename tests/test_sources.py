@@ -10,6 +10,7 @@ from conftest import smooth_volume
 from ngff_images import pyramid, write_ome_zarr
 from utils import sources as room
 from utils.cli import UsageError
+from utils.dataset_table import Stating
 from utils.formats.nrrd import write_nrrd
 from utils.ngff.table import Dataset
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
@@ -80,6 +81,19 @@ def test_what_is_stated_counts(folder):
     assert b.row is not None and b.row.given_size == (7.0, None, None)  # of the finest level, by the image's name
     with pytest.warns(UserWarning, match="the header says 1 x 1 x 1 nm"), a.open() as opened:
         assert opened.voxel_size == (9.0, 4.0, 4.0) and opened.name == "a"
+    (finest,), _ = volume_sources(str(folder / "b.zarr"), 0)
+    with pytest.warns(UserWarning, match="the header says 30 x 8 x 6 nm"), finest.open() as opened:
+        assert opened.voxel_size == (7.0, 8.0, 6.0) and opened.name == "b_s0"
+
+
+def test_names_in_a_folder_s_table_that_are_for_none_of_its_volumes_are_said(folder, capsys):
+    (folder / "datasets.csv").write_text("name,license\na,CC0\ngone,CC0\n")
+    volume_sources(str(folder / "a.nrrd"))  # of one volume nobody asks for the others
+    volume_sources(str(folder), stating=Stating(quiet=True))
+    volume_sources(str(folder), stating=Stating(folder / "datasets.csv"))  # whose rows may be for other folders
+    assert capsys.readouterr().err == ""
+    volume_sources(str(folder))
+    assert capsys.readouterr().err == f"{folder}/datasets.csv: no volume here is called gone\n"
 
 
 def test_what_a_recipe_takes(folder):

@@ -103,15 +103,19 @@ def ordered(items: Sequence[Item], order: str, *, threshold: float, seed: int) -
     """
     if order == "random":
         return sorted(items, key=lambda item: (key_of(seed, item.name), item.name))
-    if any(item.score is None for item in items):
-        raise UsageError(f"--order {order} goes by scores; give the folder of classify_patches.py by --scores")
-    near = sorted(items, key=lambda item: (abs((item.score or 0) - threshold), key_of(seed, item.name)))
+
+    def distance(item: Item) -> float:
+        if item.score is None:
+            raise UsageError(f"--order {order} goes by scores; give the folder of classify_patches.py by --scores")
+        return abs(item.score - threshold)
+
+    near = sorted(items, key=lambda item: (distance(item), key_of(seed, item.name)))
     if order == "borderline":
         return near
     turn: Counter[tuple[int, str]] = Counter()
     keys = []
     for item in near:
-        band = int(abs((item.score or 0) - threshold) / BAND)
+        band = int(distance(item) / BAND)
         keys.append((band, turn[band, item.dataset]))
         turn[band, item.dataset] += 1
     return [near[i] for i in sorted(range(len(near)), key=keys.__getitem__)]

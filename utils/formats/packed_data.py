@@ -87,7 +87,7 @@ class PackedData:
 
     def _filled(self, unpacked: Any) -> np.ndarray:
         voxels = np.empty(self.shape, self.dtype)
-        view, done = voxels.reshape(-1).view(np.uint8).data, 0
+        view, done = voxels.ravel().view(np.uint8).data, 0
         while done < len(view):
             piece = unpacked.read(min(_PIECE, len(view) - done))
             if not piece:
