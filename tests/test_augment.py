@@ -65,7 +65,8 @@ def test_a_seed_augments_the_same(kind):
 @pytest.mark.parametrize("kind", DRAWS)
 def test_images_are_of_one_size_and_of_bytes_range(kind):
     images = [DRAWS[kind](np.random.default_rng(seed)) for seed in range(20)]
-    assert {image.shape for image in images} == {(48, 48)} and all(np.isfinite(image).all() for image in images)
+    assert {(image.shape, image.dtype.name) for image in images} == {((48, 48), "float32")}
+    assert all(np.isfinite(image).all() for image in images)
     assert min(image.min() for image in images) >= 0 and max(image.max() for image in images) <= 255
     assert len({image.tobytes() for image in images}) > 5
 

@@ -27,6 +27,10 @@ def test_every_beginning_is_spread():
     assert (np.diff(keys[later].astype(object)) > 0).all()  # of one size the smallest key goes first
 
 
+def test_no_points_have_an_order():
+    assert spread_order(np.empty((0, 3)), np.empty(0, np.uint64)).tolist() == []
+
+
 def test_points_of_one_place_go_by_their_keys():
     keys = np.array([5, 2, 9], np.uint64)
     assert spread_order(np.ones((3, 3)), keys).tolist() == [1, 0, 2]

@@ -1,9 +1,9 @@
-"""utils/duplicates/correlations.py: correlations from exact sums."""
+"""utils/correlations.py: correlations from exact sums."""
 
 import numpy as np
 import pytest
 
-from utils.duplicates.correlations import correlation, shifted_correlations, tile_correlations
+from utils.correlations import correlation, shifted_correlations, tile_correlations
 
 
 @pytest.fixture

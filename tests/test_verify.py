@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tissue import cut, texture
-from utils.duplicates.correlations import correlation
+from utils.correlations import correlation
 from utils.duplicates.embedding import view_of
 from utils.duplicates.verify import Agreement, compare, sizes_of
 

@@ -35,9 +35,10 @@ def spread_order(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """
     count = len(points)
     by_key = np.argsort(keys, kind="stable")
-    low = points.min(axis=0) if count else 0
-    size = float(np.ptp(points, axis=0).max()) * (1 + 1e-9) if count else 0
-    unit = (points - low) / size if size else np.zeros_like(points, float)
+    if not count:
+        return by_key
+    size = float(np.ptp(points, axis=0).max()) * (1 + 1e-9)
+    unit = (points - points.min(axis=0)) / size if size else np.zeros_like(points, float)
     level_of = np.full(count, FINEST)
     for level in range(FINEST):
         cells = np.floor(unit * 2**level).astype(np.int64)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.duplicates.correlations import TILE, correlation, shifted_correlations, tile_correlations
+from utils.correlations import TILE, correlation, shifted_correlations, tile_correlations
 
 # Patches are laid over each other within this many pixels, then compared tile by tile.
 REACH = 12

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from utils.correlations import correlation, tile_correlations
+
 # Descriptors of all patches together, and of one patch: the cost is the square of the former.
 BUDGET, MOST, FEWEST = 20_000, 48, 4
 # A descriptor's nearest is taken when the nearest of another patch is this much farther (Lowe 2004).
 RATIO = 0.85
 # Matches that agree on one shift, turn and scale; unrelated patches reach 8 by chance, so pixels are compared.
 LEAST_MATCHES = 4
-TILE, SIMILARITY, CORRELATION = 28, 0.5, 0.6
+SIMILARITY, CORRELATION = 0.5, 0.6
 BLOCK = 2048
 
 
@@ -93,18 +95,6 @@ def _agree(first: np.ndarray, second: np.ndarray, places: np.ndarray, others: np
     laid = cv2.warpAffine(second, matrix, (width, height), flags=cv2.INTER_LINEAR)
     known = cv2.warpAffine(np.full(second.shape, 255, np.uint8), matrix, (width, height)) == 255
     # Scales differ, and with them the sharpness.
-    a, b = (cv2.GaussianBlur(image, (0, 0), 1.5).astype(np.float64) for image in (first, laid))
-    tiles = [
-        _correlation(a[y : y + TILE, x : x + TILE], b[y : y + TILE, x : x + TILE])
-        for y in range(0, height - TILE + 1, TILE)
-        for x in range(0, width - TILE + 1, TILE)
-        if known[y : y + TILE, x : x + TILE].all()
-    ]
-    if len(tiles) < 4:
-        return False
-    return float(np.mean(tiles)) >= SIMILARITY and _correlation(a[known], b[known]) >= CORRELATION
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    deviations = float(a.std() * b.std())
-    return float(((a - a.mean()) * (b - b.mean())).mean()) / deviations if deviations > 0 else 0.0
+    a, b = (cv2.GaussianBlur(image, (0, 0), 1.5) for image in (first, laid))
+    tiles = tile_correlations(a, b, known)
+    return bool(tiles) and float(np.mean(tiles)) >= SIMILARITY and correlation(a, b, known) >= CORRELATION
