@@ -36,7 +36,7 @@ def test_names_and_patches_by_index(path):
 
 @pytest.mark.parametrize(
     ("options", "sizes"),
-    [({}, [25]), ({"count": 10}, [10, 10, 5]), ({"nbytes": 6200}, [3] * 8 + [1]), ({"nbytes": 1}, [1] * 25)],
+    [({}, [25]), ({"count": 10}, [10, 10, 5]), ({"nbytes": 6150}, [3] * 8 + [1]), ({"nbytes": 1}, [1] * 25)],
 )
 def test_batches_are_bounded_and_in_order(path, options, sizes):
     with PatchFile(path) as file:
@@ -59,6 +59,16 @@ def test_dictionaries_of_older_scripts(tmp_path, protocol, layout):
         assert file.meta == {} and file.names == NAMES[:7]
         assert all(map(np.array_equal, file.read(range(7)), patches))
         assert np.array_equal(file.read([5])[0], patches[5])
+        assert_bytes_at_offset(file, 5)
+        if layout in ("rows", "stacked"):
+            assert (file.offset(5) is not None) == (protocol > 2)
+
+
+def assert_bytes_at_offset(file, index):
+    """Where the bytes of a patch are said to lie as they are, they do."""
+    if (start := file.offset(index)) is not None:
+        patch = file.read([index])[0]
+        assert file.path.read_bytes()[start : start + patch.size] == patch.tobytes()
 
 
 def test_names_that_numpy_holds(tmp_path):
@@ -80,6 +90,7 @@ def test_names_that_numpy_holds(tmp_path):
         ({"names": ["a"], "patches": [np.zeros((0, 5), np.uint8)]}, r"patch 'a' is uint8 \(0, 5\)"),
         ({"names": ["a"], "patches": [np.float64(3)]}, "patch 'a' is float64"),
         ({"names": ["a"], "patches": STACK[:1] > 3}, "patch 'a' is bool"),
+        ({"names": ["a"], "patches": STACK[:1].astype(np.uint16)}, r"patch 'a' is uint16 \(40, 50\)"),
     ],
 )
 def test_what_is_no_dictionary(tmp_path, content, reason):

@@ -61,7 +61,7 @@ def test_several_files_count_with_their_names_and_order(tmp_path):
         (tmp_path / name).write_text("same")
     one, other = tmp_path / "a", tmp_path / "b"
     assert fingerprint([one, other]).digest != fingerprint([other, one]).digest
-    assert fingerprint([one, other]).size == 8
+    assert fingerprint([one, other]).size == 8 == glance([one, tmp_path / "gone", other]).size
 
 
 def test_of_a_huge_file_blocks_are_read_from_the_first_to_the_last(tmp_path, monkeypatch):
@@ -76,3 +76,7 @@ def test_of_a_huge_file_blocks_are_read_from_the_first_to_the_last(tmp_path, mon
         content[place] = 1
         path.write_bytes(content)
         assert (digest([path]) != before) is noticed
+    path.write_bytes(bytes(1000))
+    before = digest([path])
+    path.write_bytes(bytes(150) + b"1" + bytes(849))
+    assert digest([path]) != before  # no larger than what is read whole

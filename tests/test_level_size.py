@@ -64,6 +64,12 @@ def test_precomputed_rows_of_older_lists_leave_it_to_the_metadata():
         assert level_voxel_size(TWO, 0, (20, 5, 5), metadata_first=True) == (20.0, 5.0, 5.0)
 
 
+def test_of_precomputed_data_the_table_counts_where_nothing_else_is_asked_for():
+    other = image(((9, 9, 9), (10.0, 5.0, 5.0)), kind="precomputed")
+    with pytest.warns(UserWarning, match="the table's is used"):
+        assert level_voxel_size(other, 0, (20, 5, 5)) == (20.0, 5.0, 5.0)
+
+
 def test_a_table_that_gives_the_level_s_own_size_is_understood():
     with pytest.warns(UserWarning, match="is the metadata's of level 1, not of level 0; taken for level 1"):
         assert level_voxel_size(TWO, 1, (20, 10, 10)) == (20.0, 10.0, 10.0)
@@ -73,6 +79,9 @@ def test_metadata_that_the_shape_contradicts_is_said():
     slip = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((50, 50, 50), (10.0, 5.0, 5.0)))
     with pytest.warns(UserWarning, match=r"level 1 has the shape of 20 x 10 x 10 nm .*but its metadata say 10 x 5 x 5"):
         assert level_voxel_size(slip, 1) == (10.0, 5.0, 5.0)
+    slight = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((45, 50, 50), (20.0, 10.0, 10.0)))
+    with warnings.catch_warnings(action="error"):
+        assert level_voxel_size(slight, 1) == (20.0, 10.0, 10.0)  # its shape says 22.2
 
 
 def test_factors_are_the_scales_unless_the_shapes_contradict():
@@ -81,3 +90,5 @@ def test_factors_are_the_scales_unless_the_shapes_contradict():
     assert factors(odd, 1) == (2.0, 2.0, 2.0)
     slip = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((50, 25, 100), (10.0, 5.0, 5.0)))
     assert factors(slip, 1) == (2.0, 4.0, 1.0)
+    nothing = image(((100, 100, 100), (0.0, 5.0, 5.0)), ((50, 50, 50), (0.0, 10.0, 10.0)))
+    assert factors(nothing, 1) == (2.0, 2.0, 2.0)

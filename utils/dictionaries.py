@@ -284,7 +284,7 @@ def _patch_list(value: Any, file: BinaryIO) -> list[Any]:
     if not isinstance(data, Stored) or value.order != "C" or value.axes:
         whole = array_of(value, file)
         return [StoredArray(patch.tobytes(), value.dtype, patch.shape) for patch in whole]
-    length = height * width * value.dtype.itemsize
+    length = height * width  # of uint8: others are refused
     return [
         StoredArray(Stored(data.offset + index * length, length), value.dtype, (height, width))
         for index in range(count)
