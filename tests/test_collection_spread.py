@@ -19,6 +19,7 @@ def test_every_beginning_is_spread():
     keys = np.array([key_of(1, str(i)) for i in range(64)], np.uint64)
     order = spread_order(grid, keys)
     assert sorted(order) == list(range(64))
+    assert np.array_equal(spread_order(grid + np.array([7, 500, -90]), keys), order)  # wherever the space begins
     assert order[0] == np.argmin(keys)
     assert len({tuple(grid[i] // 2) for i in order[:8]}) == 8  # an eighth of the space each
     eighths = [tuple(grid[i] // 2) for i in order[8:]]
@@ -56,6 +57,20 @@ def test_slices_of_one_place_are_apart(depth, box, admitted):
     assert gaps.admit(("v", 0), (0, 10, 0, 10), 100)
     assert gaps.admit(("v", 0), box, depth) is admitted
     assert gaps.admit(("v", 1), (0, 10, 0, 10), 100) and gaps.admit(("w", 0), (0, 10, 0, 10), 100)
+
+
+@pytest.mark.parametrize(
+    ("box", "admitted"),
+    [
+        ((0, 10, 10, 20), True),
+        ((10, 20, 0, 10), True),
+        ((0, 11, 0, 11), False),
+        ((20, 30, 10, 20), True),
+    ],
+)
+def test_boxes_that_touch_do_not_overlap(box, admitted):
+    gaps = Gaps(40)
+    assert gaps.admit(("v",), (10, 20, 10, 20), 0) and gaps.admit(("v",), box, 0) is admitted
 
 
 def test_who_was_refused_does_not_count():

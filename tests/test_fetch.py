@@ -130,9 +130,10 @@ def test_one_chunk_of_specimen_is_enough_for_a_whole_level(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:level 0 has no overview")
-def test_without_an_overview_padding_is_told_when_it_is_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_without_an_overview_padding_is_told_when_it_is_read(tmp_path, monkeypatch, dtype):
     monkeypatch.setattr("utils.sampling.overview.LARGEST", 1000)
-    voxels, out = noise("uint16"), tmp_path / "out"
+    voxels, out = noise(dtype), tmp_path / "out"
     voxels[:16], voxels[16:, :6, :16] = 0, 0  # padding, and 6 of 16 rows of one cube
     with pytest.warns(UserWarning, match=r"\d cubes were read for nothing and left out"):
         assert take(dataset(tmp_path, voxels), out).startswith("5 cubes made, 5 there")

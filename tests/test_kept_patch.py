@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.contrast import Contrast
-from utils.records.kept_patch import KeptRecord
+from utils.records.kept_patch import KeptRecord, read_description, read_kept_record
 
 sizes = st.none() | st.tuples(*[st.floats(0.1, 1e6)] * 3)
 windows = st.none() | st.builds(Contrast, st.sampled_from(["minmax", "none"]), st.floats(-9, 0), st.floats(1, 9))
@@ -35,3 +36,23 @@ def test_meta_of_any_kind_becomes_a_record():
     assert record == KeptRecord("d", 0.5, "5", Contrast("minmax", 1.0, 2.0), (4.0, 8.0, 8.0))
     assert json.loads(record.to_json())["version"] == 1
     assert KeptRecord.of_meta({}, "d", 0.5) == KeptRecord("d", 0.5)
+
+
+def test_a_tiff_remembers(tmp_path):
+    path, record = tmp_path / "a.tiff", KeptRecord("d", 0.5, "v.mrc")
+    tifffile.imwrite(path, np.zeros((4, 4), np.uint8), description=record.to_json(), metadata=None)
+    assert read_description(path) == json.loads(record.to_json()) and read_kept_record(path) == record
+    tifffile.imwrite(path, np.zeros((4, 4), np.uint8), description="another's", metadata=None)
+    assert read_description(path) == {} and read_kept_record(path) == KeptRecord()
+
+
+def test_what_is_no_tiff_is_said(tmp_path, caplog):
+    path = tmp_path / "a.tiff"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=rf"^{path}: a damaged TIFF, or none \(not a TIFF file"):
+        read_description(path)
+    tifffile.imwrite(path, np.zeros((4, 4), np.uint8), metadata=None)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match=rf"^{path}: a damaged TIFF, or none \(\S"):
+        read_description(path)
+    assert caplog.records == []

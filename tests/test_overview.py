@@ -52,6 +52,13 @@ def test_levels_that_cannot_serve():
     assert overview_levels(flat, 0, 8) == [0]  # no level of more voxels along an axis
 
 
+@pytest.mark.parametrize(("depth", "serves"), [(1024, [0]), (1025, [])])
+def test_an_overview_has_256_mb_at_most(depth, serves):
+    large = image((8, 8.0))
+    large.levels[0] = Level("0", (depth, 512, 512), (8, 8, 8), np.dtype("u1"), scale=(8.0, 8.0, 8.0), unit="nm")
+    assert overview_levels(large, 0, 64) == serves
+
+
 def test_ratios_are_of_the_two_levels():
     assert ratio(image(*PYRAMID), 3, 1) == (4.0, 4.0, 4.0) == ratio(image(*PYRAMID), 2, 0)
 

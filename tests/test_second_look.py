@@ -6,7 +6,7 @@ import pytest
 from conftest import noise_patches
 from utils.classification import second_look
 from utils.classification.classifier import Classifier
-from utils.classification.second_look import DOUBT, PART, combined, further_looks, look_twice
+from utils.classification.second_look import DOUBT, FADE, PART, combined, further_looks, look_twice
 
 LOOKS = 5
 
@@ -27,6 +27,12 @@ def test_the_mean_of_turns_and_of_the_best_windows():
 @pytest.mark.parametrize("first", [DOUBT, -DOUBT, 6.0, -9.0])
 def test_what_is_clear_stays(first):
     assert combined(np.array([[first, *[-first] * LOOKS]])).tolist() == [first]
+
+
+def test_the_more_doubtful_the_more_further_looks_count():
+    first = DOUBT - FADE / 4
+    again = ((first + 2) / 2 + 2) / 2
+    assert combined(np.array([[-first, *[-2.0] * LOOKS]])) == pytest.approx(-(first + 0.25 * (again - first)))
 
 
 def test_no_jump_at_the_edge_of_doubt():
@@ -59,6 +65,9 @@ def test_large_patches_are_looked_at_one_by_one(monkeypatch):
 
     look_twice(run, [np.zeros((4, 4), np.uint8), np.zeros((8, 8), np.uint8)])
     assert seen == [2, LOOKS, LOOKS]
+    seen.clear()
+    look_twice(run, [np.zeros((5, 5), np.uint8)] * 3)
+    assert seen == [3, 2 * LOOKS, LOOKS]
 
 
 def test_lite_looks_twice_unless_told_how_often(lite, resnet):

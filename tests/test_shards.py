@@ -119,13 +119,25 @@ def test_a_shard_without_damaged_patches_names_them_until_they_are_mended(shard,
 def test_files_of_their_own_go_with_their_patches(shard, tmp_path):
     from dataclasses import replace
 
-    each = replace(shard, files=("d/a.png", "d/b.png", "d/c.png"))
+    each = replace(shard, files=("e/d/a.png", "e/d/b.png", "e/d/c.png"))
     each.samples[0].path.write_bytes(b"no")
     with pytest.raises(SomeFailed):
         make_shard(tmp_path / "out", "f", lambda s, reads, folder: [(folder / r.file).touch() for r in reads],
                    Job(each, tmp_path / "out/u"))  # fmt: skip
-    assert as_made(each, Ledger(tmp_path / "out")).files == ("d/b.png", "d/c.png")
-    assert sorted(p.name for p in (tmp_path / "out/d").iterdir()) == ["b.png", "c.png"]
+    assert as_made(each, Ledger(tmp_path / "out")).files == ("e/d/b.png", "e/d/c.png")
+    assert sorted(p.name for p in (tmp_path / "out/e/d").iterdir()) == ["b.png", "c.png"]
+
+
+def test_a_shard_of_nothing_readable_is_there_all_the_same(shard, tmp_path):
+    from dataclasses import replace
+
+    one = replace(shard, samples=shard.samples[:1], rows=shard.rows[:1])
+    one.samples[0].path.write_bytes(b"no")
+    with pytest.raises(SomeFailed):
+        make_shard(tmp_path / "out", "raw", write, Job(one, tmp_path / "out/u"))
+    made = as_made(one, Ledger(tmp_path / "out"))
+    assert (made.files, made.samples, made.rows) == (("u.bin",), [], [])
+    assert (tmp_path / "out/u.bin").read_bytes() == b""
 
 
 def test_what_decides_a_unit_s_bytes(shard):

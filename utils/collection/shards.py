@@ -45,7 +45,7 @@ class Shard:
 
     def file_of(self, i: int) -> str:
         """The file that holds sample `i`."""
-        return self.files[i] if len(self.files) == len(self.samples) and len(self.files) > 1 else self.files[0]
+        return self.files[i] if len(self.files) == len(self.samples) else self.files[0]
 
     def fingerprint(self, kind: str) -> str:
         """Of all that decides the unit's bytes: rows, and size and time of each TIFF."""
