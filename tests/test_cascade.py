@@ -3,6 +3,7 @@
 import numpy as np
 
 from utils.classification.cascade import Cascade, Precision
+from utils.classification.margins import LEAST
 
 
 class Drawn:
@@ -69,6 +70,19 @@ def test_a_failed_audit_widens_the_margin_and_a_precision_that_strays_is_given_u
     assert [level.name for level in cascade.levels] == ["fp32"] and cascade.is_measured
     assert "fp32 takes its place" in capsys.readouterr().err and "given up" in cascade.tallies()[0].summary()
     assert ((logits > 0.2) == (drawn.exact[17_500:] > 0.2)).all()
+
+
+def test_what_a_quick_level_doubts_the_next_one_decides_and_the_exact_one_last():
+    drawn = Drawn(4000, 0.5)
+    better = drawn.exact + np.random.default_rng(1).normal(0, 0.05, 4000)
+    levels = [("int8", drawn.quick), ("bf16", better), ("fp32", drawn.exact)]
+    cascade = Cascade([drawn.level(name, logits) for name, logits in levels], 0.2)
+    assert not cascade.measure(drawn.patches[: LEAST - 1]) and cascade.measure(drawn.patches[:LEAST])
+    logits, _ = cascade(drawn.patches)
+    assert ((logits > 0.2) == (drawn.exact > 0.2)).all()
+    int8, bf16 = cascade.watches
+    assert int8.seen == 4000 and int8.again == bf16.seen == (np.abs(drawn.quick - 0.2) < int8.margin).sum()
+    assert bf16.again == ((np.abs(drawn.quick - 0.2) < int8.margin) & (np.abs(better - 0.2) < bf16.margin)).sum()
 
 
 def test_too_few_patches_to_measure_on_are_computed_exactly():

@@ -11,6 +11,7 @@ from utils.classification.classifier import (
     pick_device,
     pick_dtype,
     published_size,
+    uses_int8,
 )
 from utils.classification.decision import Decision, Familiarity
 from utils.cli import UsageError
@@ -123,3 +124,25 @@ def test_batches_halve_when_memory_runs_out(lite, monkeypatch):
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
     assert classifier.scores(noise_patches(7)).tolist() == expected.tolist()
     assert classifier.batch_size == 2
+
+
+def test_where_int8_is_computed(monkeypatch):
+    monkeypatch.setattr("utils.classification.openvino_models.is_installed", lambda **_: True)
+    monkeypatch.setattr("utils.classification.openvino_models.has_fast_int8", lambda: True)
+    assert uses_int8("auto", "cpu", "resnet34") and uses_int8("int8", "cpu", "resnet34")
+    assert not uses_int8("auto", "cpu", "lite") and not uses_int8("auto", "cuda", "resnet34")
+    assert not uses_int8("fp32", "cpu", "resnet34") and not uses_int8("bf16", "cpu", "resnet34")
+    monkeypatch.setattr("utils.classification.openvino_models.has_fast_int8", lambda: False)
+    assert not uses_int8("auto", "cpu", "resnet34") and uses_int8("int8", "cpu", "resnet34")
+    with pytest.raises(UsageError, match="ResNet34 on a CPU"):
+        uses_int8("int8", "cpu", "lite")
+    monkeypatch.setattr("utils.classification.openvino_models.is_installed", lambda **_: False)
+    assert not uses_int8("auto", "cpu", "resnet34")
+    with pytest.raises(UsageError, match=r"requirements-openvino\.txt"):
+        uses_int8("int8", "cpu", "resnet34")
+
+
+def test_beside_int8_the_precise_network_runs_in_what_auto_takes(resnet, monkeypatch):
+    monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
+    dtypes = [Classifier(resnet, device="cpu", precision=name).dtype for name in ("int8", "fp32")]
+    assert dtypes == [torch.bfloat16, torch.float32]

@@ -136,6 +136,24 @@ def test_cpus_that_may_be_used(monkeypatch, allotted, affinity, quota, cpus):
     monkeypatch.setattr(cli.os, "sched_getaffinity", lambda pid: set(range(affinity)), raising=False)
     monkeypatch.setattr(cli, "_quota", lambda: quota)
     assert cli.usable_cpus() == cpus
+    monkeypatch.delattr(cli.os, "sched_getaffinity")
+    monkeypatch.setattr(cli.os, "cpu_count", lambda: affinity)
+    assert cli.usable_cpus() == cpus
+    monkeypatch.setattr(cli.os, "cpu_count", lambda: None)
+    assert cli.usable_cpus() == 1
+
+
+@pytest.mark.parametrize(("content", "cpus"), [
+    ({}, 1 << 16), ({"cpu.max": "max 100000"}, 1 << 16), ({"cpu.max": "200000 100000"}, 2),
+    ({"cpu.max": "1 100000"}, 1), ({"cpu.max": "150000 100000"}, 2), ({"cpu.max": "3 0"}, 1 << 16),
+    ({"cpu.max": "3 1"}, 3), ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 1 << 16),
+    ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3), ({"cpu.max": "7"}, 1 << 16),
+])  # fmt: skip
+def test_a_container_s_quota(tmp_path, content, cpus):
+    (tmp_path / "cpu").mkdir()
+    for name, text in content.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    assert cli._quota(tmp_path) == cpus
 
 
 def test_what_lies_beside_is_named_once(capsys):

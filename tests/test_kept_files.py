@@ -65,11 +65,23 @@ def test_patches_of_another_dictionary_are_not_overwritten(tmp_path):
     commit(one, row("a"))
 
 
+def test_a_run_that_ends_between_two_patches_leaves_a_list_of_all_there_may_be(tmp_path):
+    table = tmp_path / "fly.csv"
+    commit(table, row("b"))
+    kept_path(table, "b").unlink()
+    kept_path(table, "b").mkdir()  # where no TIFF can take its place
+    with pytest.raises(OSError, match=r"b\.tiff"):
+        commit(table, row("a"), row("b"), row("c"))
+    assert kept_path(table, "a").exists() and listed_kept(table) == {"a", "b", "c"}
+
+
 def test_a_table_without_a_list_tells_by_its_rows(tmp_path):
     table = tmp_path / "fly.csv"
     assert listed_kept(table) == set()
     save_scores(table, [row("a"), row("b", kept=False)])
     assert listed_kept(table) == {"a"}
+    discard_table(table)
+    assert not table.exists() and listed_kept(table) == set()
 
 
 def test_a_table_goes_with_its_patches_and_no_others(tmp_path):

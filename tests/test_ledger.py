@@ -75,6 +75,12 @@ def test_a_record_from_elsewhere_removes_nothing_outside(tmp_path):
     assert (tmp_path / "mine").exists() and not (out / "x").exists()
 
 
+def test_names_that_are_no_text_are_remembered(tmp_path):
+    make(tmp_path, "one", {"ü\udc80": "x"}, failed={"p\udc80": "why"})
+    assert Ledger(tmp_path).is_current("one", "1")
+    assert Ledger(tmp_path).record("one")["failed"] == {"p\udc80": "why"}
+
+
 def test_names_of_units_are_short_and_apart():
     names = [unit_name("train", "x" * length) for length in (10, 200, 201)]
     assert len(set(names)) == 3 and max(map(len, names)) <= 120

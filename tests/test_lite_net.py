@@ -16,7 +16,9 @@ def test_it_is_small_and_halves_five_times():
     ]  # fmt: skip  # as weights name them
     assert network.maps(torch.zeros(2, 1, 96, 96)).shape == (2, FEATURES // 2, 3, 3)
     assert network(torch.zeros(2, 1, 96, 96)).shape == (2, 1)
-    assert [block.depth.out_channels for block in LiteNet(PUBLISHED_WIDTHS).blocks()] == list(PUBLISHED_WIDTHS)
+    published = LiteNet(PUBLISHED_WIDTHS)
+    assert [block.depth.out_channels for block in published.blocks()] == list(PUBLISHED_WIDTHS)
+    assert sum(p.numel() for p in published.parameters()) == 924_737
 
 
 def test_pooled_is_mean_and_deviation_with_a_finite_slope():

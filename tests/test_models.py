@@ -40,3 +40,12 @@ def test_lite_does_not_mind_contrast_settings_or_padding():
     padded[:60] = 0
     y = prepare(torch.tensor(padded[None]), "lite")[0, 0, 60:]
     assert abs(float(y.mean())) < 1e-4 and float(y.std()) == pytest.approx(1, abs=1e-3)
+    padded[:60] = 255
+    y = prepare(torch.tensor(padded[None]), "lite")[0, 0, 60:]
+    assert abs(float(y.mean())) < 1e-4 and float(y.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_weights_of_another_network_are_named_by_their_first_layers():
+    said = r"fit neither network \(.*\); their first layers are \['a', 'b', 'c'\]$"
+    with pytest.raises(ValueError, match=said):
+        detect_arch(dict.fromkeys("abcd", torch.zeros(1)))

@@ -1,15 +1,15 @@
 """utils/classification/openvino_models.py: int8 where the CPU is fast at it, built once."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from conftest import noise_patches
-from utils.classification.classifier import (
-    Classifier,
-    uses_int8,
-)
+from utils.classification import openvino_models
+from utils.classification.classifier import Classifier
 from utils.classification.decision import Decision
-from utils.cli import UsageError
+from utils.classification.openvino_models import has_fast_int8, is_installed
 
 
 def test_int8_is_built_once_and_decides_as_fp32(resnet, tmp_path, monkeypatch):
@@ -37,17 +37,38 @@ def test_int8_is_built_once_and_decides_as_fp32(resnet, tmp_path, monkeypatch):
     assert again.cascade.levels[0].run(patches)[0].tolist() == one_by_one.tolist(), "nor on threads"
 
 
-def test_where_int8_is_computed(monkeypatch):
-    monkeypatch.setattr("utils.classification.openvino_models.is_installed", lambda **_: True)
-    monkeypatch.setattr("utils.classification.openvino_models.has_fast_int8", lambda: True)
-    assert uses_int8("auto", "cpu", "resnet34") and uses_int8("int8", "cpu", "resnet34")
-    assert not uses_int8("auto", "cpu", "lite") and not uses_int8("auto", "cuda", "resnet34")
-    assert not uses_int8("fp32", "cpu", "resnet34") and not uses_int8("bf16", "cpu", "resnet34")
-    monkeypatch.setattr("utils.classification.openvino_models.has_fast_int8", lambda: False)
-    assert not uses_int8("auto", "cpu", "resnet34") and uses_int8("int8", "cpu", "resnet34")
-    with pytest.raises(UsageError, match="ResNet34 on a CPU"):
-        uses_int8("int8", "cpu", "lite")
-    monkeypatch.setattr("utils.classification.openvino_models.is_installed", lambda **_: False)
-    assert not uses_int8("auto", "cpu", "resnet34")
-    with pytest.raises(UsageError, match=r"requirements-openvino\.txt"):
-        uses_int8("int8", "cpu", "resnet34")
+@pytest.mark.parametrize(("there", "runs", "builds"), [(["openvino", "nncf"], True, True), (["openvino"], True, False),
+                                                       (["nncf"], False, False)])  # fmt: skip
+def test_what_is_installed(monkeypatch, there, runs, builds):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name in there)
+    assert (is_installed(), is_installed(builder=True)) == (runs, builds)
+
+
+@pytest.mark.parametrize(("machine", "system", "capabilities", "fast"), [
+    ("x86_64", "Linux", {"avx512_vnni": True}, True), ("AMD64", "Windows", {"avx_vnni": True, "avx2": True}, True),
+    ("x86_64", "Darwin", {"avx2": True, "avx512_vnni": False}, False), ("arm64", "Darwin", {}, True),
+])  # fmt: skip
+def test_which_cpus_are_fast_at_bytes(monkeypatch, machine, system, capabilities, fast):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
+    assert has_fast_int8() is fast
+
+
+def test_an_arm_server_tells_by_its_features(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    cpuinfo = Path("/proc/cpuinfo")
+    assert has_fast_int8() is (cpuinfo.is_file() and "asimddp" in cpuinfo.read_text())
+
+
+@pytest.mark.parametrize(("system", "variable", "default"), [
+    ("linux", "XDG_CACHE_HOME", ".cache"), ("win32", "LOCALAPPDATA", "AppData/Local"),
+])  # fmt: skip
+def test_where_models_lie_that_cannot_lie_beside_their_weights(monkeypatch, tmp_path, system, variable, default):
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(variable, raising=False)
+    assert openvino_models._user_cache() == tmp_path / default / "em-patch-classifier"
+    monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
+    assert openvino_models._user_cache() == tmp_path / "elsewhere/em-patch-classifier"

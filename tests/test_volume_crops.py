@@ -104,6 +104,8 @@ def test_steps_between_slices_and_rows():
     seen = survey_volume(volume, replace(OPTIONS, crop_size=64))
     assert volume.reads == [(first, first + 1) for first in range(0, 70, 4)]
     assert seen.shape == (18, 35, 35)
+    volume = Counting()
+    assert survey_volume(volume, replace(OPTIONS, crop_size=15)).shape == (70, 70, 70) and len(volume.reads) == 70
 
 
 def test_nothing_but_padding(volume):

@@ -13,7 +13,16 @@ import classify_patches
 from utils.classification.classifier import load_weights
 from utils.classification.download import FetchError, RetryPolicy
 from utils.classification.models import build_model
-from utils.classification.weights import FILE_NAME, LITE, ZENODO_URLS, cache_name, find_weights, record_of, sha256_of
+from utils.classification.weights import (
+    FILE_NAME,
+    LITE,
+    ZENODO_URLS,
+    cache_name,
+    find_weights,
+    known_sha256,
+    record_of,
+    sha256_of,
+)
 from utils.cli import UsageError
 from weights_server import CONTENT, Server, truncated, whole
 
@@ -161,6 +170,17 @@ def test_urls_that_end_alike_do_not_meet_in_the_cache(server):
     other = server.url.replace("/files/", "/other/")
     assert fetch(server).read_bytes() != find_weights(other, check, retries=quick_retries([])).read_bytes()
     assert cache_name("http://a/..%2f..%2fx?y=/../z").count("/") == 0
+
+
+def test_digests_of_weights_that_are_here(cache, tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"mine")
+    digest = hashlib.sha256(b"mine").hexdigest()
+    assert known_sha256(str(tmp_path / "w.pth")) == digest and known_sha256("lite") == sha256_of(LITE)
+    for name, weights in ((FILE_NAME, "zenodo"), (cache_name("https://h/w.pth"), "https://h/w.pth")):
+        assert known_sha256(weights) is None
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_bytes(b"mine")
+        assert known_sha256(weights) == digest
 
 
 def test_path_that_is_not_there(tmp_path):

@@ -98,16 +98,12 @@ def usable_cpus() -> int:
     return max(1, min(affinity, _quota(), int(allotted) if allotted.isdecimal() and int(allotted) else affinity))
 
 
-def _quota() -> int:
+def _quota(groups: Path = Path("/sys/fs/cgroup")) -> int:
     """CPUs that a container's quota amounts to, rounded up; many where there is none (Linux control groups, v2, v1)."""
-    for path, period in (
-        ("/sys/fs/cgroup/cpu.max", ""),
-        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-    ):
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
         try:
-            words = Path(path).read_text().split() + (Path(period).read_text().split() if period else [])
-            quota, length = int(words[0]), int(words[1])
-        except (OSError, ValueError, IndexError):
+            quota, length = (int(word) for file in files for word in (groups / file).read_text().split())
+        except (OSError, ValueError):
             continue
         if quota > 0 and length > 0:
             return -(-quota // length)

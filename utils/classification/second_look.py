@@ -13,7 +13,7 @@ import numpy as np
 DOUBT, FADE = 4.0, 1.0
 TURNS = 2
 # Windows along each side, and how many of them count: those that see most.
-ALONG, BEST = 2, 2
+BEST = 2
 # Patches looked at together: so many, or fewer large ones, which bounds the memory.
 PART, PART_BYTES = 64, 64 << 20
 
@@ -58,8 +58,8 @@ def further_looks(patch: np.ndarray) -> Iterator[np.ndarray]:
     for turn in range(1, TURNS):
         yield np.ascontiguousarray(np.rot90(patch, turn))
     (height, width), half = patch.shape, [max(1, side // 2) for side in patch.shape]
-    for y, x in np.ndindex(ALONG, ALONG):
-        top, left = (height - half[0]) * y // (ALONG - 1), (width - half[1]) * x // (ALONG - 1)
+    for y, x in np.ndindex(2, 2):
+        top, left = (height - half[0]) * y, (width - half[1]) * x
         yield np.ascontiguousarray(patch[top : top + half[0], left : left + half[1]])
 
 

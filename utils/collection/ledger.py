@@ -148,7 +148,7 @@ class Ledger:
 
     def _write(self, unit: str, content: Mapping[str, Any]) -> None:
         with atomic_path(self._path(unit)) as scratch:
-            scratch.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+            scratch.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
 
     @contextmanager
     def held(self) -> Iterator[None]:
