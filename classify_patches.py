@@ -36,7 +36,7 @@ from utils.cli import (
     positive_int,
     run_script,
 )
-from utils.files import list_files, safe_name, stem
+from utils.files import list_files, stem
 from utils.names import dataset_of
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def classify_command(args: argparse.Namespace) -> int:
     jobs = [
         Job(
             path,
-            args.save / f"{safe_name(stem(path))}.csv",
+            args.save / f"{stem(path)}.csv",
             scope.recipe({path.name: (path,)}, {**options, "without": left_out.digest(path) if left_out else None}),
         )
         for path in dictionaries

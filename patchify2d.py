@@ -28,7 +28,7 @@ from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_s
 from utils.contrast import NO_CONTRAST, Contrast, measure_contrast, to_uint8
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
-from utils.files import stem
+from utils.files import safe_name, stem
 from utils.groups import LOOKED_FOR, list_groups
 from utils.hashing import is_flat, patch_hasher
 from utils.images import read_gray
@@ -37,7 +37,7 @@ from utils.label_maps import why_labels
 from utils.names import format_name_2d
 from utils.options import add_dedupe_options, add_patch_options, add_recursive, min_side, refuse_hash_size
 from utils.parallel import ordered_map
-from utils.patches import default_min_side, patch_boxes, too_small
+from utils.patches import Box, default_min_side, patch_boxes, too_small
 from utils.results import Scope, refuse_nothing_to_do
 
 
@@ -239,6 +239,8 @@ def read_image(image: Path, cutting: Cutting) -> Reading:
         pixels = read_gray(image)
         if why := too_small(pixels.shape, cutting.min_side):
             return Reading(image, None, NO_CONTRAST, passed_over=why)
+        height, width = pixels.shape
+        safe_name(format_name_2d(stem(image), Box(height, height, width, width)))  # as long as any patch's
         if not cutting.keep_labels and (why := why_labels(pixels)):
             return Reading(image, None, NO_CONTRAST, passed_over=f"{why} (--keep-labels takes it all the same)")
         contrast = measure_contrast(pixels, cutting.contrast, name=image.name, stretch=cutting.stretch)

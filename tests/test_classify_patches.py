@@ -202,6 +202,19 @@ def test_names_that_would_leave_the_folder_are_refused(tmp_path, name, capsys):
     assert not list(tmp_path.rglob("*.tiff")) and not (tmp_path / "out" / "a.csv").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["C:a", "a\\b", "a" * 230, "a" * 251])
+def test_a_dictionary_whose_name_no_result_can_have_stops_no_other(tmp_path, name, capsys):
+    for stem in (name, "sound"):
+        save_patches(tmp_path / f"{len(stem)}.pkl", ["x"], cells(1))
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / f"{len(stem)}.pkl").rename(tmp_path / "in" / f"{stem}.pkl")
+    for _ in range(2):
+        assert classify(tmp_path / "in", tmp_path / "out", "--threshold", "0") == 1
+        assert f"in/{name}.pkl: " in capsys.readouterr().err
+        assert [path.name for path in (tmp_path / "out").glob("*.csv")] == ["sound.csv"]
+
+
 def test_two_patches_of_one_name_are_refused(tmp_path, capsys):
     with pytest.raises(ValueError, match="share a file"):
         refuse_shared_files(["a-LOC", "A-loc"])

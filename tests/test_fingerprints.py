@@ -12,11 +12,34 @@ def test_a_file(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     found = fingerprint([path])
-    assert (found.size, found.stamp) == (3, path.stat().st_mtime_ns)
+    assert (found.size, found.stamp) == (3, path.stat().st_mtime_ns + path.stat().st_ctime_ns)
     assert found.digest == "06b05ab6733a618578af5f94892f3950"  # XXH3's own test value of b"abc"
     assert glance([path]) == found._replace(digest="") and glance([path]).looks_like(found)
     os.utime(path, ns=(5, 5))
     assert not glance([path]).looks_like(found) and fingerprint([path]).digest == found.digest
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows tells no change from the making of a file")
+def test_another_file_of_the_same_size_and_date_is_noticed(tmp_path):
+    """Tiles have one size, and what is unpacked has the archive's dates, in whole seconds."""
+    one, other = tmp_path / "a", tmp_path / "b"
+    for path in (one, other):
+        path.write_text(path.name)
+        os.utime(path, ns=(5, 5))
+    before = [glance([one]), glance([tmp_path])]
+    wait_for_a_tick(tmp_path)
+    other.replace(one)
+    other.write_text("a")
+    os.utime(other, ns=(5, 5))
+    assert not glance([one]).looks_like(before[0]) and not glance([tmp_path]).looks_like(before[1])
+
+
+def wait_for_a_tick(folder):
+    """Until the file system's clock, of some milliseconds a tick, says another time."""
+    first = folder.stat().st_ctime_ns
+    while folder.stat().st_ctime_ns == first:
+        (folder / "clock").touch()
+        (folder / "clock").unlink()
 
 
 def test_what_is_not_there(tmp_path):

@@ -10,6 +10,7 @@ from utils.dictionaries import load_patches
 from utils.duplicates.dictionary_index import index_dictionary
 from utils.duplicates.index_file import current_index, read_index
 from utils.jobs import SKIPPED
+from utils.records.fingerprints import glance
 
 
 def test_a_new_date_keeps_the_index_and_new_content_does_not(indexed):
@@ -17,7 +18,7 @@ def test_a_new_date_keeps_the_index_and_new_content_does_not(indexed):
     os.utime(indexed.source, ns=(1, 1))
     assert index_dictionary(indexed) == SKIPPED
     assert (indexed.target / "codes.bin").stat().st_mtime_ns == before.st_mtime_ns
-    assert read_index(indexed.target).meta["source"][1] == 1
+    assert read_index(indexed.target).meta["source"][1] == glance([indexed.source]).stamp
     content = load_patches(indexed.source)
     dictionary(indexed.source, {"c": content["patches"][0]})
     assert index_dictionary(indexed) == "1 patches"

@@ -1,6 +1,7 @@
 """patchify2d.py: one dictionary per group that remembers its images."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,25 @@ def test_patches_are_the_images_pixels_and_names_say_where(groups, tmp_path):
     assert "small-LOC-2d-0-20_0-32" in cells["names"]
     assert "s2-LOC-2d-16-48_0-32" in cells["names"]
     assert len(cells["names"]) == 9 + 2 * 2 + 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["folder\\s9", "C:s9", "s" * 215])
+def test_an_image_whose_patches_could_not_become_files_costs_itself_only(groups, tmp_path, name, capsys):
+    """As `classify_patches.py` refuses a dictionary of such names as a whole."""
+    shutil.copyfile(groups / "cells" / "s2.png", groups / "cells" / f"{name}.png")
+    assert cut(groups, tmp_path / "out") == 1
+    assert f"cells/{name}.png: the name" in capsys.readouterr().err
+    names = load_patches(tmp_path / "out" / "cells.pkl")["names"]
+    assert {parse_name(name).source for name in names} == {"s1.raw", "s2", "small"}
+
+
+def test_a_group_whose_record_can_have_no_name_stops_no_other(groups, tmp_path, capsys):
+    (groups / "cells").rename(groups / ("c" * 249))
+    for _ in range(2):
+        assert cut(groups, tmp_path / "out") == 1
+        assert "File name too long" in capsys.readouterr().err
+        assert sorted(contents(tmp_path / "out")) == ["nuclei.v1.2.pkl"]
 
 
 def test_images_not_cleaned_up_are_converted_alike(groups, tmp_path):

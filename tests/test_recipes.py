@@ -28,11 +28,21 @@ def made(tmp_path):
     return remembered(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "stage": 3, "root": 5}'])
+DAMAGED = ["", "{", "[]", "[" * 1_000_000, '{"version": 1}', '{"version": 1, "stage": 3, "root": 5}']
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_record_is_outdated(made, text):
     recipe, result = made
     record_path(result).write_text(text)
     assert "record" in (standing(recipe, result) or "")
+
+
+def test_a_record_that_cannot_be_read_is_outdated(made):
+    recipe, result = made
+    record_path(result).unlink()
+    record_path(result).mkdir()
+    assert "cannot be read" in standing(recipe, result) and known_record(result) is None
 
 
 def test_a_record_of_a_later_version_is_said(made):

@@ -1,7 +1,6 @@
 """Volumes by the names that their patches carry."""
 
 import functools
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.dataset_table import HEADERS_ONLY, Stating
+from utils.json_text import parse_json
 from utils.names import format_roi, parse_level, parse_roi
 from utils.sources import VolumeSource, volume_sources
 
@@ -95,7 +95,7 @@ class VolumeIndex:
 def _recorded_offset(path: Path, level: int) -> tuple[int, ...]:
     """Where a level of a sampled dataset begins, z, y, x, if its cubes' names count that in; else nothing."""
     try:
-        record = json.loads(path.read_text())
+        record = parse_json(path.read_text())
     except (OSError, ValueError):
         return ()
     if not isinstance(record, dict) or record.get("coordinates") != "dataset" or record.get("level") != level:

@@ -81,6 +81,7 @@ def classify_dictionary(
     ValueError
         If names cannot become file names, or two patches would share one.
     """
+    safe_name(job.target.stem)
     before_all = scorer.account
     reasons = left_out.reasons(Path(job.source)) if left_out else {}
     with PatchFile(Path(job.source)) as file:

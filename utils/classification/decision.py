@@ -14,6 +14,7 @@ import numpy as np
 
 from utils.classification.weights import sha256_of
 from utils.files import atomic_path
+from utils.json_text import parse_json
 
 SCHEMA = "patch classifier decision 2"
 # The first release measured familiarity another way, by what it stored under other names.
@@ -154,7 +155,7 @@ def read_decision(weights: Path) -> Decision:
     if not path.is_file():
         return UNFITTED
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         owner = str(content["weights_sha256"])
         calibration, known = content["calibration"], content.get("familiarity")
         has_none = known is None or content["schema"] == OLDER

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from utils.classification.download import FetchError, RetryPolicy, download, say
 from utils.cli import UsageError
 from utils.files import atomic_path
+from utils.json_text import parse_json
 from utils.locks import locked
 
 RECORD = "https://zenodo.org/records/6458015"
@@ -219,7 +220,7 @@ def _recorded(target: Path) -> str:
     """The SHA-256 that was stored beside a file; empty when none was."""
     record = record_of(target)
     try:
-        return str(json.loads(record.read_text())["sha256"]) if record.is_file() else ""
+        return str(parse_json(record.read_text())["sha256"]) if record.is_file() else ""
     except (ValueError, KeyError, TypeError):
         return ""
 

@@ -14,6 +14,7 @@ import numpy as np
 from utils.collection.label_board import Board
 from utils.collection.labels import LABELS
 from utils.collection.pixels import png_bytes
+from utils.json_text import parse_json
 
 PAGES = Path(__file__).with_name("pages")
 STATIC = {
@@ -63,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         if not length.isdecimal() or int(length) > LARGEST_REQUEST:
             return self._refuse(HTTPStatus.BAD_REQUEST)
         try:
-            said = json.loads(self.rfile.read(int(length)) or b"{}")
+            said = parse_json(self.rfile.read(int(length)) or b"{}")
             answer = self._act(path, said if isinstance(said, dict) else {})
         except (ValueError, TypeError, LookupError):
             return self._refuse(HTTPStatus.BAD_REQUEST)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import atomic_path
+from utils.json_text import parse_json
 from utils.locks import locked
 
 COLUMNS = ["path", "label", "source", "who", "time"]
@@ -111,7 +112,7 @@ class LabelFile:
             return steps
         for line in self._history_path.read_text(encoding="utf-8").splitlines():
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
             except ValueError:
                 continue  # a power cut's half line
             if entry.get("who") != self.who:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import OWN_FOLDER, atomic_path
+from utils.json_text import parse_json
 from utils.locks import BusyError, locked
 
 FOLDER = OWN_FOLDER
@@ -43,7 +44,7 @@ class Ledger:
     def record(self, unit: str) -> dict[str, Any]:
         """A unit's record; empty where there is none, or none that can be read."""
         try:
-            content = json.loads(self._path(unit).read_text(encoding="utf-8"))
+            content = parse_json(self._path(unit).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) and isinstance(content.get("files"), dict) else {}

@@ -10,6 +10,7 @@ from typing import Any
 
 from utils.duplicates.dictionary_index import index_path
 from utils.files import atomic_path, is_litter, remove
+from utils.json_text import parse_json
 from utils.records.duplicates import Duplicate
 
 Rows = list[tuple[int, Duplicate]]
@@ -66,7 +67,7 @@ def _plain(rows: Sequence[tuple[int, Duplicate]]) -> list[list[Any]]:
 
 def _read(path: Path, key: str) -> Rows | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content["key"] != key:
             return None
         return [(int(row), Duplicate(*fields)) for row, *fields in content["rows"]]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from utils.files import atomic_path
+from utils.json_text import parse_json
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 
 # Counts up when what is stored changes: older indexes are then made anew.
@@ -71,7 +72,7 @@ def write_index(folder: Path, fill: Callable[[IndexWriter], Mapping[str, Any]]) 
 def read_index(folder: Path) -> Index | None:
     """Map an index; None when there is none, or it is damaged or of another version: it is to be made anew."""
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta = parse_json((folder / META).read_text(encoding="utf-8"))
         if meta["version"] != VERSION:
             return None
         for name, (kind, shape) in meta["arrays"].items():

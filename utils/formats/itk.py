@@ -3,7 +3,6 @@
 ITK allocates what a header claims, and some damaged headers end it by a signal. In a child that costs the one file.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from utils.formats.itk_sizes import require_all_voxels
 from utils.formats.volume_base import ArrayVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked_unitless
 from utils.images import luminance
+from utils.json_text import parse_json
 from utils.reading import refuse_special
 
 _CHILD = Path(__file__).with_name("itk_child.py")
@@ -42,7 +42,7 @@ def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
     """
     refuse_special(path)
     answer = _ask(path, "header", _HEADER_SECONDS)
-    header = json.loads(answer.partition(b"\n")[0])
+    header = parse_json(answer.partition(b"\n")[0])
     shape, spacing = tuple(reversed(header["size"])), tuple(reversed(header["spacing"]))
     if len(shape) > 3 and max(shape[:-3]) > 1:
         raise ValueError(f"has {len(shape)} axes of sizes {shape}: expected a single 3D image")

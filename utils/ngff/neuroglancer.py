@@ -1,9 +1,9 @@
 """Neuroglancer's ways to say where an image is: links that carry a state, and the layers in it."""
 
-import json
 from typing import Any
 from urllib.parse import unquote
 
+from utils.json_text import parse_json
 from utils.redaction import redacted
 
 STATE_MARK = "#!"
@@ -52,7 +52,7 @@ def read_state(url: str) -> dict[str, Any]:
     if not text.lstrip().startswith("{"):
         text = _fetch(text)
     try:
-        state = json.loads(text)
+        state = parse_json(text)
     except ValueError as error:
         raise ValueError(f"the state in this link is no JSON: {error}") from error
     if not isinstance(state, dict):

@@ -1,12 +1,12 @@
 """Stores over file, HTTP, S3 and GCS: how they are opened, and the small files in them."""
 
-import json
 import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from utils.json_text import parse_json
 from utils.ngff.access import Access, context, kvstore_spec
 from utils.ngff.address import Address
 from utils.ngff.errors import ForbiddenError, GoneError, RedirectError, is_silence, wait
@@ -184,7 +184,7 @@ def _json_object(raw: bytes | None, what: str) -> tuple[dict[str, Any] | None, s
     if raw is None:
         return None, None
     try:
-        value = json.loads(raw)
+        value = parse_json(raw)
     except ValueError:
         page = raw.lstrip()[:1] == b"<"
         return None, f"{what}: expected JSON but got {'a web page' if page else repr(raw[:40])}; is the address right?"

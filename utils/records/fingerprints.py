@@ -23,7 +23,9 @@ class Fingerprint(NamedTuple):
     size : int
         Bytes in all; -1 where there is no file.
     stamp : int
-        Modification time in ns; of several files a hash of their names, sizes and times.
+        Modification time and the system's own time of the last change, in ns, added: whoever puts another file in a
+        file's place can give it the same date, not the same change. Of several files a hash of their names, sizes and
+        stamps.
     digest : str
         XXH3 of the content, 128 bits in hexadecimal; empty where it was not computed or not readable.
     """
@@ -47,7 +49,7 @@ def glance(paths: Sequence[Path]) -> Fingerprint:
             status = paths[0].stat()
         except OSError:
             return NO_FILE
-        return Fingerprint(status.st_size, status.st_mtime_ns)
+        return Fingerprint(status.st_size, status.st_mtime_ns + status.st_ctime_ns)
     total, stamps = 0, xxhash.xxh3_64()
     for name, path in _members(paths):
         size, stamp, _ = glance([path])

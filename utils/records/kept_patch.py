@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from utils.contrast import Contrast
+from utils.json_text import parse_json
 from utils.reading import DAMAGE, refuse_special
 
 VERSION = 1
@@ -126,7 +127,7 @@ def read_kept_record(path: Path) -> KeptRecord:
 
 def _content(text: str) -> dict[str, Any]:
     try:
-        said = json.loads(text)
+        said = parse_json(text)
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

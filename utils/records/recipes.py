@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import OWN_FOLDER, remove
+from utils.json_text import parse_json
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 
 VERSION = 1
@@ -122,14 +123,16 @@ def load_record(result: Path) -> Record | None:
     Raises
     ------
     ValueError
-        If it is damaged or of a later version.
+        If it is damaged, not readable, or of a later version.
     """
     try:
         text = record_path(result).read_text("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise ValueError(f"its record cannot be read ({record_path(result)}: {error.strerror})") from error
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         raise ValueError(f"its record is damaged ({record_path(result)})") from error
     try:

@@ -93,7 +93,9 @@ def _untouched(result: Path, record: Record) -> bool:
     now = glance([result])
     if now.size != record.result.size:
         return False
-    return now == NO_FILE or result.is_dir() or now.stamp <= record_path(result).stat().st_mtime_ns
+    if now == NO_FILE or result.is_dir():
+        return True
+    return result.stat().st_mtime_ns <= record_path(result).stat().st_mtime_ns
 
 
 def _seen(entry: Input, now: Fingerprint, before: Fingerprint) -> Fingerprint:

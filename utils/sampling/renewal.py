@@ -1,12 +1,12 @@
 """Datasets whose cubes are not what a run would make now: named and kept, or made anew and put in their place."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from utils.files import remove, safe_name
 from utils.jobs import Outdated
+from utils.json_text import parse_json
 from utils.sampling.overview import discard_overviews
 from utils.sampling.roi_record import RoiRecord, read_record
 from utils.sampling.roi_settings import Settings
@@ -65,7 +65,7 @@ def _orphaned_records(folder: Path, wanted: set[Path], *, remote: bool) -> list[
         if path in wanted:
             continue
         try:
-            record = json.loads(path.read_text())
+            record = parse_json(path.read_text())
         except ValueError:
             continue
         ours = isinstance(record, dict) and {"source", "boxes", "volume_name", "software"} <= record.keys()

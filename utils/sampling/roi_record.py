@@ -12,6 +12,7 @@ from typing import Any
 
 from utils.contrast import Contrast
 from utils.files import atomic_path
+from utils.json_text import parse_json
 from utils.names import parse_roi
 from utils.sampling.roi_crops import Crops, Failure
 from utils.sampling.roi_settings import CHOICE, PLACE, Settings
@@ -183,7 +184,7 @@ def read_record(path: Path, source: str, *, any_source: bool = False) -> dict[st
     if not path.exists():
         return {}
     try:
-        record = json.loads(path.read_text())
+        record = parse_json(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: is no record of an earlier run ({error}); move it away") from error
     if not isinstance(record, dict) or (record.get("source") != source and not any_source):

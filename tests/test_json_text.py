@@ -1,0 +1,15 @@
+"""utils/json_text.py: what is no JSON is a ValueError."""
+
+import pytest
+
+from utils.json_text import parse_json
+
+
+def test_plain_json():
+    assert parse_json('{"a": [1, 2.5, null]}') == parse_json(b'{"a": [1, 2.5, null]}') == {"a": [1, 2.5, None]}
+
+
+@pytest.mark.parametrize("text", ["", "{", b"\xff\xfe\x00", "[" * 1_000_000, '{"a":' * 1_000_000])
+def test_damage_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        parse_json(text)
