@@ -162,3 +162,10 @@ def test_complex_and_unknown_methods_are_refused():
         to_uint8(np.ones((2, 2), np.complex64))
     with pytest.raises(ValueError, match="'gamma' is none of"):
         to_uint8(np.ones((2, 2)), "gamma")
+
+
+@pytest.mark.parametrize("method", ["percentile", "minmax"])
+def test_the_whole_range_of_float64_has_a_window(method):
+    values = np.linspace(-1.0, 1.0, 10_000).reshape(100, 100)
+    expected = to_uint8(values, method)
+    assert np.array_equal(to_uint8(values * 1.7e308, method), expected) and expected.max() == 255

@@ -80,6 +80,30 @@ def test_several_series_and_files_of_ome(tmp_path):
         open_tiff(tmp_path / "a.ome.tif")
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_slices_that_were_written_one_by_one_are_a_stack(tmp_path, compression):
+    """As a loop over tifffile's `write` does, which marks each slice as an image of its own."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as out:
+        for voxels in VOXELS:
+            out.write(voxels, compression=compression)
+    with open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+    with tifffile.TiffWriter(tmp_path / "b.tif") as out:
+        for voxels in VOXELS:
+            out.write(voxels, compression=compression)
+        out.write(VOXELS[0, ::4, ::4], subfiletype=1)
+    with pytest.warns(UserWarning, match="holds 2 images"), open_tiff(tmp_path / "b.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+
+
+def test_two_stacks_in_a_file_are_not_joined(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as out:
+        out.write(VOXELS, photometric="minisblack")
+        out.write(VOXELS[::-1], photometric="minisblack")
+    with pytest.warns(UserWarning, match="holds 2 images"), open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+
+
 def test_claims_without_data(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", VOXELS[0], compression="zlib", metadata=None)
     content = bytearray((tmp_path / "a.tif").read_bytes())

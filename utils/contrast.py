@@ -187,6 +187,8 @@ def _window(values: np.ndarray, contrast: Contrast) -> np.ndarray:
     """``rint((values - low) * 255 / (high - low))``, clipped; float64 throughout, so that machines agree."""
     if contrast.low >= contrast.high:
         return np.where(values == np.inf, 255, 0).astype(np.uint8)
+    if contrast.high - contrast.low == np.inf:  # float64 at both ends of its range
+        return _window(values / 2, replace(contrast, low=contrast.low / 2, high=contrast.high / 2))
     scaled = values.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         scaled -= contrast.low

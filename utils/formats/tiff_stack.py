@@ -64,6 +64,9 @@ def open_tiff(path: Path) -> Volume:
     with reading_as("TIFF"):
         tif = tifffile.TiffFile(path)
         try:
+            if _is_written_slice_by_slice(tif):
+                tif.close()
+                tif = tifffile.TiffFile(path, is_shaped=False)  # like pages are then one series
             return _open(path, tif)
         except BaseException:
             tif.close()
@@ -88,6 +91,15 @@ def _open(path: Path, tif: Any) -> Volume:
     first = tiff_page(pages[0])
     tif.filehandle.set_lock(True)
     return TiffPages(stem(path), tif, pages, (len(pages), *first.shape), first.dtype.newbyteorder("="), size)
+
+
+def _is_written_slice_by_slice(tif: Any) -> bool:
+    """Whether a loop over tifffile's ``write`` made a series of each slice."""
+    if not tif.is_shaped or len(tif.series) < 2:
+        return False
+    first, second = sorted(tif.series, key=lambda s: -s.size)[:2]
+    planes = first.size // math.prod(n for n, axis in zip(first.shape, first.axes, strict=True) if axis in "YXS")
+    return planes == 1 and (first.shape, first.dtype) == (second.shape, second.dtype)
 
 
 def _main_series(tif: Any) -> Any:
