@@ -4,7 +4,8 @@
 Reads what classify_patches.py wrote (FILTERED, or a folder of such folders) and writes to OUT the patches of each split
 with everything that is known of them, a dataset card (README.md), croissant.json, patches.csv, splits.csv and
 SHA256SUMS. Run again it writes what has changed, takes away what is gone and leaves the rest, with or without --update
-and --prune. With --shard only shards are written; a run without it then completes the export.
+and --prune (all of it, when nothing is left: with --prune only). With --shard only shards are written; a run without it
+then completes the export.
 
 Example:
     python collection/export.py filtered -o export --format webdataset
@@ -27,8 +28,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 from utils.cli import (
     UsageError,
     add_run_options,
-    existing_dir,
     existing_file,
+    input_dir,
     make_parser,
     natural_int,
     output_dir,
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_options() -> argparse.ArgumentParser:
     """The command line."""
     parser = make_parser(__doc__)
-    parser.add_argument("filtered", metavar="FILTERED", type=existing_dir, help="what classify_patches.py wrote")
+    parser.add_argument("filtered", metavar="FILTERED", type=input_dir, help="what classify_patches.py wrote")
     parser.add_argument("-o", "--output", metavar="OUT", type=output_dir, required=True, help="folder to write to")
     parser.add_argument("--format", choices=("webdataset", "parquet", "imagefolder", "zarr"), required=True)
     parser.add_argument("--shard-size", type=positive_int, default=1000, metavar="N", help="patches per shard (1000)")
@@ -104,6 +105,13 @@ def shares(text: str) -> dict[str, float]:
 
 
 def export(args: argparse.Namespace) -> int:
+    """Make it, or take back what was made when nothing is left."""
+    from utils.collection.emptied import run_or_take_back
+
+    return run_or_take_back(make_export, args, "shards")
+
+
+def make_export(args: argparse.Namespace) -> int:
     """List, choose, write.
 
     Raises
@@ -111,6 +119,7 @@ def export(args: argparse.Namespace) -> int:
     UsageError
         If the output lies in what is read, or there is nothing to export.
     """
+    from utils.collection.emptied import NothingLeftError
     from utils.collection.export_beside import ABOUT, moved_datasets, write_beside
     from utils.collection.export_plan import plan_export, writer_of
     from utils.collection.failures import say_failures
@@ -130,7 +139,7 @@ def export(args: argparse.Namespace) -> int:
     if failed and not plan.shards:
         return failed
     if not plan.shards:
-        raise UsageError(f"{args.filtered}: not a single kept patch to export")
+        raise NothingLeftError(f"{args.filtered}: not a single kept patch to export")
     args.output.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.output)
     work = partial(make_shard, args.output, f"{args.format} {args.shard_size}", writer_of(plan, args.shard_size))

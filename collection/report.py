@@ -3,8 +3,8 @@
 
 Reads what classify_patches.py wrote (FILTERED) and the patch dictionaries (DEDUPE_DIR), and writes a folder that opens
 from the disk, offline: index.html, a page per dataset, manifest.parquet and manifest.csv. Run again it makes what has
-changed anew and takes away what is gone, with or without --update and --prune. With --shard pages of datasets are made
-only; a run without it then makes the first page.
+changed anew and takes away what is gone, with or without --update and --prune (all of it, when nothing is left: with
+--prune only). With --shard pages of datasets are made only; a run without it then makes the first page.
 
 Example:
     python collection/report.py filtered deduped -o report
@@ -25,6 +25,7 @@ from utils.cli import (
     existing_dir,
     existing_file,
     fraction,
+    input_dir,
     make_parser,
     output_dir,
     run_script,
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_options() -> argparse.ArgumentParser:
     """The command line."""
     parser = make_parser(__doc__)
-    parser.add_argument("filtered", metavar="FILTERED", type=existing_dir, help="what classify_patches.py wrote")
+    parser.add_argument("filtered", metavar="FILTERED", type=input_dir, help="what classify_patches.py wrote")
     parser.add_argument("dedupe_dirs", metavar="DEDUPE_DIR", type=existing_dir, nargs="*", help="patch dictionaries")
     parser.add_argument("-o", "--output", metavar="OUT", type=output_dir, required=True, help="folder to write to")
     parser.add_argument("--threshold", type=fraction, default=0.5, help="where the slider begins (default 0.5)")
@@ -52,6 +53,13 @@ def parse_options() -> argparse.ArgumentParser:
 
 
 def report(args: argparse.Namespace) -> int:
+    """Make it, or take back what was made when nothing is left."""
+    from utils.collection.emptied import run_or_take_back
+
+    return run_or_take_back(make_report, args, "datasets")
+
+
+def make_report(args: argparse.Namespace) -> int:
     """List, make the pages, make the index.
 
     Raises

@@ -149,19 +149,23 @@ if holds "$out/patches" '*.pkl' || { [ "${PRUNE:-}" = 1 ] && [ -f "$out/duplicat
 fi
 classify "$out/patches/2d" "$out/filtered/2d"
 classify "$out/patches/3d" "$out/filtered/3d"
-if holds "$out/filtered/3d" '*.tiff' || { [ "${PRUNE:-}" = 1 ] && [ -d "$out/flipbooks" ]; }; then
+if holds "$out/filtered/3d" '*.tiff' || made_by 'reconstruct3d[^"]*' "$out/flipbooks"; then
   stage 3d/reconstruct3d.py "$out/filtered/3d" -vd "$out/volumes" -sd "$out/flipbooks" -nz "${SLICES:-5}" \
     --limit-total "${LIMIT:-100}" --flipbook gif --montage
 fi
 
 # The collection as a whole: a page to look through, and, where it is asked for, an export.
-if [ -n "$(find "$out/filtered" -name '*.csv' ! -path '*/.*' -print 2>/dev/null | head -n 1)" ]; then
+if [ -n "$(find "$out/filtered" -name '*.csv' ! -path '*/.*' -print 2>/dev/null | head -n 1)" ] ||
+  { [ "${PRUNE:-}" = 1 ] && [ -f "$out/report/index.html" ]; }; then
   overviews=()
   if holds "$out/patches/3d" '*.pkl' && holds "$out/volumes" '*'; then overviews=(--volumes "$out/volumes"); fi
-  stage collection/report.py "$out/filtered" "$out/patches" -o "$out/report" \
+  cut=()
+  if [ -d "$out/patches" ]; then cut=("$out/patches"); fi
+  stage collection/report.py "$out/filtered" ${cut[@]+"${cut[@]}"} -o "$out/report" \
     ${overviews[@]+"${overviews[@]}"} ${table[@]+"${table[@]}"}
 fi
-if [ -n "${EXPORT:-}" ] && holds "$out/filtered" '*.tiff'; then
+if [ -n "${EXPORT:-}" ] &&
+  { holds "$out/filtered" '*.tiff' || { [ "${PRUNE:-}" = 1 ] && [ -f "$out/export/README.md" ]; }; }; then
   ties=()
   if [ -f "$out/duplicates.csv" ]; then ties=(--duplicates "$out/duplicates.csv"); fi
   stage collection/export.py "$out/filtered" -o "$out/export" --format "$EXPORT" ${SPLIT:+--split "$SPLIT"} \
@@ -170,7 +174,7 @@ fi
 
 count() { find "$out/filtered" -name '*.csv' ! -name '.*' -exec cat {} + 2>/dev/null | grep -cE ",($1)(,[a-z ]+)?$"; }
 echo "kept $(count True) of $(count 'True|False') patches; look at the contact sheets $out/filtered/*/*.png"
-echo "click through the collection: $out/report/index.html"
+if [ -f "$out/report/index.html" ]; then echo "click through the collection: $out/report/index.html"; fi
 if [ -n "${EXPORT:-}" ] && [ -d "$out/export" ]; then echo "ready to train on, with a card: $out/export"; fi
 if [ "$failed" -gt 0 ]; then
   echo "$failed of the stages report failures, named above; the same command tries again what may be read by then" >&2

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,22 @@ def test_every_kept_patch_is_there_once_and_a_second_run_does_nothing(kind, filt
     assert run(filtered, tmp_path / "out", kind, *SPLIT) == 0
     assert "0 done," in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*") if p.is_file()}.items() <= before.items()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("left", ["nothing kept", "no tables", "no folder"])
+def test_when_nothing_is_left_the_export_goes_with_prune_only(kind, left, filtered, tmp_path, capsys):
+    assert run(filtered, tmp_path / "out", kind, *SPLIT) == 0
+    for table in filtered.rglob("*.csv"):
+        if left == "nothing kept":
+            table.write_text(table.read_text().replace("True", "False").replace(",kept\n", ",low score\n"))
+        else:
+            table.unlink()
+    if left == "no folder":
+        shutil.rmtree(filtered)
+    assert run(filtered, tmp_path / "out", kind, *SPLIT) == 2 and (tmp_path / "out" / "README.md").is_file()
+    assert run(filtered, tmp_path / "out", kind, *SPLIT, "--prune") == 0
+    assert not (tmp_path / "out").exists() and "without their input removed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", FORMATS)

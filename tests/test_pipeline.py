@@ -221,6 +221,16 @@ def test_failures_and_news(sample, curated, tmp_path):
     assert "kept" in stdout
 
 
+def test_of_a_collection_that_is_gone_nothing_stays_and_the_next_run_is_well(curated, tmp_path):
+    shutil.copytree(curated, tmp_path / "results", symlinks=True)
+    (tmp_path / "input" / "3d").mkdir(parents=True)
+    for _ in range(2):
+        code, stdout, stderr = curate(tmp_path / "input", tmp_path / "results", PRUNE=1, EXPORT="webdataset")
+        assert code == 0, stdout + stderr
+        assert sorted(contents(tmp_path / "results")) == [".curate.lock"]
+        assert "kept 0 of 0 patches" in stdout and "index.html" not in stdout.splitlines()[-1]
+
+
 def test_a_second_run_beside_the_first_leaves_it_alone(sample, tmp_path):
     fcntl = pytest.importorskip("fcntl")
     if not shutil.which("flock"):

@@ -91,6 +91,19 @@ def test_a_second_run_does_nothing_and_a_change_gives_what_a_fresh_run_gives(roo
     assert not (out / "datasets" / "tem").exists()
 
 
+def test_when_nothing_is_left_the_report_goes_with_prune_only(root, tmp_path, capsys):
+    out = tmp_path / "out"
+    run(root, out)
+    (out / "notes.txt").write_text("mine")
+    for table in (root / "filtered").glob("*.csv"):
+        table.unlink()
+    assert run(root, out) == 2 and (out / "index.html").is_file()
+    assert run(root, out, "--prune") == 0
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    assert "4 without their input removed" in capsys.readouterr().out
+    assert run(root, out, "--prune") == 2
+
+
 def test_shares_of_several_machines_make_what_one_run_makes(root, tmp_path, capsys):
     for share in ("1/2", "2/2"):
         assert run(root, tmp_path / "a" / "out", "--shard", share) == 0

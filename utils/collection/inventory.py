@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
+from utils.collection.emptied import NothingLeftError
 from utils.dictionaries import load_meta
 from utils.files import list_entries, suffix
 from utils.names import dataset_of
@@ -96,12 +97,15 @@ def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:
 
     Raises
     ------
+    NothingLeftError
+        If there is no table.
     UsageError
-        If there is no table, or dictionaries of one name cannot be told apart.
+        If dictionaries of one name cannot be told apart.
     """
     found = [Part(path.stem, path) for path in _tables(filtered)]
     if not found:
-        raise UsageError(f"{filtered}: no tables of classify_patches.py (CSV: name,score,kept) in it")
+        why = "no tables of classify_patches.py (CSV: name,score,kept) in it" if filtered.is_dir() else "no such folder"
+        raise NothingLeftError(f"{filtered}: {why}")
     if not dedupe_dirs:
         return found
     at_hand = dictionaries(dedupe_dirs)

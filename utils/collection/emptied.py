@@ -1,0 +1,37 @@
+"""A collection of which nothing is left: refused, or, with ``--prune``, what was made of it before goes."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from utils.cli import UsageError
+from utils.collection.ledger import FOLDER, Ledger
+from utils.files import remove_if_empty
+
+
+class NothingLeftError(UsageError):
+    """There is no table, or no kept patch, to make anything of."""
+
+
+def run_or_take_back(body: Callable[[argparse.Namespace], int], args: argparse.Namespace, noun: str) -> int:
+    """Run `body`; with ``--prune`` an output folder that nothing is left for is emptied of what is ours.
+
+    Raises
+    ------
+    NothingLeftError
+        If there is nothing to take back either.
+    """
+    try:
+        return body(args)
+    except NothingLeftError as error:
+        ledger = Ledger(args.output)
+        if not args.prune or not ledger.units():
+            raise
+        with ledger.held():
+            count = ledger.drop_all_but([])
+        for folder in (args.output / FOLDER, args.output):
+            remove_if_empty(folder)
+        print(f"{error}; what was made before is removed", file=sys.stderr)
+        if not args.quiet:
+            print(f"{noun}: 0 done, 0 done before, {count} without their input removed, 0 failed")
+        return 0
