@@ -117,7 +117,9 @@ def make_export(args: argparse.Namespace) -> int:
     Raises
     ------
     UsageError
-        If the output lies in what is read, or there is nothing to export.
+        If the output lies in what is read.
+    NothingLeftError
+        If there is nothing to export.
     """
     from utils.collection.emptied import NothingLeftError
     from utils.collection.export_beside import ABOUT, moved_datasets, write_beside
