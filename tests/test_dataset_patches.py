@@ -11,7 +11,8 @@ from utils.collection.dataset_patches import Pieces, Pixels, gather
 from utils.collection.inventory import Part, list_parts
 from utils.collection.manifest import PartWriter
 from utils.collection.overviews import Overviews
-from utils.collection.sprites import THUMB, Thumbs, fit
+from utils.collection.sprites import AROUND, THUMB, Thumbs
+from utils.contact_sheet import fit
 from utils.dictionaries import load_patches, save_patches
 from utils.records.scores import Score
 
@@ -39,7 +40,7 @@ def test_every_patch_once(part, tmp_path):
     assert found.sources == {"fly": 0} and found.where == [(0, name.removeprefix("fly-LOC-")) for name in NAMES]
     assert found.shapes == {"fly": [2, 96, 96]} and found.failures == {} and found.warnings == []
     for name, cell, contrast, row in zip(NAMES, small, found.contrast, rows, strict=True):
-        np.testing.assert_array_equal(cell, fit(pixels(name), THUMB))
+        np.testing.assert_array_equal(cell, fit(pixels(name), THUMB, AROUND))
         assert contrast == pytest.approx(pixels(name)[::4, ::4].std())
         assert row["sha256"] == sha256(pixels(name).tobytes()).hexdigest() and row["name"] == name
     assert list(overviews.sizes) == [("fly", 0)] and SIDE == 32

@@ -8,7 +8,7 @@ import pytest
 
 from utils.collection import manifest
 from utils.collection.inventory import Part
-from utils.collection.manifest import PartWriter, join_parts
+from utils.collection.manifest import FIXED, PartWriter, _schema, join_parts, row_of
 from utils.records.scores import Score
 
 
@@ -51,3 +51,35 @@ def test_datasets_with_other_columns_are_joined(rows, tmp_path, monkeypatch):
         lines = list(csv.DictReader(file))
     assert [line["name"] for line in lines] == [row["name"] for row in found]
     assert lines[0]["license"] == "'=CC0" and lines[0]["y1"] == "9" and lines[7]["license"] == ""
+
+
+def test_what_is_known_of_a_patch(tmp_path):
+    part = Part("fly-ROI-x100-200_y0-90_z50-99", tmp_path / "a.csv")
+    part.__dict__["meta"] = {"voxel_size": [10, 2, 3], "source": Path("v.nrrd"),
+                             "contrast": {"method": "minmax", "low": 1, "high": 2.5}}  # fmt: skip
+    score = Score(f"{part.name}-LOC-1_07_0-9_10-20", 0.5, True, "kept")
+    assert row_of(part, score, hash_="ff", sha256="", split="", free={"license": "CC0", "score": "x"}) == {
+        "name": score.name, "dataset": "fly", "dictionary": part.name, "source": "v.nrrd",
+        "volume": "fly", "axis": 1, "slice": 7, "z0": 50, "z1": 59, "y0": 7, "y1": 8, "x0": 110, "x1": 120,
+        "z0_nm": 500.0, "z1_nm": 590.0, "y0_nm": 14.0, "y1_nm": 16.0, "x0_nm": 330.0, "x1_nm": 360.0,
+        "voxel_z": 10.0, "voxel_y": 2.0, "voxel_x": 3.0,
+        "contrast_method": "minmax", "contrast_low": 1.0, "contrast_high": 2.5, "hash": "ff", "score": 0.5,
+        "decision": "kept", "reason": "kept", "split": None, "sha256": None, "license": "CC0",
+    }  # fmt: skip
+
+
+def test_what_is_known_of_an_image_s_patch_and_of_a_strange_name(tmp_path):
+    part = Part("tem", tmp_path / "a.csv")
+    part.__dict__["meta"] = {"contrast": "none"}
+    row = row_of(part, Score("a-LOC-2d-3-9_0-8", 0.5, False, "low score"), hash_="", sha256="s", split="val", free={})
+    assert row.keys() == FIXED.keys() and (row["contrast_method"], row["contrast_low"]) == ("none", None)
+    known = {name: value for name, value in row.items() if value is not None}
+    assert known == {
+        "name": "a-LOC-2d-3-9_0-8", "dataset": "tem", "dictionary": "tem", "volume": "a",
+        "y0": 3, "y1": 9, "x0": 0, "x1": 8, "contrast_method": "none", "score": 0.5, "decision": "dropped",
+        "reason": "low score", "split": "val", "sha256": "s",
+    }  # fmt: skip
+    row = row_of(part, Score("strange", 0.5, False, "low score"), hash_="", sha256="", split="", free={})
+    assert {row[column] for column in ("volume", "axis", "slice", "z0", "y0", "x1", "z0_nm")} == {None}
+    columns = ["name", "dataset", "dictionary", "source", "volume", "axis", "slice", "z0", "z1", "y0", "y1", "x0", "x1"]
+    assert _schema(["more", "name"]).names[:13] == columns and set(_schema([]).names) == row.keys()

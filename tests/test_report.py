@@ -18,7 +18,8 @@ from browser import browser, complaints, needs_browser, wait_for
 from made_collection import SIDE, add_dataset, files, image_names, pixels, small_collection, volume_names
 from utils.collection import dataset_report
 from utils.collection.dataset_report import slug
-from utils.collection.sprites import fit
+from utils.collection.sprites import AROUND
+from utils.contact_sheet import fit
 from utils.dictionaries import load_patches, save_patches
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">&'</script>"
@@ -212,7 +213,7 @@ def test_hostile_names_and_cells_stay_text(tmp_path):
 
 def test_pictures_fit_whatever_their_shape(rng):
     for shape in ((32, 32), (7, 300), (1, 1), (500, 20)):
-        assert fit(rng.integers(60, 250, shape).astype("uint8"), 48).shape == (48, 48)
+        assert fit(rng.integers(60, 250, shape).astype("uint8"), 48, AROUND).shape == (48, 48)
     assert SIDE == 32
 
 

@@ -1,5 +1,7 @@
 """Cubes cut out side by side: their names, what is in them, what is refused, and a server that falls silent."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,7 @@ def test_a_cube_says_where_it_was(tmp_path, invert):
 
 def test_a_cube_keeps_the_name_that_it_has(tmp_path):
     assert crops_in(tmp_path, files={BOX: "old.nrrd"}).path(BOX) == tmp_path / "old.nrrd"
+    assert crops_in(tmp_path).path(BOX) == tmp_path / "fly_s0-ROI-x0-4_y0-3_z0-2.nrrd"
 
 
 def test_inverting_takes_no_memory():
@@ -110,8 +113,15 @@ def test_after_two_silences_in_a_row_the_rest_waits_for_the_next_run(tmp_path, s
 
 
 def test_a_fault_of_the_program_is_no_failed_cube(tmp_path):
+    reads, left = [], threading.Event()
+
     def read(roi):
-        raise RuntimeError("a bug")
+        reads.append(roi)
+        if len(reads) == 1:
+            raise RuntimeError("a bug")
+        left.wait(0.2)
+        return VOXELS.copy(), 0
 
     with pytest.raises(RuntimeError, match="a bug"):
-        make_crops(crops_in(tmp_path, read), row_of_boxes(2), 1, (1, 1, 1))
+        make_crops(crops_in(tmp_path, read), row_of_boxes(200), 1, (1, 1, 1))
+    assert len(reads) < 100  # the rest is not begun

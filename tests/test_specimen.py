@@ -130,6 +130,14 @@ def test_cubes_of_one_value_set_no_window(tmp_path):
         sample_cubes(flat, Boxes(flat.spans), open_level(flat), OPTIONS)
 
 
+def test_cubes_that_all_hold_too_little_still_set_a_window(tmp_path):
+    plan = plan_of(tmp_path, [right_half()], SamplingOptions(crop_size=64))
+    options = SamplingOptions(crop_size=64, contrast="minmax", min_frac=0.9)
+    found = sample_cubes(plan, Boxes(plan.spans), open_level(plan), options)
+    assert found.voxels == {} and len(found.padding) == 1
+    assert 1000 <= found.contrast.low < 1100 and 2900 < found.contrast.high < 3000
+
+
 def test_a_few_planes_of_a_cube(tmp_path, monkeypatch):
     plan = plan_of(tmp_path, [np.ones((20, 20, 40), "uint8")])
     cube = np.arange(16 * 16 * 16, dtype=np.int64).reshape(16, 16, 16)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from utils.collection.splits import Pair, assign, crossing, parse_shares, position, seed_that_fills, tied
+from utils.collection.splits import (
+    OTHER_SEEDS,
+    Pair,
+    assign,
+    crossing,
+    parse_shares,
+    position,
+    read_pairs,
+    seed_that_fills,
+    tied,
+)
+from utils.records.duplicates import Duplicate, save_duplicates
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 NAMES = [f"d{i}" for i in range(400)]
@@ -49,6 +60,29 @@ def test_shares_are_kept_and_adding_datasets_moves_none():
 
 def test_rounding_leaves_nothing_out():
     assert assign([["a"]], {"train": 0.0, "val": 0.0}, 0) == {"a": "val"}
+
+
+def test_pairs_are_those_between_datasets(tmp_path):
+    def row(name, dictionary, other, its_dictionary):
+        return Duplicate(name, dictionary, other, its_dictionary, 0.9, 0.9, "same")
+
+    save_duplicates(tmp_path / "a.csv", [
+        row("p", "2d/fly", "q", "2d/bee"), row("p", "2d/fly", "q", "2d/fly"), row("r", "3d/fly", "s", "2d/fly"),
+        row("t", "2d/fly", "0_0", "excluded:e.png"), row("u", "2d/bee", "9_9", "excluded:e.png"),
+        row("v", "2d/bee", "0_0", "excluded:other.png"),
+    ])  # fmt: skip
+    assert read_pairs([tmp_path / "a.csv"]) == [Pair("p", "fly", "q", "bee"), Pair("t", "fly", "u", "bee")]
+
+
+def test_the_seed_found_comes_nearest_to_the_shares():
+    few, sizes = [[name] for name in NAMES[:5]], dict(zip(NAMES, (10, 300, 20, 40, 80), strict=False))
+    off = {}
+    for seed in range(OTHER_SEEDS):
+        split_of = assign(few, SHARES, seed)
+        counts = {split: sum(sizes[name] for name in split_of if split_of[name] == split) for split in SHARES}
+        if all(counts.values()):
+            off[seed] = sum(abs(counts[split] / 450 - share) for split, share in SHARES.items())
+    assert seed_that_fills(few, SHARES, sizes) == min(off, key=off.__getitem__)
 
 
 def test_a_seed_is_found_by_which_no_split_is_empty():

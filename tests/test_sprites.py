@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from utils.collection.sprites import THUMB, Thumbs, fit, save_sheets
+from utils.collection.sprites import THUMB, Thumbs, save_sheets
 
 
 def test_thumbs_are_kept_by_number_and_black_where_there_is_none(tmp_path, rng):
@@ -15,20 +15,14 @@ def test_thumbs_are_kept_by_number_and_black_where_there_is_none(tmp_path, rng):
             np.testing.assert_array_equal(thumbs[i], cells.get(i, np.zeros((THUMB, THUMB), np.uint8)))
 
 
-def test_a_picture_keeps_its_proportions(rng):
-    cell = fit(np.full((40, 80), 200, np.uint8), 40)
-    assert (cell[10:30] == 200).all() and (cell[:10] == 56).all() and (cell[30:] == 56).all()
-    patch = rng.integers(0, 256, (32, 32)).astype(np.uint8)
-    np.testing.assert_array_equal(fit(patch, 32), patch)
-
-
 def test_sheets_hold_cells_row_by_row_and_the_last_is_as_short_as_it_may(tmp_path):
     cells = [np.full((16, 16), 20 * i, np.uint8) for i in range(7)]
-    names = save_sheets(tmp_path, "s", iter(cells), 7, 2)
+    names = save_sheets(tmp_path, "s", iter(cells), 2)
     assert names == ["s-0000.jpg", "s-0001.jpg"]
     first, last = (np.asarray(Image.open(tmp_path / name)).astype(int) for name in names)
     assert first.shape == (32, 32) and last.shape == (32, 32)
     for i, (y, x) in enumerate([(8, 8), (8, 24), (24, 8), (24, 24)]):
         assert abs(first[y, x] - 20 * i) < 6
         assert abs(last[y, x] - (20 * (i + 4) if i < 3 else 0)) < 6
-    assert np.asarray(Image.open(tmp_path / save_sheets(tmp_path, "t", cells[:1], 1, 2)[0])).shape == (16, 32)
+    assert np.asarray(Image.open(tmp_path / save_sheets(tmp_path, "t", cells[:1], 2)[0])).shape == (16, 32)
+    assert save_sheets(tmp_path, "u", [], 2) == []

@@ -67,6 +67,11 @@ def test_no_images(array, reason):
         ArrayVolume("a", array, SIZE)
 
 
+def test_a_single_voxel_is_a_volume_of_which_nothing_is_known():
+    volume = ArrayVolume("a", np.full((1, 1, 1), 7), SIZE)
+    assert volume[:].tolist() == [[[7]]] and volume.holds_one_value((slice(0, 1),) * 3) is False
+
+
 def test_a_missing_size_is_said_once():
     volume = ArrayVolume("a", VOXELS, VoxelSize(None, "the header has none"))
     assert volume.header_size.why_missing == "the header has none"

@@ -14,6 +14,8 @@ TILE = 112
 GAP = 4
 LINE = 14
 COLUMNS = 12
+# Gray around patches that fill no square.
+AROUND = 208
 
 
 @dataclass(frozen=True)
@@ -59,20 +61,33 @@ def draw_sheet(sections: Sequence[Section], columns: int = COLUMNS) -> "Image.Im
         pen.text((GAP, y), section.heading, fill=0)
         for i, tile in enumerate(section.tiles):
             x0, y0 = GAP + i % columns * pitch, y + int(1.5 * LINE) + i // columns * row
-            sheet.paste(_thumbnail(tile.patch), (x0, y0))
+            sheet.paste(Image.fromarray(fit(tile.patch, TILE, AROUND)), (x0, y0))
             pen.text((x0, y0 + TILE), tile.caption, fill=0)
         y += 2 * LINE + count * row
     return sheet
 
 
-def _thumbnail(patch: np.ndarray) -> "Image.Image":
-    """Fit a patch into a tile, sides in proportion, gray around it."""
+def fit(patch: np.ndarray, side: int, around: int) -> np.ndarray:
+    """A patch scaled into a square, sides in proportion, gray around it.
+
+    Parameters
+    ----------
+    patch : ndarray of uint8, shape (h, w)
+    side : int
+    around : int
+        The gray.
+
+    Returns
+    -------
+    ndarray of uint8, shape (side, side)
+    """
     from PIL import Image
 
-    scale = TILE / max(patch.shape)
-    size = (max(1, round(patch.shape[1] * scale)), max(1, round(patch.shape[0] * scale)))
+    scale = side / max(patch.shape)
+    height, width = (max(1, round(length * scale)) for length in patch.shape)
     rule = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
-    small = Image.fromarray(np.ascontiguousarray(patch)).resize(size, rule)
-    tile = Image.new("L", (TILE, TILE), 208)
-    tile.paste(small, ((TILE - size[0]) // 2, (TILE - size[1]) // 2))
-    return tile
+    cell = np.full((side, side), around, np.uint8)
+    y, x = (side - height) // 2, (side - width) // 2
+    small = Image.fromarray(np.ascontiguousarray(patch)).resize((width, height), rule)
+    cell[y : y + height, x : x + width] = np.asarray(small)
+    return cell

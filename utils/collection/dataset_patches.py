@@ -13,7 +13,8 @@ from utils.collection.inventory import Part
 from utils.collection.manifest import PartWriter
 from utils.collection.overviews import Overviews
 from utils.collection.pixels import read_patch
-from utils.collection.sprites import THUMB, Thumbs, fit
+from utils.collection.sprites import AROUND, THUMB, Thumbs
+from utils.contact_sheet import fit
 from utils.dictionaries import PatchFile
 from utils.records.scores import Score
 
@@ -85,7 +86,7 @@ def _add(found: Gathered, part: Part, decision: Score, pixels: "Pixels", pieces:
     found.where.append((found.sources.setdefault(source, len(found.sources)), loc))
     patch, hash_, sha = *pixels.of(decision), ""
     if patch is not None:
-        pieces.thumbs[len(found.decisions)] = fit(patch, THUMB)
+        pieces.thumbs[len(found.decisions)] = fit(patch, THUMB, AROUND)
         sha = sha256(np.ascontiguousarray(patch).tobytes()).hexdigest()
         found.contrast.append(float(patch[::4, ::4].std()))
         found.pictures += 1

@@ -119,8 +119,8 @@ def _make_page(dataset: DatasetJob, here: Path, thumbs: Thumbs) -> dict[str, Any
     if not found.parts:
         raise SomeFailed(found.failures)
     order = np.argsort([d.score for d in found.decisions], kind="stable")
-    save_sheets(here, "sheet", (thumbs[i] for i in order), len(order), SHEET)
-    save_sheets(here, "overview", overviews.cells(), len(overviews.sizes), OVERVIEW_SHEET)
+    save_sheets(here, "sheet", (thumbs[i] for i in order), SHEET)
+    save_sheets(here, "overview", overviews.cells(), OVERVIEW_SHEET)
     _save_strip(here, found, thumbs)
     summary = summarize(dataset.dataset, dataset.slug, dataset.split, dataset.free, found)
     _save_data(here, dataset, found, order, overviews, summary)

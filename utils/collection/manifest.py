@@ -69,7 +69,7 @@ def _where(place: Location | None, voxel_size: tuple[float, float, float] | None
         "slice": place.index if place and place.axis is not None else None,
     }
     for i, axis in enumerate(AXES):
-        there = place is not None and not (place.axis is None and i == 0)
+        there = place is not None and (i > 0 or place.axis is not None)  # of an image no z
         for end in (0, 1):
             found[f"{axis}{end}"] = place.box[i][end] if place and there else None
             found[f"{axis}{end}_nm"] = round(nm[i][end], 4) if nm and there else None

@@ -139,11 +139,7 @@ def make_crops(crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple) -
     gate = _ReadGate(threads)
     # Writing waits for the disk; meanwhile as many cubes as asked for are on their way.
     with ThreadPoolExecutor(threads + round(threads * WRITERS_PER_READER)) as pool:
-        try:
-            errors = list(pool.map(partial(_make_crop, crops, gate), todo))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        errors = list(pool.map(partial(_make_crop, crops, gate), todo))
     results = CropResults()
     for roi, error in zip(todo, errors, strict=True):
         # Where no overview has told beforehand, padding is what was to be found out; else chunks are missing.
