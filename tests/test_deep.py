@@ -79,3 +79,21 @@ def test_fitting_ignores_what_does_not_agree():
     fitted, moved, count = fit_similarity(asked, found, seed)
     assert np.allclose(fitted, matrix) and np.allclose(moved, shift) and count == 20
     assert fit_similarity(asked[:3], found[:3], seed[:3]) is None
+    assert fit_similarity(asked[:4], found[:4], seed[:4])[2] == 4
+    assert fit_similarity(asked[[0] * 9], found[[0] * 9], np.ones(9, bool)) is None  # one place, however often
+
+
+@pytest.mark.parametrize(
+    ("scale", "away", "counts"), [(1, 5.5, True), (1, 6.5, False), (2, 11, True), (2, 13, False), (0.5, 5.5, True)]
+)
+def test_points_near_their_place_belong_to_it(scale, away, counts):
+    asked = np.random.default_rng(0).uniform(-100, 100, (200, 2))
+    found = scale * asked
+    found[-1, 0] += away
+    assert fit_similarity(asked, found, np.arange(200) < 100)[2] == 199 + counts
+
+
+@pytest.mark.parametrize(("scale", "fits"), [(0.19, False), (0.21, True), (4.9, True), (5.1, False)])
+def test_scales_that_nobody_publishes_are_no_fit(scale, fits):
+    asked = np.random.default_rng(0).uniform(-100, 100, (20, 2))
+    assert (fit_similarity(asked, scale * asked, np.ones(20, bool)) is not None) is fits

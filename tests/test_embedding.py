@@ -1,5 +1,7 @@
 """utils/duplicates/embedding.py: codes of patches and of their views."""
 
+import hashlib
+
 import cv2
 import numpy as np
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from tissue import cut, texture
 from utils.duplicates import embedding
-from utils.duplicates.embedding import code_views, embed, transform, view_of
+from utils.duplicates.embedding import code_views, embed, embed_all, transform, view_of
 
 
 def cosine(a, b):
@@ -27,6 +29,13 @@ def test_views_are_eight_and_names_tell_them():
     assert np.array_equal(view_of(patch, 6), np.rot90(patch)) and embedding.view_name(6) == "rot90"
     assert np.array_equal(view_of(patch, 5), np.rot90(patch, 3)) and embedding.view_name(5) == "rot270"
     assert np.array_equal(view_of(patch, 3), np.rot90(patch, 2)) and embedding.view_name(3) == "rot180"
+
+
+def test_every_machine_makes_the_same_codes():
+    i = np.arange(224)
+    patch = ((np.multiply.outer(i, i) // 7 + np.add.outer(i * i, 3 * i)) % 256).astype(np.uint8)
+    codes = embed_all([patch, patch[:96, :100], patch[:150, :170]])
+    assert hashlib.sha256(codes.tobytes()).hexdigest()[:16] == "e9c86cdcb7371bb4"
 
 
 def test_inversion_is_the_negative_and_contrast_does_not_count():

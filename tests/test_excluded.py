@@ -7,8 +7,11 @@ from PIL import Image
 
 from tissue import texture
 from utils.cli import UsageError
-from utils.duplicates.excluded import list_excluded, planes, slices_of
+from utils.duplicates.excluded import Excluded, excluded_path, index_excluded, list_excluded, planes, slices_of
+from utils.duplicates.index_file import read_index
 from utils.formats.nrrd import write_nrrd
+from utils.jobs import SKIPPED, Job
+from utils.patches import Box
 from utils.volumes import open_volume
 
 
@@ -52,3 +55,34 @@ def test_isotropic_volumes_are_indexed_on_three_axes_at_steps(tmp_path):
     assert [(plane.axis, plane.index) for plane in planes(path)] == [(0, z) for z in range(9)]
     with open_volume(path) as volume:
         assert slices_of(volume, 0) == list(range(9))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_an_index_holds_the_slices_and_their_windows(tmp_path, deep):
+    voxels = np.stack([texture(z, (70, 60)) for z in range(3)])
+    write_nrrd(tmp_path / "v.nrrd", voxels, (50, 4, 4))
+    job = Job(tmp_path / "v.nrrd", excluded_path(tmp_path / "cache", tmp_path / "v.nrrd", deep=deep))
+    options = {"deep": True} if deep else {}
+    assert index_excluded(job, **options) == "3 images, 0.0 megapixels"
+    assert index_excluded(job, **options) == SKIPPED
+    index = read_index(job.target)
+    assert ("deep_codes" in index.meta["arrays"]) is deep
+    assert set(index["owners"]) == {0, 1, 2} and len(index["owners"]) == len(index["codes"]) == len(index["levels"])
+    excluded = Excluded("bench/v.nrrd", index)
+    assert len(excluded) == 3
+    for z in range(3):
+        np.testing.assert_array_equal(excluded.pixels(z), voxels[z])
+    assert excluded.place(2, Box(-3, 40, 7, 99)) == "v-LOC-0_2_0-40_7-60"
+
+
+def test_an_image_has_no_axis(tmp_path):
+    Image.fromarray(texture(5, (1100, 1000))).save(tmp_path / "a.png")
+    job = Job(tmp_path / "a.png", tmp_path / "cache/a")
+    assert index_excluded(job) == "1 images, 1.1 megapixels"
+    assert Excluded("a.png", read_index(job.target)).place(0, Box(0, 40, 7, 9)) == "a-LOC-2d-0-40_7-9"
+
+
+def test_deep_indexes_lie_apart(tmp_path):
+    flat, deep = (excluded_path(tmp_path, tmp_path / "a.png", deep=deep) for deep in (False, True))
+    assert excluded_path(tmp_path, tmp_path / "a.png") == flat and deep.name == f"{flat.name}-deep"
+    assert flat.name.startswith("a-") and flat != excluded_path(tmp_path, tmp_path / "b/a.png")

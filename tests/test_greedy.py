@@ -17,8 +17,18 @@ def test_patches_of_other_sizes_and_shapes():
     small = cv2.resize(patch, (112, 112), interpolation=cv2.INTER_AREA)
     assert compare_patches(patch, small).similarity > 0.99 and compare_patches(small, patch).similarity > 0.99
     assert compare_patches(patch, patch[:, :150]).similarity == 0  # another field
-    tiny = cv2.resize(patch, (40, 40), interpolation=cv2.INTER_AREA)
-    assert compare_patches(tiny, tiny).similarity == 0  # too small to be told
+    for side, told in ((55, False), (56, True)):  # smaller ones cannot be told apart
+        small = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
+        assert (compare_patches(small, small).similarity > 0) is told
+        assert (compare_patches(patch, small).similarity > 0) is told
+
+
+@pytest.mark.parametrize(("shape", "alike"), [((110, 100), True), ((111, 100), False), ((100, 110), True),
+                                              ((100, 111), False)])  # fmt: skip
+def test_sides_may_differ_by_a_tenth(shape, alike):
+    patch = texture(5, (200, 200))
+    first, second = (cv2.resize(patch, size[::-1], interpolation=cv2.INTER_AREA) for size in (shape, (100, 100)))
+    assert (compare_patches(first, second).similarity > 0.9) is alike
 
 
 def indexed(folder, name, patches):
@@ -73,6 +83,7 @@ def test_within_one_dictionary_only_where_it_is_asked_for(tmp_path, within):
     representatives = Representatives([one], within=within)
     found = find_duplicates(representatives, 0, np.zeros(4, bool))
     assert [(row, match.owner) for row, match in found] == ([(2, 0), (3, 0)] if within else [])
+    assert representatives.kept.tolist() == ([True, True, False, False] if within else [True] * 4)
 
 
 def test_inverted_copies_are_named_so(tmp_path):

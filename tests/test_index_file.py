@@ -3,12 +3,13 @@
 import json
 import os
 
+import numpy as np
 import pytest
 
 from tissue import dictionary
 from utils.dictionaries import load_patches
 from utils.duplicates.dictionary_index import index_dictionary
-from utils.duplicates.index_file import current_index, read_index
+from utils.duplicates.index_file import current_index, read_index, write_index
 from utils.jobs import SKIPPED
 from utils.records.fingerprints import glance
 
@@ -48,3 +49,18 @@ def test_an_index_is_mapped_where_it_is_used(indexed, monkeypatch):
         index = current_index(indexed.target, indexed.source)
         assert index.rows("codes") == 2 and index.rows("names") > 2
     assert len(index["codes"]) == 2 and index["codes"] is index["codes"]
+
+
+def test_arrays_come_back_as_they_were_appended(tmp_path):
+    numbers = np.arange(12, dtype=">i4").reshape(4, 3)
+
+    def fill(writer):
+        writer.append(numbers=numbers[:3], none=np.zeros((0, 5), np.float32))
+        writer.append(numbers=numbers[3:])
+        return {"source": [1, 2, ""], "said": "so"}
+
+    write_index(tmp_path / "i", fill)
+    index = read_index(tmp_path / "i")
+    np.testing.assert_array_equal(index["numbers"], numbers)
+    assert (index["numbers"].dtype, index["none"].shape, index["none"].dtype) == ("<i4", (0, 5), "f4")
+    assert (index.rows("numbers"), index.rows("none"), index.meta["said"]) == (4, 0, "so")

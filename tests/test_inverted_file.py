@@ -32,6 +32,10 @@ def test_search_in_cells_finds_what_looking_at_all_finds(monkeypatch):
             expected = [cosine(probes[p], codes[o]) for p, o in zip(probe, owner, strict=True)]
             assert np.allclose(cosines, expected, atol=1e-5)
     assert {probe for probe, _ in found[0]} == set(range(100))  # what is inverted is not alike
+    (cell,) = whole._cells
+    hits = list(cell.look(probes, 0.9, either_sign=True))
+    assert {probe for hit in hits for probe in hit[0].tolist()} == set(range(200))
+    assert all((hit[2] >= 0.9).all() for hit in hits)
     assert own <= found[0] and found[1] <= found[0] and len(own & found[1]) >= 97
 
 
