@@ -17,6 +17,8 @@ def test_every_view_chooses_the_same_windows():
     patch = cut(texture(22), 0, 0)
     mine = find_windows(patch, BLOCK)
     assert len(mine.codes) > 20
+    right, below = mine.codes[:, 1], mine.codes[:, 8]
+    assert (right >= 0).all() and (below >= right).all() and set(mine.views) <= set(range(16))
     middle = np.array(patch.shape) / 2
     for view in range(8):
         for inverted in (False, True):

@@ -55,7 +55,7 @@ def test_heading(tmp_path, monkeypatch):
 def test_first_middle_and_last(tmp_path):
     (path,) = stacks_in(tmp_path, fly=1)
     tiles = three_slices(path)
-    assert [int(tile.patch[0, 0]) for tile in tiles] in ([0, 2, 4], [0, 128, 255])
+    assert [int(tile.patch[0, 0]) for tile in tiles] == [0, 2, 4]  # bytes stay as they are
     assert [tile.caption for tile in tiles] == ["0_0-5_0-8_0-8", "", ""]
     with pytest.raises(FileNotFoundError):
         three_slices(tmp_path / "gone.nrrd")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.records.scores import Score, is_scores_header, load_scores, save_scores
+from utils.records.scores import Score, is_scores_header, is_scores_table, load_scores, save_scores
 
 ROWS = [Score("a,b", 0.25, False, "low score"), Score("c\nd", 1.0, True, "kept"), Score("é", 0.9, False, "duplicate")]
 
@@ -19,4 +19,12 @@ def test_other_tables_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("path,label\n")
     with pytest.raises(ValueError, match="expected the columns name, score, kept"):
         load_scores(tmp_path / "a.csv")
+    assert not is_scores_table(tmp_path / "a.csv") and is_scores_table(tmp_path / "gone.csv")
     assert is_scores_header(["name", "score", "kept", "reason"]) and not is_scores_header([])
+
+
+def test_damaged_rows_are_named(tmp_path):
+    (tmp_path / "a.csv").write_text("name,score,kept\nfirst,0.5,True\nsecond,high,True\n")
+    assert is_scores_table(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"a\.csv: a damaged table, at 'second'"):
+        load_scores(tmp_path / "a.csv")

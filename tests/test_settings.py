@@ -2,7 +2,9 @@
 
 import os
 
-from utils.settings import DATASET, MAX_GB, set_dataset, settings, take_settings
+import pytest
+
+from utils.settings import DATASET, MAX_GB, PLACE, place, set_dataset, settings, take_settings
 
 
 def test_another_processs_settings_replace_ones_own(monkeypatch):
@@ -18,3 +20,11 @@ def test_another_processs_settings_replace_ones_own(monkeypatch):
     assert settings()[DATASET] == "c"
     set_dataset(None)
     assert DATASET not in settings()
+
+
+@pytest.mark.parametrize(("said", "number"), [("", 0), ("7", 7), ("x", 0), ("-1", 0)])
+def test_a_worker_s_place_on_its_machine(monkeypatch, said, number):
+    monkeypatch.setenv(PLACE, said)
+    assert place() == number
+    monkeypatch.delenv(PLACE)
+    assert place() == 0

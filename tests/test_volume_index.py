@@ -3,7 +3,9 @@
 import numpy as np
 
 import ngff_download
-from ngff_images import write_precomputed
+from ngff_images import pyramid, write_ome_zarr, write_precomputed
+from utils.dataset_table import Stating
+from utils.formats.nrrd import write_nrrd
 from utils.volume_index import VolumeIndex
 
 
@@ -21,3 +23,38 @@ def test_regions_named_the_older_way_are_found(tmp_path):
         assert found.address.name == f"cell_s0-ROI-x{1000 + x}-{1032 + x}_y200-232_z30-62.nrrd"
         assert found.name == f"cell_s0-ROI-x{x}-{x + 32}_y0-32_z0-32"
     assert index.find("cell_s0-ROI-x64-96_y0-32_z0-32") is None and index.find("cell_s1-ROI-x0-32_y0-32_z0-32") is None
+
+
+def volume(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_nrrd(path, noise((4, 5, 6)), (1.0, 1.0, 1.0))
+    return path
+
+
+def test_volumes_by_name_and_those_that_share_one(tmp_path):
+    a, b, other = (volume(tmp_path / name) for name in ("one/a.nrrd", "one/b.nrrd", "two/a.nrrd"))
+    (tmp_path / "one/notes.txt").touch()
+    index = VolumeIndex([str(tmp_path / "one"), str(tmp_path / "two"), str(a)])
+    assert index.find("a").address == a and index.find("b").address == b and index.find("c") is None
+    assert {name: [source.address for source in same] for name, same in index.shared.items()} == {"a": [a, other]}
+    assert index.passed_over == [tmp_path / "one/notes.txt"]
+
+
+def test_levels_of_an_image_are_found_by_any_of_them(tmp_path):
+    write_ome_zarr(tmp_path / "one/fly.zarr", pyramid())
+    index = VolumeIndex([str(tmp_path / "one")])
+    found = index.find("fly_s2")
+    assert (found.name, found.level, found.address) == ("fly_s2", 2, index.find("fly_s0").address)
+    assert index.find("fly_s0").level == 0 and index.find("bee_s0") is None and index.find("fly") is None
+    write_ome_zarr(tmp_path / "two/fly.zarr", pyramid())
+    both = VolumeIndex([str(tmp_path / "one"), str(tmp_path / "two")])
+    assert both.find("fly_s2") is None and list(both.shared) == ["fly_s0"]  # of which of them, nobody can tell
+
+
+def test_rows_that_cannot_be_used_and_names_that_are_not_there_are_said(tmp_path, capsys):
+    volume(tmp_path / "one/a.nrrd")
+    (tmp_path / "t.csv").write_text("url,volume_name\n,fly\n")
+    (tmp_path / "stated.csv").write_text("name\na\ngone\n")
+    VolumeIndex([str(tmp_path / "t.csv"), str(tmp_path / "one")], Stating(tmp_path / "stated.csv"))
+    said = capsys.readouterr().err.splitlines()
+    assert "no address" in said[0] and said[1:] == [f"{tmp_path}/stated.csv: no volume here is called gone"]

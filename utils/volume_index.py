@@ -55,7 +55,7 @@ class VolumeIndex:
         self.shared = {name: same for name, same in by_name.items() if len(same) > 1}
         self._images: defaultdict[str, list[VolumeSource]] = defaultdict(list)
         for source in sources.values():
-            if source.level is not None:
+            if source.level is not None and not source.problem:
                 self._images[parse_level(source.name)[0]].append(source)
 
     def _in_dataset(self, name: str) -> str:
