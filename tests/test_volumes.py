@@ -133,6 +133,25 @@ def test_listing(tmp_path, one_of_each):
     assert sorted(p.name for p in passed) == ["empty", "notes.txt", "other.raw", "patches.pkl", "video.mp4", "z.png"]
 
 
+def test_a_folder_of_kept_patches_beside_its_volume_is_no_slices(tmp_path):
+    """As `classify_patches.py` and `reconstruct3d.py` leave it where their output folder is that of the volumes."""
+    (tmp_path / "vol.mrc").write_bytes(b"x")
+    tifffile.imwrite(tmp_path / "s0.tif", np.zeros((9, 9), np.uint8))
+    for folder, names in {
+        "vol": ["vol-LOC-0_00_0-9_0-9.tiff", "vol-LOC-2_12_0-9_0-9.tiff"],
+        "stacks": ["vol-LOC-0_-1-4_0-9_0-9.tif", "vol-LOC-0_02-07_0-9_0-9.tif"],
+        "slices": ["vol-LOC-0_00_0-9_0-9.tif", "vol_2.tif"],
+    }.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            shutil.copy(tmp_path / "s0.tif", tmp_path / folder / name)
+    volumes, passed = list_volumes(tmp_path)
+    assert {"vol.mrc", "slices"} <= {path.name for path in volumes} and {path.name for path in passed} == {
+        "vol",
+        "stacks",
+    }
+
+
 def test_listing_is_in_natural_order(tmp_path):
     for number in (10, 9, 1):
         (tmp_path / f"v{number}.mrc").write_bytes(b"x")

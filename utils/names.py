@@ -5,6 +5,7 @@ multiscale image, ``_video`` of a stack of frames, ``_bin{N}`` of a binned volum
 ``-LOC-`` and a patch.
 """
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,18 @@ def parse_roi(name: str) -> tuple[str, tuple[tuple[int, int], tuple[int, int], t
         raise ValueError(f"{name!r} is no region's name; expected {{dataset}}-ROI-x0-x1_y0-y1_z0-z1")
     x0, x1, y0, y1, z0, z1 = (int(value) for value in found.groups()[1:])
     return found["dataset"], ((z0, z1), (y0, y1), (x0, x1))
+
+
+def is_patch_name(name: str) -> bool:
+    """Whether a name is a patch's, or a subvolume's.
+
+    >>> is_patch_name("fly-LOC-0_1_0-9_0-9"), is_patch_name("fly_0001")
+    (True, False)
+    """
+    with contextlib.suppress(ValueError):
+        parse_name(name)
+        return True
+    return False
 
 
 def dataset_of(name: str) -> str:

@@ -15,7 +15,7 @@ from utils.formats.slice_folder import open_slices
 from utils.formats.tiff_stack import open_tiff
 from utils.formats.volume_base import Volume
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
-from utils.names import is_video, level_name
+from utils.names import is_patch_name, is_video, level_name
 from utils.stated import NOTHING_STATED, TABLE_NAME, Stated
 
 __all__ = [
@@ -244,8 +244,9 @@ def is_ngff(folder: Path) -> bool:
 
 
 def has_slices(folder: Path) -> bool:
-    """Whether a folder holds at least two images: the slices of a volume."""
-    return sum(suffix(f) in IMAGE_SUFFIXES for f in list_files(folder)) >= 2
+    """Whether a folder holds at least two images, the slices of a volume; kept patches of one are none."""
+    images = [f for f in list_files(folder) if suffix(f) in IMAGE_SUFFIXES]
+    return len(images) >= 2 and not (is_patch_name(stem_of_file(images[0])) and is_patch_name(stem_of_file(images[-1])))
 
 
 def data_files(header: Path) -> list[Path]:
