@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def crop(args: argparse.Namespace) -> int:
     """List the volumes, then crop cubes from each; -p works as threads within one volume."""
-    from utils.sampling.renewal import tell_orphans
+    from utils.sampling.renewal import claim, tell_orphans
     from utils.sampling.volume_crops import CropOptions, find_volumes, volume_target
 
     use_dataset(args)
@@ -84,21 +84,23 @@ def crop(args: argparse.Namespace) -> int:
         args.update,
         args.keep_labels,
     )
-    table = Stating.of(args).in_folder(args.source if is_folder_of_volumes(args.source) else args.source.parent)
+    table = Stating.of(args).in_folder(args.source if is_folder_of_volumes(args) else args.source.parent)
     jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args, table)]
     one_at_a_time = replace(Run.of(args), processes=1)
     code = run_jobs(partial(crop_one, options=options, table=table), jobs, one_at_a_time, noun="volumes")
-    if len(find_volumes(args.source)[0]) > 1:
-        there = {volume_target(path, args.savedir) for path in find_volumes(args.source)[0]}
-        tell_orphans(args.savedir, there, remote=False, prune=args.prune, quiet=args.quiet)
+    volumes, _, many = find_volumes(args.source, args.savedir)
+    if many:
+        wanted = {volume_target(path, args.savedir): str(path.resolve()) for path in volumes}
+        claim(args.source, wanted)
+        tell_orphans(args.source, args.savedir, wanted, prune=args.prune, quiet=args.quiet)
     return code
 
 
-def is_folder_of_volumes(source: Path) -> bool:
-    """Whether an argument stands for the volumes in it."""
+def is_folder_of_volumes(args: argparse.Namespace) -> bool:
+    """Whether the argument stands for the volumes in it."""
     from utils.sampling.volume_crops import find_volumes
 
-    return source.exists() and find_volumes(source)[2]
+    return args.source.exists() and find_volumes(args.source, args.savedir)[2]
 
 
 def large_volumes(args: argparse.Namespace, table: DatasetTable) -> list[Path]:
@@ -113,8 +115,8 @@ def large_volumes(args: argparse.Namespace, table: DatasetTable) -> list[Path]:
 
     if not args.source.exists():
         raise UsageError(f"{args.source}: no such volume or folder")
-    volumes, others, many = find_volumes(args.source)
-    if not volumes:
+    volumes, others, many = find_volumes(args.source, args.savedir)
+    if not volumes and not args.prune:
         raise UsageError(f"{args.source}: no volumes here; expected files, folders of slices or NGFF folders")
     say_passed_over([path for path in others if path != table.path], "volume", args.quiet)
     if not many:

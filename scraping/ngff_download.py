@@ -115,7 +115,7 @@ def download(args: argparse.Namespace) -> int:
     """List the datasets, then sample (or only describe) each."""
     from utils.ngff.hosts import HOSTS
     from utils.sampling.planned import GRACE, PlannedRow, plan_rows
-    from utils.sampling.renewal import tell_orphans
+    from utils.sampling.renewal import claim, tell_orphans
     from utils.sources import is_table
 
     rows, run = read_rows(args), Run.of(args)
@@ -131,8 +131,9 @@ def download(args: argparse.Namespace) -> int:
         jobs = [Job(row, target_of(row.row, args.savedir)) for row in planned]
         code = run_jobs(partial(sample_row, options=options), jobs, run, noun="datasets")
     if is_table(args.source):
-        wanted = {job.target for job in jobs}
-        tell_orphans(args.savedir, wanted, remote=True, prune=args.prune, quiet=args.quiet)
+        table, wanted = Path(args.source).expanduser(), {target_of(row, args.savedir): row.address for row in rows}
+        claim(table, wanted)
+        tell_orphans(table, args.savedir, wanted, prune=args.prune, quiet=args.quiet)
     return code
 
 

@@ -144,6 +144,34 @@ def test_cubes_of_another_volume_are_not_mixed(tmp_path, voxels, capsys):
     assert "another name or folder" in capsys.readouterr().err
 
 
+def test_prune_removes_cubes_of_volumes_that_are_gone_and_of_no_other_folder(tmp_path, voxels):
+    options = ["-cs", "16", "-gb", "0.00001", "--min-size-gb", "0", "--prune"]
+    for name in ("one/a.nrrd", "one/b.nrrd", "two/c.nrrd"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_nrrd(tmp_path / name, voxels, (6, 5, 4))
+
+    def datasets_after_a_run(folder):
+        assert crop_rois_from_volume.main([str(tmp_path / folder), str(tmp_path / "out"), *options]) == 0
+        return {file.partition("-ROI-")[0] for file in cubes(tmp_path / "out")}
+
+    assert datasets_after_a_run("one") == {"a", "b"}
+    assert datasets_after_a_run("two") == {"a", "b", "c"}
+    assert datasets_after_a_run("one/a.nrrd") == {"a", "b", "c"}
+    (tmp_path / "one" / "b.nrrd").unlink()
+    assert datasets_after_a_run("one") == {"a", "c"}
+    (tmp_path / "two" / "c.nrrd").unlink()
+    assert datasets_after_a_run("two") == {"a"}
+
+
+def test_cubes_beside_their_volumes_are_not_cropped_again(tmp_path, voxels, capsys):
+    write_nrrd(tmp_path / "a.nrrd", voxels, (6, 5, 4))
+    for _ in range(2):
+        assert crop_rois_from_volume.main([*[str(tmp_path)] * 2, "-cs", "16", "--min-size-gb", "0"]) == 0
+        found = cubes(tmp_path)
+        assert len(found) == 40 and all(file.count("-ROI-") == 1 for file in found)
+    assert "volumes: 0 done, 1 done before, 0 failed" in capsys.readouterr().out
+
+
 def test_killed_run_goes_on(tmp_path):
     write_nrrd(tmp_path / "a.nrrd", np.random.default_rng(0).integers(1, 255, (64, 96, 96), dtype=np.uint8))
     command = [sys.executable, str(SCRIPT), str(tmp_path / "a.nrrd"), str(tmp_path / "out"), "-cs", "16"]

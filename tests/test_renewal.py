@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from utils.jobs import Outdated
-from utils.sampling.renewal import renewed, tell_orphans
+from utils.records.recipes import known_record
+from utils.sampling.renewal import claim, renewed, tell_orphans
 from utils.sampling.roi_settings import Settings
 
 SETTINGS = Settings(source="/em", volume_name="fly", level=0, seed=0, crop_size=4)
@@ -77,24 +78,51 @@ def test_what_fails_leaves_the_earlier_ones(folder):
     assert set(files_in(folder)) == {"a.nrrd", "b.nrrd"} and not (folder / ".fly.json.part").exists()
 
 
-@pytest.mark.parametrize("remote", [True, False])
-def test_datasets_without_a_row(tmp_path, capsys, remote):
-    folder = tmp_path / "out"
-    write(folder, replace(SETTINGS, url="s3://b/em" if remote else None), ["fly-ROI-x0-4_y0-4_z0-4.nrrd"], earlier=[])
+@pytest.fixture(params=["table", "volumes"])
+def listed(request, tmp_path):
+    """A listing, and a dataset made of it, with an overview beside it and files that are none."""
+    listing, folder = tmp_path / "in" / request.param, tmp_path / "out"
+    listing.parent.mkdir()
+    listing.touch() if request.param == "table" else listing.mkdir()
+    settings = replace(SETTINGS, source=str(listing / "em"), url="s3://b/em" if request.param == "table" else None)
+    write(folder, settings, ["fly-ROI-x0-4_y0-4_z0-4.nrrd"], earlier=[])
     (folder / ".overview").mkdir()
     (folder / ".overview/fly_s1-0123abcd.npy").touch()
     (folder / "other.json").write_text('{"source": 1}')
     (folder / "bad.json").write_text("{")
-    tell_orphans(folder, {folder / "fly.json"}, remote=remote, prune=True, quiet=False)
-    tell_orphans(folder, set(), remote=not remote, prune=True, quiet=False)
-    tell_orphans(folder, set(), remote=remote, prune=False, quiet=True)
-    tell_orphans(tmp_path / "absent", set(), remote=remote, prune=False, quiet=False)
+    return listing, folder
+
+
+def test_datasets_without_a_row(listed, tmp_path, capsys):
+    listing, folder = listed
+    fly = folder / "fly.json"
+    claim(listing, {fly: str(listing / "em"), folder / "other.json": "/em", folder / "bad.json": "/em"})
+    tell_orphans(listing, folder, {fly}, prune=True, quiet=False)
+    tell_orphans(listing, folder, set(), prune=False, quiet=True)
+    tell_orphans(listing, tmp_path / "absent", set(), prune=False, quiet=False)
     assert capsys.readouterr().err == ""
-    what = "row" if remote else "volume"
-    tell_orphans(folder, set(), remote=remote, prune=False, quiet=False)
+    what = "row" if listing.is_file() else "volume"
+    tell_orphans(listing, folder, set(), prune=False, quiet=False)
     assert capsys.readouterr().err == f"datasets without their {what} (1; --prune removes them): fly\n"
     assert len(files_in(folder)) == 1
-    tell_orphans(folder, set(), remote=remote, prune=True, quiet=True)
+    tell_orphans(listing, folder, set(), prune=True, quiet=True)
     assert capsys.readouterr().err == f"datasets without their {what} (1; removed): fly\n"
     left = [path.name for path in folder.rglob("*") if path.is_file()]
     assert sorted(left) == ["bad.json", "other.json"]
+
+
+@pytest.mark.parametrize("other", ["another table", "another folder", "by itself"])
+def test_what_others_list_stays(listed, tmp_path, other, capsys):
+    listing, folder = listed
+    if other != "by itself":
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.touch() if other == "another table" else elsewhere.mkdir()
+        claim(elsewhere, {folder / "fly.json": str(listing / "em")})
+    tell_orphans(listing, folder, set(), prune=True, quiet=False)
+    assert (folder / "fly.json").is_file() and capsys.readouterr().err == ""
+
+
+def test_a_record_of_another_source_is_not_claimed(listed):
+    listing, folder = listed
+    claim(listing, {folder / "fly.json": "/another/em", folder / "absent.json": "/em"})
+    assert known_record(folder / "fly.json") is None and not (folder / ".recipes").exists()

@@ -43,16 +43,16 @@ def crop(path, options=OPTIONS):
 
 def test_what_a_path_stands_for(tmp_path, volume):
     (tmp_path / "notes.txt").touch()
-    assert find_volumes(volume) == ([volume], [], False)
-    assert find_volumes(tmp_path) == ([volume], [tmp_path / "notes.txt"], True)
+    assert find_volumes(volume, tmp_path / "out") == ([volume], [], False)
+    assert find_volumes(tmp_path, tmp_path / "out") == ([volume], [tmp_path / "notes.txt"], True)
     slices = tmp_path / "slices"
     slices.mkdir()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(slices / "0.png")
-    assert find_volumes(slices) == ([], [slices / "0.png"], True)  # one image is no stack
+    assert find_volumes(slices, tmp_path / "out") == ([], [slices / "0.png"], True)  # one image is no stack
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(slices / "1.PNG")
-    assert find_volumes(slices) == ([slices], [], False)
+    assert find_volumes(slices, tmp_path / "out") == ([slices], [], False)
     zarr = write_ome_zarr(tmp_path / "em.zarr", pyramid())
-    assert find_volumes(zarr) == ([zarr], [], False)
+    assert find_volumes(zarr, tmp_path / "out") == ([zarr], [], False)
 
 
 def test_bytes_in_memory(tmp_path, volume):

@@ -204,13 +204,14 @@ def orphans(folder: Path, stage: str, root: Path, results: set[Path]) -> Iterato
         if path.suffix != ".json" or path.name.startswith(".") or result in results:
             continue
         record = known_record(result)
-        if record is not None and record.stage == stage and _same_root(record.root, root, result):
+        if record is not None and record.stage == stage and is_of(record, root, result):
             yield result
 
 
-def _same_root(recorded: tuple[str, str], root: Path, result: Path) -> bool:
+def is_of(record: Record, root: Path, result: Path) -> bool:
+    """Whether the inputs of a result were listed from a folder, wherever both have moved together."""
     absolute, relative = _root(root, result)
-    return recorded[0] == absolute or recorded[1] == relative
+    return record.root[0] == absolute or record.root[1] == relative
 
 
 def discard(result: Path) -> None:

@@ -1,15 +1,20 @@
 """Datasets whose cubes are not what a run would make now: named and kept, or made anew and put in their place."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
-from utils.files import remove, safe_name
+from utils.files import OWN_FOLDER, remove, remove_if_empty, safe_name
 from utils.jobs import Outdated
 from utils.json_text import parse_json
+from utils.records.fingerprints import NO_FILE
+from utils.records.recipes import Recipe, discard, is_of, known_record, record_of, save_record
 from utils.sampling.overview import discard_overviews
 from utils.sampling.roi_record import RoiRecord, read_record
 from utils.sampling.roi_settings import Settings
+
+STAGE = "sampling"
 
 
 def renewed(path: Path, settings: Settings, update: bool, make: Callable[[Path], str]) -> str:
@@ -58,20 +63,59 @@ def _replace_cubes(path: Path, scratch: Path) -> None:
     (scratch / path.name).replace(path)
 
 
-def _orphaned_records(folder: Path, wanted: set[Path], *, remote: bool) -> list[Path]:
-    """Records of datasets (`remote`) or local volumes in a folder that are none of the `wanted` ones."""
-    found = []
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-        if path in wanted:
-            continue
-        try:
-            record = parse_json(path.read_text())
-        except ValueError:
-            continue
-        ours = isinstance(record, dict) and {"source", "boxes", "volume_name", "software"} <= record.keys()
-        if ours and (record.get("url") is not None) == remote:
-            found.append(path)
-    return found
+def claim(listing: Path, wanted: Mapping[Path, str]) -> None:
+    """Note beside the records of datasets which table or folder lists them, for `tell_orphans`.
+
+    Parameters
+    ----------
+    listing : Path
+    wanted : mapping of Path to str
+        The source of each record; records of other sources are left alone.
+    """
+    for path, source in wanted.items():
+        note = record_of(Recipe(STAGE, {}, {}, listing), path, {}, NO_FILE)
+        if known_record(path) != note and _load(path).get("source") == source:
+            save_record(path, note)
+
+
+def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune: bool, quiet: bool) -> None:
+    """Name the datasets whose row or volume is gone, and remove them when asked to.
+
+    Parameters
+    ----------
+    listing : Path
+        The table, or the folder of volumes, that datasets are gone from; what it never listed is left alone.
+    folder : Path
+        Of the cubes.
+    wanted : collection of Path
+        The records of what is listed now.
+    """
+    found = [path for path in sorted(folder.glob("*.json")) if path not in wanted and _was_listed(path, listing)]
+    if not found:
+        return
+    for path in found if prune else ():
+        _discard_dataset(path)
+    if not quiet or prune:
+        what = "removed" if prune else "--prune removes them"
+        names = ", ".join(path.stem for path in found)
+        print(
+            f"datasets without their {'volume' if listing.is_dir() else 'row'} ({len(found)}; {what}): {names}",
+            file=sys.stderr,
+        )
+
+
+def _was_listed(path: Path, listing: Path) -> bool:
+    note = known_record(path)
+    return note is not None and note.stage == STAGE and is_of(note, listing, path)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """A file's JSON object; empty where it is none."""
+    try:
+        content = parse_json(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _discard_dataset(path: Path) -> None:
@@ -81,19 +125,5 @@ def _discard_dataset(path: Path) -> None:
     for entry in [record, *record.get("earlier", [])]:
         for box in entry.get("boxes") or []:
             path.with_name(safe_name(str(box["file"]))).unlink(missing_ok=True)
-    path.unlink()
-
-
-def tell_orphans(folder: Path, wanted: set[Path], *, remote: bool, prune: bool, quiet: bool) -> None:
-    """Name the datasets whose row or volume is gone, and remove them when asked to."""
-    found = _orphaned_records(folder, wanted, remote=remote)
-    if not found:
-        return
-    for path in found if prune else ():
-        _discard_dataset(path)
-    if not quiet or prune:
-        what = "removed" if prune else "--prune removes them"
-        names = ", ".join(path.stem for path in found)
-        print(
-            f"datasets without their {'row' if remote else 'volume'} ({len(found)}; {what}): {names}", file=sys.stderr
-        )
+    discard(path)
+    remove_if_empty(path.parent / OWN_FOLDER)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.contrast import measure_contrast
-from utils.files import list_files
+from utils.files import list_files, stem
 from utils.images import IMAGE_SUFFIXES
 from utils.jobs import PassedOver
+from utils.names import parse_roi
 from utils.records.fingerprints import digest, glance
 from utils.sampling.budget import fill_budget
 from utils.sampling.renewal import renewed
@@ -39,14 +40,32 @@ class CropOptions:
     keep_labels: bool = False
 
 
-def find_volumes(source: Path) -> tuple[list[Path], list[Path], bool]:
-    """Volumes that a path stands for, what else lies there, and whether the path is a folder of volumes."""
+def find_volumes(source: Path, cubes: Path) -> tuple[list[Path], list[Path], bool]:
+    """Volumes that a path stands for, what else lies there, and whether the path is a folder of volumes.
+
+    Parameters
+    ----------
+    source : Path
+    cubes : Path
+        The folder of the cubes: where it is the volumes', too, these are neither.
+    """
     if not source.is_dir() or is_ngff(source):
         return [source], [], False
     volumes, others = list_volumes(source)
+    if source.resolve() == cubes.resolve():
+        volumes = [path for path in volumes if not _is_cube(path)]
     if not volumes and sum(path.suffix.lower() in IMAGE_SUFFIXES for path in list_files(source)) > 1:
         return [source], [], False
     return volumes, others, True
+
+
+def _is_cube(path: Path) -> bool:
+    """Whether a volume is a cube that lies beside the record of its dataset."""
+    try:
+        dataset, _ = parse_roi(stem(path))
+    except ValueError:
+        return False
+    return path.with_name(f"{dataset}.json").is_file()
 
 
 def volume_bytes(path: Path) -> int:
