@@ -1,5 +1,7 @@
 """utils/formats/metaimage.py: headers by hand, compressed voxels."""
 
+import zlib
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -34,3 +36,41 @@ def test_metaimage_compressed(tmp_path):
     with open_volume(tmp_path / "a.mha") as volume:
         np.testing.assert_array_equal(volume[:], VOXELS)
         assert not volume.streams and volume.voxel_size == (6.0, 5.0, 4.0)
+
+
+HEADER = "NDims = {}\nDimSize = {}\nElementSpacing = 4 5 6\nElementType = MET_SHORT\n"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_flat_image_is_a_volume_of_one_slice(tmp_path, compressed):
+    data = zlib.compress(VOXELS[0].tobytes()) if compressed else VOXELS[0].tobytes()
+    rest = f"CompressedData = {compressed}\nElementDataFile = LOCAL\n"
+    (tmp_path / "a.mha").write_bytes((HEADER.format(2, "5 4") + rest).encode() + data)
+    with open_volume(tmp_path / "a.mha") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS[:1])
+
+
+def test_compressed_claims_are_checked_before_anything_is_read(tmp_path):
+    rest = "CompressedData = True\nElementDataFile = LOCAL\n"
+    (tmp_path / "a.mha").write_bytes((HEADER.format(3, "9000 9000 9000") + rest).encode() + bytes(100))
+    with pytest.raises(ValueError, match="voxels"):
+        open_volume(tmp_path / "a.mha")
+
+
+@pytest.mark.parametrize(("named", "said"), [
+    ("s%02d.raw 1 6 1", ""), ("s%02d.raw 1 5 1", "the header promises 6 slices and names 5 files$"),
+    ("s%02d.raw 1 7 1", r"the header promises 6 slices and names 7 files, s07\.raw is missing$"),
+    ("s%02d.raw 2 12 2", r"names 6 files, s08\.raw is missing$"),
+    ("LIST\ns01.raw\ns02.raw\ns03.raw\ns04.raw\ns05.raw\ns06.raw", ""),
+    ("LIST\ns01.raw\ns02.raw", "names 2 files$"),
+])  # fmt: skip
+def test_slices_in_files_of_their_own(tmp_path, named, said):
+    for z, page in enumerate(VOXELS, 1):
+        (tmp_path / f"s{z:02d}.raw").write_bytes(page.tobytes())
+    (tmp_path / "a.mhd").write_text(HEADER.format(3, "5 4 6") + f"ElementDataFile = {named}\n")
+    if said:
+        with pytest.raises(ValueError, match=said):
+            open_volume(tmp_path / "a.mhd")
+    else:
+        with open_volume(tmp_path / "a.mhd") as volume:
+            np.testing.assert_array_equal(volume[:], VOXELS)

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import overwrite_header
-from utils.formats.mrc import IMOD_STAMP
+from utils.formats.mrc import HEADER, IMOD_STAMP, parse_header
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 100, (3, 4, 5))
@@ -172,3 +172,22 @@ def test_cut_short(tmp_path):
     (tmp_path / "b.mrc.gz").write_bytes(gzip.compress(path.read_bytes()))
     with open_volume(tmp_path / "b.mrc.gz") as volume, pytest.raises(ValueError, match="cut short"):
         volume[:]
+
+
+def test_the_layout_is_the_standard_s():
+    theirs = mrcfile.dtypes.HEADER_DTYPE
+    names = {
+        "size": "nx", "mode": "mode", "start": "nxstart", "grid": "mx", "cell": "cella", "angles": "cellb",
+        "axes": "mapc", "min": "dmin", "max": "dmax", "mean": "dmean", "extended": "nsymbt", "origin": "origin",
+        "map": "map", "machine": "machst", "rms": "rms",
+    }  # fmt: skip
+    mine = HEADER.fields
+    assert {name: mine[name][1] for name in names} == {name: theirs.fields[names[name]][1] for name in names}
+    assert (mine["stamp"][1], mine["flags"][1]) == (152, 156)  # IMOD's
+
+
+def test_the_mark_of_the_byte_order_decides_where_both_are_possible():
+    fields = np.zeros((), HEADER.newbyteorder(">"))
+    fields["size"], fields["mode"] = (256, 1, 1), 0  # little-endian: 65,536 x 16,777,216 x 16,777,216
+    fields["machine"] = (0x11, 0x11, 0, 0)
+    assert parse_header(fields.tobytes(), 1024 + 256, signed=False).shape == (1, 1, 256)

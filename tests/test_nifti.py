@@ -79,3 +79,44 @@ def test_nifti_with_several_volumes(tmp_path):
     with pytest.warns(UserWarning, match="2 volumes: the first"):
         volume = open_volume(tmp_path / "a.nii")
     np.testing.assert_array_equal(volume[:], VOXELS)
+
+
+@pytest.mark.parametrize(("head", "data"), [
+    ("a.hdr", "a.img"), ("a.hdr.gz", "a.img.gz"), ("a.hdr", "a.img.gz"), ("a.hdr.gz", "a.img"),
+])  # fmt: skip
+def test_pairs_are_opened_by_either_half(tmp_path, head, data):
+    content = bytearray(nifti())
+    content[108:112] = np.float32(0).tobytes()
+    content[344:348] = b"ni1\0"
+    for name, part in ((head, bytes(content[:348])), (data, bytes(content[352:]))):
+        (tmp_path / name).write_bytes(gzip.compress(part) if name.endswith("gz") else part)
+    for name in (head, data):
+        with open_volume(tmp_path / name) as volume:
+            np.testing.assert_array_equal(volume[:], VOXELS)
+            assert volume.name == "a"
+    (tmp_path / data).unlink()
+    with pytest.raises(FileNotFoundError, match=r"a\.img, the other half of this pair, is missing"):
+        open_volume(tmp_path / head)
+
+
+@pytest.mark.parametrize("dim", [(2, 5, 4), (1, 20)])
+def test_fewer_axes_are_filled_up(tmp_path, dim):
+    (tmp_path / "a.nii").write_bytes(nifti(dim=dim, voxels=VOXELS[:1]))
+    with open_volume(tmp_path / "a.nii") as volume:
+        np.testing.assert_array_equal(
+            volume[:], VOXELS[0].reshape(1, *dim[:0:-1]) if len(dim) > 2 else VOXELS[0].reshape(1, 1, 20)
+        )
+        assert volume.header_size.why_missing == "a 2D image has no z"
+
+
+def test_types_that_are_no_images(tmp_path):
+    for code, reason in (
+        (32, "voxels of type complex64"),
+        (1536, "holds voxels of type"),
+        (77, "unknown NIfTI type 77"),
+    ):
+        content = bytearray(nifti())
+        content[70:72] = np.int16(code).tobytes()
+        (tmp_path / "a.nii").write_bytes(content)
+        with pytest.raises(ValueError, match=reason):
+            open_volume(tmp_path / "a.nii")

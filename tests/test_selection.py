@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.sampling.rois import Boxes, Roi, grid
-from utils.sampling.selection import Occupied, shuffled, stratified, within
+from utils.sampling.selection import Occupied, settled, shuffled, stratified, within
 
 sides = st.integers(1, 120)
 
@@ -88,3 +88,26 @@ def test_topping_up_thousands_is_quick():
     kept = within(shuffled(boxes, 0), 4000 * 16**3)
     chosen = within(shuffled(boxes, 1), 6025 * 16**3, kept)
     assert len(chosen) == 6025 and chosen[:4000] == kept and len(set(chosen)) == 6025
+
+
+def test_every_machine_draws_the_same():
+    boxes = Boxes(grid((64, 64, 64), 8))
+    place = {roi: i for i, roi in enumerate(boxes)}
+    assert [place[roi] for roi in list(shuffled(boxes, 3))[:6]] == [415, 44, 93, 123, 96, 411]
+    assert [place[roi] for roi in list(stratified(boxes, 3))[:8]] == [253, 249, 221, 217, 509, 505, 477, 473]
+    few = Boxes(grid((24, 40, 8), 8))
+    assert [list(few).index(roi) for roi in stratified(few, 5)] == [8, 5, 9, 11, 7, 0, 13, 6, 12, 1, 14, 2, 3, 4, 10]
+
+
+def test_boxes_that_turn_out_to_be_padding_are_replaced():
+    order = [Roi((0, 8), (0, 8), (x, x + 8)) for x in range(0, 48, 8)]
+    padding, asked = {order[0]: "known"}, []
+
+    def find(chosen):
+        asked.append(list(chosen))
+        return {roi: "found" for roi in chosen if roi in order[1:3]}
+
+    assert settled(lambda: order, 2 * 512, padding, find) == order[3:5]
+    assert asked == [order[1:3], order[3:5]]
+    assert padding == {order[0]: "known", order[1]: "found", order[2]: "found"}
+    assert settled(lambda: order, 2 * 512, padding, find, order[5:]) == [order[5], order[3]]

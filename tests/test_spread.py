@@ -5,14 +5,14 @@ import threading
 import pytest
 
 from utils.cluster.client import WorkerDied
-from utils.spread import spread_map, spreading_over
+from utils.spread import breadth, spread_map, spreading_over
 
 
 class Cluster:
     """Answers in reverse order."""
 
     def __init__(self, dies=None):
-        self.dies, self.largest = dies, None
+        self.dies, self.largest, self.threads = dies, None, 40
 
     def map(self, work, items, *, largest):
         self.largest = largest
@@ -35,10 +35,11 @@ def test_over_a_cluster_in_order():
     cluster = Cluster()
     with spreading_over(cluster):
         assert list(spread_map(str, range(5), 1, largest=7)) == list("01234") and cluster.largest == 7
+        assert breadth(3) == 40
         with spreading_over(None):
             assert list(spread_map(str, range(2), 1)) == ["0", "1"]
         assert cluster.largest == 7
-    assert list(spread_map(str, range(2), 1)) == ["0", "1"]
+    assert list(spread_map(str, range(2), 1)) == ["0", "1"] and breadth(3) == 3
 
 
 def test_a_part_that_kills_its_process():

@@ -47,6 +47,25 @@ def test_a_size_that_is_given_in_part(tmp_path):
             assert volume.voxel_size is None
 
 
+def test_a_statement_that_cannot_be_used_closes_the_volume(tmp_path):
+    volume = opened(tmp_path, (50, 4, 4))
+    with pytest.raises(ValueError, match=r"^no good$"):
+        Stated(problem="no good").applied(volume)
+    with pytest.raises(ValueError, match="closed"):
+        volume[:]
+
+
+def test_what_else_is_stated():
+    assert Stated(fields=(("license", "CC0"), ("organism", "fly"))).as_dict() == {"license": "CC0", "organism": "fly"}
+    assert Stated((50.0, None, 4.0)).options() == {"voxel-size": [50.0, None, 4.0]}
+
+
+def test_copies_of_larger_voxels():
+    stated = Stated((50.0, None, 4.1), (("license", "CC0"),), "a table")
+    assert stated.scaled((1, 2, 3)) == Stated((50.0, None, 12.3), (("license", "CC0"),), "a table")
+    assert stated.scaled(None) == Stated(NOT_GIVEN, (("license", "CC0"),), "a table")
+
+
 def test_a_size_for_a_file_without_header():
     assert Stated((50.0, 4.0, 4.0)).whole_size() == (50, 4, 4)
     assert Stated((None, 4.0, 4.0)).whole_size() is None

@@ -1,6 +1,7 @@
 """utils/volume_index.py: volumes by the names of their patches."""
 
 import numpy as np
+import pytest
 
 import ngff_download
 from ngff_images import pyramid, write_ome_zarr, write_precomputed
@@ -58,3 +59,19 @@ def test_rows_that_cannot_be_used_and_names_that_are_not_there_are_said(tmp_path
     VolumeIndex([str(tmp_path / "t.csv"), str(tmp_path / "one")], Stating(tmp_path / "stated.csv"))
     said = capsys.readouterr().err.splitlines()
     assert "no address" in said[0] and said[1:] == [f"{tmp_path}/stated.csv: no volume here is called gone"]
+
+
+def test_volumes_in_deeper_folders_only_where_they_are_asked_for(tmp_path):
+    volume(tmp_path / "a.nrrd")
+    volume(tmp_path / "deep/b.nrrd")
+    assert VolumeIndex([str(tmp_path)]).find("deep-b") is None
+    assert VolumeIndex([str(tmp_path)], recursive=True).find("deep-b") is not None
+
+
+@pytest.mark.parametrize("record", ["{", "[]", '{"coordinates": "dataset", "level": 0}',
+                                    '{"coordinates": "dataset", "level": 0, "voxel_offset": ["1", 2, 3]}'])  # fmt: skip
+def test_records_that_tell_no_offset_rename_nothing(tmp_path, record):
+    volume(tmp_path / "fly_s0-ROI-x0-6_y0-5_z0-4.nrrd")
+    (tmp_path / "fly.json").write_text(record)
+    index = VolumeIndex([str(tmp_path)])
+    assert index.find("fly_s0-ROI-x0-6_y0-5_z0-4") is not None and index.find("fly_s0-ROI-x1-7_y2-7_z3-7") is None

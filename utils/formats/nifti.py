@@ -68,12 +68,10 @@ def parse_header(head: bytes, *, single: bool) -> NiftiHeader:
     ValueError
         If it is none of them, or does not hold one 3D image.
     """
-    from nibabel.spatialimages import HeaderDataError
-
     fields = _fields(head)
     try:
         dtype = fields.get_data_dtype()
-    except HeaderDataError:
+    except KeyError:
         raise ValueError(f"holds voxels of the unknown NIfTI type {int(fields['datatype'])}") from None
     colours, dtype = (len(dtype.names), np.dtype(np.uint8)) if dtype.names else (0, dtype)
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
