@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from utils.dhash import hash_patches, pack_bits, reduce_last
-from utils.exemplars import hamming
+from utils.near_hashes import hamming
 
 
 def library_bits(image: Image.Image, size: int, method=imagehash.dhash) -> np.ndarray:

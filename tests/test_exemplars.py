@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from utils import exemplars as room
-from utils.exemplars import exemplars, hamming
+from utils import near_hashes
+from utils.exemplars import exemplars
+from utils.near_hashes import hamming
 
 hash_arrays = st.integers(1, 3).flatmap(
     lambda words: hnp.arrays(np.uint64, st.tuples(st.integers(1, 90), st.just(words)), elements=st.integers(0, 2**20))
@@ -47,8 +49,8 @@ def test_no_hashes():
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 5])
-@pytest.mark.parametrize(("block", "pairs"), [(8, 1 << 20), (8, 7), (16, 33), (500, 7)])
-def test_blocks_change_nothing(monkeypatch, words, block, pairs):
+@pytest.mark.parametrize(("block", "few", "pairs"), [(8, 9999, 99), (8, 20, 7), (16, 50, 33), (7, 7, 7), (500, 500, 7)])
+def test_blocks_change_nothing(monkeypatch, words, block, few, pairs):
     """Many candidates pass into later blocks, and are compared in parts."""
     rng = np.random.default_rng(words)
     centres = rng.integers(0, 2**63, (40, words), np.uint64)
@@ -60,16 +62,6 @@ def test_blocks_change_nothing(monkeypatch, words, block, pairs):
         if all(hamming(hashes[candidate], hashes[k]) > 1 for k in kept):
             kept.append(candidate)
     monkeypatch.setattr(room, "BLOCK", block)
-    monkeypatch.setattr(room, "PAIRS", pairs)
+    monkeypatch.setattr(room, "FEW", few)
+    monkeypatch.setattr(near_hashes, "PAIRS", pairs)
     assert exemplars(hashes, 1, 3).tolist() == sorted(kept) and 40 < len(kept) < 150
-
-
-@pytest.mark.parametrize("words", [1, 3, 4])
-def test_the_closest_of_those_that_are_chosen(words):
-    ones = np.uint64(2**64 - 1)
-    part = np.zeros((words, 3), np.uint64)
-    part[:, 1], part[-1, 2] = ones, np.uint64(7)
-    assert room._closest(part, np.full((1, words), ones)).tolist() == [64 * words, 0, 64 * words - 3]
-    near = np.zeros((2, words), np.uint64)
-    near[0] = ones
-    assert room._closest(part, near).tolist() == [0, 0, 3] == room._closest(part, near[::-1]).tolist()

@@ -17,8 +17,8 @@ from conftest import ROOT
 from utils.contrast import to_uint8
 from utils.dhash import hash_patches
 from utils.dictionaries import load_meta, load_patches
-from utils.exemplars import hamming
 from utils.names import parse_name
+from utils.near_hashes import hamming
 
 
 @pytest.fixture

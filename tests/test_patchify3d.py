@@ -17,9 +17,9 @@ from conftest import ROOT, on_linux, peak_memory, smooth_volume
 from utils.contrast import Contrast, to_uint8
 from utils.dhash import hash_patches
 from utils.dictionaries import load_meta, load_patches
-from utils.exemplars import hamming
 from utils.formats.raw_reader import RawReader
 from utils.names import parse_name
+from utils.near_hashes import hamming
 from utils.patches import tiles
 
 

@@ -2,24 +2,11 @@
 
 import numpy as np
 
-# Candidates judged together, and pairs compared at a time: both keep the scratch arrays in a core's cache.
+from utils.near_hashes import hamming, near_any
+
+# So many candidates are compared all with each other; so many are few.
 BLOCK = 64
-PAIRS = 1 << 17
-
-
-def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Hamming distances between packed hashes, broadcast.
-
-    Parameters
-    ----------
-    first, second : ndarray of uint64, shape (..., words)
-
-    Returns
-    -------
-    ndarray of uint16, shape (...,)
-    """
-    distances: np.ndarray = np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.uint16)
-    return distances
+FEW = 1 << 15
 
 
 def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndarray | None = None) -> np.ndarray:
@@ -49,14 +36,21 @@ def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndar
         order = np.concatenate([order[~last[order]], order[last[order]]])
     if len(hashes):
         order = order[_first_of_equals(hashes[order])]
-    chosen: list[np.ndarray] = []
-    remaining = np.ascontiguousarray(hashes[order])
-    while len(order):
-        picked = _pick(remaining[:BLOCK], distance)
-        chosen.append(order[:BLOCK][picked])
-        left = BLOCK + np.flatnonzero(~_near_any(remaining[BLOCK:], remaining[:BLOCK][picked], distance))
-        order, remaining = order[left], remaining[left]
-    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.intp)
+    return np.sort(order[_greedy(np.ascontiguousarray(hashes[order]), distance)])
+
+
+def _greedy(hashes: np.ndarray, distance: int) -> np.ndarray:
+    """Indices of hashes that become exemplars when they come one by one.
+
+    Of few the first block is done with before the others, which then are fewer; of many the first half: what thousands
+    of exemplars represent is found faster than what each does.
+    """
+    if len(hashes) <= BLOCK:
+        return _pick(hashes, distance)
+    first = len(hashes) // 2 if len(hashes) > FEW else BLOCK
+    chosen = _greedy(hashes[:first], distance)
+    left = first + np.flatnonzero(~near_any(hashes[first:], hashes[chosen], distance))
+    return np.concatenate([chosen, left[_greedy(hashes[left], distance)]])
 
 
 def _first_of_equals(hashes: np.ndarray) -> np.ndarray:
@@ -68,40 +62,10 @@ def _first_of_equals(hashes: np.ndarray) -> np.ndarray:
     return np.sort(by_value[first])
 
 
-def _pick(block: np.ndarray, distance: int) -> list[int]:
-    """The greedy rule within one block of candidates."""
-    near = hamming(block[:, np.newaxis], block) <= distance
-    picked: list[int] = []
-    represented = np.zeros(len(block), bool)
-    for candidate in range(len(block)):
-        if not represented[candidate]:
-            picked.append(candidate)
-            represented |= near[candidate]
-    return picked
-
-
-def _near_any(candidates: np.ndarray, chosen: np.ndarray, distance: int) -> np.ndarray:
-    """Which candidates lie within `distance` of any of the chosen: (n, words) and (m, words) -> (n,) bool."""
-    near = np.empty(len(candidates), bool)
-    words = candidates.shape[1]
-    step = max(1, PAIRS // words)
-    for start in range(0, len(candidates), step):
-        part = np.ascontiguousarray(candidates[start : start + step].T)
-        near[start : start + step] = _closest(part, chosen) <= distance
-    return near
-
-
-def _closest(part: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Smallest distance of each candidate, (words, n), to the chosen, (m, words); written into the same few arrays."""
-    words, count = part.shape
-    total = np.uint8 if words < 4 else np.uint16
-    closest = np.full(count, np.iinfo(total).max, total)
-    apart, differing, bits = np.empty(count, total), np.empty(count, np.uint64), np.empty(count, np.uint8)
-    for hash_ in chosen:
-        for word in range(words):
-            np.bitwise_xor(part[word], hash_[word], out=differing)
-            np.bitwise_count(differing, out=bits if word else apart)
-            if word:
-                np.add(apart, bits, out=apart)
-        np.minimum(closest, apart, out=closest)
-    return closest
+def _pick(block: np.ndarray, distance: int) -> np.ndarray:
+    """The greedy rule within one block of candidates, one by one."""
+    earlier = np.tril(hamming(block[:, np.newaxis], block) <= distance, -1)
+    picked = np.logical_not(earlier.any(axis=1))
+    for candidate in np.flatnonzero(~picked):
+        picked[candidate] = not (earlier[candidate] & picked).any()
+    return np.flatnonzero(picked)
