@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.formats.nrrd import NrrdWriter, write_nrrd
+from utils.formats.nrrd import NrrdWriter, nrrd_header, write_nrrd
 from utils.volumes import open_volume
 
 SIZE = (45.0, 4.6, 4.5)
@@ -28,6 +28,12 @@ def test_simpleitk_reads_what_is_written(tmp_path_factory, shape, dtype, size):
     with open_volume(path) as volume:
         np.testing.assert_array_equal(volume[:], voxels)
         assert size is None or volume.voxel_size == pytest.approx(size, rel=1e-11)
+
+
+def test_voxels_may_be_put_in_place_by_others(tmp_path):
+    write_nrrd(tmp_path / "a.nrrd", VOXELS.astype(">i2"), SIZE)
+    header = nrrd_header(VOXELS.shape, ">i2", SIZE)
+    assert (tmp_path / "a.nrrd").read_bytes() == header + VOXELS.astype("<i2").tobytes()
 
 
 def test_slabs_with_an_unknown_end(tmp_path):

@@ -24,6 +24,11 @@ def test_one_voxel_of_a_thousand_may_be_hot():
     refuse_flat(cube(7, 9))
 
 
+def test_a_single_voxel_is_a_cube_of_one_value():
+    with pytest.raises(PaddingError, match="every voxel is 3 of 255"):
+        refuse_flat(np.full((1, 1, 1), 3, np.uint8))
+
+
 def test_the_commonest_value_is_told_by_a_few_voxels_of_many():
     gray = cube(200, 10, 24)
     assert gray.size > 2 * FEW

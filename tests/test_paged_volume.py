@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import pytest
 
 from utils.formats.paged_volume import PagedVolume
 from utils.formats.voxel_size import VoxelSize
@@ -39,3 +40,18 @@ def test_the_cache_is_bounded(monkeypatch):
     assert len(volume._cache) == 3
     volume[7:]
     assert len(volume.decoded) == 10
+    monkeypatch.setattr("utils.formats.paged_volume.cache_bytes", lambda: 7)
+    volume = Counted(np.zeros((10, 8, 8), np.uint8))
+    volume[3], volume[3], volume[4]
+    assert volume.decoded == [3, 4] and len(volume._cache) == 1  # the latest, at least
+    volume.close()
+    volume[4]
+    assert volume.decoded == [3, 4, 4]
+
+
+def test_slices_of_one_volume_are_alike():
+    volume = Counted(np.zeros((3, 8, 8), np.uint8))
+    for page in (np.zeros((8, 9), np.uint8), np.zeros((8, 8), np.uint16)):
+        volume.pages = [page] * 3
+        with pytest.raises(ValueError, match=r"slice 1 is \(8, [89]\) uint(8|16), the first one \(8, 8\) uint8"):
+            volume[1]

@@ -1,6 +1,7 @@
 """Boxes of an array in a file: any box, holes, one value, threads."""
 
 import math
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -81,6 +82,14 @@ def test_holes_are_not_read(tmp_path, monkeypatch):
     reader.close()
     with pytest.raises(ValueError, match="closed"):
         reader.holds_one_value(middle)
+
+
+def test_a_reader_that_is_forgotten_closes_its_file(tmp_path):
+    (tmp_path / "a.raw").write_bytes(bytes(8))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        RawReader(tmp_path / "a.raw", np.dtype("u1"), (8,), 0)
+    assert said == []
 
 
 def test_threads_do_not_share_scratch(tmp_path):

@@ -74,7 +74,7 @@ class RawReader:
         """
         file = self._open_file()
         out = np.empty([part.stop - part.start for part in box], self._dtype)
-        flat, done = out.reshape(-1).view(np.uint8), 0
+        flat, done = out.ravel().view(np.uint8), 0
         for piece in self._pieces(box):
             target = flat[done : done + piece.rows * piece.length].reshape(piece.rows, piece.length)
             done += target.size
