@@ -73,13 +73,15 @@ def parse_options() -> argparse.ArgumentParser:
         help="what is trained: everything, the last stage and the head, or the head (default layer4; lite: head; "
         "from random weights: all)",
     )
-    recipe.add_argument("--epochs", type=positive_int, help="default 30; lite: 1 for the head, else 90")
-    recipe.add_argument("--batch-size", type=positive_int, help="default 64")
+    recipe.add_argument(
+        "--epochs", type=positive_int, help="default 30, from random weights 60; lite: 1 for the head, else 90"
+    )
+    recipe.add_argument("--batch-size", type=positive_int, help="default 64; ResNet34 from random weights: 32")
     recipe.add_argument("--lr", type=positive_float, help="learning rate of Adam, default 1e-3; lite: 4e-3")
     recipe.add_argument(
         "--patience",
         type=natural_int,
-        help="stop after so many epochs without a better one (default 10; lite: 0, never)",
+        help="stop after so many epochs without a better one (default 10, from random weights 20; lite: 0, never)",
     )
     recipe.add_argument("--class-weights", choices=("none", "balanced"), help="weights of the loss (default none)")
     recipe.add_argument("--generated", type=fraction, help="share of generated patches, default 0; all of lite: 1/3")

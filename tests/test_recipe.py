@@ -1,5 +1,7 @@
 """utils/training/recipe.py: which recipe a network has, with what is asked for."""
 
+from dataclasses import replace
+
 import pytest
 
 from utils.training.bank import SIDE
@@ -25,7 +27,9 @@ def test_the_lite_network_s_head_is_fitted_to_a_bank():
 
 def test_from_random_weights_everything_is_trained():
     assert recipe_for("lite", "random", {}) == LITE
-    assert recipe_for("resnet34", "random", {}).unfreeze == "all"
+    recipe = recipe_for("resnet34", "random", {})
+    assert (recipe.unfreeze, recipe.epochs, recipe.batch_size, recipe.patience) == ("all", 60, 32, 20)
+    assert recipe_for("resnet34", "random", {"epochs": 5}) == replace(recipe, epochs=5)
     with pytest.raises(ValueError, match="--unfreeze layer4 would keep the other layers random"):
         recipe_for("resnet34", "random", {"unfreeze": "layer4"})
 
