@@ -20,7 +20,9 @@ def test_patches_of_any_size_as_the_library_after_a_bilinear_resize(method, shap
     patch = rng.integers(0, 256, shape, dtype=np.uint8)
     image = Image.fromarray(patch)
     image = image if shape == (64, 64) else image.resize((64, 64), Image.Resampling.BILINEAR)
-    assert np.array_equal(patch_hasher(64, 8, method)(patch), library_bits(image, 8, library))
+    for size in (8, 16):
+        assert np.array_equal(patch_hasher(64, size, method)(patch), library_bits(image, size, library))
+    assert np.array_equal(patch_hasher(64)(patch), library_bits(image, 8))
 
 
 def test_flat():

@@ -118,3 +118,48 @@ def test_claims_without_data(tmp_path, monkeypatch):
     monkeypatch.setenv("EM_MAX_GB", "0.000001")
     with pytest.raises(ValueError, match="--max-gb"):
         open_tiff(tmp_path / "b.tif")
+
+
+OME = {"PhysicalSizeZ": 0.03, "PhysicalSizeZUnit": "µm", "PhysicalSizeY": 50, "PhysicalSizeYUnit": "Å",
+       "PhysicalSizeX": 4, "PhysicalSizeXUnit": "nm"}  # fmt: skip
+GRID = {"resolution": (1 / 4, 1 / 5), "resolutionunit": "NONE"}
+
+
+@pytest.mark.parametrize(("options", "metadata", "size", "why"), [
+    ({"imagej": True, **GRID}, {"spacing": 30.0, "unit": "nm"}, (30, 5, 4), ""),
+    ({"imagej": True, "resolution": (250, 200)}, {"spacing": 0.03, "unit": "um"}, (30, 5, 4), ""),
+    ({"imagej": True, **GRID}, {"unit": "nm"}, None, "the header has no spacing of slices"),
+    ({"imagej": True}, {"spacing": 30.0, "unit": "nm"}, (30, 1, 1), ""),
+    ({"imagej": True, **GRID}, {"spacing": 30.0}, None, "the header has none"),
+    ({"imagej": True, **GRID}, {"spacing": 30.0, "unit": "Inch"}, None, "the header has none"),
+    (GRID, {"spacing": 30.0, "unit": "nm"}, (30, 5, 4), ""),
+    ({}, {"voxel_size": [30, 5, 4]}, (30, 5, 4), ""),
+    ({}, {"voxel_size": [30, 5]}, None, "the header has none"),
+    ({"ome": True}, OME, (30, 5, 4), ""),
+    ({"ome": True}, {**OME, "PhysicalSizeYUnit": "pixel"}, None, "the header's unit is 'pixel'"),
+    ({"ome": True}, {key: OME[key] for key in OME if "Z" not in key}, None, "the header has none"),
+    ({"ome": True}, {**OME, "PhysicalSizeX": 0}, None, "the header says 0, 0, 0 nm (z, y, x)"),
+])  # fmt: skip
+def test_where_the_voxel_size_stands(tmp_path, options, metadata, size, why):
+    path = tmp_path / ("a.ome.tif" if "ome" in options else "a.tif")
+    said = {"axes": "ZYX", **metadata}
+    tifffile.imwrite(path, VOXELS, photometric="minisblack", metadata=said, **options)
+    with open_tiff(path) as volume:
+        found = volume.header_size
+    assert found.nm == (size and pytest.approx(size)) and found.why_missing == why
+
+
+def test_a_size_in_a_description_of_our_own(tmp_path):
+    for text, size in (('{"voxel_size": [30, 5, 4]}', (30, 5, 4)), ("[30, 5, 4]", None), ("so", None)):
+        tifffile.imwrite(tmp_path / "a.tif", VOXELS[0], metadata=None, description=text)
+        with open_tiff(tmp_path / "a.tif") as volume:
+            assert volume.header_size.nm == size and volume.shape == (1, 40, 50)
+
+
+def test_slices_inside_of_a_page_are_refused(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif", VOXELS[:16, :32, :48], volumetric=True, tile=(16, 16, 16), photometric="minisblack",
+        compression="zlib",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"keeps slices inside its pages \(axes ZYX \(16, 32, 48\)\): save one page"):
+        open_tiff(tmp_path / "a.tif")

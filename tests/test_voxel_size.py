@@ -12,6 +12,13 @@ from utils.formats.voxel_size import checked, checked_unitless, nm_per
         ((50, 40, 40), "Å", (5, 4, 4)),
         ((0.05, 0.004, 0.004), "microns", (50, 4, 4)),
         ((5e-8, 4e-9, 4e-9), "m", (50, 4, 4)),
+        ((5e-6, 4e-6, 4e-6), "Millimeters", (5, 4, 4)),
+        ((5000, 4000, 4000), "pm", (5, 4, 4)),
+        ((0.01, 4, 1e6), "nm", (0.01, 4, 1e6)),
+        ((0.0099, 4, 4), "nm", None),
+        ((4, 4, 1000001), "nm", None),
+        ((4, 0, 4), "nm", None),
+        ((0.1 + 0.2, 4, 4), "nm", (0.3, 4, 4)),
         ((float("inf"), 4, 4), "nm", None),
         ((1e7, 4, 4), "nm", None),
         ((1e-4, 4, 4), "nm", None),
@@ -30,3 +37,5 @@ def test_units_without_a_name():
     assert checked_unitless((30, 8, 8)).nm == (30, 8, 8)
     assert checked_unitless((3e-5, 8e-6, 8e-6)).nm == (30, 8, 8)
     assert checked_unitless((1, 1, 1)).nm is None
+    assert checked_unitless((0.002, 0.002, 0.002)).nm is None and checked_unitless((9e-4,) * 3).nm == (900, 900, 900)
+    assert checked_unitless((1, 1, 2)).nm == (1, 1, 2) and checked_unitless(None).why_missing == "the header has none"

@@ -173,7 +173,7 @@ def _promised_planes(tif: Any, series: Any) -> int:
     if tif.is_lsm:
         return math.prod(int(tif.lsm_metadata.get(f"Dimension{name}", 1)) for name in ("Z", "Time"))
     shape = dict((tif.shaped_metadata or ({},))[0]).get("shape", ())
-    return math.prod(shape) // max(1, math.prod(series.keyframe.shape)) if tif.is_shaped and shape else 1
+    return math.prod(shape) // max(1, math.prod(series.keyframe.shape)) if shape else 1
 
 
 def _ome_planes(xml: str, series: Any) -> int:
