@@ -54,6 +54,9 @@ def test_what_is_written_says_what_it_was_made_from(tmp_path, name, stretch):
         written = np.asarray(image)
     expected = np.rint(GRAY * (255 / 63)) if stretch else GRAY
     np.testing.assert_array_equal(written, expected)
+    if name == "a.tif":
+        with tifffile.TiffFile(tmp_path / name) as tif:
+            assert tif.pages.first.software == ("cleanup2d --stretch" if stretch else "cleanup2d")
     assert is_clean(tmp_path / name) and is_stretched(tmp_path / name) is stretch
     assert was_made_from(tmp_path / name, Path("elsewhere/bl ä.tif")) and not was_made_from(
         tmp_path / name, Path("b.tif")

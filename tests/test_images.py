@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from utils.contrast import to_uint8
-from utils.images import list_images, luminance, read_gray
+from utils.images import LUMINANCE, list_images, luminance, read_gray
 
 
 @pytest.fixture
@@ -99,6 +99,16 @@ def test_palettes_are_displayed_gray(tmp_path):
     expected[9] = round(0.2125 * 255)
     assert np.abs(pixels.astype(int) - expected).max() <= 1
     assert np.array_equal(np.delete(pixels, 9), np.delete(expected, 9))
+
+
+def test_a_palette_of_bytes_in_a_tiff(tmp_path):
+    """TIFF's palettes reach to 65,535; some writers fill them with bytes."""
+    colours = np.random.default_rng(0).integers(0, 256, (3, 256)).astype(np.uint16)
+    indices = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for factor in (1, 257):
+        tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=colours * factor, metadata=None)
+        expected = np.rint(LUMINANCE @ colours.astype(float)).reshape(16, 16)
+        assert np.abs(read_gray(tmp_path / "a.tif") - expected).max() <= 1
 
 
 def test_several_pages_the_first_aloud(tmp_path, gray):

@@ -45,10 +45,32 @@ def test_what_is_cut_off_is_said(tmp_path, name):
     assert said.startswith("is cut short") and 0 < video.decoded < 6 and str(video.decoded) in said
 
 
+def test_what_is_cut_off_behind_the_last_frame_is_said(tmp_path):
+    path = encode(tmp_path / "a.avi")
+    content = path.read_bytes()
+    path.write_bytes(content[:-10])
+    with Video(path) as video:
+        list(video)
+        size = len(content)
+        assert video.shortfall() == f"is cut short: {size - 10} bytes of {size}; 6 frames could be decoded"
+
+
+def test_a_matroska_file_that_states_no_length_is_judged_by_time(tmp_path):
+    path = encode(tmp_path / "a.mkv", np.random.default_rng(0).integers(0, 256, (6, 48, 64)).astype(np.uint8))
+    content = path.read_bytes()
+    start = content.index(b"\x18\x53\x80\x67") + 4
+    streamed = content[:start] + b"\x01" + b"\xff" * 7 + content[start + 8 :]
+    for data, whole in ((streamed, True), (streamed[:-9000], False)):
+        path.write_bytes(data)
+        with Video(path) as video:
+            list(video)
+            assert (video.shortfall() == "") is whole
+
+
 def test_what_is_missing_by_count_alone(tmp_path):
     with Video(encode(tmp_path / "a.avi")) as video:
         list(video)
-        for promised, said in ((None, ""), (5, ""), (6, ""), (7, "6 frames could be decoded, the file promises 7")):
+        for promised, said in ((0, ""), (5, ""), (6, ""), (7, "6 frames could be decoded, the file promises 7")):
             video.promised = promised
             assert video.shortfall().endswith(said) and bool(video.shortfall()) == bool(said)
 

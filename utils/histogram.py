@@ -36,9 +36,9 @@ class Histogram:
         if values.dtype.kind == "b":
             values = values.view(np.uint8)
         if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
-            return cls._of_short_integers(values.reshape(-1))
+            return cls._of_short_integers(values.ravel())
         if values.size > SAMPLE:
-            values = values.reshape(-1)[np.random.default_rng(0).integers(0, values.size, SAMPLE)]
+            values = values.ravel()[np.random.default_rng(0).integers(0, values.size, SAMPLE)]
         distinct, counts = np.unique(values, return_counts=True)
         return cls(distinct.astype(np.float64), counts.astype(np.int64))
 

@@ -19,21 +19,22 @@ def answer(path: str, what: str) -> bytes:
     header = {
         "size": reader.GetSize(),
         "spacing": reader.GetSpacing(),
-        "dtype": sitk.GetArrayFromImage(sitk.Image([1, 1], _scalar(sitk, reader.GetPixelID()))).dtype.str,
+        "dtype": _dtype(sitk, reader.GetPixelID()),
         "channels": reader.GetNumberOfComponents(),
     }
     return json.dumps(header).encode() + b"\n"
 
 
-def _scalar(sitk: ModuleType, pixel_id: int) -> int:
-    """The scalar type of a vector's components, so that colours have a dtype before they are decoded."""
+def _dtype(sitk: ModuleType, pixel_id: int) -> str:
+    """The dtype of voxels, or of a vector's components, so that colours have one before they are decoded."""
     name = sitk.GetPixelIDValueAsString(pixel_id)
-    for scalar in (
-        sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkUInt16, sitk.sitkInt16, sitk.sitkUInt32, sitk.sitkInt32,
-        sitk.sitkUInt64, sitk.sitkInt64, sitk.sitkFloat32, sitk.sitkFloat64,
+    for scalar, dtype in (
+        (sitk.sitkUInt8, "u1"), (sitk.sitkInt8, "i1"), (sitk.sitkUInt16, "u2"), (sitk.sitkInt16, "i2"),
+        (sitk.sitkUInt32, "u4"), (sitk.sitkInt32, "i4"), (sitk.sitkUInt64, "u8"), (sitk.sitkInt64, "i8"),
+        (sitk.sitkFloat32, "f4"), (sitk.sitkFloat64, "f8"),
     ):  # fmt: skip
         if name.removeprefix("vector of ") == sitk.GetPixelIDValueAsString(scalar):
-            return int(scalar)
+            return dtype
     raise ValueError(f"holds voxels of type {name}: only integers and real numbers are images")
 
 

@@ -25,8 +25,8 @@ class Video:
     ----------
     decoded : int
         Frames so far.
-    promised : int or None
-        Frames that the file says it has; None where it does not say.
+    promised : int
+        Frames that the file says it has; 0 where it does not say.
 
     Raises
     ------
@@ -42,7 +42,7 @@ class Video:
             raise ValueError("is no video that OpenCV can read (damaged, cut off before its index, or not a video)")
         cv2 = _cv2()
         count, self._rate = self._capture.get(cv2.CAP_PROP_FRAME_COUNT), self._capture.get(cv2.CAP_PROP_FPS)
-        self.promised = int(count) if 0 < count < 2**53 else None
+        self.promised = int(count) if abs(count) < 2**53 else 0
         self._seconds = 0.0
         self._packets = _open(path, packets=True) if self._codec() in _JPEG_CODECS else None
 
@@ -70,12 +70,12 @@ class Video:
         size, stated = self.path.stat().st_size, promised_bytes(self.path)
         if stated is not None and stated > size:
             return f"is cut short: {size} bytes of {stated}; {self.decoded} frames could be decoded"
-        if self.promised is None or self.decoded >= self.promised or self._reached(self.promised):
+        if self.decoded >= self.promised or self._reached_the_end():
             return ""
         return f"is cut short or damaged: {self.decoded} frames could be decoded, the file promises {self.promised}"
 
-    def _reached(self, promised: int) -> bool:
-        return self.path.suffix.lower() in _COUNTLESS and self._seconds * self._rate + 1.5 >= promised
+    def _reached_the_end(self) -> bool:
+        return self.path.suffix.lower() in _COUNTLESS and self._seconds * self._rate + 1.5 >= self.promised
 
     def _codec(self) -> str:
         return struct.pack("<I", int(self._capture.get(_cv2().CAP_PROP_FOURCC)) & 0xFFFFFFFF).decode("latin-1")
