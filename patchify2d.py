@@ -92,7 +92,7 @@ def patchify(args: argparse.Namespace) -> int:
     say_passed_over(found.passed_over, "images", args.quiet)
     say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
     scope = Scope("patchify2d", args.dir, args.savedir)
-    refuse_nothing_to_do(found.groups, scope, args.prune, LOOKED_FOR)
+    refuse_nothing_to_do([*found.groups, *found.unlisted], scope, args.prune, LOOKED_FOR)
     jobs = [
         Job(
             group,
@@ -103,7 +103,7 @@ def patchify(args: argparse.Namespace) -> int:
     ]
     work = partial(patchify_group, cutting=cutting, threads=max(1, args.processes // max(1, len(jobs))))
     retry = partial(still_unreadable, cutting=cutting)
-    return run_jobs(work, jobs, Run.of(args), noun="groups", scope=scope, still_fails=retry)
+    return run_jobs(work, jobs, Run.of(args), noun="groups", scope=scope, still_fails=retry, unlisted=found.unlisted)
 
 
 def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) -> WorkResult:

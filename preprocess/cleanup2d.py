@@ -88,18 +88,20 @@ def clean_up(args: argparse.Namespace) -> int:
     say_passed_over(found.passed_over, "images", args.quiet)
     say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
     scope = Scope("cleanup2d", args.dir, args.output or args.dir, nested=True)
-    refuse_nothing_to_do(found.groups, scope, args.prune, LOOKED_FOR)
+    refuse_nothing_to_do([*found.groups, *found.unlisted], scope, args.prune, LOOKED_FOR)
     cleaning = Cleaning(args.contrast, args.stretch, args.keep_labels)
     if args.output is None:
         work = partial(clean_in_place, cleaning=cleaning)
-        return run_jobs(work, in_place_jobs(found, args.stretch), Run.of(args), noun="images")
+        jobs = in_place_jobs(found, args.stretch)
+        return run_jobs(work, jobs, Run.of(args), noun="images", unlisted=found.unlisted)
     options = cleaning.options()
     jobs = [
         Job(image, args.output / group.place / _lossless_name(image), scope.recipe({image.name: (image,)}, options))
         for group in found.groups
         for image in group.images
     ]
-    return run_jobs(partial(clean_copy, cleaning=cleaning), jobs, Run.of(args), noun="images", scope=scope)
+    work = partial(clean_copy, cleaning=cleaning)
+    return run_jobs(work, jobs, Run.of(args), noun="images", scope=scope, unlisted=found.unlisted)
 
 
 def in_place_jobs(found: Groups, stretch: bool) -> list[Job]:

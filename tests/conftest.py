@@ -172,3 +172,17 @@ code = importlib.import_module({module!r}).main({args!r})
 print(code, open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak memory as Linux counts it")
+
+
+@pytest.fixture
+def lock_folder(monkeypatch):
+    """Make a folder one that may not be looked into, as `chmod 000` does for all but root."""
+    listed, locked = os.scandir, set()
+
+    def refuse(path=".", *args):
+        if Path(os.fsdecode(path)) in locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path, *args)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    return locked.add

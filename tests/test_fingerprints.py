@@ -103,3 +103,10 @@ def test_of_a_huge_file_blocks_are_read_from_the_first_to_the_last(tmp_path, mon
     before = digest([path])
     path.write_bytes(bytes(150) + b"1" + bytes(849))
     assert digest([path]) != before  # no larger than what is read whole
+
+
+def test_a_folder_that_may_not_be_looked_into_has_no_content(tmp_path, lock_folder):
+    (tmp_path / "a" / "inner").mkdir(parents=True)
+    (tmp_path / "a" / "0.png").touch()
+    lock_folder(tmp_path / "a" / "inner")
+    assert glance([tmp_path / "a"]) == NO_FILE and digest([tmp_path / "a"]) == ""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from utils.groups import list_groups
 
 
@@ -49,3 +51,15 @@ def test_a_link_to_a_folder_above_ends_the_listing(tmp_path):
     folder = made(tmp_path / "in", "a/x.png")
     (folder / "a" / "up").symlink_to(folder)
     assert listed(folder, recursive=True) == {"a": ["x.png"]}
+
+
+def test_a_folder_that_may_not_be_looked_into_stops_no_other(tmp_path, lock_folder):
+    folder = made(tmp_path / "in", "a/x.png", "b/y.png", "c/d/z.png")
+    lock_folder(folder / "b")
+    lock_folder(folder / "c" / "d")
+    assert listed(folder) == {"a": ["x.png"]}
+    assert list_groups(folder).unlisted == {folder / "b": "Permission denied"}
+    assert set(list_groups(folder, recursive=True).unlisted) == {folder / "b", folder / "c" / "d"}
+    lock_folder(folder)
+    with pytest.raises(PermissionError):
+        list_groups(folder)

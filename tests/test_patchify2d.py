@@ -162,6 +162,22 @@ def test_an_image_without_permission_costs_its_group_nothing_else(groups, tmp_pa
     assert len(load_patches(out / "cells.pkl")["names"]) == 14
 
 
+def test_a_group_without_permission_stops_no_other_and_loses_nothing(groups, tmp_path, lock_folder, capsys):
+    assert cut(groups, tmp_path / "out") == 0
+    before = contents(tmp_path / "out")
+    (groups / "nuclei.v1.2" / "deep.tif").unlink()
+    lock_folder(groups / "cells")
+    for _ in range(2):
+        assert cut(groups, tmp_path / "out", "--update", "--prune") == 1
+        assert f"{groups / 'cells'}: Permission denied" in capsys.readouterr().err
+        assert contents(tmp_path / "out") == before
+    (groups / "nuclei.v1.2" / "later.png").write_bytes((groups / "cells" / "s2.png").read_bytes())
+    assert cut(groups, tmp_path / "out", "--update", "--prune") == 1
+    assert (
+        contents(tmp_path / "out")["cells.pkl"] == before["cells.pkl"] != contents(tmp_path / "out")["nuclei.v1.2.pkl"]
+    )
+
+
 def test_an_unreadable_image_that_went_is_not_missed(groups, tmp_path, capsys):
     bad = groups / "cells" / "bad.tif"
     bad.write_bytes(b"II*\0")

@@ -152,6 +152,15 @@ def test_a_folder_of_kept_patches_beside_its_volume_is_no_slices(tmp_path):
     }
 
 
+def test_a_folder_that_may_not_be_looked_into_fails_by_its_own_name(tmp_path, lock_folder):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "vol.mrc").write_bytes(b"x")
+    lock_folder(tmp_path / "locked")
+    assert [path.name for path in list_volumes(tmp_path)[0]] == ["vol.mrc", "locked"]
+    with pytest.raises(PermissionError):
+        open_volume(tmp_path / "locked")
+
+
 def test_listing_is_in_natural_order(tmp_path):
     for number in (10, 9, 1):
         (tmp_path / f"v{number}.mrc").write_bytes(b"x")

@@ -1,7 +1,7 @@
 """Groups of 2D images: the subfolders of a folder, and the loose images in it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.files import list_dirs
@@ -46,11 +46,14 @@ class Groups:
         Files that are no image, folders without one.
     nested : list of Path
         Images deeper than DIR/GROUP/IMAGE, which only ``--recursive`` takes.
+    unlisted : dict of Path to str
+        Folders that may not be looked into, and why: what they hold is not known, so that nothing is known to be gone.
     """
 
     groups: list[Group]
     passed_over: list[Path]
     nested: list[Path]
+    unlisted: dict[Path, str] = field(default_factory=dict)
 
 
 def list_groups(folder: Path, *, without: Path | None = None, recursive: bool = False) -> Groups:
@@ -67,8 +70,15 @@ def list_groups(folder: Path, *, without: Path | None = None, recursive: bool = 
     found = Groups([], [], [])
     excluded = without.resolve() if without else None
     for place in _folders(folder, excluded):
-        images, others = list_images(place)
         depth = len(place.relative_to(folder).parts)
+        try:
+            images, others = list_images(place)
+        except OSError as error:
+            if not depth:
+                raise
+            if depth == 1 or recursive:
+                found.unlisted[place] = error.strerror or str(error)
+            continue
         if depth > 1 and not recursive:
             found.nested.extend(images)
             continue
@@ -86,6 +96,10 @@ def _folders(folder: Path, excluded: Path | None, *, below: bool = False) -> Ite
     if not below:
         yield folder
     above = {folder.resolve(), *folder.resolve().parents}
-    for inner in list_dirs(folder):
+    try:
+        inside = list_dirs(folder)
+    except OSError:  # said where its images are listed
+        return
+    for inner in inside:
         if inner.resolve() != excluded and inner.resolve() not in above:
             yield from _folders(inner, excluded)

@@ -151,6 +151,7 @@ def run_jobs(
     still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None,
     is_done: Callable[[Job], bool] | None = None,
     on_account: Callable[[Any], None] | None = None,
+    unlisted: Mapping[Path, str] | None = None,
 ) -> int:
     """Run `work` for each job whose target is not made yet, and say how it went.
 
@@ -175,6 +176,9 @@ def run_jobs(
         Tells, of jobs without recipe, those with nothing to do: no lock is taken for them, and no process is asked.
     on_account : callable, optional
         Is given the account of every job that has one, as they end.
+    unlisted : mapping of Path to str, optional
+        Folders of inputs that could not be listed, each with the reason: they fail, and no result is taken for one
+        without its input.
 
     Returns
     -------
@@ -183,7 +187,8 @@ def run_jobs(
     """
     run = run or Run()
     possible, outcomes = _without_clashes(jobs)
-    orphaned = list_orphans(scope, {job.target for job in jobs}) if scope else []
+    outcomes += [_failed(Job(folder, folder), reason) for folder, reason in (unlisted or {}).items()]
+    orphaned = list_orphans(scope, {job.target for job in jobs}) if scope and not unlisted else []
     waiting = []
     for job in run.share(possible):
         if known := _known_at_a_glance(job):

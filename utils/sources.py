@@ -152,7 +152,10 @@ def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
 
 def nested_volumes(folder: Path) -> list[Path]:
     """Volumes deeper than directly in a folder, in natural order; what lies in a folder of slices is none."""
-    inside = list_dirs(folder)
+    try:
+        inside = list_dirs(folder)
+    except OSError:  # may not be looked into
+        return []
     if not inside:
         return []
     volumes = set(list_volumes(folder)[0])

@@ -1,5 +1,6 @@
 """Volumes: open any 3D format as (z, y, x) with its voxel size in nm; list, name and sample them."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -129,8 +130,16 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
         if not (owned and path in owned) and (end != ".csv" or path.name != TABLE_NAME):
             (volumes if end in OPENERS else others).append(path)
     for path in entries.folders:
-        (volumes if is_ngff(path) or has_slices(path) else others).append(path)
+        (volumes if _may_be_volume(path) else others).append(path)
     return volumes, others + entries.special
+
+
+def _may_be_volume(folder: Path) -> bool:
+    """Whether a folder is a volume; one that may not be looked into is to fail by its name, not all others with it."""
+    try:
+        return is_ngff(folder) or has_slices(folder)
+    except OSError:
+        return True
 
 
 def is_isotropic(volume: Volume) -> bool:
@@ -237,10 +246,14 @@ def is_ngff(folder: Path) -> bool:
     """Whether a folder is an OME-Zarr, N5 or precomputed image, by its name or its metadata."""
     if not folder.is_dir():
         return False
-    if NGFF_ENDING.search(folder.name) or any((folder / name).is_file() for name in NGFF_FILES):
+    if NGFF_ENDING.search(folder.name):
         return True
     info = folder / "info"  # precomputed; a name that notes beside slices may have, too
-    return info.is_file() and b'"scales"' in info.read_bytes()
+    with contextlib.suppress(OSError):  # may not be looked into
+        return any((folder / name).is_file() for name in NGFF_FILES) or (
+            info.is_file() and b'"scales"' in info.read_bytes()
+        )
+    return False
 
 
 def has_slices(folder: Path) -> bool:

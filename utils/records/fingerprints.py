@@ -51,10 +51,13 @@ def glance(paths: Sequence[Path]) -> Fingerprint:
             return NO_FILE
         return Fingerprint(status.st_size, status.st_mtime_ns + status.st_ctime_ns)
     total, stamps = 0, xxhash.xxh3_64()
-    for name, path in _members(paths):
-        size, stamp, _ = glance([path])
-        total += max(0, size)
-        stamps.update(f"{name}\0{size}\0{stamp}\0".encode("utf-8", "surrogateescape"))
+    try:
+        for name, path in _members(paths):
+            size, stamp, _ = glance([path])
+            total += max(0, size)
+            stamps.update(f"{name}\0{size}\0{stamp}\0".encode("utf-8", "surrogateescape"))
+    except OSError:  # a folder that may not be looked into
+        return NO_FILE
     return Fingerprint(total, stamps.intdigest() if paths else 0)
 
 
@@ -87,11 +90,15 @@ def _members(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _walk(folder: Path) -> Iterable[str]:
-    for top, folders, names in os.walk(folder, followlinks=True):
+    for top, folders, names in os.walk(folder, followlinks=True, onerror=_give_up):
         folders[:] = [name for name in folders if not _is_noise(name)]
         for name in names:
             if not _is_noise(name):
                 yield Path(top, name).relative_to(folder).as_posix()
+
+
+def _give_up(error: OSError) -> None:
+    raise error
 
 
 def _is_noise(name: str) -> bool:
