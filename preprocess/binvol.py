@@ -227,12 +227,15 @@ def _compare(result: Volume, volume: Volume, factors: Factors, expected: int) ->
 
 
 def _delete(source: Path) -> None:
-    """Delete a volume's file, and the data file of its detached header where no other header needs it."""
-    own = data_files(source)
+    """Delete a volume's file, and the data file beside its detached header where no other header needs it.
+
+    A header may name any file of the disk; what does not lie beside it is not known to be the volume's alone.
+    """
+    own = [data for data in data_files(source) if data.resolve().parent == source.parent.resolve()]
     if own:
         siblings = [path for path in list_files(source.parent, DETACHED) if path != source]
-        shared = {data for sibling in siblings for data in data_files(sibling)}
-        own = [data for data in own if data not in shared]
+        shared = {data.resolve() for sibling in siblings for data in data_files(sibling)}
+        own = [data for data in own if data.resolve() not in shared]
     source.unlink()
     for data in own:
         data.unlink(missing_ok=True)

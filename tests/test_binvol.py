@@ -151,6 +151,20 @@ def test_in_place_keeps_data_that_another_header_needs(tmp_path):
     assert visible(tmp_path) == ["m.raw", "m_bin2.nrrd", "other.mhd"]
 
 
+@pytest.mark.parametrize("name", ["../elsewhere/m.raw", "{}/elsewhere/m.raw", "link.raw"])
+def test_in_place_deletes_no_data_that_lies_elsewhere(tmp_path, name):
+    """A header may name any file of the disk."""
+    folder, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    folder.mkdir(), elsewhere.mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS), str(elsewhere / "m.mhd"))
+    (folder / "link.raw").symlink_to(elsewhere / "m.raw")
+    header = (elsewhere / "m.mhd").read_text().replace("= m.raw", f"= {name.format(tmp_path)}")
+    (folder / "m.mhd").write_text(header)
+    assert binvol.main([str(folder), "--inplace"]) == 0
+    assert (folder / "m_bin2.nrrd").is_file() and not (folder / "m.mhd").exists()
+    assert (elsewhere / "m.raw").is_file()
+
+
 @pytest.mark.filterwarnings("ignore:voxel size missing")
 def test_a_folder_is_never_deleted(tmp_path, capsys):
     (tmp_path / "s").mkdir()

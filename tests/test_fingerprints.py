@@ -1,6 +1,7 @@
 """utils/records/fingerprints.py: what tells whether files still hold what they held."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +111,10 @@ def test_a_folder_that_may_not_be_looked_into_has_no_content(tmp_path, lock_fold
     (tmp_path / "a" / "0.png").touch()
     lock_folder(tmp_path / "a" / "inner")
     assert glance([tmp_path / "a"]) == NO_FILE and digest([tmp_path / "a"]) == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_devices_and_pipes_have_no_content(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for special in (Path("/dev/zero"), tmp_path / "pipe", tmp_path):
+        assert digest([special]) == ""

@@ -108,6 +108,8 @@ def _is_noise(name: str) -> bool:
 
 def _digest_of_file(path: Path) -> str:
     state = xxhash.xxh3_128()
+    if not path.is_file():  # a header may name a device, which never ends, or a pipe, which is waited for
+        raise OSError(f"{path} is no regular file")
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         buffer = memoryview(bytearray(BLOCK_BYTES))
