@@ -9,7 +9,7 @@ from tissue import cut, texture
 from utils.dictionaries import load_patches
 from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
 from utils.duplicates.embedding import embed
-from utils.duplicates.index_file import current_index, read_index, write_index
+from utils.duplicates.index_file import current_index, make_index, read_index
 from utils.jobs import SKIPPED, Job
 
 
@@ -44,5 +44,5 @@ def test_a_failure_leaves_no_index(tmp_path):
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        write_index(tmp_path / "index", fill)
+        make_index(tmp_path / "index", tmp_path / "source", fill)
     assert list(tmp_path.iterdir()) == []

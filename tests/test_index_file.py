@@ -9,7 +9,7 @@ import pytest
 from tissue import dictionary
 from utils.dictionaries import load_patches
 from utils.duplicates.dictionary_index import index_dictionary
-from utils.duplicates.index_file import current_index, read_index, write_index
+from utils.duplicates.index_file import current_index, make_index, read_index
 from utils.jobs import SKIPPED
 from utils.records.fingerprints import glance
 
@@ -57,9 +57,12 @@ def test_arrays_come_back_as_they_were_appended(tmp_path):
     def fill(writer):
         writer.append(numbers=numbers[:3], none=np.zeros((0, 5), np.float32))
         writer.append(numbers=numbers[3:])
-        return {"source": [1, 2, ""], "said": "so"}
+        return {"said": "so"}
 
-    write_index(tmp_path / "i", fill)
+    source = tmp_path / "source"
+    source.write_text("content")
+    assert make_index(tmp_path / "i", source, fill)
+    assert not make_index(tmp_path / "i", source, fill)
     index = read_index(tmp_path / "i")
     np.testing.assert_array_equal(index["numbers"], numbers)
     assert (index["numbers"].dtype, index["none"].shape, index["none"].dtype) == ("<i4", (0, 5), "f4")

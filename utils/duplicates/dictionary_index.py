@@ -10,11 +10,9 @@ import numpy as np
 
 from utils.dictionaries import PatchFile, load_patches
 from utils.duplicates.embedding import SIZE, embed_all
-from utils.duplicates.index_file import Index, IndexWriter, current_index, write_index
+from utils.duplicates.index_file import Index, IndexWriter, make_index
 from utils.files import stem
 from utils.jobs import SKIPPED, Job
-from utils.parallel import one_blas_thread
-from utils.records.fingerprints import Fingerprint, fingerprint
 
 FOLDER = ".duplicates"
 
@@ -32,19 +30,18 @@ def index_dictionary(job: Job) -> str:
     ValueError
         If it changed while it was read.
     """
-    path = Path(job.source)
-    if current_index(job.target, path) is not None:
-        return SKIPPED
-    seen = fingerprint([path])
-    with PatchFile(path) as file, one_blas_thread():
-        write_index(job.target, lambda writer: _fill(writer, file, seen))
-        count = len(file)
-    if fingerprint([path]) != seen:
-        raise ValueError("it changed while it was read; repeat the command")
-    return f"{count} patches"
+    count = 0
+
+    def fill(writer: IndexWriter) -> dict[str, Any]:
+        nonlocal count
+        with PatchFile(Path(job.source)) as file:
+            count = len(file)
+            return _fill(writer, file)
+
+    return f"{count} patches" if make_index(job.target, Path(job.source), fill) else SKIPPED
 
 
-def _fill(writer: IndexWriter, file: PatchFile, seen: Fingerprint) -> dict[str, Any]:
+def _fill(writer: IndexWriter, file: PatchFile) -> dict[str, Any]:
     """Append what the index holds, a batch of patches in memory at a time; returns what is noted."""
     rows = range(len(file))
     places = [file.offset(row) for row in rows]
@@ -56,7 +53,7 @@ def _fill(writer: IndexWriter, file: PatchFile, seen: Fingerprint) -> dict[str, 
     )
     for batch in file.batches():
         writer.append(codes=embed_all(batch.patches))
-    return {"source": seen, "voxel_size": _voxel_size(file.meta)}
+    return {"voxel_size": _voxel_size(file.meta)}
 
 
 def _voxel_size(meta: Any) -> list[float] | None:

@@ -13,16 +13,14 @@ import numpy as np
 from utils.cli import UsageError
 from utils.contrast import to_uint8
 from utils.duplicates.embedding import SIZE
-from utils.duplicates.index_file import Index, IndexWriter, current_index, write_index
+from utils.duplicates.index_file import Index, IndexWriter, make_index
 from utils.duplicates.keypoints import LEVELS, WINDOW, find_windows
 from utils.duplicates.sift import find_points
 from utils.files import list_dirs, stem, suffix
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, read_gray
 from utils.jobs import SKIPPED, Job
 from utils.names import format_name_2d, format_name_3d
-from utils.parallel import one_blas_thread
 from utils.patches import Box
-from utils.records.fingerprints import fingerprint
 from utils.volumes import Volume, has_slices, is_isotropic, is_ngff, list_volumes, open_volume, volume_contrast
 
 # Of volumes with known isotropic voxels, slices this far apart are indexed: none is further than half of it from one.
@@ -104,23 +102,16 @@ def index_excluded(job: Job, *, deep: bool = False) -> str:
     ValueError
         If it changed while it was read.
     """
-    path = Path(job.source)
-    if current_index(job.target, path) is not None:
-        return SKIPPED
-    seen = fingerprint([path])
     sizes: list[int] = []
 
     def fill(writer: IndexWriter) -> dict[str, Any]:
-        for plane in planes(path):
+        for plane in planes(Path(job.source)):
             _append(writer, plane, len(sizes), deep)
             sizes.append(plane.pixels.size)
-        return {"source": seen}
+        return {}
 
-    with one_blas_thread():
-        write_index(job.target, fill)
-    if fingerprint([path]) != seen:
-        raise ValueError("it changed while it was read; repeat the command")
-    return f"{len(sizes)} images, {sum(sizes) / 1e6:.1f} megapixels"
+    made = make_index(job.target, Path(job.source), fill)
+    return f"{len(sizes)} images, {sum(sizes) / 1e6:.1f} megapixels" if made else SKIPPED
 
 
 def planes(source: Path) -> Iterator[Plane]:

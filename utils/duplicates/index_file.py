@@ -13,6 +13,7 @@ import numpy as np
 
 from utils.files import atomic_path
 from utils.json_text import parse_json
+from utils.parallel import one_blas_thread
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 
 # Counts up when what is stored changes: older indexes are then made anew.
@@ -62,11 +63,30 @@ class IndexWriter:
         (self._folder / META).write_text(json.dumps(content), encoding="utf-8")
 
 
-def write_index(folder: Path, fill: Callable[[IndexWriter], Mapping[str, Any]]) -> None:
-    """Write an index, completely or not at all; `fill` appends its arrays and returns what is noted."""
-    with atomic_path(folder) as scratch:
+def make_index(folder: Path, source: Path, fill: Callable[[IndexWriter], Mapping[str, Any]]) -> bool:
+    """Make the index of a source, completely or not at all, unless it is there; whether it was made.
+
+    Parameters
+    ----------
+    folder : Path
+    source : Path
+    fill : callable
+        Appends the arrays; what it returns is noted with them.
+
+    Raises
+    ------
+    ValueError
+        If the source changed while it was read.
+    """
+    if current_index(folder, source) is not None:
+        return False
+    seen = fingerprint([source])
+    with one_blas_thread(), atomic_path(folder) as scratch:
         writer = IndexWriter(scratch)
-        writer.finish(fill(writer))
+        writer.finish({**fill(writer), "source": seen})
+        if fingerprint([source]) != seen:
+            raise ValueError("it changed while it was read; repeat the command")
+    return True
 
 
 def read_index(folder: Path) -> Index | None:
