@@ -29,6 +29,11 @@ def test_addresses_that_are_refused(url):
         Address.parse(url)
 
 
+def test_an_image_in_an_archive():
+    address = Address.parse("https://h/x/a.zip?sig=1|zip:in/fly.zarr/|zarr3:")
+    assert (address.root, address.archive, address.path) == ("https://h", "/x/a.zip", "in/fly.zarr")
+
+
 @pytest.mark.parametrize("step", ["gzip:", "icechunk:"])
 def test_pipelines_that_cannot_be_followed(step):
     with pytest.raises(ValueError, match="cannot be followed"):
@@ -43,6 +48,8 @@ def test_pipelines_that_cannot_be_followed(step):
         ("https://h/mouse.ozx?sig=1", "mouse"),
         ("https://h/mouse.pc/info", "mouse"),
         ("x/mouse.zarr/.zattrs", "mouse"),
+        ("x/mouse.zip|zip:fly.zarr", "fly"),
+        ("x/what?.zarr", "what_"),
     ],
 )
 def test_names_of_addresses(url, name):

@@ -35,3 +35,23 @@ def test_bdv_xml_names_the_first_setup_and_time_point(tmp_path):
     (tmp_path / "a.xml").write_text(text)
     with pytest.warns(UserWarning, match="time points 3 to 4 lie here; setup 2 at 3 is taken"):
         check(tmp_path / "a.xml", levels)
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("no XML", "of format bdv.n5, found ''"), ("<SpimData/>", "of format bdv.n5, found ''"),
+    ('<a><ImageLoader format="bdv.hdf5"/></a>', "BigDataViewer HDF5"),
+    ('<a><ImageLoader format="spimreconstruction.filelist"/></a>', "found 'spimreconstruction.filelist'"),
+])  # fmt: skip
+def test_what_describes_no_n5(tmp_path, text, said):
+    (tmp_path / "a.xml").write_text(text)
+    address = Address.parse(tmp_path / "a.xml")
+    with pytest.raises(ValueError, match=said):
+        bdv_address(address, Store(address, Access()))
+
+
+@pytest.mark.parametrize("times", ["<first>0</first><last>0</last>", ""])
+def test_a_single_setup_and_time_point_is_taken_without_a_word(tmp_path, times):
+    write_bdv(tmp_path, pyramid())
+    text = (tmp_path / "a.xml").read_text().replace("</ViewSetups>", f"</ViewSetups><Timepoints>{times}</Timepoints>")
+    (tmp_path / "a.xml").write_text(text)
+    check(tmp_path / "a.xml", pyramid())

@@ -34,6 +34,8 @@ def lsf(task, last, step):
         [slurm(task, 1, 16, 16, 1) for task in range(1, 17)],
         [slurm(task, 0, 15, 16, 1) for task in range(16)],  # sbatch --array=0-15
         [slurm(0, 0, 0, 1, 1)],
+        [slurm(7, 7, 7, 1)],
+        [slurm(task, 0, 4, 2) for task in (0, 4)],
         [slurm(task, 5, 9, 5) for task in range(5, 10)],
         [slurm(task, 0, 30, 16, 2) for task in range(0, 31, 2)],  # --array=0-30:2
         [slurm(task, 3, 11, 5) for task in range(3, 12, 2)],

@@ -72,6 +72,7 @@ def test_what_is_possible(encoding, pack):
     packed = pack()
     memory.require_possible(len(ZEROS), len(packed), encoding, "voxels")
     assert len(ZEROS) / len(packed) * 300 > memory.EXPANSION[encoding]
+    memory.require_possible((len(packed) + 64) * memory.EXPANSION[encoding], len(packed), encoding, "voxels")
     with pytest.raises(ValueError, match=f"more than {len(packed)} bytes of {encoding} data can hold"):
         memory.require_possible((len(packed) + 65) * memory.EXPANSION[encoding], len(packed), encoding, "voxels")
     memory.require_possible(10**15, 1, "jpeg2000", "pixels")

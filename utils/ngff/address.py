@@ -165,7 +165,7 @@ def _parse_url(text: str, scheme: str) -> Address:
 
 def address_name(url: str) -> str:
     """What an image is called by its address: steps, queries, metadata files and archives' endings do not count."""
-    plain = url.partition("|")[0] if "://" in url or "|" in url else url
+    plain = url.partition("|")[0]
     inner = "".join(step.partition(":")[2] for step in url.split("|")[1:]).strip("/")
     plain = plain.partition("?")[0] if "://" in plain else plain
     plain = re.sub(r"(?i)/(info|zarr\.json|\.z(attrs|array|group)|attributes\.json)$", "", plain.rstrip("/"))
