@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import zarr
 
 from utils.collection.export_beside import moved_datasets, write_beside
 from utils.collection.export_plan import ExportPlan
@@ -97,3 +98,5 @@ def test_the_frame_of_an_array(tmp_path, kind):
     for split in ("train", "test"):
         assert (tmp_path / f"{split}.zarr/images/zarr.json").is_file()
         assert json.loads((tmp_path / f"{split}.zarr/images/zarr.json").read_text())["shape"] == [1, 4, 4]
+        names = zarr.open_array(tmp_path / f"{split}.zarr/names", mode="r")[:]
+        assert list(names) == [f"{dataset}-p" for dataset, its in plan.split_of.items() if its == split]

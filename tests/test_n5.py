@@ -56,3 +56,26 @@ def test_paintera_needs_a_unit(tmp_path):
     assert image.levels[0].voxel_size is None
     assert "without a unit" in image.levels[0].size.why_missing
     assert [level.voxel_size for level in image.in_unit("nm").levels] == SIZES
+
+
+def test_levels_are_asked_for_a_few_at_a_time_until_there_are_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.ngff.n5.LEVELS_AT_ONCE", 2)
+    for index, level in enumerate(pyramid()):
+        write_n5_array(tmp_path / "a.n5" / f"s{index}", level)
+    check(tmp_path / "a.n5", pyramid(), sizes=None)
+
+
+@pytest.mark.parametrize("multiscales", [3, [], ["x"], [{"datasets": None}], [{"datasets": ["x", {}, {"path": ""}]}]])
+def test_lists_of_levels_that_list_none_are_passed_over(tmp_path, multiscales):
+    for index, level in enumerate(pyramid()):
+        write_n5_array(tmp_path / "a.n5" / f"s{index}", level)
+    write_json(tmp_path / "a.n5/attributes.json", {"multiscales": multiscales})
+    check(tmp_path / "a.n5", pyramid(), sizes=None)
+
+
+def test_levels_by_the_names_that_are_listed(tmp_path):
+    for name, level in zip(("full", "half", "quarter"), pyramid(), strict=True):
+        write_n5_array(tmp_path / "a.n5" / name, level)
+    write_json(tmp_path / "a.n5/attributes.json", {"multiscales": [{"datasets": [
+        {"path": name} for name in ("full", "half", "quarter")]}]})  # fmt: skip
+    check(tmp_path / "a.n5", pyramid(), sizes=None)

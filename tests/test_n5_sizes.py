@@ -18,6 +18,11 @@ def test_a_transform_counts_in_any_order_of_axes():
     assert level_scale(0, turned, turned, None, []) == ((3.0, 2.0, 1.0), "um")
 
 
+def test_a_transform_may_name_no_units():
+    bare = {"transform": {"axes": ["z", "y", "x"], "scale": [5, 4, 4]}}
+    assert level_scale(0, bare, bare, None, []) == ((5.0, 4.0, 4.0), None)
+
+
 def test_a_transform_in_two_units_is_brought_to_one():
     mixed = {"transform": {"axes": ["z", "y", "x"], "scale": [0.005, 4, 4], "units": ["um", "nm", "nm"]}}
     lengths, unit = level_scale(0, mixed, mixed, None, [])
@@ -53,6 +58,7 @@ def test_coarser_levels_are_the_first_s_times_their_factors():
     group = {"scales": [[1, 1, 1], [2, 2, 2], [4, 4, 4]]}
     assert level_scale(2, array(25, 25, 13), first, BASE, [group]) == ((20.0, 16.0, 16.0), "nm")
     assert level_scale(0, first, first, BASE, [group]) == BASE
+    assert level_scale(3, array(12, 12, 6), first, BASE, [group]) == ((40.0, 32.0, 32.0), "nm")  # not listed: by shape
 
 
 def test_without_factors_the_shapes_tell():

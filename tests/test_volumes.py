@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from utils.contrast import Contrast
 from utils.formats.nrrd import write_nrrd
-from utils.volumes import is_isotropic, list_volumes, open_volume, volume_contrast, volume_name
+from utils.volumes import is_isotropic, list_volumes, open_volume, volume_contrast, volume_inputs, volume_name
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHAPE = (7, 9, 11)
@@ -323,3 +323,15 @@ def test_pyramids_made_by_others():
         with open_volume(path) as volume:
             assert (volume.name, volume.voxel_size) == (f"{path.stem}_s0", (30.0, 8.0, 6.0))
             np.testing.assert_array_equal(volume[10:20, 5:50, 7:9], truth[10:20, 5:50, 7:9])
+
+
+def test_the_files_that_a_volume_is_made_of(tmp_path):
+    voxels = voxels_of()
+    for name in ("a.nrrd", "b.mhd", "c.hdr"):
+        write_itk(tmp_path / name, voxels)
+    assert volume_inputs(tmp_path / "a.nrrd") == {"a.nrrd": (tmp_path / "a.nrrd",)}
+    assert volume_inputs(tmp_path / "b.mhd") == {"b.mhd": (tmp_path / "b.mhd", tmp_path / "b.raw")}
+    assert volume_inputs(tmp_path / "c.hdr") == {"c.hdr": (tmp_path / "c.hdr", tmp_path / "c.img")}
+    assert volume_inputs("https://h/a.zarr") == {"https://h/a.zarr": ()}
+    (tmp_path / "d.mhd").write_bytes(b"damaged")
+    assert volume_inputs(tmp_path / "d.mhd") == {"d.mhd": (tmp_path / "d.mhd",)}
