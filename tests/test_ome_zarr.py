@@ -1,6 +1,8 @@
 """OME-Zarr 0.4 and 0.5: levels of groups, arrays and series."""
 
 import json
+import re
+import shutil
 
 import numcodecs
 import pytest
@@ -15,7 +17,11 @@ from ngff_images import (
     write_ome_zarr,
 )
 from utils.ngff.access import Access
+from utils.ngff.address import Address
+from utils.ngff.metadata import NoImageError
+from utils.ngff.ome_zarr import zarr_levels
 from utils.ngff.opening import open_multiscale
+from utils.ngff.store import Store
 
 
 @pytest.mark.parametrize(
@@ -69,3 +75,59 @@ def test_bioformats2raw_layouts(tmp_path, listed):
         open_multiscale(tmp_path / "a.zarr")
     check(tmp_path / "a.zarr/1", pyramid(seed=1))
     check(tmp_path / "a.zarr", pyramid(seed=1), access=Access(image="1"))
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("folder", ["", "deep/"])
+def test_the_address_of_a_level_has_the_size_that_the_multiscale_above_gives_it(tmp_path, version, folder):
+    root = write_ome_zarr(tmp_path / "a.zarr", pyramid(), version=version)
+    if folder:
+        about = root / (".zattrs" if version == "0.4" else "zarr.json")
+        about.write_text(re.sub(r'"path": ?"(\d)"', rf'"path": "{folder}\1"', about.read_text()))
+        (root / folder).mkdir(parents=True)
+        for level in "012":
+            (root / level).rename(root / folder / level)
+    for index in range(3):
+        check(root / folder / str(index), [pyramid()[index]], [SIZES[index]])
+
+
+@pytest.mark.parametrize("axes", ["zyx", "czyx", "tczyx"])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_array_that_nothing_describes(tmp_path, axes, version):
+    root = write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], version=version, axes=axes)
+    shutil.move(root / "0", tmp_path / "alone.zarr")
+    check(tmp_path / "alone.zarr", pyramid()[:1], sizes=None)
+
+
+@pytest.mark.parametrize(("attributes", "said"), [
+    ({}, "a Zarr group without multiscales; give the address of the image itself"),
+    ({"bioformats2raw.layout": 3}, "without multiscales although it declares the layout of bioformats2raw; give"),
+    ({"multiscales": []}, "its multiscales are empty"), ({"multiscales": ["x"]}, "its multiscales are empty"),
+    ({"multiscales": [{"axes": ["z", "y", "x"], "datasets": None}]}, "its multiscales list no datasets"),
+    ({"plate": {"wells": [{"path": "B/3"}]}}, "a plate layout with many images; .*/a.zarr/B/3/0$"),
+    ({"plate": None}, "a plate layout with many images; .*/a.zarr/A/1/0$"),
+    ({"well": {"images": [{"path": "2"}]}}, "a well layout with many images; .*/a.zarr/2$"),
+])  # fmt: skip
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_groups_that_are_no_image(tmp_path, attributes, said, zarr_format):
+    zarr.open_group(store=str(tmp_path / "a.zarr"), mode="w", zarr_format=zarr_format).attrs.update(attributes)
+    with pytest.raises(ValueError, match=said):
+        open_multiscale(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("series", [["7"], [".."], ["a/b"]])
+def test_series_that_are_not_there_are_no_image(tmp_path, series):
+    group = zarr.open_group(store=str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    group.create_group("OME").attrs["series"] = series
+    store = Store(Address.parse(tmp_path / "a.zarr"), Access())
+    with pytest.raises(NoImageError, match="a Zarr group without multiscales; give the address"):
+        zarr_levels(store, store.read_json([".zattrs", ".zarray", ".zgroup", "zarr.json"]))
+
+
+def test_of_several_multiscales_the_first_is_taken_aloud(tmp_path):
+    root = write_ome_zarr(tmp_path / "a.zarr", pyramid())
+    attributes = json.loads((root / ".zattrs").read_text())
+    attributes["multiscales"].append({"datasets": []})
+    write_json(root / ".zattrs", attributes)
+    with pytest.warns(UserWarning, match="several multiscales are described; the first is taken"):
+        check(root, pyramid())
