@@ -44,7 +44,7 @@ always=(--update)
 if [ "${PRUNE:-}" = 1 ]; then always+=(--prune); fi
 if [ -n "${PROCESSES:-}" ]; then always+=(-p "$PROCESSES"); fi
 table=()
-if [ -f "$here/3d/datasets.csv" ]; then table=(--table "$here/3d/datasets.csv"); fi
+if [ -f "$here/3d/datasets.csv" ] || [ -L "$here/3d/datasets.csv" ]; then table=(--table "$here/3d/datasets.csv"); fi
 
 # One run per OUT. Where flock is missing (macOS), the scripts' own locks still keep two runs from spoiling each other.
 exec 9>>"$out/.curate.lock"

@@ -92,6 +92,12 @@ def test_which_table(tmp_path):
         Stating(tmp_path / "absent.csv").in_folder(None)
 
 
+def test_a_table_that_a_link_leads_to_nowhere_is_missed_aloud(tmp_path):
+    (tmp_path / "datasets.csv").symlink_to("nowhere.csv")
+    with pytest.raises(UsageError, match=r"datasets\.csv"):
+        Stating().in_folder(tmp_path)
+
+
 def test_the_command_lines_say(tmp_path):
     (tmp_path / "a.csv").write_text("name")
     parser = argparse.ArgumentParser()

@@ -31,6 +31,31 @@ def test_short_rows_quotes_and_comments_before_the_header(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("inside", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_what_ends_no_row(tmp_path, inside):
+    """Cells that were pasted hold breaks of spreadsheets and PDFs: what follows them is still of the row."""
+    (tmp_path / "a.csv").write_bytes(f"name,note,license\nfly,Mus{inside}musculus,CC0\n".encode())
+    _, rows = read_rows(tmp_path / "a.csv")
+    assert [dict(row.cells) for row in rows] == [
+        {"name": "fly", "note": f"Mus{inside}musculus", "license": "CC0"},
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_cells_of_several_lines(tmp_path, end):
+    (tmp_path / "a.csv").write_bytes(end.join(["name,note", '"fly","a', 'b"', "mouse,c", ""]).encode())
+    _, rows = read_rows(tmp_path / "a.csv")
+    assert [row.cells["name"] for row in rows] == ["fly", "mouse"]
+    assert rows[0].cells["note"].split() == ["a", "b"]
+
+
+def test_as_many_columns_as_there_are(tmp_path):
+    names = ["name", *(f"c{i}" for i in range(200_000))]
+    (tmp_path / "a.csv").write_text(",".join(names) + "\nfly\n")
+    columns, rows = read_rows(tmp_path / "a.csv")
+    assert columns == names and len(rows[0].cells) == len(names)
+
+
 def test_an_empty_table(tmp_path):
     (tmp_path / "a.csv").write_text("")
     assert read_rows(tmp_path / "a.csv") == ([], [])

@@ -175,7 +175,11 @@ class Stating:
         """
         path = self.table or (folder / TABLE_NAME if folder else None)
         try:
-            found = read_dataset_table(path) if path and (self.table or path.is_file()) else DatasetTable()
+            found = (
+                read_dataset_table(path)
+                if path and (self.table or path.is_file() or path.is_symlink())
+                else DatasetTable()
+            )
         except (OSError, ValueError) as error:
             raise UsageError(str(error)) from error
         return replace(found, everywhere=self.voxel_size or NOT_GIVEN)

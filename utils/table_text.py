@@ -2,6 +2,8 @@
 
 import codecs
 import csv
+import io
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +41,8 @@ def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[
     ValueError
         If it is no text, two columns have one name, or a row has more cells than there are columns.
     """
-    lines = decode(path.read_bytes(), path).splitlines()
+    # Not `splitlines`: what copies of spreadsheets have inside of cells (form feeds, U+2028) ends no row.
+    lines = list(io.StringIO(decode(path.read_bytes(), path), newline=""))
     header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     delimiter = max(DELIMITERS, key=header.count)  # spreadsheets write what their country's decimal comma leaves free
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -78,7 +81,7 @@ def rows_of(reader: Any, path: Path) -> Iterator[Any]:
 
 def _columns(cells: list[str], path: Path) -> list[str]:
     columns = [cell.lower() for cell in cells]
-    if twice := {name for name in columns if name and columns.count(name) > 1}:
+    if twice := [name for name, times in Counter(columns).items() if name and times > 1]:
         raise ValueError(f"{path}: two columns are called {', '.join(sorted(twice))}")
     return columns
 
