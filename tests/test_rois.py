@@ -14,6 +14,14 @@ lengths = st.integers(1, 400)
 sides = st.integers(1, 120)
 
 
+def test_sides_that_no_image_has_are_refused_before_they_are_listed():
+    assert len(grid((1, 1, 1 << 20), 1)[2]) == 1 << 20
+    with pytest.raises(ValueError, match="promise 5 x 1048577 x 7 voxels"):
+        grid((5, (1 << 20) + 1, 7), 1)
+    with pytest.raises(ValueError, match="no image has such sides"):
+        grid((1 << 62, 1, 1), 224)
+
+
 @given(lengths, sides)
 def test_every_voxel_lies_in_a_span_and_spans_are_cubes(length, crop):
     found = spans(length, crop)

@@ -10,6 +10,8 @@ from utils.patches import Span
 
 Triple = tuple[int, int, int]
 GB = 10**9
+# Cubes along one side; what claims more is no image, and a list of them would fill the memory.
+MOST_ALONG = 1 << 20
 
 
 class Roi(NamedTuple):
@@ -56,7 +58,15 @@ def spans(length: int, crop: int) -> list[Span]:
 
 
 def grid(shape: Triple, crop: int) -> tuple[list[Span], list[Span], list[Span]]:
-    """Spans along z, y and x; every combination is a box."""
+    """Spans along z, y and x; every combination is a box.
+
+    Raises
+    ------
+    ValueError
+        If a side is longer than that of any image.
+    """
+    if max(shape) > MOST_ALONG * crop:
+        raise ValueError(f"its metadata promise {' x '.join(map(str, shape))} voxels: no image has such sides")
     z, y, x = (spans(length, crop) for length in shape)
     return z, y, x
 
