@@ -1,5 +1,7 @@
 """utils/duplicates/excluded.py: images, volumes and folders of slices to be left out."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tifffile
@@ -86,3 +88,13 @@ def test_deep_indexes_lie_apart(tmp_path):
     flat, deep = (excluded_path(tmp_path, tmp_path / "a.png", deep=deep) for deep in (False, True))
     assert excluded_path(tmp_path, tmp_path / "a.png") == flat and deep.name == f"{flat.name}-deep"
     assert flat.name.startswith("a-") and flat != excluded_path(tmp_path, tmp_path / "b/a.png")
+
+
+def test_a_tiff_of_one_page_is_an_image_and_one_of_several_a_volume(tmp_path):
+    for name, pages, found in (("a.tif", texture(1, (96, 96)), [None]), ("b.tif", texture(1, (192, 96)), [0, 0])):
+        pages = pages if found == [None] else pages.reshape(2, 96, 96)
+        tifffile.imwrite(
+            tmp_path / name, pages, photometric="minisblack", resolution=(1, 1), metadata={"axes": "ZYX"[-pages.ndim :]}
+        )
+        with warnings.catch_warnings(action="ignore"):
+            assert [plane.axis for plane in planes(tmp_path / name) if plane.axis in (None, 0)] == found

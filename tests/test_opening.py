@@ -182,3 +182,34 @@ def test_zip_files_are_volumes_of_every_script(served):
         assert volume.name == "plain_s0"
         assert np.array_equal(volume[:], pyramid()[0])
     assert open_volume_level(f"{served}/bucket/plain.ozx#s1").name == "plain_s1"
+
+
+@pytest.mark.parametrize(("name", "asked"), [
+    ("a.zarr", {".zarray", "zarr.json", ".zattrs", ".zgroup"}), ("a.n5", {"attributes.json"}),
+    ("a.precomputed", {"info"}),
+])  # fmt: skip
+def test_a_name_that_ends_as_a_format_s_saves_the_other_formats_requests(tmp_path, name, asked):
+    if name == "a.n5":
+        write_n5_array(tmp_path / name, pyramid()[0])
+    else:
+        {"a.zarr": write_ome_zarr, "a.precomputed": write_precomputed}[name](tmp_path / name, pyramid()[:1])
+    with serving(tmp_path) as server:
+        assert open_multiscale(f"{server.url}/{name}").format in name
+        assert {path.rpartition("/")[2] for path in server.log if path.count("/") == 2} == asked
+
+
+def test_a_name_may_end_as_another_format_s(tmp_path):
+    write_precomputed(tmp_path / "a.zarr", pyramid())
+    assert open_multiscale(tmp_path / "a.zarr").format == "precomputed"
+    write_ome_zarr(tmp_path / "b.n5", pyramid())
+    assert open_multiscale(tmp_path / "b.n5").format == "zarr"
+    write_n5_array(tmp_path / "c/s0", pyramid()[0])  # whose group has no attributes of its own
+    assert open_multiscale(tmp_path / "c").format == "n5"
+
+
+def test_a_folder_with_one_image_is_that_image_aloud(tmp_path):
+    write_ome_zarr(tmp_path / "in/fly.zarr", pyramid())
+    with pytest.warns(UserWarning, match=r"one image lies here, in/fly\.zarr$"):
+        assert len(open_multiscale(tmp_path).levels) == 3
+    with pytest.warns(UserWarning, match="one image"), open_volume_level(tmp_path) as volume:
+        np.testing.assert_array_equal(volume[:], pyramid()[0])

@@ -32,7 +32,8 @@ def test_a_placement_at_another_scale(image, scale):
     larger = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     placement = Placement(0, scale * np.eye(2), scale * np.array([162.0, 172.0]))
     assert placement.scale == pytest.approx(scale)
-    assert place_patch(cut(image, 50, 60), larger, placement).similarity > 0.9
+    # Twice as large is exactly what is reduced.
+    assert place_patch(cut(image, 50, 60), larger, placement).similarity > (0.9996 if scale == 2 else 0.9)
     assert placement.box((224, 224)) == tuple(round(scale * side) for side in (50, 274, 60, 284))
 
 
