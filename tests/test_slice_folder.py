@@ -1,5 +1,7 @@
 """utils/formats/slice_folder.py: a folder of slices as a volume."""
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -51,3 +53,32 @@ def test_a_single_slice_is_no_volume(tmp_path):
     Image.fromarray(np.zeros((6, 7), np.uint8)).save(tmp_path / "0.png")
     with pytest.raises(ValueError, match="at least 2"):
         open_volume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["z_000", "z_001", "z_003", "z_004"], r"missing in the sequence \(1\): z_002;"),
+        (["s8", "s9", "s10", "s12"], r"\(1\): s11;"),
+        (["a2_00", "a2_10", "a2_30", "a2_90"], None),  # no step that most keep
+        (["a2_00", "a2_10", "a2_20", "a2_50", "a2_60"], r"\(2\): a2_30, a2_40;"),
+        (["0b", "1b", "99b"], r"\(97\): 2b, 3b, 4b, 5b, 6b and 92 more;"),
+        (["0", "1", "9" * 30], rf"\({'9' * 29}7\): 2, 3"),
+        (["z0", "z2", "z4"], None),
+        (["z0", "z7"], None),
+        (["z1", "z01", "z3"], None),  # twice the same number
+        (["z1_t1", "z2_t2", "z4_t4"], None),
+        (["a", "b", "d"], None),
+        (["z1", "z2", "y4"], None),
+        (["20240105", "20240109", "20240311"], None),
+    ],
+)
+def test_a_number_missing_in_the_sequence_is_said(tmp_path, recwarn, names, said):
+    """Sections across a gap are torn; names that are no sequence, and even steps, raise no alarm."""
+    for number, name in enumerate(names):
+        Image.fromarray(np.full((3, 4), number, np.uint8)).save(tmp_path / f"{name}.{'png' if number else 'bmp'}")
+    with open_volume(tmp_path) as volume:
+        assert volume.shape == (len(names), 3, 4)
+    found = [str(warning.message) for warning in recwarn]
+    assert len(found) == (said is not None)
+    assert said is None or re.search(said, found[0])

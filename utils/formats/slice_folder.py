@@ -1,10 +1,14 @@
 """Folders of slices: one image file per z, in natural order."""
 
+import re
+import warnings
+from collections.abc import Sequence
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
-from utils.files import stem, suffix
+from utils.files import stem, stem_of_file, suffix
 from utils.formats.paged_volume import PagedVolume
 from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize
@@ -12,6 +16,8 @@ from utils.images import TIFF_SUFFIXES, list_images, read_gray
 
 # Two detectors in one file are common; more pages are a stack of its own.
 _MOST_PAGES = 2
+# Missing slices that are named.
+_MOST_NAMES = 5
 
 
 class SliceFolder(PagedVolume):
@@ -37,7 +43,7 @@ class SliceFolder(PagedVolume):
 
 
 def open_slices(folder: Path) -> Volume:
-    """Open a folder of slices.
+    """Open a folder of slices; a number that is missing in their sequence is said aloud.
 
     Raises
     ------
@@ -52,7 +58,41 @@ def open_slices(folder: Path) -> Volume:
         shape = _shape(path)
         if shape is not None and shape != volume.shape[1:]:
             raise ValueError(_unlike(path, shape, "", volume))
+    count, names = missing_slices([stem_of_file(path) for path in slices])
+    if count:
+        more = f" and {count - len(names)} more" if count > len(names) else ""
+        warnings.warn(
+            f"slices are missing in the sequence ({count}): {', '.join(names)}{more}; sections across them are torn",
+            stacklevel=2,
+        )
     return volume
+
+
+def missing_slices(stems: Sequence[str]) -> tuple[int, list[str]]:
+    """How many names are missing in a sequence, and the first few.
+
+    Names are a sequence where they are alike but for one number, and at least half of its steps are the smallest one,
+    of which the others are multiples.
+
+    >>> missing_slices(["z_00", "z_01", "z_03", "z_04"]), missing_slices(["z0", "z10", "z20"])
+    ((1, ['z_02']), (0, []))
+    """
+    pieces = [re.split(r"(\d+)", name) for name in stems]
+    if len({len(parts) for parts in pieces}) != 1:
+        return 0, []
+    varying = [place for place, same in enumerate(zip(*pieces, strict=True)) if len(set(same)) > 1]
+    if len(varying) != 1 or varying[0] % 2 == 0:
+        return 0, []
+    place = varying[0]
+    numbers = [int(parts[place]) for parts in pieces]
+    steps = [b - a for a, b in pairwise(numbers)]
+    step = min(steps, default=0)
+    if step < 1 or any(n % step for n in steps) or 2 * steps.count(step) < len(steps):
+        return 0, []
+    missing = chain.from_iterable(range(a + step, b, step) for a, b in pairwise(numbers))
+    before, width, after = "".join(pieces[0][:place]), len(pieces[0][place]), "".join(pieces[0][place + 1 :])
+    named = [f"{before}{number:0{width}}{after}" for number in islice(missing, _MOST_NAMES)]
+    return sum(n // step - 1 for n in steps), named
 
 
 def _unlike(path: Path, shape: tuple[int, ...], dtype: str, volume: Volume) -> str:
