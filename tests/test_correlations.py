@@ -20,6 +20,7 @@ def test_only_what_is_known_counts(rng, shape):
     assert correlation(a[::3], 255 - a[::3]) == pytest.approx(-1)
     assert correlation(a, np.full_like(a, 7)) == 0 and correlation(a, b, np.zeros(shape, bool)) == 0
     assert correlation(a[:0], b[:0]) == 0
+    assert correlation(np.uint8([[0, 1]]), np.uint8([[1, 0]])) == -1
 
 
 def test_tiles_that_are_wholly_known(rng):
@@ -37,6 +38,15 @@ def test_brightest_tiles_are_summed_exactly():
     a = np.full((56, 56), 255, np.uint8)
     a[::2, 1::2] = 254
     assert tile_correlations(a, a) == [1.0] * 4
+
+
+def test_few_tiles_with_contrast_say_nothing(rng):
+    a = np.zeros((56, 112), np.uint8)
+    a[:28, :28] = rng.integers(0, 256, (28, 28))
+    assert tile_correlations(a[:28, :28], a[:28, :28]) == [1.0]
+    assert tile_correlations(a[:, :56], a[:, :56]) == [1.0]  # of four
+    assert tile_correlations(a, a) == []  # of eight
+    assert tile_correlations(a, a, np.ones(a.shape, bool)) == [1.0]
 
 
 def test_correlation_and_tiles(rng):

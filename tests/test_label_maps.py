@@ -48,6 +48,11 @@ def posterised(levels: int, blur: float = 0.0) -> np.ndarray:
     return (gaussian_filter(PICTURE.astype(float), blur) * levels // 256).astype(np.uint8)
 
 
+def with_bar(picture: np.ndarray) -> np.ndarray:
+    picture[-20:-14, 20:80] = picture.max()
+    return picture
+
+
 IMAGES = {
     "plain": PICTURE,
     "16-bit": PICTURE.astype(np.uint16) * 257,
@@ -61,6 +66,8 @@ IMAGES = {
     "16 levels": posterised(16),
     "16 levels, blurred": posterised(16, 4),
     "32 levels, blurred": posterised(32, 6),
+    "8 levels, blurred, with a scale bar": with_bar(posterised(8, 2)),
+    "16 levels, blurred, with a scale bar": with_bar(posterised(16, 4)),
     "black and white": np.clip((PICTURE.astype(int) - 120) * 12, 0, 255).astype(np.uint8),
     "saturated": np.clip(PICTURE, 118, 138),
     "blown up": np.kron(PICTURE, np.ones((4, 4), np.uint8)),
@@ -78,6 +85,12 @@ IMAGES = {
 @pytest.mark.parametrize("name", IMAGES)
 def test_images(name):
     assert why_labels(IMAGES[name]) == ""
+
+
+def test_an_image_enlarged_by_a_fraction_is_none():
+    """Each pixel an area of exactly one value, four or five wide, and none like those beside it."""
+    nearest = np.arange(900) * 200 // 900
+    assert why_labels(PICTURE[np.ix_(nearest, nearest)]) == ""
 
 
 def test_the_reason_names_the_values():

@@ -74,6 +74,10 @@ def test_floats_or_nothing(values, expected):
     assert floats(values) == expected
 
 
+def test_a_level_is_stored_as_it_is_seen_unless_it_says_otherwise():
+    assert (LEVEL.offset, LEVEL.axes, LEVEL.rank, LEVEL.fill) == ((0, 0, 0), (0, 1, 2), 3, 0)
+
+
 def test_sizes_of_levels():
     assert LEVEL.voxel_size == (4.0, 2.0, 2.0) and LEVEL.nbytes == 12_000
     bare = replace(LEVEL, unit=None)
@@ -84,7 +88,7 @@ def test_sizes_of_levels():
 
 
 def test_scales_by_factors():
-    assert derived_scale((4.0, 2.0, 2.0), (1, 2, 4)) == (4.0, 4.0, 8.0)
+    assert derived_scale((4.0, 3.0, 2.0), (1, 2, 4)) == (4.0, 6.0, 8.0)
     assert derived_scale(None, (1, 2, 4)) is None and derived_scale((1.0, 1.0, 1.0), None) is None
     assert shape_factors((100, 100, 9), (50, 26, 10)) == (2.0, 4.0, 1.0)
 
@@ -98,6 +102,7 @@ def test_downsampling_is_whole_where_it_explains_both(length, coarse, factor):
 
 def test_chunks_that_cannot_be():
     LEVEL.refuse_chunk()
+    replace(LEVEL, shape=(0, 20, 30), chunk=(1, 1, 1)).refuse_chunk()
     for shape, chunk in (((10, -1, 5), (5, 5, 5)), ((10, 10, 5), (5, 0, 5)), ((10, 10, 5), (5, 2.5, 5))):
         with pytest.raises(ValueError, match="its metadata are garbled"):
             replace(LEVEL, shape=shape, chunk=chunk).refuse_chunk()

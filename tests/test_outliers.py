@@ -11,7 +11,7 @@ RNG = np.random.default_rng(3)
 SMOOTH = gaussian_filter(RNG.normal(size=SHAPE), 4)
 # 12-bit: blobs, noise, and no value that stands out.
 PICTURE = np.clip(2000 + SMOOTH / SMOOTH.std() * 500 + RNG.normal(0, 100, SHAPE), 5, 4095).astype(np.uint16)
-SOME = {share: np.random.default_rng(4).random(SHAPE) < share for share in (0.002, 0.005, 0.01, 0.05, 0.3, 0.97)}
+SOME = {share: np.random.default_rng(4).random(SHAPE) < share for share in (0.002, 0.005, 0.01, 0.05, 0.3, 0.5, 0.97)}
 BAND = {share: np.arange(SHAPE[0])[:, None] < SHAPE[0] * share + np.zeros(SHAPE) for share in (0.05, 0.7, 0.98)}
 
 
@@ -85,7 +85,8 @@ def test_hot_pixels_beside_a_fill_and_blends_between_them():
     values = PICTURE.astype(np.float32)
     values[SOME[0.002]] = RNG.uniform(5000, 60000, int(SOME[0.002].sum()))
     values[:20], values[20] = 65535, (65535 + values[20]) / 2
-    assert_seen_through(values, PICTURE[21:])
+    values[-20:] = np.nan
+    assert_seen_through(values, PICTURE[21:-20])
 
 
 def test_a_fill_that_hot_pixels_would_hide():
@@ -128,6 +129,15 @@ def test_what_lone_pixels_were_is_recorded_exactly(fill):
     assert above.share == pytest.approx(hot[rows:].sum() / hot.size)
 
 
+def test_pixels_that_are_known_padding_are_no_neighbours_and_have_no_share():
+    values = (PICTURE + 30000).astype(np.uint16)
+    values[3::20, ::15] = 50000 + np.arange(values[3::20, ::15].size).reshape(20, -1)
+    values[:200] = 7
+    (above,) = see_through(values, values[200:], padding=7.0)[2]
+    assert above.share == pytest.approx(10 * 34 / values[200:].size)
+    assert see_through(values, values[200:], padding=7.0)[1] == []
+
+
 def test_planes_of_two_rows_are_judged_along_them():
     values = np.stack([PICTURE[:200], PICTURE[200:]], 1)
     values[::10, 0, ::20] = 60000 + np.arange(20 * 25).reshape(20, 25)
@@ -140,6 +150,21 @@ def test_many_fills():
         values[10 * row : 10 * row + 10] = value
     assert_seen_through(values, PICTURE[60:])
     assert len(measured(values)[1]) == 6
+
+
+def test_a_fill_beside_few_values_need_not_be_common():
+    """Each of 64 values holds 1.5 % of the picture; the fill, a band of 1 %, lies further off than all are wide."""
+    values = (30000 + np.arange(PICTURE.size).reshape(SHAPE) * 37 % 64).astype(np.uint16)
+    values[:4] = 65535
+    assert_seen_through(values, values[4:])
+    assert measured(values)[1] == [OutlierRange(65535, 65535, 0.01)]
+
+
+def test_a_common_value_between_two_phases_is_the_picture_s():
+    tails = RNG.exponential(100, SHAPE)
+    values = np.where(SOME[0.5], 1000 - tails, 1100 + tails)
+    values[: int(SHAPE[0] * 0.45)] = 1050
+    assert measured(values)[1] == []
 
 
 def spots(side: int) -> np.ndarray:
@@ -194,6 +219,10 @@ def test_one_row_of_pixels_has_no_neighbours():
 def test_too_many_lone_pixels_are_the_picture():
     values = np.where(np.random.default_rng(2).random(SHAPE) < 0.08, RNG.integers(9000, 60000, SHAPE), PICTURE)
     assert measured(values.astype(np.uint16))[1] == []
+    for step, shown in ((4, 0), (5, 1)):  # a sixteenth of the pixels, and a twenty-fifth
+        values = PICTURE.copy()
+        values[::step, ::step] = RNG.integers(9000, 60000, values[::step, ::step].shape)
+        assert len(measured(values)[1]) == shown
 
 
 def test_a_stack_of_planes_is_judged_plane_by_plane():

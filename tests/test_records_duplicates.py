@@ -17,6 +17,9 @@ def test_the_table_round_trips_and_says_why(tmp_path):
     left = LeftOut.read(path)
     assert left.reasons(tmp_path / "2d" / "fly.pkl") == {"b": "excluded"}
     assert left.reasons(tmp_path / "bee.pkl") == {"a": "duplicate"}
+    fly, bee = (left.digest(tmp_path / "2d" / name) for name in ("fly.pkl", "bee.pkl"))
+    assert fly.startswith("1 patches (") and fly != bee
+    assert LeftOut(rows[:1]).digest(tmp_path / "2d" / "fly.pkl") == fly
     assert left.reasons(tmp_path / "3d" / "fly.pkl") == {} == left.reasons(tmp_path / "fly.pkl")
 
 

@@ -2,10 +2,13 @@
 
 import os
 import signal
+from contextlib import nullcontext
 
 import pytest
 
+from utils.cluster.client import WorkerDied
 from utils.runs import Place, _split, results
+from utils.spread import _CLUSTER
 
 
 def square(number: int) -> int:
@@ -20,6 +23,27 @@ def where(number: int) -> tuple[int, int]:
 
 def died(number):
     return -number
+
+
+class Here:
+    """A cluster whose only worker is this process; what comes back, comes back in any order."""
+
+    def map(self, do, items):
+        for index, item in reversed(list(enumerate(items))):
+            yield index, WorkerDied() if item == 13 else do(item)
+
+
+def where_parts_go(number: int) -> tuple[int, bool]:
+    return number, _CLUSTER.get() is not None
+
+
+def test_on_a_cluster_some_are_spread_after_the_others(monkeypatch):
+    monkeypatch.setattr("utils.cluster.client.cluster", lambda address, timeout: nullcontext(Here()))
+    place = Place(dask="tcp://here:1")
+    assert list(results(square, [1, 2, 13, 3], place, died)) == [9, -13, 4, 1]
+    assert list(results(where_parts_go, [1, 2, 3], place, died, spread=lambda number: number == 1)) == [
+        (3, False), (2, False), (1, True),
+    ]  # fmt: skip
 
 
 def test_one_process_is_this_one():

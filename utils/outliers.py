@@ -170,7 +170,7 @@ def _beside_others(values: np.ndarray, picture: Histogram, fills: Sequence[Outli
     """The picture's values after a median over 3 x 3 neighbours, rows then columns; fill values count as the median."""
     values = in_bands(values)
     middle = np.asarray(picture.percentile(50)).astype(values.dtype)
-    other = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
+    other = ~np.isfinite(values)
     for fill in fills:
         other |= values == fill.low
     smooth = np.where(other, middle, values)

@@ -121,6 +121,7 @@ def _in_a_process_of_its_own(do: Callable[[Job], Result], job: Job, died: Callab
 
 def _split(jobs: Sequence[Job], chosen: Callable[[Job], bool] | None) -> tuple[list[Job], list[Job]]:
     """The jobs that are chosen, and the others."""
-    marks = [chosen is not None and chosen(job) for job in jobs]
-    first, second = ([job for job, mark in zip(jobs, marks, strict=True) if mark is s] for s in (True, False))
+    first, second = list[Job](), list[Job]()
+    for job in jobs:
+        (first if chosen is not None and chosen(job) else second).append(job)
     return first, second

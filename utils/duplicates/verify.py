@@ -163,8 +163,9 @@ def overlapping(
     first, second, valid : ndarray, one shape
     """
     (y, x), (height, width) = shift, first.shape
-    mine = (slice(max(0, y), height + min(0, y)), slice(max(0, x), width + min(0, x)))
-    other = (slice(max(0, -y), height + min(0, -y)), slice(max(0, -x), width + min(0, -x)))
+    # What reaches over the end is cut there.
+    mine = (slice(max(0, y), height + y), slice(max(0, x), width + x))
+    other = (slice(max(0, -y), height - y), slice(max(0, -x), width - x))
     return first[mine], second[other], None if valid is None else valid[other]
 
 
