@@ -97,6 +97,8 @@ def test_none_overlaps_another_too_much():
     assert choose(overlapping, Selection(5, most_overlap=0.8)) == choose(overlapping, Selection(5))
     regions = [subvolume("fly-ROI-x0-50_y0-50_z0-50", 2, x=40), subvolume("fly-ROI-x40-90_y0-50_z0-50", 2)]
     assert choose(regions, Selection(5, most_overlap=0.0))[1].total() == 1  # the same place of the dataset
+    regions[0] = subvolume("fly-ROI-x0-50_y0-50_z0-50", 2)
+    assert choose(regions, Selection(5, most_overlap=0.0))[1].total() == 0
 
 
 def test_groups_in_memory_order_and_spread(tmp_path):

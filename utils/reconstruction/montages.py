@@ -58,5 +58,4 @@ def three_slices(path: Path) -> list[Tile]:
     with open_volume(path) as volume:
         stack = to_uint8(volume[:], "minmax")
     caption = stem(path).rpartition("-LOC-")[2]
-    indices = (0, len(stack) // 2, len(stack) - 1)
-    return [Tile(stack[index], text) for index, text in zip(indices, (caption, "", ""), strict=True)]
+    return [Tile(stack[0], caption), Tile(stack[len(stack) // 2], ""), Tile(stack[-1], "")]

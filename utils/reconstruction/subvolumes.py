@@ -76,7 +76,7 @@ def reflected(first: int, stop: int, count: int) -> np.ndarray:
     """
     period = max(1, 2 * (count - 1))
     indices = np.arange(first, stop) % period
-    return np.minimum(indices, period - indices) if count > 1 else np.zeros_like(indices)
+    return np.minimum(indices, period - indices)
 
 
 def cut_stack(volume: Volume, where: PatchName, first: int, stop: int) -> np.ndarray:
