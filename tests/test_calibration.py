@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
-from utils.training.calibration import LEAST_SCALE, calibrate, calibration_error, threshold_for
+from utils.training.calibration import LEAST_SCALE, RIDGE, calibrate, calibration_error, threshold_for
 
 
 def drawn(scale: float, bias: float, count: int = 20000) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +26,20 @@ def test_weights_count_patches_more_than_once():
     assert calibrate(*twice) == pytest.approx(calibrate(logits, good, weights), abs=0.01)
 
 
+def test_calibration_finds_the_least_of_platt_s_loss():
+    logits, good = np.array([-40.0, -9, -4, 3, 8, 30, -20, 12]), np.array([0, 0, 1, 0, 1, 1, 0, 1], bool)
+    weights = np.array([1.0, 2, 1, 3, 1, 1, 5, 2])
+    targets, inputs = np.where(good, 5 / 6, 1 / 6), np.stack([logits / logits.std(), np.ones(8)])
+
+    def loss(found):
+        scores = found @ inputs
+        each = np.logaddexp(0, scores) - targets * scores
+        return (weights / weights.mean()) @ each + RIDGE / 2 * found @ found
+
+    least = minimize(loss, [1.0, 0.0], tol=1e-12).x
+    assert calibrate(logits, good, weights) == pytest.approx((least[0] / logits.std(), least[1]), abs=1e-5)
+
+
 def test_separable_patches_give_finite_parameters():
     scale, bias = calibrate(np.array([-9.0] * 50 + [9.0] * 50), np.arange(100) >= 50)
     assert 0.1 < scale < 2 and abs(bias) < 0.5
@@ -39,6 +54,9 @@ def test_calibration_error():
     good = np.array([True, False] * 50)
     assert calibration_error(np.full(100, 0.5), good) == 0
     assert calibration_error(np.full(100, 0.9), good) == pytest.approx(0.4)
+    scores = np.array([0.05, 0.12, 0.17, 0.32, 0.38, 0.97])
+    by_bin = abs(0.05 - 1) + abs(0.29 - 1) + abs(0.7 - 0) + abs(0.97 - 1)
+    assert calibration_error(scores, np.array([1, 1, 0, 0, 0, 1], bool)) == pytest.approx(by_bin / 6)
     assert calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
 
 

@@ -21,7 +21,7 @@ def test_what_hangs_on_one_experiment_is_unfamiliar():
     known = known_from(features, good, experiments, 0)
     assert len(known.weights) == HEADS and not np.isfinite(known.limit)
     distances = known.distances(features)
-    assert distances[experiments == 8].mean() > 5 * distances[experiments < 8].mean()
+    assert distances[experiments == 0].mean() > 5 * distances[experiments > 0].mean()
     same = known_from(features, good, experiments, 0)
     assert np.array_equal(same.weights, known.weights) and not np.array_equal(
         known_from(features, good, experiments, 1).weights, known.weights
@@ -30,9 +30,9 @@ def test_what_hangs_on_one_experiment_is_unfamiliar():
 
 def test_rows_of_no_experiment_are_missed_by_no_head():
     features, good, experiments = experiments_apart()
-    free = np.where(experiments == 8, -1, experiments)
+    free = np.where(experiments == 0, -1, experiments)
     distances = known_from(features, good, free, 0).distances(features)
-    assert distances[experiments == 8].mean() < 0.1
+    assert distances[experiments == 0].mean() < 0.1
     # Of one experiment nothing can be missed, and no head may be left with one class.
     assert (known_from(features, good, np.zeros(360, int), 0).distances(features) == 0).all()
     assert known_from(features, good, np.where(good, 0, np.arange(360)), 0).distances(features).max() < 0.5
@@ -40,7 +40,7 @@ def test_rows_of_no_experiment_are_missed_by_no_head():
 
 def test_a_bank_is_known_by_the_experiments_of_what_it_was_made_of():
     features, good, experiments = experiments_apart()
-    origins = np.where(np.arange(360) % 9 == 0, -1, np.arange(360))
+    origins = np.where(np.arange(360) % 9 == 1, -1, np.arange(360))
     bank = Bank(features, good.astype(np.float32), origins)
     left_out = np.flatnonzero(experiments == 3)
     rest = ~np.isin(origins, left_out)
@@ -54,6 +54,8 @@ def test_the_limit_comes_from_good_experiments():
     assert limit_for(known, np.repeat([0.1, 0.2, 0.9, 90], 90), groups, mostly_good).limit == pytest.approx(
         0.2 * FACTOR
     )
+    half = np.where(groups < 2, np.arange(360) % 2 == 0, True)  # of the first two: no more than half
+    assert limit_for(known, np.repeat([0.1, 0.2, 0.9, 0.7], 90), groups, half).limit == pytest.approx(0.8 * FACTOR)
     assert limit_for(known, np.full(360, 0.4), groups, np.zeros(360, bool)).limit == pytest.approx(0.4 * FACTOR)
     assert limit_for(known, np.zeros(360), groups, mostly_good).limit == LEAST
 
@@ -68,10 +70,10 @@ def test_left_out_parts_keep_experiments_whole():
 
 
 def experiments_apart() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eight experiments of one kind, told good from bad by the first feature, and a ninth by the second one alone."""
+    """Eight experiments of one kind, told good from bad by the first feature, and one, 0, by the second one alone."""
     rng = np.random.default_rng(0)
     experiments, good = np.repeat(np.arange(9), 40), np.arange(360) % 2 == 0
     features = rng.normal(0, 1, (360, 10))
-    column = np.where(experiments == 8, 1, 0)
+    column = np.where(experiments == 0, 1, 0)
     features[np.arange(360), column] += np.where(good, 4, -4)
     return features, good, experiments

@@ -48,6 +48,12 @@ def test_doubts_are_what_all_contradict_or_one_surely():
     found = doubts_of(OutOfFold(left_out, left_out, np.zeros(5, int), every), good, 1.0, 0.0)
     assert [(doubt.index, doubt.against) for doubt in found] == [(0, 3), (4, 2), (3, 1)]
     assert found[1].score > 0.99 and found[0].folds == 3
+    every = np.array([[-1.0, -1, -9, 0], [-1, -2, -9, 0], [-1, -1, -9, 1]])
+    found = doubts_of(OutOfFold(every[0], every[0], np.zeros(4, int), every), np.ones(4, bool), 1.0, 0.0)
+    assert [doubt.index for doubt in found] == [2, 0, 1]  # surest first, then as they stand
+    calibrated = doubts_of(OutOfFold(every[0], every[0], np.zeros(4, int), every), np.ones(4, bool), 2.0, 3.0)
+    assert [doubt.index for doubt in calibrated] == [2]
+    assert calibrated[0].score == pytest.approx(1 / (1 + np.exp(15)))
 
 
 def test_figures():

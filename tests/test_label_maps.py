@@ -18,6 +18,7 @@ LABELS = {
     "4 classes": cells(200, classes=3).astype(np.uint8),
     "random": RNG.integers(0, 3, SHAPE, np.uint8),
     "random 6": RNG.integers(0, 6, SHAPE, np.uint8),
+    "random 8": RNG.integers(0, 8, SHAPE, np.uint8),
     "7 classes": cells(200, classes=6).astype(np.uint8),
     "nested": np.where(
         np.indices(SHAPE)[1] < 40, 4, sum(np.hypot(*(np.indices(SHAPE) - 150)) < r for r in (99, 70, 50, 20))
@@ -93,8 +94,15 @@ def test_an_image_enlarged_by_a_fraction_is_none():
     assert why_labels(PICTURE[np.ix_(nearest, nearest)]) == ""
 
 
+def test_an_image_blown_up_is_judged_by_its_pixels_where_there_are_enough():
+    pixels = RNG.integers(0, 65536, (64, 64)).astype(np.uint16)
+    assert why_labels(np.kron(pixels, np.ones((4, 4), np.uint16))) == ""
+    assert why_labels(np.kron(pixels[:63], np.ones((4, 4), np.uint16))) != ""
+
+
 def test_the_reason_names_the_values():
     assert why_labels(LABELS["mask"]) == "2 distinct values: a mask or a label map"
+    assert why_labels(posterised(4)) == "4 distinct values: a mask or a label map"
     assert why_labels(cells(300)) == "areas of exactly one value each: a label map"
 
 

@@ -32,6 +32,43 @@ def test_labels_that_cannot_be_used(tmp_path, capsys, rows, words):
     assert re.search(words, said), said
 
 
+def test_lists_are_read(tmp_path, monkeypatch):
+    kinds = ["good", "Informative", "bad", "uninformative", "none", ""] * 20
+    for at, name in ((tmp_path / "in", "beside.png"), (tmp_path, "here.png")):
+        at.mkdir(exist_ok=True)
+        Image.new("L", (8, 6), 9).save(at / name)
+    monkeypatch.chdir(tmp_path)
+    rows = [("beside.png" if i % 2 else "here.png", kind, f"s{i % 3}") for i, kind in enumerate(kinds)]
+    found = read_labelled(table(tmp_path / "in", rows, ("path", "label", "source")))
+    assert len(found) == 80 and found.good.tolist() == [True, True, False, False] * 20
+    assert {str(path) for path in found.paths} == {"here.png", str(tmp_path / "in/beside.png")}
+    assert found.sources[:5] == ("s0", "s1", "s2", "s0", "s0") and found.patches[7].tolist() == [[9] * 8] * 6
+    assert found.joined_sources([("s0", "s2")])[:5] == ("s0", "s1", "s0", "s0", "s0")
+    with pytest.raises(ValueError, match=r"no patch has the source 's9'; there are s0, s1, s2"):
+        found.joined_sources([("s0", "s9")])
+    few = found.subset(np.array([5, 0]))
+    assert (few.paths, few.good.tolist()) == ((found.paths[5], found.paths[0]), [True, True])
+    assert few.sources == (found.sources[5], "s0")
+    names, labels = tmp_path / "in/paths.npy", tmp_path / "in/labels.npy"
+    np.save(names, np.array([row[0] for row in rows]))
+    np.save(labels, np.array([f" {row[1]}" for row in rows]))
+    same = read_labelled(names, labels)
+    assert (same.paths, same.good.tolist(), same.sources) == (found.paths, found.good.tolist(), ())
+    assert same.subset(np.array([3])).sources == ()
+    np.save(labels, np.array(kinds[1:]))
+    with pytest.raises(ValueError, match=r"paths\.npy holds 120 paths, but .*labels\.npy holds 119 labels"):
+        read_labelled(names, labels)
+
+
+def test_sixty_four_labels_are_enough(tmp_path):
+    path = table(tmp_path / "in", [("a.png", "good")] * 32 + [("a.png", "bad")] * 32)
+    Image.new("L", (8, 8)).save(path.with_name("a.png"))
+    assert len(read_labelled(path)) == 64
+    path.write_text("path,kind\n")
+    with pytest.raises(ValueError, match=r"columns are path, kind; expected path,label\[,source\]"):
+        read_labelled(path)
+
+
 def test_object_arrays_are_not_run(tmp_path, capsys):
     np.save(tmp_path / "a.npy", np.array(["x", None], dtype=object), allow_pickle=True)
     assert train(tmp_path / "a.npy", tmp_path / "a.npy", tmp_path / "out") == 2

@@ -23,6 +23,29 @@ def test_split_refuses_what_could_not_judge():
     assert len(hold_out(one_class, np.arange(100) < 50, 0.15, 0)) == 0
 
 
+@pytest.mark.parametrize(("of_a_class", "groups_held"), [(20, 1), (19, 2)])
+def test_twenty_of_a_class_can_judge(of_a_class, groups_held):
+    groups = np.repeat(np.arange(7), 2 * of_a_class)
+    held = hold_out(groups, np.arange(len(groups)) % 2 == 0, 0.15, 0)
+    assert len(held) == 2 * of_a_class * groups_held and len(set(groups[held])) == groups_held
+
+
+def test_the_same_groups_are_held_out_and_folded_by_every_version():
+    """Whoever trains again with a seed compares with figures from before."""
+    groups, good = np.repeat(np.arange(12), np.arange(20, 44, 2)), np.arange(372) % 3 == 0
+    assert sorted(set(groups[hold_out(groups, good, 0.2, 1)].tolist())) == [6, 11]
+    folds = fold_by_group(groups, good, 4, 1)
+    assert [sorted(set(groups[fold].tolist())) for fold in folds] == [[3, 4, 11], [2, 5, 10], [0, 6, 9], [1, 7, 8]]
+
+
+def test_long_names_are_cut():
+    groups = np.array([0, 0, 1, 1, 1])
+    assert group_names(["a" * 39, "b" * 40, "c" * 90, "d", "e"], groups) == [
+        "a" * 39 + "+" + "b" * 40, "c" * 80 + "+2more",
+    ]  # fmt: skip
+    assert group_names([], groups) == ["", ""]
+
+
 def test_groups_join_sources_that_show_the_same():
     groups = group_patches(["a", "a", "b", "b", "c", ""], 6, [(1, 2), (4, 4)])
     assert groups.tolist() == [0, 0, 0, 0, 1, 2]

@@ -68,7 +68,7 @@ def _are_few_labels(planes: np.ndarray, values: Histogram) -> bool:
 
 def _are_many_labels(planes: np.ndarray, values: Histogram) -> bool:
     equal = _equal_share(planes, values)
-    if len(values) <= SOME or equal < EQUAL or _far_share(planes, values) < FAR:
+    if equal < EQUAL or _far_share(planes, values) < FAR:
         return False
     areas, pixels, distinct = _areas(planes, values)
     return areas <= AREAS * distinct or (
