@@ -77,6 +77,11 @@ def test_names_that_no_disk_takes_are_refused():
         safe_name("ü" * 111)
 
 
+def test_a_name_with_half_of_a_character_is_named():
+    with pytest.raises(ValueError, match=r"the name 'a\\ud800b' cannot become a file name \(it holds half of a"):
+        safe_name("a\ud800b")
+
+
 def test_safe_names_pass():
     assert safe_name("vol..1-LOC-2d-0-9_0-9") == "vol..1-LOC-2d-0-9_0-9"
 

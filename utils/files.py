@@ -157,11 +157,16 @@ def safe_name(name: str, longest: int = LONGEST_NAME) -> str:
     Raises
     ------
     ValueError
-        If the name is empty, holds a separator or a NUL, is ``.``, ``..`` or a drive, or has more than `longest` bytes.
+        If the name is empty, holds a separator, a NUL or half of a character, is ``.``, ``..`` or a drive, or has more
+        than `longest` bytes.
     """
     if not name or name in {".", ".."} or re.search(r"[/\\\0]", name) or re.match(r"^[A-Za-z]:", name):
         raise ValueError(f"the name {name!r} cannot become a file name (no separators, no '..', no absolute paths)")
-    if (length := len(os.fsencode(name))) > longest:
+    try:
+        length = len(os.fsencode(name))
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the name {name!r} cannot become a file name (it holds half of a character)") from error
+    if length > longest:
         raise ValueError(f"the name {name[:40]!r}... of {length} bytes is too long for a file ({longest} at most)")
     return name
 
