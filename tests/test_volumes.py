@@ -9,9 +9,12 @@ import SimpleITK as sitk
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from utils.contrast import Contrast
 from utils.formats.nrrd import write_nrrd
+from utils.records.fingerprints import fingerprint
+from utils.records.recipes import Recipe, record_of, save_record
 from utils.volumes import is_isotropic, list_volumes, open_volume, volume_contrast, volume_inputs, volume_name
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -150,6 +153,22 @@ def test_a_folder_of_kept_patches_beside_its_volume_is_no_slices(tmp_path):
         "vol",
         "stacks",
     }
+
+
+@pytest.mark.parametrize(("stage", "picture"), [("reconstruct3d montages", True), ("cleanup2d", False)])
+def test_a_folder_of_montages_or_contact_sheets_beside_its_volumes_is_no_slices(tmp_path, stage, picture):
+    """As they lie beside the folders of stacks and of kept patches; of what gave none there is only the record."""
+    (tmp_path / "vol.mrc").write_bytes(b"x")
+    for name in ("fly", "bee"):
+        (tmp_path / "fb" / name).mkdir(parents=True)
+        (tmp_path / "recorded").mkdir(exist_ok=True)
+        for target in (tmp_path / "fb" / f"{name}.png", tmp_path / "recorded" / f"{name}.png"):
+            Image.fromarray(np.zeros((9, 9), np.uint8)).save(target)
+        recipe = Recipe(stage, {"vol.mrc": (tmp_path / "vol.mrc",)}, {}, tmp_path)
+        save_record(target, record_of(recipe, target, {}, fingerprint([target])))
+    volumes, passed = list_volumes(tmp_path)
+    assert [path.name for path in volumes] == ["vol.mrc", *([] if picture else ["recorded"])]
+    assert [path.name for path in passed] == ["fb", *(["recorded"] if picture else [])]
 
 
 def test_a_folder_that_may_not_be_looked_into_fails_by_its_own_name(tmp_path, lock_folder):

@@ -17,6 +17,7 @@ from utils.formats.tiff_stack import open_tiff
 from utils.formats.volume_base import Volume
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from utils.names import is_patch_name, is_video, level_name
+from utils.records.recipes import stage_of
 from utils.stated import NOTHING_STATED, TABLE_NAME, Stated
 
 __all__ = [
@@ -51,6 +52,8 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
 # Headers whose voxels lie in another file: of the same name, or of one that they name.
 PAIRED = frozenset({".hdr", ".hdr.gz", ".spr"})
 DETACHED = PAIRED | {".nhdr", ".mhd"}
+# Stages that draw a picture of each dataset's patches or stacks.
+PICTURES = frozenset({"classify_patches sheets", "reconstruct3d montages"})
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # Voxels in a volume's sample, and how they are spread when the volume has more.
 SAMPLE_VOXELS = 1 << 22
@@ -257,9 +260,16 @@ def is_ngff(folder: Path) -> bool:
 
 
 def has_slices(folder: Path) -> bool:
-    """Whether a folder holds at least two images, the slices of a volume; kept patches of one are none."""
+    """Whether a folder holds at least two images, the slices of a volume; kept patches and montages are none."""
     images = [f for f in list_files(folder) if suffix(f) in IMAGE_SUFFIXES]
-    return len(images) >= 2 and not (is_patch_name(stem_of_file(images[0])) and is_patch_name(stem_of_file(images[-1])))
+    return len(images) >= 2 and not (_shows_patches(images[0]) and _shows_patches(images[-1]))
+
+
+def _shows_patches(image: Path) -> bool:
+    """Whether an image is a patch or a stack of slices, or a picture of those in the folder beside it."""
+    if is_patch_name(stem_of_file(image)):
+        return True
+    return suffix(image) == ".png" and (image.with_suffix("").is_dir() or stage_of(image) in PICTURES)
 
 
 def data_files(header: Path) -> list[Path]:
