@@ -72,6 +72,22 @@ def test_what_a_power_cut_leaves(path):
     assert table.undo() == ["c"] or table.undo() == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[1, 2]", b"7", b'"anna"', b"null", b"{}", b"\xff\xfe", b'{"who": "anna"}', b'{"who": "anna", "changes": 3}',
+        b'{"who": "anna", "changes": [["a", "good"]]}', b'{"who": "anna", "changes": {"a": 1}}',
+    ],
+)  # fmt: skip
+def test_a_damaged_line_of_the_history_is_passed_over(path, line):
+    LabelFile(path, "anna").put({"a\u2028b": "good"}, {})
+    with path.with_name(".mine.csv.history").open("ab") as history:
+        history.write(line + b"\n")
+    table = LabelFile(path, "anna")
+    table.put({"c": "bad"}, {})
+    assert table.undo() == ["c"] and table.undo() == ["a\u2028b"] and table.undo() == []
+
+
 def test_columns_of_others_stay(path):
     path.write_text("note,path,label\nmine,a, GOOD \n")
     table = LabelFile(path, "anna")

@@ -16,6 +16,9 @@ from utils.locks import locked
 COLUMNS = ["path", "label", "source", "who", "time"]
 LABELS = ("good", "bad", "none")
 
+# Of one step: path, label before, label after.
+Changes = list[tuple[str, str, str]]
+
 
 class LabelFile:
     """The table that train_patch_classifier.py reads, one row per patch; several processes may write it.
@@ -106,16 +109,12 @@ class LabelFile:
             self._remember({"who": self.who, "undo": True})
             return [path for path, _, _ in steps[-1]]
 
-    def _steps(self) -> list[list[list[str]]]:
-        steps: list[list[list[str]]] = []
+    def _steps(self) -> list[Changes]:
+        steps: list[Changes] = []
         if not self._history_path.is_file():
             return steps
-        for line in self._history_path.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = parse_json(line)
-            except ValueError:
-                continue  # a power cut's half line
-            if entry.get("who") != self.who:
+        for line in self._history_path.read_bytes().splitlines():
+            if not (entry := _entry(line)) or entry.get("who") != self.who:
                 continue
             if entry.get("undo"):
                 del steps[-1:]
@@ -151,6 +150,17 @@ class LabelFile:
 
     def _remember(self, entry: Mapping[str, Any]) -> None:
         _append(self._history_path, json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """A step of the history; empty where the line is none: a power cut's half, or what others wrote."""
+    try:
+        entry = parse_json(line)
+        if not entry.get("undo"):
+            entry["changes"] = [(str(path), str(old), str(new)) for path, old, new in entry["changes"]]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return {}
+    return dict(entry)
 
 
 def _append(path: Path, text: str) -> None:
