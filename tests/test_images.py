@@ -117,6 +117,17 @@ def test_several_pages_the_first_aloud(tmp_path, gray):
         assert np.array_equal(read_gray(tmp_path / "two.tif"), gray)
 
 
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg", "a.webp"])
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_pixels_come_as_stored_whatever_orientation_a_tag_asks_for(tmp_path, gray, name, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(gray).save(tmp_path / name, exif=exif, quality=100, lossless=True)
+    with Image.open(tmp_path / name) as image:
+        assert image.getexif()[0x0112] == orientation
+    assert np.abs(read_gray(tmp_path / name).astype(int) - gray).max() <= 2
+
+
 def test_a_tiff_under_another_name(tmp_path, gray):
     tifffile.imwrite(tmp_path / "a.tif", gray)
     (tmp_path / "a.tif").rename(tmp_path / "a.png")

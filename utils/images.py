@@ -52,7 +52,8 @@ def read_gray(path: Path) -> np.ndarray:
     """Read an image file as one channel, in its own dtype.
 
     Palettes and RGB(A) become luminance where channels differ, white-is-zero images are inverted (what a viewer shows;
-    1-bit masks stay as stored), of several pages the first is taken and a warning says so.
+    1-bit masks stay as stored), of several pages the first is taken and a warning says so. Rows and columns come as
+    stored: tags of an orientation are not applied.
 
     Returns
     -------
