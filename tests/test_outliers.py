@@ -150,6 +150,16 @@ def test_many_fills():
         values[10 * row : 10 * row + 10] = value
     assert_seen_through(values, PICTURE[60:])
     assert len(measured(values)[1]) == 6
+    for row in range(6, 10):
+        values[10 * row : 10 * row + 10] = 10.0 ** (10 + 2 * row)
+    assert len(measured(values)[1]) == 7  # at most: more are no fills
+
+
+@pytest.mark.parametrize(("value", "fills"), [(97, 0), (96, 1)])
+def test_a_common_value_within_three_steps_of_the_picture_is_its_end(value, fills):
+    """Eight rare values, then 22 common ones; the fill holds a tenth, many times what those beside it do."""
+    values = np.repeat(np.arange(100, 130), [20] * 8 + [400] * 22)
+    assert len(measured(np.append(values, [value] * 1000))[1]) == fills
 
 
 def test_a_fill_beside_few_values_need_not_be_common():

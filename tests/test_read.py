@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loopback import serving
-from ngff_images import pyramid, write_ome_zarr
+from ngff_images import pyramid, write_ome_zarr, write_precomputed
 from utils.ngff.access import Access
 from utils.ngff.opening import open_volume_level
 
@@ -34,7 +34,19 @@ def test_stores_that_hide_missing_keys_have_absent_chunks(tmp_path, scheme):
         assert (volume[:] == expected).all()
         box = slice(5, 20), slice(12, 30), slice(3, 40)
         assert (volume[box] == expected[box]).all()
-        assert volume[5:5].shape == (0, 40, 52)
+        assert volume[16:16].shape == (0, 40, 52)
+        assert volume.reader.read_counted(box)[1] == (expected[box] == 0).sum() == 11 * 4 * 13
+        assert volume.reader.read_counted((slice(16, 20), *box[1:]))[1] == 0
+
+
+def test_precomputed_chunks_that_a_store_hides_are_absent(tmp_path):
+    root = write_precomputed(tmp_path / "cell", pyramid()[:1])
+    next(root.rglob("0-16_0-16_0-16")).unlink()
+    expected = pyramid()[0].copy()
+    expected[:16, :16, :16] = 0
+    with serving(tmp_path, hiding(tmp_path)) as server:
+        volume = open_volume_level(f"{server.url}/cell", access=Access(5, 1))
+        assert (volume[5:20, 12:30] == expected[5:20, 12:30]).all()
 
 
 def test_credentials_that_expire_are_no_padding(tmp_path):

@@ -20,7 +20,7 @@ def test_copies_agree_and_others_do_not():
     assert inverted.similarity == pytest.approx(1) and inverted.correlation == pytest.approx(-1) and inverted.holds()
     other = compare(patch, cut(texture(3), 100, 100))
     assert other.similarity < 0.3 and not other.holds()
-    assert not compare(patch, np.full_like(patch, 9)).holds()
+    assert compare(patch, np.full_like(patch, 9)) == Agreement(0.0, 0.0, (0, 0))
 
 
 def test_an_edge_in_common_is_no_tissue_in_common():
@@ -60,6 +60,14 @@ def test_sizes_of_views_are_views_of_sizes():
     mask = np.ones((224, 224), bool)
     mask[5, 9] = False
     assert [int((~each).sum()) for each in sizes_of(mask)] == [1, 1, 1] and sizes_of(mask)[2].shape == (56, 56)
+
+
+def test_small_patches_are_laid_within_a_smaller_reach():
+    patch = cut(texture(7), 100, 100)
+    for side, found in ((31, False), (32, True)):
+        assert compare(patch[:side, :side], patch[:side, :side]).holds() == found
+    for shift, found in ((10, 10), (14, 11)):  # no further than 11
+        assert compare(patch[:48, :48], patch[shift : 48 + shift, :48]).shift == (found, 0)
 
 
 @pytest.mark.parametrize("shift", [(1, 1), (2, 2), (6, -6), (10, 2)])

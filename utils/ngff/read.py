@@ -129,8 +129,8 @@ class LevelReader:
         return voxels, count
 
     def _chunk_url(self, box: Region) -> str:
-        """Where the first chunk of a box can be asked for."""
-        if self.store.address.driver == "file" or any(part.stop <= part.start for part in box):
+        """Where the first chunk of a box can be asked for; empty where it cannot."""
+        if any(part.stop <= part.start for part in box):
             return ""
         return self.store.at(self.level.path).url(next(chunk_names(self.level, box)))
 
