@@ -89,7 +89,10 @@ def parse_options() -> argparse.ArgumentParser:
         "--augmentation", choices=("published", "mild", "heavy"), help="default published; lite: mild, all of it: heavy"
     )
     recipe.add_argument(
-        "--side", type=positive_int, help="side of training patches, default 224; lite: 224 for the head, else 96"
+        "--side",
+        type=positive_int,
+        help="side of training patches, default 224, to which a ResNet34 will bring what it is asked about, too; lite: "
+        "224 for the head, else 96",
     )
     recipe.add_argument("--bank", type=positive_int, help="patches that lite's head learns from (default 4000)")
     recipe.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
@@ -128,7 +131,6 @@ def train_command(args: argparse.Namespace) -> int:
     from utils.training.setting import Setting
 
     recipe, init = chosen_recipe(args)
-    warn_of_side(recipe)
     refuse_missing_tensorboard(args.log)
     data, groups = labelled(args)
     folds, held = judging_plan(args, data, groups)
@@ -198,18 +200,6 @@ def begun(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
     except ValueError as error:
         raise UsageError(str(error)) from error
     return replace(setting, start=start, bank=bank)
-
-
-def warn_of_side(recipe: "TrainingRecipe") -> None:
-    """Say that a ResNet34 is asked at another size than it is to learn at; the lite network learns at many."""
-    from utils.classification.models import SIDES
-
-    if recipe.arch == "resnet34" and recipe.side != (asked := SIDES[recipe.arch]):
-        print(
-            f"warning: --side {recipe.side}: the ResNet34 is asked about patches of {asked} pixels; "
-            "there it may not know what it learnt at another size",
-            file=sys.stderr,
-        )
 
 
 def refuse_missing_tensorboard(log: str | None) -> None:

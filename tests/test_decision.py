@@ -29,11 +29,11 @@ def weights(tmp_path):
 
 
 def test_round_trip(weights):
-    decision = Decision(0.25, 2.0, -1.0, familiarity(), "recall 0.99: 0.9912 of 80 patches not trained on")
+    decision = Decision(0.25, 2.0, -1.0, familiarity(), "recall 0.99: 0.9912 of 80 patches not trained on", 112)
     save_decision(weights, sha256_of(weights), decision)
     assert decision_path(weights).name == "w.decision.json"
     back = read_decision(weights)
-    assert (back.threshold, back.scale, back.bias, back.aim) == (0.25, 2.0, -1.0, decision.aim)
+    assert (back.threshold, back.scale, back.bias, back.aim, back.side) == (0.25, 2.0, -1.0, decision.aim, 112)
     assert back.familiarity is not None and back.familiarity.limit == 0.5
     for name in ("weights", "biases"):
         assert np.array_equal(getattr(back.familiarity, name), getattr(familiarity(), name))
@@ -64,6 +64,9 @@ def test_other_weights_and_damage_are_refused(weights):
         {"threshold": None},
         {"calibration": {"scale": -1, "bias": 0}},
         {"familiarity": 3},
+        {"side": 0},
+        {"side": 5000},
+        {"side": "wide"},
     ):
         decision_path(weights).write_text(json.dumps({**content, **damage}))
         with pytest.raises(ValueError, match=r"w\.decision\.json"):

@@ -19,9 +19,9 @@ import classify_patches
 import train_patch_classifier
 from conftest import results
 from tiny_training import TINY, labelled, table, train
-from utils.classification.classifier import load_weights
+from utils.classification.classifier import Classifier, load_weights, published_size
 from utils.classification.decision import read_decision
-from utils.classification.models import SIDES, build_model, detect_arch
+from utils.classification.models import build_model, detect_arch, prepare
 from utils.classification.weights import LITE as LITE_WEIGHTS
 from utils.dictionaries import save_patches
 from utils.training.augment import heavy, published
@@ -264,23 +264,28 @@ def test_published_recipe():
     assert (PUBLISHED.augmentation, PUBLISHED.generated) == ("published", 0)
 
 
-def test_only_the_last_stage_and_the_head_are_trained(labels, tmp_path, monkeypatch):
-    monkeypatch.setitem(SIDES, "resnet34", 32)
+def test_the_published_recipe_at_another_size(labels, tmp_path):
+    """The last stage and the head are trained; what is asked is brought to the size that was learnt at."""
     torch.manual_seed(3)
     start = build_model("resnet34").state_dict()
     torch.save(start, tmp_path / "start.pth")
     options = ["--arch", "resnet34", "--side", "32", "--epochs", "1", "--init", str(tmp_path / "start.pth")]
     assert train_patch_classifier.main([str(labels), str(tmp_path), *options, "--quiet", "--validation", "0"]) == 0
-    end = load_weights(tmp_path / "patch_quality_classifier_nn.pth")
+    weights = tmp_path / "patch_quality_classifier_nn.pth"
+    end = load_weights(weights)
     assert detect_arch(end) == "resnet34"
     changed = {k.split(".")[0] for k in end if not torch.equal(end[k], start[k])}
     assert changed == {"layer4", "fc"}
-
-
-def test_a_resnet_that_learns_at_another_size_is_warned_of(capsys):
-    for arch, side, said in (("resnet34", 96, True), ("resnet34", 224, False), ("lite", 96, False)):
-        train_patch_classifier.warn_of_side(replace(PUBLISHED, arch=arch, side=side))
-        assert ("--side 96: the ResNet34 is asked about patches of 224 pixels" in capsys.readouterr().err) == said
+    assert read_decision(weights).side == 32
+    assert (PUBLISHED.decision().side, replace(LITE, side=32).decision().side) == (None, None)
+    patch = np.random.default_rng(0).integers(0, 256, (80, 80), np.uint8)
+    model = build_model("resnet34")
+    model.load_state_dict(end)
+    small = torch.from_numpy(published_size(patch, 32))[None]
+    with torch.inference_mode():
+        expected = model.eval()(prepare(small, "resnet34", resize=False)).item()
+    asked = Classifier(end, device="cpu", precision="fp32", decision=read_decision(weights))
+    assert asked.outputs([patch])[0][0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_augmentation_and_batches(labels):

@@ -79,6 +79,7 @@ class Classifier:
         origin: str = "weights",
     ) -> None:
         self.arch = detect_arch(state)
+        self.side = decision.side or SIDES[self.arch]
         self.device = pick_device(device)
         self.dtype = pick_dtype("auto" if precision == "int8" else precision, self.device, self.arch)
         self.batch_size = batch_size or BATCH_SIZES[self.device]
@@ -91,7 +92,7 @@ class Classifier:
         model.fc = nn.Identity()
         body = fold_batch_norms(model)
         if self.arch == "resnet34":
-            body.conv1 = GrayStem(cast(nn.Conv2d, body.conv1), SIDES[self.arch])
+            body.conv1 = GrayStem(cast(nn.Conv2d, body.conv1), self.side)
         self.body = body.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         twice = precision in ("auto", "int8") and self.dtype != torch.float32
         types = [self.dtype, torch.float32] if twice else [self.dtype]
@@ -137,7 +138,7 @@ class Classifier:
         """
         from utils.classification.openvino_models import FLOAT, INT8, OpenVinoNetwork, built_models
 
-        calibration = [published_size(patch) for patch in sample]
+        calibration = [published_size(patch, self.side) for patch in sample]
         folder = built_models(self.body, self.head, calibration, weights, sha256_of(weights))
         models = {"int8": OpenVinoNetwork(folder / INT8, threads)}
         levels = list(self.cascade.levels)
@@ -175,7 +176,7 @@ class Classifier:
 
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Outputs]) -> Outputs:
         if self.arch == "resnet34":
-            patches = [published_size(patch) for patch in patches]
+            patches = [published_size(patch, self.side) for patch in patches]
         by_shape = defaultdict(list)
         for i, patch in enumerate(patches):
             by_shape[patch.shape].append(i)
@@ -206,9 +207,9 @@ class Classifier:
         if self.device == "cuda":
             stack = stack.pin_memory()
         # Resizing with antialiasing is not everywhere in MPS.
-        first = "cpu" if self.device == "mps" else self.device
-        x = resized(stack.to(first, non_blocking=True), self.arch)
-        x = (standardized(x) if self.arch == "lite" else x).to(self.device)
+        first = stack.to("cpu" if self.device == "mps" else self.device, non_blocking=True)
+        x = standardized(resized(first, self.arch)) if self.arch == "lite" else first.unsqueeze(1).float()
+        x = x.to(self.device)
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device, dtype, enabled=dtype != torch.float32):
             features = self.body(x)
@@ -216,20 +217,20 @@ class Classifier:
         return logits.double().cpu().numpy(), features.float().cpu().numpy()
 
 
-def published_size(patch: np.ndarray) -> np.ndarray:
-    """A patch at the published network's size, by OpenCV's bilinear resizing, which it was used with.
+def published_size(patch: np.ndarray, side: int = SIDES["resnet34"]) -> np.ndarray:
+    """A patch at the published network's size, or another, by OpenCV's bilinear resizing, which it was used with.
 
     Parameters
     ----------
     patch : ndarray of uint8, shape (h, w)
+    side : int
 
     Returns
     -------
-    ndarray of uint8, shape (224, 224)
+    ndarray of uint8, shape (side, side)
     """
     import cv2
 
-    side = SIDES["resnet34"]
     return patch if patch.shape == (side, side) else cv2.resize(patch, (side, side), interpolation=cv2.INTER_LINEAR)
 
 

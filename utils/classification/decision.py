@@ -20,6 +20,7 @@ SCHEMA = "patch classifier decision 2"
 # The first release measured familiarity another way, by what it stored under other names.
 OLDER = "patch classifier decision 1"
 ARRAYS = ("weights", "biases")
+LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Decision:
     familiarity : Familiarity, optional
     aim : str
         What the threshold was chosen for, in words.
+    side : int, optional
+        Of the patches that a ResNet34 learnt from and is asked about, if it is not the published 224.
     """
 
     threshold: float = 0.5
@@ -76,6 +79,7 @@ class Decision:
     bias: float = 0.0
     familiarity: Familiarity | None = None
     aim: str = ""
+    side: int | None = None
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated scores of logits.
@@ -131,6 +135,8 @@ def save_decision(weights: Path, digest: str, decision: Decision) -> None:
         "aim": decision.aim,
         "calibration": {"scale": decision.scale, "bias": decision.bias},
     }
+    if decision.side is not None:
+        content["side"] = decision.side
     if (known := decision.familiarity) is not None:
         arrays = {name: _packed(getattr(known, name)) for name in ARRAYS}
         content["familiarity"] = {"limit": known.limit, **arrays}
@@ -161,11 +167,14 @@ def read_decision(weights: Path) -> Decision:
         has_none = known is None or content["schema"] == OLDER
         familiarity = None if has_none else _unpacked_familiarity(known)
         threshold, scale, bias = (float(v) for v in (content["threshold"], calibration["scale"], calibration["bias"]))
-        decision = Decision(threshold, scale, bias, familiarity, str(content["aim"]))
+        side = content.get("side")
+        decision = Decision(threshold, scale, bias, familiarity, str(content["aim"]), side and int(side))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a classifier's decision ({error}); remove it to decide at 0.5") from error
     if not (0 <= decision.threshold <= 1 and decision.scale > 0 and np.isfinite(decision.bias)):
         raise ValueError(f"{path}: no usable threshold or calibration: {threshold}, {scale}, {bias}")
+    if decision.side is not None and not 0 < decision.side <= LARGEST_SIDE:
+        raise ValueError(f"{path}: no usable side of patches: {decision.side}")
     if owner != sha256_of(weights):
         raise ValueError(f"{path}: belongs to other weights than {weights.name}; remove it to decide at 0.5")
     return decision

@@ -84,7 +84,7 @@ def train(
         if 0 < recipe.patience <= now.since_best:
             break
         row = _one_epoch(recipe, model, now.averaged, optimizer, train_set, epoch, device)
-        _keep_better(now, validation, row, device)
+        _keep_better(recipe, now, validation, row, device)
         now.epoch, now.model, now.optimizer = epoch + 1, _copied(model.state_dict()), optimizer.state_dict()
         now.history.append(row)
         if checkpoint is not None:
@@ -179,11 +179,13 @@ def _average(recipe: TrainingRecipe, averaged: State, state: State, step: int) -
             averaged[name].copy_(value)
 
 
-def _keep_better(now: Progress, validation: Labelled | None, row: dict[str, float], device: str) -> None:
+def _keep_better(
+    recipe: TrainingRecipe, now: Progress, validation: Labelled | None, row: dict[str, float], device: str
+) -> None:
     if validation is None or len(validation) == 0:
         now.best = _copied(now.averaged)
         return
-    judge = Classifier(now.averaged, device=device, precision="fp32", views=1)
+    judge = Classifier(now.averaged, device=device, precision="fp32", views=1, decision=recipe.decision())
     scores = judge.scores(validation.patches)
     row.update({f"validation_{k}": v for k, v in scores_of(scores, validation.good).items()})
     rank = (row["validation_auroc"], -row["validation_loss"])

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from utils.classification.decision import Decision
 from utils.classification.models import SIDES
 from utils.training.bank import SIDE as BANK_SIDE
 from utils.training.batches import BatchRule
@@ -62,6 +63,10 @@ class TrainingRecipe:
     def batches(self) -> BatchRule:
         """How this recipe makes its batches."""
         return BatchRule(self.batch_size, self.side, self.generated, self.augmentation, self.seed)
+
+    def decision(self) -> Decision:
+        """What is known of the decision before there are scores: the size of the patches that it is about."""
+        return Decision(side=self.side if self.arch == "resnet34" and self.side != SIDES[self.arch] else None)
 
     def trains(self, layer: str) -> bool:
         """Whether a layer, by the first part of its name, is trained; what is frozen keeps its statistics too."""

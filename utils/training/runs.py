@@ -134,7 +134,7 @@ def save_training(
     save_history(folder / "history.csv", history)
     _save_json(folder / "metrics.json", _metrics(setting, title, judged, scores, figures, decision, history, held))
     torch.save(state, scratch)
-    save_decision(job.target, sha256_of(scratch), decision)
+    save_decision(job.target, sha256_of(scratch), replace(decision, side=setting.recipe.decision().side))
     checkpoint.unlink(missing_ok=True)
     total = figures["pooled"]
     return f"{title}: AUROC {total['auroc']:.4f}, accuracy {total['accuracy']:.4f}"
@@ -243,7 +243,8 @@ def _metrics(
 
 
 def _outputs(setting: Setting, state: State) -> tuple[np.ndarray, np.ndarray]:
-    return Classifier(state, device=setting.device, precision="fp32").outputs(setting.data.patches)
+    asked = Classifier(state, device=setting.device, precision="fp32", decision=setting.recipe.decision())
+    return asked.outputs(setting.data.patches)
 
 
 def _both(good: np.ndarray) -> bool:
