@@ -108,6 +108,7 @@ def classify_command(args: argparse.Namespace) -> int:
     from utils.classification.decision import UNFITTED
     from utils.classification.devices import gpus
     from utils.classification.kept_files import discard_table
+    from utils.classification.shared_names import shared_names
     from utils.classification.weights import known_sha256
     from utils.jobs import Job, Run, run_jobs
     from utils.results import Scope, refuse_nothing_to_do
@@ -139,6 +140,7 @@ def classify_command(args: argparse.Namespace) -> int:
     workers = max(1, len(gpus())) if args.device == "cuda" and not args.dask else 1
     classifier = LazyClassifier(args, decision, threshold, workers)
     how = {"threshold": threshold, "left_out": left_out, "compression": args.compression}
+    how |= {"shared": shared_names(dictionaries)}
     work = partial(classify_dictionary, classifier, **how)
     accounts = Accounts(says_networks=not args.quiet and not classifier.is_alone)
     code = run_jobs(

@@ -221,9 +221,14 @@ def test_two_patches_of_one_name_are_refused(tmp_path, capsys):
     for roi, seed in (("x0-1_y0-1_z0-1", 0), ("x1-2_y0-1_z0-1", 4)):
         save_patches(tmp_path / "in" / f"d-ROI-{roi}.pkl", ["same"], cells(1, seed=seed))
     (tmp_path / "all.pth").symlink_to(ROOT / "utils" / "lite_weights.pth")
-    code = classify(tmp_path / "in", tmp_path / "out", "--threshold", "0")
-    kept = [k for f in (tmp_path / "out").glob("*.csv") for _, _, k in table(f)]
-    assert (code, kept) == (1, [True]) and "already written from d-ROI-" in capsys.readouterr().err
+    save_patches(tmp_path / "in" / "sound.pkl", ["same"], cells(1))
+    for _ in range(2):
+        code = classify(tmp_path / "in", tmp_path / "out", "--threshold", "0")
+        assert code == 1 and [f.name for f in (tmp_path / "out").glob("*.csv")] == ["sound.csv"]
+        said = capsys.readouterr().err
+        for one, other in (("x0-1", "x1-2"), ("x1-2", "x0-1")):
+            reason = f"its patch 'same' would share a file of the folder d with that of d-ROI-{other}_y0-1_z0-1.pkl"
+            assert f"d-ROI-{one}_y0-1_z0-1.pkl: {reason}" in said
 
 
 def test_killed_before_the_table_is_done_again(deduped, tmp_path):

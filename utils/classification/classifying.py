@@ -1,8 +1,9 @@
 """A dictionary classified: the scores of its patches, which of them are kept, the table that says so."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from utils.records.standing import same_but_for
 
 # Options that decide what is kept, and how, but no score.
 NO_SCORE = {"threshold", "without", "compression"}
+NO_ONE: Mapping[Path, str] = MappingProxyType({})
 # Patches that are read, scored and written at a time.
 BATCH = 256
 
@@ -63,13 +65,14 @@ def classify_dictionary(
     threshold: float,
     left_out: LeftOut | None = None,
     compression: str = "none",
+    shared: Mapping[Path, str] = NO_ONE,
 ) -> WorkResult:
     """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
 
     The next patches are read, and TIFFs are written, while the network works; of a dictionary of any size a few
     batches are in memory. Where only the threshold or what is left out has changed, the scores are those of the CSV
     that is there. What is in `left_out` is not kept, whatever its score; the CSV then says why each patch was kept or
-    not.
+    not. A dictionary in `shared` fails with the reason that stands there; see `shared_names`.
 
     Returns
     -------
@@ -82,6 +85,8 @@ def classify_dictionary(
         If names cannot become file names, or two patches would share one.
     """
     safe_name(job.target.stem)
+    if reason := shared.get(Path(job.source)):
+        raise ValueError(reason)
     before_all = scorer.account
     reasons = left_out.reasons(Path(job.source)) if left_out else {}
     with PatchFile(Path(job.source)) as file:
