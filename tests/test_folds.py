@@ -51,6 +51,8 @@ def test_doubts_are_what_all_contradict_or_one_surely():
     every = np.array([[-1.0, -1, -9, 0], [-1, -2, -9, 0], [-1, -1, -9, 1]])
     found = doubts_of(OutOfFold(every[0], every[0], np.zeros(4, int), every), np.ones(4, bool), 1.0, 0.0)
     assert [doubt.index for doubt in found] == [2, 0, 1]  # surest first, then as they stand
+    tied = np.array([[1.0], [0.0]])  # the second does not contradict a bad label
+    assert doubts_of(OutOfFold(tied[0], tied[0], np.zeros(1, int), tied), np.zeros(1, bool), 1.0, 0.0) == []
     calibrated = doubts_of(OutOfFold(every[0], every[0], np.zeros(4, int), every), np.ones(4, bool), 2.0, 3.0)
     assert [doubt.index for doubt in calibrated] == [2]
     assert calibrated[0].score == pytest.approx(1 / (1 + np.exp(15)))

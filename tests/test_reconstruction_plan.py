@@ -52,6 +52,10 @@ def test_patches_meet_their_volumes(volumes):
     assert found.refused == {"fly": 1, "bee": 1}  # one outside of its volume, one of a damaged volume
     reasons = [reason for each in found.groups for reason in each.refused.values()]
     assert len(reasons) == 2 and any("lies outside its volume, which is 10 x 20 x 30" in reason for reason in reasons)
+    of_fly, of_gone = (found.of_volumes(lambda name, own=own: name == own) for own in ("fly", "gone"))
+    assert (of_fly.refused, of_fly.missing, of_gone.refused, of_gone.missing) == ({"fly": 1}, {}, {}, {"gone": 2})
+    assert [each.source.name for each in of_fly.groups] == ["fly"] and of_gone.groups == of_gone.border == []
+    assert of_fly.border == found.border and of_fly.chosen() == found.chosen()
     padded = plan(volumes, names, pad=True)
     assert padded.border == [] and len(padded.chosen()) == 4
     assert "fly-LOC-0_-1-4_0-10_0-10.tif" in {s.target.name for s in padded.chosen()}

@@ -67,6 +67,8 @@ def test_folds_leave_out_each_group_once_and_keep_both_classes():
 
 def test_folds_by_patch_when_groups_hold_one_class():
     good = np.arange(80) < 40
-    with pytest.warns(UserWarning, match="split by patch"):
+    with pytest.warns(UserWarning, match=r"^2 groups of sources .* split by patch"):
         folds = fold_by_group(group_patches(["x"] * 40 + ["y"] * 40, 80), good, 5, 0)
     assert len(folds) == 5 and all(0 < good[fold].sum() < len(fold) for fold in folds)
+    with pytest.warns(UserWarning, match=r"^1 groups of sources"):
+        assert len(fold_by_group(np.zeros(80, int), good, 5, 0)) == 5

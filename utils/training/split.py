@@ -116,7 +116,7 @@ def fold_by_group(groups: np.ndarray, good: np.ndarray, count: int, seed: int) -
         then flatter.
     """
     folds = _dealt(groups, good, count, seed)
-    if len(folds) > 1 and all(_both(np.delete(good, fold)) for fold in folds):
+    if all(_both(np.delete(good, fold)) for fold in folds):
         return folds
     warnings.warn(
         f"{int(groups.max()) + 1} groups of sources cannot be folded with both classes to learn from: "
