@@ -63,6 +63,13 @@ def test_intervals_know_that_patches_come_in_experiments():
     assert pooled(scores, good, np.arange(200), seed=1)["accuracy interval"] != alone["accuracy interval"]
 
 
+def test_experiments_are_redrawn_whole():
+    """One of four experiments is all right: of four that are drawn none may be, or three (in 1 of 20 draws)."""
+    good = np.arange(80) % 2 == 0
+    scores = np.where(np.arange(80) < 20, good, ~good).astype(float)
+    assert pooled(scores, good, np.arange(80) // 20)["accuracy interval"] == [0, 0.75]
+
+
 def test_one_class_has_no_interval():
     found = pooled(SCORES, np.ones(5, bool), np.arange(5))
     assert "accuracy interval" not in found and math.isnan(found["auroc"])

@@ -94,6 +94,12 @@ def test_an_image_enlarged_by_a_fraction_is_none():
     assert why_labels(PICTURE[np.ix_(nearest, nearest)]) == ""
 
 
+@pytest.mark.parametrize(("classes", "labels"), [(31, True), (32, False)])
+def test_small_areas_are_of_classes_where_these_are_few(classes, labels):
+    """Eight hundred areas of 32 values, the background's with them, or of 33."""
+    assert bool(why_labels(cells(800, classes=classes))) == labels
+
+
 def test_an_image_blown_up_is_judged_by_its_pixels_where_there_are_enough():
     pixels = RNG.integers(0, 65536, (64, 64)).astype(np.uint16)
     assert why_labels(np.kron(pixels, np.ones((4, 4), np.uint16))) == ""

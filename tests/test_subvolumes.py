@@ -61,6 +61,7 @@ def test_boxes_have_the_slices_at_the_axis():
     [
         (0, 4, Box(0, 6, 0, 7), True),
         (0, 5, Box(0, 6, 0, 7), False),
+        (0, 0, Box(0, 6, 0, 7), True),
         (0, 0, Box(0, 7, 0, 7), False),
         (0, 0, Box(0, 6, 0, 8), False),
         (1, 5, Box(0, 5, 0, 7), True),
