@@ -46,6 +46,15 @@ def test_folders(folder):
     assert named(folder / "a.nrrd") == (["a"], []) and named(folder / "b.zarr", 2) == (["b_s2"], [])
 
 
+def test_stacks_and_kept_patches_within_a_folder_of_volumes_are_none(tmp_path):
+    """As `3d/reconstruct3d.py -sd VOLUMES/stacks` and `classify_patches.py` leave them."""
+    for place in ("v", "stacks/fly/fly-LOC-0_02-07_0-9_0-9", "kept/fly/fly-LOC-1_02_0-9_0-9", "more/w"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        write_nrrd(tmp_path / f"{place}.nrrd", smooth_volume((4, 9, 9)), None)
+    assert [path.name for path in nested_volumes(tmp_path)] == ["w.nrrd"]
+    assert [source.name for source in volume_sources(str(tmp_path), recursive=True)[0]] == ["v", "more-w"]
+
+
 def test_nothing_there(folder, tmp_path):
     with pytest.raises(UsageError, match="gone: no such folder, file or CSV"):
         volume_sources(str(tmp_path / "gone"))

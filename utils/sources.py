@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from utils.cli import UsageError
 from utils.dataset_table import HEADERS_ONLY, DatasetTable, Stating
 from utils.files import list_dirs, stem, stem_of_file
-from utils.names import format_level, parse_level
+from utils.names import format_level, is_patch_name, parse_level
 from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
 
@@ -151,7 +151,10 @@ def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
 
 
 def nested_volumes(folder: Path) -> list[Path]:
-    """Volumes deeper than directly in a folder, in natural order; what lies in a folder of slices is none."""
+    """Volumes deeper than directly in a folder, in natural order.
+
+    What lies in a folder of slices is none, nor are kept patches and stacks, which were cut from a volume.
+    """
     try:
         inside = list_dirs(folder)
     except OSError:  # may not be looked into
@@ -162,7 +165,8 @@ def nested_volumes(folder: Path) -> list[Path]:
     found: list[Path] = []
     for inner in inside:
         if inner not in volumes and inner.resolve() not in {folder.resolve(), *folder.resolve().parents}:
-            found += [*list_volumes(inner)[0], *nested_volumes(inner)]
+            found += [path for path in list_volumes(inner)[0] if not is_patch_name(stem_of_file(path))]
+            found += nested_volumes(inner)
     return found
 
 
