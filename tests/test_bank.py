@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from utils.classification.classifier import Classifier
 from utils.classification.models import build_model
 from utils.training.bank import make_bank
 from utils.training.batches import BatchRule
@@ -35,6 +36,15 @@ def test_it_goes_on_from_the_last_part(start, tmp_path):
     parts[1].unlink()
     again = make_bank(tmp_path / "bank", RULE, data(), 20, start)
     assert all(np.array_equal(getattr(whole, name), getattr(again, name)) for name in vars(whole))
+
+
+def test_features_are_what_the_body_sees_in_what_the_rule_draws(start, tmp_path):
+    bank = make_bank(tmp_path, RULE, data(), 8, start)
+    images, labels, origins = RULE.drawn(data(), RULE.order(data(), 0), 0, 0)
+    body = Classifier(start, precision="fp32", views=1)
+    seen = body.outputs([np.clip(image.round(), 0, 255).astype(np.uint8) for image in images])[1]
+    assert np.allclose(bank.features[:8], seen, atol=1e-5)
+    assert (bank.labels[:8] == labels).all() and (bank.origins[:8] == origins).all()
 
 
 def test_a_bank_of_other_labels_or_another_body_is_refused(start, tmp_path):

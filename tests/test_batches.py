@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from utils.training.augment import heavy, mild, published
 from utils.training.batches import BatchRule, _draw_weights
 from utils.training.labels import Labelled
 
@@ -54,6 +55,16 @@ def test_small_sources_count_for_more_than_their_size():
     assert bad_b / bad_a == pytest.approx(2.0)  # roots of 16 and 4
     same = _draw_weights(Labelled(DATA.paths, PATCHES, GOOD, ()), 0.0)
     assert same[1] == pytest.approx(same[17])
+
+
+@pytest.mark.parametrize("epoch", range(6))
+def test_labelled_patches_are_augmented_as_asked_for(epoch):
+    for name, augment in (("published", published), ("mild", mild), ("heavy", heavy)):
+        own = rule(augmentation=name)
+        order = own.order(DATA, epoch)
+        how = {} if name == "published" else {"informative": bool(GOOD[order[0]])}
+        expected = augment(np.random.default_rng([3, epoch, 1]), PATCHES[order[0]], 16, **how)
+        np.testing.assert_array_equal(own.batch(DATA, order, epoch, 0)[0][0], expected.astype(np.float32))
 
 
 @pytest.mark.parametrize("augmentation", ["published", "mild", "heavy"])

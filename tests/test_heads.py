@@ -31,5 +31,8 @@ def test_a_linear_fit_weighs_both_classes():
     weight, bias = fit_linear(features, good)
     says = features @ weight + bias > 0
     assert says[good].mean() > 0.7 and says[~good].mean() < 0.3
+    apart = np.where(good, 3, -3)[:, None] + rng.normal(0, 0.1, (400, 2))
+    for once, twice in zip(fit_linear(apart, good), fit_linear(np.tile(apart, (2, 1)), np.tile(good, 2)), strict=True):
+        assert np.allclose(once, twice, rtol=0.01)  # however large the bank
     with pytest.raises(ValueError, match="class"):
         fit_linear(features, np.ones(400, bool))

@@ -62,6 +62,7 @@ def test_what_decides_a_stack(group):
 
 
 def test_where_runs_take_turns(group, tmp_path):
+    assert not group.spread  # unless it is said
     assert group.lock_path(tmp_path) == tmp_path / "fly/fly-ROI-x0-8_y0-8_z0-6"
     assert [path.name for path in group.volume_paths()] == ["fly-ROI-x0-8_y0-8_z0-6.nrrd"] and str(group).endswith(
         ".nrrd"

@@ -101,7 +101,6 @@ def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: in
     drawn = [rule.drawn(data, order, epoch, step) for step in range(rule.steps(len(data)))]
     images, labels, origins = (np.concatenate(column) for column in zip(*drawn, strict=True))
     features = body.outputs(list(np.clip(np.round(images), 0, 255).astype(np.uint8)))[1]
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as scratch, scratch.open("wb") as file:
         np.savez(file, mark=mark, features=features, labels=labels, origins=origins)
 
