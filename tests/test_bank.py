@@ -67,6 +67,16 @@ def test_a_bank_is_made_anew_where_it_is_asked_for(start, tmp_path):
     assert (tmp_path / "bank" / "part1.npz").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("update", [False, True])
+def test_nothing_that_a_part_holds_is_run(start, tmp_path, update):
+    make_bank(tmp_path, RULE, data(), 8, start)
+    with np.load(tmp_path / "part1.npz") as part:
+        stored = dict(part)
+    np.savez(tmp_path / "part1.npz", **(stored | {"mark" if update else "labels": np.array([Path()], object)}))
+    with pytest.raises(ValueError, match="Object arrays"):
+        make_bank(tmp_path, RULE, data(), 8, start, update=update)
+
+
 def test_a_fold_learns_nothing_from_what_it_leaves_out(start, tmp_path):
     bank = make_bank(tmp_path, RULE, data(), 20, start)
     left = bank.without(np.array([0, 1, 2]))
