@@ -66,7 +66,7 @@ def test_going_on_from_a_checkpoint_gives_the_same(labels, tmp_path):
 def test_the_best_epoch_is_kept():
     now = Progress(0, {}, {"w": torch.ones(1)}, {}, {}, (-1.0, 0.0))
     nothing = Labelled((), (), np.zeros(0, bool), ())
-    _keep_better(now, nothing, {}, "cpu")
+    _keep_better(PUBLISHED, now, nothing, {}, "cpu")
     assert now.best["w"] == 1 and now.best is not now.averaged
     now.averaged["w"] += 1
     assert now.best["w"] == 1  # a copy
