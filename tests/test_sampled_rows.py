@@ -21,13 +21,17 @@ def slice_of(voxels, name):
     return np.take(voxels, where.first, axis=where.axis)[box.y0 : box.y1, box.x0 : box.x1]
 
 
-@pytest.fixture
-def remote(tmp_path):
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory):
     """An image of which the right quarter is padding (60000), with a coarse level, at level 1 of its pyramid."""
     first = (np.random.default_rng(0).integers(1000, 3000, (64, 128, 256))).astype("uint16")
     first[..., 192:] = 60000
     levels = [np.repeat(first, 2, 2), first, first[::2, ::2, ::2]]
-    return write_ome_zarr(tmp_path / "em.zarr", levels, sizes=[(8.0, 8.0, 4.0), (8.0, 8.0, 8.0), (16.0, 16.0, 16.0)])
+    return write_ome_zarr(
+        tmp_path_factory.mktemp("remote") / "em.zarr",
+        levels,
+        sizes=[(8.0, 8.0, 4.0), (8.0, 8.0, 8.0), (16.0, 16.0, 16.0)],
+    )
 
 
 def table_of(path, **row):
