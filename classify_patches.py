@@ -230,15 +230,17 @@ class LazyClassifier:
         options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}
         options |= {"decision": self.decision, "views": views_of(args)}
         classifier = Classifier(state, device=device, origin=str(path), **options)
-        int8 = uses_int8(args.precision, device, classifier.arch)
+        int8, note = uses_int8(args.precision, device, classifier.arch), ""
         if int8 or not classifier.cascade.is_measured:
             # Of all dictionaries, done or not, so that a run that goes on decides as one that was not stopped.
             sample = sample_patches(list_files(args.dedupe_dir, {".pkl"}), MOST + CALIBRATION)
-            if int8 and len(sample) >= LEAST + CALIBRATION:
+            if int8 and len(sample) < LEAST + CALIBRATION:
+                note = f", not int8: building it takes {LEAST + CALIBRATION} patches, here are {len(sample)}"
+            elif int8:
                 classifier.add_int8(sample[:CALIBRATION], path, threads)
                 sample = sample[CALIBRATION:]
             classifier.measure(sample[:MOST])
-        self.network = f"weights {path} ({classifier.arch}) on {classifier.device}"
+        self.network = f"weights {path} ({classifier.arch}) on {classifier.device}{note}"
         if self.is_alone and not args.quiet:
             print(self.network, file=sys.stderr)
         return classifier

@@ -4,12 +4,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import classify_patches
 from conftest import noise_patches
 from utils.classification import openvino_models
 from utils.classification.classifier import Classifier
 from utils.classification.decision import Decision
 from utils.classification.openvino_models import has_fast_int8, is_installed
+from utils.dictionaries import save_patches
+
+
+def test_of_few_patches_no_int8_is_built_and_that_is_said(resnet, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    torch.save(resnet, tmp_path / "w.pth")
+    (tmp_path / "in").mkdir()
+    save_patches(tmp_path / "in" / "a.pkl", ["a-LOC-0_0_0-32_0-32"], noise_patches(1, 32))
+    command = [tmp_path / "in", tmp_path / "out", "--weights", tmp_path / "w.pth", "--precision", "int8", "-p", "1"]
+    assert classify_patches.main([str(word) for word in command]) == 0
+    assert "(resnet34) on cpu, not int8: building it takes 428 patches, here are 1\n" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.openvino"))
 
 
 def test_int8_is_built_once_and_decides_as_fp32(resnet, tmp_path, monkeypatch):
