@@ -301,13 +301,14 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision:
     """Bring the contact sheet of every dataset up to date with its CSVs, and name the unfamiliar datasets."""
     from utils.classification.decision import unfamiliar_line
     from utils.classification.sheets import draw_dataset, unfamiliar_datasets
+    from utils.contact_sheet import SHEETS
     from utils.jobs import Job, run_jobs
     from utils.results import Scope
 
     by_dataset: defaultdict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         by_dataset[dataset_of(job.target.stem)].append(job)
-    scope = Scope("classify_patches sheets", folder, folder)
+    scope = Scope(SHEETS, folder, folder)
     sheets, unfamiliar = [], unfamiliar_datasets(by_dataset, decision)
     for dataset, parts in by_dataset.items():
         done = by_dataset[dataset] = [part for part in parts if part.target.exists()]

@@ -37,6 +37,7 @@ from utils.cli import (
     run_script,
     say_passed_over,
 )
+from utils.contact_sheet import MONTAGES
 from utils.contrast import CONTRASTS
 from utils.dataset_table import Stating, add_table_options
 from utils.files import stem
@@ -245,7 +246,7 @@ def summary(plan: ReconstructionPlan, before: Sequence[str | None], after: Seque
 
 def draw_montages(chosen: Sequence[Subvolume], savedir: Path, run: Run) -> int:
     """Bring every dataset's montage up to date with its stacks."""
-    scope = Scope("reconstruct3d montages", savedir, savedir)
+    scope = Scope(MONTAGES, savedir, savedir)
     # In shards whoever makes a dataset's last stack draws it.
     open_ = {s.target.parent for s in chosen if run.shard is not None and not s.target.exists()}
     jobs = montage_jobs([s.target for s in chosen if s.target.parent not in open_], scope)

@@ -84,11 +84,14 @@ def crop(args: argparse.Namespace) -> int:
         args.update,
         args.keep_labels,
     )
-    table = Stating.of(args).in_folder(args.source if is_folder_of_volumes(args) else args.source.parent)
-    jobs = [Job(path, volume_target(path, args.savedir)) for path in large_volumes(args, table)]
+    volumes, others, many = find_volumes(args.source, args.savedir)
+    table = Stating.of(args).in_folder(args.source if many else args.source.parent)
+    refuse_no_volumes(args, volumes)
+    say_passed_over([path for path in others if path != table.path], "volume", args.quiet)
+    chosen = large_volumes(args, volumes, table) if many else volumes
+    jobs = [Job(path, volume_target(path, args.savedir)) for path in chosen]
     one_at_a_time = replace(Run.of(args), processes=1)
     code = run_jobs(partial(crop_one, options=options, table=table), jobs, one_at_a_time, noun="volumes")
-    volumes, _, many = find_volumes(args.source, args.savedir)
     if many:
         wanted = {volume_target(path, args.savedir): str(path.resolve()) for path in volumes}
         claim(args.source, wanted)
@@ -96,31 +99,24 @@ def crop(args: argparse.Namespace) -> int:
     return code
 
 
-def is_folder_of_volumes(args: argparse.Namespace) -> bool:
-    """Whether the argument stands for the volumes in it."""
-    from utils.sampling.volume_crops import find_volumes
-
-    return args.source.exists() and find_volumes(args.source, args.savedir)[2]
-
-
-def large_volumes(args: argparse.Namespace, table: DatasetTable) -> list[Path]:
-    """The one volume given, or those of a folder above the size threshold; the others are named.
+def refuse_no_volumes(args: argparse.Namespace, volumes: Sequence[Path]) -> None:
+    """Refuse a source that is not there, or, unless what it gave is to be removed, holds no volume.
 
     Raises
     ------
     UsageError
         If there is no volume.
     """
-    from utils.sampling.volume_crops import find_volumes, volume_bytes
-
     if not args.source.exists():
         raise UsageError(f"{args.source}: no such volume or folder")
-    volumes, others, many = find_volumes(args.source, args.savedir)
     if not volumes and not args.prune:
         raise UsageError(f"{args.source}: no volumes here; expected files, folders of slices or NGFF folders")
-    say_passed_over([path for path in others if path != table.path], "volume", args.quiet)
-    if not many:
-        return volumes
+
+
+def large_volumes(args: argparse.Namespace, volumes: Sequence[Path], table: DatasetTable) -> list[Path]:
+    """Those of a folder's volumes that are above the size threshold; the others are named."""
+    from utils.sampling.volume_crops import volume_bytes
+
     table.say_unmatched([volume_name(path) for path in volumes], args.quiet)
     large: list[Path] = []
     small: list[Path] = []

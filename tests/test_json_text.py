@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.json_text import parse_json
+from utils.json_text import json_object, parse_json
 
 
 def test_plain_json():
@@ -13,3 +13,8 @@ def test_plain_json():
 def test_damage_is_a_value_error(text):
     with pytest.raises(ValueError):
         parse_json(text)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "null", b"\xff", "[" * 1_000_000])
+def test_what_is_no_object_is_an_empty_one(text):
+    assert json_object(text) == {} and json_object('{"a": {}}') == {"a": {}}

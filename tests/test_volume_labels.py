@@ -1,12 +1,14 @@
 """Volumes that are masks or label maps: told from a sample, or from every slice where that holds next to nothing."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from label_pictures import PICTURE, SHAPE, cells
 from utils.formats.nrrd import write_nrrd
 from utils.volume_labels import why_labels_volume
-from utils.volumes import open_volume
+from utils.volumes import open_volume, slabs
 
 
 def volume_of(folder, voxels):
@@ -29,5 +31,15 @@ def test_volumes(tmp_path, monkeypatch, sample):
         (np.zeros_like(mask), ""),
     ):
         with volume_of(tmp_path, voxels) as volume:
+            reason = why_labels_volume(volume)
+        assert wanted in reason and bool(reason) == bool(wanted)
+
+
+def test_what_is_no_number_counts_once_in_all_slices(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", 4096)
+    monkeypatch.setattr("utils.volume_labels.slabs", partial(slabs, voxels=1))
+    nothing = np.full((6, 64, 64), np.nan, np.float32)
+    for voxels, wanted in ((nothing, ""), (np.where(np.arange(64) < 9, nothing, 0), "2 distinct values")):
+        with volume_of(tmp_path, voxels.astype(np.float32)) as volume:
             reason = why_labels_volume(volume)
         assert wanted in reason and bool(reason) == bool(wanted)

@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
+# The stages that draw a picture of each dataset, beside its folder: of patches, and of stacks.
+SHEETS, MONTAGES = "classify_patches sheets", "reconstruct3d montages"
 TILE = 112
 GAP = 4
 LINE = 14

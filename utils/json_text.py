@@ -16,3 +16,12 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """A JSON object; empty where the text is none."""
+    try:
+        content = parse_json(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.contact_sheet import MONTAGES, SHEETS
 from utils.contrast import Contrast, measure_contrast, warn_not_finite
 from utils.files import NGFF_ENDING, list_entries, list_files, stem, stem_of_file, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
@@ -52,8 +53,6 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
 # Headers whose voxels lie in another file: of the same name, or of one that they name.
 PAIRED = frozenset({".hdr", ".hdr.gz", ".spr"})
 DETACHED = PAIRED | {".nhdr", ".mhd"}
-# Stages that draw a picture of each dataset's patches or stacks.
-PICTURES = frozenset({"classify_patches sheets", "reconstruct3d montages"})
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # Voxels in a volume's sample, and how they are spread when the volume has more.
 SAMPLE_VOXELS = 1 << 22
@@ -269,7 +268,7 @@ def _shows_patches(image: Path) -> bool:
     """Whether an image is a patch or a stack of slices, or a picture of those in the folder beside it."""
     if is_patch_name(stem_of_file(image)):
         return True
-    return suffix(image) == ".png" and (image.with_suffix("").is_dir() or stage_of(image) in PICTURES)
+    return suffix(image) == ".png" and (image.with_suffix("").is_dir() or stage_of(image) in (SHEETS, MONTAGES))
 
 
 def data_files(header: Path) -> list[Path]:

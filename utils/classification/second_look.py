@@ -12,7 +12,7 @@ import numpy as np
 # score jumps.
 DOUBT, FADE = 4.0, 1.0
 TURNS = 2
-# Windows along each side, and how many of them count: those that see most.
+# So many of the four windows count: those that see most.
 BEST = 2
 # Patches looked at together: so many, or fewer large ones, which bounds the memory.
 PART, PART_BYTES = 64, 64 << 20

@@ -20,7 +20,7 @@ from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.volume_base import Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, significant
 from utils.images import check_page, tiff_page
-from utils.json_text import parse_json
+from utils.json_text import json_object
 from utils.reading import refuse_special
 
 # Where slices hide when no axis is called Z, in order of preference.
@@ -220,15 +220,8 @@ def _per_unit(tag: Any) -> float:
 
 
 def _json(tif: Any) -> dict[str, Any]:
-
     shaped = tif.shaped_metadata
-    if shaped:
-        return dict(shaped[0])
-    try:
-        found = parse_json(tif.pages.first.description or "")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return dict(shaped[0]) if shaped else json_object(tif.pages.first.description or "")
 
 
 def _from_ome(xml: str) -> VoxelSize:

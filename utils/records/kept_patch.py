@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from utils.contrast import Contrast
-from utils.json_text import parse_json
+from utils.json_text import json_object
 from utils.reading import DAMAGE, refuse_special
 
 VERSION = 1
@@ -68,7 +68,7 @@ class KeptRecord:
     @classmethod
     def from_json(cls, text: str) -> "KeptRecord":
         """Read a description; empty where it is another program's, None for what it does not hold or garbles."""
-        return cls._of(_content(text))
+        return cls._of(json_object(text))
 
     @classmethod
     def _of(cls, said: Mapping[str, Any]) -> "KeptRecord":
@@ -111,7 +111,7 @@ def read_description(path: Path) -> dict[str, Any]:
         If it cannot be read.
     """
     with open_kept(path) as tif:
-        return _content(tif.pages.first.description)
+        return json_object(tif.pages.first.description)
 
 
 def read_kept_record(path: Path) -> KeptRecord:
@@ -123,14 +123,6 @@ def read_kept_record(path: Path) -> KeptRecord:
         If it cannot be read.
     """
     return KeptRecord._of(read_description(path))
-
-
-def _content(text: str) -> dict[str, Any]:
-    try:
-        said = parse_json(text)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _contrast(values: object) -> Contrast | None:

@@ -53,7 +53,7 @@ def plan_rows(rows: Sequence[Dataset], options: SamplingOptions, grace: float | 
     grace : float, optional
         Seconds after which the rows that have no answer yet are left to their turn; None waits for all.
     """
-    said: dict[int, list[str]] = {}
+    said: defaultdict[int, list[str]] = defaultdict(list)  # any thread may warn meanwhile
 
     def note(message: Warning | str, *args: object, **kwargs: object) -> None:
         said[threading.get_ident()].append(" ".join(str(message).split()))

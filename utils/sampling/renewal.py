@@ -7,7 +7,7 @@ from typing import Any
 
 from utils.files import OWN_FOLDER, remove, remove_if_empty, safe_name
 from utils.jobs import Outdated
-from utils.json_text import parse_json
+from utils.json_text import json_object
 from utils.records.fingerprints import NO_FILE
 from utils.records.recipes import Recipe, discard, is_of, known_record, record_of, save_record
 from utils.sampling.overview import discard_overviews
@@ -110,12 +110,11 @@ def _was_listed(path: Path, listing: Path) -> bool:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """A file's JSON object; empty where it is none."""
+    """A file's JSON object; empty where it is none, or cannot be read."""
     try:
-        content = parse_json(path.read_text())
+        return json_object(path.read_text())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _discard_dataset(path: Path) -> None:
