@@ -28,6 +28,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 from utils.cli import (
     UsageError,
     add_run_options,
+    as_usage_errors,
     existing_file,
     input_dir,
     make_parser,
@@ -169,10 +170,8 @@ def provenance_of(args: argparse.Namespace) -> "Provenance":
     """
     from utils.collection.provenance import Provenance, find_tables
 
-    try:
+    with as_usage_errors():
         return Provenance(find_tables(args.table, args.filtered))
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
 
 
 def pairs_of(args: argparse.Namespace) -> "list[Pair]":
@@ -185,10 +184,8 @@ def pairs_of(args: argparse.Namespace) -> "list[Pair]":
     """
     from utils.collection.splits import read_pairs
 
-    try:
+    with as_usage_errors():
         return read_pairs(args.duplicates)
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
 
 
 def rules(args: argparse.Namespace) -> list[str]:

@@ -37,7 +37,7 @@ from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.formats.mrc_writer import MrcWriter
 from utils.formats.nrrd import NrrdWriter
 from utils.jobs import SKIPPED, Job, Run, run_jobs
-from utils.names import format_binned, parse_binned
+from utils.names import format_binned, parse_binned, parsed
 from utils.options import add_dataset, use_dataset
 from utils.results import Scope, refuse_nothing_to_do
 from utils.stated import Stated
@@ -88,7 +88,7 @@ def bin_volumes(args: argparse.Namespace) -> int:
     """List the volumes and bin those that are not binned yet."""
     dataset = use_dataset(args)
     found, passed_over = list_volumes(args.dir)
-    sources = [source for source in found if not _is_binned(volume_name(source))]
+    sources = [source for source in found if parsed(parse_binned, volume_name(source)) is None]
     scope = Scope("binvol", args.dir, args.output or args.dir)
     looked_for = "volumes (looked for .nrrd, .mrc, .tif, .nii and others, folders of slices)"
     refuse_nothing_to_do(found, scope, args.prune, looked_for)
@@ -105,13 +105,6 @@ def bin_volumes(args: argparse.Namespace) -> int:
         for job in jobs
     ]
     return run_jobs(partial(bin_volume, factors=factors, table=table), jobs, Run.of(args), noun="volumes", scope=scope)
-
-
-def _is_binned(name: str) -> bool:
-    try:
-        return bool(parse_binned(name))
-    except ValueError:
-        return False
 
 
 def result_name(source: Path, factors: Factors) -> str:

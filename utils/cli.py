@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,21 @@ Number = TypeVar("Number", int, float)
 
 class UsageError(Exception):
     """Bad usage found before any work was done: exit code 2."""
+
+
+@contextlib.contextmanager
+def as_usage_errors() -> Iterator[None]:
+    """Within, what cannot be read is bad usage: the command line named it.
+
+    Raises
+    ------
+    UsageError
+        With the reason.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
 
 
 class UnavailableError(Exception):

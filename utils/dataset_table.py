@@ -7,16 +7,15 @@ with or without suffix, and for what is made of it: its regions, the stack of a 
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from utils.cli import UsageError, existing_file, positive_float
+from utils.cli import as_usage_errors, existing_file, positive_float
 from utils.files import NGFF_ENDING, suffix
 from utils.formats.voxel_size import LARGEST_NM, SMALLEST_NM
-from utils.names import dataset_of, parse_binned, parse_level
+from utils.names import dataset_of, parse_binned, parse_level, parsed
 from utils.stated import NOT_GIVEN, NOTHING_STATED, SIZES, TABLE_NAME, Given, Stated
 from utils.table_text import Row, read_rows
 
@@ -80,20 +79,13 @@ def _names(volume: str) -> Iterator[tuple[str, tuple[float, float, float] | None
         yield name, factors if known else None
         if name.endswith("_video"):
             name = name.removesuffix("_video")
-        elif binned := _parsed(parse_binned, name):
+        elif binned := parsed(parse_binned, name):
             name, factor, xy = binned
             factors = (factors[0] * (1 if xy else factor), factors[1] * factor, factors[2] * factor)
-        elif level := _parsed(parse_level, name):
+        elif level := parsed(parse_level, name):
             name, known = level[0], known and level[1] == 0
         else:
             return
-
-
-def _parsed(parse: Callable[[str], Any], name: str) -> Any:
-    try:
-        return parse(name)
-    except ValueError:
-        return None
 
 
 def read_dataset_table(path: Path) -> DatasetTable:
@@ -174,14 +166,9 @@ class Stating:
             If it is no table.
         """
         path = self.table or (folder / TABLE_NAME if folder else None)
-        try:
-            found = (
-                read_dataset_table(path)
-                if path and (self.table or path.is_file() or path.is_symlink())
-                else DatasetTable()
-            )
-        except (OSError, ValueError) as error:
-            raise UsageError(str(error)) from error
+        is_there = path and (self.table or path.is_file() or path.is_symlink())
+        with as_usage_errors():
+            found = read_dataset_table(path) if path and is_there else NO_TABLE
         return replace(found, everywhere=self.voxel_size or NOT_GIVEN)
 
     def say_unmatched(self, volumes: Iterable[str]) -> None:

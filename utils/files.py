@@ -1,4 +1,4 @@
-"""Files: listings without litter, stems of compound names, complete-or-absent targets, and locks."""
+"""Files: listings without litter, stems of compound names, and targets that are complete or absent."""
 
 import contextlib
 import ctypes
@@ -9,10 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 # Hidden folder beside results: their recipes, and the locks of those at work.
 OWN_FOLDER = ".recipes"

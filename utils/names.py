@@ -5,14 +5,17 @@ multiscale image, ``_video`` of a stack of frames, ``_bin{N}`` of a binned volum
 ``-LOC-`` and a patch.
 """
 
-import contextlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote
 
 from utils.files import NGFF_ENDING, stem
 from utils.patches import Box
+
+Parsed = TypeVar("Parsed")
 
 _NAME_2D = re.compile(r"^(?P<source>.+)-LOC-2d-(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$", re.DOTALL)
 _NAME_3D = re.compile(
@@ -78,6 +81,18 @@ def parse_name(name: str) -> PatchName:
     )
 
 
+def parsed(parse: Callable[[str], Parsed], name: str) -> Parsed | None:
+    """What a parser of this room reads in a name; None where it refuses it.
+
+    >>> parsed(parse_level, "sample_s2"), parsed(parse_level, "sample")
+    (('sample', 2), None)
+    """
+    try:
+        return parse(name)
+    except ValueError:
+        return None
+
+
 def _box(found: re.Match[str]) -> Box:
     return Box(*(int(found[field]) for field in Box._fields))
 
@@ -107,10 +122,7 @@ def is_patch_name(name: str) -> bool:
     >>> is_patch_name("fly-LOC-0_1_0-9_0-9"), is_patch_name("fly_0001")
     (True, False)
     """
-    with contextlib.suppress(ValueError):
-        parse_name(name)
-        return True
-    return False
+    return parsed(parse_name, name) is not None
 
 
 def dataset_of(name: str) -> str:

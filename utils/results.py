@@ -1,6 +1,5 @@
 """A stage's results in an output folder: their recipes, and those whose input is gone."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
-from utils.files import OWN_FOLDER
+from utils.files import OWN_FOLDER, remove_if_empty
 from utils.records.recipes import Input, Recipe, discard, orphans
 
 
@@ -66,8 +65,7 @@ def discard_orphans(found: Iterable[Path], scope: Scope) -> None:
         for emptied in (result.parent / OWN_FOLDER, result.parent):
             if emptied == scope.folder:
                 break
-            with contextlib.suppress(OSError):
-                emptied.rmdir()
+            remove_if_empty(emptied)
 
 
 def _folders(scope: Scope) -> list[Path]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.cli import UsageError
+from utils.cli import UsageError, as_usage_errors
 from utils.dataset_table import HEADERS_ONLY, DatasetTable, Stating
 from utils.files import list_dirs, stem, stem_of_file
 from utils.names import format_level, is_patch_name, parse_level
@@ -215,19 +215,15 @@ def _source(path: Path, level: int | None) -> VolumeSource:
 def _ngff_source(url: str, level: int | None) -> VolumeSource:
     from utils.ngff.table import dataset_of_url
 
-    try:
+    with as_usage_errors():
         return _row_source(dataset_of_url(url), level)
-    except (ValueError, OSError) as error:
-        raise UsageError(str(error)) from error
 
 
 def _table(path: Path, level: int | None) -> list[VolumeSource]:
     from utils.ngff.table import read_table
 
-    try:
+    with as_usage_errors():
         return [_row_source(row, level) for row in read_table(path)]
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def _row_source(row: "Dataset", level: int | None) -> VolumeSource:

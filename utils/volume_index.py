@@ -10,7 +10,7 @@ from typing import Any
 
 from utils.dataset_table import HEADERS_ONLY, Stating
 from utils.json_text import parse_json
-from utils.names import format_roi, parse_level, parse_roi
+from utils.names import format_roi, parse_level, parse_roi, parsed
 from utils.sources import VolumeSource, volume_sources
 
 
@@ -81,10 +81,10 @@ class VolumeIndex:
             return self._by_name[name]
         if renamed := self._by_name.get(self._in_dataset(name)):
             return replace(renamed, name=name)
-        try:
-            image, level = parse_level(name)
-        except ValueError:
+        found = parsed(parse_level, name)
+        if found is None:
             return None
+        image, level = found
         levels = self._images.get(image, [])
         if len({_resolved(source.address) for source in levels}) != 1:
             return None

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable
 
 from utils.cli import UsageError
-from utils.collection.ledger import FOLDER, Ledger
-from utils.files import remove_if_empty
+from utils.collection.ledger import Ledger
+from utils.files import OWN_FOLDER, remove_if_empty
 
 
 class NothingLeftError(UsageError):
@@ -29,7 +29,7 @@ def run_or_take_back(body: Callable[[argparse.Namespace], int], args: argparse.N
             raise
         with ledger.held():
             count = ledger.drop_all_but([])
-        for folder in (args.output / FOLDER, args.output):
+        for folder in (args.output / OWN_FOLDER, args.output):
             remove_if_empty(folder)
         print(f"{error}; what was made before is removed", file=sys.stderr)
         if not args.quiet:

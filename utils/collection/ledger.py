@@ -6,18 +6,16 @@ So a second run makes only what changed, takes away only what is its own, and go
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from utils.files import OWN_FOLDER, atomic_path
+from utils.files import OWN_FOLDER, atomic_path, remove
 from utils.json_text import parse_json
 from utils.locks import BusyError, locked
 
-FOLDER = OWN_FOLDER
 WRITERS = 8
 
 
@@ -33,11 +31,11 @@ class Ledger:
         self.folder = folder
 
     def _path(self, unit: str) -> Path:
-        return self.folder / FOLDER / f"{unit}.json"
+        return self.folder / OWN_FOLDER / f"{unit}.json"
 
     def units(self) -> list[str]:
         """The units that are recorded."""
-        folder = self.folder / FOLDER
+        folder = self.folder / OWN_FOLDER
         names = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
         return [name.removesuffix(".json") for name in names if not name.startswith(".")]
 
@@ -96,7 +94,7 @@ class Ledger:
             if name not in before and (self.folder / name).exists():
                 raise FileExistsError(f"{self.folder / name} was not made by this script; move it away")
         self._write(unit, {"fingerprint": "", "files": {**before, **{name: {} for name in wanted}}})
-        scratch = self.folder / FOLDER / f"{unit}.part"
+        scratch = self.folder / OWN_FOLDER / f"{unit}.part"
         remove(scratch)
         try:
             scratch.mkdir()
@@ -154,11 +152,11 @@ class Ledger:
     @contextmanager
     def held(self) -> Iterator[None]:
         """The lock of the whole folder: one whole run at a time. What killed runs left goes at its end."""
-        with locked(self.folder / FOLDER / "run"):
+        with locked(self.folder / OWN_FOLDER / "run"):
             try:
                 yield
             finally:
-                for scratch in (self.folder / FOLDER).glob("*.part"):
+                for scratch in (self.folder / OWN_FOLDER).glob("*.part"):
                     with suppress(BusyError), locked(self._path(scratch.stem), wait=False):
                         remove(scratch)
 
@@ -188,11 +186,3 @@ def sha256_of(path: Path, *, flush: bool = False) -> str:
         if flush:
             os.fsync(file.fileno())
         return found
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from utils.collection.inventory import Part
 from utils.contrast import Contrast, to_uint8
-from utils.names import parse_name
+from utils.names import parse_name, parsed
 from utils.records.scores import Score
 
 OVERVIEW = 192
@@ -57,7 +57,7 @@ class Overviews:
         self._shape, self._extents = shape, {}
         axes: dict[str, set[int]] = {}
         for decision in decisions:
-            if place := _parsed(decision.name):
+            if place := parsed(parse_name, decision.name):
                 y, x = self._extents.get(place.source, (0, 0))
                 self._extents[place.source] = (max(y, place.box.y1), max(x, place.box.x1))
                 if place.axis is not None:
@@ -90,7 +90,7 @@ class Overviews:
         name : str
         patch : ndarray of uint8, shape (h, w)
         """
-        place = _parsed(name)
+        place = parsed(parse_name, name)
         if place is None:
             return
         axis, distance = -1 if place.axis is None else place.axis, 0.0
@@ -134,13 +134,6 @@ class Overviews:
         list of ndarray of uint8, shape (side, side)
         """
         return list(self._pictures.values())
-
-
-def _parsed(name: str) -> Any:
-    try:
-        return parse_name(name)
-    except ValueError:
-        return None
 
 
 def _middle(volume: Any, axis: int) -> np.ndarray:

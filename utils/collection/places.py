@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from utils.names import parse_level, parse_name, parse_roi
+from utils.names import parse_level, parse_name, parse_roi, parsed
 
 Interval = tuple[int, int]
 
@@ -41,9 +41,8 @@ def place_of(name: str) -> Location | None:
     >>> place_of("fly-ROI-x100-200_y0-90_z50-99-LOC-1_07_0-9_10-20").box
     ((50, 59), (7, 8), (110, 120))
     """
-    try:
-        found = parse_name(name)
-    except ValueError:
+    found = parsed(parse_name, name)
+    if found is None:
         return None
     rows, columns = (found.box.y0, found.box.y1), (found.box.x0, found.box.x1)
     if found.axis is None:
@@ -51,10 +50,7 @@ def place_of(name: str) -> Location | None:
     slices = (found.first, found.stop or found.first + 1)
     box = [rows, columns]
     box.insert(found.axis, slices)
-    try:
-        volume, offsets = parse_roi(found.source)
-    except ValueError:
-        volume, offsets = found.source, ((0, 0),) * 3
+    volume, offsets = parsed(parse_roi, found.source) or (found.source, ((0, 0),) * 3)
     z, y, x = ((a + start, b + start) for (a, b), (start, _) in zip(box, offsets, strict=True))
     return Location(volume, found.axis, found.first, (z, y, x))
 
@@ -65,7 +61,4 @@ def image_of(dataset: str) -> str:
     >>> image_of("fly_s2"), image_of("fly")
     ('fly', 'fly')
     """
-    try:
-        return parse_level(dataset)[0]
-    except ValueError:
-        return dataset
+    return (parsed(parse_level, dataset) or (dataset, 0))[0]

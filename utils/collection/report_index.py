@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.cli import UsageError
+from utils.cli import as_usage_errors
 from utils.collection.dataset_report import VERSION, DatasetJob, save_script
 from utils.collection.export_tables import read_splits
 from utils.collection.inventory import Part, dictionaries, list_parts
@@ -48,11 +48,9 @@ def list_collection(args: argparse.Namespace) -> Collection:
         If there are none, or a table cannot be read.
     """
     parts = list_parts(args.filtered, args.dedupe_dirs)
-    try:
+    with as_usage_errors():
         provenance = Provenance(find_tables(args.table, args.filtered, *args.dedupe_dirs))
         splits = read_splits(args.splits) if args.splits else {}
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
     by_dataset: dict[str, list[Part]] = {}
     for part in parts:
         by_dataset.setdefault(part.dataset, []).append(part)

@@ -12,7 +12,7 @@ from utils.collection.label_queue import Item
 from utils.collection.pixels import read_patch
 from utils.contrast import Contrast, to_uint8
 from utils.dictionaries import PatchFile, load_meta
-from utils.names import parse_name
+from utils.names import parse_name, parsed
 from utils.records.kept_patch import read_description
 
 OPEN_VOLUMES = 4
@@ -96,11 +96,8 @@ class Neighbours:
         -------
         ndarray of uint8, shape (h, w), or None
         """
-        try:
-            place = parse_name(item.name)
-        except ValueError:
-            return None
-        if place.axis is None:
+        place = parsed(parse_name, item.name)
+        if place is None or place.axis is None:
             return None
         with self._lock:
             volume = self._volume(place.source)

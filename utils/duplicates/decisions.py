@@ -1,6 +1,5 @@
 """What was decided about a dictionary, kept beside its index until something that it depends on changes."""
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.duplicates.dictionary_index import index_path
-from utils.files import atomic_path, is_litter, remove
+from utils.files import atomic_path, is_litter, remove, remove_if_empty
 from utils.json_text import parse_json
 from utils.records.duplicates import Duplicate
 
@@ -56,8 +55,7 @@ def discard_indexes(folder: Path, kept: Collection[Path]) -> list[str]:
     gone = sorted(path for path in folder.iterdir() if path.name not in names and not is_litter(path))
     for path in gone:
         remove(path)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+    remove_if_empty(folder)
     return [path.name for path in gone if path.suffix != ".json"]
 
 

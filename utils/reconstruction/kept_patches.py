@@ -10,7 +10,7 @@ import numpy as np
 from utils.files import is_litter, natural_key, stem, suffix
 from utils.formats.volume_base import reading_as
 from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
-from utils.names import PatchName, parse_name
+from utils.names import PatchName, parse_name, parsed
 from utils.records.kept_patch import KeptRecord
 from utils.records.recipes import stage_of
 from utils.records.scores import is_scores_table
@@ -49,10 +49,7 @@ def list_kept(folder: Path, *, without: Path | None = None) -> Listing:
     """
     found = Listing([], [], [])
     for path in _files(folder, without.resolve() if without else None):
-        try:
-            where = parse_name(stem(path))
-        except ValueError:
-            where = None
+        where = parsed(parse_name, stem(path))
         if where is None or where.stop is not None or suffix(path) not in IMAGE_SUFFIXES:
             if not _is_record(path, folder):
                 found.passed_over.append(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.files import safe_name
 from utils.jobs import describe
-from utils.names import dataset_of, format_name_subvolume, parse_roi
+from utils.names import dataset_of, format_name_subvolume, parse_roi, parsed
 from utils.parallel import ordered_map
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.overlap import Box3D, seeded_order, without_overlap
@@ -211,10 +211,7 @@ def _box_in_dataset(subvolume: Subvolume) -> tuple[str, Box3D]:
     """Where a subvolume lies, and in what: regions cropped from one dataset share the dataset's coordinates."""
     where = subvolume.patch.where
     box = box_of(where, subvolume.first, subvolume.stop)
-    try:
-        dataset, region = parse_roi(where.source)
-    except ValueError:
-        return where.source, box
+    dataset, region = parsed(parse_roi, where.source) or (where.source, ((0, 0),) * 3)
     z, y, x = ((a + origin, b + origin) for (a, b), (origin, _) in zip(box, region, strict=True))
     return dataset, (z, y, x)
 

@@ -7,7 +7,7 @@ from utils.contrast import measure_contrast
 from utils.files import list_files, stem
 from utils.images import IMAGE_SUFFIXES
 from utils.jobs import PassedOver
-from utils.names import parse_roi
+from utils.names import parse_roi, parsed
 from utils.records.fingerprints import digest, glance
 from utils.sampling.budget import fill_budget
 from utils.sampling.renewal import renewed
@@ -61,11 +61,8 @@ def find_volumes(source: Path, cubes: Path) -> tuple[list[Path], list[Path], boo
 
 def _is_cube(path: Path) -> bool:
     """Whether a volume is a cube that lies beside the record of its dataset."""
-    try:
-        dataset, _ = parse_roi(stem(path))
-    except ValueError:
-        return False
-    return path.with_name(f"{dataset}.json").is_file()
+    found = parsed(parse_roi, stem(path))
+    return found is not None and path.with_name(f"{found[0]}.json").is_file()
 
 
 def volume_bytes(path: Path) -> int:
