@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT
 from little_work import copy_upper, job_of
-from utils.jobs import SKIPPED, Job, PassedOver, Run, WorkResult, describe, run_jobs
+from utils.jobs import SKIPPED, Job, PassedOver, Run, WorkResult, run_jobs
 from utils.records.recipes import load_record, record_path
 from utils.results import Scope
 
@@ -150,27 +150,6 @@ base = Path(sys.argv[2])
 if __name__ == "__main__":
     run_jobs(partial(endless, alive=base / "alive"), [job_of(base, n) for n in "ab"], Run(2))
 """
-
-
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (KeyError("x"), "KeyError: 'x'"),
-        (ValueError(""), "ValueError"),
-        (
-            OSError("9 requested and 4 written"),
-            "could not be written whole (9 requested and 4 written bytes); is the disk full?",
-        ),
-    ],
-)
-def test_describe_says_something(error, sentence):
-    assert describe(error) == sentence
-
-
-def test_describe_names_the_file(tmp_path):
-    with pytest.raises(OSError) as caught:
-        (tmp_path / "absent").read_text()
-    assert describe(caught.value) == f"No such file or directory ({tmp_path / 'absent'})"
 
 
 def test_what_was_made_of_another_input_or_option_is_outdated_until_update(make_jobs, tmp_path, capsys):

@@ -1,12 +1,9 @@
-"""Jobs: what is done, outdated, open or failed; one piece of work per input in parallel; the exit code."""
+"""Running jobs: what is done, outdated, open or failed; one piece of work per input, in parallel."""
 
 import argparse
-import re
-import sys
-import threading
 import traceback
 import warnings
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,91 +17,28 @@ from utils.cli import UnavailableError, UsageError
 from utils.files import atomic_path, stem
 from utils.interrupts import raise_again
 from utils.locks import BusyError, locked, sweep
+from utils.outcomes import SKIPPED, Job, Outcome, Outdated, PassedOver, SomeFailed, Work, WorkResult, describe, failed
 from utils.records.aside import fingerprints_aside
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
 from utils.records.standing import holds_at_a_glance, is_replaced, outdated
-from utils.redaction import redacted
 from utils.results import Scope, discard_orphans, list_orphans
 from utils.runs import Place, results
 from utils.settings import settings, take_settings
+from utils.summaries import lines_of, progress, summarize
 
-# What work returns when it finds its target made before; counted apart from what this run did.
-SKIPPED = "done before"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One input and the target made from it.
-
-    Attributes
-    ----------
-    source : Any
-        Whatever the work takes, its ``str()`` what messages call it: a path, mostly. What all jobs share is carried by
-        a `functools.partial` of the work.
-    target : Path
-    recipe : Recipe, optional
-        What the target is to be made from. Without one the work commits its results itself: it is called with the job
-        alone, whether or not the target exists, and returns `SKIPPED` where nothing was to do.
-    """
-
-    source: Any
-    target: Path
-    recipe: Recipe | None = None
-
-
-class SomeFailed(Exception):
-    """Raised by work that kept what it could: the parts of its input that failed, each with its reason."""
-
-    def __init__(self, failures: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"{path}: {reason}" for path, reason in failures.items()))
-        self.failures = dict(failures)
-
-
-class PassedOver(Exception):
-    """Raised by work whose input is sound but gives no result: it is named, nothing is made, and nothing failed."""
-
-
-@dataclass(frozen=True)
-class WorkResult:
-    """What work returns that made its target without some of its inputs.
-
-    Attributes
-    ----------
-    failures : mapping of str to str
-        The inputs that the target lacks, by their names in the recipe, with the reason; the next run tries them again.
-    account : object
-        What the run is to know of how it was made, wherever that was; see `run_jobs`.
-    """
-
-    message: str
-    failures: Mapping[str, str] = field(default_factory=dict)
-    account: Any = None
-
-
-class Outdated(str):
-    """What work without recipe returns that leaves its result as it is: the reason why a new one would differ."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job; every field travels between processes.
-
-    `status` is ``done``, ``skipped``, ``outdated``, ``passed over``, ``failed``, or ``busy``: another run holds it.
-    """
-
-    job: Job
-    status: str
-    message: str = ""
-    warnings: tuple[str, ...] = ()
-    failures: tuple[tuple[str, str], ...] = ()
-    trace: str = ""
-    account: Any = None
-
-
-Work = Callable[..., "str | WorkResult | None"]
+__all__ = [
+    "SKIPPED",
+    "Job",
+    "Outdated",
+    "PassedOver",
+    "Run",
+    "SomeFailed",
+    "WorkResult",
+    "describe",
+    "progress",
+    "run_jobs",
+]
 
 
 @dataclass(frozen=True)
@@ -187,7 +121,7 @@ def run_jobs(
     """
     run = run or Run()
     possible, outcomes = _without_clashes(jobs)
-    outcomes += [_failed(Job(folder, folder), reason) for folder, reason in (unlisted or {}).items()]
+    outcomes += [failed(Job(folder, folder), reason) for folder, reason in (unlisted or {}).items()]
     orphaned = list_orphans(scope, {job.target for job in jobs}) if scope and not unlisted else []
     waiting = []
     for job in run.share(possible):
@@ -200,16 +134,16 @@ def run_jobs(
     do = _Doing(work, run.update, still_fails, scope.discard if scope and run.prune and run.update else None)
     with _tidying(jobs), progress(len(outcomes) + len(waiting), noun, run.quiet) as step:
         for outcome in outcomes:
-            step(_lines(outcome, run.verbose))
+            step(lines_of(outcome, run.verbose))
         for outcome in _outcomes(do, waiting, run, alone, spread):
             if on_account is not None and outcome.account is not None:
                 on_account(outcome.account)
             outcomes.append(replace(outcome, account=None))
-            step(_lines(outcome, run.verbose))
+            step(lines_of(outcome, run.verbose))
     without_input = [result for result in orphaned if result.exists()]
     if scope and run.prune:
         discard_orphans(orphaned, scope)
-    return summarize(outcomes, noun, run, without_input)
+    return summarize(outcomes, noun, without_input, prune=run.prune, quiet=run.quiet)
 
 
 def _known_at_a_glance(job: Job) -> Outcome | None:
@@ -252,50 +186,8 @@ def _without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
             continue
         for job in group:
             others = ", ".join(str(other.source) for other in group if other is not job)
-            clashes.append(_failed(job, f"would share {job.target} with {others}; rename or move one of them"))
+            clashes.append(failed(job, f"would share {job.target} with {others}; rename or move one of them"))
     return possible, clashes
-
-
-def summarize(outcomes: Sequence[Outcome], noun: str, run: Run, orphaned: Sequence[Path] = ()) -> int:
-    """Print one summary line, what is to be known besides on stderr, and return the exit code."""
-    count = Counter(outcome.status for outcome in outcomes)
-    words = {"done": "done", "skipped": "done before", "outdated": "outdated", "passed over": "passed over"}
-    optional = {"outdated", "passed over"}
-    parts = [f"{count[s]} {name}" for s, name in words.items() if count[s] or s not in optional]
-    if orphaned:
-        names = ", ".join(str(path) for path in orphaned)
-        what = "removed" if run.prune else "--prune removes them"
-        print(f"results without their input ({len(orphaned)}; {what}): {names}", file=sys.stderr)
-        parts.append(f"{len(orphaned)} without their input{' removed' if run.prune else ''}")
-    if count["outdated"] and not run.quiet:
-        print("outdated results are kept; --update redoes them", file=sys.stderr)
-    if not run.quiet:
-        print(f"{noun}: {', '.join(parts)}, {count['failed']} failed")
-    return 1 if count["failed"] else 0
-
-
-@contextmanager
-def progress(total: int, noun: str, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
-    """Yield a step function that advances a bar (on a terminal only) and prints lines above it, to stderr."""
-    if quiet or not sys.stderr.isatty():
-
-        def say(lines: list[str]) -> None:
-            for line in lines:
-                print(line, file=sys.stderr)
-
-        yield say
-        return
-    from tqdm import tqdm
-
-    tqdm.set_lock(threading.RLock())  # its own lock would settle the start method of processes on the system's default
-    with tqdm(total=total, unit=f" {noun}", file=sys.stderr, leave=False) as bar:
-
-        def step(lines: list[str]) -> None:
-            for line in lines:
-                bar.write(line, file=sys.stderr)
-            bar.update()
-
-        yield step
 
 
 @dataclass(frozen=True)
@@ -330,7 +222,7 @@ class _Doing:
                 outcome = Outcome(job, "failed", failures=tuple(error.failures.items()))
             except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name
                 raise_again()
-                outcome = _failed(job, describe(error), traceback.format_exc())
+                outcome = failed(job, describe(error), traceback.format_exc())
         if outcome.status == "failed" and job.recipe and self.discard_replaced and is_replaced(job.recipe, job.target):
             self.discard_replaced(job.target)
         return replace(outcome, warnings=_sentences(caught))
@@ -389,42 +281,8 @@ def _by_path(recipe: Recipe, failures: Mapping[str, str]) -> tuple[tuple[str, st
     return tuple((str((recipe.inputs.get(name) or (name,))[0]), reason) for name, reason in failures.items())
 
 
-def _failed(job: Job, reason: str, trace: str = "") -> Outcome:
-    return Outcome(job, "failed", reason, (), ((str(job.source), reason),), trace)
-
-
-def describe(error: BaseException) -> str:
-    """One line for an exception: its own message, or its kind when it has none."""
-    message = " ".join(str(error).split())
-    if re.fullmatch(r"\d+ requested and \d+ written", message):  # numpy's words for a full disk
-        message = f"could not be written whole ({message} bytes); is the disk full?"
-    if isinstance(error, OSError) and error.strerror:
-        message = f"{error.strerror}" + (f" ({error.filename})" if error.filename else "")
-    if not message or isinstance(error, KeyError | IndexError | AttributeError | TypeError | AssertionError):
-        return f"{type(error).__name__}: {message}".rstrip(": ")
-    return message
-
-
 def _sentences(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(" ".join(str(w.message).split()) for w in caught))
-
-
-def _lines(outcome: Outcome, verbose: bool) -> list[str]:
-    """What is said of a job when it ends; addresses in it without their secrets."""
-    return [redacted(line) for line in _plain_lines(outcome, verbose)]
-
-
-def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
-    source = outcome.job.source
-    lines = [f"{source}: warning: {sentence}" for sentence in outcome.warnings]
-    if outcome.status in {"outdated", "passed over"}:
-        lines.append(f"{source}: {outcome.status}: {outcome.message}")
-    elif outcome.status == "failed":
-        lines += [f"{path}: {reason}" for path, reason in outcome.failures]
-        lines += [outcome.trace] if verbose and outcome.trace else []
-    elif verbose:
-        lines.append(f"{source}: {outcome.message or outcome.status}")
-    return lines
 
 
 def _outcomes(
@@ -447,4 +305,4 @@ def _outcomes(
 
 
 def _died(job: Job) -> Outcome:
-    return _failed(job, "the process working on it died (killed, or out of memory)")
+    return failed(job, "the process working on it died (killed, or out of memory)")

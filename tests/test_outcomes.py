@@ -1,0 +1,58 @@
+"""utils/outcomes.py: what became of a job, in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from utils.outcomes import Job, Outcome, SomeFailed, describe, failed
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (KeyError("x"), "KeyError: 'x'"),
+        (ValueError(""), "ValueError"),
+        (
+            OSError("9 requested and 4 written"),
+            "could not be written whole (9 requested and 4 written bytes); is the disk full?",
+        ),
+    ],
+)
+def test_describe_says_something(error, sentence):
+    assert describe(error) == sentence
+
+
+def test_describe_names_the_file(tmp_path):
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "absent").read_text()
+    assert describe(caught.value) == f"No such file or directory ({tmp_path / 'absent'})"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("two\n lines:  "), "two lines:"),
+        (OSError("no number"), "no number"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (IndexError("out of range"), "IndexError: out of range"),
+        (AttributeError("no x"), "AttributeError: no x"),
+        (TypeError(), "TypeError"),
+        (AssertionError("odd"), "AssertionError: odd"),
+        (RuntimeError("x 9 requested and 4 written"), "x 9 requested and 4 written"),
+    ],
+)
+def test_describe_keeps_to_one_line(error, sentence):
+    assert describe(error) == sentence
+
+
+def test_a_job_that_fails_as_a_whole_is_named_by_its_source():
+    job = Job("a.tif", Path("a.pkl"))
+    assert failed(job, "damaged", "Traceback") == Outcome(
+        job, "failed", "damaged", failures=(("a.tif", "damaged"),), trace="Traceback"
+    )
+    assert failed(job, "damaged").trace == ""
+
+
+def test_parts_that_failed_are_told_apart():
+    error = SomeFailed({"a.tif": "damaged", "b.tif": "empty"})
+    assert str(error) == "a.tif: damaged; b.tif: empty" and error.failures == {"a.tif": "damaged", "b.tif": "empty"}

@@ -1,0 +1,103 @@
+"""Jobs and what becomes of them: what a script asks for, what its work answers, and the outcome that is reported."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from utils.records.recipes import Recipe
+
+# What work returns when it finds its target made before; counted apart from what this run did.
+SKIPPED = "done before"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and the target made from it.
+
+    Attributes
+    ----------
+    source : Any
+        Whatever the work takes, its ``str()`` what messages call it: a path, mostly. What all jobs share is carried by
+        a `functools.partial` of the work.
+    target : Path
+    recipe : Recipe, optional
+        What the target is to be made from. Without one the work commits its results itself: it is called with the job
+        alone, whether or not the target exists, and returns `SKIPPED` where nothing was to do.
+    """
+
+    source: Any
+    target: Path
+    recipe: Recipe | None = None
+
+
+class SomeFailed(Exception):
+    """Raised by work that kept what it could: the parts of its input that failed, each with its reason."""
+
+    def __init__(self, failures: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{path}: {reason}" for path, reason in failures.items()))
+        self.failures = dict(failures)
+
+
+class PassedOver(Exception):
+    """Raised by work whose input is sound but gives no result: it is named, nothing is made, and nothing failed."""
+
+
+@dataclass(frozen=True)
+class WorkResult:
+    """What work returns that made its target without some of its inputs.
+
+    Attributes
+    ----------
+    failures : mapping of str to str
+        The inputs that the target lacks, by their names in the recipe, with the reason; the next run tries them again.
+    account : object
+        What the run is to know of how it was made, wherever that was; see `run_jobs`.
+    """
+
+    message: str
+    failures: Mapping[str, str] = field(default_factory=dict)
+    account: Any = None
+
+
+class Outdated(str):
+    """What work without recipe returns that leaves its result as it is: the reason why a new one would differ."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job; every field travels between processes.
+
+    `status` is ``done``, ``skipped``, ``outdated``, ``passed over``, ``failed``, or ``busy``: another run holds it.
+    """
+
+    job: Job
+    status: str
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
+    trace: str = ""
+    account: Any = None
+
+
+Work = Callable[..., "str | WorkResult | None"]
+
+
+def failed(job: Job, reason: str, trace: str = "") -> Outcome:
+    """The outcome of a job that failed as a whole."""
+    return Outcome(job, "failed", reason, (), ((str(job.source), reason),), trace)
+
+
+def describe(error: BaseException) -> str:
+    """One line for an exception: its own message, or its kind when it has none."""
+    message = " ".join(str(error).split())
+    if re.fullmatch(r"\d+ requested and \d+ written", message):  # numpy's words for a full disk
+        message = f"could not be written whole ({message} bytes); is the disk full?"
+    if isinstance(error, OSError) and error.strerror:
+        message = f"{error.strerror}" + (f" ({error.filename})" if error.filename else "")
+    if not message or isinstance(error, KeyError | IndexError | AttributeError | TypeError | AssertionError):
+        return f"{type(error).__name__}: {message}".rstrip(": ")
+    return message

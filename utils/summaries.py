@@ -1,0 +1,71 @@
+"""What is said of a run: the lines of each job, a bar on a terminal, one summary line and the exit code."""
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from utils.outcomes import Outcome
+from utils.redaction import redacted
+
+
+def lines_of(outcome: Outcome, verbose: bool) -> list[str]:
+    """What is said of a job when it ends; addresses in it without their secrets."""
+    return [redacted(line) for line in _plain_lines(outcome, verbose)]
+
+
+def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
+    source = outcome.job.source
+    lines = [f"{source}: warning: {sentence}" for sentence in outcome.warnings]
+    if outcome.status in {"outdated", "passed over"}:
+        lines.append(f"{source}: {outcome.status}: {outcome.message}")
+    elif outcome.status == "failed":
+        lines += [f"{path}: {reason}" for path, reason in outcome.failures]
+        lines += [outcome.trace] if verbose and outcome.trace else []
+    elif verbose:
+        lines.append(f"{source}: {outcome.message or outcome.status}")
+    return lines
+
+
+def summarize(outcomes: Sequence[Outcome], noun: str, orphaned: Sequence[Path], *, prune: bool, quiet: bool) -> int:
+    """Print one summary line, what is to be known besides on stderr, and return the exit code."""
+    count = Counter(outcome.status for outcome in outcomes)
+    words = {"done": "done", "skipped": "done before", "outdated": "outdated", "passed over": "passed over"}
+    optional = {"outdated", "passed over"}
+    parts = [f"{count[s]} {name}" for s, name in words.items() if count[s] or s not in optional]
+    if orphaned:
+        names = ", ".join(str(path) for path in orphaned)
+        what = "removed" if prune else "--prune removes them"
+        print(f"results without their input ({len(orphaned)}; {what}): {names}", file=sys.stderr)
+        parts.append(f"{len(orphaned)} without their input{' removed' if prune else ''}")
+    if count["outdated"] and not quiet:
+        print("outdated results are kept; --update redoes them", file=sys.stderr)
+    if not quiet:
+        print(f"{noun}: {', '.join(parts)}, {count['failed']} failed")
+    return 1 if count["failed"] else 0
+
+
+@contextmanager
+def progress(total: int, noun: str, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
+    """Yield a step function that advances a bar (on a terminal only) and prints lines above it, to stderr."""
+    if quiet or not sys.stderr.isatty():
+
+        def say(lines: list[str]) -> None:
+            for line in lines:
+                print(line, file=sys.stderr)
+
+        yield say
+        return
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())  # its own lock would settle the start method of processes on the system's default
+    with tqdm(total=total, unit=f" {noun}", file=sys.stderr, leave=False) as bar:
+
+        def step(lines: list[str]) -> None:
+            for line in lines:
+                bar.write(line, file=sys.stderr)
+            bar.update()
+
+        yield step
