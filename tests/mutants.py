@@ -36,13 +36,16 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Div: ast.Mult,
 }  # fmt: skip
+# Arguments that refuse what no input brings about: a record that is changed, lists of unequal length.
+GUARDS = ("frozen", "strict", "slots")
 HANG_S, POLL_S = 300, 0.02
 NOT_COPIED = (".git", ".venv", "demo", "site", "__pycache__", ".hypothesis")
 
 
 def mutants(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
     """Each single change of a file: its line, what it is, and the text of the changed file. Docstrings stay."""
-    for node in ast.walk(tree):
+    guards = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg in GUARDS}
+    for node in (node for node in ast.walk(tree) if id(node) not in guards):
         for name, old, new in changes(node):
             before = ast.unparse(node)
             setattr(node, name, new)

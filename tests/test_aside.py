@@ -6,10 +6,7 @@ import pytest
 
 from remembered import remembered
 from utils.records import aside
-from utils.records.recipes import (
-    fingerprints,
-    refuse_changed,
-)
+from utils.records.recipes import fingerprints, glances, refuse_changed
 
 
 @pytest.fixture
@@ -40,3 +37,13 @@ def test_memory_that_lacks_beside_the_work_is_told(made, monkeypatch):
     monkeypatch.setattr(aside, "fingerprints", lacking)
     with pytest.raises(MemoryError, match="no more"):
         aside.fingerprints_aside(made[0])()
+
+
+@pytest.mark.parametrize(("more", "threads"), [(0, [True]), (1, [])])
+def test_large_inputs_have_a_thread_that_keeps_no_process_alive(made, monkeypatch, more, threads):
+    recipe, look, found = made[0], aside._look, []
+    size = sum(entry.size for entry in glances(recipe).values())
+    monkeypatch.setattr(aside, "LARGE_BYTES", size + more)
+    monkeypatch.setattr(aside, "_look", lambda *given: found.append(threading.current_thread().daemon) or look(*given))
+    assert aside.fingerprints_aside(recipe)() == fingerprints(recipe)
+    assert found == threads

@@ -6,6 +6,8 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from label_pictures import NOISE, PICTURE, RNG, SHAPE, cells
+from utils import label_maps
+from utils.histogram import Histogram
 from utils.images import read_gray
 from utils.label_maps import why_labels
 from utils.volume_labels import why_labels_volume
@@ -104,6 +106,26 @@ def test_an_image_blown_up_is_judged_by_its_pixels_where_there_are_enough():
     pixels = RNG.integers(0, 65536, (64, 64)).astype(np.uint16)
     assert why_labels(np.kron(pixels, np.ones((4, 4), np.uint16))) == ""
     assert why_labels(np.kron(pixels[:63], np.ones((4, 4), np.uint16))) != ""
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit", "share", "others"),
+    [
+        ("_are_few_labels", "JUMPS", 0.5, {"NESTED": 2}),
+        ("_are_few_labels", "NESTED", 2 / 3, {"JUMPS": 2, "TOUCHING": 0}),
+        ("_are_few_labels", "TOUCHING", 0.5, {"JUMPS": 2, "NESTED": 0}),
+        ("_are_many_labels", "EQUAL", 2 / 3, {"FAR": 0}),
+        ("_are_many_labels", "FAR", 0.5, {"EQUAL": 0}),
+    ],
+)
+def test_a_share_at_the_limit_is_enough(monkeypatch, rule, limit, share, others):
+    planes = np.array([[[7, 7, 7, 1, 1, 1, 3, 3, 5, 5, 1, 1]] * 3], np.uint8)
+    values = Histogram.of(planes)
+    for name, value in {**others, limit: share}.items():
+        monkeypatch.setattr(label_maps, name, value)
+    assert getattr(label_maps, rule)(planes, values)
+    monkeypatch.setattr(label_maps, limit, np.nextafter(share, 1))
+    assert not getattr(label_maps, rule)(planes, values)
 
 
 def test_the_reason_names_the_values():

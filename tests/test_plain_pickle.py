@@ -188,6 +188,21 @@ HOSTILE = {
         opcodes("cnumpy.core.multiarray\nscalar\n", TEXT, b"C\x04\xff\xff\xff\xff\x86R"),
         "characters that there are not",
     ),
+    "a tuple of nothing": (opcodes("N\x87"), "damaged: a tuple of values that are not there"),
+    "a call of no function": (opcodes("N)R"), "calls None"),
+    "a call without arguments": (opcodes("cnumpy\ndtype\nNR"), "calls numpy.dtype"),
+    "a state that is too short": (opcodes(EMPTY, b"(K\x01K\x01\x85", U1, STATE, b"\x89tb"), "the state of an array is"),
+    "a state of another version": (
+        opcodes(EMPTY, b"(K\x02K\x01\x85", U1, STATE, b"\x89C\x01atb"),
+        "the state of an array is",
+    ),
+    "an order that is a number": (
+        opcodes(EMPTY, b"(K\x01K\x01\x85", U1, STATE, b"K\x00C\x01atb"),
+        "the state of an array is",
+    ),
+    "an integer of too many bytes": (opcodes(b"\x8a\x41", bytes(65)), "an integer of 65 bytes"),
+    "a number that is cut short": (b"M\x01", "damaged"),
+    "one level too deep": (opcodes(b")" + b"\x85" * 101), "nested too deeply"),
     "other encodings": (opcodes("c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00rot13\x86R"), "encodes"),
 }
 
@@ -197,6 +212,57 @@ def test_what_is_not_plain_is_refused_by_name(tmp_path, name):
     content, reason = HOSTILE[name]
     with pytest.raises(PlainPickleError, match=reason):
         read(tmp_path / "a.pkl", content)
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (opcodes(b"\x8a\x40", bytes(63), b"\x01"), 256**63),
+        (opcodes(b"\x8a\x01\xff"), -1),
+        (opcodes(b"](", b"N" * 2000, b"e"), [None] * 2000),
+        (opcodes(b"(NNt"), (None, None)),
+        (opcodes(b"C\x03abc"), b"abc"),
+        (opcodes(b"B\x00\x04\x00\x00", b"a" * 1024), b"a" * 1024),
+    ],
+)
+def test_values_at_the_limits_are_read(tmp_path, content, value):
+    assert read(tmp_path / "a.pkl", content) == value
+
+
+def test_a_hundred_levels_are_read(tmp_path):
+    value = read(tmp_path / "a.pkl", opcodes(b")" + b"\x85" * 100))
+    for _ in range(100):
+        (value,) = value
+    assert value == ()
+
+
+def test_keys_that_are_no_names_are_few(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.plain_pickle._MOST_OTHER_KEYS", 3)
+    keys = [b"K%c" % number for number in range(5)]
+    few, many = (opcodes(b"}(", *(key + b"N" for key in keys[:count]), b"u") for count in (4, 5))
+    assert read(tmp_path / "a.pkl", few) == dict.fromkeys(range(4))
+    with pytest.raises(PlainPickleError, match="more than 3 keys"):
+        read(tmp_path / "a.pkl", many)
+    names = {str(number): None for number in range(9)}
+    assert read(tmp_path / "a.pkl", pickle.dumps(names)) == names
+
+
+def test_texts_are_bounded_and_count_as_the_values_that_they_weigh(tmp_path, monkeypatch):
+    def text(length):
+        return b"X" + length.to_bytes(4, "little") + b"a" * length
+
+    with monkeypatch.context() as patch:
+        patch.setattr("utils.plain_pickle._LONGEST_TEXT", 9)
+        assert read(tmp_path / "a.pkl", opcodes(text(9))) == "a" * 9
+        with pytest.raises(PlainPickleError, match="a string of 10 bytes"):
+            read(tmp_path / "a.pkl", opcodes(text(10)))
+    monkeypatch.setenv("EM_MAX_GB", "1.25e-6")  # ten values of 120 bytes
+    assert read(tmp_path / "a.pkl", opcodes(b"(", b"N" * 8, b"t")) == (None,) * 8
+    assert read(tmp_path / "a.pkl", opcodes(text(119), text(119), b"\x86")) == ("a" * 119,) * 2
+    assert read(tmp_path / "a.pkl", opcodes(text(840), b"N\x86")) == ("a" * 840, None)
+    for content in (opcodes(b"(", b"N" * 9, b"t"), opcodes(text(960), b"N\x86")):
+        with pytest.raises(PlainPickleError, match="more values"):
+            read(tmp_path / "a.pkl", content)
 
 
 def test_a_memo_index_makes_no_table(tmp_path):

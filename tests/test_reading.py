@@ -1,5 +1,6 @@
 """utils/reading.py: bytes by position, and files that are none."""
 
+import errno
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from utils import reading
-from utils.reading import open_regular, read_into
+from utils.reading import is_hole, open_regular, read_into
 
 NUMBERS = np.arange(100_000, dtype="<u4")
 
@@ -68,3 +69,29 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, path):
         open_regular(tmp_path)
     with open_regular(tmp_path / "file.tif") as file:
         assert file.read(4) == NUMBERS[:1].tobytes()
+
+
+DATA_AT, DATA_END, END = 1 << 19, (1 << 19) + (1 << 16), 1 << 20
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_DATA"), reason="the system does not tell")
+def test_holes_are_what_was_never_written(tmp_path, monkeypatch):
+    with (tmp_path / "a.raw").open("w+b") as file:
+        file.truncate(END)
+        file.seek(DATA_AT)
+        file.write(bytes(range(256)) * 256)
+        file.flush()
+        if os.lseek(file.fileno(), 0, os.SEEK_DATA) != DATA_AT:
+            pytest.skip("this disk has no holes")
+        holes = [(0, DATA_AT), (DATA_END, END - DATA_END), (4096, DATA_AT - 4096)]
+        others = [(0, DATA_AT + 1), (DATA_AT, 1), (DATA_END - 1, 9), (DATA_END, END - DATA_END + 1)]
+        assert [is_hole(file, *place) for place in holes + others] == [True] * 3 + [False] * 4
+
+        def refuse(*_):
+            raise OSError(errno.EINVAL, "no such question")
+
+        monkeypatch.setattr(reading.os, "lseek", refuse)
+        assert not is_hole(file, *holes[0])
+        monkeypatch.undo()
+        monkeypatch.delattr(os, "SEEK_DATA")
+        assert not is_hole(file, *holes[0])

@@ -14,7 +14,9 @@ from ngff_images import (
     write_precomputed,
 )
 from utils.ngff.access import Access
+from utils.ngff.address import Address
 from utils.ngff.opening import open_multiscale, open_volume_level
+from utils.ngff.store import Store
 
 QUICK = Access(timeout=2, retries=3)
 
@@ -120,3 +122,17 @@ def test_requests_in_flight_are_bounded(served):
     with serving(served, latency=0.005) as server:
         open_volume_level(f"{server.url}/bucket/a.zarr", access=Access(requests=3))[:]
         assert 1 < server.most_active <= 10  # the small files are asked for side by side before
+
+
+@pytest.mark.parametrize(
+    ("address", "access", "endpoint"),
+    [
+        ("s3://bucket/a.zarr", Access(), "https://s3.amazonaws.com"),
+        ("gs://bucket/a.zarr", Access(), "https://storage.googleapis.com"),
+        ("gs://bucket/a.zarr", Access(endpoint="http://here:9/"), "http://here:9"),
+    ],
+)
+def test_where_buckets_lie(address, access, endpoint):
+    store = Store(Address.parse(address), access)
+    assert store.endpoint == endpoint
+    assert store.url(".zattrs") == (f"{endpoint}/bucket/a.zarr/.zattrs" if address.startswith("s3") else "")

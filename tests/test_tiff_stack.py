@@ -1,10 +1,13 @@
 """utils/formats/tiff_stack.py: every page that the metadata promises is there, or the stack is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tifffile
 
-from utils.formats.tiff_stack import open_tiff
+from utils.formats.tiff_stack import _pages, open_tiff
+from utils.images import luminance
 
 VOXELS = np.random.default_rng(0).integers(1, 250, (24, 40, 50)).astype(np.uint8)
 LAYOUTS = {
@@ -39,17 +42,23 @@ def test_a_stack_cut_short_is_whole_or_refused(tmp_path, layout, share):
         np.testing.assert_array_equal(found, VOXELS)
 
 
-def test_one_ifd_and_all_slices_behind_it(tmp_path):
+COLOURS = np.random.default_rng(1).integers(0, 256, (*VOXELS.shape, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("stored", "shown"), [(VOXELS, VOXELS), (COLOURS, luminance(COLOURS))])
+def test_one_ifd_and_all_slices_behind_it(tmp_path, stored, shown):
     """How ImageJ writes stacks of more than 4 GB: one page, whose pixels the others follow."""
-    tifffile.imwrite(tmp_path / "a.tif", VOXELS, imagej=True, metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "a.tif", stored, imagej=True, metadata={"axes": "ZYXS"[: stored.ndim]})
     with tifffile.TiffFile(tmp_path / "a.tif") as tif:
         start, first = tif.series[0].dataoffset, tif.pages.first
         end_of_first = first.offset + 2 + 12 * len(first.tags)
-    content = bytearray((tmp_path / "a.tif").read_bytes()[: start + VOXELS.size])
+    content = bytearray((tmp_path / "a.tif").read_bytes()[: start + stored.size])
     content[end_of_first : end_of_first + 4] = bytes(4)
     (tmp_path / "a.tif").write_bytes(content)
     with open_tiff(tmp_path / "a.tif") as volume:
-        np.testing.assert_array_equal(volume[:], VOXELS)
+        assert volume.streams
+        np.testing.assert_array_equal(volume[:], shown)
+        np.testing.assert_array_equal(volume[3:5, 7:, :9], shown[3:5, 7:, :9])
     for cut in (1, 40 * 50, 20 * 40 * 50):
         (tmp_path / "a.tif").write_bytes(content[:-cut])
         with pytest.raises(ValueError, match="cut short"):
@@ -163,3 +172,16 @@ def test_slices_inside_of_a_page_are_refused(tmp_path):
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"keeps slices inside its pages \(axes ZYX \(16, 32, 48\)\): save one page"):
         open_tiff(tmp_path / "a.tif")
+
+
+def test_of_axes_inside_of_a_page_the_first_entry_is_taken():
+    """Three pages of z, each with four values of another axis inside."""
+    inside = SimpleNamespace(shape=(4, 5, 6))
+    series = SimpleNamespace(shape=(3, 4, 5, 6), pages=["a", "b", "c"], keyframe=inside)
+    assert _pages(series, "ZIYX", "Z") == ["a", "b", "c"]
+
+
+def test_threads_share_a_file_of_pages(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", VOXELS, compression="zlib")
+    with open_tiff(tmp_path / "a.tif") as volume:
+        assert hasattr(volume._tif.filehandle.lock, "_is_owned")

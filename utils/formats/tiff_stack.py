@@ -25,7 +25,7 @@ from utils.reading import refuse_special
 
 # Where slices hide when no axis is called Z, in order of preference.
 _SLICE_AXES = "ZIQTRCAHLEMPV"
-_PHOTOMETRIC_GRAY = 1  # black is zero
+_PHOTOMETRIC_GRAY, _PHOTOMETRIC_RGB = 1, 2  # gray: black is zero
 _PRINTERS_UNITS = frozenset({"", "inch", "inches", "cm", "pixel", "pixels"})
 
 
@@ -77,16 +77,17 @@ def _open(path: Path, tif: Any) -> Volume:
     series = _main_series(tif)
     size = voxel_size(tif)
     axes, shape = series.axes, series.shape
-    _refuse_truncated(path, tif, series)
+    _refuse_truncated(tif, series)
     slice_axis = _slice_axis(axes, shape)
-    plain = series.keyframe.photometric == _PHOTOMETRIC_GRAY and "S" not in axes and series.dtype.kind != "b"
-    if series.dataoffset is not None and plain:
+    colours = axes.endswith("S") and series.keyframe.photometric == _PHOTOMETRIC_RGB
+    plain = colours or (series.keyframe.photometric == _PHOTOMETRIC_GRAY and "S" not in axes)
+    if series.dataoffset is not None and plain and series.dtype.kind != "b":
         axes, shape = (axes, shape) if slice_axis else (f"I{axes}", (1, *shape))
         slice_axis = slice_axis or "I"
         raw = RawData(path, series.dtype.newbyteorder(tif.byteorder), shape, series.dataoffset)
         tif.close()
         stored = tuple(axes.index(axis) for axis in (slice_axis, "Y", "X") if axis)
-        return RawVolume(stem(path), raw, size, stored)
+        return RawVolume(stem(path), raw, size, stored, colours=colours)
     pages = _pages(series, axes, slice_axis)
     first = tiff_page(pages[0])
     tif.filehandle.set_lock(True)
@@ -136,7 +137,7 @@ def _pages(series: Any, axes: str, slice_axis: str) -> list[Any]:
     return [series.pages[int(i)] for i in np.atleast_1d(order)]
 
 
-def _refuse_truncated(path: Path, tif: Any, series: Any) -> None:
+def _refuse_truncated(tif: Any, series: Any) -> None:
     """Refuse a stack whose pages are fewer, or shorter, than its metadata promise."""
     for page in tif.pages:
         check_page(page)
@@ -147,8 +148,6 @@ def _refuse_truncated(path: Path, tif: Any, series: Any) -> None:
     promised = _promised_planes(tif, series)
     if found < promised:
         raise ValueError(f"the file is cut short: {found} of the {promised} slices that its metadata promise")
-    if series.dataoffset is not None and (end := series.dataoffset + series.nbytes) > path.stat().st_size:
-        raise ValueError(f"the file is cut short: {path.stat().st_size} bytes, its slices reach to byte {end}")
 
 
 def _after_last_page(tif: Any) -> int:

@@ -114,10 +114,8 @@ def _bucket_entries(store: Store, folder: str) -> tuple[set[str], set[str]]:
 
     address = store.at(folder).address
     prefix = f"{address.path}/".lstrip("/")
-    base = store.access.endpoint or address.endpoint
-    default = "https://storage.googleapis.com" if address.driver == "gcs" else "https://s3.amazonaws.com"
     query = urlencode({"list-type": 2, "prefix": prefix, "delimiter": "/", "max-keys": 1000})
-    raw = fetch(f"{(base or default).rstrip('/')}/{quote(address.root)}?{query}", store.access.timeout)
+    raw = fetch(f"{store.endpoint}/{quote(address.root)}?{query}", store.access.timeout)
     if raw is None or b"<!ENTITY" in raw:
         raise OSError(f"{address}: cannot be listed")
     try:

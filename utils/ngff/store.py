@@ -104,12 +104,17 @@ class Store:
 
         return with_patience(ask, self.address, self.url(key), self.access.patience)
 
+    @property
+    def endpoint(self) -> str:
+        """Where the buckets of this store lie over HTTP."""
+        default = "https://storage.googleapis.com" if self.address.driver == "gcs" else "https://s3.amazonaws.com"
+        return (self.access.endpoint or self.address.endpoint or default).rstrip("/")
+
     def url(self, key: str) -> str:
         """Where a key can be asked for over HTTP; empty where it cannot."""
         address = self.address.at(key)
         if address.driver == "s3":
-            base = self.access.endpoint or address.endpoint or "https://s3.amazonaws.com"
-            return f"{base.rstrip('/')}/{address.root}/{address.path}"
+            return f"{self.endpoint}/{address.root}/{address.path}"
         return address.plain if address.driver == "http" else ""
 
     def read_json(self, keys: Iterable[str], *, strict: bool = False) -> dict[str, dict[str, Any] | None]:

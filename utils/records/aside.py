@@ -20,7 +20,7 @@ def fingerprints_aside(recipe: Recipe) -> Callable[[], Fingerprints]:
     content was the same throughout.
     """
     before = glances(recipe)
-    if sum(max(0, entry.size) for entry in before.values()) < LARGE_BYTES:
+    if sum(entry.size for entry in before.values()) < LARGE_BYTES:
         known = fingerprints(recipe)
         return lambda: known
     found: Future[Fingerprints] = Future()

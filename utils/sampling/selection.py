@@ -64,7 +64,7 @@ class Occupied:
     """
 
     def __init__(self, cell: int) -> None:
-        self._cell = max(1, cell)
+        self._cell = cell
         self._cells: defaultdict[tuple[int, ...], list[Roi]] = defaultdict(list)
 
     def add(self, roi: Roi) -> None:
