@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.sampling.padding import FEW, PaddingError, refuse_flat, specimen_share
+from utils.sampling.padding import FEW, PaddingError, refuse_flat, specimen_share, why_padding
 
 
 def cube(value: int, others: int, side: int = 20) -> np.ndarray:
@@ -65,3 +65,10 @@ def test_a_cube_of_hardly_more_than_one_value_is_a_failure(stray):
             refuse_flat(gray)
     else:
         refuse_flat(gray)
+
+
+def test_why_a_cube_is_padding():
+    voxels = np.array([[[0, 0, 5, 5]]])
+    assert why_padding(voxels, (0.0,), 0.5) == ""
+    assert why_padding(voxels, (0.0,), 0.6) == "only 50% is not padding (0): nothing was written"
+    assert why_padding(voxels * 0, (0.0,), 0.0).startswith("every voxel is 0")

@@ -161,7 +161,7 @@ def test_records_of_others_are_refused(tmp_path, text, reason):
 
 def test_any_source_is_any_source(tmp_path):
     (tmp_path / "fly.json").write_text('{"source": "s3://other"}')
-    assert read_record(tmp_path / "fly.json", "", any_source=True) == {"source": "s3://other"}
+    assert read_record(tmp_path / "fly.json") == {"source": "s3://other"}
     (tmp_path / "fly.json").write_text("[1]")
     with pytest.raises(ValueError, match="something else"):
-        read_record(tmp_path / "fly.json", "", any_source=True)
+        read_record(tmp_path / "fly.json")

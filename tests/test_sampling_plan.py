@@ -8,7 +8,7 @@ import pytest
 from ngff_images import SIZES, pyramid, write_ome_zarr
 from utils.ngff.access import Access
 from utils.ngff.table import Dataset
-from utils.sampling.plan import DEFAULT_CROP, SamplingOptions, draw, open_level, plan_sampling, shape_text
+from utils.sampling.plan import DEFAULT_CROP, SamplingOptions, draw, open_level, plan_sampling
 from utils.sampling.rois import Boxes
 from utils.sampling.selection import shuffled, stratified
 
@@ -104,7 +104,3 @@ def test_a_row_that_cannot_be_used_says_why():
         plan_sampling(Dataset("", "t-line-2", problem="mip is 1.5"), SamplingOptions())
     with pytest.raises(FileNotFoundError, match="no such folder"):
         plan_sampling(Dataset("/nowhere/em.zarr", "em"), SamplingOptions(access=Access(timeout=1)))
-
-
-def test_shapes_as_people_write_them():
-    assert shape_text((3, 4, 5)) == "3 x 4 x 5"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from utils.ngff.metadata import Level
 from utils.sampling.overview import overview_path, survey
-from utils.sampling.plan import SamplingOptions, SamplingPlan, draw, shape_text
+from utils.sampling.plan import SamplingOptions, SamplingPlan, draw
 from utils.sampling.rois import GB, Boxes, Roi
 from utils.sampling.selection import within
 
@@ -30,8 +30,8 @@ def _level_line(index: int, level: Level, chosen: bool) -> str:
     if level.problem:
         return f"  s{index}  cannot be read: {level.problem}"
     size = " x ".join(f"{n:g}" for n in level.voxel_size) + " nm" if level.voxel_size else "voxel size not known"
-    mark = "*" if chosen else " "
-    return f" {mark}s{index}  {shape_text(level.shape)} (z, y, x)  {size}  {level.dtype.name}  {_bytes(level.nbytes)}"
+    mark, shape = "*" if chosen else " ", " x ".join(map(str, level.shape))
+    return f" {mark}s{index}  {shape} (z, y, x)  {size}  {level.dtype.name}  {_bytes(level.nbytes)}"
 
 
 def _crop_lines(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> list[str]:

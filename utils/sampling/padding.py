@@ -36,6 +36,22 @@ def refuse_flat(gray: np.ndarray) -> None:
         raise PaddingError(f"{share} is {value} of 255: nothing was written")
 
 
+def why_padding(voxels: np.ndarray, fills: Iterable[float], min_frac: float) -> str:
+    """What `specimen_share` would say in refusing a cube; nothing of one that shows specimen.
+
+    Parameters
+    ----------
+    voxels : ndarray, shape (z, y, x)
+    fills : iterable of float
+    min_frac : float
+    """
+    try:
+        specimen_share(voxels, fills, min_frac)
+    except PaddingError as error:
+        return str(error)
+    return ""
+
+
 def specimen_share(voxels: np.ndarray, fills: Iterable[float], min_frac: float = 0.0) -> float:
     """The share of a cube's voxels that are none of its fill values.
 

@@ -145,8 +145,3 @@ def open_level(plan: SamplingPlan) -> LevelReader:
 def draw(boxes: Boxes, options: SamplingOptions) -> Iterator[Roi]:
     """The order in which boxes are drawn."""
     return stratified(boxes, options.seed) if options.stratify else shuffled(boxes, options.seed)
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape as people write it."""
-    return " x ".join(str(n) for n in shape)

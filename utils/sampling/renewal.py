@@ -52,9 +52,7 @@ def renewed(path: Path, settings: Settings, update: bool, make: Callable[[Path],
 
 def _replace_cubes(path: Path, scratch: Path) -> None:
     """Put whole new cubes in the place of the old ones, the record last: a killed run begins again."""
-    record = read_record(path, "", any_source=True)
-    entries = [record, *record.get("earlier", [])]
-    old = {str(box["file"]) for entry in entries for box in entry.get("boxes") or []}
+    old = set(_cubes_of(path))
     new = sorted(file for file in scratch.iterdir() if file.name.endswith(".nrrd"))
     for file in new:
         file.replace(path.with_name(file.name))
@@ -120,9 +118,13 @@ def _load(path: Path) -> dict[str, Any]:
 def _discard_dataset(path: Path) -> None:
     """Remove overviews and cubes of a dataset, then its record: a killed run leaves the record that names the rest."""
     discard_overviews(path.parent, path.stem)
-    record = read_record(path, "", any_source=True)
-    for entry in [record, *record.get("earlier", [])]:
-        for box in entry.get("boxes") or []:
-            path.with_name(safe_name(str(box["file"]))).unlink(missing_ok=True)
+    for name in _cubes_of(path):
+        path.with_name(safe_name(name)).unlink(missing_ok=True)
     discard(path)
     remove_if_empty(path.parent / OWN_FOLDER)
+
+
+def _cubes_of(path: Path) -> list[str]:
+    """The files of the cubes that a dataset's record names, those of earlier choices, too."""
+    record = read_record(path)
+    return [str(box["file"]) for entry in [record, *record.get("earlier", [])] for box in entry.get("boxes") or []]

@@ -173,8 +173,8 @@ def _roi(box: Mapping[str, Any]) -> Roi:
     return Roi(*((int(first), int(stop)) for first, stop in (box[axis] for axis in "zyx")))
 
 
-def read_record(path: Path, source: str, *, any_source: bool = False) -> dict[str, Any]:
-    """An earlier run's record of the same source; empty when there is none.
+def read_record(path: Path, source: str | None = None) -> dict[str, Any]:
+    """An earlier run's record, of a source or of any; empty when there is none.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def read_record(path: Path, source: str, *, any_source: bool = False) -> dict[st
         record = parse_json(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: is no record of an earlier run ({error}); move it away") from error
-    if not isinstance(record, dict) or (record.get("source") != source and not any_source):
+    if not isinstance(record, dict) or (source is not None and record.get("source") != source):
         other = record.get("source") if isinstance(record, dict) else "something else"
         raise ValueError(f"{path} belongs to {other}; give this dataset another name or folder")
     return record

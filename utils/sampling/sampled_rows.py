@@ -4,13 +4,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from utils.contrast import NO_CONTRAST, Contrast
 from utils.names import parse_level
 from utils.ngff.multiscale import NgffVolume
 from utils.outliers import OutlierRange
 from utils.records.recipes import discard
 from utils.sampling.overview import discard_overviews
-from utils.sampling.padding import PaddingError, specimen_share
+from utils.sampling.padding import why_padding
 from utils.sampling.plan import SamplingOptions, SamplingPlan, draw, open_level, plan_sampling
 from utils.sampling.rois import GB, Boxes, Roi
 from utils.sampling.selection import settled, within
@@ -65,15 +67,10 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
             return {}
         new = [roi for roi in chosen if roi not in tried]
         tried.update(new)
-        return {roi: why for roi in new if (why := why_padding(roi))}
+        return {roi: why for roi in new if (why := why_padding(read(roi), plan.fills, options.min_frac))}
 
-    def why_padding(roi: Roi) -> str:
-        voxels = found.voxels.pop(roi)[0] if roi in found.voxels else reader.read(roi.slices)
-        try:
-            specimen_share(voxels, plan.fills, options.min_frac)
-        except PaddingError as error:
-            return str(error)
-        return ""
+    def read(roi: Roi) -> np.ndarray:
+        return found.voxels.pop(roi)[0] if roi in found.voxels else reader.read(roi.slices)
 
     order = partial(draw, found.boxes, options)
     cubes = settled(order, options.gigabytes * GB, dict(found.padding), find_padding)

@@ -11,7 +11,7 @@ from utils.ngff.read import LevelReader
 from utils.parallel import ordered_map
 from utils.sampling.mask import masked
 from utils.sampling.overview import LARGEST, fetch_overview, overview_path, survey
-from utils.sampling.padding import PaddingError, specimen_share
+from utils.sampling.padding import why_padding
 from utils.sampling.plan import SamplingOptions, SamplingPlan, draw
 from utils.sampling.rois import Boxes, Roi, not_padding
 from utils.sampling.survey import SAMPLE, Survey
@@ -163,10 +163,8 @@ def sample_cubes(plan: SamplingPlan, boxes: Boxes, reader: LevelReader, options:
     in_flight = min(SAMPLED_CUBES, plan.threads(options.workers))
     for roi, voxels, refused in ordered_map(read, draw(boxes, options), in_flight):
         planes.append(_few_planes(voxels, plan))
-        try:
-            specimen_share(voxels, plan.fills, options.min_frac)
-        except PaddingError as error:
-            found.padding[roi] = str(error)
+        if why := why_padding(voxels, plan.fills, options.min_frac):
+            found.padding[roi] = why
             continue
         if len(found.voxels) < SAMPLED_CUBES:
             found.voxels[roi] = voxels, refused
