@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.json_text import json_object, parse_json
+from utils.json_text import json_file, json_object, parse_json
 
 
 def test_plain_json():
@@ -18,3 +18,11 @@ def test_damage_is_a_value_error(text):
 @pytest.mark.parametrize("text", ["", "[1]", "null", b"\xff", "[" * 1_000_000])
 def test_what_is_no_object_is_an_empty_one(text):
     assert json_object(text) == {} and json_object('{"a": {}}') == {"a": {}}
+
+
+def test_a_file_that_cannot_be_read_is_an_empty_object(tmp_path):
+    assert json_file(tmp_path / "absent") == json_file(tmp_path) == {}
+    (tmp_path / "a.json").write_bytes(b"\xff")
+    assert json_file(tmp_path / "a.json") == {}
+    (tmp_path / "a.json").write_text('{"µ": 1}', encoding="utf-8")
+    assert json_file(tmp_path / "a.json") == {"µ": 1}

@@ -1,6 +1,7 @@
 """JSON that others wrote: what cannot be read is one kind of error, however it was damaged."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 
@@ -25,3 +26,11 @@ def json_object(text: str | bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def json_file(path: Path) -> dict[str, Any]:
+    """A file's JSON object; empty where it is none, or cannot be read."""
+    try:
+        return json_object(path.read_bytes())
+    except OSError:
+        return {}

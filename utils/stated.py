@@ -2,12 +2,11 @@
 
 import math
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from utils.formats.volume_base import Volume
-from utils.formats.voxel_size import VoxelSize, significant
+from utils.formats.voxel_size import VoxelSize, nm_text, significant
 
 TABLE_NAME = "datasets.csv"
 SIZES = ("voxel_z", "voxel_y", "voxel_x")
@@ -64,10 +63,8 @@ class Stated:
         header = volume.header_size.nm
         sides = [given or (header[i] if header else None) for i, given in enumerate(self.voxel_size)]
         if header and any(not math.isclose(a, b, rel_tol=SAME) for a, b in zip(header, sides, strict=True) if b):
-            warnings.warn(
-                f"voxel size: the header says {_nm(header)}, {self.where} {_nm(sides)} (z, y, x): the latter is taken",
-                stacklevel=2,
-            )
+            said = f"the header says {nm_text(header)}, {self.where} {nm_text(sides)} (z, y, x)"
+            warnings.warn(f"voxel size: {said}: the latter is taken", stacklevel=2)
         volume.overrule_size(self._size(sides))
         return volume
 
@@ -98,10 +95,6 @@ class Stated:
             side and significant(side * factor, 12) for side, factor in zip(self.voxel_size, factors, strict=True)
         )
         return replace(self, voxel_size=(z, y, x))
-
-
-def _nm(sides: Iterable[float | None]) -> str:
-    return " x ".join("?" if side is None else f"{side:g}" for side in sides) + " nm"
 
 
 NOTHING_STATED = Stated()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.dataset_table import HEADERS_ONLY, Stating
-from utils.json_text import parse_json
+from utils.json_text import json_file
 from utils.names import format_roi, parse_level, parse_roi, parsed
 from utils.sources import VolumeSource, volume_sources
 
@@ -94,11 +94,8 @@ class VolumeIndex:
 @functools.cache
 def _recorded_offset(path: Path, level: int) -> tuple[int, ...]:
     """Where a level of a sampled dataset begins, z, y, x, if its cubes' names count that in; else nothing."""
-    try:
-        record = parse_json(path.read_text())
-    except (OSError, ValueError):
-        return ()
-    if not isinstance(record, dict) or record.get("coordinates") != "dataset" or record.get("level") != level:
+    record = json_file(path)
+    if record.get("coordinates") != "dataset" or record.get("level") != level:
         return ()
     offset = record.get("voxel_offset")
     return tuple(offset) if isinstance(offset, list) and [type(n) for n in offset] == [int] * 3 else ()

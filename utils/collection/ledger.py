@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import OWN_FOLDER, atomic_path, remove
-from utils.json_text import parse_json
+from utils.json_text import json_file
 from utils.locks import BusyError, locked
 
 WRITERS = 8
@@ -41,11 +41,8 @@ class Ledger:
 
     def record(self, unit: str) -> dict[str, Any]:
         """A unit's record; empty where there is none, or none that can be read."""
-        try:
-            content = parse_json(self._path(unit).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) and isinstance(content.get("files"), dict) else {}
+        content = json_file(self._path(unit))
+        return content if isinstance(content.get("files"), dict) else {}
 
     def is_current(self, unit: str, fingerprint: str) -> bool:
         """Whether a unit was made from just this and its files are as they were left."""

@@ -22,6 +22,7 @@ from utils.formats.voxel_size import VoxelSize, checked, significant
 from utils.images import check_page, tiff_page
 from utils.json_text import json_object
 from utils.reading import refuse_special
+from utils.xml_text import parse_xml
 
 # Where slices hide when no axis is called Z, in order of preference.
 _SLICE_AXES = "ZIQTRCAHLEMPV"
@@ -186,11 +187,8 @@ def _ome_planes(xml: str, series: Any) -> int:
 
 
 def _ome_pixels(xml: str) -> list[ElementTree.Element]:
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
-        return []
-    return [element for element in root.iter() if element.tag.rpartition("}")[2] == "Pixels"]
+    root = parse_xml(xml)
+    return [] if root is None else [node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"]
 
 
 def voxel_size(tif: Any) -> VoxelSize:

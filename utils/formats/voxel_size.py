@@ -1,7 +1,7 @@
 """Voxel sizes: units to nanometres, and numbers in headers that cannot be true."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 SMALLEST_NM = 0.01  # below the radius of an atom
@@ -31,6 +31,15 @@ def nm_per(unit: str) -> float | None:
     """
     name = unit.strip().strip("\"'").replace("\\u00B5", "µ").lower()
     return _NM.get(name, _NM.get(name.removesuffix("s")))
+
+
+def nm_text(zyx: Iterable[float | None]) -> str:
+    """A voxel size as people write it; ``?`` for a side that is not known.
+
+    >>> nm_text((30, 4.5, None))
+    '30 x 4.5 x ? nm'
+    """
+    return " x ".join("?" if side is None else f"{side:g}" for side in zyx) + " nm"
 
 
 def significant(number: float, digits: int) -> float:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from utils.ngff.address import Address
 from utils.ngff.containers import refusal
 from utils.ngff.store import Store
+from utils.xml_text import parse_xml
 
 
 def bdv_unit(image: Store) -> str | None:
@@ -66,13 +67,7 @@ def _first_image(tree: ElementTree.Element) -> str:
 
 def _read_xml(folder: Store, name: str) -> ElementTree.Element | None:
     """The root of an XML file; None when it is missing or is no XML."""
-    raw = folder.read([name])[name]
-    if raw is None or b"<!ENTITY" in raw:
-        return None
-    try:
-        return ElementTree.fromstring(raw)
-    except ElementTree.ParseError:
-        return None
+    return parse_xml(folder.read([name])[name])
 
 
 def _setup(pieces: list[str]) -> int:

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 from utils.ngff.hosts import fetch
 from utils.ngff.store import Store
+from utils.xml_text import parse_xml
 
 # Folders looked into, at most: a bucket may hold millions.
 MOST_FOLDERS = 400
@@ -110,18 +111,12 @@ def _local_entries(folder: Path) -> tuple[set[str], set[str]]:
 
 def _bucket_entries(store: Store, folder: str) -> tuple[set[str], set[str]]:
     """Files and folders of a bucket's prefix, from the listing that S3 and GCS share."""
-    from xml.etree import ElementTree
-
     address = store.at(folder).address
     prefix = f"{address.path}/".lstrip("/")
     query = urlencode({"list-type": 2, "prefix": prefix, "delimiter": "/", "max-keys": 1000})
-    raw = fetch(f"{store.endpoint}/{quote(address.root)}?{query}", store.access.timeout)
-    if raw is None or b"<!ENTITY" in raw:
+    tree = parse_xml(fetch(f"{store.endpoint}/{quote(address.root)}?{query}", store.access.timeout))
+    if tree is None:
         raise OSError(f"{address}: cannot be listed")
-    try:
-        tree = ElementTree.fromstring(raw)
-    except ElementTree.ParseError as error:
-        raise OSError(f"{address}: its listing is no XML") from error
     files = {key.text.removeprefix(prefix) for key in tree.iterfind("{*}Contents/{*}Key") if key.text}
     found = (part.text for part in tree.iterfind("{*}CommonPrefixes/{*}Prefix"))
     return files, {name.removeprefix(prefix).rstrip("/") for name in found if name}

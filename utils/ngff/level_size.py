@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 
-from utils.formats.voxel_size import significant
+from utils.formats.voxel_size import nm_text, significant
 from utils.ngff.metadata import Lengths, downsampling
 from utils.ngff.multiscale import Multiscale
 
@@ -116,4 +116,4 @@ def _say_misfit(image: Multiscale, index: int, declared: Lengths) -> None:
 
 
 def _text(size: Lengths) -> str:
-    return " x ".join(f"{length:g}" for length in size) + " nm (z, y, x)"
+    return f"{nm_text(size)} (z, y, x)"

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -121,6 +121,12 @@ def level_or_problem(path: str, first: bool, read: Callable[[], Level]) -> Level
         return Level.broken(path, str(error))
 
 
+def first_multiscale(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first image that a group's ``multiscales`` describe; None where they describe none."""
+    listed = attributes.get("multiscales")
+    return listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else None
+
+
 def reversed_triple(values: Sequence[Any]) -> tuple[Any, Any, Any]:
     """x, y, z of a file as z, y, x (or the other way round)."""
     return values[2], values[1], values[0]
@@ -152,17 +158,14 @@ def pick_axes(names: Sequence[str], shape: Sequence[int]) -> Triple:
         )
     for name, length in zip(lower, shape, strict=True):
         if name not in "zyx" and length != 1:
+            kind = {"t": "time", "c": "channel"}.get(name, "extra")
             raise ValueError(
-                f"the {_axis_kind(name)} axis {name!r} has {length} entries; expected one; "
+                f"the {kind} axis {name!r} has {length} entries; expected one; "
                 "extract a single one to a dataset of its own"
             )
     axes = (lower.index("z"), lower.index("y"), lower.index("x"))
     refuse_flat([shape[axis] for axis in axes])
     return axes
-
-
-def _axis_kind(name: str) -> str:
-    return {"t": "time", "c": "channel"}.get(name, "extra")
 
 
 def refuse_flat(shape: Sequence[int]) -> None:

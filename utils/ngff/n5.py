@@ -7,7 +7,15 @@ from typing import Any
 
 from utils.ngff.bdv import bdv_unit
 from utils.ngff.label_images import refuse_labels
-from utils.ngff.metadata import Level, NoImageError, image_dtype, level_or_problem, pick_axes, refuse_flat
+from utils.ngff.metadata import (
+    Level,
+    NoImageError,
+    first_multiscale,
+    image_dtype,
+    level_or_problem,
+    pick_axes,
+    refuse_flat,
+)
 from utils.ngff.n5_sizes import Attributes, SizeAndUnit, first_scale, level_scale, sizes_known
 from utils.ngff.store import Store
 
@@ -135,10 +143,8 @@ def _named_levels(groups: Sequence[Attributes]) -> list[str]:
 
 
 def _listed_paths(group: Attributes) -> list[str]:
-    multiscales = group.get("multiscales")
-    if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
-        return []
-    return [str(d["path"]) for d in multiscales[0].get("datasets") or [] if isinstance(d, dict) and d.get("path")]
+    datasets = (first_multiscale(group) or {}).get("datasets") or []
+    return [str(d["path"]) for d in datasets if isinstance(d, dict) and d.get("path")]
 
 
 def _listed_factors(group: Attributes) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from utils.ngff.metadata import Lengths, derived_scale, floats, reversed_triple, shape_factors
+from utils.ngff.metadata import Lengths, derived_scale, first_multiscale, floats, reversed_triple, shape_factors
 from utils.ngff.ome_zarr_level import same_unit
 
 Attributes = dict[str, Any]
@@ -78,12 +78,9 @@ def level_scale(
 
 
 def _listed_transform(index: int, groups: list[Attributes]) -> SizeAndUnit | None:
-    for group in groups[:1]:
-        multiscales = group.get("multiscales")
-        if isinstance(multiscales, list) and multiscales and isinstance(multiscales[0], dict):
-            datasets = multiscales[0].get("datasets") or []
-            return _transform(datasets[index]) if index < len(datasets) and isinstance(datasets[index], dict) else None
-    return None
+    multiscale = first_multiscale(groups[0]) if groups else None
+    datasets = (multiscale or {}).get("datasets") or []
+    return _transform(datasets[index]) if index < len(datasets) and isinstance(datasets[index], dict) else None
 
 
 def _guessed(array: Attributes, first: Attributes) -> Lengths:

@@ -11,6 +11,7 @@ from utils.ngff.label_images import refuse_labels
 from utils.ngff.metadata import (
     Level,
     NoImageError,
+    first_multiscale,
     level_or_problem,
     pick_axes,
     refuse_flat,
@@ -112,12 +113,11 @@ def _moved(level: Level, folder: str) -> Level:
 
 
 def _multiscale_levels(store: Store, attributes: dict[str, Any], *, v3: bool) -> list[Level]:
-    multiscales = attributes["multiscales"]
-    if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
+    multiscale = first_multiscale(attributes)
+    if multiscale is None:
         raise ValueError("its multiscales are empty")
-    multiscale = multiscales[0]
     axes = coordinate_axes(multiscale, attributes)
-    if len(multiscales) > 1:
+    if len(attributes["multiscales"]) > 1:
         warnings.warn("several multiscales are described; the first is taken", stacklevel=2)
     datasets = [d for d in multiscale.get("datasets") or [] if isinstance(d, dict) and d.get("path") is not None]
     if not datasets:
@@ -149,14 +149,12 @@ def _level_of_parent(store: Store, found: Mapping[str, dict[str, Any] | None]) -
     pieces = [piece for piece in store.address.path.split("/") if piece]
     for up in range(1, min(MOST_ANCESTORS, len(pieces)) + 1):
         attributes = group_attributes(store.at(*[".."] * up).read_json(GROUP_KEYS))
-        multiscales = attributes.get("multiscales")
-        if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
-            continue
+        multiscale = first_multiscale(attributes) or {}
         path = "/".join(pieces[-up:])
-        for dataset in multiscales[0].get("datasets") or []:
+        for dataset in multiscale.get("datasets") or []:
             if str(dataset.get("path")).strip("/") == path:
-                axes = coordinate_axes(multiscales[0], attributes)
-                return level_of("", array_metadata(found), multiscales[0] | {"axes": axes}, dataset)
+                axes = coordinate_axes(multiscale, attributes)
+                return level_of("", array_metadata(found), multiscale | {"axes": axes}, dataset)
     return None
 
 

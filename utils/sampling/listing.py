@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
+from utils.formats.voxel_size import nm_text
 from utils.ngff.metadata import Level
 from utils.sampling.overview import overview_path, survey
 from utils.sampling.plan import SamplingOptions, SamplingPlan, draw
@@ -20,8 +21,7 @@ def describe(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
     """
     lines = [f"{plan.dataset.name}  {plan.dataset.shown_url}  ({plan.image.format})"]
     lines += [_level_line(i, level, i == plan.index) for i, level in enumerate(plan.image.levels)]
-    size = " x ".join(f"{length:g}" for length in plan.voxel_size)
-    lines.append(f"  level {plan.index}: voxel size {size} nm (z, y, x)")
+    lines.append(f"  level {plan.index}: voxel size {nm_text(plan.voxel_size)} (z, y, x)")
     content = _crop_lines(plan, options, folder) if plan.dataset.crop else _whole_lines(plan, options)
     return "\n".join([*lines, *content])
 
@@ -29,7 +29,7 @@ def describe(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
 def _level_line(index: int, level: Level, chosen: bool) -> str:
     if level.problem:
         return f"  s{index}  cannot be read: {level.problem}"
-    size = " x ".join(f"{n:g}" for n in level.voxel_size) + " nm" if level.voxel_size else "voxel size not known"
+    size = nm_text(level.voxel_size) if level.voxel_size else "voxel size not known"
     mark, shape = "*" if chosen else " ", " x ".join(map(str, level.shape))
     return f" {mark}s{index}  {shape} (z, y, x)  {size}  {level.dtype.name}  {_bytes(level.nbytes)}"
 

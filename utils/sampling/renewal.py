@@ -3,11 +3,10 @@
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from utils.files import OWN_FOLDER, remove, remove_if_empty, safe_name
 from utils.jobs import Outdated
-from utils.json_text import json_object
+from utils.json_text import json_file
 from utils.records.fingerprints import NO_FILE
 from utils.records.recipes import Recipe, discard, is_of, known_record, record_of, save_record
 from utils.sampling.overview import discard_overviews
@@ -72,7 +71,7 @@ def claim(listing: Path, wanted: Mapping[Path, str]) -> None:
     """
     for path, source in wanted.items():
         note = record_of(Recipe(STAGE, {}, {}, listing), path, {}, NO_FILE)
-        if known_record(path) != note and _load(path).get("source") == source:
+        if known_record(path) != note and json_file(path).get("source") == source:
             save_record(path, note)
 
 
@@ -105,14 +104,6 @@ def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune
 def _was_listed(path: Path, listing: Path) -> bool:
     note = known_record(path)
     return note is not None and note.stage == STAGE and is_of(note, listing, path)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    """A file's JSON object; empty where it is none, or cannot be read."""
-    try:
-        return json_object(path.read_text())
-    except (OSError, ValueError):
-        return {}
 
 
 def _discard_dataset(path: Path) -> None:
