@@ -26,7 +26,6 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 # isort: split
 
 from utils.cli import (
-    UsageError,
     add_run_options,
     as_usage_errors,
     existing_file,
@@ -117,8 +116,6 @@ def make_export(args: argparse.Namespace) -> int:
 
     Raises
     ------
-    UsageError
-        If the output lies in what is read.
     NothingLeftError
         If there is nothing to export.
     """
@@ -131,8 +128,6 @@ def make_export(args: argparse.Namespace) -> int:
     from utils.collection.shards import make_shard
     from utils.jobs import Job, Run, run_jobs
 
-    if args.output.resolve().is_relative_to(args.filtered.resolve()):
-        raise UsageError(f"{args.output} lies in what is read; name another folder")
     parts = list_parts(args.filtered)
     provenance = provenance_of(args)
     plan = plan_export(parts, provenance, pairs_of(args), args)

@@ -20,7 +20,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.cli import (
-    UsageError,
     add_run_options,
     existing_dir,
     existing_file,
@@ -60,21 +59,13 @@ def report(args: argparse.Namespace) -> int:
 
 
 def make_report(args: argparse.Namespace) -> int:
-    """List, make the pages, make the index.
-
-    Raises
-    ------
-    UsageError
-        If the output lies in what is read.
-    """
+    """List, make the pages, make the index."""
     from utils.collection.dataset_report import report_dataset, slug
     from utils.collection.failures import say_failures
     from utils.collection.ledger import Ledger, unit_name
     from utils.collection.report_index import INDEX, list_collection, write_index
     from utils.jobs import Job, Run, run_jobs
 
-    if args.output.resolve().is_relative_to(args.filtered.resolve()):
-        raise UsageError(f"{args.output} lies in what is read; name another folder")
     found = list_collection(args)
     datasets, failed = found.datasets, say_failures(found.failures)
     for name in found.unused:

@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from utils.cli import UsageError
 from utils.collection.emptied import NothingLeftError, run_or_take_back
 from utils.collection.ledger import Ledger
 
@@ -14,7 +15,7 @@ def args(tmp_path):
     with Ledger(tmp_path / "out").making("unit", ["sub/a.txt"], "print") as scratch:
         (scratch / "sub").mkdir()
         (scratch / "sub" / "a.txt").write_text("a")
-    return argparse.Namespace(output=tmp_path / "out", prune=True, quiet=False)
+    return argparse.Namespace(filtered=tmp_path / "in", output=tmp_path / "out", prune=True, quiet=False)
 
 
 def fail(args):
@@ -50,3 +51,9 @@ def test_otherwise_it_is_bad_usage(args, tmp_path, why):
     with pytest.raises(NothingLeftError, match="in: no tables"):
         run_or_take_back(fail, args, "shards")
     assert (tmp_path / "out" / "sub" / "a.txt").is_file() and not (tmp_path / "empty").exists()
+
+
+def test_an_output_within_what_is_read_is_refused(args, tmp_path):
+    args.filtered = tmp_path
+    with pytest.raises(UsageError, match="out lies in what is read; name another folder"):
+        run_or_take_back(lambda args: 0, args, "shards")

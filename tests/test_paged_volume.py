@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from utils.formats.paged_volume import PagedVolume
+from utils.formats.paged_volume import PagedVolume, cache_bytes
 from utils.formats.voxel_size import VoxelSize
 
 
@@ -55,3 +55,9 @@ def test_slices_of_one_volume_are_alike():
         volume.pages = [page] * 3
         with pytest.raises(ValueError, match=r"slice 1 is \(8, [89]\) uint(8|16), the first one \(8, 8\) uint8"):
             volume[1]
+
+
+@pytest.mark.parametrize(("memory", "kept"), [(1 << 30, 256 << 20), (64 << 30, 8 << 30)])
+def test_pages_keep_an_eighth_of_the_memory_that_a_container_grants(monkeypatch, memory, kept):
+    monkeypatch.setattr("utils.formats.paged_volume.total_bytes", lambda: memory)
+    assert cache_bytes() == kept

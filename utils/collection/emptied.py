@@ -18,9 +18,13 @@ def run_or_take_back(body: Callable[[argparse.Namespace], int], args: argparse.N
 
     Raises
     ------
+    UsageError
+        If the output lies in what is read.
     NothingLeftError
         If there is nothing to take back either.
     """
+    if args.output.resolve().is_relative_to(args.filtered.resolve()):
+        raise UsageError(f"{args.output} lies in what is read; name another folder")
     try:
         return body(args)
     except NothingLeftError as error:

@@ -16,7 +16,7 @@ from utils.collection.export_formats import (
     write_zarr_shard,
 )
 from utils.collection.failures import reason_of
-from utils.collection.inventory import Part
+from utils.collection.inventory import Part, by_dataset
 from utils.collection.pixels import patch_size
 from utils.collection.provenance import Provenance
 from utils.collection.samples import Sample
@@ -76,10 +76,8 @@ def plan_export(
     plan = ExportPlan(args.format, [], {}, [], {}, [], selection.warnings, selection.failures, selection.kept)
     if args.format == "zarr":
         _of_one_size(selection, plan)
-    by_dataset: dict[str, list[Part]] = {}
-    for part in parts:
-        by_dataset.setdefault(part.dataset, []).append(part)
-    plan.rows = {dataset: provenance.of(dataset, by_dataset[dataset]) for dataset in selection.samples}
+    owners = by_dataset(parts)
+    plan.rows = {dataset: provenance.of(dataset, owners[dataset]) for dataset in selection.samples}
     _split(selection, plan, pairs, args)
     samples = balanced(selection.samples, args.balance) if args.balance else selection.samples
     by_split: dict[str, list[Sample]] = {split: [] for split in args.split}

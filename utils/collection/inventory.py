@@ -1,6 +1,6 @@
 """What a folder of classified patches holds: its tables, their rows, and the kept patches' files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from utils.collection.emptied import NothingLeftError
 from utils.dictionaries import load_meta
 from utils.files import list_entries, suffix
 from utils.names import dataset_of
-from utils.records.kept_patch import read_description
+from utils.records.kept_patch import possible_size, read_description
 from utils.records.scores import Score, is_scores_table, read_scores
 
 # Kept patches among which one is looked for that remembers its volume.
@@ -77,12 +77,7 @@ class Part:
     @property
     def voxel_size(self) -> tuple[float, float, float] | None:
         """z, y, x in nm; None where it is not known."""
-        size = self.meta.get("voxel_size")
-        try:
-            z, y, x = (float(side) for side in size or ())
-        except (TypeError, ValueError):
-            return None
-        return (z, y, x) if all(0 < side < float("inf") for side in (z, y, x)) else None
+        return possible_size(self.meta.get("voxel_size"))
 
 
 def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:
@@ -110,6 +105,14 @@ def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:
         return found
     at_hand = dictionaries(dedupe_dirs)
     return [Part(part.name, part.table, _of_part(part, at_hand.get(part.name, []))) for part in found]
+
+
+def by_dataset(parts: Iterable[Part]) -> dict[str, list[Part]]:
+    """Parts by the dataset that they belong to."""
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part.dataset, []).append(part)
+    return found
 
 
 def dictionaries(dedupe_dirs: Sequence[Path]) -> dict[str, list[Path]]:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,10 +12,10 @@ import numpy as np
 
 from utils.collection.label_board import Board
 from utils.collection.labels import LABELS
+from utils.collection.page_files import PAGES
 from utils.collection.pixels import png_bytes
 from utils.json_text import parse_json
 
-PAGES = Path(__file__).with_name("pages")
 STATIC = {
     "": ("label.html", "text/html; charset=utf-8"),
     "label.js": ("label.js", "text/javascript; charset=utf-8"),

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import as_usage_errors
+from utils.collection.dataset_patches import Gathered
 from utils.collection.dataset_report import VERSION, DatasetJob, save_script
+from utils.collection.dataset_summary import summarize
 from utils.collection.export_tables import read_splits
-from utils.collection.inventory import Part, dictionaries, list_parts
+from utils.collection.inventory import Part, by_dataset, dictionaries, list_parts
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.manifest import join_parts
 from utils.collection.page_files import asset_files, page_html
@@ -51,14 +53,11 @@ def list_collection(args: argparse.Namespace) -> Collection:
     with as_usage_errors():
         provenance = Provenance(find_tables(args.table, args.filtered, *args.dedupe_dirs))
         splits = read_splits(args.splits) if args.splits else {}
-    by_dataset: dict[str, list[Part]] = {}
-    for part in parts:
-        by_dataset.setdefault(part.dataset, []).append(part)
     jobs = [
         DatasetJob(
             *(name, tuple(own), _free(provenance, name, own), splits.get(name, ""), args.threshold, tuple(args.volumes))
         )
-        for name, own in sorted(by_dataset.items())
+        for name, own in sorted(by_dataset(parts).items())
     ]
     known = {part.name for part in parts}
     unclassified = sorted(name for name in dictionaries(args.dedupe_dirs) if name not in known)
@@ -100,20 +99,9 @@ def write_index(out: Path, jobs: Sequence[DatasetJob], unclassified: Sequence[st
 
 def _failed(job: DatasetJob) -> dict[str, Any]:
     """The row of a dataset whose page could not be made."""
-    numbers = dict.fromkeys(("deduplicated", "across", "kept"), 0)
-    return {
-        **{
-            "dataset": job.dataset,
-            "slug": "",
-            "cut": None,
-            **numbers,
-            "histogram": [],
-            "voxel_size": None,
-            "shapes": [],
-        },
-        **{"sources": [], "parts": len(job.parts), "split": job.split, "free": dict(job.free)},
-        "flags": ["failed: could not be read; run the report again to see why"],
-    }
+    nothing = summarize(job.dataset, "", job.split, job.free, Gathered())
+    said = "failed: could not be read; run the report again to see why"
+    return {**nothing, "parts": len(job.parts), "flags": [said]}
 
 
 def index_data(

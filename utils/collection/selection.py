@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.collection.failures import reason_of
-from utils.collection.inventory import Part
+from utils.collection.inventory import Part, by_dataset
 from utils.collection.places import place_of
 from utils.collection.samples import Sample
 from utils.collection.spread import Gaps, key_of, spread_order
@@ -47,11 +47,8 @@ def choose(parts: Iterable[Part], rules: Rules) -> Selection:
     """
     selection = Selection()
     readable, shared = _readable(parts, selection)
-    by_dataset: defaultdict[str, list[Part]] = defaultdict(list)
-    for part in readable:
-        by_dataset[part.dataset].append(part)
-    for dataset in sorted(by_dataset):
-        samples = [sample for part in by_dataset[dataset] for sample in _kept(part, rules.seed, selection, shared)]
+    for dataset, own in sorted(by_dataset(readable).items()):
+        samples = [sample for part in own for sample in _kept(part, rules.seed, selection, shared)]
         if chosen := select(samples, rules, selection.warnings):
             selection.samples[dataset] = chosen
         else:

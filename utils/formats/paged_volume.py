@@ -1,6 +1,5 @@
 """Volumes of pages that must be decoded: one at a time, the latest kept in a cache of bounded size."""
 
-import os
 import threading
 from abc import abstractmethod
 from collections import OrderedDict
@@ -9,6 +8,7 @@ import numpy as np
 
 from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
+from utils.memory import total_bytes
 
 
 class PagedVolume(Volume):
@@ -56,9 +56,5 @@ class PagedVolume(Volume):
 
 
 def cache_bytes() -> int:
-    """Memory that decoded pages of one volume may keep: an eighth of the machine's, at least 256 MiB."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        memory = 8 << 30
-    return max(256 << 20, memory // 8)
+    """Memory that decoded pages of one volume may keep: an eighth of what there is, at least 256 MiB."""
+    return max(256 << 20, total_bytes() // 8)

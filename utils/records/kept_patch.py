@@ -49,7 +49,7 @@ class KeptRecord:
             score,
             None if source is None else str(source),
             _contrast(meta.get("contrast")),
-            _voxel_size(meta.get("voxel_size")),
+            possible_size(meta.get("voxel_size")),
         )
 
     def to_json(self) -> str:
@@ -78,7 +78,7 @@ class KeptRecord:
             float(score) if isinstance(score, int | float) else None,
             source if isinstance(source, str) else None,
             _contrast(said.get("contrast")),
-            _voxel_size(said.get("voxel_size")),
+            possible_size(said.get("voxel_size")),
         )
 
 
@@ -132,7 +132,8 @@ def _contrast(values: object) -> Contrast | None:
         return None
 
 
-def _voxel_size(values: object) -> tuple[float, float, float] | None:
+def possible_size(values: object) -> tuple[float, float, float] | None:
+    """A voxel size z, y, x in nm as a dictionary or a TIFF remembers it; None where it cannot be one."""
     if not isinstance(values, list | tuple | np.ndarray) or len(values) != 3:
         return None
     try:
