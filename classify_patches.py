@@ -88,7 +88,7 @@ def parse_options() -> argparse.ArgumentParser:
         "--device",
         choices=("auto", "cpu", "cuda", "mps"),
         default="auto",
-        help="auto: one GPU if there is one; cuda: all GPUs of the machine, a process for each",
+        help="auto: one GPU if there is one; cuda: all GPUs of the machine; -p N processes share them, at least one each",
     )
     parser.add_argument(
         "--precision",
@@ -106,7 +106,7 @@ def classify_command(args: argparse.Namespace) -> int:
     from utils.classification.accounts import Accounts
     from utils.classification.classifying import classify_dictionary
     from utils.classification.decision import UNFITTED
-    from utils.classification.devices import gpus
+    from utils.classification.devices import gpus, workers_for
     from utils.classification.kept_files import discard_table
     from utils.classification.shared_names import shared_names
     from utils.classification.weights import known_sha256
@@ -137,7 +137,7 @@ def classify_command(args: argparse.Namespace) -> int:
         for path in dictionaries
     ]
     run = Run.of(args)
-    workers = max(1, len(gpus())) if args.device == "cuda" and not args.dask else 1
+    workers = 1 if args.dask else workers_for(args.device, args.processes, gpus())
     classifier = LazyClassifier(args, decision, threshold, workers)
     how = {"threshold": threshold, "left_out": left_out, "compression": args.compression}
     how |= {"shared": shared_names(dictionaries)}
@@ -262,6 +262,11 @@ class LazyClassifier:
         except (OSError, ValueError) as error:
             raise UnavailableError(str(error)) from error
         return path, states[path] if path in states else load_weights(path)  # what was fetched had another name
+
+    @property
+    def at_once(self) -> int:
+        """How many patches it is best given at a time."""
+        return self._classifier.at_once
 
     @property
     def changes(self) -> int:

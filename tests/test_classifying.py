@@ -19,7 +19,9 @@ SCORES = np.array([0.1, 0.5, 0.51, 0.9, 0.7])
 
 
 class Scorer:
-    """Scores patches by their first pixel; may come to doubt what it said before."""
+    """Scores patches by their first pixel, two at a time; may come to doubt what it said before."""
+
+    at_once = 2
 
     def __init__(self, doubts=()):
         self.changes, self.batches, self.doubts, self.account = 0, [], set(doubts), Account()
@@ -40,7 +42,7 @@ class LeftOut:
 @pytest.fixture
 def classify(tmp_path, monkeypatch):
     """Runs the job of a dictionary of five patches, two at a time; gives its rows."""
-    monkeypatch.setattr(room, "BATCH", 2)
+    monkeypatch.setattr(room, "STORED", 2)
     path = tmp_path / "in/fly.pkl"
     save_patches(path, NAMES, np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8))
 

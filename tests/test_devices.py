@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.classification.devices import VISIBLE, gpu_of, gpus, take_one_gpu
+from utils.classification.devices import VISIBLE, gpu_of, gpus, take_one_gpu, workers_for
 from utils.settings import PLACE, place
 
 
@@ -31,6 +31,25 @@ def test_what_linux_shows(tmp_path):
 
 def test_workers_take_turns():
     assert [gpu_of(worker, ["0", "GPU-a", "2"]) for worker in range(5)] == ["0", "GPU-a", "2", "0", "GPU-a"]
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "found", "workers"),
+    [
+        ("cuda", 1, 3, 3),
+        ("cuda", 5, 3, 5),
+        ("cuda", 64, 3, 12),
+        ("cuda", 2, 0, 1),
+        ("auto", 1, 3, 1),
+        ("auto", 3, 3, 3),
+        ("auto", 9, 3, 4),
+        ("auto", 9, 0, 1),
+        ("cpu", 9, 3, 1),
+        ("mps", 9, 3, 1),
+    ],
+)
+def test_processes_share_gpus(device, processes, found, workers):
+    assert workers_for(device, processes, [str(i) for i in range(found)]) == workers
 
 
 def test_a_worker_sees_its_own_alone(monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.classification.kept_files import discard_table, kept_files, kept_path, listed_kept
+from utils.classification.kept_files import discard_table, kept_files, kept_folder, listed_kept
 from utils.records.kept_patch import read_kept_record
 from utils.records.scores import KEPT, LOW_SCORE, Score, save_scores
 
@@ -24,18 +24,18 @@ def commit(table: Path, *rows: Score) -> None:
 
 
 def names(table: Path) -> list[str]:
-    return sorted(path.name for path in kept_path(table, "").parent.glob("*"))
+    return sorted(path.name for path in kept_folder(table).glob("*"))
 
 
 def test_the_regions_of_a_dataset_share_a_folder(tmp_path):
-    assert kept_path(tmp_path / "fly-ROI-x0-9_y0-9_z0-9.csv", "a") == tmp_path / "fly" / "a.tiff"
+    assert kept_folder(tmp_path / "fly-ROI-x0-9_y0-9_z0-9.csv") == tmp_path / "fly"
 
 
 def test_only_what_is_kept_is_written(tmp_path):
     table = tmp_path / "fly.csv"
     commit(table, row("a"), row("b", kept=False), row("c"))
     assert names(table) == ["a.tiff", "c.tiff"] and listed_kept(table) == {"a", "c"}
-    record = read_kept_record(kept_path(table, "a"))
+    record = read_kept_record((kept_folder(table) / "a.tiff"))
     assert (record.dictionary, record.score, record.source) == ("fly", 0.75, "v.mrc")
 
 
@@ -45,7 +45,7 @@ def test_what_is_no_longer_kept_goes(tmp_path):
     commit(table, row("b"), row("c"))
     assert names(table) == ["b.tiff", "c.tiff"] and listed_kept(table) == {"b", "c"}
     commit(table, row("b", kept=False))
-    assert not kept_path(table, "").parent.exists() and listed_kept(table) == set()
+    assert not kept_folder(table).exists() and listed_kept(table) == set()
 
 
 def test_what_is_not_committed_leaves_nothing(tmp_path):
@@ -58,21 +58,21 @@ def test_what_is_not_committed_leaves_nothing(tmp_path):
 def test_patches_of_another_dictionary_are_not_overwritten(tmp_path):
     one, other = tmp_path / "fly-ROI-x0-9_y0-9_z0-9.csv", tmp_path / "fly-ROI-x9-18_y0-9_z0-9.csv"
     commit(one, row("a"))
-    before = kept_path(one, "a").read_bytes()
+    before = (kept_folder(one) / "a.tiff").read_bytes()
     with pytest.raises(ValueError, match=r"a\.tiff was already written from fly-ROI-x0-9_y0-9_z0-9\.pkl"):
         commit(other, row("a"))
-    assert kept_path(one, "a").read_bytes() == before
+    assert (kept_folder(one) / "a.tiff").read_bytes() == before
     commit(one, row("a"))
 
 
 def test_a_run_that_ends_between_two_patches_leaves_a_list_of_all_there_may_be(tmp_path):
     table = tmp_path / "fly.csv"
     commit(table, row("b"))
-    kept_path(table, "b").unlink()
-    kept_path(table, "b").mkdir()  # where no TIFF can take its place
+    (kept_folder(table) / "b.tiff").unlink()
+    (kept_folder(table) / "b.tiff").mkdir()  # where no TIFF can take its place
     with pytest.raises(OSError, match=r"b\.tiff"):
         commit(table, row("a"), row("b"), row("c"))
-    assert kept_path(table, "a").exists() and listed_kept(table) == {"a", "b", "c"}
+    assert (kept_folder(table) / "a.tiff").exists() and listed_kept(table) == {"a", "b", "c"}
 
 
 def test_a_table_without_a_list_tells_by_its_rows(tmp_path):

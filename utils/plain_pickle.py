@@ -10,7 +10,7 @@ The opcodes: https://github.com/python/cpython/blob/3.11/Lib/pickletools.py
 import os
 import struct
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ _LONGEST_TEXT = 64 << 20
 _LONGEST_INTEGER = 64
 # What a value costs at most while it is on the stack, in a list or in the memo.
 _VALUE_BYTES = 120
+_ARRAY_VALUES = 3  # what an array that stays in the file takes is so many times that
+_FRAME = 9  # bytes
 _DEEPEST = 100
 _MOST_OTHER_KEYS = 10_000
 _LAZY_BYTES = 1024
@@ -63,6 +65,15 @@ def load(file: BinaryIO) -> Any:
         raise PlainPickleError(f"damaged: {error or type(error).__name__}") from error
 
 
+class _Place(NamedTuple):
+    """Where an array has been built: how deep the stack is, where the file stands, what has been touched till then."""
+
+    array: StoredArray
+    depth: int
+    end: int
+    effects: int
+
+
 class _Machine:
     """The stack machine that a pickle is a program for."""
 
@@ -71,23 +82,29 @@ class _Machine:
         self.size = os.fstat(file.fileno()).st_size
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.budget = memory.limit_bytes() // _VALUE_BYTES
+        self.budget = self.limit = memory.limit_bytes() // _VALUE_BYTES
         self.visits = 0
+        self.effects = 0  # on the memo, and on what was there before
+        self.last = _Place(StoredArray(), 0, 0, 0)
 
     def run(self) -> Any:
         """Run the program; the value that it leaves."""
-        read, steps = self.read, 0
+        read = self.read
         while (code := read(1)) != b".":
             handler = _HANDLERS.get(code)
             if handler is None:
                 raise PlainPickleError(_reason(code))
-            steps += 1
-            if steps > self.budget:
-                raise PlainPickleError(f"more values than {memory.limit_bytes() / 1e9:.4g} GB hold (--max-gb)")
+            self.spend(1)
             handler(self)
         value = self.stack.pop()
-        self.visits = 16 * steps + 1000
+        self.visits = 16 * (self.limit - self.budget) + 1000
         return self.settle(value, 0)
+
+    def spend(self, values: int) -> None:
+        """Count what takes memory."""
+        self.budget -= values
+        if self.budget < 0:
+            raise PlainPickleError(f"more values than {memory.limit_bytes() / 1e9:.4g} GB hold (--max-gb)")
 
     def settle(self, value: Any, depth: int) -> Any:
         """A value without what was only needed to build it; what refers to itself would never end."""
@@ -176,16 +193,19 @@ class _Machine:
 
     def get(self, index: int) -> None:
         """Push a remembered value; containers that hold themselves could be built no other way."""
+        self.effects += 1
         value = self.memo[index]
         if isinstance(value, list | dict):
             raise PlainPickleError("a list or dict that is used twice")
         self.stack.append(value)
 
     def extend(self, values: list[Any]) -> None:
+        self.effects += 1
         self.top(list).extend(values)
 
     def update(self, values: list[Any]) -> None:
         """Put keys and values into the dict on top."""
+        self.effects += 1
         target = self.top(dict)
         if len(values) % 2:
             raise PlainPickleError("damaged: a key without a value")
@@ -218,8 +238,38 @@ class _Machine:
             if not isinstance(state, tuple) or len(state) != 5 or state[0] != 1 or type(state[3]) is not bool:
                 raise PlainPickleError(f"the state of an array is {shown(state)}")
             target.fill(state[4], state[2], state[1], "F" if state[3] else "C")
+            self.take_alike(target)
         else:
             raise PlainPickleError(f"sets the state of {shown(target)}")
+
+    def take_alike(self, array: StoredArray) -> None:
+        """Push the arrays that follow and are spelled as this one and the one before it, as thousands of patches are.
+
+        The same bytes do the same again, where they touch neither the memo nor what was there before.
+        """
+        before, depth, end = self.last, len(self.stack), self.file.tell()
+        self.last = _Place(array, depth, end, self.effects)
+        if (before.depth, before.effects) != (depth - 1, self.effects) or self.stack[-2] is not before.array:
+            return
+        if not isinstance(array.data, Stored) or array.data.offset - before.end > _LAZY_BYTES:
+            return
+        file, offset, length = self.file.fileno(), array.data.offset, array.data.length
+        head = _unframed(os.pread(file, offset - before.end, before.end))
+        tail = os.pread(file, end - offset - length, offset + length)
+        while (found := _unframed(ahead := os.pread(file, _FRAME + len(head), end))).startswith(head):
+            offset = end + len(ahead) - len(found) + len(head)
+            if os.pread(file, len(tail), offset + length) != tail:
+                break
+            end = offset + length + len(tail)
+            self.spend(_ARRAY_VALUES)
+            self.stack.append(StoredArray(Stored(offset, length), array.dtype, array.shape, array.order))
+        self.file.seek(end)
+        self.last = _Place(self.stack[-1], len(self.stack), end, self.effects)
+
+
+def _unframed(spelled: bytes) -> bytes:
+    """Without the frame that may begin there: how many bytes follow is for readers of sockets."""
+    return spelled[_FRAME:] if spelled.startswith(b"\x95") else spelled
 
 
 def _text(layout: str, encoding: str = "utf-8") -> Callable[[_Machine], None]:
@@ -246,6 +296,7 @@ def _protocol(machine: _Machine, number: int) -> None:
 
 
 def _append(machine: _Machine) -> None:
+    machine.effects += 1
     value = machine.stack.pop()
     machine.top(list).append(value)
 
@@ -265,13 +316,14 @@ def _group(machine: _Machine) -> None:
 
 
 def _put(machine: _Machine, index: int) -> None:
+    machine.effects += 1
     machine.memo[index] = machine.stack[-1]
 
 
 _NEWEST_PROTOCOL = 5
 _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x80": _counted("<B", _protocol),
-    b"\x95": _counted("<Q", lambda machine, length: None),  # frames are for readers of sockets
+    b"\x95": _counted("<Q", lambda machine, length: None),  # a frame
     b"N": _push(lambda: None),
     b"\x88": _push(lambda: True),
     b"\x89": _push(lambda: False),

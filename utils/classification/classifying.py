@@ -22,15 +22,20 @@ from utils.records.standing import same_but_for
 
 # Options that decide what is kept, and how, but no score.
 NO_SCORE = {"threshold", "without", "compression"}
+# Patches that are read and written at a time where scores are known.
+STORED = 256
 NO_ONE: Mapping[Path, str] = MappingProxyType({})
-# Patches that are read, scored and written at a time.
-BATCH = 256
 
 
 class Scorer(Protocol):
     """What gives scores 0..1 and distances to patches; `utils.classification.classifier.Classifier` is one."""
 
     def examine(self, patches: Sequence[np.ndarray]) -> "Seen": ...
+
+    @property
+    def at_once(self) -> int:
+        """How many patches it is best given at a time."""
+        ...
 
     @property
     def changes(self) -> int:
@@ -69,8 +74,8 @@ def classify_dictionary(
 ) -> WorkResult:
     """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
 
-    The next patches are read, and TIFFs are written, while the network works; of a dictionary of any size a few
-    batches are in memory. Where only the threshold or what is left out has changed, the scores are those of the CSV
+    The next patches are read, and those before are decided and written, while the network works; of a dictionary of any
+    size a few batches are in memory. Where only the threshold or what is left out has changed, the scores are those of the CSV
     that is there. What is in `left_out` is not kept, whatever its score; the CSV then says why each patch was kept or
     not. A dictionary in `shared` fails with the reason that stands there; see `shared_names`.
 
@@ -95,7 +100,7 @@ def classify_dictionary(
         while True:
             with kept_files(job.target, file.meta, compression) as kept:
                 before, rows, distances = scorer.changes, [], []
-                for part in _scored(scorer, file, stored):
+                for part in prefetched(_scored(scorer, file, stored)):
                     rows += (decided := [_decided(*s, threshold, reasons.get(s[0])) for s in part.scored])
                     kept.add(decided, part.patches)
                     distances.append(part.distances)
@@ -122,7 +127,7 @@ def _scored(scorer: Scorer, file: PatchFile, stored: np.ndarray | None) -> Itera
     """All patches with their scores, the stored ones where there are some; the next are read meanwhile."""
     if stored is None:
         yield _Part([], [], scorer.examine([]).distances)  # of no patches, too, a network is wanted
-    for batch in prefetched(file.batches(count=BATCH)):
+    for batch in prefetched(file.batches(count=scorer.at_once if stored is None else STORED)):
         if stored is None:
             seen = scorer.examine(batch.patches)
             scores, distances = seen.scores, seen.distances

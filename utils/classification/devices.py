@@ -8,6 +8,8 @@ from pathlib import Path
 from utils.settings import place
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+# So many processes keep a GPU busy: while it computes for one, others read, decide and write.
+SHARING = 4
 _DEVICE = re.compile(r"nvidia(\d+)")
 
 
@@ -26,6 +28,25 @@ def gpus(environ: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) 
     except OSError:
         return []
     return [str(index) for index in range(len(found))]  # CUDA counts what is there from 0
+
+
+def workers_for(device: str, processes: int, found: Sequence[str]) -> int:
+    """How many processes of this machine classify: one with all threads on a CPU; at least one for each GPU.
+
+    Parameters
+    ----------
+    device : str
+        ``cuda`` takes all GPUs, ``auto`` one of them.
+    processes : int
+        As many as are wanted; more than `SHARING` do not make a GPU busier.
+    found : sequence of str
+        The GPUs, see `gpus`.
+
+    >>> workers_for("cuda", 16, ["0", "1"]), workers_for("auto", 3, ["0", "1"]), workers_for("cpu", 3, ["0"])
+    (8, 3, 1)
+    """
+    count = {"cuda": len(found), "auto": min(len(found), 1)}.get(device, 0)
+    return max(1, count, min(processes, SHARING * count))
 
 
 def gpu_of(worker: int, found: Sequence[str]) -> str:

@@ -43,8 +43,9 @@ class GrayStem(nn.Module):
     def __init__(self, conv: nn.Conv2d, side: int) -> None:
         super().__init__()
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        # Half precision keeps more of values around 0.
-        self.middle = float(255 * mean.mean())
+        # Half precision keeps more of values around 0; what is taken away from gray levels is a whole one, so that it
+        # is exact.
+        self.middle = round(255 * float(mean.mean()))
         options = {"stride": conv.stride, "padding": conv.padding, "bias": False}
         self.conv = nn.Conv2d(1, conv.out_channels, conv.kernel_size, **options)  # type: ignore[arg-type]
         with torch.no_grad():

@@ -17,6 +17,8 @@ from utils.records.recipes import discard
 from utils.records.scores import Score, load_scores
 
 WRITERS = 4
+# Patches that a writer takes at a time.
+AT_ONCE = 32
 
 
 class KeptFiles:
@@ -38,11 +40,15 @@ class KeptFiles:
         patches : sequence of ndarray of uint8, shape (h, w)
             One for each row.
         """
-        for row, patch in zip(rows, patches, strict=True):
-            if row.kept:
-                record = KeptRecord.of_meta(self._meta, self._table.stem, row.score)
-                self._write(self._tiffs.write, self._scratch / f"{row.name}.tiff", patch, record)
-                self._names.append(row.name)
+        kept = [(row, patch) for row, patch in zip(rows, patches, strict=True) if row.kept]
+        for start in range(0, len(kept), AT_ONCE):
+            self._write(self._write_some, kept[start : start + AT_ONCE])
+        self._names += [row.name for row, _ in kept]
+
+    def _write_some(self, kept: Sequence[tuple[Score, np.ndarray]]) -> None:
+        for row, patch in kept:
+            record = KeptRecord.of_meta(self._meta, self._table.stem, row.score)
+            self._tiffs.write(self._scratch / f"{row.name}.tiff", patch, record)
 
     def commit(self) -> None:
         """Make the TIFFs of the dictionary those that were added; the table itself is still to be written.
@@ -51,16 +57,16 @@ class KeptFiles:
         """
         self._write.finish()
         table, now = self._table, self._names
-        before = listed_kept(table)
-        for name in now:
+        before, folder = listed_kept(table), kept_folder(table)
+        for name in now if folder.exists() else ():
             if name not in before:
-                _refuse_foreign(kept_path(table, name), table.stem)
+                _refuse_foreign(folder / f"{name}.tiff", table.stem)
         _list_kept(table, before.union(now))
         flush_all(self._scratch)
         if now:
-            kept_path(table, "").parent.mkdir(exist_ok=True)
+            folder.mkdir(exist_ok=True)
         for name in now:
-            (self._scratch / f"{name}.tiff").replace(kept_path(table, name))
+            (self._scratch / f"{name}.tiff").replace(folder / f"{name}.tiff")
         _drop(table, before.difference(now))
         _list_kept(table, now)
 
@@ -78,9 +84,9 @@ def kept_files(table: Path, meta: Mapping[str, Any], compression: str = "none") 
         remove(scratch)
 
 
-def kept_path(table: Path, name: str) -> Path:
-    """Where the TIFF of a kept patch of a table lies."""
-    return table.parent / safe_name(dataset_of(table.stem)) / f"{name}.tiff"
+def kept_folder(table: Path) -> Path:
+    """Where the TIFFs of a table's kept patches lie."""
+    return table.parent / safe_name(dataset_of(table.stem))
 
 
 def _refuse_foreign(path: Path, dictionary: str) -> None:
@@ -93,10 +99,11 @@ def _refuse_foreign(path: Path, dictionary: str) -> None:
 
 def _drop(table: Path, names: Iterable[str]) -> None:
     """Remove TIFFs of a table, and their folder where nothing is left in it."""
+    folder = kept_folder(table)
     for name in names:
-        kept_path(table, name).unlink(missing_ok=True)
+        (folder / f"{name}.tiff").unlink(missing_ok=True)
     with suppress(OSError):
-        kept_path(table, "").parent.rmdir()
+        folder.rmdir()
 
 
 def discard_table(table: Path) -> None:

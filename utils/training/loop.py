@@ -73,6 +73,7 @@ def train(
         If the checkpoint was made with another recipe or other labels.
     """
     torch.manual_seed(recipe.seed)
+    torch.backends.cudnn.allow_tf32 = False  # as where its networks judge, which training does after every epoch
     model = build_model(recipe.arch)
     if start is not None:
         model.load_state_dict(start)
