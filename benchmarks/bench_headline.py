@@ -5,7 +5,8 @@ a stack is given (--tissue), else from generated one. Every stage runs on it as 
 costs a patch is taken times the published numbers. The older scripts are one volume of each shape and one folder of
 images through the naive loop (Pillow and ImageHash patch by patch, boolean arrays), and the network in plain fp32.
 Hours are CPU hours of one core, and half of them for two: no stage waits for another. What a script's start costs is
-counted with the patches but for the networks, where it is measured apart.
+counted with the patches but for the networks, where it is measured apart. Where there is a GPU, the ResNet34 runs on
+it, too, in as many processes as keep it busy: hours by the clock.
 
 Example:
     python benchmarks/bench_headline.py --tissue DATA/3d/flyem_medulla_training1_slices
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from bench_patchify3d import CROP, measure
 
+from utils.classification.devices import SHARING, gpus
 from utils.cli import existing_dir, make_parser, positive_int, run_script
 from utils.dictionaries import PatchFile, save_records
 
@@ -42,13 +45,14 @@ SHAPES = (
 IMAGE = (2048, 2048)
 # Patches that a network judges for what its start costs.
 FEW = 64
-# The lite network judges so many times as many.
+# The lite network judges so many times as many, a GPU this many, from so many dictionaries.
 MORE = 8
+ON_GPU, DICTIONARIES = 64, 8
 
 
 @dataclass
 class Cost:
-    """CPU seconds of a stage, and the patches that they were for."""
+    """CPU seconds of a stage (of a GPU: by the clock), and the patches that they were for."""
 
     seconds: float = 0.0
     patches: int = 0
@@ -95,7 +99,7 @@ def headline(args: argparse.Namespace) -> int:
 
 def measured(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Cost], dict[str, Cost]]:
     """Costs of our stages and of the older scripts."""
-    ours = {name: Cost() for name in ("cut", "across", "judged", "alone", "int8", "lite")}
+    ours = {name: Cost() for name in ("cut", "across", "judged", "alone", "int8", "lite", "gpu")}
     older = {name: Cost() for name in ("cut", "judged")}
     tissue = real_tissue(args.tissue) if args.tissue else generated_tissue()
     cut_volumes(args, folder, tissue, ours["cut"], older["cut"])
@@ -105,6 +109,8 @@ def measured(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Cost], d
     cpu, _ = measure(script("collection/dedupe_collection.py", *sorted(folders), "-o", folder / "duplicates.csv"))
     ours["across"].add(cpu, sum(count(path) for path in dictionaries))
     judge(args, folder, dictionaries, ours, older["judged"])
+    if gpus():
+        judge_on_gpu(args, folder, dictionaries, ours["gpu"])
     return ours, older
 
 
@@ -180,7 +186,7 @@ def judge(args: argparse.Namespace, folder: Path, dictionaries: list[Path], ours
     commands = {
         (name, part): script(
             *("classify_patches.py", folder / part, folder / "judged" / name / part),
-            *("--weights", network, "--precision", precision, "--update"),
+            *("--weights", network, "--device", "cpu", "--precision", precision, "--update"),
         )
         for name, (network, precision, sample) in runs.items()
         for part in ("few", sample)
@@ -197,6 +203,35 @@ def judge(args: argparse.Namespace, folder: Path, dictionaries: list[Path], ours
             cost = older if name == "loop" else ours[name]
             cost.add(best[name, part] - best[name, "few"], wanted[part] - FEW)
             print(f"{name}: {wanted[part]} judged in {best[name, part]:.1f} CPU s, {FEW} in {best[name, 'few']:.1f}")
+
+
+def judge_on_gpu(args: argparse.Namespace, folder: Path, dictionaries: list[Path], cost: Cost) -> None:
+    """classify_patches with the ResNet34 on a GPU; few and many patches, as in `judge`."""
+    records = sampled(dictionaries, ON_GPU * args.judged)
+    save_sample(folder / "gpu-few", records[:FEW])
+    many = folder / "gpu-many"
+    many.mkdir()
+    for k in range(DICTIONARIES):
+        save_records(many / f"part{k}.pkl", records[k::DICTIONARIES])
+    seconds = {}
+    for part in ("gpu-few", "gpu-many"):
+        out, options = folder / "judged" / part, ["--device", "cuda", "-p", str(SHARING)]
+        start = time.perf_counter()
+        subprocess.run(
+            [
+                sys.executable,
+                ROOT / "classify_patches.py",
+                folder / part,
+                out,
+                "--weights",
+                folder / "resnet34.pth",
+                *options,
+            ],
+            check=True,
+        )
+        seconds[part] = time.perf_counter() - start
+    cost.add(seconds["gpu-many"] - seconds["gpu-few"], len(records) - FEW)
+    print(f"gpu: {len(records)} judged in {seconds['gpu-many']:.1f} s, {FEW} in {seconds['gpu-few']:.1f}")
 
 
 def sampled(dictionaries: list[Path], wanted: int) -> list[tuple[str, np.ndarray]]:
@@ -227,6 +262,7 @@ def tell(ours: dict[str, Cost], older: dict[str, Cost]) -> None:
         ("  of it the network alone", "alone", None, JUDGED),
         ("  the same in int8 by OpenVINO", "int8", "judged", JUDGED),
         ("  the lite network instead", "lite", None, JUDGED),
+        ("  ResNet34 on the GPU, by the clock", "gpu", None, JUDGED),
     ]
     for what, mine, theirs, patches in rows:
         if not ours[mine].patches:
@@ -241,6 +277,9 @@ def tell(ours: dict[str, Cost], older: dict[str, Cost]) -> None:
     for name, what in (("judged", "ResNet34"), ("int8", "ResNet34 in int8"), ("lite", "lite")):
         if ours[name].patches:
             print(f"two cores, {what}: {(base + ours[name].hours(JUDGED)) / 2:.1f} h; older scripts {before:.1f} h")
+    if ours["gpu"].patches:
+        minutes = 60 * (base / 2 + ours["gpu"].hours(JUDGED))
+        print(f"two cores and a GPU: {minutes:.0f} minutes")
 
 
 def patches_of(shape: tuple[int, int, int], voxel_size: tuple[float, float, float]) -> int:
