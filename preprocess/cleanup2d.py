@@ -26,7 +26,6 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 import numpy as np
 
 from utils.cli import (
-    UsageError,
     add_run_options,
     input_dir,
     make_parser,
@@ -42,7 +41,7 @@ from utils.image_writing import is_clean, is_stretched, was_made_from, write_gra
 from utils.images import read_gray
 from utils.jobs import SKIPPED, Job, PassedOver, Run, run_jobs
 from utils.label_maps import why_labels
-from utils.options import add_image_options, add_recursive
+from utils.options import add_image_options, add_recursive, refuse_own_folder
 from utils.results import Scope, refuse_nothing_to_do
 
 # Formats that keep every pixel and that we write; all others become .tif.
@@ -75,15 +74,8 @@ class Cleaning:
 
 
 def clean_up(args: argparse.Namespace) -> int:
-    """List the groups, convert what is not converted yet.
-
-    Raises
-    ------
-    UsageError
-        If -o names the input's own folder.
-    """
-    if args.output is not None and args.output.resolve() == args.dir.resolve():
-        raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
+    """List the groups, convert what is not converted yet."""
+    refuse_own_folder(args)
     found = list_groups(args.dir, without=args.output, recursive=args.recursive)
     say_passed_over(found.passed_over, "images", args.quiet)
     say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)

@@ -29,12 +29,13 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 
-from utils.cli import UsageError, add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
+from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, is_marked
 from utils.jobs import SKIPPED, Job, Run, run_jobs
 from utils.mrc_bytes import is_unsigned, read_header, unpacked, write_unsigned
+from utils.options import refuse_own_folder
 from utils.results import Scope, refuse_nothing_to_do
 from utils.volumes import PACKED_MRC
 
@@ -53,15 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def convert(args: argparse.Namespace) -> int:
-    """List the files and convert what is not unsigned bytes yet.
-
-    Raises
-    ------
-    UsageError
-        If -o names the input's own folder.
-    """
-    if args.output is not None and args.output.resolve() == args.dir.resolve():
-        raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
+    """List the files and convert what is not unsigned bytes yet."""
+    refuse_own_folder(args)
     files = list_files(args.dir, MRC_SUFFIXES if args.output is None else MRC_SUFFIXES | PACKED_MRC)
     in_place = args.output is None
     scope = Scope("mrc2byte", args.dir, args.dir if in_place else args.output)

@@ -46,3 +46,15 @@ def test_flat_windows_resemble_nothing_and_centres_never_change():
     assert cell_count(16384) == 1 and cell_count(16385) > 1
     assert int(np.abs(centres(512).astype(int)).sum()) == int(np.abs(centres(512).astype(int)).sum())
     assert len(np.unique(centres(512), axis=0)) == 512
+
+
+def test_pairs_come_by_probe_and_owner():
+    codes = codes_of(np.random.default_rng(1).standard_normal((50, 8, 8)))
+    file = InvertedFile(10)
+    file.add(codes[::-1].copy(), np.arange(50)[::-1])
+    file.add(codes[:3], np.arange(50, 53))
+    probe, owner, cosines = file.pairs(codes[:3], 0.99, probed=1)
+    assert probe.tolist() == [0, 0, 1, 1, 2, 2] and owner.tolist() == [0, 50, 1, 51, 2, 52]
+    assert np.allclose(cosines, 1) and cosines.dtype == np.float32
+    for probes in (codes[:0], np.zeros((2, 64), np.int8)):
+        assert [len(column) for column in file.pairs(probes, 0.99, probed=1)] == [0, 0, 0]

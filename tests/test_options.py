@@ -12,6 +12,7 @@ from utils.options import (
     add_recursive,
     min_side,
     refuse_hash_size,
+    refuse_own_folder,
     use_dataset,
 )
 from utils.settings import DATASET, settings
@@ -65,3 +66,10 @@ def test_whash_has_powers_of_two():
 def test_a_dataset_is_used_and_recorded():
     assert use_dataset(parsed("--dataset", "em")) == {"dataset": "em"} and settings()[DATASET] == "em"
     assert use_dataset(parsed()) == {} and DATASET not in settings()
+
+
+def test_copies_do_not_go_where_their_originals_are(tmp_path):
+    refuse_own_folder(argparse.Namespace(dir=tmp_path, output=None))
+    refuse_own_folder(argparse.Namespace(dir=tmp_path, output=tmp_path / "new"))
+    with pytest.raises(UsageError, match="-o names DIR itself"):
+        refuse_own_folder(argparse.Namespace(dir=tmp_path, output=tmp_path / "new" / ".."))

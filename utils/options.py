@@ -14,6 +14,18 @@ def add_recursive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recursive", action="store_true", help="take what is nested deeper, too, named by its path")
 
 
+def refuse_own_folder(args: argparse.Namespace) -> None:
+    """Refuse copies (``-o``) in the folder of their originals, which are converted in place without it.
+
+    Raises
+    ------
+    UsageError
+        If -o names the input's own folder.
+    """
+    if args.output is not None and args.output.resolve() == args.dir.resolve():
+        raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
+
+
 def add_dataset(parser: argparse.ArgumentParser) -> None:
     """Add the option that chooses among the volumes of an HDF5 file."""
     parser.add_argument("--dataset", metavar="NAME", help="volume to take from HDF5 files that hold several")

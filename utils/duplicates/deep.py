@@ -65,11 +65,7 @@ class DeepPoints:
 
     def _votes(self, points: Points, half: np.ndarray) -> tuple[Votes, np.ndarray, np.ndarray]:
         """Pairs of alike keypoints; with where they lie from the patch's middle, and in the image."""
-        hits = list(self._file.search(points.codes, ALIKE, probed=PROBED))
-        probe, owner = (np.concatenate([hit[i] for hit in hits] or [np.zeros(0, np.int64)]) for i in (0, 1))
-        cosine = np.concatenate([hit[2] for hit in hits] or [np.zeros(0)])
-        order = np.lexsort((owner, probe))
-        probe, owner, cosine = probe[order], owner[order], cosine[order]
+        probe, owner, cosine = self._file.pairs(points.codes, ALIKE, probed=PROBED)
         frames = points.frames.astype(np.float64)[probe]
         asked, found = frames[:, :2] - half, self._frames[owner, :2]
         matrices = frame_matrices(frames, self._frames[owner]) if len(probe) else np.zeros((0, 2, 2))

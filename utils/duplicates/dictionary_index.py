@@ -13,6 +13,7 @@ from utils.duplicates.embedding import SIZE, embed_all
 from utils.duplicates.index_file import Index, IndexWriter, make_index
 from utils.files import stem
 from utils.jobs import SKIPPED, Job
+from utils.records.kept_patch import possible_size
 
 FOLDER = ".duplicates"
 
@@ -53,16 +54,7 @@ def _fill(writer: IndexWriter, file: PatchFile) -> dict[str, Any]:
     )
     for batch in file.batches():
         writer.append(codes=embed_all(batch.patches))
-    return {"voxel_size": _voxel_size(file.meta)}
-
-
-def _voxel_size(meta: Any) -> list[float] | None:
-    size = meta.get("voxel_size") if isinstance(meta, dict) else None
-    try:
-        sides = [float(side) for side in size] if size is not None else []
-    except (TypeError, ValueError):
-        return None
-    return sides if len(sides) == 3 and all(side > 0 for side in sides) else None
+    return {"voxel_size": possible_size(file.meta.get("voxel_size"))}
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,25 @@ class InvertedFile:
             for probe, owner, cosine in self._cells[cell].look(probes[asking], least):
                 yield asking[probe], owner, cosine
 
+    def pairs(self, probes: np.ndarray, least: float, *, probed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All that `search` finds, by probe and then by owner.
+
+        Parameters
+        ----------
+        probes : (n, SIZE) int8 array
+        least : float
+        probed : int
+
+        Returns
+        -------
+        probe, owner, cosine : (m,) arrays
+        """
+        nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        found = zip(nothing, *self.search(probes, least, probed=probed), strict=True)
+        probe, owner, cosine = (np.concatenate(column) for column in found)
+        order = np.lexsort((owner, probe))
+        return probe[order], owner[order], cosine[order]
+
     def _nearest(self, codes: np.ndarray, count: int) -> np.ndarray:
         """The nearest cells of each code, (n, count)."""
         count = min(count, len(self._centres))

@@ -120,9 +120,7 @@ class ExcludedWindows:
         views = np.concatenate([each.views for each in windows]).astype(np.int64)
         middles = np.array([patch.shape for patch in patches]).reshape(-1, 2) / 2
         places = np.concatenate([each.places for each in windows]).reshape(-1, 2)
-        hits = list(self._file.search(codes, ALIKE, probed=PROBED))
-        probe, owner = (np.concatenate([hit[i] for hit in hits] or [np.zeros(0, np.int64)]) for i in (0, 1))
-        cosine = np.concatenate([hit[2] for hit in hits] or [np.zeros(0)])
+        probe, owner, cosine = self._file.pairs(codes, ALIKE, probed=PROBED)
         turn = _RELATIVE[views[probe] % 8, self._views[owner] % 8]
         matrices = _MATRICES[turn] * (np.array(LEVELS)[self._levels[owner]] / BLOCK)[:, np.newaxis, np.newaxis]
         to_middle = middles[patch_of[probe]] - places[probe]
@@ -130,9 +128,7 @@ class ExcludedWindows:
         inverted = (views[probe] >= 8) != (self._views[owner] >= 8)
         kinds = ((self._planes[owner] * len(LEVELS) + self._levels[owner]) * 2 + inverted) * len(VIEWS) + turn
         windows_at = places[probe] @ np.array([1 << 16, 1])
-        order = np.lexsort((owner, probe))
-        votes = Votes(patch_of[probe][order], windows_at[order], kinds[order], middle[order], cosine[order])
-        return votes, matrices[order]
+        return Votes(patch_of[probe], windows_at, kinds, middle, cosine), matrices
 
 
 def is_among(tried: Sequence[tuple[int, np.ndarray]], kind: int, middle: np.ndarray) -> bool:

@@ -130,9 +130,7 @@ _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
 
 def read_to_the_end(stream: Any) -> None:
     """Unpack what follows the voxels, not without end: checksums are compared where a stream ends."""
-    left = _MOST_SPARE
-    while left > 0 and (piece := stream.read(_PIECE)):
-        left -= len(piece)
+    _pass_over(stream, _MOST_SPARE)
 
 
 def _pass_over(stream: Any, count: int) -> None:
