@@ -38,8 +38,9 @@ curate: $(installed)
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'usage: make curate IN=DIR OUT=DIR' >&2; exit 2; }
 	@PYTHON="$(abspath_python)" bash examples/curate.sh "$(IN)" "$(OUT)"
 
+# Hundreds of processes: where bytecode is not written each of them compiles what it imports, and the asserts of all tests.
 test: $(installed_dev)
-	OMP_NUM_THREADS=1 $(python) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(python) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: $(installed_dev)
 	@seed=$(SEED); : $${seed:=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
