@@ -245,13 +245,6 @@ def test_two_volumes_of_one_name(tmp_path):
     assert not (tmp_path / "a_bin2.nrrd").exists()
 
 
-def test_help_from_another_directory(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert "--inplace" in done.stdout
-
-
 def test_mrc_statistics_count_finite_voxels(tmp_path):
     voxels = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
     voxels[0, 0, 0] = np.nan

@@ -302,21 +302,6 @@ def test_offline_without_weights_is_one_sentence(deduped, tmp_path, capsys, monk
     assert "Traceback" not in said
 
 
-def test_help_from_another_directory(tmp_path):
-    command = [sys.executable, str(ROOT / "classify_patches.py"), "--help"]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "--weights" in shown.stdout
-
-
-def test_help_does_not_import_torch(tmp_path):
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import classify_patches; classify_patches.parse_options(); "
-        "print(sorted({'torch', 'cv2', 'PIL', 'tifffile', 'SimpleITK', 'matplotlib'} & set(sys.modules)))"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
-
-
 def test_when_the_last_dictionary_is_gone_its_results_go(deduped, tmp_path, capsys):
     out = tmp_path / "out"
     assert classify(deduped, out, "--threshold", "0") == 0

@@ -167,13 +167,6 @@ def test_a_killed_run_goes_on(tmp_path, rng):
     assert len([p for p in out.rglob("*.tif") if not p.name.startswith(".")]) == 40
 
 
-def test_help_from_anywhere(run_script):
-    done = run_script("preprocess/cleanup2d.py", "--help")
-    assert done.returncode == 0
-    assert "--contrast" in done.stdout
-    assert "Example:" in done.stdout
-
-
 def test_real_images(real_data, tmp_path):
     twins = "temca_tile_same_image_4_formats"
     for group in sorted(p for p in (real_data / "2d").iterdir() if p.name != twins):

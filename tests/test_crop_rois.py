@@ -188,11 +188,6 @@ def test_killed_run_goes_on(tmp_path):
     assert left == {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
 
 
-def test_help_from_another_folder(run_script):
-    done = run_script("scraping/crop_rois_from_volume.py", "--help")
-    assert done.returncode == 0 and "--min-size-gb" in done.stdout and "Example" in done.stdout
-
-
 def test_patchify_names_of_a_local_ngff_folder(tmp_path):
     root = write_ome_zarr(tmp_path / "cell.zarr", pyramid())
     assert crop_rois_from_volume.main([str(root), str(tmp_path / "out"), "-cs", "16"]) == 0

@@ -260,13 +260,6 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert peaks[1] - peaks[0] < 48 << 20  # the larger file has 128 MiB more
 
 
-def test_help_from_another_directory(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert "--signed" in done.stdout
-
-
 @pytest.mark.skipif(not SHARED.exists(), reason="the real files are not here")
 def test_real_files(tmp_path):
     for name in ("EMD-3197.map", "cryodrgn_50S-vol.mrc", "de_ROI_Random_Scan_movie.mrc", "cylindra_beta-tubulin.mrc"):

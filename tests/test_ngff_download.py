@@ -432,8 +432,3 @@ def test_the_shipped_table_reads():
     rows = read_table(path)
     assert len(rows) >= 4 and all(isinstance(row, Dataset) for row in rows)
     assert path.read_text().splitlines()[0].split(",") == list(COLUMNS)
-
-
-def test_help_from_another_folder(run_script):
-    done = run_script("scraping/ngff_download.py", "--help")
-    assert done.returncode == 0 and "-gb" in done.stdout and "Example" in done.stdout

@@ -253,7 +253,3 @@ def test_dictionaries_of_older_scripts_are_left_alone(groups, tmp_path):
     (out / "cells.pkl").write_bytes(old)
     assert cut(groups, out, "--update") == 0
     assert (out / "cells.pkl").read_bytes() == old
-
-
-def test_help_from_anywhere(run_script):
-    assert "--dedupe" in run_script("patchify2d.py", "--help").stdout

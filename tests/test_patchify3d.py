@@ -310,10 +310,6 @@ def test_a_bare_folder_of_slices_is_one_volume(tmp_path):
         assert np.array_equal(patch, slice_of(voxels, name))
 
 
-def test_help_from_anywhere(run_script):
-    assert "--axes" in run_script("patchify3d.py", "--help").stdout
-
-
 def test_volumes_that_are_nested_deeper_are_counted_and_taken_when_asked_for(volumes, tmp_path, capsys):
     deep = volumes / "x" / "y"
     deep.mkdir(parents=True)

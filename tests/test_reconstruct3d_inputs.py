@@ -158,8 +158,3 @@ def test_thousands_near_the_border_are_counted(tmp_path, capsys):
     assert said.err.count("  v-LOC-0_") == 100 and "(120)" in said.err and "and 20 more" in said.err
     assert "0 done, 0 done before, 0 failed, 120 too close to the border" in said.out
     assert run(*command, "--verbose") == 0 and capsys.readouterr().err.count("  v-LOC-0_") == 120
-
-
-def test_help_from_another_folder(run_script):
-    done = run_script("3d/reconstruct3d.py", "--help")
-    assert done.returncode == 0 and "pixel for" in done.stdout and "Example:" in done.stdout

@@ -305,9 +305,3 @@ def test_augmentation_and_batches(labels):
     assert set(first[1][8:]) <= {0, 1} and first[0].min() >= 0 and first[0].max() <= 255
     assert sorted(BatchRule(12, 32, 0, "published", 0).order(data, 0)) == list(range(72))
     assert LITE.generated == pytest.approx(1 / 3)
-
-
-def test_help_from_another_directory(tmp_path):
-    command = [sys.executable, str(ROOT / "train_patch_classifier.py"), "--help"]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "--leave-one-source-out" in shown.stdout

@@ -254,13 +254,6 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     assert peaks[1] - peaks[0] < 16 << 20  # the longer stack has 56 MiB more
 
 
-def test_help_from_another_directory(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert "keep-partial" in done.stdout
-
-
 @pytest.mark.skipif(not SHARED.exists(), reason="the real files are not here")
 def test_a_real_hevc_video(tmp_path):
     assert vid2stack.main([str(SHARED), "-o", str(tmp_path)]) == 0
