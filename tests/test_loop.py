@@ -63,6 +63,11 @@ def test_going_on_from_a_checkpoint_gives_the_same(labels, tmp_path):
         fit(RECIPE, data.subset(np.arange(9)), None, None, checkpoint)
 
 
+def test_the_seed_decides(labels):
+    one, other = (fit(replace(RECIPE, epochs=1, seed=seed), few(labels), None, None, None)[0] for seed in (1, 2))
+    assert not torch.equal(one["fc.weight"], other["fc.weight"])
+
+
 def test_the_best_epoch_is_kept():
     now = Progress(0, {}, {"w": torch.ones(1)}, {}, {}, (-1.0, 0.0))
     nothing = Labelled((), (), np.zeros(0, bool), ())

@@ -40,17 +40,32 @@ def labels(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(labels, tmp_path_factory) -> Path:
-    """What a training leaves."""
+def start(tmp_path_factory) -> Path:
+    """Weights to begin with."""
+    path = tmp_path_factory.mktemp("start") / "start.pth"
+    torch.manual_seed(3)
+    torch.save(build_model("lite").state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(labels, start, tmp_path_factory) -> Path:
+    """What a training of all layers leaves."""
     folder = tmp_path_factory.mktemp("trained")
-    assert train(labels, folder) == 0
+    assert train(labels, folder, "--init", start, "--unfreeze", "all") == 0
     return folder
+
+
+def changed(folder: Path, start: Path) -> set[str]:
+    """The parts of a network that a training changed."""
+    end, begin = load_weights(folder / "patch_quality_classifier_nn.pth"), load_weights(start)
+    return {k.split(".")[0] for k in end if not torch.equal(end[k], begin[k].to(end[k].dtype))}
 
 
 def test_good_path_from_a_table(labels, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("utils.training.split.FEWEST_OF_A_CLASS", 10)
     out = tmp_path / "out"
-    assert train_patch_classifier.main([str(labels), str(out), *TINY, "--validation", "0.3"]) == 0
+    assert train_patch_classifier.main([str(labels), str(out), *TINY, "--validation", "0.3", "--seed", "2"]) == 0
     assert set(results(out)) == {
         "patch_quality_classifier_nn.pth",
         "patch_quality_classifier_nn.decision.json",
@@ -61,7 +76,7 @@ def test_good_path_from_a_table(labels, tmp_path, capsys, monkeypatch):
         "worst_errors.png",
     }
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["patches"] == {"training": 48, "validation": 24}
+    assert metrics["patches"] == {"training": 48, "validation": 24} and metrics["recipe"]["seed"] == 2
     assert len(metrics["epochs"]) == 2 and {"loss", "accuracy", "validation_auroc"} <= metrics["epochs"][0].keys()
     assert sum(map(sum, metrics["confusion"])) == 24 == sum(v["good"] + v["bad"] for v in metrics["by source"].values())
     said = capsys.readouterr().err
@@ -75,7 +90,7 @@ def test_good_path_from_a_table(labels, tmp_path, capsys, monkeypatch):
 
 def test_folds_judge_every_patch_and_choose_the_threshold(labels, tmp_path, capsys):
     """Labels too few to hold any out: folds judge by themselves, and what all networks contradict is listed."""
-    options = [*TINY, "--validation", "0.15", "--target-recall", "0.9"]
+    options = [*TINY, "--epochs", "1", "--validation", "0.15", "--target-recall", "0.9"]
     assert train_patch_classifier.main([str(labels), str(tmp_path), *options]) == 0
     assert "3 folds" not in capsys.readouterr().err
     tables = sorted((tmp_path / "folds").glob("*.csv"))
@@ -128,27 +143,27 @@ def test_random_layers_are_never_frozen(labels, tmp_path, capsys):
     assert "--unfreeze head" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("unfreeze", "trained"), [("head", {"fc"}), ("layer4", {"stage6", "fc"}), ("all", None)])
-def test_unfreeze_decides_what_changes(labels, tmp_path, unfreeze, trained):
-    torch.manual_seed(3)
-    start = build_model("lite").state_dict()
-    torch.save(start, tmp_path / "start.pth")
-    bank = ["--bank", "16"] if unfreeze == "head" else []
-    assert (
-        train(labels, tmp_path, "--init", tmp_path / "start.pth", "--unfreeze", unfreeze, "--epochs", "1", *bank) == 0
-    )
-    end = load_weights(tmp_path / "patch_quality_classifier_nn.pth")
-    changed = {k.split(".")[0] for k in end if not torch.equal(end[k], start[k])}
-    assert changed == (trained or {k.split(".")[0] for k in start})
+def test_all_layers_are_trained_and_nothing_is_held_out(trained, start):
+    assert changed(trained, start) == {k.split(".")[0] for k in load_weights(start)}
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["patches"] == {"training": 72, "validation": 0} and "nothing held out" in metrics["judged on"]
 
 
-def test_arrays_give_a_model_that_classify_takes(labels, tmp_path):
+def test_a_head_alone_is_trained(labels, start, tmp_path):
+    assert train(labels, tmp_path, "--init", start, "--unfreeze", "head", "--bank", "16") == 0
+    assert changed(tmp_path, start) == {"fc"}
+
+
+def test_arrays_give_a_model_that_classify_takes(labels, start, tmp_path):
+    """Of a last stage and a head, as fp16."""
     with labels.open() as file:
         rows = list(csv.DictReader(file))
     np.save(tmp_path / "paths.npy", np.array([str(labels.parent / row["path"]) for row in rows]))
     np.save(tmp_path / "labels.npy", np.array([row["label"] for row in rows]))
     out = tmp_path / "out"
-    assert train(tmp_path / "paths.npy", tmp_path / "labels.npy", out, "--half") == 0
+    options = ["--half", "--init", start, "--unfreeze", "layer4", "--epochs", "1"]
+    assert train(tmp_path / "paths.npy", tmp_path / "labels.npy", out, *options) == 0
+    assert changed(out, start) == {"stage6", "fc"}
     weights = out / "patch_quality_classifier_nn.pth"
     assert weights.stat().st_size < 1_000_000
     save_patches(tmp_path / "in" / "a.pkl", ["p"], np.zeros((1, 224, 224), np.uint8))
@@ -169,18 +184,9 @@ def test_second_run_skips(labels, trained, tmp_path, capsys):
     assert (tmp_path / "patch_quality_classifier_nn.pth").read_bytes() == before
 
 
-def test_seed_decides(labels, trained, tmp_path):
-    train(labels, tmp_path / "same")
-    train(labels, tmp_path / "other", "--seed", 2, "--epochs", 1)
-    folders = (trained, tmp_path / "same", tmp_path / "other")
-    a, b, c = (load_weights(folder / "patch_quality_classifier_nn.pth")["fc.weight"] for folder in folders)
-    assert torch.equal(a, b) and not torch.equal(a, c)
-    for name in ("metrics.json", "roc_curve.png", "confusion_matrix.png", "worst_errors.png"):
-        assert (trained / name).read_bytes() == (tmp_path / "same" / name).read_bytes()
-
-
-def test_killed_training_ends_like_an_unbroken_one(labels, trained, tmp_path):
-    arguments = [str(labels), str(tmp_path / "killed"), *TINY, "--quiet"]
+def test_killed_training_ends_like_an_unbroken_one(labels, start, trained, tmp_path):
+    options = ["--init", str(start), "--unfreeze", "all"]
+    arguments = [str(labels), str(tmp_path / "killed"), *TINY, "--quiet", *options]
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
@@ -196,12 +202,12 @@ def test_killed_training_ends_like_an_unbroken_one(labels, trained, tmp_path):
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     assert (tmp_path / "killed" / "checkpoint.pth").exists()
-    assert train(labels, tmp_path / "killed") == 0
+    assert train(labels, tmp_path / "killed", *options) == 0
     folders = (tmp_path / "killed", trained)
     states = [load_weights(folder / "patch_quality_classifier_nn.pth") for folder in folders]
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
-    texts = [(folder / "metrics.json").read_text() for folder in folders]
-    assert texts[0] == texts[1]
+    for name in ("metrics.json", "roc_curve.png", "confusion_matrix.png", "worst_errors.png"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
 def test_checkpoint_of_other_options_is_refused(labels, tmp_path, capsys):
@@ -213,21 +219,14 @@ def test_checkpoint_of_other_options_is_refused(labels, tmp_path, capsys):
 
 
 def test_leave_one_source_out(labels, tmp_path, capsys):
-    assert train(labels, tmp_path, "--leave-one-source-out", "--together", "s0,s1") == 0
+    assert train(labels, tmp_path, "--leave-one-source-out", "--together", "s0,s1", "--epochs", "1") == 0
     assert "pooled" in capsys.readouterr().out
     figures = json.loads((tmp_path / "leave_one_source_out.json").read_text())
     assert set(figures["sources"]) == {"s0", "s1", "s2"} and 0 <= figures["pooled"]["auroc"] <= 1
     assert (tmp_path / "worst_errors.png").exists() and not list(tmp_path.glob("*.pth"))
-    assert train(labels, tmp_path, "--leave-one-source-out", "--together", "s0,s1") == 0
+    assert train(labels, tmp_path, "--leave-one-source-out", "--together", "s0,s1", "--epochs", "1") == 0
     tables = list((tmp_path / "leave_one_source_out").glob("*.csv"))
     assert {table.name for table in tables} == {"s0+s1.csv", "s2.csv"}
-
-
-def test_init_from_weights_and_zero_validation(labels, tmp_path):
-    torch.save(build_model("lite").state_dict(), tmp_path / "start.pth")
-    assert train(labels, tmp_path / "out", "--init", tmp_path / "start.pth", "--bank", "16") == 0
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["patches"] == {"training": 72, "validation": 0} and "nothing held out" in metrics["judged on"]
 
 
 def test_imagenet_weights_that_cannot_be_fetched(labels, tmp_path, capsys, monkeypatch):
