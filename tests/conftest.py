@@ -27,7 +27,7 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 # A file is one worker's. These are the long ones: begun last, they would leave the other workers idle.
-LONG_FIRST = ("test_pipeline", "test_train_patch_classifier", "test_histories", "test_export", "test_label_patches")
+LONG_FIRST = ("test_pipeline", "test_train_patch_classifier", "test_pipeline_real", "test_export")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The whole chain as a user runs it: real processes over generated data, and over real data where there is some."""
+"""The whole chain as a user runs it: real processes over generated data."""
 
 import hashlib
 import os
@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,39 +13,13 @@ import pytest
 import tifffile
 
 from conftest import ROOT
-from utils.contrast import to_uint8
-from utils.files import list_dirs
+from curated import SETTINGS, assert_stacks_hold_patches, assert_traced, curate, needs_bash, start
 from utils.names import dataset_of, parse_name
 from utils.records.duplicates import read_duplicates
-from utils.records.kept_patch import read_kept_record
-from utils.volumes import list_volumes, open_volume, volume_name
 
-pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash")
+pytestmark = needs_bash
 SIZE = 64
 OWN = {".recipes", ".duplicates"}
-# Of the real volumes an isotropic one and a stack of sections: the others are cut by other tests.
-REAL = ("flyem_medulla_signed", "isbi2012")
-SETTINGS = {"WEIGHTS": "lite", "CROP": 40, "THRESHOLD": 0, "LIMIT": 6, "PROCESSES": 2, "PYTHON": sys.executable}
-
-
-def start(folder: Path, out: Path, **options: object) -> subprocess.Popen[str]:
-    """Start curate.sh in a process group of its own."""
-    environment = {**os.environ, **{name: str(value) for name, value in (SETTINGS | options).items()}}
-    return subprocess.Popen(
-        ["bash", str(ROOT / "examples" / "curate.sh"), str(folder), str(out)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def curate(folder: Path, out: Path, **options: object) -> tuple[int, str, str]:
-    """Run curate.sh; exit code, stdout and stderr."""
-    process = start(folder, out, **options)
-    stdout, stderr = process.communicate()
-    return process.returncode, stdout, stderr
 
 
 def state(folder: Path) -> dict[str, tuple[str, int]]:
@@ -95,41 +68,6 @@ def sample(demo) -> Path:
 def curated(demo) -> Path:
     """What became of it."""
     return demo / "results"
-
-
-def assert_traced(out: Path) -> int:
-    """Every kept patch of a volume equals that region of the volume; returns how many there are."""
-    volumes = {volume_name(path): path for path in list_volumes(out / "volumes")[0]}
-    patches = [patch for folder in list_dirs(out / "filtered" / "3d") for patch in folder.glob("*.tiff")]
-    for patch in patches:
-        place, said = parse_name(patch.stem), read_kept_record(patch)
-        assert place.axis is not None and said.contrast is not None
-        with warnings.catch_warnings(), open_volume(volumes[place.source]) as volume:
-            warnings.simplefilter("ignore")  # voxel sizes that are missing
-            box = [slice(place.box.y0, place.box.y1), slice(place.box.x0, place.box.x1)]
-            box.insert(place.axis, slice(place.first, place.first + 1))
-            region = to_uint8(volume[tuple(box)], said.contrast)
-            assert said.voxel_size == volume.voxel_size
-        assert np.array_equal(tifffile.imread(patch), region.squeeze(place.axis)), patch
-    return len(patches)
-
-
-def assert_stacks_hold_patches(out: Path) -> int:
-    """The slice in the middle of every stack is the patch that it was made around; returns how many there are."""
-    stacks = [stack for folder in list_dirs(out / "flipbooks") for stack in folder.glob("*.tif")]
-    for stack in stacks:
-        around = parse_name(stack.stem)
-        voxels = tifffile.imread(stack)
-        middle = around.first + len(voxels) // 2
-        own = [
-            patch
-            for patch in (out / "filtered" / "3d" / stack.parent.name).glob("*.tiff")
-            for place in [parse_name(patch.stem)]
-            if (place.source, place.axis, place.first, place.box) == (around.source, around.axis, middle, around.box)
-        ]
-        assert len(own) == 1
-        assert np.array_equal(voxels[len(voxels) // 2], tifffile.imread(own[0]))
-    return len(stacks)
 
 
 def test_every_stage_has_its_results(curated):
@@ -248,26 +186,3 @@ def test_bad_usage(sample, tmp_path):
     assert curate(tmp_path, tmp_path / "out")[0] == 2  # none of 2d/, video/, 3d/
     assert curate(sample, sample)[0] == 2
     assert curate(sample, sample / "3d" / "out")[0] == 2
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory) -> Path:
-    """Real volumes and videos in many formats, built from the data beside the project."""
-    tool = ROOT.parent / "shared" / "tools" / "make_volumes.py"
-    if not tool.is_file():
-        pytest.skip("no real data beside the project")
-    folder = tmp_path_factory.mktemp("real")
-    subprocess.run([sys.executable, str(tool), str(folder)], check=True, capture_output=True)
-    for path in (folder / "3d").iterdir():
-        if not path.name.startswith(REAL):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return folder
-
-
-def test_real_volumes_and_videos(real, tmp_path):
-    code, stdout, stderr = curate(real, tmp_path, CROP=400, THRESHOLD=0.5)
-    assert code == 0, stdout + stderr
-    assert assert_traced(tmp_path) > 50
-    assert assert_stacks_hold_patches(tmp_path) > 0
-    kept = {p.name for p in list_dirs(tmp_path / "filtered" / "3d")}
-    assert kept >= {"flyem_medulla_signed", "isbi2012"}
