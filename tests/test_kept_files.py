@@ -35,7 +35,7 @@ def test_only_what_is_kept_is_written(tmp_path):
     table = tmp_path / "fly.csv"
     commit(table, row("a"), row("b", kept=False), row("c"))
     assert names(table) == ["a.tiff", "c.tiff"] and listed_kept(table) == {"a", "c"}
-    record = read_kept_record((kept_folder(table) / "a.tiff"))
+    record = read_kept_record(kept_folder(table) / "a.tiff")
     assert (record.dictionary, record.score, record.source) == ("fly", 0.75, "v.mrc")
 
 

@@ -1,6 +1,7 @@
 """Voxels of one level: what is refused, what is absent, and how they are read chunk by chunk."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,13 +17,21 @@ def test_a_passing_refusal_is_asked_again(tmp_path):
         assert (open_volume_level(f"{server.url}/{root.name}")[:] == pyramid()[0]).all()
 
 
+@pytest.fixture
+def waits(monkeypatch):
+    """How long is waited, without waiting."""
+    found = []
+    monkeypatch.setattr("utils.ngff.read.time", SimpleNamespace(sleep=found.append))
+    return found
+
+
 def hiding(root: Path):
     """Answers 403 for whatever is absent, as S3 does without permission to list."""
     return lambda path, nth: None if (root / path.lstrip("/")).is_file() else 403
 
 
 @pytest.mark.parametrize("scheme", ["http", "s3"])
-def test_stores_that_hide_missing_keys_have_absent_chunks(tmp_path, scheme):
+def test_stores_that_hide_missing_keys_have_absent_chunks(tmp_path, scheme, waits):
     root = write_ome_zarr(tmp_path / "bucket/cell.zarr", pyramid()[:1], compressors=None)
     for name in ("0.0.0", "0.0.1"):
         (root / "0" / name).unlink()
@@ -33,6 +42,7 @@ def test_stores_that_hide_missing_keys_have_absent_chunks(tmp_path, scheme):
         access = Access(5, 1, endpoint=server.url if scheme == "s3" else None)
         volume = open_volume_level(url, access=access)
         assert (volume[:] == expected).all()
+        assert waits == [0.2, 0.4]
         box = slice(5, 20), slice(12, 30), slice(20, 40)
         assert (volume[box] == expected[box]).all()
         assert volume[16:16].shape == (0, 40, 52)
@@ -40,6 +50,7 @@ def test_stores_that_hide_missing_keys_have_absent_chunks(tmp_path, scheme):
         assert volume.reader.read_counted((slice(16, 20), *box[1:]))[1] == 0
 
 
+@pytest.mark.usefixtures("waits")
 def test_precomputed_chunks_that_a_store_hides_are_absent(tmp_path):
     root = write_precomputed(tmp_path / "cell", pyramid()[:1])
     next(root.rglob("0-16_0-16_0-16")).unlink()
@@ -50,7 +61,7 @@ def test_precomputed_chunks_that_a_store_hides_are_absent(tmp_path):
         assert (volume[5:20, 12:30] == expected[5:20, 12:30]).all()
 
 
-def test_credentials_that_expire_are_no_padding(tmp_path):
+def test_credentials_that_expire_are_no_padding(tmp_path, waits):
     write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=None)
     expired = []
     with serving(tmp_path, lambda path, nth: 403 if expired else hiding(tmp_path)(path, nth)) as server:
@@ -58,6 +69,7 @@ def test_credentials_that_expire_are_no_padding(tmp_path):
         expired.append(True)
         with pytest.raises(OSError, match="voxels were refused"):
             volume[:]
+    assert waits == [0.2, 0.4]
 
 
 @pytest.mark.parametrize("codec", ["lz4", "lzma"])
@@ -65,7 +77,9 @@ def test_refused_chunks_of_other_codecs_fail_too(tmp_path, codec):
     import numcodecs
 
     compressors = numcodecs.LZ4() if codec == "lz4" else numcodecs.LZMA()
-    write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=compressors)
+    root = write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=compressors)
+    voxels, refused = open_volume_level(root).reader.read_counted((slice(3, 20),) * 3)
+    assert (voxels == pyramid()[0][3:20, 3:20, 3:20]).all() and refused == 0
     with serving(tmp_path, lambda path, nth: 403 if path.endswith("/0/0.0.0") else None) as server:
         volume = open_volume_level(f"{server.url}/cell.zarr", access=Access(5, 1))
         with pytest.raises(OSError, match="refused"):

@@ -75,9 +75,9 @@ def classify_dictionary(
     """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
 
     The next patches are read, and those before are decided and written, while the network works; of a dictionary of any
-    size a few batches are in memory. Where only the threshold or what is left out has changed, the scores are those of the CSV
-    that is there. What is in `left_out` is not kept, whatever its score; the CSV then says why each patch was kept or
-    not. A dictionary in `shared` fails with the reason that stands there; see `shared_names`.
+    size a few batches are in memory. Where only the threshold or what is left out has changed, the scores are those of
+    the CSV that is there. What is in `left_out` is not kept, whatever its score; the CSV then says why each patch was
+    kept or not. A dictionary in `shared` fails with the reason that stands there; see `shared_names`.
 
     Returns
     -------
