@@ -88,7 +88,7 @@ def parse_options() -> argparse.ArgumentParser:
         "--device",
         choices=("auto", "cpu", "cuda", "mps"),
         default="auto",
-        help="auto: one GPU if there is one; cuda: all GPUs of the machine, shared by -p N processes, at least one each",
+        help="auto: one GPU if there is one; cuda: all GPUs, shared by -p N processes, at least one each",
     )
     parser.add_argument(
         "--precision",
