@@ -229,6 +229,11 @@ def test_values_at_the_limits_are_read(tmp_path, content, value):
     assert read(tmp_path / "a.pkl", content) == value
 
 
+def test_a_lone_array_is_read(tmp_path):
+    array = read(tmp_path / "a.pkl", opcodes(EMPTY, b"(K\x01K\x02K\x01\x86", U1, STATE, b"\x89C\x02abtb"))
+    assert same(array, np.array([[97], [98]], np.uint8))
+
+
 def test_a_hundred_levels_are_read(tmp_path):
     value = read(tmp_path / "a.pkl", opcodes(b")" + b"\x85" * 100))
     for _ in range(100):

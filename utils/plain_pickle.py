@@ -85,7 +85,7 @@ class _Machine:
         self.budget = self.limit = memory.limit_bytes() // _VALUE_BYTES
         self.visits = 0
         self.effects = 0  # on the memo, and on what was there before
-        self.last = _Place(StoredArray(), 0, 0, 0)
+        self.last = _Place(StoredArray(), -1, 0, 0)  # none
 
     def run(self) -> Any:
         """Run the program; the value that it leaves."""
