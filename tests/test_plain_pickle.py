@@ -1,6 +1,7 @@
 """utils/plain_pickle.py: plain values and numeric arrays come back as pickle itself reads them, the rest is refused."""
 
 import io
+import os
 import pickle
 import pickletools
 from pathlib import Path
@@ -340,3 +341,11 @@ def test_mutated_dictionaries_end_in_plain_data_or_a_sentence(tmp_path, cut, fli
         assert is_plain(read(tmp_path / "a.pkl", bytes(content[: len(content) - max(0, cut - 200)])))
     except ValueError as error:
         assert str(error)
+
+
+def test_arrays_alike_are_read_without_reads_by_position(tmp_path, monkeypatch):
+    arrays = [np.full((40, 40), value, np.uint8) for value in range(5)]
+    content = pickle.dumps(arrays, 4)
+    assert same(read(tmp_path / "a.pkl", content), arrays)
+    monkeypatch.delattr(os, "pread")
+    assert same(read(tmp_path / "a.pkl", content), arrays)

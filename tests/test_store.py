@@ -1,6 +1,7 @@
 """NGFF over files, HTTP, S3 and GCS: addresses, faults that pass, faults that last."""
 
 import shutil
+from dataclasses import replace
 
 import numcodecs
 import pytest
@@ -15,6 +16,8 @@ from ngff_images import (
 )
 from utils.ngff.access import Access
 from utils.ngff.address import Address
+from utils.ngff.errors import StalledError
+from utils.ngff.hosts import HOSTS
 from utils.ngff.opening import open_multiscale, open_volume_level
 from utils.ngff.store import Store
 
@@ -136,3 +139,21 @@ def test_where_buckets_lie(address, access, endpoint):
     store = Store(Address.parse(address), access)
     assert store.endpoint == endpoint
     assert store.url(".zattrs") == (f"{endpoint}/bucket/a.zarr/.zattrs" if address.startswith("s3") else "")
+
+
+@pytest.mark.usefixtures("fresh_hosts")
+def test_a_silent_server_is_left_out_at_once():
+    address = Address.parse("http://silent.test/a.zarr")
+    HOSTS.note_silent(address, OSError("could not connect"))
+    with pytest.raises(StalledError, match="left out, its server did not answer before"):
+        Store(address, QUICK).kvstore()
+
+
+@pytest.mark.parametrize(("driver", "said"), [("http", "not found"), ("s3", "redirects (301)")])
+def test_only_a_redirect_of_http_is_looked_after(tmp_path, driver, said):
+    with serving(tmp_path) as server:
+        store = Store(
+            replace(Address.parse(f"{server.url}/a.zarr"), driver=driver), replace(QUICK, endpoint=server.url)
+        )
+        error = OSError(said)
+        assert store._redirected("info", error) is error and not server.log

@@ -253,6 +253,8 @@ class _Machine:
             return
         if not isinstance(array.data, Stored) or array.data.offset - before.end > _LAZY_BYTES:
             return
+        if not hasattr(os, "pread"):  # Windows has no reads by position: there each array is built by itself
+            return
         file, offset, length = self.file.fileno(), array.data.offset, array.data.length
         head = _unframed(os.pread(file, offset - before.end, before.end))
         tail = os.pread(file, end - offset - length, offset + length)
