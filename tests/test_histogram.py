@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from utils import histogram
 from utils.histogram import SAMPLE, Histogram
 
 DTYPES = ("uint8", "int8", "int16", "uint16", "int32", "uint64", "float32", "float64")
@@ -47,3 +48,12 @@ def test_long_arrays_are_sampled_the_same_way_each_time():
     one, other = Histogram.of(values), Histogram.of(values)
     assert one.total == SAMPLE and np.array_equal(one.values, other.values)
     assert Histogram.of(values.astype(np.uint16)).total == values.size
+
+
+def test_many_values_are_sampled_alike_on_every_machine(monkeypatch):
+    monkeypatch.setattr(histogram, "SAMPLE", 100)
+    values = np.arange(101, dtype=np.float32)
+    found = Histogram.of(values)
+    drawn, counts = np.unique(np.random.default_rng(0).integers(0, 101, 100), return_counts=True)
+    assert found.values.tolist() == drawn.tolist() and found.counts.tolist() == counts.tolist()
+    assert len(Histogram.of(values[:100])) == 100  # so many are counted, all of them

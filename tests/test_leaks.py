@@ -1,5 +1,7 @@
 """Leaks: patches that show what an excluded image or volume shows, wherever and however it lies there."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from utils.duplicates.embedding import view_of
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.index_file import read_index
 from utils.duplicates.keypoints import view_matrix
-from utils.duplicates.leaks import ExcludedWindows, is_among, orientation
+from utils.duplicates.leaks import ExcludedWindows, Leak, find_leaks, is_among, orientation
 from utils.duplicates.placement import Placement, place_patch
+from utils.duplicates.verify import Agreement
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import Job
 from utils.names import parse_name
@@ -70,6 +73,47 @@ def test_what_is_fine_is_not_lost_by_a_pixel(rng, off):
 def view_inverse(view: int) -> int:
     """The view that undoes another."""
     return next(other for other in range(8) if np.allclose(view_matrix(other) @ view_matrix(view), np.eye(2)))
+
+
+@pytest.mark.parametrize(("side", "level"), [(112, 0), (224, 1), (448, 2)])
+@pytest.mark.parametrize(("view", "inverted"), [(0, False), (5, False), (0, True), (6, True)])
+def test_votes_say_plane_scale_polarity_and_turn(windows, image, side, level, view, inverted):
+    patch = cv2.resize(cut(image, 64, 64, side), (224, 224), interpolation=cv2.INTER_AREA)
+    shown = np.ascontiguousarray(view_of(255 - patch if inverted else patch, view_inverse(view)))
+    votes, matrices = windows._votes([shown, texture(27)[:224, :224]])
+    alike = (votes.cosines > 0.99) & (votes.patches == 0)
+    assert alike.sum() > 4
+    assert set(votes.kinds[alike].tolist()) == {(level * 2 + inverted) * 8 + view}
+    assert np.allclose(votes.middles[alike], 64 + side / 2, atol=2)
+    assert np.allclose(matrices[alike], view_matrix(view) * side / 224)
+
+
+def test_a_dictionary_s_leaks_by_row(windows, image):
+    patches = [texture(41)[:224, :224], cut(image, 203, 87), texture(42)[:224, :224], cut(image, 10, 10)]
+
+    class Rows(SimpleNamespace):
+        def __len__(self):
+            return len(patches)
+
+    found = find_leaks(windows, Rows(patch=lambda row: np.ascontiguousarray(patches[row])))
+    assert [row for row, _ in found] == [1, 3]
+    assert np.allclose(found[1][1].placement.middle, (122, 122), atol=3)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "correlation", "said"),
+    [
+        (np.eye(2), 0.9, "same"),
+        (1.019 * np.eye(2), 0.9, "same"),
+        (1.021 * np.eye(2), -0.9, "same inverted, scale 1"),
+        (2 * view_matrix(6), 0.9, "rot90, scale 2"),
+        (np.array([[0.8, 0.6], [-0.6, 0.8]]), 0.9, "turned by -37 degrees"),
+        (0.5 * np.array([[0.8, -0.6], [0.6, 0.8]]), -0.9, "turned by 37 degrees inverted, scale 0.5"),
+    ],
+)
+def test_how_a_patch_lies_in_words(matrix, correlation, said):
+    leak = Leak(0, 0, Placement(0, matrix, np.zeros(2)), Agreement(0.9, correlation))
+    assert orientation(leak) == said
 
 
 def test_half_of_a_patch_is_enough(windows, image):

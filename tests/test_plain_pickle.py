@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 
+from utils.dictionaries import save_patches
 from utils.pickled_arrays import PlainPickleError, StoredArray, array_of
 from utils.plain_pickle import load
 
@@ -343,9 +344,22 @@ def test_mutated_dictionaries_end_in_plain_data_or_a_sentence(tmp_path, cut, fli
         assert str(error)
 
 
-def test_arrays_alike_are_read_without_reads_by_position(tmp_path, monkeypatch):
-    arrays = [np.full((40, 40), value, np.uint8) for value in range(5)]
-    content = pickle.dumps(arrays, 4)
-    assert same(read(tmp_path / "a.pkl", content), arrays)
-    monkeypatch.delattr(os, "pread")
-    assert same(read(tmp_path / "a.pkl", content), arrays)
+def alike(path, count, limit, monkeypatch):
+    """What is read of a dictionary of patches, with memory for so many values."""
+    save_patches(path, [str(number) for number in range(count)], [np.full((40, 50), n, np.uint8) for n in range(count)])
+    monkeypatch.setenv("EM_MAX_GB", str((limit + 0.5) * 120 / 1e9))
+    with path.open("rb") as f:
+        return in_memory(load(f), f)["patches"]
+
+
+def test_arrays_alike_count_as_three_values_each(tmp_path, monkeypatch):
+    """The first two are looked at opcode by opcode; how many follow is told by the bytes alone."""
+    patches = alike(tmp_path / "a.pkl", 40, 300, monkeypatch)
+    assert [int(patch[39, 49]) for patch in patches] == list(range(40))
+    assert all(patch.shape == (40, 50) for patch in patches)
+    with pytest.raises(PlainPickleError, match="more values"):
+        alike(tmp_path / "a.pkl", 40, 200, monkeypatch)
+    monkeypatch.delattr(os, "pread")  # as on Windows
+    assert len(alike(tmp_path / "a.pkl", 40, 2000, monkeypatch)) == 40
+    with pytest.raises(PlainPickleError, match="more values"):
+        alike(tmp_path / "a.pkl", 40, 300, monkeypatch)
