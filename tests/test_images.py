@@ -1,5 +1,7 @@
 """utils/images.py: every kind of 2D image becomes one displayed channel."""
 
+import logging
+
 import numpy as np
 import pytest
 import tifffile
@@ -207,3 +209,16 @@ def test_a_picture_that_its_bytes_cannot_hold(tmp_path, gray):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ValueError, match="promises 3600000000 bytes of pixels"):
         read_gray(tmp_path / "a.png")
+
+
+def test_ink_of_a_picture_is_luminance(tmp_path):
+    """Cyan: all of green and blue. Pillow's own gray of it would be 179."""
+    Image.new("CMYK", (32, 32), (255, 0, 0, 0)).save(tmp_path / "a.jpg", quality=100)
+    assert abs(int(read_gray(tmp_path / "a.jpg")[16, 16]) - 201) <= 3
+
+
+def test_what_tifffile_complains_of_is_told_by_exceptions(tmp_path, gray):
+    logging.getLogger("tifffile").setLevel(logging.NOTSET)
+    tifffile.imwrite(tmp_path / "a.tif", gray)
+    read_gray(tmp_path / "a.tif")
+    assert not logging.getLogger("tifffile").isEnabledFor(logging.ERROR)

@@ -100,3 +100,9 @@ def test_the_limit_of_a_run_ends_with_it(monkeypatch):
     with memory.limited_to(2):
         pass
     assert MAX_GB not in os.environ
+
+
+def test_raw_bytes_hold_themselves():
+    memory.require_possible(10 + 64, 10, "raw", "voxels")
+    with pytest.raises(ValueError, match="promises 75 bytes of voxels, more than 10 bytes of raw data can hold"):
+        memory.require_possible(10 + 65, 10, "raw", "voxels")

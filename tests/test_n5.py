@@ -79,3 +79,21 @@ def test_levels_by_the_names_that_are_listed(tmp_path):
     write_json(tmp_path / "a.n5/attributes.json", {"multiscales": [{"datasets": [
         {"path": name} for name in ("full", "half", "quarter")]}]})  # fmt: skip
     check(tmp_path / "a.n5", pyramid(), sizes=None)
+
+
+def test_no_more_levels_than_the_group_lists(tmp_path):
+    for index, level in enumerate(pyramid()):
+        write_n5_array(tmp_path / "a.n5/c0" / f"s{index}", level)
+    write_json(tmp_path / "a.n5/c0/attributes.json", {"scales": FACTORS[:2]})
+    assert [level.path for level in open_multiscale(tmp_path / "a.n5/c0").levels] == ["s0", "s1"]
+
+
+def test_a_level_that_says_it_holds_labels_is_refused(tmp_path):
+    write_n5_array(tmp_path / "a.n5/s0", pyramid()[0], isLabelMultiset=True)
+    with pytest.raises(ValueError, match="holds labels"):
+        open_multiscale(tmp_path / "a.n5")
+
+
+def test_three_axes_are_x_y_z_whatever_they_are_called(tmp_path):
+    write_n5_array(tmp_path / "a.n5", pyramid()[0], axes=["z", "y", "x"])
+    assert open_multiscale(tmp_path / "a.n5").levels[0].shape == pyramid()[0].shape
