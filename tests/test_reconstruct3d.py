@@ -47,7 +47,7 @@ def volumes(tmp_path_factory):
 @pytest.mark.parametrize("method", ["percentile", "minmax", "dtype"])
 def test_every_patch_is_the_middle_of_its_stack(tmp_path, volumes, method, capsys):
     folder, known = volumes
-    cut = ["-cs", "11", "-d", "0", "--spacing", "6", "--contrast", method]
+    cut = ["-cs", "18", "-d", "0", "--spacing", "6", "--contrast", method]
     patchify3d.main([str(folder), str(tmp_path / "pkl"), *cut, "--quiet"])
     kept = keep_dictionaries(tmp_path / "kept", tmp_path / "pkl")
     assert run(tmp_path / "kept", "-vd", folder, "-sd", tmp_path / "out", "-nz", 5) == 0
@@ -204,7 +204,7 @@ def test_other_pyramids(tmp_path):
     level = pyramid(dtype="uint8")[0]
     write_n5_array(tmp_path / "v" / "a.n5", level, resolution=[6, 8, 30])
     write_precomputed(tmp_path / "v" / "b.precomputed", [level], offset=(5, 6, 7))
-    patchify3d.main([str(tmp_path / "v"), str(tmp_path / "pkl"), "-cs", "9", "--spacing", "4", "-d", "0", "--quiet"])
+    patchify3d.main([str(tmp_path / "v"), str(tmp_path / "pkl"), "-cs", "18", "--spacing", "4", "-d", "0", "--quiet"])
     kept = keep_dictionaries(tmp_path / "kept", tmp_path / "pkl")
     assert {name.partition("-LOC-")[0] for name in kept} == {"a_s0", "b_s0"}
     assert run(tmp_path / "kept", "-vd", tmp_path / "v", "-sd", tmp_path / "out", "-nz", 1) == 0
