@@ -85,13 +85,13 @@ def nrrd(fields, magic="NRRD0004"):
     return "\n".join([magic, *(f"{key}: {value}" for key, value in lines.items() if value is not None), ""]).encode()
 
 
-@pytest.mark.parametrize("blank", [True, False])
-@pytest.mark.parametrize("detached", [True, False])
+@pytest.mark.parametrize(("detached", "blank"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("encoding", NRRD_DATA)
 def test_nrrd_encodings_and_skips(tmp_path, encoding, detached, blank):
     through_itk = encoding in ("ascii", "text", "hex")
-    through_itk_too = ("plain", "lines", "bytes") if detached and blank else ("plain",)  # a process reads each
-    for name in through_itk_too if through_itk else FRAMES:
+    # What SimpleITK reads for us takes two processes each.
+    few = ("plain", "lines", "bytes") if encoding == "ascii" and detached and blank else ("plain",)
+    for name in few if through_itk else FRAMES:
         fields, before, behind = FRAMES[name]
         data = VOXELS.astype("<i2").tobytes()
         if encoding in ("ascii", "text"):
@@ -103,8 +103,7 @@ def test_nrrd_encodings_and_skips(tmp_path, encoding, detached, blank):
         path = tmp_path / ("a.nhdr" if detached else "a.nrrd")
         place = {"data file": "d.bin"} if detached else {}
         (tmp_path / "d.bin").write_bytes(data)
-        end = b"\n" * (blank or not detached)
-        path.write_bytes(nrrd({"encoding": encoding, **fields, **place}) + end + data * (not detached))
+        path.write_bytes(nrrd({"encoding": encoding, **fields, **place}) + b"\n" * blank + data * (not detached))
         if encoding.startswith("bz"):  # SimpleITK is built without it
             found, _ = ours(path)
             assert isinstance(found, str) or np.array_equal(found, VOXELS)
@@ -241,13 +240,13 @@ def test_metaimages(tmp_path, fields, local):
     path = tmp_path / ("a.mha" if local else "a.mhd")
     (tmp_path / "d.raw").write_bytes(data)
     path.write_bytes(meta(fields, "LOCAL" if local else "d.raw") + data * local)
-    found, _ = ours(path)
     if fields.get("NDims") == -1:
-        assert isinstance(found, str)
+        assert isinstance(ours(path)[0], str)
     elif fields.get("CompressedData"):  # without the true CompressedDataSize SimpleITK shows memory that nobody wrote
+        found, _ = ours(path)
         assert isinstance(found, str) or np.array_equal(found, VOXELS)
     elif fields.get("ElementNumberOfChannels") == 2:
-        np.testing.assert_array_equal(found, VOXELS.view(np.uint8).reshape(3, 4, 5, 2)[..., 0])
+        np.testing.assert_array_equal(ours(path)[0], VOXELS.view(np.uint8).reshape(3, 4, 5, 2)[..., 0])
     else:
         check(path, may_refuse=True)
 
