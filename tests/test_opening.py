@@ -213,3 +213,8 @@ def test_a_folder_with_one_image_is_that_image_aloud(tmp_path):
         assert len(open_multiscale(tmp_path).levels) == 3
     with pytest.warns(UserWarning, match="one image"), open_volume_level(tmp_path) as volume:
         np.testing.assert_array_equal(volume[:], pyramid()[0])
+
+
+def test_servers_that_are_no_stores_are_refused_by_their_scheme():
+    with pytest.raises(ValueError, match="a DVID server cannot be read here; convert it"):
+        open_multiscale("DVID://host/x")
