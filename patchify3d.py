@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from utils.cell_hashes import flat_hashes, hash_cell, is_one_value
 from utils.cli import (
     UsageError,
     add_run_options,
@@ -43,10 +44,7 @@ from utils.cubes import (
     axes_with_patches,
     common_region,
     cut,
-    flat_hashes,
     grid,
-    hash_cell,
-    is_one_value,
     side_by_side,
     within,
 )
@@ -69,7 +67,8 @@ from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
 from utils.spread import breadth, spread_map
 from utils.volume_labels import why_labels_volume
-from utils.volumes import Volume, is_isotropic, is_ngff, volume_contrast
+from utils.volume_samples import volume_contrast
+from utils.volumes import Volume, is_isotropic, is_ngff
 
 if TYPE_CHECKING:
     from utils.sampling.plan import SamplingOptions
@@ -374,7 +373,7 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
 
 
 def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and flatness of every patch, cell by cell; see `utils.cubes.hash_cell`.
+    """Hashes and flatness of every patch, cell by cell; see `utils.cell_hashes.hash_cell`.
 
     Returns
     -------

@@ -41,6 +41,7 @@ from utils.names import format_binned, parse_binned, parsed
 from utils.options import add_dataset, use_dataset
 from utils.results import Scope, refuse_nothing_to_do
 from utils.stated import Stated
+from utils.volume_samples import slabs
 from utils.volumes import (
     DETACHED,
     PACKED_MRC,
@@ -48,7 +49,6 @@ from utils.volumes import (
     data_files,
     list_volumes,
     open_volume,
-    slabs,
     volume_inputs,
     volume_name,
 )

@@ -11,7 +11,8 @@ from utils.contrast import to_uint8
 from utils.dictionaries import load_patches
 from utils.names import dataset_of, format_name_3d
 from utils.patches import Box
-from utils.volumes import open_volume, volume_contrast
+from utils.volume_samples import volume_contrast
+from utils.volumes import open_volume
 
 
 def save_kept(folder: Path, name: str, patch: np.ndarray, description: dict | None) -> Path:

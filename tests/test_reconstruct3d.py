@@ -13,7 +13,8 @@ from stacks import BOX, SHAPE, SIZE, expected, names_in, read, run, stacks_in, v
 from utils.contrast import to_uint8
 from utils.formats.nrrd import write_nrrd
 from utils.names import parse_name
-from utils.volumes import open_volume, volume_contrast
+from utils.volume_samples import volume_contrast
+from utils.volumes import open_volume
 
 
 def write_slices(folder, voxels):

@@ -8,7 +8,8 @@ import pytest
 from label_pictures import PICTURE, SHAPE, cells
 from utils.formats.nrrd import write_nrrd
 from utils.volume_labels import why_labels_volume
-from utils.volumes import open_volume, slabs
+from utils.volume_samples import slabs
+from utils.volumes import open_volume
 
 
 def volume_of(folder, voxels):
@@ -18,7 +19,7 @@ def volume_of(folder, voxels):
 
 @pytest.mark.parametrize("sample", [1 << 22, 4096])
 def test_volumes(tmp_path, monkeypatch, sample):
-    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", sample)
+    monkeypatch.setattr("utils.volume_samples.SAMPLE_VOXELS", sample)
     picture, labels = np.stack([PICTURE] * 4), np.stack([cells(300)] * 4).astype(np.uint16)
     sparse, mask, ids = (np.zeros((40, *SHAPE), np.uint16) for _ in range(3))
     sparse[33, 100:200], mask[33, 100:104], ids[33, 40:60] = PICTURE[100:200], 1, cells(300)[40:60]
@@ -36,7 +37,7 @@ def test_volumes(tmp_path, monkeypatch, sample):
 
 
 def test_what_is_no_number_counts_once_in_all_slices(tmp_path, monkeypatch):
-    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", 4096)
+    monkeypatch.setattr("utils.volume_samples.SAMPLE_VOXELS", 4096)
     monkeypatch.setattr("utils.volume_labels.slabs", partial(slabs, voxels=1))
     nothing = np.full((6, 64, 64), np.nan, np.float32)
     for voxels, wanted in ((nothing, ""), (np.where(np.arange(64) < 9, nothing, 0), "2 distinct values")):

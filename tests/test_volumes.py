@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from utils.contrast import Contrast
 from utils.formats.nrrd import write_nrrd
 from utils.records.fingerprints import fingerprint
 from utils.records.recipes import Recipe, record_of, save_record
-from utils.volumes import is_isotropic, list_volumes, open_volume, volume_contrast, volume_inputs, volume_name
+from utils.volumes import is_isotropic, list_volumes, open_volume, volume_inputs, volume_name
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHAPE = (7, 9, 11)
@@ -234,83 +233,6 @@ def test_sizes_that_cannot_be_true_are_missing(tmp_path, size):
     (tmp_path / "a.nrrd").write_bytes(header.encode() + b"12")
     with open_volume(tmp_path / "a.nrrd") as volume, pytest.warns(UserWarning, match="voxel size missing: .* says"):
         assert volume.voxel_size is None
-
-
-def test_small_volumes_are_sampled_whole(tmp_path):
-    voxels = voxels_of("int16")
-    write_nrrd(tmp_path / "a.nrrd", voxels, VOXEL_SIZE)
-    with open_volume(tmp_path / "a.nrrd") as volume:
-        low, high = np.percentile(voxels, (0.1, 99.9))
-        assert volume_contrast(volume, "percentile") == Contrast("percentile", low, high)
-        assert volume_contrast(volume, "minmax") == Contrast("minmax", voxels.min(), voxels.max())
-        assert volume_contrast(volume, "dtype") == Contrast("dtype", -32768, 32767)
-
-
-def test_large_volumes_are_sampled_from_first_to_last_slice(tmp_path, monkeypatch):
-    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", 6000)
-    voxels = np.random.default_rng(0).normal(0, 10, (90, 60, 70)).astype(np.float32)
-    voxels[[0, -1]] += 1000
-    voxels[50, 5, 5] = 5e4
-    voxels[51, 5, 5] = np.nan
-    write_nrrd(tmp_path / "a.nrrd", voxels, VOXEL_SIZE)
-    with open_volume(tmp_path / "a.nrrd") as volume:
-        seen = []
-        monkeypatch.setattr(type(volume), "_read", lambda self, box: seen.append(box) or voxels[box])
-        window = volume_contrast(volume, "percentile")
-        assert {box[0].start for box in seen} >= {0, 89}
-        assert sum(np.prod([s.stop - s.start for s in box]) for box in seen) <= 6000
-        assert window.low < 0 and window.high > 900
-        with pytest.warns(UserWarning, match="1 values are not finite"):
-            assert volume_contrast(volume, "minmax").high == 5e4
-
-
-def test_bytes_are_looked_at_where_they_are_to_be_stretched(tmp_path):
-    voxels = voxels_of("uint8")
-    write_nrrd(tmp_path / "a.nrrd", voxels, VOXEL_SIZE)
-    with open_volume(tmp_path / "a.nrrd") as volume:
-        low, high = np.percentile(voxels, (0.1, 99.9))
-        assert volume_contrast(volume, stretch=True) == Contrast("percentile", low, high, stretch=True)
-        assert volume_contrast(volume, "minmax", stretch=True) == Contrast("minmax", 0, 199, stretch=True)
-
-
-@pytest.mark.parametrize("large", [False, True])
-def test_fills_and_hot_voxels_set_no_window(tmp_path, monkeypatch, large):
-    monkeypatch.setattr("utils.volumes.SAMPLE_VOXELS", 60_000 if large else 1 << 22)
-    rng = np.random.default_rng(0)
-    voxels = rng.normal(1000, 100, (40, 90, 80)).astype(np.uint16)
-    hot = rng.random(voxels.shape) < 0.004
-    voxels[hot] = rng.integers(5000, 60000, int(hot.sum()))
-    voxels[:, :10] = 65535
-    tifffile.imwrite(tmp_path / "a.tif", voxels, photometric="minisblack")
-    with open_volume(tmp_path / "a.tif") as volume, pytest.warns(UserWarning, match="fill values 65535 .* and hot"):
-        window = volume_contrast(volume)
-    assert 600 < window.low < 750 and 1250 < window.high < 1400
-
-
-def test_what_the_sample_does_not_see(tmp_path):
-    """A sparse volume is not constant because the bands of the sample lie beside what it holds."""
-    voxels = np.zeros((64, 300, 300), np.uint16)
-    voxels[33, 5:20, 5:20] = 900
-    tifffile.imwrite(tmp_path / "sparse.tif", voxels, photometric="minisblack")
-    with open_volume(tmp_path / "sparse.tif") as volume:
-        assert volume_contrast(volume) == Contrast("minmax", 0, 900)
-
-
-@pytest.mark.parametrize("method", ["percentile", "minmax", "dtype"])
-def test_values_that_are_not_finite_are_said(tmp_path, method):
-    voxels = voxels_of("float32")
-    voxels[0, 0, :3] = np.nan, np.inf, -np.inf
-    for name, content, count in (("some", voxels, 3), ("all", np.full_like(voxels, np.nan), voxels.size)):
-        tifffile.imwrite(tmp_path / f"{name}.tif", content, photometric="minisblack")
-        with open_volume(tmp_path / f"{name}.tif") as volume, pytest.warns(UserWarning) as said:
-            volume_contrast(volume, method)
-        assert [str(w.message).split(":")[0] for w in said] == [f"{count} values are not finite"]
-
-
-def test_uint8_needs_no_look_at_the_voxels(tmp_path):
-    write_nrrd(tmp_path / "a.nrrd", voxels_of("uint8"), VOXEL_SIZE)
-    with open_volume(tmp_path / "a.nrrd") as volume:
-        assert volume_contrast(volume).method == "none"
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the real files are not here")

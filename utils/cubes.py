@@ -5,19 +5,14 @@ Both are the same interval but at the end of a side, where the last tile is move
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from utils import memory
-from utils.dhash import bits_of_rows, reduce_last, reduce_middle
-from utils.enlarging import enlarge_last, enlarge_middle
-from utils.hashing import is_flat, patch_hasher
 from utils.patches import Box, Span, tiles
 
-# Slices turned to float32 at a time, so that the scratch stays in a core's cache.
-SLAB = 8
 # Voxels of cells side by side that are read at once.
 ROW_BYTES = 64 << 20
 # Of a cell's own memory, and of a patch's hash with what choosing exemplars takes for it.
@@ -229,124 +224,3 @@ def cut(cube: np.ndarray, cell: Cell, axis: int, index: int) -> np.ndarray:
         else:
             where.append(slice(tile[0] - origin[side], tile[1] - origin[side]))
     return cube[tuple(where)]
-
-
-def hash_cell(
-    cube: np.ndarray, cell: Cell, crop: int, *, hash_size: int = 8, method: str = "dhash"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Hash every patch of a cell.
-
-    Parameters
-    ----------
-    cube : ndarray of uint8, shape (z, y, x)
-        The voxels of ``cell.region()``.
-    cell : Cell
-    crop : int
-        Patches with a shorter side are resized (bilinear) to crop x crop before they are hashed.
-    hash_size : int
-    method : str
-
-    Returns
-    -------
-    hashes : ndarray of uint64, shape (len(cell), words)
-    flat : ndarray of bool, shape (len(cell),)
-        Patches of one value throughout: they have no meaningful hash, theirs is 0.
-    """
-    if is_one_value(cube):
-        return flat_hashes(len(cell), hash_size)
-    if method == "dhash":
-        reduced = _reduced(cube, cell, hash_size) if _is_square(cell, crop) else _enlarged(cube, cell, crop, hash_size)
-        hashes = np.concatenate([bits_of_rows(rows) for rows in reduced])
-    else:
-        hash_one = patch_hasher(crop, hash_size, method)
-        hashes = np.stack([hash_one(cut(cube, cell, *where)) for where in cell.patches()])
-    # A flat patch has equal neighbours everywhere, so only patches with an all-zero dHash need a look at their pixels.
-    suspects = ~hashes.any(axis=1) if method == "dhash" else np.ones(len(hashes), bool)
-    where = cell.patches()
-    flat = np.zeros(len(hashes), bool)
-    for patch in np.flatnonzero(suspects).tolist():
-        flat[patch] = is_flat(cut(cube, cell, *where[patch]))
-    hashes[flat] = 0
-    return hashes, flat
-
-
-def flat_hashes(patches: int, hash_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """What `hash_cell` gives for so many patches of one value throughout.
-
-    Parameters
-    ----------
-    patches, hash_size : int
-
-    Returns
-    -------
-    hashes : ndarray of uint64, shape (patches, words)
-    flat : ndarray of bool, shape (patches,)
-    """
-    return np.zeros((patches, -(-(hash_size**2) // 64)), np.uint64), np.ones(patches, bool)
-
-
-def is_one_value(cube: np.ndarray) -> bool:
-    """Whether all voxels are alike, as in the padding of sparse volumes; its first slice says no of most tissue.
-
-    Parameters
-    ----------
-    cube : ndarray, shape (z, y, x)
-    """
-    return bool(cube[0].min() == cube[0].max() and cube.min() == cube.max())
-
-
-def _is_square(cell: Cell, crop: int) -> bool:
-    return all(cell.box(axis)[1::2] == (cell.box(axis).y0 + crop, cell.box(axis).x0 + crop) for axis in cell.axes)
-
-
-def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarray]:
-    """For each axis of the cell its patches shrunk to (slices, hash size, hash size + 1).
-
-    The xy and the xz patches share their first pass, along x; both second passes then run on an array that is 25
-    times smaller. The yz patches are reduced along y, then z.
-    """
-    (z, y, x), own = _places(cell)
-    if 0 in cell.axes or 1 in cell.axes:
-        along_x = _by_slabs(cube[:, :, x], lambda slab: reduce_last(slab, hash_size + 1))
-        if 0 in cell.axes:
-            yield reduce_middle(along_x[own[0]][:, y], hash_size)
-        if 1 in cell.axes:
-            yield reduce_middle(along_x[z][:, own[1]].swapaxes(0, 1), hash_size)
-    if 2 in cell.axes:
-        along_y = _by_slabs(cube[z, y], lambda slab: reduce_middle(slab, hash_size + 1))
-        yield reduce_middle(along_y[:, :, own[2]].transpose(2, 0, 1), hash_size)
-
-
-def _enlarged(cube: np.ndarray, cell: Cell, crop: int, hash_size: int) -> Iterator[np.ndarray]:
-    """As `_reduced`, of patches that are made square first; those across z and y share what happens along x."""
-    (z, y, x), own = _places(cell)
-    if 0 in cell.axes or 1 in cell.axes:
-        along_x = enlarge_last(cube[:, :, x], crop)
-        if 0 in cell.axes:
-            yield _squared(along_x[own[0]][:, y], crop, hash_size)
-        if 1 in cell.axes:
-            yield _squared(along_x[z][:, own[1]].swapaxes(0, 1), crop, hash_size)
-    if 2 in cell.axes:
-        yield _squared(enlarge_last(cube[z, y][:, :, own[2]].transpose(2, 0, 1), crop), crop, hash_size)
-
-
-def _squared(wide: np.ndarray, crop: int, hash_size: int) -> np.ndarray:
-    """Patches (n, h, crop), made (n, crop, crop) and shrunk to (n, hash size, hash size + 1), a few at a time."""
-    slabs = (enlarge_middle(wide[first : first + SLAB], crop) for first in range(0, len(wide), SLAB))
-    return np.concatenate([reduce_middle(reduce_last(slab, hash_size + 1), hash_size) for slab in slabs])
-
-
-def _places(cell: Cell) -> tuple[list[slice], list[np.ndarray]]:
-    """Where in a cell's cube its tiles lie along z, y, x, and where the slices are that are patches of each axis."""
-    origin = [first for first, _ in cell.region()]
-    tiles_within = [_within(cell.blocks[side].tile, origin[side]) for side in range(3)]
-    return tiles_within, [np.array(cell.slices(axis)) - origin[axis] for axis in range(3)]
-
-
-def _within(tile: Span | None, origin: int) -> slice:
-    return slice(None) if tile is None else slice(tile[0] - origin, tile[1] - origin)
-
-
-def _by_slabs(cube: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    parts = [reduce(cube[first : first + SLAB].astype(np.float32)) for first in range(0, len(cube), SLAB)]
-    return np.concatenate(parts)

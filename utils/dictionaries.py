@@ -4,9 +4,9 @@ import os
 import pickle
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class Batch(NamedTuple):
     patches: list[np.ndarray]
 
 
-class PatchFile:
+class PatchFile(AbstractContextManager["PatchFile"]):
     """A patch dictionary whose patches stay in the file until they are asked for; safe to use from many threads.
 
     Memory is what names and meta take, about 300 bytes a patch to know where it lies, and what is asked for. Of arrays
@@ -188,10 +188,7 @@ class PatchFile:
         """Let go of the file."""
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -13,7 +13,7 @@ from utils.contrast import Contrast, to_uint8
 from utils.formats.mrc import HEADER_BYTES, IMOD_STAMP, SIGNED_BYTES, MrcHeader, is_marked, packed_opener, parse_header
 from utils.formats.raw_data import RawData, raw_volume
 from utils.formats.volume_base import reading_as
-from utils.volumes import slabs, volume_contrast
+from utils.volume_samples import slabs, volume_contrast
 
 # Voxels at a time; counting them takes eight bytes each.
 _SLAB = 1 << 20

@@ -5,7 +5,7 @@ import numpy as np
 from utils.formats.volume_base import Volume
 from utils.histogram import Histogram
 from utils.label_maps import FEW, few_values, why_labels
-from utils.volumes import slabs, volume_sample
+from utils.volume_samples import slabs, volume_sample
 
 
 def why_labels_volume(volume: Volume) -> str:

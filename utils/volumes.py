@@ -1,13 +1,10 @@
-"""Volumes: open any 3D format as (z, y, x) with its voxel size in nm; list, name and sample them."""
+"""Volumes: open any 3D format as (z, y, x) with its voxel size in nm; list and name them."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from utils.contact_sheet import MONTAGES, SHEETS
-from utils.contrast import Contrast, measure_contrast, warn_not_finite
 from utils.files import NGFF_ENDING, list_entries, list_files, stem, stem_of_file, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
 from utils.formats.hdf5 import HDF5_SUFFIXES, open_hdf5
@@ -28,7 +25,6 @@ __all__ = [
     "is_ngff",
     "list_volumes",
     "open_volume",
-    "volume_contrast",
     "volume_name",
 ]
 
@@ -54,10 +50,6 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
 PAIRED = frozenset({".hdr", ".hdr.gz", ".spr"})
 DETACHED = PAIRED | {".nhdr", ".mhd"}
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
-# Voxels in a volume's sample, and how they are spread when the volume has more.
-SAMPLE_VOXELS = 1 << 22
-SAMPLE_SLICES = 32
-SAMPLE_BANDS = 8
 # z may differ from x and y by a quarter before slices along x and y would look squeezed.
 ANISOTROPY = 0.25
 
@@ -156,82 +148,6 @@ def is_isotropic(volume: Volume) -> bool:
         return True
     z, y, x = size
     return all(abs(z - side) <= ANISOTROPY * side * (1 + 1e-6) for side in (y, x))
-
-
-def volume_contrast(volume: Volume, method: str = "percentile", *, stretch: bool = False) -> Contrast:
-    """The contrast window of a whole volume; `method` and `stretch` as in `utils.contrast.measure_contrast`.
-
-    Percentiles come from `volume_sample`, the same on every machine. `minmax` looks at every voxel, slab by slab, so
-    that none is clipped.
-    """
-    as_it_is = volume.dtype == np.uint8 and not stretch
-    if as_it_is or volume.dtype.kind == "b" or (method == "dtype" and volume.dtype.kind in "iu"):
-        return measure_contrast(np.zeros(1, volume.dtype), method, stretch=stretch)
-    if method == "percentile":
-        sample = volume_sample(volume)
-        # One value throughout: what a sparse volume holds lies between the bands, and only a look at all of it tells.
-        if sample.shape == volume.shape or np.unique(_extremes(sample, volume.padding)).size > 1:
-            return measure_contrast(sample, method, stretch=stretch, padding=volume.padding)
-    return _whole_range(volume, stretch)
-
-
-def volume_sample(volume: Volume) -> np.ndarray:
-    """At most 4 M voxels: all of a small volume, else bands of rows of 32 slices.
-
-    Returns
-    -------
-    ndarray, shape (n, rows, columns)
-    """
-    sample = np.concatenate([volume[box] for box in _sample_boxes(volume.shape)])
-    return sample[..., :: max(1, -(-sample.size // SAMPLE_VOXELS))]
-
-
-def _whole_range(volume: Volume, stretch: bool) -> Contrast:
-    """From the smallest to the largest finite value of a volume."""
-    extremes, not_finite = [], 0
-    for slab in slabs(volume):
-        extremes.append(_extremes(slab, volume.padding))
-        not_finite += slab.size - int(np.count_nonzero(np.isfinite(slab)))
-    if not_finite:
-        warn_not_finite(not_finite)
-    return measure_contrast(np.concatenate(extremes), "minmax", stretch=stretch)
-
-
-def slabs(volume: Volume, voxels: int = SAMPLE_VOXELS) -> Iterator[np.ndarray]:
-    """The volume's slices in order, as many at a time as hold about `voxels` voxels, at least one.
-
-    Yields
-    ------
-    ndarray, shape (n, y, x)
-    """
-    depth = max(1, voxels // (volume.shape[1] * volume.shape[2]))
-    for z in range(0, volume.shape[0], depth):
-        yield volume[z : z + depth]
-
-
-def _extremes(slab: np.ndarray, padding: float | None = None) -> np.ndarray:
-    """Smallest and largest finite value that is no padding; nothing where there is none."""
-    values = slab[np.isfinite(slab)] if slab.dtype.kind == "f" else slab
-    values = values if padding is None else values[values != padding]
-    return np.array([values.min(), values.max()], slab.dtype) if values.size else values[:0].ravel()
-
-
-def _sample_boxes(shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice]]:
-    z, y, x = shape
-    whole = slice(None)
-    if z * y * x <= SAMPLE_VOXELS:
-        return [(whole, whole, whole)]
-    slices = min(z, SAMPLE_SLICES)
-    rows = max(1, SAMPLE_VOXELS // slices // x)
-    bands = min(SAMPLE_BANDS, rows, y)
-    height = min(rows // bands, y)
-    starts = np.linspace(0, y - height, bands).astype(int).tolist() if rows < y else [0]
-    height = height if rows < y else y
-    return [
-        (slice(i, i + 1), slice(start, start + height), whole)
-        for i in np.linspace(0, z - 1, slices).astype(int).tolist()
-        for start in starts
-    ]
 
 
 def _open_ngff(source: Path | str) -> Volume:

@@ -21,7 +21,8 @@ from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, read_gray
 from utils.jobs import SKIPPED, Job
 from utils.names import format_name_2d, format_name_3d
 from utils.patches import Box
-from utils.volumes import Volume, has_slices, is_isotropic, is_ngff, list_volumes, open_volume, volume_contrast
+from utils.volume_samples import volume_contrast
+from utils.volumes import Volume, has_slices, is_isotropic, is_ngff, list_volumes, open_volume
 
 # Of volumes with known isotropic voxels, slices this far apart are indexed: none is further than half of it from one.
 SLICE_GAP = 40.0

@@ -1,8 +1,8 @@
 """MRC, written slab by slab with the header of another MRC file, true statistics and IMOD's mark."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from utils.formats.mrc import HEADER_BYTES, IMOD_STAMP, SIGNED_BYTES, MrcHeader
 _MODES = {"i1": 0, "u1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
 
 
-class MrcWriter:
+class MrcWriter(AbstractContextManager["MrcWriter"]):
     """Write (z, y, x) slabs; memory is one slab.
 
     Parameters
@@ -105,10 +105,7 @@ class MrcWriter:
         fields["min"], fields["max"], fields["mean"] = *self._range, mean
         fields["rms"] = np.sqrt(max(squares / count - mean * mean, 0.0))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:

@@ -3,9 +3,9 @@
 The format: https://teem.sourceforge.net/nrrd/format.html
 """
 
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,7 +18,7 @@ TYPE_NAMES = {
 _Z_DIGITS = 12
 
 
-class NrrdWriter:
+class NrrdWriter(AbstractContextManager["NrrdWriter"]):
     """Write a raw NRRD slab by slab; memory is one slab, whatever the volume.
 
     Parameters
@@ -84,10 +84,7 @@ class NrrdWriter:
                 self._file.seek(self._z_offset)
                 self._file.write(f"{self.slices:0{_Z_DIGITS}d}".encode())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:  # the count of what came before would hide the error that stopped it

@@ -3,9 +3,9 @@
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ _COUNTLESS = frozenset({".mkv"})
 _JPEG_CODECS = frozenset({"MJPG", "mjpg", "jpeg", "JPEG"})
 
 
-class Video:
+class Video(AbstractContextManager["Video"]):
     """An open video; iterate over it once for its frames, (h, w) uint8.
 
     Attributes
@@ -93,10 +93,7 @@ class Video:
         if self._packets is not None:
             self._packets.release()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

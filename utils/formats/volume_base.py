@@ -3,12 +3,10 @@
 import math
 import threading
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -20,7 +18,7 @@ from utils.reading import DAMAGE
 Region = tuple[slice, slice, slice]
 
 
-class Volume(ABC):
+class Volume(AbstractContextManager["Volume"]):
     """A 3D image read by region.
 
     Attributes
@@ -96,10 +94,7 @@ class Volume(ABC):
     def close(self) -> None:
         """Let go of files and memory; reading afterwards is an error of the caller."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

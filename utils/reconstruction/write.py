@@ -19,7 +19,8 @@ from utils.reconstruction.subvolumes import Subvolume, cut_stack, stack_voxel_si
 from utils.records.fingerprints import fingerprint
 from utils.records.recipes import Recipe, fingerprints, record_of, refuse_changed, save_record
 from utils.results import Scope
-from utils.volumes import Volume, volume_contrast
+from utils.volume_samples import volume_contrast
+from utils.volumes import Volume
 
 # Every file is handed to the disk before it counts: a process that waits for one can make the next.
 WRITERS = 4
