@@ -17,8 +17,13 @@ def test_a_child_answers_and_refuses(tmp_path, capfd):
     away = keeper.Order("run", "other", (str(ROOT),), {**hello, "folder": str(tmp_path / "absent")}, order.work)
     [refused], _ = keeper.answer(away, [client._pack("a")[0]], lambda: True)
     assert refused and client.pickle.loads(refused)[0] == child.REFUSED
+    (tmp_path / "script.py").write_text("def double(text):\n    print('said', text)\n    return 2 * text\n")
+    own = {**hello, "script": str(tmp_path / "script.py")}
+    of_script = keeper.Order("run", "third", (str(ROOT),), own, b"c__main__\ndouble\n.")
+    [answered], _ = keeper.answer(of_script, [client._pack("ab")[0]], lambda: True)
+    assert answered and client.pickle.loads(answered) == (child.RETURNED, "abab", ())
     keeper.keeper.end_run("run")
-    assert capfd.readouterr().err == ""  # it goes without a word
+    assert capfd.readouterr() == ("", "said ab\n")  # what work prints is no answer; it goes without a word
 
 
 def test_work_returns_raises_and_warns():

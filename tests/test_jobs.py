@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from conftest import ROOT
 from little_work import copy_upper, job_of
-from utils.jobs import SKIPPED, Job, PassedOver, Run, WorkResult, run_jobs
+from utils.jobs import SKIPPED, Job, Outdated, PassedOver, Run, WorkResult, run_jobs
 from utils.records.recipes import load_record, record_path
 from utils.results import Scope
 
@@ -93,6 +94,24 @@ def test_work_without_a_recipe_decides_by_itself(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "files: 1 done, 0 done before, 0 failed",
         "files: 0 done, 1 done before, 0 failed",
+    ]
+
+
+def leave(job: Job) -> Outdated:
+    warnings.warn("a voxel size is missing", stacklevel=1)
+    warnings.warn("a voxel size is  missing", RuntimeWarning, stacklevel=1)
+    warnings.warn("no business of users", DeprecationWarning, stacklevel=1)
+    return Outdated("its input has changed")
+
+
+def test_work_without_a_recipe_may_leave_its_result_and_warn(tmp_path, capsys):
+    assert run_jobs(leave, [Job("a", tmp_path / "a")]) == 0
+    out, err = capsys.readouterr()
+    assert out == "files: 0 done, 0 done before, 1 outdated, 0 failed\n"
+    assert err.splitlines() == [
+        "a: warning: a voxel size is missing",
+        "a: outdated: its input has changed",
+        "outdated results are kept; --update redoes them",
     ]
 
 

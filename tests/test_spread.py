@@ -36,9 +36,10 @@ def test_over_a_cluster_in_order():
     with spreading_over(cluster):
         assert list(spread_map(str, range(5), 1, largest=7)) == list("01234") and cluster.largest == 7
         assert breadth(3) == 40
+        assert list(spread_map(str, range(2), 1)) == ["0", "1"] and cluster.largest == 1
         with spreading_over(None):
             assert list(spread_map(str, range(2), 1)) == ["0", "1"]
-        assert cluster.largest == 7
+        assert cluster.largest == 1
     assert list(spread_map(str, range(2), 1)) == ["0", "1"] and breadth(3) == 3
 
 
