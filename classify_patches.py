@@ -148,7 +148,7 @@ def classify_command(args: argparse.Namespace) -> int:
     )
     for line in accounts.summary() if not args.quiet else []:
         print(line)
-    return max(code, draw_sheets(jobs, args.save, threshold, decision, replace(run, processes=1)))
+    return max(code, draw_sheets(jobs, args.save, threshold, decision, run))
 
 
 def views_of(args: argparse.Namespace) -> int | None:
@@ -305,7 +305,7 @@ def _classifier_here(key: str, *description: Any) -> LazyClassifier:
 def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision: "Decision", run: "Run") -> int:
     """Bring the contact sheet of every dataset up to date with its CSVs, and name the unfamiliar datasets."""
     from utils.classification.decision import unfamiliar_line
-    from utils.classification.sheets import draw_dataset, unfamiliar_datasets
+    from utils.classification.sheets import SHEETS_A_PROCESS, Dataset, draw_dataset, unfamiliar_datasets
     from utils.contact_sheet import SHEETS
     from utils.jobs import Job, run_jobs
     from utils.results import Scope
@@ -314,18 +314,20 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision:
     for job in jobs:
         by_dataset[dataset_of(job.target.stem)].append(job)
     scope = Scope(SHEETS, folder, folder)
-    sheets, unfamiliar = [], unfamiliar_datasets(by_dataset, decision)
+    sheets, unfamiliar = [], dict.fromkeys(unfamiliar_datasets(by_dataset, decision))
     for dataset, parts in by_dataset.items():
-        done = by_dataset[dataset] = [part for part in parts if part.target.exists()]
+        done = [part for part in parts if part.target.exists()]
         # In shards whoever finishes a dataset's last dictionary draws it.
         if done and (run.shard is None or len(done) == len(parts)):
             options = {"threshold": threshold, **({"unfamiliar": True} if dataset in unfamiliar else {})}
             recipe = scope.recipe({part.target.name: (part.target,) for part in done}, options)
-            sheets.append(Job(dataset, folder / f"{dataset}.png", recipe))
+            tables, dictionaries = zip(*((part.target, part.source) for part in done), strict=True)
+            source = Dataset(dataset, tables, dictionaries, dataset in unfamiliar)
+            sheets.append(Job(source, folder / f"{dataset}.png", recipe))
     if not sheets and not run.prune:
         return 0
-    work = partial(draw_dataset, by_dataset, threshold, unfamiliar)
-    code = run_jobs(work, sheets, replace(run, update=True, shard=None), noun="contact sheets", scope=scope)
+    run = replace(run, processes=min(run.processes, 1 + len(sheets) // SHEETS_A_PROCESS), update=True, shard=None)
+    code = run_jobs(partial(draw_dataset, threshold), sheets, run, noun="contact sheets", scope=scope)
     for dataset in unfamiliar:
         print(unfamiliar_line(dataset), file=sys.stderr)
     return code

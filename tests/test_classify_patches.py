@@ -389,7 +389,7 @@ def test_zstd_is_read_back_and_part_of_the_recipe(deduped, tmp_path, capsys):
 
 def test_a_dictionary_is_streamed(tmp_path, monkeypatch):
     """Ten times as many patches take no more memory for pixels: a few batches, whatever the dictionary's size."""
-    monkeypatch.setattr("utils.classification.classifying.BATCH", 8)
+    monkeypatch.setattr(classify_patches.LazyClassifier, "at_once", 8)
     monkeypatch.setattr(classify_patches.LazyClassifier, "examine", lambda _, patches: Blind(len(patches)))
     patch = np.arange(1024**2, dtype=np.uint8).reshape(1024, 1024)[:512, :512]
     save_patches(tmp_path / "in" / "big.pkl", names("big", 1200), (patch for _ in range(1200)))
@@ -410,7 +410,7 @@ class Blind:
 
 
 def test_a_dictionary_that_breaks_half_way_leaves_nothing(deduped, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("utils.classification.classifying.BATCH", 2)
+    monkeypatch.setattr(classify_patches.LazyClassifier, "at_once", 2)
     read = PatchFile.read
 
     def broken(file, indices):

@@ -9,7 +9,7 @@ from utils.settings import place
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # So many processes keep a GPU busy: while it computes for one, others read, decide and write.
-SHARING = 4
+SHARING = 8
 _DEVICE = re.compile(r"nvidia(\d+)")
 
 
@@ -43,7 +43,7 @@ def workers_for(device: str, processes: int, found: Sequence[str]) -> int:
         The GPUs, see `gpus`.
 
     >>> workers_for("cuda", 16, ["0", "1"]), workers_for("auto", 3, ["0", "1"]), workers_for("cpu", 3, ["0"])
-    (8, 3, 1)
+    (16, 3, 1)
     """
     count = {"cuda": len(found), "auto": min(len(found), 1)}.get(device, 0)
     return max(1, count, min(processes, SHARING * count))

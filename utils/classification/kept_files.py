@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from utils.records.recipes import discard
 from utils.records.scores import Score, load_scores
 
 WRITERS = 4
-# Patches that a writer takes at a time.
-AT_ONCE = 32
+# Bytes that a writer takes at a time: forty patches of the usual size.
+AT_ONCE = 2 << 20
 
 
 class KeptFiles:
@@ -27,7 +28,8 @@ class KeptFiles:
     def __init__(
         self, table: Path, scratch: Path, write: BackgroundCalls, meta: Mapping[str, Any], compression: str
     ) -> None:
-        self._table, self._scratch, self._write, self._meta = table, scratch, write, meta
+        self._table, self._scratch, self._write = table, scratch, write
+        self._record = KeptRecord.of_meta(meta, table.stem, 0.0)
         self._tiffs = KeptTiffs(compression)
         self._names: list[str] = []
 
@@ -41,14 +43,14 @@ class KeptFiles:
             One for each row.
         """
         kept = [(row, patch) for row, patch in zip(rows, patches, strict=True) if row.kept]
-        for start in range(0, len(kept), AT_ONCE):
-            self._write(self._write_some, kept[start : start + AT_ONCE])
+        step = max(1, AT_ONCE // max((patch.nbytes for _, patch in kept), default=1))
+        for start in range(0, len(kept), step):
+            self._write(self._write_some, kept[start : start + step])
         self._names += [row.name for row, _ in kept]
 
     def _write_some(self, kept: Sequence[tuple[Score, np.ndarray]]) -> None:
         for row, patch in kept:
-            record = KeptRecord.of_meta(self._meta, self._table.stem, row.score)
-            self._tiffs.write(self._scratch / f"{row.name}.tiff", patch, record)
+            self._tiffs.write(self._scratch / f"{row.name}.tiff", patch, replace(self._record, score=row.score))
 
     def commit(self) -> None:
         """Make the TIFFs of the dictionary those that were added; the table itself is still to be written.

@@ -35,7 +35,8 @@ class KeptTiffs:
         patch : ndarray of uint8, shape (h, w)
         record : KeptRecord
         """
-        path.write_bytes(self.encode(patch, record.to_json()))
+        with path.open("wb") as file:
+            file.writelines(self._parts(patch, record.to_json()))
 
     def encode(self, patch: np.ndarray, description: str) -> bytes:
         """The bytes of a TIFF that holds a patch.
@@ -45,9 +46,12 @@ class KeptTiffs:
         patch : ndarray of uint8, shape (h, w)
         description : str
         """
-        said = description.encode("ascii")
+        return b"".join(self._parts(patch, description))
+
+    def _parts(self, patch: np.ndarray, description: str) -> tuple[bytes | memoryview, ...]:
         if self._compression:
-            return self._laid_out(patch, description)
+            return (self._laid_out(patch, description),)
+        said = description.encode("ascii")
         kind = patch.shape, len(said)
         with self._lock:
             if kind not in self._kinds:
@@ -56,7 +60,7 @@ class KeptTiffs:
                 whole = self._laid_out(patch, description)
                 self._kinds[kind] = whole[: len(whole) - patch.nbytes], whole.index(said)
             head, start = self._kinds[kind]
-        return b"".join((head[:start], said, head[start + len(said) :], np.ascontiguousarray(patch).data))
+        return head[:start], said, head[start + len(said) :], np.ascontiguousarray(patch).data
 
     def _laid_out(self, patch: np.ndarray, description: str) -> bytes:
         import tifffile

@@ -1,6 +1,7 @@
 """Contact sheets: for each dataset rows of kept, rejected and borderline patches with their scores."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,23 @@ from utils.jobs import Job
 from utils.records.scores import Score, load_scores
 
 SHOWN = 3 * COLUMNS
+# A sheet takes a third of a second, a process's start more than one.
+SHEETS_A_PROCESS = 8
 # A patch by the number of its dictionary, and its row.
 Row = tuple[int, Score]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a sheet shows: the tables and the dictionaries of one dataset, side by side."""
+
+    name: str
+    tables: tuple[Path, ...]
+    dictionaries: tuple[Path, ...]
+    is_unfamiliar: bool = False
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def unfamiliar_datasets(by_dataset: Mapping[str, Sequence[Job]], decision: Decision) -> list[str]:
@@ -28,34 +44,32 @@ def unfamiliar_datasets(by_dataset: Mapping[str, Sequence[Job]], decision: Decis
     return found
 
 
-def draw_dataset(
-    by_dataset: Mapping[str, Sequence[Job]], threshold: float, unfamiliar: Sequence[str], job: Job, scratch: Path
-) -> str:
-    """Draw the contact sheet of one dataset over all its dictionaries.
+def draw_dataset(threshold: float, job: Job, scratch: Path) -> str:
+    """Draw the contact sheet of one `Dataset` over all its dictionaries.
 
     Kept and rejected patches are taken at even steps of their ranking, so that the sheet shows the range; borderline
     ones are those nearest to the threshold.
     """
-    parts = by_dataset[str(job.source)]
-    rows = [(i, row) for i, part in enumerate(parts) for row in load_scores(part.target)]
+    dataset: Dataset = job.source
+    rows = [(i, row) for i, table in enumerate(dataset.tables) for row in load_scores(table)]
     rows.sort(key=lambda row: (row[1].score, row[1].name), reverse=True)
     kept, rejected = ([row for row in rows if row[1].kept is choice] for choice in (True, False))
     border = sorted(rows, key=lambda row: (abs(row[1].score - threshold), row[1].name))[:SHOWN]
     border.sort(key=lambda row: (row[1].score, row[1].name), reverse=True)
     groups = {
-        f"{job.source}: kept {len(kept)} of {len(rows)} (score above {threshold:g})": _spread(kept),
+        f"{dataset}: kept {len(kept)} of {len(rows)} (score above {threshold:g})": _spread(kept),
         f"rejected {len(rejected)}": _spread(rejected),
         "borderline: nearest to the threshold": border,
     }
-    pictures = _fetch(parts, {(i, row.name) for group in groups.values() for i, row in group})
+    pictures = _fetch(dataset.dictionaries, {(i, row.name) for group in groups.values() for i, row in group})
     sections = [
         Section(heading, [Tile(pictures[i, row.name], _caption(row)) for i, row in group if (i, row.name) in pictures])
         for heading, group in groups.items()
     ]
-    if job.source in unfamiliar:
-        sections.insert(0, Section(unfamiliar_line(str(job.source)), []))
+    if dataset.is_unfamiliar:
+        sections.insert(0, Section(unfamiliar_line(dataset.name), []))
     save_sheet(scratch, sections)
-    return f"{len(rows)} patches of {len(parts)} dictionaries"
+    return f"{len(rows)} patches of {len(dataset.tables)} dictionaries"
 
 
 def _spread(rows: list[Row]) -> list[Row]:
@@ -69,13 +83,11 @@ def _caption(row: Score) -> str:
     return f"{row.score:.3f} {row.name.rpartition('-LOC-')[2]}"[:18]
 
 
-def _fetch(parts: Sequence[Job], wanted: set[tuple[int, str]]) -> dict[tuple[int, str], np.ndarray]:
+def _fetch(dictionaries: Sequence[Path], wanted: set[tuple[int, str]]) -> dict[tuple[int, str], np.ndarray]:
     """The pixels of chosen patches."""
     found = {}
-    for i, part in enumerate(parts):
-        if not any(which == i for which, _ in wanted):
-            continue
-        with PatchFile(Path(part.source)) as file:
+    for i in sorted({which for which, _ in wanted}):
+        with PatchFile(dictionaries[i]) as file:
             chosen = [index for index, name in enumerate(file.names) if (i, name) in wanted]
             found.update({(i, file.names[k]): patch for k, patch in zip(chosen, file.read(chosen), strict=True)})
     return found
