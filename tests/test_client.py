@@ -110,3 +110,65 @@ def test_a_scheduler_that_is_gone_and_one_without_workers():
     cluster._client.status = "closed"
     with pytest.raises(UnavailableError, match="the Dask scheduler at tcp://at is gone; what is done is kept"):
         cluster._look_after()
+
+
+class Dask:
+    """What a run asks of a scheduler; the work is done when it is submitted, or never."""
+
+    status = "running"
+
+    def __init__(self, busy=(), answers=True):
+        self.busy, self.answers, self.cancelled, self.closed = list(busy), answers, [], None
+
+    def nthreads(self):
+        return {"w": 2}
+
+    def submit(self, ask, path, order, items, key):
+        future = Future([client.pickle.dumps((child.RETURNED, client.pickle.loads(item), ())) for item in items])
+        future.add_done_callback = lambda put: put(future) if self.answers else None
+        return future
+
+    def cancel(self, futures, force):
+        self.cancelled.append((len(futures), force))
+
+    def run(self, function, *args, on_error):
+        return {"w": self.busy.pop(0)}
+
+    def close(self, timeout):
+        self.closed = timeout
+
+
+def test_two_batches_for_each_thread_are_under_way():
+    cluster = client.Cluster(Dask(answers=False), "tcp://at", 5.0)
+    assert cluster._look_after() and cluster.threads == 2
+    item = client.pickle.dumps("a")
+    batches, left = {}, deque((i, item) for i in range(9))
+    cluster._send(client.Order("", "", (), {}, b""), left, batches, client.queue.SimpleQueue(), client._BatchSize(1))
+    assert list(batches.values()) == [[(i, item)] for i in range(4)] and len(left) == 5
+
+
+def test_what_is_under_way_is_cancelled_when_nobody_reads_on():
+    for read, cancelled in ((1, True), (6, False)):
+        cluster = client.Cluster(Dask(), "tcp://at", 5.0)
+        cluster._look_after()
+        answers = cluster.map(str.upper, range(6), largest=1)
+        assert sorted(next(answers) for _ in range(read)) == [(i, i) for i in range(read)]
+        assert read == 1 or next(answers, None) is None
+        answers.close()
+        assert cluster._client.cancelled == ([(3, True)] if cancelled else [])
+
+
+def test_a_run_ends_when_its_children_have():
+    cluster = client.Cluster(Dask(busy=[2, 1, 0]), "tcp://at", 5.0)
+    cluster.close()
+    assert cluster._client.busy == [] and cluster._client.closed == 2
+
+
+def test_a_script_travels_only_where_the_work_is_its_own(monkeypatch, tmp_path):
+    monkeypatch.setitem(client.sys.modules["__main__"].__dict__, "__file__", str(tmp_path / "script.py"))
+    cluster = client.Cluster(Dask(), "tcp://at", 5.0)
+    order, items = cluster._order(str.upper, ["a", Path("b")])
+    assert order.hello["script"] is None and order.hello["relative"] and len(items) == 2
+    monkeypatch.setattr(client, "_pack", lambda value: (b"c__main__\nwork\n.", False))  # of the script's own
+    order, _ = cluster._order(str.upper, [])
+    assert order.hello["script"] == str(tmp_path / "script.py") and not order.hello["relative"]

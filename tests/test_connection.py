@@ -1,5 +1,6 @@
 """To a scheduler, or why not: other versions, who can be reached."""
 
+import logging
 import socket
 
 import pytest
@@ -23,9 +24,13 @@ def test_who_can_be_reached():
     assert not connection.reaches("inproc://1/2/3")
 
 
-def test_nobody_answers():
+def test_nobody_answers(monkeypatch):
+    loggers = [logging.getLogger(name) for name in ("distributed.comm", "tornado")]
+    for logger in loggers:
+        monkeypatch.setattr(logger, "level", logging.NOTSET)
     with pytest.raises(UsageError, match=r"^no Dask scheduler answers at tcp://127\.0\.0\.1:9: "):
         connection.connect("tcp://127.0.0.1:9", 0.2)
+    assert {logger.level for logger in loggers} == {logging.CRITICAL + 1}  # the sentence says it all
 
 
 class Client:
@@ -35,6 +40,7 @@ class Client:
         self.found, self.closed = found, False
 
     def get_versions(self, check):
+        assert not check  # distributed's own check only warns
         return self.found
 
     def close(self, timeout):
@@ -65,3 +71,15 @@ def test_versions_that_do_not(scheduler, worker, where, runs):
     ):
         connection._refuse_other_versions(client, "at")
     assert client.closed
+
+
+def test_a_run_s_client_is_nobody_else_s(monkeypatch):
+    asked = []
+
+    def client(address, **options):
+        asked.append((address, options))
+        return Client(client=said(), scheduler=said(), workers={})
+
+    monkeypatch.setattr("distributed.Client", client)
+    assert isinstance(connection.connect("tcp://at", 3.0), Client)
+    assert asked == [("tcp://at", {"timeout": 3.0, "set_as_default": False})]

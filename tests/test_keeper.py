@@ -1,6 +1,9 @@
 """The children of a worker: frames, places, what is given back, when they go."""
 
 import io
+import os
+import pickle
+import time
 
 import pytest
 
@@ -12,6 +15,7 @@ def test_children_at_work_have_places_of_their_own():
     held = keeper._Keeper()
     order = keeper.Order("run", "key", (str(ROOT),), {}, b"")
     first, second = held.acquire(order), held.acquire(order)
+    assert held._watching
     held.release("run", first, alive=False)
     third = held.acquire(order)
     assert (first.place, second.place, third.place) == (0, 1, 0)
@@ -31,6 +35,21 @@ def test_frames():
         short = io.BytesIO(pipe.getvalue()[:cut])
         found = [keeper.read_frame(short) for _ in range(3)]
         assert found[-1] is None
+
+
+def test_a_child_knows_one_order_at_a_time_and_goes_when_nobody_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.05)
+    hello = {"versions": {}, "folder": str(tmp_path), "relative": False, "script": None, "settings": {}}
+    upper, lower, sleep = (
+        keeper.Order("run", f"{work.__name__}", (str(ROOT),), hello, pickle.dumps(work))
+        for work in (str.upper, str.lower, time.sleep)
+    )
+    child = keeper.Child((str(ROOT),), place=3)
+    assert child.place == 3 and os.getpgid(child._process.pid) == child._process.pid  # no Ctrl-C of the terminal
+    answers = [child.ask(order, pickle.dumps("aB"), lambda: True) for order in (upper, upper, lower, upper)]
+    assert [pickle.loads(answer)[1] for answer in answers] == ["AB", "AB", "ab", "AB"]
+    assert child.ask(sleep, pickle.dumps(60), lambda: False) is None
+    assert child._process.returncode == 143
 
 
 class Child:

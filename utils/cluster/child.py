@@ -29,13 +29,12 @@ def main() -> None:
     os.dup2(2, 1)
     frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders_in, frames), daemon=True).start()
-    orders: dict[str, Callable[[Any], Any] | str] = {}
+    work: Callable[[Any], Any] | str = "has no order"
     while True:
-        key, begin, item = pickle.loads(frames.get())
+        begin, item = pickle.loads(frames.get())
         if begin is not None:
-            orders.clear()
-            orders[key] = _begin(begin)
-        write_frame(answers, _packed(_answer(orders[key], item)))
+            work = _begin(*begin)
+        write_frame(answers, _packed(_answer(work, item)))
 
 
 def _leave(_number: int, _frame: Any) -> NoReturn:
@@ -52,12 +51,11 @@ def _listen(stream: BinaryIO, frames: "queue.SimpleQueue[bytes]") -> None:
     os._exit(1)
 
 
-def _begin(begin: tuple[str, dict[str, Any], bytes]) -> Callable[[Any], Any] | str:
+def _begin(hello: dict[str, Any], work: bytes) -> Callable[[Any], Any] | str:
     """The work, or a sentence that says why it cannot be done here."""
     from utils.cluster.versions import disagreement
     from utils.settings import take_settings
 
-    _, hello, work = begin
     try:
         if reason := disagreement(hello["versions"]) or _stand(hello):
             return reason

@@ -90,7 +90,7 @@ class Child:
         self._process = subprocess.Popen(command, env=environment, **streams, **own_group)  # type: ignore[call-overload]
         _widen(self._process.stdout)
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._orders: set[str] = set()
+        self._key = ""  # of the order that it knows: one at a time
         self.idle_since = time.monotonic()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -101,12 +101,12 @@ class Child:
 
     def ask(self, order: Order, item: bytes, wanted: Callable[[], bool]) -> bytes | None:
         """The child's answer; None when it died, or was ended because nobody wants the answer any more."""
-        begin = None if order.key in self._orders else (order.key, order.hello, order.work)
+        begin = None if order.key == self._key else (order.hello, order.work)
         try:
-            write_frame(self._process.stdin, pickle.dumps((order.key, begin, item)))
+            write_frame(self._process.stdin, pickle.dumps((begin, item)))
         except OSError:
             return None
-        self._orders.add(order.key)
+        self._key = order.key
         while True:
             try:
                 return self._answers.get(timeout=LOOK_SECONDS)
