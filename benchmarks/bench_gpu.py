@@ -1,11 +1,11 @@
 """Time classification on a GPU: the bare forward, the classifier in memory, and the script from file to file.
 
 The script judges the same dictionaries by one and by more processes that share the GPU; of its time that of a run over
-one small dictionary, which is start-up, is taken away. The weights are those of `bench_classify`; about half of the
-patches are kept. Needs --patches times 75 kB on the disk of --folder.
+the first patches of each, which is start-up and contact sheets, is taken away. The weights are those of
+`bench_classify`; about half of the patches are kept. Needs --patches times 75 kB on the disk of --folder.
 
 Example:
-    python benchmarks/bench_gpu.py --patches 65536 --folder /dev/shm
+    python benchmarks/bench_gpu.py --patches 262144 --folder /dev/shm
 """
 
 import argparse
@@ -27,8 +27,8 @@ from bench_classify import fitted_resnet, generated
 from utils.cli import existing_dir, make_parser, positive_int, run_script
 from utils.dictionaries import save_records
 
-DICTIONARIES = 16
-FEW = 64
+DICTIONARIES = 32
+FEW = 64 * DICTIONARIES
 # Different patches; the others are these, shifted.
 DRAWN = 1024
 BATCH, TIMES = 512, 40
@@ -37,9 +37,9 @@ BATCH, TIMES = 512, 40
 def main(argv: Sequence[str] | None = None) -> int:
     """Print patches per second."""
     parser = make_parser(__doc__)
-    parser.add_argument("--patches", type=positive_int, default=1 << 16)
+    parser.add_argument("--patches", type=positive_int, default=1 << 18)
     parser.add_argument("--folder", type=existing_dir, help="where to write (the system's temporary folder)")
-    parser.add_argument("--processes", type=positive_int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--processes", type=positive_int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--compiled", action="store_true", help="the bare forward by torch.compile, too")
     return run_script(measure, parser, argv)
 
@@ -56,14 +56,14 @@ def measure(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         torch.save(state, folder / "weights.pth")
-        write(folder / "few", patches, FEW, 1)
-        write(folder / "many", patches, args.patches, DICTIONARIES)
+        write(folder / "few", patches, FEW)
+        write(folder / "many", patches, args.patches)
         for processes in args.processes:
             few, many = (script(folder, part, processes) for part in ("few", "many"))
             rate = (args.patches - FEW) / (many - few)
             print(
-                f"script, -p {processes}: {args.patches} patches in {many:.1f} s, start-up {few:.1f} s; "
-                f"{rate:.0f} patches/s after it, {rate / bare:.2f} of the bare forward",
+                f"script, -p {processes}: {args.patches} patches in {many:.1f} s, {FEW} in {few:.1f} s; "
+                f"{rate:.0f} patches/s between, {rate / bare:.2f} of the bare forward",
                 flush=True,
             )
     return 0
@@ -137,11 +137,11 @@ def in_memory(state: dict[str, Any], patches: list[np.ndarray], bare: float) -> 
             )
 
 
-def write(folder: Path, patches: Sequence[np.ndarray], count: int, dictionaries: int) -> None:
-    """So many patches in so many dictionaries."""
+def write(folder: Path, patches: Sequence[np.ndarray], count: int) -> None:
+    """So many patches in all dictionaries."""
     folder.mkdir()
-    each = count // dictionaries
-    for k in range(dictionaries):
+    each = count // DICTIONARIES
+    for k in range(DICTIONARIES):
         records = (
             (f"v{k:02d}-LOC-0_{i:05d}", np.roll(patches[(7 * i + k) % len(patches)], i // DRAWN + k))
             for i in range(each)

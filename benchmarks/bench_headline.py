@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=positive_int, default=4, help="in each folder (4)")
     parser.add_argument("--repeat", type=positive_int, default=2, help="runs of each network, the quickest counts (2)")
     parser.add_argument("--judged", type=positive_int, default=256, help="patches for the networks (256)")
+    parser.add_argument("--only-ours", action="store_true", help="leave the older scripts out")
     parser.add_argument("--naive", nargs=2, metavar=("SOURCE", "TARGET"), help=argparse.SUPPRESS)
     parser.add_argument("--loop", nargs=2, metavar=("DICTIONARY", "WEIGHTS"), help=argparse.SUPPRESS)
     parser.add_argument("--network", nargs=2, metavar=("DICTIONARY", "WEIGHTS"), help=argparse.SUPPRESS)
@@ -138,8 +139,9 @@ def cut_volumes(args: argparse.Namespace, folder: Path, tissue: np.ndarray, ours
         paths = sorted(volumes.iterdir())
         cpu, _ = measure(script("patchify3d.py", volumes, folder / "patches" / str(number), "-cs", str(CROP)))
         ours.add(cpu, patches_of(shape, voxel_size) * len(paths))
-        cpu, _ = measure(own("--naive", paths[0], folder / "naive.pkl"))
-        older.add(cpu, patches_of(shape, voxel_size))
+        if not args.only_ours:
+            cpu, _ = measure(own("--naive", paths[0], folder / "naive.pkl"))
+            older.add(cpu, patches_of(shape, voxel_size))
         for path in paths:
             path.unlink()
         volumes.rmdir()
@@ -165,7 +167,7 @@ def cut_images(args: argparse.Namespace, folder: Path, tissue: np.ndarray, ours:
     )
     each = (IMAGE[0] // CROP) * (IMAGE[1] // CROP)
     ours.add(cpu + more, len(sections) * each)
-    for group in (folder / "images" / "tiff8_0", folder / "images" / "png16_0"):
+    for group in () if args.only_ours else (folder / "images" / "tiff8_0", folder / "images" / "png16_0"):
         cpu, _ = measure(own("--naive", group, folder / "naive.pkl"))
         older.add(cpu, args.images * each)
 
@@ -191,7 +193,7 @@ def judge(args: argparse.Namespace, folder: Path, dictionaries: list[Path], ours
         for name, (network, precision, sample) in runs.items()
         for part in ("few", sample)
     }
-    for name, option in (("alone", "--network"), ("loop", "--loop")):
+    for name, option in [("alone", "--network"), ("loop", "--loop")][: 1 if args.only_ours else 2]:
         commands |= {(name, part): own(option, paths[part], weights) for part in ("few", "many")}
     best = dict.fromkeys(commands, np.inf)
     for _ in range(args.repeat):
@@ -267,16 +269,17 @@ def tell(ours: dict[str, Cost], older: dict[str, Cost]) -> None:
     for what, mine, theirs, patches in rows:
         if not ours[mine].patches:
             continue
-        cost, beside = ours[mine], older.get(theirs or "")
+        cost, other = ours[mine], older.get(theirs or "")
         line = f"{what:52} {1000 * cost.seconds / cost.patches:10.3f} {cost.hours(patches):7.2f}"
-        if beside:
-            line += f" {1000 * beside.seconds / beside.patches:10.3f} {beside.hours(patches):7.2f}"
+        if other and other.patches:
+            line += f" {1000 * other.seconds / other.patches:10.3f} {other.hours(patches):7.2f}"
         print(line)
     base = ours["cut"].hours(CUT) + ours["across"].hours(JUDGED)
     before = (older["cut"].hours(CUT) + older["judged"].hours(JUDGED)) / 2
     for name, what in (("judged", "ResNet34"), ("int8", "ResNet34 in int8"), ("lite", "lite")):
         if ours[name].patches:
-            print(f"two cores, {what}: {(base + ours[name].hours(JUDGED)) / 2:.1f} h; older scripts {before:.1f} h")
+            beside = f"; older scripts {before:.1f} h" if older["cut"].patches else ""
+            print(f"two cores, {what}: {(base + ours[name].hours(JUDGED)) / 2:.1f} h{beside}")
     if ours["gpu"].patches:
         minutes = 60 * (base / 2 + ours["gpu"].hours(JUDGED))
         print(f"two cores and a GPU: {minutes:.0f} minutes")
