@@ -9,6 +9,10 @@ import patchify3d
 from ngff_images import write_ome_zarr
 from utils.dictionaries import load_patches
 from utils.names import parse_name, parse_roi
+from utils.ngff.read import LevelReader
+from utils.sampling.plan import SamplingOptions
+from utils.sampling.sampled_rows import sampled_cubes
+from utils.sources import volume_sources
 
 
 def cut(source, out, *options):
@@ -31,6 +35,7 @@ def remote(tmp_path_factory):
         tmp_path_factory.mktemp("remote") / "em.zarr",
         levels,
         sizes=[(8.0, 8.0, 4.0), (8.0, 8.0, 8.0), (16.0, 16.0, 16.0)],
+        chunk=32,
     )
 
 
@@ -90,3 +95,20 @@ def test_a_table_is_listed_without_reading_voxels(remote, tmp_path, capsys):
     table = table_of(tmp_path / "t.csv", **row)
     assert cut(table, tmp_path / "out", "-gb", "0.0001", "-cs", "32", "--list") == 0
     assert f"em_s1\t64 x 128 x 256\t8 x 8 x 8\t0 1 2\t{3 * 3 * 32}" in capsys.readouterr().out
+
+
+def test_padding_is_told_as_cubes_are_read_each_of_them_once(tmp_path, monkeypatch):
+    voxels = np.random.default_rng(1).integers(1, 255, (32, 32, 128)).astype(np.uint8)
+    voxels[..., 64:] = 0
+    root = write_ome_zarr(tmp_path / "em.zarr", [voxels], sizes=[(8.0, 8.0, 8.0)])
+    table = table_of(tmp_path / "t.csv", download_url=root, volume_name="em", crop_size=16)
+    monkeypatch.setattr("utils.sampling.overview.LARGEST", 10)
+    seen, closed = [], []
+    read = LevelReader.read
+    monkeypatch.setattr(LevelReader, "read", lambda self, box: seen.append(str(box)) or read(self, box))
+    monkeypatch.setattr(LevelReader, "close", lambda self: closed.append(self))
+    [source], _ = volume_sources(str(table), gigabytes=10 * 16**3 / 1e9)
+    with pytest.warns(UserWarning, match="has no overview"):
+        found = sampled_cubes(source, SamplingOptions(seed=1), tmp_path)
+    assert len(found.cubes) == 10 and all(roi.x[1] <= 64 for roi in found.cubes)
+    assert len(seen) == len(set(seen)) > 10 and len(closed) == 1
