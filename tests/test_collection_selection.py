@@ -1,12 +1,18 @@
 """What is exported of each dataset: caps over volumes in turn, slices apart, names that differ, TIFFs that are gone."""
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from made_collection import add_dataset, image_names, volume_names
 from utils.collection.inventory import list_parts
-from utils.collection.selection import Rules, choose
+from utils.collection.places import place_of
+from utils.collection.samples import Sample
+from utils.collection.selection import Rules, choose, select
+from utils.collection.spread import key_of, spread_order
 
 
 @pytest.fixture
@@ -87,3 +93,39 @@ def test_a_damaged_table_costs_its_own(root):
     table.write_text(table.read_text() + "x,notanumber,True\n")
     found = chosen(root)
     assert list(found.failures) == [str(table)] and set(found.samples) == {"mouse"}
+
+
+def in_a_row(count, voxel_size=(10.0, 4.0, 4.0)):
+    """Patches of successive slices."""
+    names = [f"fly-LOC-0_{z:02}_0-9_0-9" for z in range(count)]
+    return [
+        Sample(name, "fly", "fly", "v", Path(name), 0.5, place_of(name), voxel_size, key_of(3, name)) for name in names
+    ]
+
+
+def spread_of(samples):
+    """The order in space of `in_a_row`."""
+    points = np.array([[10 * (z + 0.5), 18, 18] for z in range(len(samples))])
+    keys = np.array([sample.key for sample in samples], np.uint64)
+    return [samples[i] for i in spread_order(points, keys)]
+
+
+@pytest.mark.parametrize("rule", [{"cap": 4}, {"cap_volume": 4}])
+def test_a_few_are_taken_all_over_the_volume(rule):
+    samples = in_a_row(16)
+    assert select(samples, Rules(**rule), []) == spread_of(samples)[:4] != samples[:4]
+    assert select(samples, Rules(), []) == samples
+
+
+def test_with_a_gap_patches_are_taken_all_over_the_volume():
+    samples = in_a_row(4)
+    found = select(samples, Rules(min_gap_nm=10), [])
+    assert found == spread_of(samples) != samples
+
+
+def test_patches_whose_names_say_no_place_go_by_their_keys():
+    samples = [replace(sample, name=f"{i}", place=None, source="v") for i, sample in enumerate(in_a_row(6))]
+    by_key = sorted(samples, key=lambda sample: sample.key)
+    found = select(samples, Rules(cap=6, min_gap_nm=5), [])
+    assert sorted(found, key=lambda sample: sample.key) == by_key and len({sample.volume for sample in samples}) == 1
+    assert found == by_key
