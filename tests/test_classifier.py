@@ -83,11 +83,11 @@ def test_auto_precision_decides_as_fp32_does(resnet, monkeypatch):
     """Random weights put every patch near the threshold: the hardest case for half precision."""
     monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
     monkeypatch.setattr("utils.classification.cascade.LEAST", 4)
-    patches = noise_patches(6)
-    full = Classifier(resnet, device="cpu", precision="fp32")
+    patches, small = noise_patches(6), Decision(side=64)  # of patches, to be quick
+    full = Classifier(resnet, device="cpu", precision="fp32", decision=small)
     scores = full.scores(patches)
     threshold = float(np.median(scores))
-    auto = Classifier(resnet, device="cpu", precision="auto", threshold=threshold)
+    auto = Classifier(resnet, device="cpu", precision="auto", threshold=threshold, decision=small)
     assert auto.dtype == torch.bfloat16
     assert ((auto.scores(patches) > threshold) == (scores > threshold)).all()
 

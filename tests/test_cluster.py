@@ -76,12 +76,12 @@ def test_warnings_belong_to_their_own_job_in_a_worker_of_threads(address, make_j
 
 
 def test_a_worker_that_is_killed_takes_nothing_with_it(address, make_jobs, tmp_path, capsys):
-    """The one that holds a job is killed from outside: the job is done by another."""
+    """One of two that hold jobs is killed from outside: its jobs are done by the other."""
     jobs = make_jobs(**{f"f{i}": "text" for i in range(8)})
-    with scheduler(tmp_path / "s") as at, worker(tmp_path / "w1", at) as first, worker(tmp_path / "w2", at):
-        work = partial(kill_once, worker=first.pid, said=tmp_path / "said")
-        assert run_jobs(work, jobs, Run(dask=at)) == 0
-        assert first.wait() == -signal.SIGKILL
+    with worker(tmp_path / "w", address) as killed:
+        work = partial(kill_once, worker=killed.pid, said=tmp_path / "said")
+        assert run_jobs(work, jobs, Run(dask=address)) == 0
+        assert killed.wait() == -signal.SIGKILL
     assert capsys.readouterr().out == "files: 8 done, 0 done before, 0 failed\n"
 
 
@@ -136,27 +136,28 @@ def stop_client(run: subprocess.Popen[str]) -> None:
     run.communicate()
 
 
-def test_no_scheduler_and_no_worker_are_a_sentence(make_jobs, tmp_path):
+def test_no_scheduler_is_a_sentence(make_jobs, tmp_path):
     make_jobs(a="one", b="two", c="three")
-    with scheduler(tmp_path / "s") as at:
-        nobody = run_here(tmp_path, "run(copy_upper, 5)", at)
-        nowhere = run_here(tmp_path, "run(copy_upper, .5)", "tcp://127.0.0.1:9")
-        _, err = nobody.communicate()
-        assert nobody.returncode == 1
-        assert err.endswith(f"error: the Dask scheduler at {at} had no worker for 5 s (--dask-timeout)\n")
-        assert len(err.splitlines()) == 1
+    nowhere = run_here(tmp_path, "run(copy_upper, .5)", "tcp://127.0.0.1:9")
     _, err = nowhere.communicate()
     assert nowhere.returncode == 2
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in err and len(err.splitlines()) == 1
 
 
-def test_a_scheduler_that_goes_is_a_sentence_and_the_same_command_goes_on(address, make_jobs, tmp_path, capsys):
+def test_a_scheduler_without_workers_or_that_goes_is_a_sentence_and_the_same_command_goes_on(
+    address, make_jobs, tmp_path, capsys
+):
     jobs = make_jobs(a="one", b="two", c="three")
     os.mkfifo("alive")
-    with scheduler(tmp_path / "s") as at, worker(tmp_path / "w", at):
-        run = run_here(tmp_path, "run(partial(endless, alive=Path('alive')), 2)", at)
-        with Path("alive").open() as pipe:
-            assert pipe.readline() == "started\n"
+    with scheduler(tmp_path / "s") as at:
+        nobody = run_here(tmp_path, "run(copy_upper, 5)", at)
+        _, err = nobody.communicate()
+        assert nobody.returncode == 1 and len(err.splitlines()) == 1
+        assert err.endswith(f"error: the Dask scheduler at {at} had no worker for 5 s (--dask-timeout)\n")
+        with worker(tmp_path / "w", at):
+            run = run_here(tmp_path, "run(partial(endless, alive=Path('alive')), 2)", at)
+            with Path("alive").open() as pipe:
+                assert pipe.readline() == "started\n"
     _, err = run.communicate()
     assert run.returncode == 1, err
     assert f"the Dask scheduler at {at} is gone" in err and len(err.splitlines()) == 1, err

@@ -1,5 +1,6 @@
 """utils/classification/openvino_models.py: int8 where the CPU is fast at it, built once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,9 @@ def test_int8_is_built_once_and_decides_as_fp32(resnet, tmp_path, monkeypatch):
     weights = tmp_path / "w.pth"
     weights.write_bytes(b"the weights")
     patches = list(noise_patches(10))
-    exact = Classifier(resnet, device="cpu", precision="fp32").outputs(patches)
-    decision = Decision(scale=1 / exact[0].std(), bias=-np.median(exact[0]) / exact[0].std())
+    small = Decision(side=64)  # of patches, to be quick
+    exact = Classifier(resnet, device="cpu", precision="fp32", decision=small).outputs(patches)
+    decision = replace(small, scale=1 / exact[0].std(), bias=-np.median(exact[0]) / exact[0].std())
     classifier = Classifier(resnet, device="cpu", precision="int8", decision=decision)
     classifier.add_int8(patches[:4], weights, 2)
     (folder,) = tmp_path.glob("w.pth.*.openvino")
