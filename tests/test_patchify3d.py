@@ -1,6 +1,5 @@
 """patchify3d.py: volumes to deduplicated dictionaries, the same on every machine."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -167,24 +166,6 @@ def test_memory_does_not_grow_with_the_volume(tmp_path):
         write(tmp_path / f"{depth}.nrrd", np.tile(smooth_volume((64, 256, 256)), (depth // 64, 1, 1)))
         peaks.append(peak_memory("patchify3d", tmp_path / f"{depth}.nrrd", tmp_path / "out", "-cs", "64"))
     assert peaks[1] - peaks[0] < 24 << 20  # the larger volume has 60 MiB more
-
-
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_start_methods_give_the_same_bytes(volumes, tmp_path, method):
-    assert cut(volumes, tmp_path / "1") == 0
-    command = [sys.executable, "-c", START.format(root=str(ROOT), method=method)]
-    subprocess.run([*command, str(volumes), str(tmp_path / "2"), "-cs", "32", "-p", "2", "--quiet"], check=True)
-    assert contents(tmp_path / "1") == contents(tmp_path / "2")
-
-
-START = """
-import sys; sys.path.insert(0, {root!r})
-import multiprocessing
-if __name__ == "__main__":
-    multiprocessing.set_start_method({method!r})
-    import patchify3d
-    sys.exit(patchify3d.main(sys.argv[1:]))
-"""
 
 
 def test_a_second_run_skips(volumes, tmp_path, capsys):
