@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from utils.classification.models import torchvision_models
 from utils.classification.weights import LITE
 from utils.training.first_weights import first_weights, imagenet_url
 
@@ -31,3 +32,35 @@ def test_what_cannot_be_begun_with(tmp_path):
 
 def test_where_they_are():
     assert imagenet_url().partition("/models/")[2].startswith("resnet34-")
+
+
+def test_imagenet_s_from_the_cache_fitted_to_one_output(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    published = {
+        name: torch.rand(()).expand(values.shape)
+        for name, values in torchvision_models().resnet34(weights=None).state_dict().items()
+    }
+    monkeypatch.setattr("utils.classification.weights.cache_folder", lambda: tmp_path)
+    torch.save(published, tmp_path / imagenet_url().rpartition("/")[2])
+    state = first_weights("imagenet", "resnet34")
+    assert state is not None and state.keys() == published.keys()
+    assert state["fc.weight"].shape == (1, 512) and state["fc.bias"].shape == (1,)
+    others = [name for name in state if not name.startswith("fc.")]
+    assert all(torch.equal(state[name], published[name]) for name in others)
+
+
+def test_what_is_not_imagenet_s_network_is_not_taken_for_it(tmp_path, monkeypatch):
+    checked = []
+
+    def fetched(urls, name, check, instead):
+        torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / name)
+        with pytest.raises(ValueError, match=name):
+            check(tmp_path / name)
+        checked.append((urls, name, instead))
+        raise ValueError("nothing to begin with")
+
+    monkeypatch.setattr("utils.training.first_weights.fetch_cached", fetched)
+    with pytest.raises(ValueError, match="nothing to begin with"):
+        first_weights("imagenet", "resnet34")
+    url = imagenet_url()
+    assert checked == [([url], url.rpartition("/")[2], "begin with --init random or --init PATH")]
