@@ -38,13 +38,16 @@ def test_it_goes_on_from_the_last_part(start, tmp_path):
     assert all(np.array_equal(getattr(whole, name), getattr(again, name)) for name in vars(whole))
 
 
-def test_features_are_what_the_body_sees_in_what_the_rule_draws(start, tmp_path):
-    bank = make_bank(tmp_path, RULE, data(), 8, start)
+def test_features_are_what_the_body_sees_in_what_the_rule_draws(start, tmp_path, monkeypatch):
     images, labels, origins = RULE.drawn(data(), RULE.order(data(), 0), 0, 0)
+    images[0, :9], images[1, :9], images[2, :9] = -3.2, 258.7, 0.4
+    monkeypatch.setattr(BatchRule, "drawn", lambda *_: (images, labels, origins))
     body = Classifier(start, precision="fp32", views=1)
     seen = body.outputs([np.clip(image.round(), 0, 255).astype(np.uint8) for image in images])[1]
-    assert np.allclose(bank.features[:8], seen, atol=1e-5)
-    assert (bank.labels[:8] == labels).all() and (bank.origins[:8] == origins).all()
+    bank = make_bank(tmp_path, RULE, data(), 8, start)
+    for part in (slice(0, 8), slice(8, 16)):
+        assert np.allclose(bank.features[part], seen, atol=1e-5)
+        assert (bank.labels[part] == labels).all() and (bank.origins[part] == origins).all()
 
 
 def test_a_bank_of_other_labels_or_another_body_is_refused(start, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from utils.training import batches
 from utils.training.augment import heavy, mild, published
 from utils.training.batches import BatchRule, _draw_weights
 from utils.training.labels import Labelled
@@ -90,3 +91,32 @@ def test_a_quarter_of_what_is_generated_is_tissue():
     generated = labels[own.labelled :]
     assert len(generated) == 72 and 0.15 < generated.mean() < 0.35
     assert (indices[own.labelled :][generated == 1] == -1).all()
+
+
+@pytest.mark.parametrize("name", ["mild", "heavy"])
+def test_what_is_ruined_is_an_informative_patch_and_remembered_where_it_shows(monkeypatch, name):
+    """Good patches are augmented as such before they are ruined; of some nothing is left."""
+    augmented, touched = [], []
+    augment, ruin = getattr(batches, name), batches.uninformative
+
+    def note(rng, patch, side, *, informative):
+        (index,) = [i for i, own in enumerate(PATCHES) if own is patch]
+        augmented.append((index, informative))
+        return augment(rng, patch, side, informative=informative)
+
+    def note_ruin(rng, patch):
+        ruined, shows = ruin(rng, patch)
+        touched.append(shows)
+        return ruined, shows
+
+    monkeypatch.setattr(batches, name, note)
+    monkeypatch.setattr(batches, "uninformative", note_ruin)
+    own = rule(size=60, generated=0.9, augmentation=name)
+    order = own.order(DATA, 0)
+    labels, indices = own.drawn(DATA, order, 0, 0)[1:]
+    labelled, victims = augmented[: own.labelled], augmented[own.labelled :]
+    assert labelled == [(i, bool(GOOD[i])) for i in order[: own.labelled]]
+    assert all(informative and GOOD[index] for index, informative in victims) and len(victims) == len(touched) > 30
+    ruined = indices[own.labelled :][labels[own.labelled :] == 0]
+    assert ruined.tolist() == [i if shows else -1 for (i, _), shows in zip(victims, touched, strict=True)]
+    assert set(touched) == {True, False}
