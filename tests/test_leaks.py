@@ -134,9 +134,9 @@ def test_slices_beside_the_indexed_ones_are_found(tmp_path):
     path = tmp_path / "bench" / "v.nrrd"
     path.parent.mkdir()
     rng = np.random.default_rng(3)
-    noise = rng.standard_normal((40, 300, 300)).astype(np.float32)
+    noise = rng.standard_normal((20, 300, 300)).astype(np.float32)
     smooth = np.stack([cv2.GaussianBlur(z, (0, 0), 4) for z in noise])
-    weights = np.exp(-0.5 * (np.subtract.outer(np.arange(40), np.arange(40)) / 5) ** 2)
+    weights = np.exp(-0.5 * (np.subtract.outer(np.arange(20), np.arange(20)) / 5) ** 2)
     volume = np.tensordot(weights, smooth, 1)
     volume = np.clip(128 + 40 * volume / volume.std(), 0, 255).astype(np.uint8)
     write_nrrd(path, volume, (10, 10, 10))

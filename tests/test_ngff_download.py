@@ -336,34 +336,6 @@ def test_tables_side_by_side(tmp_path, cell, run_script, capsys):
     assert said.out.count("18 candidate cubes of 32 (told from the overview") == 3 and "none.zarr" in said.err
 
 
-def test_s3_server(tmp_path, cell):
-    moto_server = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    root, first = cell
-    server = moto_server.ThreadedMotoServer(port=0, ip_address="127.0.0.1", verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
-        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "eu-west-1"}
-        client = boto3.client("s3", endpoint_url=endpoint, **keys)
-        client.create_bucket(
-            Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}, ACL="public-read"
-        )
-        for file in (root / "cell.zarr").rglob("*"):
-            if file.is_file():
-                client.put_object(
-                    Bucket="bucket", Key=f"em/{file.relative_to(root)}", Body=file.read_bytes(), ACL="public-read"
-                )
-        argv = ["s3://bucket/em/cell.zarr", str(tmp_path), "-cs", "32", "--endpoint", endpoint, "--region", "eu-west-1"]
-        assert ngff_download.main(argv) == 0
-    finally:
-        server.stop()
-    path = cubes(tmp_path)[0]
-    _, (z, y, x) = parse_roi(path.stem)
-    assert (sitk.GetArrayFromImage(sitk.ReadImage(str(path))) == first[slice(*z), slice(*y), slice(*x)]).all()
-
-
 def test_dataset_without_a_coarse_level(tmp_path, cell, capsys, monkeypatch):
     _, first = cell
     monkeypatch.setattr("utils.sampling.overview.LARGEST", 1000)

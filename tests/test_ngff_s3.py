@@ -5,12 +5,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-import boto3
+import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 import ngff_download
 from ngff_images import check, pyramid, write_bdv, write_ome_zarr, write_precomputed
+from utils.names import parse_roi
 from utils.ngff.access import Access
 from utils.ngff.opening import open_volume_level
 from utils.volumes import open_volume
@@ -19,6 +19,8 @@ from utils.volumes import open_volume
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
     """Address of an S3 server whose public bucket ``em-images`` holds one image in each format."""
+    from moto.server import ThreadedMotoServer
+
     root = tmp_path_factory.mktemp("bucket")
     write_ome_zarr(root / "a.zarr", pyramid(), compressors=None)
     write_precomputed(root / "a.pc", pyramid())
@@ -35,6 +37,8 @@ def endpoint(tmp_path_factory):
 
 def fill(url: str, bucket: str, folder: Path) -> None:
     """Upload a folder to a new public bucket."""
+    import boto3
+
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
     client = boto3.client("s3", endpoint_url=url, **keys)
     client.create_bucket(Bucket=bucket, ACL="public-read")
@@ -63,6 +67,8 @@ def test_cubes_are_downloaded(endpoint, tmp_path, capsys):
     with open_volume(cubes[0]) as cube:
         assert cube.voxel_size is not None
         assert cube.dtype.name == "uint8"
+        where = tuple(slice(*ends) for ends in parse_roi(cubes[0].stem)[1])
+        assert np.array_equal(cube[:], pyramid()[0][where])
 
 
 def test_a_bucket_lists_its_images(endpoint):
