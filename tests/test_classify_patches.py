@@ -3,6 +3,7 @@
 import csv
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,9 +59,7 @@ def table(path: Path) -> list[tuple[str, float, bool]]:
     return [(row.name, row.score, row.kept) for row in load_scores(path)]
 
 
-@pytest.fixture
-def deduped(tmp_path: Path) -> Path:
-    folder = tmp_path / "deduped"
+def write_dictionaries(folder: Path) -> None:
     meta = {
         "source": "fly.nrrd",
         "voxel_size": (np.float64(40.0), 8.0, 8.0),
@@ -70,7 +69,27 @@ def deduped(tmp_path: Path) -> Path:
         stem = f"fly-ROI-{roi}"
         save_patches(folder / f"{stem}.pkl", names(stem, 6), cells(6, seed=seed), meta=meta)
     save_patches(folder / "mouse.v1.2.pkl", names("mouse.v1.2", 4), list(cells(4)))
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory) -> Path:
+    """Three dictionaries in ``deduped`` and, in ``out``, what becomes of them where all patches are kept."""
+    folder = tmp_path_factory.mktemp("classified")
+    write_dictionaries(folder / "deduped")
+    assert classify(folder / "deduped", folder / "out", "--threshold", "0") == 0
     return folder
+
+
+@pytest.fixture
+def deduped(classified: Path, tmp_path: Path) -> Path:
+    """The dictionaries."""
+    return shutil.copytree(classified / "deduped", tmp_path / "deduped")
+
+
+@pytest.fixture
+def out(classified: Path, deduped: Path, tmp_path: Path) -> Path:
+    """What became of them, beside them."""
+    return shutil.copytree(classified / "out", tmp_path / "out")
 
 
 def test_good_path(deduped, tmp_path, capsys):
@@ -86,23 +105,18 @@ def test_good_path(deduped, tmp_path, capsys):
     assert {p.name for p in out.glob("*.png")} == {"fly.png", "mouse.v1.2.png"}
 
 
-def test_csv_has_exactly_the_columns(deduped, tmp_path):
-    classify(deduped, tmp_path / "out")
-    with (tmp_path / "out" / "mouse.v1.2.csv").open() as file:
+def test_csv_has_exactly_the_columns(out):
+    with (out / "mouse.v1.2.csv").open() as file:
         assert next(csv.reader(file)) == ["name", "score", "kept"]
 
 
-def test_regions_share_a_folder_and_none_is_lost(deduped, tmp_path):
-    out = tmp_path / "out"
-    assert classify(deduped, out, "--threshold", "0") == 0
+def test_regions_share_a_folder_and_none_is_lost(deduped, out):
     kept = [n for csv_file in out.glob("fly-ROI-*.csv") for n, _, k in table(csv_file) if k]
     assert sorted(p.stem for p in (out / "fly").iterdir()) == sorted(kept)
     assert {n.split("-LOC-")[0] for n in kept} == {p.stem for p in deduped.glob("fly*")}
 
 
-def test_tiffs_hold_the_patch_and_what_reconstruct3d_needs(deduped, tmp_path):
-    out = tmp_path / "out"
-    classify(deduped, out, "--threshold", "0")
+def test_tiffs_hold_the_patch_and_what_reconstruct3d_needs(deduped, out):
     content = pickle.loads(next(deduped.glob("fly-ROI-x0*")).read_bytes())
     name, patch = content["names"][0], content["patches"][0]
     path = out / "fly" / f"{name}.tiff"
@@ -116,11 +130,9 @@ def test_tiffs_hold_the_patch_and_what_reconstruct3d_needs(deduped, tmp_path):
     assert plain.voxel_size is None and plain.contrast is None
 
 
-def test_second_run_skips_without_loading_weights(deduped, tmp_path, capsys):
-    out = tmp_path / "out"
-    classify(deduped, out)
+def test_second_run_skips_without_loading_weights(deduped, out, tmp_path, capsys):
     before = results(out)
-    assert classify_patches.main([str(deduped), str(out), "--weights", str(tmp_path / "none.pth")]) == 0
+    assert classify(deduped, out, "--threshold", "0", "--weights", str(tmp_path / "none.pth")) == 0
     assert "0 done, 3 done before" in capsys.readouterr().out
     assert results(out) == before
 
@@ -251,9 +263,7 @@ def test_killed_before_the_table_is_done_again(deduped, tmp_path):
     assert results(out) == results(tmp_path / "unbroken")
 
 
-def test_what_is_there_twice_or_excluded_is_left_out(deduped, tmp_path, capsys, monkeypatch):
-    out = tmp_path / "out"
-    assert classify(deduped, out, "--threshold", "0") == 0
+def test_what_is_there_twice_or_excluded_is_left_out(deduped, out, tmp_path, capsys, monkeypatch):
     plain = (out / "mouse.v1.2.csv").read_bytes()
     mouse = names("mouse.v1.2", 4)
     rows = [
@@ -302,9 +312,7 @@ def test_offline_without_weights_is_one_sentence(deduped, tmp_path, capsys, monk
     assert "Traceback" not in said
 
 
-def test_when_the_last_dictionary_is_gone_its_results_go(deduped, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert classify(deduped, out, "--threshold", "0") == 0
+def test_when_the_last_dictionary_is_gone_its_results_go(deduped, out, capsys):
     for dictionary in deduped.iterdir():
         dictionary.unlink()
     assert classify(deduped, out) == 2
@@ -313,10 +321,8 @@ def test_when_the_last_dictionary_is_gone_its_results_go(deduped, tmp_path, caps
     assert results(out) == {}
 
 
-def test_another_threshold_is_applied_to_the_stored_scores(deduped, tmp_path, capsys):
-    out, fresh = tmp_path / "out", tmp_path / "fresh"
-    assert classify(deduped, out, "--threshold", "0") == 0
-    capsys.readouterr()
+def test_another_threshold_is_applied_to_the_stored_scores(deduped, out, tmp_path, capsys):
+    fresh = tmp_path / "fresh"
     assert classify(deduped, out, "--threshold", "0.3") == 0
     said = capsys.readouterr()
     assert "3 outdated" in said.out and "outdated: made with --threshold 0.0, now 0.3" in said.err
@@ -370,9 +376,8 @@ def test_eight_views_and_damaged_decisions(deduped, tmp_path, capsys):
     assert "belongs to other weights" in capsys.readouterr().err
 
 
-def test_zstd_is_read_back_and_part_of_the_recipe(deduped, tmp_path, capsys):
-    plain, packed = tmp_path / "plain", tmp_path / "packed"
-    assert classify(deduped, plain, "--threshold", "0") == 0
+def test_zstd_is_read_back_and_part_of_the_recipe(deduped, out, tmp_path, capsys):
+    plain, packed = out, tmp_path / "packed"
     assert classify(deduped, packed, "--threshold", "0", "--compression", "zstd") == 0
     for path in plain.rglob("*.tiff"):
         other = packed / path.relative_to(plain)
