@@ -97,7 +97,6 @@ def test_types_of_columns():
     assert schema.field("z0").type == pa.int64() and schema.field("score").type == pa.float64()
     features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     assert features["image"] == {"_type": "Image"} and features["z0"] == {"dtype": "int64", "_type": "Value"}
-    assert parquet_schema(ROWS[0], pictures=False).names == ["name", "score", "z0", "note"]
 
 
 def test_one_array(tmp_path, monkeypatch):

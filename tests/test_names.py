@@ -59,17 +59,16 @@ def test_the_parts_of_a_name_follow_each_other():
 
 
 @pytest.mark.parametrize(
-    ("url", "level", "name"),
+    ("url", "name"),
     [
-        ("s3://b/fly.zarr", None, "fly_s0"),
-        ("s3://b/fly.zarr#s2", None, "fly_s2"),
-        ("s3://b/fly.zarr#s2", 3, "fly_s3"),
-        ("https://h/em/a-ROI-b.n5", None, "a-roi-b_s0"),
-        ("gs://h/v1", 1, "h-v1_s1"),
+        ("s3://b/fly.zarr", "fly_s0"),
+        ("s3://b/fly.zarr#s2", "fly_s2"),
+        ("https://h/em/a-ROI-b.n5", "a-roi-b_s0"),
+        ("gs://h/v1#s1", "h-v1_s1"),
     ],
 )
-def test_levels_of_addresses(url, level, name):
-    assert level_name(url, level) == name
+def test_levels_of_addresses(url, name):
+    assert level_name(url) == name
     assert image_name(split_level(url)[0]) == parse_level(name)[0]
 
 

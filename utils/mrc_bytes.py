@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from utils.contrast import Contrast, to_uint8
-from utils.formats.mrc import HEADER_BYTES, IMOD_STAMP, SIGNED_BYTES, MrcHeader, is_marked, packed_opener, parse_header
+from utils.formats.mrc import (
+    HEADER_BYTES,
+    IMOD_STAMP,
+    SIGNED_BYTES,
+    MrcHeader,
+    is_marked,
+    packed_opener,
+    parse_header,
+    read_mrc_header,
+)
 from utils.formats.raw_data import RawData, raw_volume
 from utils.formats.volume_base import reading_as
 from utils.volume_samples import slabs, volume_contrast
@@ -31,8 +40,7 @@ def read_header(path: Path, *, signed: bool | None = None) -> MrcHeader:
     ValueError
         If it is broken beyond repair, or holds complex numbers, 4-bit values or colours.
     """
-    with path.open("rb") as f:
-        header = parse_header(f.read(HEADER_BYTES), path.stat().st_size, signed=signed)
+    header = read_mrc_header(path, signed=signed)
     if len(header.shape) > 3:
         raise ValueError(f"MRC mode {header.mode} holds colours: only gray values become bytes here")
     return header

@@ -194,14 +194,13 @@ def image_name(url: str | Path) -> str:
     return re.sub(r"[^\w.+-]+", "_", "-".join(kept)).replace("-ROI-", "-roi-").replace("-LOC-", "-loc-") or "image"
 
 
-def level_name(url: str | Path, level: int | None = None) -> str:
-    """The name of the volume at an address: the image's, and the level that is asked for, marked, or 0.
+def level_name(url: str | Path) -> str:
+    """The name of the volume at an address: the image's, and the level that is marked, or 0.
 
-    >>> level_name("s3://bucket/image.zarr#s2"), level_name("mouse.zarr"), level_name("mouse.zarr", 3)
-    ('image_s2', 'mouse_s0', 'mouse_s3')
+    >>> level_name("s3://bucket/image.zarr#s2"), level_name("mouse.zarr")
+    ('image_s2', 'mouse_s0')
     """
-    marked = split_level(str(url))[1]
-    return format_level(image_name(url), level if level is not None else marked or 0)
+    return format_level(image_name(url), split_level(str(url))[1] or 0)
 
 
 _BINNED = re.compile(r"^(?P<volume>.+)_bin(?P<factor>\d+)(?P<xy>xy)?$", re.DOTALL)

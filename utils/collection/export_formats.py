@@ -74,17 +74,15 @@ def write_parquet(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
 ROW_GROUP = 100
 
 
-def parquet_schema(row: Mapping[str, Any], *, pictures: bool = True) -> "pa.Schema":
+def parquet_schema(row: Mapping[str, Any]) -> "pa.Schema":
     """The columns of a Parquet file, with the types that `datasets` asks for in its own words."""
     import pyarrow as pa
 
     kinds = {name: column_kind(name) for name in row}
-    fields = [pa.field(name, {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64()}[kind])
-              for name, kind in kinds.items()]  # fmt: skip
-    features: dict[str, Any] = {name: {"dtype": kind, "_type": "Value"} for name, kind in kinds.items()}
-    if pictures:
-        fields.insert(0, pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])))
-        features = {"image": {"_type": "Image"}, **features}
+    picture = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    fields = [picture, *(pa.field(name, getattr(pa, kind)()) for name, kind in kinds.items())]
+    values = {name: {"dtype": kind, "_type": "Value"} for name, kind in kinds.items()}
+    features = {"image": {"_type": "Image"}, **values}
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 

@@ -13,7 +13,6 @@ from utils.collection.spread import key_of
 from utils.dictionaries import PatchFile
 from utils.names import dataset_of
 
-ORDERS = ("uncertain", "random", "borderline")
 # Scores so near to each other are as uncertain as each other: within a band datasets take turns.
 BAND = 0.1
 

@@ -141,25 +141,20 @@ def _bytes_are_signed(fields: np.ndarray) -> bool:
     return low < 0 and -low > high - 127
 
 
-def read_mrc_header(path: Path) -> MrcHeader:
-    """The header of an MRC file, also of a compressed one."""
+def read_mrc_header(path: Path, *, signed: bool | None = None) -> MrcHeader:
+    """The header of an MRC file, also of a compressed one; `signed` as in `parse_header`."""
     refuse_special(path)
     opener = packed_opener(path)
     with reading_as("MRC"), opener(path) if opener else path.open("rb") as f:
-        return parse_header(f.read(HEADER_BYTES), None if opener else path.stat().st_size)
+        return parse_header(f.read(HEADER_BYTES), None if opener else path.stat().st_size, signed=signed)
 
 
-def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
-    """Open an MRC file; mapped, or decoded once when it is compressed (.gz, .bz2)."""
-    refuse_special(path)
-    opener = packed_opener(path)
+def open_mrc(path: Path) -> Volume:
+    """Open an MRC file; read by region, or decoded once when it is compressed (.gz, .bz2)."""
+    header, opener = read_mrc_header(path), packed_opener(path)
     if opener is None:
-        with path.open("rb") as f:
-            header = parse_header(f.read(HEADER_BYTES), path.stat().st_size, signed=signed)
         raw = RawData(path, header.dtype, header.shape, header.data_start)
         return raw_volume(stem(path), raw, header.voxel_size, axes=header.axes)
-    with reading_as("compressed MRC"), opener(path) as packed:
-        header = parse_header(packed.read(HEADER_BYTES), None, signed=signed)
     stored = tuple(header.shape[axis] for axis in header.axes)
     promised = header.data_start + math.prod(header.shape) * header.dtype.itemsize
     encoding = "bzip2" if path.suffix.lower() == ".bz2" else "deflate"
@@ -170,7 +165,7 @@ def open_mrc(path: Path, *, signed: bool | None = None) -> Volume:
         with reading_as("compressed MRC"), opener(path) as packed:
             data = bytearray(packed.read(promised + 1))
             read_to_the_end(packed)
-        whole = parse_header(bytes(data[:HEADER_BYTES]), len(data), signed=signed)
+        whole = parse_header(bytes(data[:HEADER_BYTES]), len(data))
         count = int(np.prod(whole.shape, dtype=np.int64))
         voxels = np.frombuffer(data, whole.dtype, offset=whole.data_start, count=count).reshape(whole.shape)
         return voxels.transpose(*whole.axes, *range(3, voxels.ndim))

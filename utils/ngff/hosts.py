@@ -13,6 +13,8 @@ from utils.ngff.errors import StalledError, ThrottledError, interrupted
 Result = TypeVar("Result")
 # A server that names no time is not waited for; one that names a very long one is asked again after this many seconds.
 LONGEST_WAIT = 60.0
+# What its answer to when may take.
+ASK_SECONDS = 10.0
 
 
 class Hosts:
@@ -93,9 +95,9 @@ def with_patience(ask: Callable[[], Result], address: Address, key_url: str, pat
         return result
 
 
-def retry_after(url: str, timeout: float = 10.0) -> float | None:
+def retry_after(url: str) -> float | None:
     """Seconds that a server asks to wait; 0 where it answers again, None where it names no time."""
-    answer = head(url, timeout)
+    answer = head(url, ASK_SECONDS)
     if answer is None or answer[0] not in (429, 503):
         return None if answer is None else 0.1
     said = answer[1].get("Retry-After", "").strip()
