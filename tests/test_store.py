@@ -16,7 +16,7 @@ from ngff_images import (
 )
 from utils.ngff.access import Access
 from utils.ngff.address import Address
-from utils.ngff.errors import StalledError
+from utils.ngff.errors import ForbiddenError, StalledError
 from utils.ngff.hosts import HOSTS
 from utils.ngff.opening import open_multiscale, open_volume_level
 from utils.ngff.store import Store
@@ -157,3 +157,24 @@ def test_only_a_redirect_of_http_is_looked_after(tmp_path, driver, said):
         )
         error = OSError(said)
         assert store._redirected("info", error) is error and not server.log
+
+
+def test_what_a_store_lists(served):
+    folder = Store(Address.parse(served / "bucket" / "a.zarr"), QUICK)
+    assert folder.lists(["absent", ".zattrs"]) and not folder.lists(["absent", ".zattr"]) and not folder.lists([])
+    with serving(served) as server:  # which has no listings
+        assert not Store(Address.parse(f"{server.url}/bucket/a.zarr"), QUICK).lists([".zattrs"])
+
+
+def test_chunks_that_are_refused_are_asked_for_again(served):
+    key, content = "0/0.0.0", (served / "bucket/a.zarr/0/0.0.0").read_bytes()
+    for times, refused in ((1, False), (9, True)):
+        with serving(
+            served, lambda path, nth, most=times: 403 if path.endswith(key) and nth <= most else None
+        ) as server:
+            store = Store(Address.parse(f"{server.url}/bucket/a.zarr"), QUICK)
+            if refused:
+                with pytest.raises(ForbiddenError, match="1 chunks were refused"):
+                    store.read_chunks([key, "0/9.9.9"], [".zattrs"])
+            else:
+                assert store.read_chunks([key, "0/9.9.9"], [".zattrs"]) == {key: content, "0/9.9.9": None}
