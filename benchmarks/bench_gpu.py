@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--patches", type=positive_int, default=1 << 18)
     parser.add_argument("--folder", type=existing_dir, help="where to write (the system's temporary folder)")
     parser.add_argument("--processes", type=positive_int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--only-script", action="store_true", help="not the classifier in memory")
     parser.add_argument("--compiled", action="store_true", help="the bare forward by torch.compile, too")
     return run_script(measure, parser, argv)
 
@@ -52,7 +53,8 @@ def measure(args: argparse.Namespace) -> int:
     state = fitted_resnet(patches, kinds)
     print(torch.cuda.get_device_name(), f"torch {torch.__version__}", flush=True)
     bare = bare_forward(state, patches, args.compiled)
-    in_memory(state, patches, bare)
+    if not args.only_script:
+        in_memory(state, patches, bare)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         torch.save(state, folder / "weights.pth")

@@ -9,7 +9,7 @@ from utils.settings import place
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # So many processes keep a GPU busy: while it computes for one, others read, decide and write.
-SHARING = 8
+SHARING = 12
 _DEVICE = re.compile(r"nvidia(\d+)")
 
 
