@@ -178,3 +178,15 @@ def test_chunks_that_are_refused_are_asked_for_again(served):
                     store.read_chunks([key, "0/9.9.9"], [".zattrs"])
             else:
                 assert store.read_chunks([key, "0/9.9.9"], [".zattrs"]) == {key: content, "0/9.9.9": None}
+
+
+@pytest.mark.parametrize(
+    ("there", "absent", "hides"), [(None, 403, True), (None, 404, False), (403, 403, False), (410, 403, True)]
+)
+def test_a_store_hides_what_is_absent_while_it_gives_what_is_there(served, there, absent, hides):
+    def fault(path, nth):
+        return there if (served / path.lstrip("/")).is_file() else absent
+
+    with serving(served, fault) as server:
+        store = Store(Address.parse(f"{server.url}/bucket/a.zarr/0"), QUICK)
+        assert store.hides_missing_keys(store.at(".."), [".zattrs"]) is hides
