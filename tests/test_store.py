@@ -16,7 +16,7 @@ from ngff_images import (
 )
 from utils.ngff.access import Access
 from utils.ngff.address import Address
-from utils.ngff.errors import ForbiddenError, StalledError
+from utils.ngff.errors import ForbiddenError, RedirectError, StalledError
 from utils.ngff.hosts import HOSTS
 from utils.ngff.opening import open_multiscale, open_volume_level
 from utils.ngff.store import Store
@@ -190,3 +190,15 @@ def test_a_store_hides_what_is_absent_while_it_gives_what_is_there(served, there
     with serving(served, fault) as server:
         store = Store(Address.parse(f"{server.url}/bucket/a.zarr/0"), QUICK)
         assert store.hides_missing_keys(store.at(".."), [".zattrs"]) is hides
+
+
+@pytest.mark.parametrize(
+    ("key", "target"),
+    [("info", "http://127.0.0.1:9/there?sig=1"), (".zattrs", ""), ("there/info", "http://127.0.0.1:9?sig=1")],
+)
+def test_where_a_redirect_leads_to(tmp_path, key, target):
+    with serving(tmp_path, lambda path, nth: "http://127.0.0.1:9/there/info?sig=1") as server:
+        store = Store(Address.parse(f"{server.url}/a.zarr"), QUICK)
+        found = store._redirected(key, OSError("the server redirects (302)"))
+    assert isinstance(found, RedirectError) and found.target == target
+    assert str(found).startswith("the server redirects (302): http://127.0.0.1:9") and "sig" not in str(found)
