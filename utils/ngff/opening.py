@@ -11,7 +11,7 @@ from utils.ngff.address import Address
 from utils.ngff.bdv import bdv_address
 from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
 from utils.ngff.errors import RedirectError
-from utils.ngff.metadata import Lengths, Level, NoImageError
+from utils.ngff.metadata import Level, NoImageError
 from utils.ngff.multiscale import Multiscale, NgffVolume
 from utils.ngff.n5 import n5_levels
 from utils.ngff.neuroglancer import is_state_link, state_layer
@@ -127,16 +127,8 @@ def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict[str,
     )
 
 
-def open_volume_level(
-    url: str | Path,
-    level: int | None = None,
-    *,
-    name: str | None = None,
-    voxel_size: Lengths | None = None,
-    unit: str | None = None,
-    access: Access | None = None,
-) -> NgffVolume:
-    """Open one level of an image as a volume named ``{name}_s{level}``.
+def open_volume_level(url: str | Path, level: int | None = None, *, access: Access | None = None) -> NgffVolume:
+    """Open one level of an image as a volume, called by its address.
 
     Parameters
     ----------
@@ -144,13 +136,7 @@ def open_volume_level(
         As for `open_multiscale`; ``#s2`` at its end chooses level 2.
     level : int, optional
         Overrules the address's; 0 by default.
-    name : str, optional
-        Instead of the one that `address_name` makes from the address.
-    voxel_size : tuple of float, optional
-        z, y, x in nm, of this level; overrules the metadata.
-    unit : str, optional
-        Of the metadata's lengths where it names none.
+    access : Access, optional
     """
     chosen = level if level is not None else split_level(str(url))[1] or 0
-    kept = access or Access(cache_bytes=64 << 20)
-    return open_multiscale(url, kept).in_unit(unit).open_level(chosen, name=name, voxel_size=voxel_size)
+    return open_multiscale(url, access or Access(cache_bytes=64 << 20)).open_level(chosen)
