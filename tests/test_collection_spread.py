@@ -20,6 +20,7 @@ def test_every_beginning_is_spread():
     order = spread_order(grid, keys)
     assert sorted(order) == list(range(64))
     assert np.array_equal(spread_order(grid + np.array([7, 500, -90]), keys), order)  # wherever the space begins
+    assert np.array_equal(spread_order(grid * 0.3, keys), order)  # and however large it is
     assert order[0] == np.argmin(keys)
     assert len({tuple(grid[i] // 2) for i in order[:8]}) == 8  # an eighth of the space each
     eighths = [tuple(grid[i] // 2) for i in order[8:]]

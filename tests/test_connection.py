@@ -83,3 +83,7 @@ def test_a_run_s_client_is_nobody_else_s(monkeypatch):
     monkeypatch.setattr("distributed.Client", client)
     assert isinstance(connection.connect("tcp://at", 3.0), Client)
     assert asked == [("tcp://at", {"timeout": 3.0, "set_as_default": False})]
+    other = Client(client=said(), scheduler=said("3.12.1"), workers={})
+    monkeypatch.setattr("distributed.Client", lambda *_, **__: other)
+    with pytest.raises(UsageError, match=r"Python 3\.12"):
+        connection.connect("tcp://at", 3.0)

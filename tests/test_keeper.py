@@ -3,7 +3,10 @@
 import io
 import os
 import pickle
+import signal
 import time
+from dataclasses import astuple
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,6 +53,38 @@ def test_a_child_knows_one_order_at_a_time_and_goes_when_nobody_waits(tmp_path, 
     assert [pickle.loads(answer)[1] for answer in answers] == ["AB", "AB", "ab", "AB"]
     assert child.ask(sleep, pickle.dumps(60), lambda: False) is None
     assert child._process.returncode == 143
+
+
+def test_a_child_that_does_not_go_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeper, "GRACE_SECONDS", 0.05)
+    script = "import signal\ndef stay(_):\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    (tmp_path / "script.py").write_text(script)
+    hello = {"versions": {}, "folder": str(tmp_path), "relative": False, "settings": {}}
+    hello["script"] = str(tmp_path / "script.py")
+    child = keeper.Child((str(ROOT),))
+    assert child.ask(keeper.Order("run", "key", (), hello, b"c__main__\nstay\n."), pickle.dumps(0), lambda: True)
+    child.end()
+    assert child._process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("task", "status", "wanted"),
+    [("executing", "running", True), ("cancelled", "running", False), (None, "running", False),
+     ("executing", "closing", False), ("executing", "closed", False)],
+)  # fmt: skip
+def test_an_answer_is_wanted_while_task_and_worker_live(monkeypatch, task, status, wanted):
+    distributed = pytest.importorskip("distributed")
+    tasks = {"key": SimpleNamespace(state=task)} if task else {}
+    worker = SimpleNamespace(
+        get_current_task=lambda: "key", state=SimpleNamespace(tasks=tasks), status=SimpleNamespace(name=status)
+    )
+    monkeypatch.setattr(distributed, "get_worker", lambda: worker)
+    monkeypatch.setattr(keeper, "answer", lambda order, items, wanted: ([None], wanted()))
+    if wanted:  # then it was the item that killed its child
+        assert keeper.answer_in_dask(astuple(ORDER), [b"a"]) == ([None], True)
+    else:
+        with pytest.raises(distributed.Reschedule):
+            keeper.answer_in_dask(astuple(ORDER), [b"a"])
 
 
 class Child:

@@ -1,9 +1,11 @@
 """utils/summaries.py: what is said of jobs as they end, and at the end."""
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from utils.outcomes import Job, Outcome, failed
 from utils.summaries import lines_of, progress, summarize
@@ -76,3 +78,5 @@ def test_a_bar_is_for_terminals_alone(capsys, monkeypatch, terminal, quiet, bar)
     assert "a: damaged\n" in shown and "b: empty\n" in shown
     assert ("0/2" in shown) is bar and (shown == "a: damaged\nb: empty\n") is not bar
     assert len(steps) == (2 if bar else 0)
+    if bar:  # no lock of processes, which would settle how they are started
+        assert isinstance(tqdm.get_lock(), type(threading.RLock()))
