@@ -28,10 +28,11 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+import bench_gpu
 from bench_patchify3d import CROP, measure
 
 from utils.classification.devices import SHARING, gpus
-from utils.cli import existing_dir, make_parser, positive_int, run_script
+from utils.cli import existing_dir, make_parser, positive_int, run_script, usable_cpus
 from utils.dictionaries import PatchFile, save_records
 
 CUT, JUDGED = 5.3e6, 1.1e6
@@ -45,9 +46,9 @@ SHAPES = (
 IMAGE = (2048, 2048)
 # Patches that a network judges for what its start costs.
 FEW = 64
-# The lite network judges so many times as many, a GPU this many, from so many dictionaries.
+# The lite network judges so many times as many, a GPU this many.
 MORE = 8
-ON_GPU, DICTIONARIES = 64, 8
+ON_GPU = 1 << 16
 
 
 @dataclass
@@ -209,31 +210,22 @@ def judge(args: argparse.Namespace, folder: Path, dictionaries: list[Path], ours
 
 def judge_on_gpu(args: argparse.Namespace, folder: Path, dictionaries: list[Path], cost: Cost) -> None:
     """classify_patches with the ResNet34 on a GPU; few and many patches, as in `judge`."""
-    records = sampled(dictionaries, ON_GPU * args.judged)
-    save_sample(folder / "gpu-few", records[:FEW])
-    many = folder / "gpu-many"
-    many.mkdir()
-    for k in range(DICTIONARIES):
-        save_records(many / f"part{k}.pkl", records[k::DICTIONARIES])
+    patches = [patch for _, patch in sampled(dictionaries, ON_GPU)]
+    options = ["--weights", folder / "resnet34.pth", "--device", "cuda", "-p", min(SHARING, usable_cpus())]
     seconds = {}
-    for part in ("gpu-few", "gpu-many"):
-        out, options = folder / "judged" / part, ["--device", "cuda", "-p", str(SHARING)]
+    for part, number in (("few", bench_gpu.FEW), ("many", ON_GPU)):
+        bench_gpu.write(folder / f"gpu-{part}", patches, number)
         start = time.perf_counter()
         subprocess.run(
             [
-                sys.executable,
-                ROOT / "classify_patches.py",
-                folder / part,
-                out,
-                "--weights",
-                folder / "resnet34.pth",
-                *options,
+                *script("classify_patches.py", folder / f"gpu-{part}", folder / "judged" / f"gpu-{part}"),
+                *map(str, options),
             ],
             check=True,
         )
         seconds[part] = time.perf_counter() - start
-    cost.add(seconds["gpu-many"] - seconds["gpu-few"], len(records) - FEW)
-    print(f"gpu: {len(records)} judged in {seconds['gpu-many']:.1f} s, {FEW} in {seconds['gpu-few']:.1f}")
+    cost.add(seconds["many"] - seconds["few"], ON_GPU - bench_gpu.FEW)
+    print(f"gpu: {ON_GPU} judged in {seconds['many']:.1f} s, {bench_gpu.FEW} in {seconds['few']:.1f}")
 
 
 def sampled(dictionaries: list[Path], wanted: int) -> list[tuple[str, np.ndarray]]:

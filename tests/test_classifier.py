@@ -99,7 +99,8 @@ def test_extreme_thresholds(lite, threshold):
 
 def test_precision_and_device_choices(monkeypatch):
     monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
-    assert pick_dtype("auto", "cuda", "lite") == torch.float16
+    assert pick_dtype("auto", "cuda", "resnet34") == torch.float16
+    assert pick_dtype("auto", "cuda", "lite") == torch.float32
     assert pick_dtype("auto", "cpu", "resnet34") == torch.bfloat16
     assert pick_dtype("auto", "cpu", "lite") == torch.float32
     assert pick_dtype("auto", "mps", "resnet34") == torch.float32
@@ -124,6 +125,15 @@ def test_batches_halve_when_memory_runs_out(lite, monkeypatch):
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
     assert classifier.scores(noise_patches(7)).tolist() == expected.tolist()
     assert classifier.batch_size == 2
+
+
+def test_padded_batches_say_the_same(lite):
+    plain, padded = (Classifier(lite, device="cpu", batch_size=8) for _ in range(2))
+    padded.pads_batches = True
+    sizes, body = [], padded.body
+    body.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
+    assert padded.scores(noise_patches(11)).tolist() == plain.scores(noise_patches(11)).tolist()
+    assert set(sizes) == {8} and not plain.pads_batches
 
 
 def test_where_int8_is_computed(monkeypatch):

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 
+from utils import memory, plain_pickle
 from utils.dictionaries import save_patches
 from utils.pickled_arrays import PlainPickleError, StoredArray, array_of
 from utils.plain_pickle import load
@@ -363,3 +364,81 @@ def test_arrays_alike_count_as_three_values_each(tmp_path, monkeypatch):
     assert len(alike(tmp_path / "a.pkl", 40, 2000, monkeypatch)) == 40
     with pytest.raises(PlainPickleError, match="more values"):
         alike(tmp_path / "a.pkl", 40, 300, monkeypatch)
+
+
+def spelled(values, protocol=4) -> bytes:
+    """A pickle without a memo, as dictionaries are written."""
+    out = io.BytesIO()
+    pickler = pickle.Pickler(out, protocol)
+    pickler.fast = True
+    pickler.dump(values)
+    return out.getvalue()
+
+
+SHAPES = {
+    "of one shape": [(60, 60)] * 40,
+    "with frames of their own": [(300, 300)] * 5,
+    "of shapes by turns": [(60, 60), (40, 90)] * 8,
+    "with others between": [(60, 60)] * 5 + [(3, 4)] + [(60, 60)] * 5 + [(61, 60)] * 3,
+    "in batches of a thousand": [(33, 33)] * 2100,
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+def test_arrays_spelled_alike(tmp_path, protocol, shapes):
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
+    path = tmp_path / "alike.pkl"
+    for content in (
+        spelled([arrays, "end", arrays[:3]], protocol),
+        pickle.dumps([arrays, "end", arrays[3:5]], protocol),
+    ):
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            found, end, again = load(file)
+            assert end == "end" and len(found) == len(arrays)
+            for stored, array in zip([*found, *again], [*arrays, *pickle.loads(content)[2]], strict=True):
+                assert np.array_equal(array_of(stored, file), array)
+
+
+def test_of_arrays_spelled_alike_all_but_two_are_compared_alone(tmp_path, monkeypatch):
+    path = tmp_path / "alike.pkl"
+    path.write_bytes(spelled([np.full((60, 60), i % 256, np.uint8) for i in range(900)]))
+    run = []
+    monkeypatch.setitem(
+        plain_pickle._HANDLERS, b"b", lambda machine: (run.append(1), plain_pickle._Machine.build(machine))
+    )
+    with path.open("rb") as file:
+        assert len(load(file)) == 900
+    assert len(run) < 10
+
+
+@pytest.mark.parametrize("cut", [1, 3000, 3700])
+def test_arrays_spelled_alike_that_are_cut_short(tmp_path, cut):
+    path = tmp_path / "alike.pkl"
+    whole = spelled([np.full((60, 60), i, np.uint8) for i in range(9)])
+    path.write_bytes(whole[:-cut])
+    with path.open("rb") as file, pytest.raises(PlainPickleError, match="cut short"):
+        load(file)
+
+
+def test_what_puts_an_array_elsewhere_meanwhile_is_run_each_time(tmp_path):
+    """Between two arrays the one before is put into a list: the same bytes, but not the same effect."""
+    array = spelled(np.zeros((60, 60), np.uint8))[2:-1]
+    array = array[9:] if array[:1] == b"\x95" else array
+    path = tmp_path / "appended.pkl"
+    path.write_bytes(b"\x80\x04]" + (array + b"a") * 6 + b".")
+    with path.open("rb") as file:
+        assert len(load(file)) == 6
+    path.write_bytes(b"\x80\x04](" + array + b"\x94" + (array + b"h\x00") * 4 + b"e.")
+    with path.open("rb") as file:
+        found = load(file)
+    assert len(found) == 9 and found[2] is found[4] is found[0] and found[1] is not found[3]
+
+
+def test_arrays_spelled_alike_count_as_what_they_take(tmp_path, monkeypatch):
+    path = tmp_path / "alike.pkl"
+    path.write_bytes(spelled([np.full((60, 60), i % 256, np.uint8) for i in range(900)]))
+    with memory.limited_to(200e-6), path.open("rb") as file, pytest.raises(PlainPickleError, match="max-gb"):
+        load(file)

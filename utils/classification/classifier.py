@@ -85,6 +85,8 @@ class Classifier:
         self.device = pick_device(device)
         self.dtype = pick_dtype("auto" if precision == "int8" else precision, self.device, self.arch)
         self.batch_size = batch_size or BATCH_SIZES[self.device]
+        # CUDA's library compiles lite's kinds of convolutions anew for each number of patches, for seconds each.
+        self.pads_batches = self.device == "cuda" and self.arch == "lite"
         self.decision, self.views = decision, views or 1
         self.looks_twice = views is None and self.arch == "lite"
         self.threshold = decision.threshold if threshold is None else threshold
@@ -229,8 +231,10 @@ class Classifier:
         x = standardized(resized(first, self.arch)) if self.arch == "lite" else first.unsqueeze(1).float()
         body = self._bodies[dtype]
         x = x.to(self.device, next(body.parameters()).dtype).contiguous(memory_format=torch.channels_last)
+        if self.pads_batches:
+            x = nn.functional.pad(x, (0, 0) * 3 + (0, max(0, self.batch_size - len(x))))
         with torch.autocast(self.device, dtype, enabled=dtype != torch.float32 and self.device != "cuda"):
-            features = body(x).float()
+            features = body(x)[: len(stack)].float()
         return self.head(features).squeeze(1).double(), features
 
 
@@ -307,15 +311,15 @@ def pick_device(name: str) -> str:
 def pick_dtype(precision: str, device: str, arch: str) -> torch.dtype:
     """Choose the precision; ``auto`` takes a smaller one only where it was measured or is known to be faster.
 
-    On a CPU that is bf16 with instructions for it, and only for the large network. MPS stays at fp32.
+    Only for the large network: on CUDA fp16, on a CPU with instructions for it bf16. MPS stays at fp32.
     """
     if precision != "auto":
         return next(dtype for dtype, name in NAMES.items() if name == precision)
+    if arch == "lite":
+        return torch.float32
     if device == "cuda":
         return torch.float16
-    if device == "cpu" and arch == "resnet34" and _cpu_has_bf16():
-        return torch.bfloat16
-    return torch.float32
+    return torch.bfloat16 if device == "cpu" and _cpu_has_bf16() else torch.float32
 
 
 def _cpu_has_bf16() -> bool:
