@@ -56,10 +56,14 @@ def options_of(script: str) -> set[str]:
 
 
 def tracked_files() -> list[Path]:
-    """The project's files as git knows them; all of them where there is no git."""
+    """The project's files as git knows them; where there is no git all that are not hidden, or made of others."""
     found = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
-    names = found.stdout.split("\0") if found.returncode == 0 else [str(p) for p in ROOT.rglob("*")]
-    return [path for path in (ROOT / name for name in names if name) if path.is_file()]
+    if found.returncode == 0:
+        names = [name for name in found.stdout.split("\0") if name]
+    else:
+        inner = (path.relative_to(ROOT) for path in ROOT.rglob("*"))
+        names = [str(path) for path in inner if not any(part.startswith((".", "__pycache__")) for part in path.parts)]
+    return [path for path in (ROOT / name for name in names) if path.is_file()]
 
 
 def commands(text: str) -> list[list[str]]:
