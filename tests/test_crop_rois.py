@@ -163,6 +163,39 @@ def test_prune_removes_cubes_of_volumes_that_are_gone_and_of_no_other_folder(tmp
     assert datasets_after_a_run("two") == {"a"}
 
 
+def test_a_collection_that_moved_as_a_whole_goes_on(tmp_path, voxels, capsys):
+    options = ["-cs", "16", "-gb", "0.00001", "--min-size-gb", "0", "--prune"]
+    (tmp_path / "was" / "volumes").mkdir(parents=True)
+    for k, name in enumerate("ab"):
+        write_nrrd(tmp_path / "was" / "volumes" / f"{name}.nrrd", np.roll(voxels, k, 2), (6, 5, 4))
+
+    def after_a_run(place):
+        folders = [str(tmp_path / place / name) for name in ("volumes", "cubes")]
+        assert crop_rois_from_volume.main([*folders, *options]) == 0, capsys.readouterr().err
+        return {path.name: path.read_bytes() for path in (tmp_path / place / "cubes").glob("*.nrrd")}
+
+    before = after_a_run("was")
+    (tmp_path / "was").rename(tmp_path / "is")
+    assert after_a_run("is") == before
+    (tmp_path / "is" / "volumes" / "b.nrrd").unlink()
+    assert after_a_run("is") == {name: content for name, content in before.items() if name.startswith("a-")}
+
+
+def test_a_volume_that_became_a_label_map_loses_its_cubes(tmp_path, voxels, capsys):
+    path, out = tmp_path / "vol.nrrd", tmp_path / "out"
+    argv = [str(path), str(out), "-cs", "16", "-gb", "0.00002"]
+    write_nrrd(path, voxels, (6, 5, 4))
+    assert crop_rois_from_volume.main(argv) == 0 and cubes(out)
+    path.unlink()
+    write_nrrd(path, (voxels > 20).astype(np.uint8), (6, 5, 4))
+    capsys.readouterr()
+    assert crop_rois_from_volume.main(argv) == 0 and cubes(out)
+    assert "outdated: " in (said := capsys.readouterr().err) and "--keep-labels" in said
+    assert crop_rois_from_volume.main([*argv, "--update"]) == 0 and not cubes(out)
+    assert not (out / "vol.json").exists() and "--keep-labels" in capsys.readouterr().err
+    assert crop_rois_from_volume.main([*argv, "--keep-labels"]) == 0 and cubes(out)
+
+
 def test_cubes_beside_their_volumes_are_not_cropped_again(tmp_path, voxels, capsys):
     write_nrrd(tmp_path / "a.nrrd", voxels, (6, 5, 4))
     for _ in range(2):

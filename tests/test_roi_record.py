@@ -153,10 +153,21 @@ def test_a_whole_level(tmp_path):
 )
 def test_records_of_others_are_refused(tmp_path, text, reason):
     path = tmp_path / "fly.json"
-    assert read_record(path, "s3://own") == {}
+    assert read_record(path) == {}
     path.write_text(text)
     with pytest.raises(ValueError, match=reason):
-        read_record(path, "s3://own")
+        RoiRecord(path, SETTINGS)
+
+
+def test_a_source_that_has_moved_is_told_by_its_content(tmp_path):
+    path, seen = tmp_path / "fly.json", [4, 5, "digest"]
+    path.write_text('{"source": "/was/here.nrrd", "input": [4, 5, "digest"]}')
+    assert RoiRecord(path, replace(SETTINGS, source="/is/there.nrrd", input=seen)).earlier["input"] == seen
+    with pytest.raises(ValueError, match=r"belongs to /was/here\.nrrd"):
+        RoiRecord(path, replace(SETTINGS, source="/is/there.nrrd", input=[4, 5, "other"]))
+    path.write_text('{"source": "s3://was/here"}')
+    with pytest.raises(ValueError, match="belongs to s3"):
+        RoiRecord(path, replace(SETTINGS, source="s3://is/there", input=None))
 
 
 def test_any_source_is_any_source(tmp_path):

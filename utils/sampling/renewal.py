@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from utils.files import OWN_FOLDER, remove, remove_if_empty, safe_name
-from utils.jobs import Outdated
+from utils.jobs import Outdated, PassedOver
 from utils.json_text import json_file
 from utils.records.fingerprints import NO_FILE
 from utils.records.recipes import Recipe, discard, is_of, known_record, record_of, save_record
@@ -47,6 +47,23 @@ def renewed(path: Path, settings: Settings, update: bool, make: Callable[[Path],
     finally:
         remove(scratch)
     return f"{message}, in place of the earlier ones"
+
+
+def without_cubes(path: Path, settings: Settings, update: bool, reason: str) -> str:
+    """A dataset that gives no cubes now: those that are there are outdated, and go when they are to be updated.
+
+    Raises
+    ------
+    PassedOver
+        When they are gone, with the reason.
+    ValueError
+        If the record belongs to another source.
+    """
+    RoiRecord(path, settings)
+    if not update:
+        return Outdated(reason)
+    _discard_dataset(path)
+    raise PassedOver(reason)
 
 
 def _replace_cubes(path: Path, scratch: Path) -> None:

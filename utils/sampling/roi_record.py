@@ -36,8 +36,17 @@ class RoiRecord:
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path, self.settings = path, settings
-        self.earlier = read_record(path, settings.source)
+        self.earlier = read_record(path)
+        if self.earlier and not self._is_own():
+            other = self.earlier.get("source")
+            raise ValueError(f"{path} belongs to {other}; give this dataset another name or folder")
         self._before = Settings.from_json(self.earlier) if self.earlier else None
+
+    def _is_own(self) -> bool:
+        """Whether it is of this source: the same place, or a volume of the same content that has moved here."""
+        was, known = self.earlier.get("source"), self.settings.input
+        moved = known is not None and self.earlier.get("input") == known and not Path(str(was)).exists()
+        return was == self.settings.source or moved
 
     @property
     def contrast(self) -> Contrast | None:
@@ -173,13 +182,13 @@ def _roi(box: Mapping[str, Any]) -> Roi:
     return Roi(*((int(first), int(stop)) for first, stop in (box[axis] for axis in "zyx")))
 
 
-def read_record(path: Path, source: str | None = None) -> dict[str, Any]:
-    """An earlier run's record, of a source or of any; empty when there is none.
+def read_record(path: Path) -> dict[str, Any]:
+    """An earlier run's record; empty when there is none.
 
     Raises
     ------
     ValueError
-        If it belongs to another source: two datasets must not share a name.
+        If it is another program's.
     """
     if not path.exists():
         return {}
@@ -187,9 +196,8 @@ def read_record(path: Path, source: str | None = None) -> dict[str, Any]:
         record = parse_json(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: is no record of an earlier run ({error}); move it away") from error
-    if not isinstance(record, dict) or (source is not None and record.get("source") != source):
-        other = record.get("source") if isinstance(record, dict) else "something else"
-        raise ValueError(f"{path} belongs to {other}; give this dataset another name or folder")
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} belongs to something else; give this dataset another name or folder")
     return record
 
 

@@ -10,7 +10,7 @@ from utils.jobs import PassedOver
 from utils.names import parse_roi, parsed
 from utils.records.fingerprints import digest, glance
 from utils.sampling.budget import fill_budget
-from utils.sampling.renewal import renewed
+from utils.sampling.renewal import renewed, without_cubes
 from utils.sampling.roi_crops import Crops
 from utils.sampling.roi_record import RoiRecord, read_record
 from utils.sampling.roi_settings import Settings
@@ -118,17 +118,20 @@ def crop_volume(path: Path, options: CropOptions, target: Path, stated: Stated =
     Raises
     ------
     PassedOver
-        If it is a mask or a label map.
+        If it is a mask or a label map; cubes that were made of what it was before go with ``--update``.
     SomeFailed
         If cubes failed; the others are kept.
     ValueError, OSError
         If nothing can be taken.
     """
     with open_volume(path, stated) as volume:
-        if not options.keep_labels and (reason := why_labels_volume(volume)):
-            raise PassedOver(f"{reason} (--keep-labels takes it all the same)")
-        before = read_record(target, str(path.resolve())).get("input")
-        settings = _settings(path, volume, options, before)
+        reason = "" if options.keep_labels else why_labels_volume(volume)
+        reason = reason and f"{reason} (--keep-labels takes it all the same)"
+        if reason and not target.exists():
+            raise PassedOver(reason)
+        settings = _settings(path, volume, options, read_record(target).get("input"))
+        if reason:
+            return without_cubes(target, settings, options.update, reason)
 
         def make(folder: Path) -> str:
             return _crop(path, volume, options, settings, folder / target.name)
