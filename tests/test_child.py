@@ -54,3 +54,10 @@ def test_where_relative_paths_lead_from(tmp_path, monkeypatch):
     said = child._stand({"folder": gone, "relative": True})
     assert said.startswith(f"does not see {gone}, from where relative paths lead")
     assert child._stand({"folder": gone, "relative": False}) == "" and Path.cwd() == Path("/")
+
+
+def test_a_child_whose_parent_is_gone_tidies_up_and_goes():
+    orphan = keeper.Child((str(ROOT),))
+    orphan._process.stdin.close()
+    assert orphan._process.wait(60) == 143
+    orphan.end()

@@ -172,3 +172,28 @@ def test_a_script_travels_only_where_the_work_is_its_own(monkeypatch, tmp_path):
     monkeypatch.setattr(client, "_pack", lambda value: (b"c__main__\nwork\n.", False))  # of the script's own
     order, _ = cluster._order(str.upper, [])
     assert order.hello["script"] == str(tmp_path / "script.py") and not order.hello["relative"]
+
+
+def test_a_cluster_is_known_before_it_is_used_and_left_behind(monkeypatch):
+    dask = Dask(busy=[0])
+    monkeypatch.setattr(client, "connect", lambda address, timeout: dask)
+    monkeypatch.setattr(client, "reaches", lambda worker: worker == "w")
+    with client.cluster("tcp://at", 5.0) as connected:
+        assert connected.threads == 2 and dask.direct_to_workers
+    assert dask.closed == 2
+
+
+def test_batches_grow_while_they_are_quick(monkeypatch):
+    sizes, cluster = [], client.Cluster(Dask(), "tcp://at", 5.0)
+    submit = cluster._submit
+    monkeypatch.setattr(cluster, "_submit", lambda order, items: sizes.append(len(items)) or submit(order, items))
+    assert sorted(cluster.map(str, range(400))) == [(i, i) for i in range(400)]
+    assert sizes[0] == 1 and max(sizes) > 1
+
+
+def test_a_scheduler_that_goes_meanwhile_is_noticed(monkeypatch):
+    monkeypatch.setattr(client, "LOOK_SECONDS", 0.01)
+    cluster = client.Cluster(Dask(answers=False), "tcp://at", 5.0)
+    cluster._client.status = "closed"
+    with pytest.raises(UnavailableError, match="is gone"):
+        list(cluster.map(str.upper, ["a"]))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tissue import cut, excluded_deeply, texture
+from tissue import cut, excluded_deeply, texture, view_inverse
 from utils.duplicates.embedding import view_of
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.index_file import read_index
@@ -57,22 +57,6 @@ def test_half_and_double_size(windows, image, side, scale):
     found = windows.find([patch])[0]
     assert found.placement.scale == pytest.approx(scale) and orientation(found) == f"same, scale {scale:g}"
     assert np.allclose(found.placement.middle, (101 + side / 2, 55 + side / 2), atol=5)
-
-
-@pytest.mark.parametrize("off", [(0, 0), (1, 0), (0, -1), (1, 1), (0.5, 0.5)])
-def test_what_is_fine_is_not_lost_by_a_pixel(rng, off):
-    grain = cv2.GaussianBlur(rng.integers(0, 256, (600, 600)).astype(np.uint8), (0, 0), 0.6)
-    patch = cv2.resize(grain[101:549, 33:481], (224, 224), interpolation=cv2.INTER_AREA)
-    for matrix, shown in ((2 * np.eye(2), patch), (2 * view_matrix(5), view_of(patch, view_inverse(5)))):
-        placed = place_patch(np.ascontiguousarray(shown), grain, Placement(0, matrix, np.add((325, 257), off)))
-        assert placed.similarity > 0.99
-    same = place_patch(grain[101:325, 33:257], grain, Placement(0, np.eye(2), np.add((213, 145), off)))
-    assert same.similarity > 0.99
-
-
-def view_inverse(view: int) -> int:
-    """The view that undoes another."""
-    return next(other for other in range(8) if np.allclose(view_matrix(other) @ view_matrix(view), np.eye(2)))
 
 
 @pytest.mark.parametrize(("side", "level"), [(112, 0), (224, 1), (448, 2)])

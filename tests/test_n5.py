@@ -97,3 +97,12 @@ def test_a_level_that_says_it_holds_labels_is_refused(tmp_path):
 def test_three_axes_are_x_y_z_whatever_they_are_called(tmp_path):
     write_n5_array(tmp_path / "a.n5", pyramid()[0], axes=["z", "y", "x"])
     assert open_multiscale(tmp_path / "a.n5").levels[0].shape == pyramid()[0].shape
+
+
+def test_the_unit_of_an_xml_counts_where_factors_are_listed(tmp_path):
+    root = write_bdv(tmp_path, pyramid())
+    about = tmp_path / "a.n5" / "setup0" / "timepoint0" / "attributes.json"
+    assert open_multiscale(root).levels[0].voxel_size == SIZES[0]
+    listed = json.loads(about.read_text())
+    write_json(about, {"downsamplingFactors": FACTORS, "resolution": listed["resolution"]})
+    assert open_multiscale(root).levels[0].voxel_size == SIZES[0]

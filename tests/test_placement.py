@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tissue import cut, texture
+from tissue import cut, texture, view_inverse
 from utils.duplicates.embedding import view_of
 from utils.duplicates.keypoints import view_matrix
 from utils.duplicates.placement import Placement, Votes, place_patch, view_of_matrix
@@ -74,3 +74,14 @@ def test_a_window_votes_once_and_neighbours_across_an_edge_agree_in_one_grid_of_
 
 def test_no_view_is_a_slanted_matrix():
     assert view_of_matrix(np.array([[0.8, 0.6], [-0.6, 0.8]])) is None
+
+
+@pytest.mark.parametrize("off", [(0, 0), (1, 0), (0, -1), (1, 1), (0.5, 0.5)])
+def test_what_is_fine_is_not_lost_by_a_pixel(rng, off):
+    grain = cv2.GaussianBlur(rng.integers(0, 256, (600, 600)).astype(np.uint8), (0, 0), 0.6)
+    patch = cv2.resize(grain[101:549, 33:481], (224, 224), interpolation=cv2.INTER_AREA)
+    for matrix, shown in ((2 * np.eye(2), patch), (2 * view_matrix(5), view_of(patch, view_inverse(5)))):
+        placed = place_patch(np.ascontiguousarray(shown), grain, Placement(0, matrix, np.add((325, 257), off)))
+        assert placed.similarity > 0.99
+    same = place_patch(grain[101:325, 33:257], grain, Placement(0, np.eye(2), np.add((213, 145), off)))
+    assert same.similarity > 0.99

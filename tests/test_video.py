@@ -67,6 +67,12 @@ def test_a_matroska_file_that_states_no_length_is_judged_by_time(tmp_path):
             assert (video.shortfall() == "") is whole
 
 
+def test_a_video_is_let_go_of(tmp_path):
+    with Video(encode(tmp_path / "a.avi")) as video:
+        assert video._capture.isOpened() and video._packets.isOpened()
+    assert not video._capture.isOpened() and not video._packets.isOpened()
+
+
 def test_what_is_missing_by_count_alone(tmp_path):
     with Video(encode(tmp_path / "a.avi")) as video:
         list(video)

@@ -52,3 +52,10 @@ def excluded_deeply(folder: Path, images: dict[str, np.ndarray]):
         assert index is not None
         sources.append(Excluded(name, index))
     return ExcludedWindows(sources, deep=True)
+
+
+def view_inverse(view: int) -> int:
+    """The view that undoes another."""
+    from utils.duplicates.keypoints import view_matrix
+
+    return next(other for other in range(8) if np.allclose(view_matrix(other) @ view_matrix(view), np.eye(2)))

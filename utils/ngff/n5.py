@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from utils.ngff.bdv import bdv_unit
 from utils.ngff.label_images import refuse_labels
@@ -92,7 +92,7 @@ def _scaled_level(path: str, array: Attributes, unit: str | None, scale: Callabl
     return _level(path, array, scale(), unit)
 
 
-def _is_array(attributes: Mapping[str, Any] | None) -> bool:
+def _is_array(attributes: Attributes | None) -> TypeGuard[Attributes]:
     """Whether attributes describe an array rather than a group."""
     return attributes is not None and "dimensions" in attributes and "dataType" in attributes
 
@@ -122,7 +122,7 @@ def _present(files: AttributesBelow, folder: str, names: Sequence[str]) -> dict[
         paths = [f"{folder}/{name}".lstrip("/") for name in names[start : start + LEVELS_AT_ONCE]]
         arrays = files(paths)
         for place, (path, array) in enumerate(zip(paths, arrays, strict=True), start):
-            if array is not None and _is_array(array):
+            if _is_array(array):
                 present[path] = place, array
         if arrays[-1] is None:
             break
