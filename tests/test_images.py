@@ -222,3 +222,10 @@ def test_what_tifffile_complains_of_is_told_by_exceptions(tmp_path, gray):
     tifffile.imwrite(tmp_path / "a.tif", gray)
     read_gray(tmp_path / "a.tif")
     assert not logging.getLogger("tifffile").isEnabledFor(logging.ERROR)
+
+
+def test_of_a_moving_picture_the_first_frame_aloud(tmp_path, gray):
+    first, second = Image.fromarray(gray), Image.fromarray(255 - gray)
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second])
+    with pytest.warns(UserWarning, match=r"a\.png holds 2 frames: the first was taken"):
+        np.testing.assert_array_equal(read_gray(tmp_path / "a.png"), gray)

@@ -72,6 +72,10 @@ def test_votes_say_plane_scale_polarity_and_turn(windows, image, side, level, vi
     assert np.allclose(matrices[alike], view_matrix(view) * side / 224)
 
 
+def test_deep_points_know_their_images(windows):
+    assert set(windows._deep._planes.tolist()) == {0, 1}
+
+
 def test_a_dictionary_s_leaks_by_row(windows, image):
     patches = [texture(41)[:224, :224], cut(image, 203, 87), texture(42)[:224, :224], cut(image, 10, 10)]
 

@@ -1,5 +1,6 @@
 """Voxels of one level: what is refused, what is absent, and how they are read chunk by chunk."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,6 +60,11 @@ def test_precomputed_chunks_that_a_store_hides_are_absent(tmp_path):
     with serving(tmp_path, hiding(tmp_path)) as server:
         volume = open_volume_level(f"{server.url}/cell", access=Access(5, 1))
         assert (volume[5:20, 12:30] == expected[5:20, 12:30]).all()
+        # Of a shard none is listed by its chunks' names: there a refusal is one.
+        reader = volume.reader
+        reader.level = replace(reader.level, grid={**reader.level.grid, "sharded": True})
+        with pytest.raises(OSError, match="voxels were refused"):
+            volume[5:20, 12:30]
 
 
 def test_credentials_that_expire_are_no_padding(tmp_path, waits):
