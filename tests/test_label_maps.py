@@ -77,6 +77,7 @@ IMAGES = {
     "blown up 4-bit": np.kron(PICTURE // 16, np.ones((4, 4), np.uint8)),
     "noise of few levels": np.clip(RNG.normal(8, 1.5, SHAPE), 0, 15).astype(np.uint8),
     "ramp": (np.indices(SHAPE)[1] // 8).astype(np.uint8),
+    "random 9": RNG.integers(0, 9, SHAPE, np.uint8),
     "one value": np.full(SHAPE, 7, np.uint8),
     "not finite": np.full(SHAPE, np.nan, np.float32),
     "one row": PICTURE[:1],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from utils.formats.tiff_stack import _pages, open_tiff
+from utils.formats.tiff_stack import _ome_planes, _pages, open_tiff
 from utils.images import luminance
 
 VOXELS = np.random.default_rng(0).integers(1, 250, (24, 40, 50)).astype(np.uint8)
@@ -185,3 +185,18 @@ def test_threads_share_a_file_of_pages(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", VOXELS, compression="zlib")
     with open_tiff(tmp_path / "a.tif") as volume:
         assert hasattr(volume._tif.filehandle.lock, "_is_owned")
+
+
+def test_two_slices_that_were_written_one_by_one_are_a_stack(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as out:
+        for voxels in VOXELS[:2]:
+            out.write(voxels, compression="zlib")
+    with open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS[:2])
+
+
+@pytest.mark.parametrize(("side", "planes"), [(50, 24), (51, 1)])
+def test_an_xml_promises_planes_of_the_image_that_it_describes(side, planes):
+    series = SimpleNamespace(axes="ZYX", shape=(24, 40, 50), keyframe=SimpleNamespace(samplesperpixel=1))
+    xml = f'<OME><Image><Pixels SizeX="{side}" SizeY="40" SizeZ="12" SizeC="2"/></Image></OME>'
+    assert _ome_planes(xml, series) == planes
