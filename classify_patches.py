@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from utils.classification.accounts import Account
-    from utils.classification.classifier import Classifier, Examined, State
+    from utils.classification.classifier import Classifier, Examined
     from utils.classification.decision import Decision
+    from utils.classification.state_files import State
     from utils.jobs import Job, Run
     from utils.records.duplicates import LeftOut
 
@@ -220,9 +221,10 @@ class LazyClassifier:
         # A cluster's worker has a process for each of its threads.
         threads = 1 if args.dask else max(1, args.processes // self.workers)
         use_threads(threads)
-        from utils.classification.classifier import Classifier, pick_device, uses_int8
+        from utils.classification.classifier import Classifier
         from utils.classification.margins import LEAST, MOST
         from utils.classification.openvino_models import CALIBRATION
+        from utils.classification.precisions import pick_device, uses_int8
         from utils.classification.sample import sample_patches
 
         device = pick_device(args.device)
@@ -247,7 +249,7 @@ class LazyClassifier:
 
     def _weights(self) -> "tuple[Path, State]":
         """The weights file and what is in it, read once."""
-        from utils.classification.classifier import load_weights
+        from utils.classification.state_files import load_weights
         from utils.classification.weights import find_weights
 
         states: dict[Path, State] = {}

@@ -126,7 +126,7 @@ def train_command(args: argparse.Namespace) -> int:
     from utils.classification.threads import use_threads
 
     use_threads()
-    from utils.classification.classifier import pick_device
+    from utils.classification.precisions import pick_device
     from utils.training.runs import summarize_folds
     from utils.training.setting import Setting
 

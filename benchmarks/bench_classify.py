@@ -41,7 +41,8 @@ def compare(args: argparse.Namespace) -> int:
     """Score the same patches at every precision."""
     import torch
 
-    from utils.classification.classifier import load_weights, pick_device
+    from utils.classification.precisions import pick_device
+    from utils.classification.state_files import load_weights
     from utils.classification.weights import LITE
     from utils.dictionaries import PatchFile
 

@@ -115,7 +115,8 @@ def timed(forward: Callable[[Any], Any], stack: Any) -> float:
 
 def in_memory(state: dict[str, Any], patches: list[np.ndarray], bare: float) -> None:
     """The classifier with patches that are in memory, in every precision."""
-    from utils.classification.classifier import Classifier, load_weights
+    from utils.classification.classifier import Classifier
+    from utils.classification.state_files import load_weights
     from utils.classification.weights import LITE
 
     for name, weights in (("resnet34", state), ("lite", load_weights(LITE))):

@@ -363,7 +363,7 @@ def older_network(dictionary: Path, weights: Path) -> None:
     from bench_classify import older_loop
     from PIL import Image
 
-    from utils.classification.classifier import load_weights
+    from utils.classification.state_files import load_weights
 
     torch.set_num_threads(1)
     with PatchFile(dictionary) as file:
@@ -379,7 +379,8 @@ def network_alone(dictionary: Path, weights: Path) -> None:
     """The classifier's own network at the precision that ``auto`` takes, without files."""
     import torch
 
-    from utils.classification.classifier import Classifier, load_weights
+    from utils.classification.classifier import Classifier
+    from utils.classification.state_files import load_weights
 
     torch.set_num_threads(1)
     with PatchFile(dictionary) as file:

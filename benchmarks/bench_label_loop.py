@@ -84,7 +84,8 @@ def simulate(args: argparse.Namespace) -> int:
 
 def make_pool(tables: Sequence[Path], folder: Path, count: int) -> Pool:
     """Read the patches, and let the body look at them and at their augmented copies."""
-    from utils.classification.classifier import Classifier, load_weights
+    from utils.classification.classifier import Classifier
+    from utils.classification.state_files import load_weights
     from utils.classification.weights import LITE
     from utils.training.bank import make_bank
     from utils.training.labels import read_labelled

@@ -39,7 +39,8 @@ def judge(args: argparse.Namespace) -> int:
     """Look once, fit a head per fold, tell."""
     import torch
 
-    from utils.classification.classifier import Classifier, load_weights
+    from utils.classification.classifier import Classifier
+    from utils.classification.state_files import load_weights
     from utils.classification.weights import LITE
     from utils.training.bank import make_bank
     from utils.training.labels import read_labelled

@@ -67,7 +67,7 @@ def fresh_hosts() -> None:
 @pytest.fixture(scope="module")
 def lite() -> dict:
     """The bundled network's weights."""
-    from utils.classification.classifier import load_weights
+    from utils.classification.state_files import load_weights
     from utils.classification.weights import LITE
 
     return load_weights(LITE)

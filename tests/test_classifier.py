@@ -5,16 +5,8 @@ import pytest
 import torch
 
 from conftest import noise_patches
-from utils.classification.classifier import (
-    Classifier,
-    _views,
-    pick_device,
-    pick_dtype,
-    published_size,
-    uses_int8,
-)
+from utils.classification.classifier import Classifier, _views, published_size
 from utils.classification.decision import Decision, Familiarity
-from utils.cli import UsageError
 
 
 def test_eight_views_do_not_mind_how_a_patch_lies(lite):
@@ -81,7 +73,7 @@ def test_half_weights_and_read_only_patches(lite):
 
 def test_auto_precision_decides_as_fp32_does(resnet, monkeypatch):
     """Random weights put every patch near the threshold: the hardest case for half precision."""
-    monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("utils.classification.precisions._cpu_has_bf16", lambda: True)
     monkeypatch.setattr("utils.classification.cascade.LEAST", 4)
     patches, small = noise_patches(6), Decision(side=64)  # of patches, to be quick
     full = Classifier(resnet, device="cpu", precision="fp32", decision=small)
@@ -95,20 +87,6 @@ def test_auto_precision_decides_as_fp32_does(resnet, monkeypatch):
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
 def test_extreme_thresholds(lite, threshold):
     assert Classifier(lite, device="cpu", threshold=threshold).scores(noise_patches(1)).shape == (1,)
-
-
-def test_precision_and_device_choices(monkeypatch):
-    monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
-    assert pick_dtype("auto", "cuda", "resnet34") == torch.float16
-    assert pick_dtype("auto", "cuda", "lite") == torch.float32
-    assert pick_dtype("auto", "cpu", "resnet34") == torch.bfloat16
-    assert pick_dtype("auto", "cpu", "lite") == torch.float32
-    assert pick_dtype("auto", "mps", "resnet34") == torch.float32
-    assert pick_dtype("fp16", "mps", "resnet34") == torch.float16
-    assert pick_device("cpu") == "cpu" and pick_device("auto") in {"cpu", "cuda", "mps"}
-    if not torch.cuda.is_available():
-        with pytest.raises(UsageError, match="--device cuda"):
-            pick_device("cuda")
 
 
 def test_batches_halve_when_memory_runs_out(lite, monkeypatch):
@@ -136,23 +114,7 @@ def test_padded_batches_say_the_same(lite):
     assert set(sizes) == {8} and not plain.pads_batches
 
 
-def test_where_int8_is_computed(monkeypatch):
-    monkeypatch.setattr("utils.classification.openvino_models.is_installed", lambda **_: True)
-    monkeypatch.setattr("utils.classification.openvino_models.has_fast_int8", lambda: True)
-    assert uses_int8("auto", "cpu", "resnet34") and uses_int8("int8", "cpu", "resnet34")
-    assert not uses_int8("auto", "cpu", "lite") and not uses_int8("auto", "cuda", "resnet34")
-    assert not uses_int8("fp32", "cpu", "resnet34") and not uses_int8("bf16", "cpu", "resnet34")
-    monkeypatch.setattr("utils.classification.openvino_models.has_fast_int8", lambda: False)
-    assert not uses_int8("auto", "cpu", "resnet34") and uses_int8("int8", "cpu", "resnet34")
-    with pytest.raises(UsageError, match="ResNet34 on a CPU"):
-        uses_int8("int8", "cpu", "lite")
-    monkeypatch.setattr("utils.classification.openvino_models.is_installed", lambda **_: False)
-    assert not uses_int8("auto", "cpu", "resnet34")
-    with pytest.raises(UsageError, match=r"requirements-openvino\.txt"):
-        uses_int8("int8", "cpu", "resnet34")
-
-
 def test_beside_int8_the_precise_network_runs_in_what_auto_takes(resnet, monkeypatch):
-    monkeypatch.setattr("utils.classification.classifier._cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("utils.classification.precisions._cpu_has_bf16", lambda: True)
     dtypes = [Classifier(resnet, device="cpu", precision=name).dtype for name in ("int8", "fp32")]
     assert dtypes == [torch.bfloat16, torch.float32]

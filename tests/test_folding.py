@@ -5,9 +5,7 @@ import pytest
 import torch
 
 from conftest import noise_patches
-from utils.classification.classifier import (
-    Classifier,
-)
+from utils.classification.classifier import Classifier
 from utils.classification.models import build_model, detect_arch, prepare
 
 

@@ -19,9 +19,10 @@ import classify_patches
 import train_patch_classifier
 from conftest import results
 from tiny_training import TINY, labelled, table, train
-from utils.classification.classifier import Classifier, load_weights, published_size
+from utils.classification.classifier import Classifier, published_size
 from utils.classification.decision import read_decision
 from utils.classification.models import build_model, detect_arch, prepare
+from utils.classification.state_files import load_weights
 from utils.classification.weights import LITE as LITE_WEIGHTS
 from utils.dictionaries import save_patches
 from utils.training.augment import heavy, published

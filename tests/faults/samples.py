@@ -93,7 +93,7 @@ def read_video(path: Path) -> str:
 
 def read_weights(path: Path) -> str:
     """The tensors."""
-    from utils.classification.classifier import load_weights
+    from utils.classification.state_files import load_weights
 
     state = load_weights(path)
     return digest(*(state[name].numpy() for name in sorted(state)))

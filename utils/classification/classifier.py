@@ -1,8 +1,6 @@
-"""Scores of patches: weights read safely, batches on a CPU, CUDA or MPS device, in full or half precision."""
+"""Scores of patches: a network with its weights on a CPU, CUDA or MPS device, in full or half precision."""
 
 import copy
-import pickle
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +16,14 @@ from utils.classification.cascade import Cascade, Outputs, Precision
 from utils.classification.decision import UNFITTED, Decision
 from utils.classification.folding import GrayStem, fold_batch_norms
 from utils.classification.models import SIDES, detect_arch, loaded_model, resized, standardized
+from utils.classification.precisions import NAMES, pick_device, pick_dtype
 from utils.classification.second_look import look_twice
+from utils.classification.state_files import State
 from utils.classification.weights import sha256_of
-from utils.cli import UsageError
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
 LEAST_AT_ONCE, BATCHES_AHEAD = 256, 4
 DECIMALS = 4
-NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-
-State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -268,87 +264,3 @@ def _views(stack: np.ndarray, count: int) -> Iterator[np.ndarray]:
         for flips in ((), (1,), (2,), (1, 2)):
             if seen is not stack or flips:
                 yield np.ascontiguousarray(np.flip(seen, flips))
-
-
-def load_weights(path: Path) -> State:
-    """Read a state_dict without running anything that is in the file, and check that it fits one of the networks.
-
-    Raises
-    ------
-    ValueError
-        If the file holds anything else, is damaged, or its layers or shapes are not a network's.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: refused, it holds more than plain weights or is damaged: {_gist(error)}") from error
-    except (RuntimeError, EOFError, KeyError, IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a readable weights file: {_gist(error) or type(error).__name__}") from error
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path}: not a state_dict: expected a plain dict of tensors, found {type(state).__name__}")
-    loaded_model(detect_arch(state), state, str(path))
-    if spoilt := [name for name, values in state.items() if not torch.isfinite(values).all()]:
-        raise ValueError(f"{path}: {len(spoilt)} layers hold values that are not finite, the first is {spoilt[0]}")
-    return state
-
-
-def pick_device(name: str) -> str:
-    """Choose where to compute.
-
-    Raises
-    ------
-    UsageError
-        If the device asked for is not there.
-    """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
-        raise UsageError(f"--device {name}: this machine, or this build of torch, has none; use --device cpu")
-    return name
-
-
-def pick_dtype(precision: str, device: str, arch: str) -> torch.dtype:
-    """Choose the precision; ``auto`` takes a smaller one only where it was measured or is known to be faster.
-
-    Only for the large network: on CUDA fp16, on a CPU with instructions for it bf16. MPS stays at fp32.
-    """
-    if precision != "auto":
-        return next(dtype for dtype, name in NAMES.items() if name == precision)
-    if arch == "lite":
-        return torch.float32
-    if device == "cuda":
-        return torch.float16
-    return torch.bfloat16 if device == "cpu" and _cpu_has_bf16() else torch.float32
-
-
-def _cpu_has_bf16() -> bool:
-    features = torch.cpu.get_capabilities()
-    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
-
-
-def _gist(error: Exception) -> str:
-    """What torch found, by name, without its advice to load unsafely."""
-    text = " ".join(str(error).split())
-    if found := re.search(r"GLOBAL (\S+)", text):
-        return f"it asks for {found[1]}"
-    return text.rpartition("WeightsUnpickler error: ")[2].split(" Please ")[0].split(" Check the doc")[0][:200]
-
-
-def uses_int8(precision: str, device: str, arch: str) -> bool:
-    """Whether to compute in int8: where it is asked for, or ``auto`` finds it installed and quick on this CPU.
-
-    Raises
-    ------
-    UsageError
-        If it is asked for and cannot be.
-    """
-    from utils.classification.openvino_models import has_fast_int8, is_installed
-
-    fits = device == "cpu" and arch == "resnet34"
-    if precision == "int8":
-        if not fits:
-            raise UsageError("--precision int8 is for a ResNet34 on a CPU (--device cpu)")
-        if not is_installed():
-            raise UsageError("--precision int8 needs OpenVINO: pip install -r requirements-openvino.txt")
-    return fits and (precision == "int8" or (precision == "auto" and is_installed(builder=True) and has_fast_int8()))

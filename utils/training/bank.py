@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.classification.classifier import Classifier, State
+from utils.classification.classifier import Classifier
+from utils.classification.state_files import State
 from utils.files import atomic_path
 from utils.training.batches import BatchRule
 from utils.training.labels import Labelled

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from utils.classification.classifier import State, load_weights
 from utils.classification.models import build_model, load_state, torchvision_models
+from utils.classification.state_files import State, load_weights
 from utils.classification.weights import LITE, fetch_cached
 
 

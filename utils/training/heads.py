@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from utils.classification.classifier import State
+from utils.classification.state_files import State
 from utils.training.bank import Bank
 
 # How little weights are held back, whatever the size of the bank; chosen on left-out kinds of matter and tissue.

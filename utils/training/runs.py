@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from utils.classification.classifier import Classifier, State
+from utils.classification.classifier import Classifier
 from utils.classification.decision import Decision, Familiarity, save_decision
+from utils.classification.state_files import State
 from utils.classification.weights import sha256_of
 from utils.files import atomic_path, safe_name
 from utils.jobs import Job

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.classification.classifier import State
+from utils.classification.state_files import State
 from utils.training.bank import Bank
 from utils.training.labels import Labelled
 from utils.training.recipe import TrainingRecipe

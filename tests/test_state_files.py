@@ -1,0 +1,63 @@
+"""Weights files: refused by name where they hold more than weights, are damaged, or fit no network."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from utils.classification.models import build_model
+from utils.classification.state_files import load_weights
+
+
+class Attack:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def test_code_in_a_weights_file_is_refused_by_name_and_not_run(tmp_path):
+    path, marker = tmp_path / "attack.pth", tmp_path / "ran"
+    torch.save({"layer4.2.conv2.weight": Attack(marker)}, path)
+    with pytest.raises(ValueError, match="refused") as error:
+        load_weights(path)
+    assert "posix.mkdir" in str(error.value) or "nt.mkdir" in str(error.value)
+    assert not marker.exists()
+
+
+def test_wrong_shapes_missing_and_unknown_layers(tmp_path):
+    state = build_model("lite").state_dict()
+    path = tmp_path / "x.pth"
+    for change, words in (
+        (
+            {**state, "fc.weight": torch.zeros(1000, 1024)},
+            r"fc.weight has the shape \(1000, 1024\), expected \(1, 384\)",
+        ),
+        ({k: v for k, v in state.items() if k != "fc.bias"}, r"1 missing \(first: fc.bias\)"),
+        ({**state, "extra": torch.zeros(1)}, r"1 unknown \(first: extra\)"),
+        ({"conv.weight": torch.zeros(1)}, "fit neither network"),
+        ([1, 2], "plain dict of tensors"),
+    ):
+        torch.save(change, path)
+        with pytest.raises(ValueError, match=words):
+            load_weights(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04 cut off", bytes(range(256)) * 9])
+def test_files_that_are_no_weights(tmp_path, content):
+    path = tmp_path / "x.pth"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.pth: "):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    state = build_model("lite").state_dict()
+    name = next(iter(state))
+    state[name].view(-1)[3] = value
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=f"1 layers hold values that are not finite, the first is {name}"):
+        load_weights(tmp_path / "a.pth")

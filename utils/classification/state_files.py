@@ -1,0 +1,42 @@
+"""Weights files: a plain state_dict, read without running anything that is in it."""
+
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from utils.classification.models import detect_arch, loaded_model
+
+State = dict[str, Tensor]
+
+
+def load_weights(path: Path) -> State:
+    """Read a state_dict without running anything that is in the file, and check that it fits one of the networks.
+
+    Raises
+    ------
+    ValueError
+        If the file holds anything else, is damaged, or its layers or shapes are not a network's.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path}: refused, it holds more than plain weights or is damaged: {_gist(error)}") from error
+    except (RuntimeError, EOFError, KeyError, IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a readable weights file: {_gist(error) or type(error).__name__}") from error
+    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path}: not a state_dict: expected a plain dict of tensors, found {type(state).__name__}")
+    loaded_model(detect_arch(state), state, str(path))
+    if spoilt := [name for name, values in state.items() if not torch.isfinite(values).all()]:
+        raise ValueError(f"{path}: {len(spoilt)} layers hold values that are not finite, the first is {spoilt[0]}")
+    return state
+
+
+def _gist(error: Exception) -> str:
+    """What torch found, by name, without its advice to load unsafely."""
+    text = " ".join(str(error).split())
+    if found := re.search(r"GLOBAL (\S+)", text):
+        return f"it asks for {found[1]}"
+    return text.rpartition("WeightsUnpickler error: ")[2].split(" Please ")[0].split(" Check the doc")[0][:200]
