@@ -1,5 +1,8 @@
 """What a training begins with: nothing, the bundled weights, a file's, ImageNet's is where torchvision says."""
 
+import pickle
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -30,6 +33,11 @@ def test_what_cannot_be_begun_with(tmp_path):
         first_weights(str(tmp_path / "gone.pth"), "lite")
 
 
+def test_weights_of_another_network_are_refused():
+    with pytest.raises(ValueError, match="lite_weights"):
+        first_weights("lite", "resnet34")
+
+
 def test_where_they_are():
     assert imagenet_url().partition("/models/")[2].startswith("resnet34-")
 
@@ -55,6 +63,9 @@ def test_what_is_not_imagenet_s_network_is_not_taken_for_it(tmp_path, monkeypatc
     def fetched(urls, name, check, instead):
         torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / name)
         with pytest.raises(ValueError, match=name):
+            check(tmp_path / name)
+        torch.save({"conv1.weight": Path("x")}, tmp_path / name)
+        with pytest.raises(pickle.UnpicklingError):  # nothing in it is run
             check(tmp_path / name)
         checked.append((urls, name, instead))
         raise ValueError("nothing to begin with")
