@@ -64,3 +64,13 @@ def test_rows_of_one_value_have_the_hashes_of_their_cells():
         flat_hashes(len(cell), 16), hash_cell(np.full((10,) * 3, 7, np.uint8), cell, 10, hash_size=16), strict=True
     ):
         assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("method", ["dhash", "phash", "average"])
+def test_a_flat_patch_among_others_has_no_hash(method, rng):
+    voxels = rng.integers(0, 256, (16, 16, 16), dtype=np.uint8)
+    voxels[3] = 9
+    [cell] = grid(voxels.shape, 16, (0,))
+    hashes, flat = hash_cell(voxels, cell, 16, method=method)
+    assert np.flatnonzero(flat).tolist() == [3]
+    assert not hashes[3].any() and hashes.any(axis=1).sum() == 15
