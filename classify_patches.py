@@ -271,6 +271,11 @@ class LazyClassifier:
         return self._classifier.at_once
 
     @property
+    def is_aside(self) -> bool:
+        """Whether it computes on a device of its own, while this process may do something else."""
+        return self._classifier.is_aside
+
+    @property
     def changes(self) -> int:
         """How often what was decided before has come into doubt."""
         return self._classifier.cascade.changes if "_classifier" in vars(self) else 0

@@ -21,7 +21,7 @@ SCORES = np.array([0.1, 0.5, 0.51, 0.9, 0.7])
 class Scorer:
     """Scores patches by their first pixel, two at a time; may come to doubt what it said before."""
 
-    at_once = 2
+    at_once, is_aside = 2, False
 
     def __init__(self, doubts=()):
         self.changes, self.batches, self.doubts, self.account = 0, [], set(doubts), Account()
@@ -68,6 +68,13 @@ def test_what_scores_above_the_threshold_is_kept(classify, tmp_path):
     assert classify(scorer) == [(False, "low score")] * 2 + [(True, "kept")] * 3
     assert kept(tmp_path) == NAMES[2:] and scorer.batches == [0, 2, 2, 1]
     assert load_distances(tmp_path / "out/fly.csv").tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_computes_aside_is_given_the_next_meanwhile(classify, tmp_path):
+    scorer = Scorer()
+    scorer.is_aside = True
+    assert [kept for kept, _ in classify(scorer)] == [False] * 2 + [True] * 3
+    assert kept(tmp_path) == NAMES[2:] and scorer.batches == [0, 2, 2, 1]
 
 
 def test_what_is_left_out_is_not_kept(classify, tmp_path):

@@ -110,6 +110,11 @@ class Classifier:
         """How many patches it is best given at a time: a GPU has the next batches before one is done."""
         return max(LEAST_AT_ONCE, BATCHES_AHEAD * self.batch_size)
 
+    @property
+    def is_aside(self) -> bool:
+        """Whether it computes on a device of its own, while this process may do something else."""
+        return self.device != "cpu"
+
     def scores(self, patches: Sequence[np.ndarray]) -> np.ndarray:
         """Probability that each patch is informative.
 

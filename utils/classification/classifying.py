@@ -38,6 +38,11 @@ class Scorer(Protocol):
         ...
 
     @property
+    def is_aside(self) -> bool:
+        """Whether it computes on a device of its own, while this process may do something else."""
+        ...
+
+    @property
     def changes(self) -> int:
         """How often what it decided before has come into doubt."""
         ...
@@ -74,10 +79,11 @@ def classify_dictionary(
 ) -> WorkResult:
     """Score one dictionary, write its kept patches and its CSV, which becomes the job's target.
 
-    The next patches are read, and those before are decided and written, while the network works; of a dictionary of any
-    size a few batches are in memory. Where only the threshold or what is left out has changed, the scores are those of
-    the CSV that is there. What is in `left_out` is not kept, whatever its score; the CSV then says why each patch was
-    kept or not. A dictionary in `shared` fails with the reason that stands there; see `shared_names`.
+    The next patches are read, and TIFFs are written, while the network works (on a GPU those before are decided, too);
+    of a dictionary of any size a few batches are in memory. Where only the threshold or what is left out has changed,
+    the scores are those of the CSV that is there. What is in `left_out` is not kept, whatever its score; the CSV then
+    says why each patch was kept or not. A dictionary in `shared` fails with the reason that stands there; see
+    `shared_names`.
 
     Returns
     -------
@@ -100,7 +106,9 @@ def classify_dictionary(
         while True:
             with kept_files(job.target, file.meta, compression) as kept:
                 before, rows, distances = scorer.changes, [], []
-                for part in prefetched(_scored(scorer, file, stored)):
+                parts = _scored(scorer, file, stored)
+                # Of a CPU's network nothing is gained, and an interrupt would wait for its batch.
+                for part in prefetched(parts) if stored is None and scorer.is_aside else parts:
                     rows += (decided := [_decided(*s, threshold, reasons.get(s[0])) for s in part.scored])
                     kept.add(decided, part.patches)
                     distances.append(part.distances)
