@@ -384,9 +384,12 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("positioned", [True, False])
+@pytest.mark.parametrize("protocol", [2, 4, 5])
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
-def test_arrays_spelled_alike(tmp_path, protocol, shapes):
+def test_arrays_spelled_alike(tmp_path, monkeypatch, shapes, protocol, positioned):
+    if not positioned:
+        monkeypatch.delattr(os, "pread")
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
     path = tmp_path / "alike.pkl"

@@ -16,7 +16,7 @@ import numpy as np
 
 from utils import memory
 from utils.pickled_arrays import MAKERS, Global, PlainPickleError, Stored, StoredArray, StoredDtype, shown
-from utils.reading import read_into
+from utils.reading import read_at, read_into
 
 _LONGEST_TEXT = 64 << 20
 _LONGEST_INTEGER = 64
@@ -255,17 +255,17 @@ class _Machine:
             return
         if not hasattr(os, "pread"):  # Windows has no reads by position: there each array is built by itself
             return
-        file, offset, length = self.file.fileno(), array.data.offset, array.data.length
-        head = _unframed(os.pread(file, offset - before.end, before.end))
-        tail = os.pread(file, end - offset - length, offset + length)
-        while (found := _unframed(ahead := os.pread(file, _FRAME + len(head), end))).startswith(head):
+        file, offset, length = self.file, array.data.offset, array.data.length
+        head = _unframed(read_at(file, before.end, offset - before.end))
+        tail = read_at(file, offset + length, end - offset - length)
+        while (found := _unframed(ahead := read_at(file, end, _FRAME + len(head)))).startswith(head):
             offset = end + len(ahead) - len(found) + len(head)
-            if os.pread(file, len(tail), offset + length) != tail:
+            if read_at(file, offset + length, len(tail)) != tail:
                 break
             end = offset + length + len(tail)
             self.spend(_ARRAY_VALUES)
             self.stack.append(StoredArray(Stored(offset, length), array.dtype, array.shape, array.order))
-        self.file.seek(end)
+        file.seek(end)
         self.last = _Place(self.stack[-1], len(self.stack), end, self.effects)
 
 
