@@ -12,7 +12,7 @@ from utils.names import parse_name, parse_roi
 from utils.ngff.read import LevelReader
 from utils.sampling.plan import SamplingOptions
 from utils.sampling.sampled_rows import sampled_cubes
-from utils.sources import volume_sources
+from utils.sources import VolumeSource, volume_sources
 
 
 def cut(source, out, *options):
@@ -112,3 +112,11 @@ def test_padding_is_told_as_cubes_are_read_each_of_them_once(tmp_path, monkeypat
         found = sampled_cubes(source, SamplingOptions(seed=1), tmp_path)
     assert len(found.cubes) == 10 and all(roi.x[1] <= 64 for roi in found.cubes)
     assert len(seen) == len(set(seen)) > 10 and len(closed) == 1
+
+
+def test_what_is_no_sampled_row_has_no_cubes(remote, tmp_path):
+    table = table_of(tmp_path / "t.csv", download_url=remote, volume_name="em", mip=1, crop_size=32)
+    [whole], _ = volume_sources(str(table))
+    for source in (whole, VolumeSource("a", tmp_path / "a.nrrd", gigabytes=1.0)):
+        with pytest.raises(ValueError, match="is no row of a table that is sampled"):
+            sampled_cubes(source, SamplingOptions(), tmp_path)
