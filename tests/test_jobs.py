@@ -115,6 +115,17 @@ def test_work_without_a_recipe_may_leave_its_result_and_warn(tmp_path, capsys):
     ]
 
 
+def test_what_is_done_is_known_at_a_glance(make_jobs, monkeypatch, capsys):
+    jobs = make_jobs(a="one", b="two")
+    assert run_jobs(copy_upper, jobs) == 0
+    monkeypatch.setattr("utils.jobs.locked", None)  # nothing is held for it
+    assert run_jobs(copy_upper, jobs) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "files: 0 done, 2 done before, 0 failed"
+    monkeypatch.undo()
+    jobs[0].target.unlink()
+    assert run_jobs(copy_upper, jobs) == 0 and jobs[0].target.read_text() == "ONE"
+
+
 def test_large_jobs_run_alone(make_jobs):
     jobs = make_jobs(a="one", b="two", c="three")
     assert run_jobs(copy_upper, jobs, Run(2), alone=lambda job: job.source.name == "b") == 0

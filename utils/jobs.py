@@ -154,14 +154,11 @@ def _known_at_a_glance(job: Job) -> Outcome | None:
         record = load_record(job.target)
     except ValueError:
         return None
-    there = job.target.exists()
     if record is None:
-        return Outcome(job, "skipped") if there else None
+        return Outcome(job, "skipped") if job.target.exists() else None
     if record.failures or not holds_at_a_glance(job.recipe, job.target, record):
         return None
-    if record.passed_over:
-        return Outcome(job, "passed over", record.passed_over)
-    return Outcome(job, "skipped") if there else None
+    return Outcome(job, "passed over", record.passed_over) if record.passed_over else Outcome(job, "skipped")
 
 
 @contextmanager
