@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zlib
+from typing import ClassVar
 
 import imagecodecs
 import PIL.Image
@@ -106,3 +107,26 @@ def test_raw_bytes_hold_themselves():
     memory.require_possible(10 + 64, 10, "raw", "voxels")
     with pytest.raises(ValueError, match="promises 75 bytes of voxels, more than 10 bytes of raw data can hold"):
         memory.require_possible(10 + 65, 10, "raw", "voxels")
+
+
+def test_without_glibc_memory_goes_as_it_does(monkeypatch):
+    monkeypatch.setattr(memory.sys, "platform", "win32")
+    assert not memory.keep_freed()
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
+    assert not memory.keep_freed()
+
+
+def test_what_glibc_is_asked_for(monkeypatch):
+    class Library:
+        asked: ClassVar = []
+
+        def mallopt(self, number, size):
+            self.asked.append((number, size))
+            return not (number == -3 and size > memory.BLOCK)
+
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: Library())
+    assert memory.keep_freed() and Library.asked == [(-1, memory.SPARE), (-3, memory.BLOCK)]
+    assert memory.keep_freed(1 << 30, 1 << 30), "an older glibc takes less"
+    assert Library.asked[2:] == [(-1, 1 << 30), (-3, 1 << 30), (-3, memory.BLOCK)]

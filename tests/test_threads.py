@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from utils.classification import threads
-from utils.classification.threads import keep_memory, use_threads
+from utils.classification.threads import use_threads
+from utils.memory import keep_freed
 
 PAGES = """
 import resource
@@ -29,19 +29,11 @@ for keeps in (False, True):
 """
 
 
-@pytest.mark.skipif(not keep_memory(), reason="no glibc")
+@pytest.mark.skipif(not keep_freed(), reason="no glibc")
 def test_memory_that_one_layer_leaves_serves_the_next():
     told = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
     without, kept = map(int, told.stdout.split())
     assert kept < without / 3, "pages that the system cleared"
-
-
-def test_without_glibc_memory_goes_as_it_does(monkeypatch):
-    monkeypatch.setattr(threads.sys, "platform", "win32")
-    assert not keep_memory()
-    monkeypatch.setattr(threads.sys, "platform", "linux")
-    monkeypatch.setattr(threads.ctypes, "CDLL", lambda name: object())
-    assert not keep_memory()
 
 
 def test_so_many_threads_that_sleep(monkeypatch):

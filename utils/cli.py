@@ -231,6 +231,7 @@ def run_script(
     """
     with forgiving_streams():
         args = parser.parse_args(argv)
+        memory.keep_freed()
         try:
             with terminable(), memory.limited_to(getattr(args, "max_gb", None)):
                 return body(args)

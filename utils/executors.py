@@ -14,6 +14,7 @@ from functools import cache
 from multiprocessing import resource_tracker
 from typing import Any
 
+from utils import memory
 from utils.interrupts import deferred, held_back
 from utils.settings import PLACE
 
@@ -80,6 +81,7 @@ def _terminate(workers: list[Any]) -> None:
 
 def _start_worker() -> None:
     """A worker leaves Ctrl-C to its parent, tidies up on SIGTERM, and ends when its parent was killed."""
+    memory.keep_freed()
     number = re.search(r"\d+$", multiprocessing.current_process().name)  # those of a pool follow each other
     os.environ[PLACE] = str(int(number[0]) - 1 if number else 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

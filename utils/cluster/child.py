@@ -53,6 +53,7 @@ def _listen(stream: BinaryIO, frames: "queue.SimpleQueue[bytes]") -> None:
 
 def _begin(hello: dict[str, Any], work: bytes) -> Callable[[Any], Any] | str:
     """The work, or a sentence that says why it cannot be done here."""
+    from utils import memory
     from utils.cluster.versions import disagreement
     from utils.settings import take_settings
 
@@ -60,6 +61,7 @@ def _begin(hello: dict[str, Any], work: bytes) -> Callable[[Any], Any] | str:
         if reason := disagreement(hello["versions"]) or _stand(hello):
             return reason
         take_settings(hello["settings"])
+        memory.keep_freed()
         if hello["script"]:
             _become(hello["script"])
         function: Callable[[Any], Any] = pickle.loads(work)
