@@ -43,6 +43,7 @@ def compare(args: argparse.Namespace) -> int:
 
     from utils.classification.precisions import pick_device
     from utils.classification.state_files import load_weights
+    from utils.classification.threads import use_threads
     from utils.classification.weights import LITE
     from utils.dictionaries import PatchFile
 
@@ -57,6 +58,7 @@ def compare(args: argparse.Namespace) -> int:
     exact = older_loop(resnet, patches)
     loop = len(patches) / (time.perf_counter() - start)
     print(f"resnet34  plain fp32 loop {loop:7.1f} patches/s")
+    use_threads(args.threads)  # which the older loop knew nothing of
     for precision in ("fp32", "bf16", "fp16", "auto"):
         if precision != "fp16" or pick_device(args.device) != "cpu":
             print_row("resnet34", args, precision, resnet, patches, exact, loop)

@@ -9,7 +9,6 @@ import numpy as np
 
 from utils.records.kept_patch import KeptRecord
 
-COMPRESSIONS = ("none", "zstd")
 # Patches of one dictionary differ in pixels and in the digits of their scores; more kinds are not worth remembering.
 MOST_KINDS = 64
 
