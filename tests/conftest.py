@@ -1,5 +1,6 @@
 """Fixtures that several test files share, and the scripts as modules."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+
+# Thousands of tests are collected once and stay: to look through them for garbage again and again takes minutes.
+gc.disable()
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT_FOLDERS = ("", "preprocess", "scraping", "3d", "collection")
@@ -39,6 +43,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; the others as they come."""
     rank = {name: place for place, name in enumerate(LONG_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is there now is no garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter):

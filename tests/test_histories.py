@@ -156,7 +156,7 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(
-    max_examples=(settings.default or settings()).max_examples // 10,
+    max_examples=(settings.default or settings()).max_examples // 16,
     stateful_step_count=7,
     deadline=None,
     suppress_health_check=list(HealthCheck),
