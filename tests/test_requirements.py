@@ -19,9 +19,10 @@ FOR_DEVELOPERS = ("tests", "benchmarks", "docs")
 
 @cache
 def sources() -> list[Path]:
-    """The project's Python files."""
-    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
-    return sorted(path for path in found if not any(part.startswith(".") or part == "demo" for part in path.parts))
+    """The project's Python files; what lies in hidden folders, as the environment does, is not looked through."""
+    places = [path for path in ROOT.iterdir() if not path.name.startswith(".") and path.name != "demo"]
+    found = [file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])]
+    return sorted(path.relative_to(ROOT) for path in found if path.suffix == ".py")
 
 
 @cache
