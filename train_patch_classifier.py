@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from utils.cli import (
     UsageError,
     add_run_options,
+    as_usage_errors,
     existing_file,
     fraction,
     make_parser,
@@ -318,11 +319,9 @@ def labelled(args: argparse.Namespace) -> "tuple[Labelled, np.ndarray]":
 
     if len(args.labels) > 2 or (len(args.labels) == 1 and args.labels[0].suffix.lower() != ".csv"):
         raise UsageError("expected LABELS.csv SAVE, or PATHS.npy LABELS.npy SAVE")
-    try:
+    with as_usage_errors():
         data = read_labelled(*args.labels)
         sources = data.joined_sources([group.split(",") for group in args.together])
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
     groups = group_patches(sources, len(data))
     return data, group_patches(sources, len(data), overlapping_pairs(data.patches, groups))
 

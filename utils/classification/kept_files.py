@@ -11,7 +11,7 @@ import numpy as np
 from utils.classification.background import BackgroundCalls, background_calls
 from utils.classification.distances import distances_path
 from utils.classification.kept_tiff import KeptTiffs
-from utils.files import OWN_FOLDER, flush_all, remove, safe_name
+from utils.files import OWN_FOLDER, flush_all, remove, remove_if_empty, safe_name
 from utils.names import dataset_of
 from utils.records.kept_patch import KeptRecord, read_kept_record
 from utils.records.recipes import discard
@@ -104,8 +104,7 @@ def _drop(table: Path, names: Iterable[str]) -> None:
     folder = kept_folder(table)
     for name in names:
         (folder / f"{name}.tiff").unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+    remove_if_empty(folder)
 
 
 def discard_table(table: Path) -> None:

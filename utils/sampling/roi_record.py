@@ -38,8 +38,7 @@ class RoiRecord:
         self.path, self.settings = path, settings
         self.earlier = read_record(path)
         if self.earlier and not self._is_own():
-            other = self.earlier.get("source")
-            raise ValueError(f"{path} belongs to {other}; give this dataset another name or folder")
+            raise _foreign(path, self.earlier.get("source"))
         self._before = Settings.from_json(self.earlier) if self.earlier else None
 
     def _is_own(self) -> bool:
@@ -197,8 +196,12 @@ def read_record(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path}: is no record of an earlier run ({error}); move it away") from error
     if not isinstance(record, dict):
-        raise ValueError(f"{path} belongs to something else; give this dataset another name or folder")
+        raise _foreign(path, "something else")
     return record
+
+
+def _foreign(path: Path, owner: object) -> ValueError:
+    return ValueError(f"{path} belongs to {owner}; give this dataset another name or folder")
 
 
 def cubes_without_record(folder: Path, name: str) -> dict[str, Roi]:
