@@ -186,7 +186,7 @@ def judge_all(
 ) -> list["Duplicate"]:
     """The rows of the table, with a bar on a terminal."""
     from utils.duplicates.judge import ComparisonOptions, judge
-    from utils.jobs import progress
+    from utils.summaries import progress
 
     options = ComparisonOptions(args.similarity, args.deep, args.within)
     with progress(len(dictionaries), "dictionaries", args.quiet) as step:

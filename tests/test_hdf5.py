@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from utils.formats.hdf5 import open_hdf5
-from utils.settings import set_dataset
+from utils.settings import DATASET, choose
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 60_000, (6, 40, 50)).astype(np.uint16)
@@ -39,25 +39,24 @@ def test_itks_own_layout(tmp_path):
         assert volume.voxel_size == (6, 5, 4)
 
 
-def test_of_several_one_is_chosen(tmp_path):
+def test_of_several_one_is_chosen(tmp_path, monkeypatch):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as f:
         f["t0/raw"], f["t1/raw"] = VOXELS, VOXELS + 1
         f["t1/raw"].attrs["element_size_um"] = (0.04, 0.004, 0.004)
     with pytest.raises(ValueError, match=r"several 3-D datasets \(t0/raw, t1/raw\): choose one with --dataset"):
         open_volume(path)
-    with open_hdf5(path, "/t1/raw") as volume:
+    monkeypatch.setenv(DATASET, "/t1/raw")
+    with open_hdf5(path) as volume:
         np.testing.assert_array_equal(volume[:], VOXELS + 1)
         assert volume.voxel_size == (40, 4, 4)
+    monkeypatch.setenv(DATASET, "t2")
     with pytest.raises(ValueError, match="no 3-D dataset of numbers called 't2'; it has t0/raw, t1/raw"):
-        open_hdf5(path, "t2")
-    set_dataset("t0/raw")
-    try:
-        with open_volume(path) as volume, pytest.warns(UserWarning, match="voxel size missing"):
-            assert volume.voxel_size is None
-            np.testing.assert_array_equal(volume[:], VOXELS)
-    finally:
-        set_dataset(None)
+        open_hdf5(path)
+    monkeypatch.setenv(DATASET, "t0/raw")
+    with open_volume(path) as volume, pytest.warns(UserWarning, match="voxel size missing"):
+        assert volume.voxel_size is None
+        np.testing.assert_array_equal(volume[:], VOXELS)
 
 
 def test_what_cannot_be_read(tmp_path, monkeypatch):
@@ -104,7 +103,7 @@ def test_scripts_take_the_dataset_that_is_named(tmp_path, processes):
     assert (tmp_path / "out" / "a_bin2.nrrd").read_bytes() != first
     cut = [str(tmp_path / "in"), str(tmp_path / "patches"), "-cs", "16", "-p", str(processes)]
     assert patchify3d.main([*cut, "--dataset", "t1/raw"]) == 0
-    set_dataset(None)
+    choose(DATASET, None)
 
 
 @pytest.mark.parametrize("script", ["patchify3d", "binvol", "reconstruct3d", "crop_rois_from_volume"])

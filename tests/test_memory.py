@@ -14,7 +14,7 @@ import pytest
 
 from conftest import ROOT
 from utils import memory
-from utils.settings import MAX_GB
+from utils.settings import MAX_GB, choose
 
 
 def test_the_default_is_three_quarters_of_what_there_is():
@@ -24,13 +24,13 @@ def test_the_default_is_three_quarters_of_what_there_is():
 
 def test_a_setting_reaches_processes_that_start_later(monkeypatch):
     monkeypatch.delenv(MAX_GB, raising=False)
-    memory.set_max_gb(1.5)
+    choose(MAX_GB, "1.5")
     assert memory.limit_bytes() == 1_500_000_000
     code = "from utils import memory; print(memory.limit_bytes())"
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "1500000000\n"
     )
-    memory.set_max_gb(None)
+    choose(MAX_GB, None)
     assert memory.limit_bytes() == int(0.75 * memory.total_bytes())
 
 

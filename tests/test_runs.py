@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from utils.cluster.client import WorkerDied
-from utils.runs import Place, _split, results
+from utils.runs import Run, _split, results
 from utils.spread import _CLUSTER
 
 
@@ -39,25 +39,25 @@ def where_parts_go(number: int) -> tuple[int, bool]:
 
 def test_on_a_cluster_some_are_spread_after_the_others(monkeypatch):
     monkeypatch.setattr("utils.cluster.client.cluster", lambda address, timeout: nullcontext(Here()))
-    place = Place(dask="tcp://here:1")
-    assert list(results(square, [1, 2, 13, 3], place, died)) == [9, -13, 4, 1]
-    assert list(results(where_parts_go, [1, 2, 3], place, died, spread=lambda number: number == 1)) == [
+    run = Run(dask="tcp://here:1")
+    assert list(results(square, [1, 2, 13, 3], run, died)) == [9, -13, 4, 1]
+    assert list(results(where_parts_go, [1, 2, 3], run, died, spread=lambda number: number == 1)) == [
         (3, False), (2, False), (1, True),
     ]  # fmt: skip
 
 
 def test_one_process_is_this_one():
-    assert list(results(where, [1, 2], Place(), died)) == [(1, os.getpid()), (2, os.getpid())]
-    assert list(results(where, [1], Place(4), died)) == [(1, os.getpid())]  # one job needs no others
-    assert list(results(square, [], Place(4), died)) == list(results(square, [], Place(dask="nowhere"), died)) == []
+    assert list(results(where, [1, 2], Run(), died)) == [(1, os.getpid()), (2, os.getpid())]
+    assert list(results(where, [1], Run(4), died)) == [(1, os.getpid())]  # one job needs no others
+    assert list(results(square, [], Run(4), died)) == list(results(square, [], Run(dask="nowhere"), died)) == []
 
 
 def test_side_by_side_and_one_that_kills_its_process():
-    assert sorted(results(square, [1, 2, 13, 3], Place(2), died)) == [-13, 1, 4, 9]
+    assert sorted(results(square, [1, 2, 13, 3], Run(2), died)) == [-13, 1, 4, 9]
 
 
 def test_those_that_take_all_processes_are_done_last_and_alone():
-    found = list(results(where, [1, 2, 3, 4], Place(2), died, alone=lambda number: number == 1))
+    found = list(results(where, [1, 2, 3, 4], Run(2), died, alone=lambda number: number == 1))
     numbers, places = zip(*found, strict=True)
     assert numbers[-1] == 1 and sorted(numbers) == [1, 2, 3, 4]
     assert places[-1] not in places[:-1] and os.getpid() not in places
@@ -71,5 +71,5 @@ def test_which_are_chosen(chosen, parts):
     assert _split([1, 2, 3], chosen) == parts
 
 
-def test_a_place_is_one_process_of_this_machine_unless_it_says_otherwise():
-    assert (Place().processes, Place().dask, Place().timeout) == (1, None, 60.0)
+def test_a_run_is_one_process_of_this_machine_unless_it_says_otherwise():
+    assert (Run().processes, Run().dask, Run().dask_timeout) == (1, None, 60.0)

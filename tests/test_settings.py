@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from utils.settings import DATASET, MAX_GB, PLACE, place, set_dataset, settings, take_settings
+from utils.settings import DATASET, MAX_GB, PLACE, choose, place, settings, take_settings
 
 
 def test_another_processs_settings_replace_ones_own(monkeypatch):
@@ -16,9 +16,9 @@ def test_another_processs_settings_replace_ones_own(monkeypatch):
     assert settings() == {MAX_GB: "5"}
     take_settings(there)
     assert os.environ[DATASET] == "a/b" and os.environ[MAX_GB] == "3"
-    set_dataset("c")
+    choose(DATASET, "c")
     assert settings()[DATASET] == "c"
-    set_dataset(None)
+    choose(DATASET, None)
     assert DATASET not in settings()
 
 

@@ -1,6 +1,5 @@
 """Running jobs: what is done, outdated, open or failed; one piece of work per input, in parallel."""
 
-import argparse
 import traceback
 import warnings
 from collections import defaultdict
@@ -11,10 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
 from utils.cli import UnavailableError, UsageError
-from utils.files import atomic_path, stem
+from utils.files import atomic_path
 from utils.interrupts import raise_again
 from utils.locks import BusyError, locked, sweep
 from utils.outcomes import SKIPPED, Job, Outcome, Outdated, PassedOver, SomeFailed, Work, WorkResult, describe, failed
@@ -23,54 +20,11 @@ from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
 from utils.records.standing import holds_at_a_glance, is_replaced, outdated
 from utils.results import Scope, discard_orphans, list_orphans
-from utils.runs import Place, results
+from utils.runs import Run, results
 from utils.settings import settings, take_settings
 from utils.summaries import lines_of, progress, summarize
 
-__all__ = [
-    "SKIPPED",
-    "Job",
-    "Outdated",
-    "PassedOver",
-    "Run",
-    "SomeFailed",
-    "WorkResult",
-    "describe",
-    "progress",
-    "run_jobs",
-]
-
-
-@dataclass(frozen=True)
-class Run:
-    """How jobs are run: the options that `utils.cli.add_run_options` put on the command line."""
-
-    processes: int = 1
-    update: bool = False
-    prune: bool = False
-    shard: tuple[int, int] | None = None
-    dask: str | None = None
-    dask_timeout: float = 60.0
-    verbose: bool = False
-    quiet: bool = False
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> "Run":
-        """The command line's say."""
-        return cls(**{name: getattr(args, name) for name in cls.__dataclass_fields__ if hasattr(args, name)})
-
-    def share(self, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs of this run's shard: by a hash of the target's name, so that new inputs move no other."""
-        return [job for job in jobs if self.owns(job.target)]
-
-    def owns(self, target: Path) -> bool:
-        """Whether a target belongs to this run's shard."""
-        if self.shard is None:
-            return True
-        index, count = self.shard
-        # Without its suffix: what one stage makes of a volume falls to the share that has the volume in the next.
-        key = stem(target).encode("utf-8", "surrogateescape")
-        return xxhash.xxh3_64_intdigest(key) % count == index - 1
+__all__ = ["SKIPPED", "Job", "Outdated", "PassedOver", "Run", "SomeFailed", "WorkResult", "describe", "run_jobs"]
 
 
 def run_jobs(
@@ -124,7 +78,7 @@ def run_jobs(
     outcomes += [failed(Job(folder, folder), reason) for folder, reason in (unlisted or {}).items()]
     orphaned = list_orphans(scope, {job.target for job in jobs}) if scope and not unlisted else []
     waiting = []
-    for job in run.share(possible):
+    for job in (job for job in possible if run.owns(job.target)):
         if known := _known_at_a_glance(job):
             outcomes.append(known)
         elif is_done is not None and is_done(job):
@@ -291,14 +245,12 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
     busy = []
-    place = Place(run.processes, run.dask, run.dask_timeout)
-    for outcome in results(do, jobs, place, _died, alone=alone, spread=spread):
+    for outcome in results(do, jobs, run, _died, alone=alone, spread=spread):
         if outcome.status == "busy":
             busy.append(outcome.job)
         else:
             yield outcome
-    waiting = partial(do, wait=True)
-    yield from results(waiting, busy, replace(place, processes=1), _died, spread=spread)
+    yield from results(partial(do, wait=True), busy, replace(run, processes=1), _died, spread=spread)
 
 
 def _died(job: Job) -> Outcome:

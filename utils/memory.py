@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from utils.settings import MAX_GB
+from utils.settings import MAX_GB, choose
 
 SHARE = 0.75
 # Numbers of glibc's malloc.h.
@@ -23,27 +23,15 @@ _CGROUPS = Path("/sys/fs/cgroup")
 EXPANSION = {"raw": 1, "deflate": 1032, "lzw": 2560, "packbits": 64, "zstd": 32768, "lzma": 16384, "bzip2": 1 << 21}
 
 
-def set_max_gb(gigabytes: float | None) -> None:
-    """Let decoding take so many gigabytes, here and in processes that are started from now on; None for the default."""
-    if gigabytes is None:
-        os.environ.pop(MAX_GB, None)
-    else:
-        os.environ[MAX_GB] = repr(float(gigabytes))
-
-
 @contextmanager
 def limited_to(gigabytes: float | None) -> Iterator[None]:
-    """Within, `set_max_gb` holds; None leaves what the environment says."""
-    if gigabytes is None:
-        yield
-        return
-    before = {name: value for name, value in os.environ.items() if name == MAX_GB}
-    set_max_gb(gigabytes)
+    """Within, decoding may take so many gigabytes, in child processes, too; None leaves what the environment says."""
+    before = os.environ.get(MAX_GB)
+    choose(MAX_GB, before if gigabytes is None else repr(float(gigabytes)))
     try:
         yield
     finally:
-        set_max_gb(None)
-        os.environ.update(before)
+        choose(MAX_GB, before)
 
 
 def limit_bytes() -> int:

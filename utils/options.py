@@ -6,7 +6,7 @@ from utils.cli import UsageError, natural_int, positive_int
 from utils.contrast import CONTRASTS
 from utils.hashing import HASHES
 from utils.patches import EDGES, default_min_side
-from utils.settings import set_dataset
+from utils.settings import DATASET, choose
 
 
 def add_recursive(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
 
 def use_dataset(args: argparse.Namespace) -> dict[str, str]:
     """Have HDF5 files opened by ``--dataset``, here and in workers; what a recipe says of it, nothing without."""
-    set_dataset(args.dataset)
+    choose(DATASET, args.dataset)
     return {"dataset": args.dataset} if args.dataset else {}
 
 

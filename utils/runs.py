@@ -1,8 +1,14 @@
-"""Where the jobs of a run are done: here, in processes of this machine, or on a cluster."""
+"""Runs: how jobs are done, and where: here, in processes of this machine, or on a cluster."""
 
+import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+import xxhash
+
+from utils.files import stem
 
 if TYPE_CHECKING:
     from utils.cluster.client import Cluster
@@ -12,28 +18,37 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where jobs are done.
-
-    Attributes
-    ----------
-    processes : int
-        Of this machine.
-    dask : str, optional
-        Address of a scheduler, used in their stead.
-    timeout : float
-        Seconds that it may be without workers.
-    """
+class Run:
+    """How jobs are run: the options that `utils.cli.add_run_options` put on the command line."""
 
     processes: int = 1
+    update: bool = False
+    prune: bool = False
+    shard: tuple[int, int] | None = None
     dask: str | None = None
-    timeout: float = 60.0
+    dask_timeout: float = 60.0
+    verbose: bool = False
+    quiet: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> "Run":
+        """The command line's say."""
+        return cls(**{name: getattr(args, name) for name in cls.__dataclass_fields__ if hasattr(args, name)})
+
+    def owns(self, target: Path) -> bool:
+        """Whether a target belongs to this run's shard: by a hash of its name, so that new inputs move no other."""
+        if self.shard is None:
+            return True
+        index, count = self.shard
+        # Without its suffix: what one stage makes of a volume falls to the share that has the volume in the next.
+        key = stem(target).encode("utf-8", "surrogateescape")
+        return xxhash.xxh3_64_intdigest(key) % count == index - 1
 
 
 def results(
     do: Callable[[Job], Result],
     jobs: Sequence[Job],
-    place: Place,
+    run: Run,
     died: Callable[[Job], Result],
     *,
     alone: Callable[[Job], bool] | None = None,
@@ -53,15 +68,15 @@ def results(
         Tells the jobs that use a whole cluster by themselves, by `utils.spread`.
     """
     # Each way's modules are loaded where it is taken: most runs find nothing to do.
-    if place.dask and jobs:
+    if run.dask and jobs:
         from utils.cluster.client import cluster
 
-        with cluster(place.dask, place.timeout) as connected:
+        with cluster(run.dask, run.dask_timeout) as connected:
             yield from _on_cluster(do, jobs, connected, died, spread)
-    elif place.processes == 1 or len(jobs) < 2:
+    elif run.processes == 1 or len(jobs) < 2:
         yield from map(do, jobs)
     else:
-        yield from _in_processes(do, jobs, place.processes, died, alone)
+        yield from _in_processes(do, jobs, run.processes, died, alone)
 
 
 def _on_cluster(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+# The gigabytes that decoding may take; the volume that is taken from HDF5 files.
 MAX_GB = "EM_MAX_GB"
 DATASET = "EM_HDF5_DATASET"
 _ALL = (MAX_GB, DATASET)
@@ -10,12 +11,12 @@ _ALL = (MAX_GB, DATASET)
 PLACE = "EM_PLACE"
 
 
-def set_dataset(name: str | None) -> None:
-    """Choose the volume that is taken from HDF5 files, here and in processes that are started from now on."""
-    if name is None:
-        os.environ.pop(DATASET, None)
+def choose(setting: str, value: str | None) -> None:
+    """Make a setting, here and in processes that are started from now on; None takes it back."""
+    if value is None:
+        os.environ.pop(setting, None)
     else:
-        os.environ[DATASET] = name
+        os.environ[setting] = value
 
 
 def settings() -> dict[str, str]:

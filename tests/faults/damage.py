@@ -150,9 +150,9 @@ def load() -> None:
 def serve(folder: Path) -> None:
     """Answer requests until there are no more."""
     os.environ["TMPDIR"] = str(folder)
-    from utils import memory
+    from utils.settings import MAX_GB, choose
 
-    memory.set_max_gb(LIMIT_GB)
+    choose(MAX_GB, str(LIMIT_GB))
     load()
     for turn, line in enumerate(sys.stdin):
         name, seed, first, stop = json.loads(line)

@@ -35,14 +35,8 @@ class Hdf5Volume(Volume):
         self._file.close()
 
 
-def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
-    """Open the only 3-D dataset of numbers in a HDF5 file, or one by its name.
-
-    Parameters
-    ----------
-    path : Path
-    dataset : str, optional
-        Its name, as ``group/name``; by default what `utils.settings.set_dataset` chose.
+def open_hdf5(path: Path) -> Volume:
+    """Open the only 3-D dataset of numbers in a HDF5 file, or the one that ``--dataset`` names, as ``group/name``.
 
     Raises
     ------
@@ -58,7 +52,7 @@ def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
         raise ValueError(f"is no HDF5 file, or a damaged one: {error}") from error
     try:
         with reading_as("HDF5"):
-            chosen = _choose(file, dataset or settings().get(DATASET))
+            chosen = _choose(file, settings().get(DATASET))
             _refuse_unstored(path, chosen)
             return Hdf5Volume(stem(path), file, chosen, _voxel_size(chosen))
     except BaseException:
