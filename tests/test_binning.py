@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from utils import binning
 from utils.binning import bin_block, binned_dtype, binned_shape, binned_slabs
-from utils.formats.volume_base import ArrayVolume
+from utils.formats.volume_base import DecodedVolume
 from utils.formats.voxel_size import VoxelSize
 
 
@@ -56,6 +56,7 @@ def test_what_is_left_over_is_dropped():
 def test_slabs_are_the_whole(voxels, monkeypatch):
     monkeypatch.setattr(binning, "SLAB_VOXELS", voxels)
     block = np.random.default_rng(0).integers(0, 99, (11, 5, 6)).astype(np.uint8)
-    slabs = list(binned_slabs(ArrayVolume("v", block, VoxelSize(None)), (2, 2, 3)))
+    volume = DecodedVolume("v", lambda: block, VoxelSize(None), block.shape, block.dtype)
+    slabs = list(binned_slabs(volume, (2, 2, 3)))
     np.testing.assert_array_equal(np.concatenate(slabs), bin_block(block, (2, 2, 3)))
     assert len(slabs) == {1: 5, 100: 5, 1 << 22: 1}[voxels]

@@ -19,7 +19,7 @@ PACK = {"gzip": lambda data: gzip.compress(data, mtime=0), "zlib": zlib.compress
 def packed(folder, encoding, *, before=b"", skipped=b"", after=b"", **where):
     path = folder / "a.bin"
     path.write_bytes(before + PACK[encoding](skipped + VOXELS.tobytes() + after))
-    return PackedData(path, VOXELS.dtype, VOXELS.shape, encoding, **where)
+    return PackedData(path, VOXELS.dtype, VOXELS.shape, encoding=encoding, kind="NRRD", **where)
 
 
 @pytest.mark.parametrize("encoding", PACK)
@@ -42,7 +42,7 @@ def test_voxels(tmp_path, monkeypatch, encoding, piece):
 
 def test_zlib_knows_both_headers(tmp_path):
     packed(tmp_path, "gzip")
-    found = PackedData(tmp_path / "a.bin", VOXELS.dtype, VOXELS.shape, "zlib").decode()
+    found = PackedData(tmp_path / "a.bin", VOXELS.dtype, VOXELS.shape, encoding="zlib", kind="NRRD").decode()
     np.testing.assert_array_equal(found, VOXELS)
 
 
@@ -63,8 +63,8 @@ def test_what_is_cut_short_or_damaged(tmp_path, encoding):
 
 
 def test_claims_are_checked_first(tmp_path):
-    def claim(shape, **where):
-        return PackedData(tmp_path / "a.bin", np.dtype("u1"), shape, where.pop("encoding", "gzip"), **where)
+    def claim(shape, name="a.bin", encoding="gzip", **where):
+        return PackedData(tmp_path / name, np.dtype("u1"), shape, encoding=encoding, kind="NRRD", **where)
 
     (tmp_path / "a.bin").write_bytes(bytes(110))
     claim((164, 1032, 1), start=10).check()  # 1032 bytes for each of 100, and of 64 to spare, at most
@@ -80,7 +80,7 @@ def test_claims_are_checked_first(tmp_path):
     with pytest.raises(ValueError, match="nothing to read"):
         claim((2, 0, 3)).check()
     with pytest.raises(FileNotFoundError, match=r"a\.gone"):
-        PackedData(tmp_path / "a.gone", np.dtype("u1"), (1, 1, 1), "gzip").check()
+        claim((1, 1, 1), "a.gone").check()
 
 
 def test_what_follows_is_read_but_not_without_end(monkeypatch):

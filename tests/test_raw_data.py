@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.formats.raw_data import RawData, RawVolume, raw_volume
+from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.voxel_size import VoxelSize
 
 SIZE = VoxelSize((1.0, 1.0, 1.0))
@@ -13,15 +13,15 @@ SIZE = VoxelSize((1.0, 1.0, 1.0))
 def test_axes_and_colours(tmp_path, axes):
     array = np.random.default_rng(0).integers(0, 255, (5, 6, 7), dtype=np.uint8)
     array.tofile(tmp_path / "a.raw")
-    with raw_volume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE, axes=axes) as volume:
+    with RawVolume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE, axes=axes) as volume:
         np.testing.assert_array_equal(volume[1:4, 2:5, 3:], array.transpose(axes)[1:4, 2:5, 3:])
         assert volume[:].flags.c_contiguous
     equal = np.repeat(array[..., np.newaxis], 3, axis=-1)
     equal.tofile(tmp_path / "rgb.raw")
-    with raw_volume("a", RawData(tmp_path / "rgb.raw", array.dtype, equal.shape), SIZE) as volume:
+    with RawVolume("a", RawData(tmp_path / "rgb.raw", array.dtype, equal.shape), SIZE) as volume:
         np.testing.assert_array_equal(volume[1:3, 2:], array[1:3, 2:])
     hyper = RawData(tmp_path / "rgb.raw", array.dtype, (5, 3, 6, 7))
-    with RawVolume("a", hyper, SIZE, (0, 2, 3)) as volume:
+    with RawVolume("a", hyper, SIZE, (0, 2, 3), colours=False) as volume:
         np.testing.assert_array_equal(volume[:], equal.reshape(5, 3, 6, 7)[:, 0])
 
 
@@ -33,7 +33,7 @@ def test_what_is_skipped(tmp_path, skip, lines, start, begin):
     (tmp_path / "a.raw").write_bytes(content)
     raw = RawData(tmp_path / "a.raw", np.dtype("u1"), (1, 1, 5), start, skip, lines)
     assert raw.offset() == begin
-    with raw_volume("a", raw, SIZE) as volume:
+    with RawVolume("a", raw, SIZE) as volume:
         assert volume[0, 0].tobytes() == content[begin : begin + 5]
 
 
@@ -57,7 +57,7 @@ def test_what_is_not_there(tmp_path, shape, options, reason):
 def test_a_file_that_shrinks_while_it_is_read(tmp_path):
     array = np.zeros((50, 60, 70), np.uint16)
     array.tofile(tmp_path / "a.raw")
-    with raw_volume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE) as volume:
+    with RawVolume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE) as volume:
         volume[:]
         with (tmp_path / "a.raw").open("r+b") as f:
             f.truncate(200_000)

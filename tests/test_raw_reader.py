@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from utils.formats import raw_reader
-from utils.formats.raw_data import RawData, raw_volume
+from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.raw_reader import RawReader
 from utils.formats.voxel_size import VoxelSize
 from utils.reading import is_hole
@@ -96,7 +96,7 @@ def test_threads_do_not_share_scratch(tmp_path):
     array = np.random.default_rng(0).integers(0, 255, (40, 50, 60), dtype=np.uint8)
     array.tofile(tmp_path / "a.raw")
     with (
-        raw_volume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE) as volume,
+        RawVolume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE) as volume,
         ThreadPoolExecutor(8) as pool,
     ):
         for z, region in enumerate(pool.map(lambda z: volume[z, 3:40, 7:50], range(40))):

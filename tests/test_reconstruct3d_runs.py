@@ -168,7 +168,7 @@ def test_cost_follows_the_patches(tmp_path, monkeypatch):
     read_voxels, decoded = [], []
     from utils.formats import itk, volume_base
 
-    real_read, real_decode = volume_base.ArrayVolume._read, itk._decode
+    real_read, real_decode = volume_base.DecodedVolume._read, itk._decode
 
     def counting_read(volume, box):
         region = real_read(volume, box)
@@ -179,7 +179,7 @@ def test_cost_follows_the_patches(tmp_path, monkeypatch):
         decoded.append(args)
         return real_decode(*args)
 
-    monkeypatch.setattr(volume_base.ArrayVolume, "_read", counting_read)
+    monkeypatch.setattr(volume_base.DecodedVolume, "_read", counting_read)
     monkeypatch.setattr(itk, "_decode", counting_decode)
     assert run(tmp_path / "kept", "-vd", tmp_path, "-sd", tmp_path / "out") == 0
     assert len(decoded) <= 1

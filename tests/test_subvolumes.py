@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.formats.volume_base import ArrayVolume
+from utils.formats.volume_base import DecodedVolume
 from utils.formats.voxel_size import VoxelSize
 from utils.names import PatchName
 from utils.patches import Box
@@ -43,7 +43,8 @@ VOLUME = np.arange(5 * 6 * 7, dtype=np.uint8).reshape(5, 6, 7)
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_stack_is_cut_along_its_patch_s_axis_and_mirrored(axis):
     box = Box(1, 3, 2, 5)
-    stack = cut_stack(ArrayVolume("v", VOLUME, VoxelSize(None)), patch(axis, box=box), -2, 3)
+    volume = DecodedVolume("v", lambda: VOLUME, VoxelSize(None), VOLUME.shape, VOLUME.dtype)
+    stack = cut_stack(volume, patch(axis, box=box), -2, 3)
     expected = [np.take(VOLUME, index, axis)[1:3, 2:5] for index in (2, 1, 0, 1, 2)]
     np.testing.assert_array_equal(stack, expected)
     assert stack.flags.c_contiguous

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from utils import memory
-from utils.formats.volume_base import ArrayVolume, reading_as, refuse_no_data
+from utils.formats.volume_base import DecodedVolume, reading_as
 from utils.formats.voxel_size import VoxelSize
 
 SIZE = VoxelSize((3.0, 2.0, 1.0))
 VOXELS = np.arange(60, dtype=">i2").reshape(3, 4, 5)
+
+
+def in_memory(array, size=SIZE):
+    return DecodedVolume("a", lambda: array, size, array.shape, array.dtype)
 
 
 @pytest.mark.parametrize(
@@ -20,14 +24,12 @@ VOXELS = np.arange(60, dtype=">i2").reshape(3, 4, 5)
         np.s_[1, 2, 3], np.s_[2:1], np.s_[5:9], np.s_[-2:], np.s_[:, 1:],
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("later", [False, True])
-def test_regions_are_numpy_s(key, later):
-    array = (lambda: VOXELS) if later else VOXELS
-    volume = ArrayVolume("a", array, SIZE, shape=VOXELS.shape, dtype=VOXELS.dtype)
+def test_regions_are_numpy_s(key):
+    volume = in_memory(VOXELS)
     found = volume[key]
     np.testing.assert_array_equal(found, VOXELS[key])
     assert found.dtype == "=i2" and found.flags.c_contiguous and not np.shares_memory(found, VOXELS)
-    assert volume.streams is not later and volume.dtype.isnative
+    assert not volume.streams and volume.dtype.isnative
 
 
 @pytest.mark.parametrize(
@@ -40,11 +42,11 @@ def test_regions_are_numpy_s(key, later):
 )
 def test_places_that_are_not_there(key, reason):
     with pytest.raises(IndexError, match=reason):
-        ArrayVolume("a", VOXELS, SIZE)[key]
+        in_memory(VOXELS)[key]
 
 
 def test_steps_and_too_large_regions():
-    volume = ArrayVolume("a", VOXELS, SIZE)
+    volume = in_memory(VOXELS)
     with pytest.raises(ValueError, match="a step of 2 is not supported"):
         volume[::2]
     with memory.limited_to(80e-9):
@@ -64,22 +66,22 @@ def test_steps_and_too_large_regions():
 )
 def test_no_images(array, reason):
     with pytest.raises(ValueError, match=reason):
-        ArrayVolume("a", array, SIZE)
+        in_memory(array)
 
 
 def test_a_single_voxel_is_a_volume_of_which_nothing_is_known():
-    volume = ArrayVolume("a", np.full((1, 1, 1), 7), SIZE)
+    volume = in_memory(np.full((1, 1, 1), 7))
     assert volume[:].tolist() == [[[7]]] and volume.holds_one_value((slice(0, 1),) * 3) is False
 
 
 def test_a_missing_size_is_said_once():
-    volume = ArrayVolume("a", VOXELS, VoxelSize(None, "the header has none"))
+    volume = in_memory(VOXELS, VoxelSize(None, "the header has none"))
     assert volume.header_size.why_missing == "the header has none"
     with pytest.warns(UserWarning, match="^voxel size missing: the header has none$"):
         assert volume.voxel_size is None
     with warnings.catch_warnings(action="error"):
         assert volume.voxel_size is None
-        volume.overrule_size(SIZE)
+        volume.header_size = SIZE
         assert volume.voxel_size == (3.0, 2.0, 1.0) == volume.header_size.nm
 
 
@@ -90,24 +92,21 @@ def test_what_is_decoded_later_is_decoded_once():
         calls.append(1)
         return VOXELS
 
-    with ArrayVolume("a", decode, SIZE, shape=VOXELS.shape, dtype=VOXELS.dtype) as volume:
+    with DecodedVolume("a", decode, SIZE, VOXELS.shape, VOXELS.dtype) as volume:
         assert calls == [] and volume.shape == (3, 4, 5)
         volume[:1], volume[1:]
         assert calls == [1]
     with pytest.raises(ValueError, match="the volume is closed"):
         volume[:]
-    short = ArrayVolume("a", decode, SIZE, shape=(4, 4, 5), dtype=VOXELS.dtype)
+    short = DecodedVolume("a", decode, SIZE, (4, 4, 5), VOXELS.dtype)
     with pytest.raises(ValueError, match=r"promises the shape \(4, 4, 5\), the data has \(3, 4, 5\)"):
         short[:]
-    for known in ({"shape": (3, 4, 5)}, {"dtype": VOXELS.dtype}):
-        with pytest.raises(TypeError, match="needs its shape and dtype now"):
-            ArrayVolume("a", decode, SIZE, **known)
 
 
 def test_colours_are_luminance():
     colours = np.zeros((2, 2, 2, 3), np.uint8)
     colours[..., 1] = 100
-    volume = ArrayVolume("a", colours, SIZE)
+    volume = in_memory(colours)
     assert volume.shape == (2, 2, 2) and (volume[:] == round(100 * 0.7154)).all()
 
 
@@ -130,12 +129,3 @@ def test_what_is_no_damage_stays_what_it_is():
         raise KeyboardInterrupt
     with pytest.raises(ValueError, match=r"^as it was$"), reading_as("X"):
         raise ValueError("as it was")
-
-
-def test_headers_that_promise_nothing(tmp_path):
-    (tmp_path / "a").touch()
-    refuse_no_data(tmp_path / "a", (1, 1, 1))
-    with pytest.raises(ValueError, match=r"promises the shape \(1, 0\): nothing to read"):
-        refuse_no_data(tmp_path / "a", (1, 0))
-    with pytest.raises(FileNotFoundError, match="the data file b that the header names is missing"):
-        refuse_no_data(tmp_path / "b", (1,))

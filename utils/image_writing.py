@@ -6,30 +6,24 @@ import numpy as np
 
 from utils.contrast import measure_contrast, to_uint8
 from utils.files import suffix
-from utils.images import is_tiff
+from utils.images import is_tiff, open_picture
+from utils.reading import open_tiff_file
 
 
 def is_clean(path: Path) -> bool:
     """Whether an image file is gray uint8 already: one channel, one page, black is zero."""
     if is_tiff(path):
-        import tifffile
-
-        with tifffile.TiffFile(path) as tif:
+        with open_tiff_file(path) as tif:
             page = tif.pages.first
             return (
                 len(tif.pages) == 1
                 and page.dtype == np.uint8
-                and page.photometric == tifffile.PHOTOMETRIC.MINISBLACK
+                and page.photometric == 1  # MINISBLACK
                 and (page.bitspersample, page.samplesperpixel) == (8, 1)
                 and tif.series[0].ndim == 2
             )
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return image.mode == "L" and getattr(image, "n_frames", 1) == 1
-    except UnidentifiedImageError:
-        return False
+    with open_picture(path) as image:
+        return image is not None and image.mode == "L" and getattr(image, "n_frames", 1) == 1
 
 
 def write_gray(path: Path, pixels: np.ndarray, contrast: str, source: Path, *, stretch: bool = False) -> None:
@@ -76,19 +70,13 @@ def _software(stretch: bool) -> str:
 def _notes(path: Path) -> tuple[str, str]:
     """Description and software of a TIFF or a PNG; empty where there are none."""
     if is_tiff(path):
-        import tifffile
-
-        with tifffile.TiffFile(path) as tif:
+        with open_tiff_file(path) as tif:
             return tif.pages.first.description, tif.pages.first.software
     if suffix(path) != ".png":
         return "", ""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return str(image.info.get("Description", "")), str(image.info.get("Software", ""))
-    except UnidentifiedImageError:
-        return "", ""
+    with open_picture(path) as image:
+        notes = image.info if image else {}
+        return str(notes.get("Description", "")), str(notes.get("Software", ""))
 
 
 def _made_from(source: Path) -> str:

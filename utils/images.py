@@ -1,9 +1,10 @@
 """2D images: read any common format as one channel, the way it would be displayed."""
 
-import logging
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from utils.files import list_entries, suffix
 from utils.memory import require, require_possible
-from utils.reading import DAMAGE, refuse_special
+from utils.reading import DAMAGE, open_tiff_file, refuse_special
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -109,10 +110,7 @@ def is_tiff(path: Path) -> bool:
 
 
 def _read_tiff(path: Path) -> np.ndarray:
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
-    with tifffile.TiffFile(path) as tif:
+    with open_tiff_file(path) as tif:
         if not len(tif.pages):
             raise ValueError("a TIFF without a single page: empty or cut short")
         pages = max(len(tif.pages), _planes(tif.series[0]))
@@ -197,12 +195,24 @@ def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
     return -pixels if pixels.dtype.kind == "f" else np.invert(pixels)
 
 
-def _read_picture(path: Path) -> np.ndarray:
+@contextmanager
+def open_picture(path: Path) -> "Iterator[Image.Image | None]":
+    """A file as Pillow opens it; None where it is of no format that Pillow knows."""
     from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # EM images are larger than what Pillow takes for an attack
     try:
-        with Image.open(path) as image:
+        image = Image.open(path)
+    except UnidentifiedImageError:
+        yield None
+        return
+    with image:
+        yield image
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    with open_picture(path) as image:
+        if image is not None:
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 warnings.warn(f"{path.name} holds {frames} frames: the first was taken", stacklevel=3)
             channels = len(image.getbands())
@@ -213,8 +223,6 @@ def _read_picture(path: Path) -> np.ndarray:
                 _refuse_wrong_checksums(path)
             if not _is_deep_colour(path):
                 return luminance(_pillow_pixels(image))
-    except UnidentifiedImageError:
-        pass
     return _read_with_codecs(path)
 
 

@@ -20,7 +20,10 @@ BLOCK, SPARE = 32 << 20, 128 << 20
 _CGROUPS = Path("/sys/fs/cgroup")
 # Bytes that one stored byte can stand for at most. Deflate: 258 bytes in 2 bits. LZW: 3,838 bytes in 12 bits.
 # PackBits: 128 bytes in two. zstd: a block of 128 KiB in 4 bytes. LZMA and bzip2: measured on zeros, doubled.
-EXPANSION = {"raw": 1, "deflate": 1032, "lzw": 2560, "packbits": 64, "zstd": 32768, "lzma": 16384, "bzip2": 1 << 21}
+EXPANSION = {
+    "raw": 1, **dict.fromkeys(("deflate", "gzip", "zlib"), 1032), "lzw": 2560, "packbits": 64, "zstd": 32768,
+    "lzma": 16384, "bzip2": 1 << 21,
+}  # fmt: skip
 
 
 @contextmanager

@@ -16,11 +16,12 @@ from utils.formats.mrc import (
     SIGNED_BYTES,
     MrcHeader,
     is_marked,
-    packed_opener,
+    mark_order,
     parse_header,
     read_mrc_header,
 )
-from utils.formats.raw_data import RawData, raw_volume
+from utils.formats.packed_data import encoding_of, open_unpacked
+from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.volume_base import reading_as
 from utils.volume_samples import slabs, volume_contrast
 
@@ -28,8 +29,6 @@ from utils.volume_samples import slabs, volume_contrast
 _SLAB = 1 << 20
 # What an unpacked file is taken to hold before it is unpacked.
 LARGEST = 1 << 62
-_LITTLE, _BIG = (0x44, 0x44, 0, 0), (0x11, 0x11, 0, 0)
-_STAMPS = {(0x44, 0x44): "<", (0x44, 0x41): "<", (0x11, 0x11): ">"}
 
 
 def read_header(path: Path, *, signed: bool | None = None) -> MrcHeader:
@@ -55,13 +54,12 @@ def unpacked(source: Path, scratch: Path) -> Iterator[Path]:
     ValueError
         If it is damaged, or ends before its header says.
     """
-    opener = packed_opener(source)
-    if opener is None:
+    if not encoding_of(source):
         yield source
         return
     copy = scratch.with_name(f"{scratch.name}.unpacked")
     try:
-        with reading_as("packed MRC"), opener(source) as packed, copy.open("wb") as out:
+        with reading_as("packed MRC"), open_unpacked(source) as packed, copy.open("wb") as out:
             head = packed.read(HEADER_BYTES)
             with warnings.catch_warnings(action="ignore"):  # how much there is shows when the copy is read
                 header = parse_header(head, LARGEST)
@@ -101,15 +99,17 @@ def write_unsigned(source: Path, target: Path, header: MrcHeader, contrast: str 
     """
     counts = np.zeros(256, np.int64)
     raw = RawData(source, header.dtype, header.shape, header.data_start)
-    with raw_volume(source.stem, raw, header.voxel_size) as volume, target.open("wb") as out:
+    with RawVolume(source.stem, raw, header.voxel_size) as volume, target.open("wb") as out:
         window = None if header.mode == 0 else volume_contrast(volume, contrast)
-        out.write(_extended_header(source, header))
+        with source.open("rb") as f:
+            head = f.read(header.data_start)
+        out.write(head)
         for slab in slabs(volume, _SLAB):
             values = _unsigned(slab, window)
             counts += np.bincount(values.reshape(-1), minlength=256)
             out.write(values.data)
         out.seek(0)
-        out.write(unsigned_header(source, header, counts))
+        out.write(unsigned_header(head[:HEADER_BYTES], header, counts))
     shutil.copymode(source, target)
 
 
@@ -119,24 +119,18 @@ def _unsigned(slab: np.ndarray, window: Contrast | None) -> np.ndarray:
     return slab.view(np.uint8) ^ np.uint8(0x80) if slab.dtype == np.int8 else slab
 
 
-def _extended_header(source: Path, header: MrcHeader) -> bytes:
-    """A place for the header and the extended header as it was."""
-    with source.open("rb") as f:
-        return f.read(header.data_start)
-
-
-def unsigned_header(source: Path, header: MrcHeader, counts: np.ndarray) -> bytes:
-    """The 1024 bytes of the source's header, made true for unsigned bytes.
+def unsigned_header(head: bytes, header: MrcHeader, counts: np.ndarray) -> bytes:
+    """The 1024 bytes of a header, made true for unsigned bytes.
 
     Parameters
     ----------
-    source : Path
+    head : bytes
     header : MrcHeader
+        What was made of them.
     counts : ndarray, shape (256,)
         How often each value occurs.
     """
-    with source.open("rb") as f:
-        whole = bytearray(f.read(HEADER_BYTES))
+    whole = bytearray(head)
     fields = np.frombuffer(whole, header.fields.dtype, count=1).reshape(())
     flags = int(fields["flags"]) if is_marked(fields) else 0
     fields["mode"], fields["stamp"], fields["flags"] = 0, IMOD_STAMP, flags & ~SIGNED_BYTES
@@ -152,10 +146,7 @@ def unsigned_header(source: Path, header: MrcHeader, counts: np.ndarray) -> byte
 
 def _mend(fields: np.ndarray, header: MrcHeader) -> None:
     """Put in what readers insist on: the MAP and machine marks, an order of axes, a grid that can be divided by."""
-    order = "<" if fields["mode"].dtype.str[0] == "<" else ">"
-    fields["map"] = np.frombuffer(b"MAP ", np.uint8)
-    if _STAMPS.get(tuple(fields["machine"][:2].tolist())) != order:
-        fields["machine"] = _LITTLE if order == "<" else _BIG
+    mark_order(fields)
     if sorted(fields["axes"].tolist()) != [1, 2, 3]:
         fields["axes"] = (1, 2, 3)
     voxels = [header.shape[axis] for axis in header.axes][::-1]

@@ -4,15 +4,19 @@ A mapped file that shrinks ends its reader by SIGBUS; what is read says how much
 """
 
 import errno
+import logging
 import os
 import stat
 import struct
 import threading
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from isal import isal_zlib
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
 
 # What decoders throw at damaged files, besides ValueError and OSError.
 DAMAGE = (
@@ -46,6 +50,21 @@ def refuse_special(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
         raise ValueError(f"{path.name} is a {kinds.get(stat.S_IFMT(mode), 'device')}, expected a file")
+
+
+def open_tiff_file(path: Path, **options: Any) -> "TiffFile":
+    """A regular file as `tifffile.TiffFile`; what that would log comes as exceptions where it matters.
+
+    Raises
+    ------
+    ValueError
+        If it is no regular file, or no TIFF.
+    """
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    refuse_special(path)
+    return tifffile.TiffFile(path, **options)
 
 
 def read_into(file: BinaryIO, offset: int, target: np.ndarray) -> None:

@@ -65,7 +65,7 @@ class Stated:
         if header and any(not math.isclose(a, b, rel_tol=SAME) for a, b in zip(header, sides, strict=True) if b):
             said = f"the header says {nm_text(header)}, {self.where} {nm_text(sides)} (z, y, x)"
             warnings.warn(f"voxel size: {said}: the latter is taken", stacklevel=2)
-        volume.overrule_size(self._size(sides))
+        volume.header_size = self._size(sides)
         return volume
 
     def _size(self, sides: list[float | None]) -> VoxelSize:

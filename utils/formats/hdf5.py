@@ -21,7 +21,7 @@ class Hdf5Volume(Volume):
     """One dataset of an HDF5 file."""
 
     def __init__(self, name: str, file: Any, dataset: Any, size: VoxelSize) -> None:
-        super().__init__(name, dataset.shape, dataset.dtype, size, streams=True)
+        super().__init__(name, dataset.shape, dataset.dtype, size)
         self._file, self._dataset = file, dataset
 
     def _read(self, box: Region) -> np.ndarray:

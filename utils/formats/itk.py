@@ -14,7 +14,7 @@ import numpy as np
 from utils import memory
 from utils.files import stem
 from utils.formats.itk_sizes import require_all_voxels
-from utils.formats.volume_base import ArrayVolume, Volume
+from utils.formats.volume_base import DecodedVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked_unitless
 from utils.images import luminance
 from utils.json_text import parse_json
@@ -52,7 +52,7 @@ def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
     stored = (*shape, header["channels"])
     nbytes = int(np.prod(stored, dtype=object)) * dtype.itemsize
     memory.require(3 * nbytes, "the volume")
-    return ArrayVolume(stem(path), partial(_decode, path, stored, dtype, nbytes), size, shape=shape, dtype=dtype)
+    return DecodedVolume(stem(path), partial(_decode, path, stored, dtype, nbytes), size, shape, dtype)
 
 
 def _decode(path: Path, stored: tuple[int, ...], dtype: np.dtype, nbytes: int) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 from utils.files import stem
 from utils.formats.itk import open_itk
 from utils.formats.packed_data import PackedData
-from utils.formats.raw_data import RawData, raw_volume
-from utils.formats.volume_base import ArrayVolume, Volume, reading_as
+from utils.formats.raw_data import RawData, RawVolume
+from utils.formats.volume_base import Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, nm_per
 from utils.reading import open_regular
 
@@ -54,10 +54,9 @@ def open_metaimage(path: Path) -> Volume:
     big = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
     dtype = np.dtype(code).newbyteorder(">" if big else "<")
     if not _is_true(fields, "CompressedData"):
-        return raw_volume(stem(path), RawData(source, dtype, shape, begin, skip=header_size), size)
-    packed = PackedData(source, dtype, shape, "zlib", begin + max(header_size, 0), kind="MetaImage")
-    packed.check()
-    return ArrayVolume(stem(path), packed.decode, size, shape=shape, dtype=dtype)
+        return RawVolume(stem(path), RawData(source, dtype, shape, begin, header_size), size)
+    packed = PackedData(source, dtype, shape, begin + max(header_size, 0), encoding="zlib", kind="MetaImage")
+    return packed.volume(stem(path), size)
 
 
 def _check_parts(path: Path, start: int, names: str, count: int) -> None:

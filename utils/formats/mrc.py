@@ -3,23 +3,20 @@
 The format: https://www.ccpem.ac.uk/mrc_format/mrc2014.php and https://bio3d.colorado.edu/imod/doc/mrc_format.txt
 """
 
-import bz2
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from isal import igzip
 
 from utils import memory
 from utils.files import stem
-from utils.formats.packed_data import read_to_the_end
-from utils.formats.raw_data import RawData, raw_volume
-from utils.formats.volume_base import ArrayVolume, Volume, reading_as
+from utils.formats.packed_data import encoding_of, open_unpacked, read_to_the_end
+from utils.formats.raw_data import RawData, RawVolume
+from utils.formats.volume_base import DecodedVolume, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, significant
-from utils.reading import refuse_special
 
 MRC_SUFFIXES = frozenset({".mrc", ".mrcs", ".rec", ".st", ".map", ".ali"})
 HEADER_BYTES = 1024
@@ -28,6 +25,8 @@ IMOD_STAMP = 1146047817
 SIGNED_BYTES = 1
 _PACKED_NIBBLES = 16
 _MODES = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 16: "u1"}
+# The first bytes of the machine stamp, by the byte order that they stand for.
+_STAMPS = {"<": ((0x44, 0x44), (0x44, 0x41)), ">": ((0x11, 0x11),)}
 _REFUSED = {3: "complex 16-bit integers", 4: "complex numbers", 101: "4-bit values"}
 HEADER = np.dtype(
     {
@@ -112,7 +111,7 @@ def parse_header(head: bytes, size: int | None, *, signed: bool | None = None) -
         code = "i1"
     columns, rows, sections = (int(n) for n in fields["size"])
     shape = (sections, rows, columns) + ((3,) if mode == 16 else ())
-    dtype = np.dtype(code).newbyteorder(fields["mode"].dtype.byteorder)
+    dtype = np.dtype(code).newbyteorder(byte_order(fields))
     return MrcHeader(fields, dtype, shape, HEADER_BYTES + _extended(fields, shape, dtype, size))
 
 
@@ -124,6 +123,30 @@ def is_marked(fields: np.ndarray) -> bool:
     fields : structured ndarray, shape ()
     """
     return int(fields["stamp"]) == IMOD_STAMP
+
+
+def byte_order(fields: np.ndarray) -> Literal["<", ">"]:
+    """The byte order of a header, and of the voxels behind it.
+
+    Parameters
+    ----------
+    fields : structured ndarray, shape ()
+    """
+    return "<" if fields["mode"].dtype.str[0] == "<" else ">"
+
+
+def mark_order(fields: np.ndarray) -> None:
+    """Put in the stamps that tell an MRC file and its byte order; other stamps of that order stay.
+
+    Parameters
+    ----------
+    fields : structured ndarray, shape ()
+        Of a header that can be written to.
+    """
+    fields["map"] = np.frombuffer(b"MAP ", np.uint8)
+    stamps = _STAMPS[byte_order(fields)]
+    if tuple(fields["machine"][:2].tolist()) not in stamps:
+        fields["machine"] = (*stamps[0], 0, 0)
 
 
 def _bytes_are_signed(fields: np.ndarray) -> bool:
@@ -143,26 +166,24 @@ def _bytes_are_signed(fields: np.ndarray) -> bool:
 
 def read_mrc_header(path: Path, *, signed: bool | None = None) -> MrcHeader:
     """The header of an MRC file, also of a compressed one; `signed` as in `parse_header`."""
-    refuse_special(path)
-    opener = packed_opener(path)
-    with reading_as("MRC"), opener(path) if opener else path.open("rb") as f:
-        return parse_header(f.read(HEADER_BYTES), None if opener else path.stat().st_size, signed=signed)
+    with reading_as("MRC"), open_unpacked(path) as f:
+        size = None if encoding_of(path) else path.stat().st_size
+        return parse_header(f.read(HEADER_BYTES), size, signed=signed)
 
 
 def open_mrc(path: Path) -> Volume:
     """Open an MRC file; read by region, or decoded once when it is compressed (.gz, .bz2)."""
-    header, opener = read_mrc_header(path), packed_opener(path)
-    if opener is None:
+    header, encoding = read_mrc_header(path), encoding_of(path)
+    if not encoding:
         raw = RawData(path, header.dtype, header.shape, header.data_start)
-        return raw_volume(stem(path), raw, header.voxel_size, axes=header.axes)
+        return RawVolume(stem(path), raw, header.voxel_size, header.axes)
     stored = tuple(header.shape[axis] for axis in header.axes)
     promised = header.data_start + math.prod(header.shape) * header.dtype.itemsize
-    encoding = "bzip2" if path.suffix.lower() == ".bz2" else "deflate"
     memory.require_possible(promised - header.data_start, path.stat().st_size, encoding, "voxels")
 
     def decode() -> np.ndarray:
         memory.require(2 * promised, "the volume")
-        with reading_as("compressed MRC"), opener(path) as packed:
+        with reading_as("compressed MRC"), open_unpacked(path) as packed:
             data = bytearray(packed.read(promised + 1))
             read_to_the_end(packed)
         whole = parse_header(bytes(data[:HEADER_BYTES]), len(data))
@@ -170,12 +191,7 @@ def open_mrc(path: Path) -> Volume:
         voxels = np.frombuffer(data, whole.dtype, offset=whole.data_start, count=count).reshape(whole.shape)
         return voxels.transpose(*whole.axes, *range(3, voxels.ndim))
 
-    return ArrayVolume(stem(path), decode, header.voxel_size, shape=stored, dtype=header.dtype)
-
-
-def packed_opener(path: Path) -> Callable[[Path], igzip.IGzipFile | bz2.BZ2File] | None:
-    openers = {".gz": igzip.IGzipFile, ".bz2": bz2.BZ2File}
-    return openers.get(path.suffix.lower())
+    return DecodedVolume(stem(path), decode, header.voxel_size, stored, header.dtype)
 
 
 def _fields(head: bytes) -> np.ndarray:

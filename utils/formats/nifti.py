@@ -3,20 +3,18 @@
 The formats: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h and nifti2.h
 """
 
-import gzip
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.files import stem, suffix
-from utils.formats.packed_data import PackedData
-from utils.formats.raw_data import RawData, raw_volume
-from utils.formats.volume_base import ArrayVolume, Volume, reading_as
+from utils.formats.packed_data import PackedData, encoding_of, open_unpacked
+from utils.formats.raw_data import RawData, RawVolume
+from utils.formats.volume_base import Region, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, significant
-from utils.reading import refuse_special
 
 if TYPE_CHECKING:
     from nibabel import AnalyzeHeader
@@ -40,10 +38,11 @@ class _Scaled(Volume):
     """Voxels times slope plus intercept, as float32."""
 
     def __init__(self, stored: Volume, slope: float, intercept: float) -> None:
-        super().__init__(stored.name, stored.shape, np.dtype(np.float32), stored._size, streams=stored.streams)
+        super().__init__(stored.name, stored.shape, np.dtype(np.float32), stored.header_size)
+        self.streams = stored.streams
         self._stored, self._slope, self._intercept = stored, slope, intercept
 
-    def _read(self, box: tuple[slice, slice, slice]) -> np.ndarray:
+    def _read(self, box: Region) -> np.ndarray:
         return self._stored._read(box).astype(np.float64) * self._slope + self._intercept
 
     def close(self) -> None:
@@ -53,10 +52,15 @@ class _Scaled(Volume):
 def open_nifti(path: Path) -> Volume:
     """Open .nii, .nii.gz, or a .hdr/.img pair by either file."""
     header_path, data_path = _pair(path)
-    with _open(header_path) as f, reading_as("NIfTI"):
+    with open_unpacked(header_path) as f, reading_as("NIfTI"):
         header = parse_header(f.read(_LONGEST_HEADER), single=header_path == data_path)
-    volume = _plain(data_path, header) if suffix(data_path)[-3:] != ".gz" else _packed(data_path, header)
-    volume.name = stem(path)
+    where = (data_path, header.dtype, header.shape)
+    volume: Volume
+    if encoding := encoding_of(data_path):
+        packed = PackedData(*where, skip=header.start, encoding=encoding, kind="NIfTI")
+        volume = packed.volume(stem(path), header.voxel_size)
+    else:
+        volume = RawVolume(stem(path), RawData(*where, header.start), header.voxel_size)
     return volume if header.scaling is None else _Scaled(volume, *header.scaling)
 
 
@@ -127,20 +131,3 @@ def _pair(path: Path) -> tuple[Path, Path]:
             raise FileNotFoundError(f"{base + kind}, the other half of this pair, is missing")
         found.append(there[0])
     return found[0], found[1]
-
-
-def _open(path: Path) -> Any:
-    refuse_special(path)
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rb")
-    return path.open("rb")
-
-
-def _plain(path: Path, header: NiftiHeader) -> Volume:
-    return raw_volume(stem(path), RawData(path, header.dtype, header.shape, header.start), header.voxel_size)
-
-
-def _packed(path: Path, header: NiftiHeader) -> Volume:
-    packed = PackedData(path, header.dtype, header.shape, "gzip", skip=header.start, kind="NIfTI")
-    packed.check()
-    return ArrayVolume(stem(path), packed.decode, header.voxel_size, shape=header.shape, dtype=header.dtype)

@@ -14,8 +14,8 @@ from utils.files import stem
 from utils.formats.itk import open_itk
 from utils.formats.nrrd import TYPE_NAMES
 from utils.formats.packed_data import PackedData
-from utils.formats.raw_data import RawData, raw_volume
-from utils.formats.volume_base import ArrayVolume, Volume, reading_as
+from utils.formats.raw_data import RawData, RawVolume
+from utils.formats.volume_base import Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
 from utils.reading import open_regular
 
@@ -106,10 +106,9 @@ def open_nrrd(path: Path) -> Volume:
     if lines < 0 or (skip < 0 and encoding != "raw"):
         raise ValueError(f"its header skips {lines} lines and {skip} bytes of {encoding} data")
     if encoding == "raw":
-        return raw_volume(stem(path), RawData(source, dtype, shape, header.data_start, skip, lines), size)
-    packed = PackedData(source, dtype, shape, encoding, header.data_start, lines, skip)
-    packed.check()
-    return ArrayVolume(stem(path), packed.decode, size, shape=shape, dtype=dtype)
+        return RawVolume(stem(path), RawData(source, dtype, shape, header.data_start, skip, lines), size)
+    packed = PackedData(source, dtype, shape, header.data_start, skip, lines, encoding=encoding, kind="NRRD")
+    return packed.volume(stem(path), size)
 
 
 def _holds(kind: str) -> bool:

@@ -1,7 +1,6 @@
 """Compressed voxels of NRRD, MetaImage, NIfTI and MRC: decoded once, no further than they are wanted."""
 
 import bz2
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,49 +10,34 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from utils import memory
-from utils.formats.volume_base import reading_as, refuse_no_data
-from utils.reading import open_regular
+from utils.formats.stored_voxels import StoredVoxels
+from utils.formats.volume_base import DecodedVolume, Volume, reading_as
+from utils.formats.voxel_size import VoxelSize
+from utils.reading import open_regular, refuse_special
 
 _PIECE = 1 << 20
 _MOST_SPARE = 1 << 28
 
 
-@dataclass(frozen=True)
-class PackedData:
-    """Where compressed voxels lie.
+@dataclass(frozen=True, kw_only=True)
+class PackedData(StoredVoxels):
+    """Compressed voxels.
 
     Attributes
     ----------
-    path : Path
-    dtype : numpy.dtype
-        With its byte order.
-    shape : tuple of int
-        As stored.
     encoding : str
         gzip, zlib (with or without gzip's header) or bzip2.
-    start : int
-        Where the compressed data, or the lines before it, begin.
-    lines : int
-        Lines of text to skip before the compressed data.
-    skip : int
-        Bytes to skip of what is unpacked.
     kind : str
         Name of the format, for messages.
     """
 
-    path: Path
-    dtype: np.dtype
-    shape: tuple[int, ...]
     encoding: str
-    start: int = 0
-    lines: int = 0
-    skip: int = 0
-    kind: str = "NRRD"
+    kind: str
 
-    @property
-    def nbytes(self) -> int:
-        """Size of the voxels."""
-        return math.prod(self.shape) * self.dtype.itemsize
+    def volume(self, name: str, size: VoxelSize) -> Volume:
+        """The volume, decoded at the first read; raises as `check` does."""
+        self.check()
+        return DecodedVolume(name, self.decode, size, self.shape, self.dtype)
 
     def check(self) -> None:
         """Refuse a claim that the file cannot hold, or that does not fit into memory, before anything is decoded.
@@ -63,10 +47,9 @@ class PackedData:
         ValueError
             With both sizes.
         """
-        refuse_no_data(self.path, self.shape)
+        self.refuse_no_data()
         stored = max(0, self.path.stat().st_size - self.start)
-        encoding = "bzip2" if self.encoding == "bzip2" else "deflate"
-        memory.require_possible(self.nbytes + self.skip, stored, encoding, "voxels")
+        memory.require_possible(self.nbytes + self.skip, stored, self.encoding, "voxels")
         memory.require(self.nbytes, "the volume")
 
     def decode(self) -> np.ndarray:
@@ -121,11 +104,26 @@ class _Inflated:
         return None
 
 
+# How whole files are packed, by their suffix.
+_PACKED = {".gz": "gzip", ".bz2": "bzip2"}
+_PACKED_FILES: dict[str, Callable[[Path], Any]] = {"gzip": igzip.IGzipFile, "bzip2": bz2.BZ2File}
 _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
     "gzip": lambda f: igzip.IGzipFile(fileobj=f),  # type: ignore[no-untyped-call]
     "zlib": _Inflated,
     "bzip2": bz2.BZ2File,
 }
+
+
+def encoding_of(path: Path) -> str:
+    """How a whole file is packed, by its suffix; empty where it is not."""
+    return _PACKED.get(path.suffix.lower(), "")
+
+
+def open_unpacked(path: Path) -> Any:
+    """Open a regular file for reading, unpacked where its suffix says that it is packed."""
+    refuse_special(path)
+    opener = _PACKED_FILES.get(encoding_of(path))
+    return opener(path) if opener else path.open("rb")
 
 
 def read_to_the_end(stream: Any) -> None:

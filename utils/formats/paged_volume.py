@@ -15,7 +15,7 @@ class PagedVolume(Volume):
     """A volume of pages that are decoded one at a time; the latest stay in a cache of bounded size."""
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize) -> None:
-        super().__init__(name, shape, dtype, size, streams=True)
+        super().__init__(name, shape, dtype, size)
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
         self._page_locks = [threading.Lock() for _ in range(64)]
@@ -40,16 +40,23 @@ class PagedVolume(Volume):
                     self._cache.move_to_end(z)
                     return self._cache[z]
             page = self._decode_page(z)
-            if page.shape != self.shape[1:] or page.dtype != self.dtype:
-                raise ValueError(
-                    f"slice {z} is {page.shape} {page.dtype}, the first one {self.shape[1:]} {self.dtype}: "
-                    "the slices of one volume must be alike"
-                )
+            self._refuse_unlike(self._slice_name(z), page.shape, page.dtype)
             with self._lock:
                 self._cache[z] = page
                 while len(self._cache) > self._capacity:
                     self._cache.popitem(last=False)
             return page
+
+    def _slice_name(self, z: int) -> str:
+        """What messages call a slice."""
+        return str(z)
+
+    def _refuse_unlike(self, name: str, shape: tuple[int, ...], dtype: np.dtype | None = None) -> None:
+        """Refuse a slice of another size, or of another dtype where that is known."""
+        if shape != self.shape[1:] or (dtype is not None and dtype != self.dtype):
+            this = f"slice {name} is {' x '.join(map(str, shape))}{f' {dtype}' if dtype else ''}"
+            first = f"the first one {self.shape[1]} x {self.shape[2]} {self.dtype}"
+            raise ValueError(f"{this}, {first}: the slices of one volume must be alike")
 
     def close(self) -> None:
         self._cache.clear()

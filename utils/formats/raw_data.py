@@ -1,48 +1,19 @@
 """Raw voxels at a known place in a file: where that is, and the volume that is read from there by region."""
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from utils.formats.raw_reader import RawReader
-from utils.formats.volume_base import Region, Volume, refuse_no_data
+from utils.formats.stored_voxels import StoredVoxels
+from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
 from utils.reading import open_regular
 
 
-@dataclass(frozen=True)
-class RawData:
-    """Where uncompressed voxels lie.
-
-    Attributes
-    ----------
-    path : Path
-    dtype : numpy.dtype
-        With its byte order.
-    shape : tuple of int
-        As stored.
-    start : int
-        Where the data, or what is to be skipped before it, begins.
-    skip : int
-        Bytes to skip; -1 means that the data ends where the file does, -2 a byte before that, and so on.
-    lines : int
-        Lines of text to skip before the bytes.
-    """
-
-    path: Path
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    start: int = 0
-    skip: int = 0
-    lines: int = 0
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the data."""
-        return math.prod(int(n) for n in self.shape) * self.dtype.itemsize
+class RawData(StoredVoxels):
+    """Uncompressed voxels; a `skip` of -1 means that they end where the file does, -2 a byte before that, and so on."""
 
     def offset(self) -> int:
         """Where the voxels begin, once it is sure that the file holds all of them.
@@ -52,7 +23,7 @@ class RawData:
         ValueError
             If the file is too short, or the header's shape is impossible.
         """
-        refuse_no_data(self.path, self.shape)
+        self.refuse_no_data()
         size = self.path.stat().st_size
         begin = size - self.nbytes + self.skip + 1 if self.skip < 0 else self._after_lines() + self.skip
         if begin < self.start or begin + self.nbytes > size:
@@ -76,13 +47,10 @@ class RawVolume(Volume):
 
     Parameters
     ----------
-    name : str
-    raw : RawData
-    size : VoxelSize
     axes : tuple of int
-        Which stored axes are z, y and x. An axis that is none of them is one of colours where it is the last and
-        `colours`, else its first entry is taken.
-    colours : bool
+        Which stored axes are z, y and x. Of others the first entry is taken, but for colours.
+    colours : bool, optional
+        Whether the last axis is one of colours; a fourth one is by default.
     """
 
     def __init__(
@@ -92,11 +60,12 @@ class RawVolume(Volume):
         size: VoxelSize,
         axes: tuple[int, ...] = (0, 1, 2),
         *,
-        colours: bool = False,
+        colours: bool | None = None,
     ) -> None:
-        super().__init__(name, tuple(raw.shape[axis] for axis in axes), raw.dtype, size, streams=True)
+        super().__init__(name, tuple(raw.shape[axis] for axis in axes), raw.dtype, size)
         self._reader = RawReader(raw.path, raw.dtype, raw.shape, raw.offset())
-        self._axes, self._rank, self._colours = axes, len(raw.shape), colours
+        self._axes, self._rank = axes, len(raw.shape)
+        self._colours = self._rank == 4 if colours is None else colours
 
     def _copy(self, box: Region) -> np.ndarray:
         return np.ascontiguousarray(self._read(box), self.dtype)
@@ -122,8 +91,3 @@ class RawVolume(Volume):
 
     def close(self) -> None:
         self._reader.close()
-
-
-def raw_volume(name: str, raw: RawData, size: VoxelSize, *, axes: tuple[int, int, int] = (0, 1, 2)) -> RawVolume:
-    """A volume of raw data; `axes` says which stored axis is z, y and x, a fourth one is of colours."""
-    return RawVolume(name, raw, size, axes, colours=len(raw.shape) == 4)

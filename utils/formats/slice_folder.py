@@ -12,7 +12,8 @@ from utils.files import stem, stem_of_file, suffix
 from utils.formats.paged_volume import PagedVolume
 from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize
-from utils.images import TIFF_SUFFIXES, list_images, read_gray
+from utils.images import TIFF_SUFFIXES, list_images, open_picture, read_gray
+from utils.reading import open_tiff_file
 
 # Two detectors in one file are common; more pages are a stack of its own.
 _MOST_PAGES = 2
@@ -32,14 +33,25 @@ class SliceFolder(PagedVolume):
         self._cache[0] = first
 
     def _decode_page(self, z: int) -> np.ndarray:
-        path = self._slices[z]
         try:
-            page = read_gray(path)
+            return read_gray(self._slices[z])
         except (OSError, ValueError) as error:
-            raise ValueError(f"slice {path.name}: {error}") from error
-        if page.shape != self.shape[1:] or page.dtype != self.dtype:
-            raise ValueError(_unlike(path, page.shape, str(page.dtype), self))
-        return page
+            raise ValueError(f"slice {self._slice_name(z)}: {error}") from error
+
+    def _slice_name(self, z: int) -> str:
+        return self._slices[z].name
+
+    def refuse_unlike_headers(self) -> None:
+        """Refuse slices of different sizes, as far as their headers tell.
+
+        Raises
+        ------
+        ValueError
+            With the slice's name; also for whole stacks among the slices.
+        """
+        for path in self._slices:
+            if shape := _shape(path):
+                self._refuse_unlike(path.name, shape)
 
 
 def open_slices(folder: Path) -> Volume:
@@ -54,10 +66,7 @@ def open_slices(folder: Path) -> Volume:
     if len(slices) < 2:
         raise ValueError(f"holds {len(slices)} image files, expected a folder of at least 2 slices")
     volume = SliceFolder(stem(folder), slices)
-    for path in slices:
-        shape = _shape(path)
-        if shape is not None and shape != volume.shape[1:]:
-            raise ValueError(_unlike(path, shape, "", volume))
+    volume.refuse_unlike_headers()
     count, names = missing_slices([stem_of_file(path) for path in slices])
     if count:
         more = f" and {count - len(names)} more" if count > len(names) else ""
@@ -95,31 +104,20 @@ def missing_slices(stems: Sequence[str]) -> tuple[int, list[str]]:
     return sum(n // step - 1 for n in steps), named
 
 
-def _unlike(path: Path, shape: tuple[int, ...], dtype: str, volume: Volume) -> str:
-    this = f"slice {path.name} is {shape[0]} x {shape[1]} {dtype}".rstrip()
-    first = f"the first one {volume.shape[1]} x {volume.shape[2]} {volume.dtype}"
-    return f"{this}, {first}: the slices of one volume must be alike"
-
-
 def _shape(path: Path) -> tuple[int, int] | None:
     """(y, x) from the header alone, None when only decoding can tell."""
     if suffix(path) in TIFF_SUFFIXES:
         return _tiff_shape(path)
-    from PIL import Image, UnidentifiedImageError
-
-    Image.MAX_IMAGE_PIXELS = None  # EM images are larger than what Pillow takes for an attack
     try:
-        with Image.open(path) as image:
-            return (image.height, image.width)
-    except (UnidentifiedImageError, SyntaxError):
+        with open_picture(path) as image:
+            return image and (image.height, image.width)
+    except SyntaxError:
         return None
 
 
 def _tiff_shape(path: Path) -> tuple[int, int]:
-    import tifffile
-
     try:
-        with tifffile.TiffFile(path) as tif:
+        with open_tiff_file(path) as tif:
             if len(tif.pages) > _MOST_PAGES:
                 raise ValueError(f"holds {len(tif.pages)} pages: a folder of stacks is no folder of slices")
             page = tif.pages.first

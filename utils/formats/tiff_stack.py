@@ -3,7 +3,6 @@
 Voxel sizes come from ImageJ, OME, LSM or tifffile's own metadata; the resolution in dots per inch is for printers.
 """
 
-import logging
 import math
 import os
 import struct
@@ -21,7 +20,7 @@ from utils.formats.volume_base import Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, significant
 from utils.images import check_page, tiff_page
 from utils.json_text import json_object
-from utils.reading import refuse_special
+from utils.reading import open_tiff_file
 from utils.xml_text import parse_xml
 
 # Where slices hide when no axis is called Z, in order of preference.
@@ -58,16 +57,12 @@ def open_tiff(path: Path) -> Volume:
     ValueError
         If it is no TIFF, or its pages do not make one 3D image.
     """
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
-    refuse_special(path)
     with reading_as("TIFF"):
-        tif = tifffile.TiffFile(path)
+        tif = open_tiff_file(path)
         try:
             if _is_written_slice_by_slice(tif):
                 tif.close()
-                tif = tifffile.TiffFile(path, is_shaped=False)  # like pages are then one series
+                tif = open_tiff_file(path, is_shaped=False)  # like pages are then one series
             return _open(path, tif)
         except BaseException:
             tif.close()

@@ -4,9 +4,8 @@ import math
 import threading
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import numpy as np
 
@@ -31,13 +30,16 @@ class Volume(AbstractContextManager["Volume"]):
         Of what reading returns; native byte order.
     streams : bool
         True when a region's memory follows the region (plus a bounded cache), not the volume.
+    header_size : VoxelSize
+        The voxel size that the header states, or why there is none; nothing is said aloud.
     padding : float, optional
         The value outside of the specimen, where a table states it: it sets no contrast window.
     """
 
+    streams = True
     padding: float | None = None
 
-    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize, *, streams: bool) -> None:
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize) -> None:
         if len(shape) != 3 or min(shape) < 1:
             raise ValueError(f"expected a 3D image, its shape is {tuple(shape)}")
         if np.dtype(dtype).kind not in "biuf":
@@ -45,26 +47,16 @@ class Volume(AbstractContextManager["Volume"]):
         self.name = name
         self.shape: tuple[int, int, int] = (int(shape[0]), int(shape[1]), int(shape[2]))
         self.dtype = np.dtype(dtype).newbyteorder("=")
-        self.streams = streams
-        self._size = size
+        self.header_size = size
         self._said = False
 
     @property
     def voxel_size(self) -> tuple[float, float, float] | None:
         """Voxel size in nm (z, y, x); None when the header has none, which the first look at it says aloud."""
-        if self._size.nm is None and not self._said:
+        if self.header_size.nm is None and not self._said:
             self._said = True
-            warnings.warn(f"voxel size missing: {self._size.why_missing}", stacklevel=2)
-        return self._size.nm
-
-    @property
-    def header_size(self) -> VoxelSize:
-        """The voxel size that the header states, or why there is none; nothing is said aloud."""
-        return self._size
-
-    def overrule_size(self, size: VoxelSize) -> None:
-        """Take another voxel size than the header's."""
-        self._size = size
+            warnings.warn(f"voxel size missing: {self.header_size.why_missing}", stacklevel=2)
+        return self.header_size.nm
 
     def __getitem__(self, key: slice | int | tuple[slice | int, ...]) -> np.ndarray:
         """Voxels of ``volume[z0:z1, y0:y1, x0:x1]`` as a new C-ordered array; bounds clip as numpy's do."""
@@ -98,30 +90,18 @@ class Volume(AbstractContextManager["Volume"]):
         self.close()
 
 
-class ArrayVolume(Volume):
-    """A volume over a memory-mapped array, or over one that `decode` brings into memory at the first read.
+class DecodedVolume(Volume):
+    """A volume that `decode` brings into memory at the first read: (z, y, x), or (z, y, x, colours) as luminance."""
 
-    The array is (z, y, x) or (z, y, x, colours); colours are read as luminance.
-    """
+    streams = False
 
     def __init__(
-        self,
-        name: str,
-        array: np.ndarray | Callable[[], np.ndarray],
-        size: VoxelSize,
-        *,
-        shape: tuple[int, ...] | None = None,
-        dtype: np.dtype | None = None,
+        self, name: str, decode: Callable[[], np.ndarray], size: VoxelSize, shape: tuple[int, ...], dtype: np.dtype
     ) -> None:
-        self._array = None if callable(array) else array
-        self._decode = array if callable(array) else None
+        super().__init__(name, shape[:3], dtype, size)
+        self._array: np.ndarray | None = None
+        self._decode: Callable[[], np.ndarray] | None = decode
         self._lock = threading.Lock()
-        known = array if isinstance(array, np.ndarray) else None
-        shape = known.shape if known is not None else shape
-        dtype = known.dtype if known is not None else dtype
-        if shape is None or dtype is None:
-            raise TypeError("a volume that is decoded later needs its shape and dtype now")
-        super().__init__(name, shape[:3], dtype, size, streams=known is not None)
 
     def _read(self, box: Region) -> np.ndarray:
         region = self._whole()[box]
@@ -171,17 +151,3 @@ def _span(key: slice | int, length: int) -> slice:
     if not -length <= index < length:
         raise IndexError(f"index {index} is outside an axis of length {length}")
     return slice(index % length, index % length + 1)
-
-
-def refuse_no_data(path: Path, shape: Sequence[int]) -> None:
-    """Refuse a header that promises no voxels, or names a data file that is not there.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        With the shape, or the file's name.
-    """
-    if min(shape) < 1:
-        raise ValueError(f"the header promises the shape {shape}: nothing to read")
-    if not path.exists():
-        raise FileNotFoundError(f"the data file {path.name} that the header names is missing")

@@ -85,7 +85,7 @@ class NgffVolume(Volume):
         self.level, self.invert = image.levels[index], invert
         size = VoxelSize(voxel_size) if voxel_size else self.level.size
         self.level.refuse_chunk()
-        super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size, streams=True)
+        super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size)
         self.reader = LevelReader(image.store, self.level)
 
     def _read(self, box: Region) -> np.ndarray:

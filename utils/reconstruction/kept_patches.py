@@ -1,6 +1,5 @@
 """Kept patches as image files: which lie in a folder, and what one holds."""
 
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from utils.files import is_litter, natural_key, stem, suffix
 from utils.formats.volume_base import reading_as
 from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
 from utils.names import PatchName, parse_name, parsed
+from utils.reading import open_tiff_file
 from utils.records.kept_patch import KeptRecord
 from utils.records.recipes import stage_of
 from utils.records.scores import is_scores_table
@@ -97,9 +97,6 @@ def read_kept(path: Path) -> KeptPixels:
     """
     if not is_tiff(path):
         return KeptPixels(read_gray(path), KeptRecord())
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
-    with reading_as("TIFF"), tifffile.TiffFile(path) as tif:
+    with reading_as("TIFF"), open_tiff_file(path) as tif:
         page = tif.pages.first
         return KeptPixels(tiff_page(page), KeptRecord.from_json(page.description))

@@ -1,7 +1,6 @@
 """What a kept patch's TIFF remembers, as JSON in its description: enough to repeat its volume's conversion exactly."""
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 
 from utils.contrast import Contrast
 from utils.json_text import json_object
-from utils.reading import DAMAGE, refuse_special
+from utils.reading import DAMAGE, open_tiff_file, refuse_special
 
 VERSION = 1
 
@@ -91,12 +90,9 @@ def open_kept(path: Path) -> Iterator[Any]:
     ValueError, OSError
         If it is none, or damaged; also for what is done with it.
     """
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as exceptions where they matter
     refuse_special(path)
     try:
-        with tifffile.TiffFile(path) as tif:
+        with open_tiff_file(path) as tif:
             yield tif
     except (*DAMAGE, ValueError) as error:
         raise ValueError(f"{path}: a damaged TIFF, or none ({error or type(error).__name__})") from error
