@@ -110,7 +110,7 @@ def _shape(path: Path) -> tuple[int, int] | None:
         return _tiff_shape(path)
     try:
         with open_picture(path) as image:
-            return image and (image.height, image.width)
+            return None if image is None else (image.height, image.width)
     except SyntaxError:
         return None
 
