@@ -1,4 +1,7 @@
-"""A loopback HTTP server over a folder, with faults, latency and a log; also stands in for S3 with path-style keys."""
+"""A loopback HTTP server over a folder, with faults, latency and a log; also stands in for S3 with path-style keys.
+
+Its headers are in lower case, as many servers send them.
+"""
 
 import http.server
 import re
@@ -81,10 +84,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif isinstance(fault, int):
             self._send(fault, b"")
         elif fault and fault.startswith("retry "):
-            self._send(503, b"", {"Retry-After": fault.removeprefix("retry ")})
+            self._send(503, b"", {"retry-after": fault.removeprefix("retry ")})
         elif fault and "://" in fault:
             status, _, target = fault.rpartition(" ")
-            self._send(int(status or 302), b"", {"Location": target})
+            self._send(int(status or 302), b"", {"location": target})
         else:
             file = self.loopback.root / path.lstrip("/")
             if file.is_file():

@@ -15,7 +15,7 @@ from ngff_images import (
 from utils.ngff.access import Access
 from utils.ngff.address import Address
 from utils.ngff.errors import StalledError
-from utils.ngff.hosts import HOSTS, fetch, head, host, retry_after
+from utils.ngff.hosts import HOSTS, ask, host, retry_after
 from utils.ngff.opening import open_volume_level
 
 CUBES = [(8.0, 8.0, 8.0)] * 3
@@ -43,7 +43,8 @@ def test_patience_ends(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [("7", 7), ("900", 60), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("soon", None)]
+    ("said", "seconds"),
+    [("7", 7), ("900", 60), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("soon", None), ("soon GMT", None)],
 )
 def test_what_retry_after_says(tmp_path, said, seconds):
     with serving(tmp_path, lambda path, nth: f"retry {said}") as server:
@@ -104,12 +105,12 @@ def test_who_never_answered_is_left_out():
 def test_small_files_and_their_headers(tmp_path):
     (tmp_path / "a b").write_bytes(b"content")
     with serving(tmp_path) as server:
-        assert fetch(f"{server.url}/a b", 5) == b"content"
-        assert fetch(f"{server.url}/absent", 5) is None
-        status, headers = head(f"{server.url}/a b?sig=1", 5)
-        assert status == 200
-        assert headers["Content-Length"] == "7"
+        found = ask(f"{server.url}/a b?sig=1", 5)
+        assert (found.status, found.body) == (200, b"")
+        assert found.headers["content-length"] == "7"
         assert server.queries[-1] == "sig=1"
-    assert head("ftp://host/x", 5) is None
-    assert head("http:///x", 5) is None
-    assert fetch("http://127.0.0.1:9/x", 1) is None
+        assert ask(f"{server.url}/a b", 5, body=True).body == b"content"
+        assert ask(f"{server.url}/absent", 5).status == 404
+    assert ask("ftp://host/x", 5) is None
+    assert ask("http:///x", 5) is None
+    assert ask("http://127.0.0.1:9/x", 1) is None

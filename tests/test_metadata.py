@@ -8,14 +8,12 @@ import pytest
 from utils.ngff.label_images import allowing_labels
 from utils.ngff.metadata import (
     Level,
-    derived_scale,
     downsampling,
     floats,
     image_dtype,
     level_or_problem,
     pick_axes,
     refuse_flat,
-    shape_factors,
 )
 
 LEVEL = Level("s0", (10, 20, 30), (5, 5, 5), np.dtype(np.uint16), (4.0, 2.0, 2.0), "nm")
@@ -85,12 +83,6 @@ def test_sizes_of_levels():
     assert bare.in_unit("um").voxel_size == (4000.0, 2000.0, 2000.0)
     assert LEVEL.in_unit("um") is LEVEL
     assert replace(LEVEL, unit="pixel").in_unit("nm").voxel_size == (4.0, 2.0, 2.0)
-
-
-def test_scales_by_factors():
-    assert derived_scale((4.0, 3.0, 2.0), (1, 2, 4)) == (4.0, 6.0, 8.0)
-    assert derived_scale(None, (1, 2, 4)) is None and derived_scale((1.0, 1.0, 1.0), None) is None
-    assert shape_factors((100, 100, 9), (50, 26, 10)) == (2.0, 4.0, 1.0)
 
 
 @pytest.mark.parametrize(

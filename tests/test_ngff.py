@@ -80,10 +80,10 @@ def test_names_and_levels(tmp_path):
     assert image_name("gs://b/h01/8nm_raw/") == "8nm_raw"
     root = write_ome_zarr(tmp_path / "cell.ome.zarr", pyramid())
     assert open_volume_level(f"{root}#s1").name == "cell_s1"
-    assert open_volume_level(root, 2).shape == pyramid()[2].shape
+    assert open_volume_level(f"{root}#s2").shape == pyramid()[2].shape
     assert open_multiscale(root).nearest(11) == 1
     with pytest.raises(ValueError, match="no level 3; it has 3"):
-        open_volume_level(root, 3)
+        open_volume_level(f"{root}#s3")
 
 
 def test_a_table_that_gives_one_side_of_a_voxel(tmp_path):

@@ -47,7 +47,7 @@ def test_stores(served, path, scheme):
 @pytest.mark.parametrize("fault", [429, 500, 503, "reset", "short"])
 def test_passing_faults_are_tried_again(served, fault):
     with serving(served, lambda path, nth: fault if nth == 1 else None) as server:
-        volume = open_volume_level(f"{server.url}/bucket/a.zarr", 1, access=QUICK)
+        volume = open_volume_level(f"{server.url}/bucket/a.zarr#s1", access=QUICK)
         assert (volume[:] == pyramid()[1]).all()
 
 
@@ -62,7 +62,7 @@ def test_passing_faults_are_tried_again(served, fault):
 )
 def test_lasting_faults_of_a_chunk_end_in_a_sentence(served, fault, sentence):
     with serving(served, lambda path, nth: fault if path.endswith("1/0.0.0") else None) as server:
-        volume = open_volume_level(f"{server.url}/bucket/a.zarr", 1, access=Access(timeout=1, retries=1))
+        volume = open_volume_level(f"{server.url}/bucket/a.zarr#s1", access=Access(timeout=1, retries=1))
         with pytest.raises(OSError, match=sentence):
             volume[:]
         assert (volume[16:] == pyramid()[1][16:]).all()
@@ -75,7 +75,7 @@ def test_missing_chunks_are_padding(served, status, scheme):
     expected[:16, :16, :16] = 0
     with serving(served, lambda path, nth: status if path.endswith(("1/0.0.0", "info")) else None) as server:
         url = "s3://bucket/a.zarr" if scheme == "s3" else f"{server.url}/bucket/a.zarr"
-        volume = open_volume_level(url, 1, access=Access(2, 1, endpoint=server.url if scheme == "s3" else None))
+        volume = open_volume_level(f"{url}#s1", access=Access(2, 1, endpoint=server.url if scheme == "s3" else None))
         assert (volume[:] == expected).all()
 
 

@@ -9,7 +9,7 @@ import tensorstore as ts
 from ngff_images import pyramid, write_json, write_ome_zarr, write_precomputed
 from utils.ngff.metadata import Level
 from utils.ngff.opening import open_multiscale
-from utils.ngff.view import kept_order, open_view
+from utils.ngff.view import open_view
 
 
 def view_of(image, level):
@@ -20,7 +20,7 @@ def view_of(image, level):
     ("axes", "order"), [((0, 1, 2), [0, 1, 2]), ((2, 3, 4), [0, 1, 2]), ((2, 1, 0), [2, 1, 0]), ((3, 0, 1), [2, 0, 1])]
 )
 def test_where_the_kept_axes_are(axes, order):
-    assert kept_order(Level("", (2, 2, 2), (1, 1, 1), np.dtype("u1"), axes=axes, rank=5)) == order
+    assert Level("", (2, 2, 2), (1, 1, 1), np.dtype("u1"), axes=axes, rank=5).kept_order == order
 
 
 def test_extra_axes_and_offsets_are_gone(tmp_path):

@@ -68,11 +68,8 @@ class Address:
         prefix, mark, rest = text.partition("://")
         if mark and prefix.lower() in FORMATS:
             return replace(cls.parse(rest), format=FORMATS[prefix.lower()], url=text)
-        if not mark:
-            address = cls(text, "file", "", _local(Path(text).expanduser()))
-        else:
-            address = _parse_url(text, prefix.lower())
-        return _in_archive(_of_folder(address))
+        address = _parse_url(text, prefix.lower()) if mark else cls(text, "file", "", _local(Path(text).expanduser()))
+        return _in_archive(address.at("..") if address.name in _METADATA_FILES else address)
 
     def at(self, *parts: str) -> "Address":
         """The address of something below this one; ``..`` goes up."""
@@ -120,10 +117,6 @@ def _piped(address: Address, steps: list[str]) -> Address:
     return address
 
 
-def _of_folder(address: Address) -> Address:
-    return address.at("..") if address.name in _METADATA_FILES else address
-
-
 def _in_archive(address: Address) -> Address:
     """Split a path that leads into a zip file."""
     pieces = address.path.split("/")
@@ -169,4 +162,4 @@ def address_name(url: str) -> str:
     inner = "".join(step.partition(":")[2] for step in url.split("|")[1:]).strip("/")
     plain = plain.partition("?")[0] if "://" in plain else plain
     plain = re.sub(r"(?i)/(info|zarr\.json|\.z(attrs|array|group)|attributes\.json)$", "", plain.rstrip("/"))
-    return image_name(re.sub(r"(?i)\.(zip|ozx)$", "", plain) + (f"/{inner}" if inner else ""))
+    return image_name(_ARCHIVE.sub("", plain) + (f"/{inner}" if inner else ""))

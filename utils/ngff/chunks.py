@@ -9,7 +9,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -31,26 +31,18 @@ _LZ4_STORED = 0x10
 
 def chunk_names(level: Level, box: Region) -> Iterator[str]:
     """Names below the level's folder of the chunks that a box (z, y, x) touches."""
-    sizes = _stored(level, level.shape, 1)
-    chunk = level.grid.get("chunk") or _stored(level, level.chunk, 1)
-    begin = _stored(level, [part.start for part in box], 0)
-    end = _stored(level, [part.stop for part in box], 1)
+    sizes = level.stored(level.shape, 1)
+    chunk = level.grid.get("chunk") or level.stored(level.chunk, 1)
+    begin = level.stored([part.start for part in box], 0)
+    end = level.stored([part.stop for part in box], 1)
     ranges = [range(a // c, -(-b // c)) for a, b, c in zip(begin, end, chunk, strict=True)]
     for index in product(*ranges):
         yield _name(level, index, chunk, sizes)
 
 
-def _stored(level: Level, zyx: Iterable[int], other: int) -> list[int]:
-    """Numbers along z, y, x in the order of the stored axes."""
-    values = [other] * level.rank
-    for axis, value in zip(level.axes, zyx, strict=True):
-        values[axis] = int(value)
-    return values
-
-
 def _name(level: Level, index: tuple[int, ...], chunk: list[int], sizes: list[int]) -> str:
     if level.grid["kind"] == "precomputed":
-        offset = _stored(level, level.offset, 0)
+        offset = level.stored(level.offset, 0)
         spans = [
             f"{i * c + o}-{min((i + 1) * c, n) + o}"
             for i, c, n, o in zip(index[:3], chunk[:3], sizes[:3], offset[:3], strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from utils.ngff.hosts import fetch
+from utils.ngff.hosts import ask
 from utils.ngff.store import Store
 from utils.xml_text import parse_xml
 
@@ -114,7 +114,8 @@ def _bucket_entries(store: Store, folder: str) -> tuple[set[str], set[str]]:
     address = store.at(folder).address
     prefix = f"{address.path}/".lstrip("/")
     query = urlencode({"list-type": 2, "prefix": prefix, "delimiter": "/", "max-keys": 1000})
-    tree = parse_xml(fetch(f"{store.endpoint}/{quote(address.root)}?{query}", store.access.timeout))
+    answer = ask(f"{store.endpoint}/{quote(address.root)}?{query}", store.access.timeout, body=True)
+    tree = parse_xml(answer.body) if answer and answer.status == 200 else None
     if tree is None:
         raise OSError(f"{address}: cannot be listed")
     files = {key.text.removeprefix(prefix) for key in tree.iterfind("{*}Contents/{*}Key") if key.text}

@@ -4,7 +4,8 @@ import email.utils
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from email.message import Message
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 from utils.ngff.address import Address
@@ -97,29 +98,26 @@ def with_patience(ask: Callable[[], Result], address: Address, key_url: str, pat
 
 def retry_after(url: str) -> float | None:
     """Seconds that a server asks to wait; 0 where it answers again, None where it names no time."""
-    answer = head(url, ASK_SECONDS)
-    if answer is None or answer[0] not in (429, 503):
+    answer = ask(url, ASK_SECONDS)
+    if answer is None or answer.status not in (429, 503):
         return None if answer is None else 0.1
-    said = answer[1].get("Retry-After", "").strip()
+    said = answer.headers.get("Retry-After", "").strip()
     if said.isdecimal():
         return min(LONGEST_WAIT, float(said))
-    when = email.utils.parsedate_to_datetime(said) if said.endswith("GMT") else None
-    return min(LONGEST_WAIT, max(0.0, when.timestamp() - time.time())) if when else None
+    when = email.utils.parsedate_tz(said)
+    return min(LONGEST_WAIT, max(0.0, email.utils.mktime_tz(when) - time.time())) if when else None
 
 
-def head(url: str, timeout: float) -> tuple[int, dict[str, str]] | None:
-    """Status and headers of an HTTP address, its body left alone; None where nothing answers."""
-    answer = _get(url, timeout, body=False)
-    return answer and answer[:2]
+class Answer(NamedTuple):
+    """What an HTTP server says; the names of headers count in any case."""
+
+    status: int
+    headers: Message
+    body: bytes
 
 
-def fetch(url: str, timeout: float) -> bytes | None:
-    """A small file over HTTP; None where it does not come."""
-    answer = _get(url, timeout, body=True)
-    return answer[2] if answer and answer[0] == 200 else None
-
-
-def _get(url: str, timeout: float, body: bool) -> tuple[int, dict[str, str], bytes] | None:
+def ask(url: str, timeout: float, *, body: bool = False) -> Answer | None:
+    """Ask an HTTP server, following no redirect; None where nothing answers. The body comes only if it is wanted."""
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
     parts = urlsplit(url)
@@ -130,7 +128,7 @@ def _get(url: str, timeout: float, body: bool) -> tuple[int, dict[str, str], byt
     try:
         connection.request("GET", quote(parts.path or "/", safe="/%") + (f"?{parts.query}" if parts.query else ""))
         answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read() if body else b""
+        return Answer(answer.status, answer.headers, answer.read() if body else b"")
     except (OSError, HTTPException):
         return None
     finally:

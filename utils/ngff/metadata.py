@@ -2,9 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from utils import memory
 from utils.formats.voxel_size import VoxelSize, checked, nm_per
 from utils.ngff.label_images import are_labels_allowed, labels_error
 
+Item = TypeVar("Item")
 Triple = tuple[int, int, int]
 Lengths = tuple[float, float, float]
 
@@ -88,6 +89,18 @@ class Level:
         """Size of the whole level in its own type."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    def stored(self, zyx: Iterable[Item], other: Item) -> list[Item]:
+        """What concerns z, y and x in the order of the stored axes, with `other` for the rest of them."""
+        values = [other] * self.rank
+        for axis, value in zip(self.axes, zyx, strict=True):
+            values[axis] = value
+        return values
+
+    @property
+    def kept_order(self) -> list[int]:
+        """Positions of z, y, x after the other axes are gone."""
+        return [sorted(self.axes).index(axis) for axis in self.axes]
+
     def refuse_chunk(self) -> None:
         """Refuse chunks that take more memory than decoding may, or whose sides are no lengths.
 
@@ -127,6 +140,12 @@ def first_multiscale(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
     return listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else None
 
 
+def triple(values: Iterable[Item]) -> tuple[Item, Item, Item]:
+    """What there is along z, y and x, each once."""
+    z, y, x = values
+    return z, y, x
+
+
 def reversed_triple(values: Sequence[Any]) -> tuple[Any, Any, Any]:
     """x, y, z of a file as z, y, x (or the other way round)."""
     return values[2], values[1], values[0]
@@ -163,7 +182,7 @@ def pick_axes(names: Sequence[str], shape: Sequence[int]) -> Triple:
                 f"the {kind} axis {name!r} has {length} entries; expected one; "
                 "extract a single one to a dataset of its own"
             )
-    axes = (lower.index("z"), lower.index("y"), lower.index("x"))
+    axes = triple(map(lower.index, "zyx"))
     refuse_flat([shape[axis] for axis in axes])
     return axes
 
@@ -198,19 +217,6 @@ def image_dtype(name: str) -> np.dtype:
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ValueError(f"data of type {dtype.name} cannot be read as gray values")
     return dtype
-
-
-def derived_scale(first: Lengths | None, factors: Sequence[float] | None) -> Lengths | None:
-    """The scale of a level from the first level's and the level's downsampling factors (both z, y, x)."""
-    if first is None or factors is None:
-        return None
-    return (first[0] * factors[0], first[1] * factors[1], first[2] * factors[2])
-
-
-def shape_factors(first: Sequence[int], shape: Sequence[int]) -> Lengths:
-    """Whole downsampling factors guessed from two shapes, where nothing states them."""
-    rounded = [max(1, round(a / b)) for a, b in zip(first, shape, strict=True)]
-    return (float(rounded[0]), float(rounded[1]), float(rounded[2]))
 
 
 def downsampling(length: int, coarse: int) -> float:

@@ -83,13 +83,9 @@ def n5_levels(store: Store, known: Mapping[str, Attributes | None]) -> list[Leve
     levels: list[Level] = []
     for path, (place, array) in arrays.items():
         refuse_labels(path, array)
-        read = partial(_scaled_level, path, array, unit, partial(level_scale, place, array, first, base, groups))
-        levels.append(level_or_problem(path, not levels, read))
+        scale = partial(level_scale, place, array, first, base, groups)
+        levels.append(level_or_problem(path, not levels, partial(_level, path, array, scale, unit)))
     return levels
-
-
-def _scaled_level(path: str, array: Attributes, unit: str | None, scale: Callable[[], SizeAndUnit | None]) -> Level:
-    return _level(path, array, scale(), unit)
 
 
 def _is_array(attributes: Attributes | None) -> TypeGuard[Attributes]:
@@ -170,14 +166,14 @@ def _groups(files: AttributesBelow, folder: str, arrays: Sequence[Attributes]) -
     return groups
 
 
-def _level(path: str, array: Attributes, sized: SizeAndUnit | None, unit: str | None) -> Level:
+def _level(path: str, array: Attributes, scale_of: Callable[[], SizeAndUnit | None], unit: str | None) -> Level:
     size, block = array["dimensions"], array["blockSize"]
     names = array.get("axes") if len(size) != 3 else None
     if not isinstance(names, list) or len(names) != len(size):
         names = list("xyzct"[: len(size)])
     z, y, x = pick_axes([str(name) for name in names], size)
     refuse_flat([size[z], size[y], size[x]])
-    scale, own_unit = sized or (None, None)
+    scale, own_unit = scale_of() or (None, None)
     return Level(
         path=path,
         shape=(size[z], size[y], size[x]),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from utils.ngff.metadata import Lengths, derived_scale, first_multiscale, floats, reversed_triple, shape_factors
+from utils.ngff.metadata import Lengths, first_multiscale, floats, reversed_triple, triple
 from utils.ngff.ome_zarr_level import same_unit
 
 Attributes = dict[str, Any]
@@ -21,8 +21,7 @@ def _transform(array: Attributes) -> SizeAndUnit | None:
         return None
     order = [axes.index(axis) for axis in "zyx"]
     units = transform.get("units") or [None] * len(axes)
-    lengths, unit = same_unit((scale[order[0]], scale[order[1]], scale[order[2]]), [units[i] for i in order])
-    return (lengths, unit) if lengths else None
+    return same_unit(triple(scale[i] for i in order), [units[i] for i in order])
 
 
 def _pixel_resolution(attributes: Attributes) -> SizeAndUnit | None:
@@ -53,28 +52,23 @@ def _factors(attributes: Attributes, index: int) -> Lengths | None:
 
 def first_scale(first: Attributes, groups: list[Attributes]) -> SizeAndUnit | None:
     """Size and unit of the first level: its own, or those of the nearest group above it."""
-    for attributes in (first, *groups):
-        sized = _pixel_resolution(attributes)
-        if sized:
-            return sized
-    return None
+    return next((sized for attributes in (first, *groups) if (sized := _pixel_resolution(attributes))), None)
 
 
 def level_scale(
     index: int, array: Attributes, first: Attributes, base: SizeAndUnit | None, groups: list[Attributes]
 ) -> SizeAndUnit | None:
     """Voxel size of one level: its own transform, its own resolution, or the first level's times its factors."""
-    listed = _listed_transform(index, groups)
-    if _transform(array) or listed:
-        return _transform(array) or listed
+    if transformed := _transform(array) or _listed_transform(index, groups):
+        return transformed
     own = _pixel_resolution(array)
     if own and array is not first and own != _pixel_resolution(first):
         return own
     if base is None or (array is first and (own or index == 0) and _factors(array, index) is None):
         return base
-    factors = _factors(array, index) or next((f for g in groups if (f := _factors(g, index))), None)
-    scale = derived_scale(base[0], factors or _guessed(array, first))
-    return (scale, base[1]) if scale else None
+    stated = (_factors(attributes, index) for attributes in (array, *groups))
+    factors = next(filter(None, stated), None) or _guessed(array, first)
+    return triple(length * factor for length, factor in zip(base[0], factors, strict=True)), base[1]
 
 
 def _listed_transform(index: int, groups: list[Attributes]) -> SizeAndUnit | None:
@@ -84,7 +78,9 @@ def _listed_transform(index: int, groups: list[Attributes]) -> SizeAndUnit | Non
 
 
 def _guessed(array: Attributes, first: Attributes) -> Lengths:
-    return reversed_triple(shape_factors(first["dimensions"][:3], array["dimensions"][:3]))
+    """Whole downsampling factors by two shapes, where nothing states them."""
+    sides = zip(first["dimensions"][:3], array["dimensions"][:3], strict=True)
+    return reversed_triple([float(max(1, round(a / b))) for a, b in sides])
 
 
 def sizes_known(arrays: list[Attributes], groups: list[Attributes]) -> bool:

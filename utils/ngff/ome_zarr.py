@@ -126,10 +126,8 @@ def _multiscale_levels(store: Store, attributes: dict[str, Any], *, v3: bool) ->
     arrays = _arrays(store, paths, v3)
     levels: list[Level] = []
     for path, dataset in zip(paths, datasets, strict=True):
-        array = array_metadata(arrays[path])
-        levels.append(
-            level_or_problem(path, not levels, partial(level_of, path, array, multiscale | {"axes": axes}, dataset))
-        )
+        read = partial(level_of, path, array_metadata(arrays[path]), axes, multiscale, dataset)
+        levels.append(level_or_problem(path, not levels, read))
     return levels
 
 
@@ -153,8 +151,7 @@ def _level_of_parent(store: Store, found: Mapping[str, dict[str, Any] | None]) -
         path = "/".join(pieces[-up:])
         for dataset in multiscale.get("datasets") or []:
             if str(dataset.get("path")).strip("/") == path:
-                axes = coordinate_axes(multiscale, attributes)
-                return level_of("", array_metadata(found), multiscale | {"axes": axes}, dataset)
+                return level_of("", array_metadata(found), coordinate_axes(multiscale, attributes), multiscale, dataset)
     return None
 
 

@@ -1,19 +1,11 @@
 """One level of an OME-Zarr image: its axes, voxel size and chunks, by the metadata of image and array."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from utils.formats.voxel_size import nm_per
-from utils.ngff.metadata import (
-    Lengths,
-    Level,
-    Triple,
-    floats,
-    image_dtype,
-    pick_axes,
-)
+from utils.ngff.metadata import Lengths, Level, Triple, floats, image_dtype, pick_axes, triple
 
 
 def coordinate_axes(multiscale: dict[str, Any], attributes: dict[str, Any]) -> Sequence[Any]:
@@ -30,14 +22,10 @@ def coordinate_axes(multiscale: dict[str, Any], attributes: dict[str, Any]) -> S
     if not systems:
         version = multiscale.get("version") or attributes.get("version") or "0.6"
         raise ValueError(f"OME-Zarr {version}: its coordinateSystems have no axes")
-    outputs = {
-        (transform.get("output") or {}).get("name")
-        if isinstance(transform.get("output"), dict)
-        else transform.get("output")
-        for dataset in multiscale.get("datasets") or []
-        for transform in dataset.get("coordinateTransformations") or []
-    }
-    axes: Sequence[Any] = next((system for system in systems if system.get("name") in outputs), systems[0])["axes"]
+    datasets = multiscale.get("datasets") or []
+    outputs = [t.get("output") for dataset in datasets for t in dataset.get("coordinateTransformations") or []]
+    names = [output.get("name") if isinstance(output, dict) else output for output in outputs]
+    axes: Sequence[Any] = next((system for system in systems if system.get("name") in names), systems[0])["axes"]
     return axes
 
 
@@ -61,7 +49,9 @@ def simple_transforms(transforms: Sequence[dict[str, Any]] | None) -> list[dict[
     return found
 
 
-def level_of(path: str, array: dict[str, Any] | None, multiscale: dict[str, Any], dataset: dict[str, Any]) -> Level:
+def level_of(
+    path: str, array: dict[str, Any] | None, axes: Sequence[Any], multiscale: dict[str, Any], dataset: dict[str, Any]
+) -> Level:
     """A level of a multiscale image, by its array's metadata and its dataset's transformations.
 
     Raises
@@ -72,15 +62,12 @@ def level_of(path: str, array: dict[str, Any] | None, multiscale: dict[str, Any]
     if array is None:
         raise ValueError(f"level {path!r} has no array metadata (.zarray or zarr.json)")
     shape = array.get("shape") or []
-    axes: Sequence[Any] = multiscale.get("axes") or list("tczyx")
     if len(axes) != len(shape):
         raise ValueError(f"{len(axes)} axes but an array of {len(shape)} ({path})")
-    names = _axis_names(axes)
-    order = pick_axes(names, shape)
+    order = pick_axes(_axis_names(axes), shape)
     units = [axes[i].get("unit") if isinstance(axes[i], dict) else None for i in order]
     scale = _scale(multiscale, dataset, len(shape), order)
-    scale, unit = same_unit(scale, units)
-    return array_level(path, array, order, scale, unit)
+    return array_level(path, array, order, *(same_unit(scale, units) if scale else ()))
 
 
 def _axis_names(axes: Sequence[Any]) -> list[str]:
@@ -94,24 +81,22 @@ def _axis_names(axes: Sequence[Any]) -> list[str]:
 
 
 def _scale(multiscale: dict[str, Any], dataset: dict[str, Any], rank: int, order: Triple) -> Lengths | None:
-    product = None
-    for transforms in (dataset.get("coordinateTransformations"), multiscale.get("coordinateTransformations")):
-        for transform in simple_transforms(transforms):
-            values = floats(transform.get("scale"), rank) if transform.get("type") == "scale" else None
-            if values:
-                product = np.array(values) * (1.0 if product is None else product)
-    return None if product is None else (float(product[order[0]]), float(product[order[1]]), float(product[order[2]]))
+    transforms = [
+        t for owner in (dataset, multiscale) for t in simple_transforms(owner.get("coordinateTransformations"))
+    ]
+    stated = [floats(transform.get("scale"), rank) for transform in transforms if transform.get("type") == "scale"]
+    scales = [scale for scale in stated if scale]
+    return triple(math.prod(scale[axis] for scale in scales) for axis in order) if scales else None
 
 
-def same_unit(scale: Lengths | None, units: Sequence[str | None]) -> tuple[Lengths | None, str | None]:
+def same_unit(scale: Lengths, units: Sequence[str | None]) -> tuple[Lengths, str | None]:
     """Bring a scale whose axes have different units to nanometres; one unit stays as it is."""
-    if scale is None or len(set(units)) == 1:
+    if len(set(units)) == 1:
         return scale, units[0]
-    factors = [nm_per(unit) if unit else None for unit in units]
-    if any(factor is None for factor in factors):
+    factors = [factor for unit in units if unit and (factor := nm_per(unit))]
+    if len(factors) < len(units):
         return scale, None
-    z, y, x = (length * (factor or 1.0) for length, factor in zip(scale, factors, strict=True))
-    return (z, y, x), "nm"
+    return triple(length * factor for length, factor in zip(scale, factors, strict=True)), "nm"
 
 
 def array_level(
@@ -148,4 +133,4 @@ def _inner_chunk(array: dict[str, Any]) -> list[int] | None:
 
 
 def _pick(values: Sequence[int], order: Triple) -> Triple:
-    return (int(values[order[0]]), int(values[order[1]]), int(values[order[2]]))
+    return triple(int(values[axis]) for axis in order)

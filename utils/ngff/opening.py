@@ -127,16 +127,14 @@ def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict[str,
     )
 
 
-def open_volume_level(url: str | Path, level: int | None = None, *, access: Access | None = None) -> NgffVolume:
+def open_volume_level(url: str | Path, *, access: Access | None = None) -> NgffVolume:
     """Open one level of an image as a volume, called by its address.
 
     Parameters
     ----------
     url : str or Path
-        As for `open_multiscale`; ``#s2`` at its end chooses level 2.
-    level : int, optional
-        Overrules the address's; 0 by default.
+        As for `open_multiscale`; ``#s2`` at its end chooses level 2, nothing level 0.
     access : Access, optional
     """
-    chosen = level if level is not None else split_level(str(url))[1] or 0
-    return open_multiscale(url, access or Access(cache_bytes=64 << 20)).open_level(chosen)
+    level = split_level(str(url))[1] or 0
+    return open_multiscale(url, access or Access(cache_bytes=64 << 20)).open_level(level)

@@ -10,7 +10,7 @@ from utils.json_text import parse_json
 from utils.ngff.access import Access, context, kvstore_spec
 from utils.ngff.address import Address
 from utils.ngff.errors import ForbiddenError, GoneError, RedirectError, is_silence, wait
-from utils.ngff.hosts import HOSTS, head, with_patience
+from utils.ngff.hosts import HOSTS, ask, with_patience
 from utils.redaction import redacted
 
 if TYPE_CHECKING:
@@ -171,8 +171,8 @@ class Store:
         """Add where a redirect leads to, which tensorstore does not tell."""
         if self.address.driver != "http" or "redirects" not in str(error):
             return error
-        answer = head(self.url(key), self.access.timeout)
-        target = (answer[1].get("Location", "") if answer else "").partition("?")
+        answer = ask(self.url(key), self.access.timeout)
+        target = (answer.headers.get("Location", "") if answer else "").partition("?")
         if not target[0]:
             return error
         base = target[0].removesuffix(f"/{key}")

@@ -22,18 +22,10 @@ def open_view(kvstore: Any, level: Level, settings: Any, timeout: float, what: s
     except (ValueError, OverflowError) as error:
         raise explain(error, what) from error
     array = wait(opening, timeout, what)
-    origin = array.domain.inclusive_min
-    picked = array[tuple(slice(None) if axis in level.axes else origin[axis] for axis in range(level.rank))]
-    view = picked.transpose(kept_order(level)).translate_to[0, 0, 0]
+    view = array[tuple(level.stored([slice(None)] * 3, 0))].transpose(level.kept_order).translate_to[0, 0, 0]
     if tuple(view.shape) != tuple(level.shape):
         raise OSError(f"{what}: its array has the shape {tuple(view.shape)}, its metadata says {level.shape}")
     return view
-
-
-def kept_order(level: Level) -> list[int]:
-    """Positions of z, y, x after the other axes are gone."""
-    kept = sorted(level.axes)
-    return [kept.index(axis) for axis in level.axes]
 
 
 def _open(kvstore: Any, level: Level, settings: Any) -> Any:
