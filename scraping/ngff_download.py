@@ -201,6 +201,7 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
             requester_pays=args.requester_pays,
             headers=tuple(args.header),
             image=args.image,
+            layer=args.layer,
         ),
     )
 
@@ -209,7 +210,7 @@ def sample_row(job: Job, *, options: "SamplingOptions") -> str:
     """Sample the dataset of one row; the work of a job."""
     from utils.sampling.fetch import sample
 
-    return sample(job.source.result(options), options, job.target.parent)
+    return sample(job.source.result(options), job.target.parent)
 
 
 def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: Path) -> int:
@@ -221,7 +222,7 @@ def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: P
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                print(describe(row.result(options), options, folder))
+                print(describe(row.result(options), folder))
             except (OSError, ValueError) as error:
                 failed += 1
                 print(f"{row}: {error}", file=sys.stderr)

@@ -30,7 +30,7 @@ def dataset(folder, voxels, **row):
 
 
 def take(row, folder, options=OPTIONS):
-    return sample(plan_sampling(row, options), options, folder)
+    return sample(plan_sampling(row, options), folder)
 
 
 def read(path):
@@ -64,7 +64,7 @@ def test_what_was_made_otherwise_is_said_before_anything_is_fetched(tmp_path):
     for chunk in (tmp_path / "em.zarr/0").glob("*.*.*"):
         chunk.write_bytes(b"damaged")
     remove(out / ".overview")
-    found = sample(plan, OPTIONS, out)
+    found = sample(plan, out)
     assert isinstance(found, Outdated) and str(found) == "made with invert False, now True" and visible(out) == before
 
 

@@ -40,7 +40,7 @@ def planned(tmp_path):
 
 def test_words(planned, tmp_path):
     options = SamplingOptions(crop_size=8, gigabytes=1)
-    said = describe(plan_sampling(planned.dataset, options), options, tmp_path)
+    said = describe(plan_sampling(planned.dataset, options), tmp_path)
     first, *levels, size, candidates, would = said.splitlines()
     assert first == f"fly  {tmp_path}/em.zarr  (zarr)"
     assert levels == [
@@ -61,12 +61,12 @@ def test_an_overview_that_is_there_tells_of_padding(tmp_path):
         level[: len(level) * 2 // 3] = 0  # the first of two layers of boxes
     plan = plan_sampling(Dataset(str(write_ome_zarr(tmp_path / "em.zarr", levels)), "fly"), OPTIONS)
     fetch_overview(plan.image, 1, overview_path(plan.image, 1, tmp_path, "fly"))
-    said = describe(plan, OPTIONS, tmp_path)
+    said = describe(plan, tmp_path)
     assert "12 candidate cubes of 16 (told from the overview, level 1)" in said and "for the overview" not in said
 
 
 def test_without_an_overview(planned, tmp_path):
-    said = describe(replace(planned, overviews=()), OPTIONS, tmp_path)
+    said = describe(replace(planned, overviews=()), tmp_path)
     assert "24 candidate cubes of 16 (no overview: padding is told when they are read)" in said
 
 
@@ -75,16 +75,16 @@ def test_without_an_overview(planned, tmp_path):
 )
 def test_a_whole_level(planned, tmp_path, gigabytes, verdict):
     whole = replace(planned, dataset=replace(planned.dataset, crop=False))
-    said = describe(whole, SamplingOptions(gigabytes=gigabytes), tmp_path).splitlines()[-1]
+    said = describe(replace(whole, options=SamplingOptions(gigabytes=gigabytes)), tmp_path).splitlines()[-1]
     assert said == f"  crop is false: the whole level, 49.9 kB read, 49.9 kB written: {verdict}"
 
 
 def test_a_level_that_cannot_be_read_is_named(planned, tmp_path):
     levels = (planned.level, replace(Level.broken("1", "no array"), scale=None))
-    said = describe(replace(planned, image=replace(planned.image, levels=levels), overviews=()), OPTIONS, tmp_path)
+    said = describe(replace(planned, image=replace(planned.image, levels=levels), overviews=()), tmp_path)
     assert "  s1  cannot be read: no array" in said
     unsized = replace(planned.image, levels=(replace(planned.level, scale=None),))
-    assert "voxel size not known" in describe(replace(planned, image=unsized, overviews=()), OPTIONS, tmp_path)
+    assert "voxel size not known" in describe(replace(planned, image=unsized, overviews=()), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_a_level_that_cannot_be_read_is_named(planned, tmp_path):
 def test_bytes(planned, tmp_path, side, said):
     level = replace(planned.level, shape=(side, side, side))
     plan = replace(planned, image=replace(planned.image, levels=(level,)), dataset=replace(planned.dataset, crop=False))
-    assert f"the whole level, {said} read" in describe(plan, OPTIONS, tmp_path)
+    assert f"the whole level, {said} read" in describe(plan, tmp_path)

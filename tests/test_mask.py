@@ -1,5 +1,6 @@
 """A mask laid on the image: its ratio, its offset, and which boxes lie inside of it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,7 +80,8 @@ def test_boxes_inside_of_the_mask(tmp_path):
     boxes = Boxes(plan.spans)
 
     def inside(min_frac, boxes=boxes):
-        return list(room.masked(boxes, plan, SamplingOptions(min_frac=min_frac, mask=str(mask)), tmp_path))
+        options = SamplingOptions(min_frac=min_frac, mask=str(mask))
+        return list(room.masked(boxes, replace(plan, options=options), tmp_path))
 
     assert inside(0.75) == [((0, 16), (16, 32), (0, 16))] == inside(0.5)
     assert len(list((tmp_path / ".overview").glob("fly-mask_s0-*.npy"))) == 1

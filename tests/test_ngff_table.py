@@ -43,11 +43,11 @@ def test_padding_may_be_nan(tmp_path):
 @pytest.mark.parametrize(
     ("column", "cell", "problem"),
     [
-        ("mip", "-1", "mip is -1; expected a whole number, 0 or above"),
-        ("mip", "1.5", "mip is 1.5; expected a whole number, 0 or above"),
+        ("mip", "-1", "mip is -1; expected a whole number of at least 0"),
+        ("mip", "1.5", "mip is 1.5; expected a whole number of at least 0"),
         ("mip", "two", "mip is 'two'; expected a number"),
-        ("crop_size", "0", "crop_size is 0; expected a whole number above 0"),
-        ("crop_size", "8.5", "crop_size is 8.5; expected a whole number above 0"),
+        ("crop_size", "0", "crop_size is 0; expected a whole number of at least 1"),
+        ("crop_size", "8.5", "crop_size is 8.5; expected a whole number of at least 1"),
         ("voxel_y", "0", "voxel_y is 0; expected nanometres above 0, or nothing"),
         ("voxel_y", "inf", "voxel_y is inf; expected nanometres above 0, or nothing"),
         ("invert", "maybe", "invert is 'maybe'; expected true or false"),

@@ -106,8 +106,10 @@ def test_viewer_links(served, tmp_path, capsys):
         ]
         assert ngff_download.main([*argv, "--layer", "raw"]) == 0
         assert ngff_download.main([*argv, "--layer", "none"]) == 2
+        (tmp_path / "t.csv").write_text(f"download_url,volume_name\n{argv[0]},listed\n")
+        assert ngff_download.main([str(tmp_path / "t.csv"), *argv[1:], "--layer", "raw"]) == 0
     assert "no image layer 'none'" in capsys.readouterr().err
-    assert list(tmp_path.glob("raw_s0-ROI-*"))
+    assert list(tmp_path.glob("raw_s0-ROI-*")) and list(tmp_path.glob("listed_s0-ROI-*"))
     with pytest.raises(ValueError, match="no JSON"):
         open_multiscale("https://viewer.example/#!{oops")
 

@@ -104,8 +104,8 @@ def test_padding_is_told_as_cubes_are_read_each_of_them_once(tmp_path, monkeypat
     table = table_of(tmp_path / "t.csv", download_url=root, volume_name="em", crop_size=16)
     monkeypatch.setattr("utils.sampling.overview.LARGEST", 10)
     seen, closed = [], []
-    read = LevelReader.read
-    monkeypatch.setattr(LevelReader, "read", lambda self, box: seen.append(str(box)) or read(self, box))
+    read = LevelReader.read_counted
+    monkeypatch.setattr(LevelReader, "read_counted", lambda self, box: seen.append(str(box)) or read(self, box))
     monkeypatch.setattr(LevelReader, "close", lambda self: closed.append(self))
     [source], _ = volume_sources(str(table), gigabytes=10 * 16**3 / 1e9)
     with pytest.warns(UserWarning, match="has no overview"):

@@ -8,7 +8,7 @@ import pytest
 from ngff_images import SIZES, pyramid, write_ome_zarr
 from utils.ngff.access import Access
 from utils.ngff.table import Dataset
-from utils.sampling.plan import DEFAULT_CROP, SamplingOptions, draw, open_level, plan_sampling
+from utils.sampling.plan import DEFAULT_CROP, SamplingOptions, plan_sampling
 from utils.sampling.rois import Boxes
 from utils.sampling.selection import shuffled, stratified
 
@@ -63,39 +63,42 @@ def test_where_an_overview_is_looked_at(row, tmp_path):
 
 @pytest.mark.parametrize(("dtype", "crop", "threads"), [("uint8", 1024, 1), ("uint8", 512, 14), ("uint16", 512, 7)])
 def test_cubes_in_flight_take_4_gb_at_most(row, dtype, crop, threads):
-    plan = plan_sampling(row, SamplingOptions(crop_size=crop))
+    plan = plan_sampling(row, SamplingOptions(crop_size=crop, workers=100))
     large = replace(plan.level, shape=(4096, 4096, 4096), dtype=np.dtype(dtype))
     plan = replace(plan, image=replace(plan.image, levels=(large,)))
-    assert plan.threads(100) == threads and plan.threads(1) == 1  # 4e9 // (2 * 512**3) = 14
+    assert plan.threads == threads  # 4e9 // (2 * 512**3) = 14
+    assert replace(plan, options=SamplingOptions(workers=1)).threads == 1
 
 
 def test_a_short_level_s_cubes_are_small(row):
-    assert plan_sampling(row, SamplingOptions(crop_size=4096)).threads(100) == 100
+    assert plan_sampling(row, SamplingOptions(crop_size=4096, workers=100)).threads == 100
 
 
 @pytest.mark.parametrize(("crop", "shared"), [(16, 0), (32, 0), (24, 256 << 20), (8, 256 << 20)])
 def test_chunks_that_cubes_share_are_kept(row, crop, shared):
-    reader = open_level(plan_sampling(row, SamplingOptions(crop_size=crop)))
+    reader = plan_sampling(row, SamplingOptions(crop_size=crop)).open_level()
     assert reader.store.access.cache_bytes == shared
     np.testing.assert_array_equal(reader.read((slice(0, 24), slice(0, 40), slice(0, 52))), pyramid()[0])
 
 
 def test_the_order_of_boxes(row):
-    boxes = Boxes(plan_sampling(row, SamplingOptions(crop_size=8)).spans)
-    assert list(draw(boxes, SamplingOptions(seed=3))) == list(shuffled(boxes, 3))
-    assert list(draw(boxes, SamplingOptions(seed=3, stratify=True))) == list(stratified(boxes, 3))
+    plan = plan_sampling(row, SamplingOptions(crop_size=8, seed=3))
+    boxes = Boxes(plan.spans)
+    assert list(plan.draw(boxes)) == list(shuffled(boxes, 3))
+    even = replace(plan, options=SamplingOptions(seed=3, stratify=True))
+    assert list(even.draw(boxes)) == list(stratified(boxes, 3))
 
 
 def test_what_the_record_says(row):
     options = SamplingOptions(seed=3, min_frac=0.4, stratify=True, mask="s3://b/mask?token=secret", crop_size=16)
     plan = plan_sampling(replace(row, invert=True), options)
-    said = plan.settings(options, 2)
+    said = plan.settings(2)
     assert (said.volume_name, said.level, said.seed, said.crop_size, said.overview_level) == ("fly", 0, 3, 16, 2)
     assert said.shape == [24, 40, 52] and said.voxel_size == [30.0, 8.0, 6.0] and said.voxel_offset == [0, 0, 0]
     assert said.invert and said.stratify and said.dtype == "uint8" and said.format == "zarr"
     assert said.coordinates == "dataset" and said.mask and "secret" not in said.mask
     assert said.source == said.url == row.url
-    whole = plan_sampling(replace(row, crop=False), options).settings(SamplingOptions(), None)
+    whole = plan_sampling(replace(row, crop=False), SamplingOptions()).settings(None)
     assert whole.crop_size is None and whole.mask is None
 
 

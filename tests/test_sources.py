@@ -109,7 +109,7 @@ def test_what_a_recipe_takes(folder):
     (a,), _ = volume_sources(str(folder / "a.nrrd"))
     assert a.inputs() == {"a.nrrd": (folder / "a.nrrd",)} and str(a) == str(folder / "a.nrrd")
     row = Dataset("https://me:secret@h/b.zarr", "fly", invert=True, crop_size=7)
-    remote = VolumeSource("fly_s1", row.shown_url, 1, row)
+    remote = VolumeSource("fly_s1", str(row), 1, row)
     assert remote.inputs() == {"https://***@h/b.zarr": ()} and remote.options()["level"] == 1
     assert remote.options()["invert"] is True and "gb" not in remote.options()
     assert replace(remote, gigabytes=2.0).options()["gb"] == 2.0 and str(remote) == "https://***@h/b.zarr"

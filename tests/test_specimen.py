@@ -1,5 +1,7 @@
 """Where the specimen lies and which window it has: by an overview, or by reading cubes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,9 @@ from ngff_images import write_ome_zarr
 from utils.contrast import NO_CONTRAST, Contrast
 from utils.ngff.table import Dataset
 from utils.sampling import specimen as room
-from utils.sampling.plan import SamplingOptions, draw, open_level, plan_sampling
+from utils.sampling.plan import SamplingOptions, plan_sampling
 from utils.sampling.rois import Boxes
-from utils.sampling.specimen import Surveyed, find_specimen, sample_cubes, specimen_contrast, survey_dataset
+from utils.sampling.specimen import find_specimen, sample_cubes, specimen_contrast, survey_dataset
 
 CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0), (32.0, 32.0, 32.0)]
 OPTIONS = SamplingOptions(crop_size=16, contrast="minmax")
@@ -27,23 +29,22 @@ def plan_of(folder, levels, options=OPTIONS, **row):
     return plan_sampling(Dataset(str(root), "fly", **row), options)
 
 
-def find(plan, folder, surveyed=None, options=OPTIONS, known=None):
-    surveyed = surveyed or Surveyed()
-    return find_specimen(plan, options, surveyed, open_level(plan), folder, known)
+def find(plan, folder, seen=None, known=None):
+    return find_specimen(plan, seen, plan.open_level(), folder, known)
 
 
 def test_an_overview_tells_boxes_and_window(tmp_path):
     voxels = right_half()
     plan = plan_of(tmp_path, [voxels, voxels[::2, ::2, ::2]])
-    surveyed = survey_dataset(plan, tmp_path)
-    assert surveyed.level == 1 and surveyed.survey is not None
-    found = find(plan, tmp_path, surveyed)
+    seen = survey_dataset(plan, tmp_path)
+    assert seen.level == 1
+    found = find(plan, tmp_path, seen)
     assert {roi.x for roi in found.boxes} == {(32, 48), (48, 64)} and len(found.boxes) == 8
     assert found.voxels == found.padding == {}
     shown = voxels[::2, ::2, 32::2]
     assert (found.contrast.low, found.contrast.high) == (shown.min(), shown.max())
     kept = Contrast("minmax", 1.0, 2.0)
-    assert find(plan, tmp_path, surveyed, known=kept).contrast == kept
+    assert find(plan, tmp_path, seen, kept).contrast == kept
 
 
 def test_overviews_that_cannot_be_read_or_are_empty_give_way_aloud(tmp_path):
@@ -60,20 +61,19 @@ def test_overviews_that_cannot_be_read_or_are_empty_give_way_aloud(tmp_path):
 
 
 def test_an_image_of_padding_is_no_specimen(tmp_path):
-    plan = plan_of(tmp_path, [np.full((16, 16, 16), 7, "uint8")], padding_value=7.0)
+    options = replace(OPTIONS, min_frac=0.3)
+    plan = plan_of(tmp_path, [np.full((16, 16, 16), 7, "uint8")], options, padding_value=7.0)
     said = "none of 1 boxes is at least 30% specimen: level 0 holds mostly the padding value 7"
     with pytest.raises(ValueError, match=f"^{said}$"):
-        survey_dataset(plan, tmp_path, 0.3)
+        survey_dataset(plan, tmp_path)
 
 
 def test_boxes_that_all_hold_too_little(tmp_path):
-    plan = plan_of(tmp_path, [right_half()])
-    options = SamplingOptions(crop_size=64, min_frac=0.51)
-    plan = plan_sampling(plan.dataset, options)
-    surveyed = survey_dataset(plan, tmp_path)
+    plan = plan_of(tmp_path, [right_half()], SamplingOptions(crop_size=64, min_frac=0.51))
+    seen = survey_dataset(plan, tmp_path)
     with pytest.raises(ValueError, match="none of 1 boxes is at least 51% specimen: level 0 holds mostly"):
-        find(plan, tmp_path, surveyed, options)
-    assert len(find(plan, tmp_path, surveyed, SamplingOptions(crop_size=64, min_frac=0.5)).boxes) == 1
+        find(plan, tmp_path, seen)
+    assert len(find(replace(plan, options=replace(plan.options, min_frac=0.5)), tmp_path, seen).boxes) == 1
 
 
 def test_without_an_overview_it_is_said_why(tmp_path, monkeypatch):
@@ -81,31 +81,29 @@ def test_without_an_overview_it_is_said_why(tmp_path, monkeypatch):
     voxels = right_half()
     plan = plan_of(tmp_path, [voxels, voxels[::2, ::2, ::2], np.zeros((8, 8, 16), "uint16")])
     with pytest.warns(UserWarning, match=r"^level 0 has no overview \(level 2 is empty\): boxes are chosen without"):
-        assert survey_dataset(plan, tmp_path) == Surveyed(None, None)
+        assert survey_dataset(plan, tmp_path) is None
     monkeypatch.setattr("utils.sampling.overview.LARGEST", 100)
     plan = plan_sampling(plan.dataset, OPTIONS)
     with pytest.warns(UserWarning, match=r"no level of at most 256 MB can be read"):
-        assert survey_dataset(plan, tmp_path).survey is None
+        assert survey_dataset(plan, tmp_path) is None
 
 
 @pytest.mark.parametrize(
     ("dtype", "stretch", "known"), [("uint8", False, True), ("uint8", True, False), ("uint16", False, False)]
 )
 def test_bytes_stay_as_they_are_unless_stretched(tmp_path, dtype, stretch, known):
-    plan = plan_of(tmp_path, [right_half(dtype, 50, 200)])
-    options = SamplingOptions(crop_size=16, stretch=stretch, contrast="minmax")
-    assert (specimen_contrast(plan, options, Surveyed()) == NO_CONTRAST) is known
-    assert (specimen_contrast(plan, options, Surveyed()) is None) is not known
-    window = specimen_contrast(plan, options, survey_dataset(plan, tmp_path))
+    plan = plan_of(tmp_path, [right_half(dtype, 50, 200)], replace(OPTIONS, stretch=stretch))
+    assert (specimen_contrast(plan, None) == NO_CONTRAST) is known
+    assert (specimen_contrast(plan, None) is None) is not known
+    window = specimen_contrast(plan, survey_dataset(plan, tmp_path))
     assert window is not None and window.high == (255 if known else 199)
 
 
 def test_cubes_are_read_until_there_are_four_of_specimen(tmp_path):
     voxels = right_half()
-    plan = plan_of(tmp_path, [voxels])
-    options = SamplingOptions(crop_size=16, contrast="minmax", workers=1)
-    found = sample_cubes(plan, Boxes(plan.spans), open_level(plan), options)
-    order = list(draw(Boxes(plan.spans), options))
+    plan = plan_of(tmp_path, [voxels], replace(OPTIONS, workers=1))
+    found = sample_cubes(plan, Boxes(plan.spans), plan.open_level())
+    order = list(plan.draw(Boxes(plan.spans)))
     specimen = [roi for roi in order if roi.x[0] >= 32]
     assert list(found.voxels) == specimen[:4]
     assert set(found.padding) == {roi for roi in order[: order.index(specimen[3])] if roi.x[0] < 32}
@@ -115,25 +113,29 @@ def test_cubes_are_read_until_there_are_four_of_specimen(tmp_path):
         assert refused == 0
     cubes = np.stack([voxels[roi.slices] for roi in specimen[:4]])
     assert (found.contrast.low, found.contrast.high) == (cubes.min(), cubes.max())
-    again = find(plan, tmp_path, Surveyed(), options)
+    again = find(plan, tmp_path)
     assert again.contrast == found.contrast and set(again.voxels) == set(found.voxels)
+    cube, refused = again.read(specimen[0])
+    np.testing.assert_array_equal(cube, voxels[specimen[0].slices])
+    assert refused == 0 and specimen[0] not in again.voxels
+    np.testing.assert_array_equal(again.read(specimen[0])[0], cube)  # given away once, then read
 
 
 def test_cubes_of_one_value_set_no_window(tmp_path):
     voxels = np.full((16, 16, 96), 500, "uint16")
     voxels[..., 80:] = np.random.default_rng(0).integers(1000, 3000, (16, 16, 16))
     plan = plan_of(tmp_path, [voxels])
-    found = sample_cubes(plan, Boxes(plan.spans), open_level(plan), OPTIONS)
+    found = sample_cubes(plan, Boxes(plan.spans), plan.open_level())
     assert len(found.voxels) == 4 and (found.contrast.low, found.contrast.high) == (500, voxels.max())
     flat = plan_of(tmp_path / "flat", [np.full((16, 16, 32), 500, "uint16")])
     with pytest.raises(ValueError, match="no specimen: each of 2 cubes that were read holds one value"):
-        sample_cubes(flat, Boxes(flat.spans), open_level(flat), OPTIONS)
+        sample_cubes(flat, Boxes(flat.spans), flat.open_level())
 
 
 def test_cubes_that_all_hold_too_little_still_set_a_window(tmp_path):
-    plan = plan_of(tmp_path, [right_half()], SamplingOptions(crop_size=64))
     options = SamplingOptions(crop_size=64, contrast="minmax", min_frac=0.9)
-    found = sample_cubes(plan, Boxes(plan.spans), open_level(plan), options)
+    plan = plan_of(tmp_path, [right_half()], options)
+    found = sample_cubes(plan, Boxes(plan.spans), plan.open_level())
     assert found.voxels == {} and len(found.padding) == 1
     assert 1000 <= found.contrast.low < 1100 and 2900 < found.contrast.high < 3000
 
@@ -151,10 +153,9 @@ def test_a_few_planes_of_a_cube(tmp_path, monkeypatch):
 
 def test_a_mask_narrows_the_choice(tmp_path):
     voxels = right_half()
-    plan = plan_of(tmp_path, [voxels])
     labels = np.zeros(voxels.shape, "uint32")
     labels[:16, :, 32:48] = 3
     mask = write_ome_zarr(tmp_path / "m.zarr", [labels], sizes=CUBES)
-    options = SamplingOptions(crop_size=16, contrast="minmax", mask=str(mask))
-    found = find(plan, tmp_path, survey_dataset(plan, tmp_path), options)
+    plan = plan_of(tmp_path, [voxels], replace(OPTIONS, mask=str(mask)))
+    found = find(plan, tmp_path, survey_dataset(plan, tmp_path))
     assert {(roi.z, roi.x) for roi in found.boxes} == {((0, 16), (32, 48))}

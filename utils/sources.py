@@ -65,7 +65,7 @@ class VolumeSource:
     def inputs(self) -> dict[str, tuple[Path, ...]]:
         """What it is made of, as a recipe takes it; addresses without their secrets."""
         if self.row and "://" in self.row.url:
-            return {self.row.shown_url: ()}
+            return {str(self.row): ()}
         return volume_inputs(Path(self.row.url) if self.row else self.address)
 
     def options(self) -> dict[str, object]:
@@ -228,4 +228,4 @@ def _table(path: Path, level: int | None) -> list[VolumeSource]:
 
 def _row_source(row: "Dataset", level: int | None) -> VolumeSource:
     chosen = row.chosen_level(level)
-    return VolumeSource(row.name if row.problem else format_level(row.name, chosen), row.shown_url, chosen, row)
+    return VolumeSource(row.name if row.problem else format_level(row.name, chosen), str(row), chosen, row)

@@ -9,6 +9,7 @@ from utils.names import image_name, split_level
 from utils.ngff.access import Access
 from utils.ngff.address import Address, address_name
 from utils.ngff.level_size import level_voxel_size
+from utils.ngff.metadata import triple
 from utils.ngff.multiscale import NgffVolume
 from utils.ngff.neuroglancer import is_state_link, state_layer
 from utils.ngff.opening import open_multiscale
@@ -60,11 +61,6 @@ class Dataset:
     problem: str = ""
 
     def __str__(self) -> str:
-        return self.shown_url
-
-    @property
-    def shown_url(self) -> str:
-        """The address without its secrets."""
         return redacted(self.url)
 
     @property
@@ -139,22 +135,16 @@ def _dataset(cells: Mapping[str, str], table: Path, line: int) -> Dataset:
         if not url:
             raise ValueError("no address: download_url is empty")
         address, marked = split_level(url)
-        level = _number(cells, "mip")
-        crop_size = _number(cells, "crop_size")
-        padding = _number(cells, "padding_value")
-        if level is not None and (level < 0 or level % 1):
-            raise ValueError(f"mip is {level:g}; expected a whole number, 0 or above")
-        if crop_size is not None and (crop_size < 1 or crop_size % 1):
-            raise ValueError(f"crop_size is {crop_size:g}; expected a whole number above 0")
+        level = _whole(cells, "mip", 0)
         return Dataset(
             address,
             _checked_name(name),
-            int(level) if level is not None else marked,
-            (_length(cells, "voxel_z"), _length(cells, "voxel_y"), _length(cells, "voxel_x")),
+            marked if level is None else level,
+            triple(_length(cells, column) for column in ("voxel_z", "voxel_y", "voxel_x")),
             _flag(cells, "crop", True),
-            int(crop_size) if crop_size is not None else None,
+            _whole(cells, "crop_size", 1),
             _flag(cells, "invert", False),
-            padding or 0.0,
+            _number(cells, "padding_value") or 0.0,
             cells.get("api", "").lower() in _METADATA_FIRST,
         )
     except ValueError as error:
@@ -179,6 +169,13 @@ def _number(cells: Mapping[str, str], column: str) -> float | None:
         return float(text)
     except ValueError as error:
         raise ValueError(f"{column} is {text!r}; expected a number") from error
+
+
+def _whole(cells: Mapping[str, str], column: str, least: int) -> int | None:
+    value = _number(cells, column)
+    if value is not None and (value < least or value % 1):
+        raise ValueError(f"{column} is {value:g}; expected a whole number of at least {least}")
+    return None if value is None else int(value)
 
 
 def _length(cells: Mapping[str, str], column: str) -> float | None:

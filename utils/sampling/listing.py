@@ -8,21 +8,21 @@ from pathlib import Path
 from utils.formats.voxel_size import nm_text
 from utils.ngff.metadata import Level
 from utils.sampling.overview import overview_path, survey
-from utils.sampling.plan import SamplingOptions, SamplingPlan, draw
-from utils.sampling.rois import GB, Boxes, Roi
+from utils.sampling.plan import SamplingPlan
+from utils.sampling.rois import Boxes, Roi
 from utils.sampling.selection import within
 
 
-def describe(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> str:
+def describe(plan: SamplingPlan, folder: Path) -> str:
     """Levels with shape, voxel size, dtype and bytes; candidate cubes; what would be downloaded.
 
     Candidates are exact when the overview was fetched by an earlier run, else the number of boxes before padding is
     told.
     """
-    lines = [f"{plan.dataset.name}  {plan.dataset.shown_url}  ({plan.image.format})"]
+    lines = [f"{plan.dataset.name}  {plan.dataset}  ({plan.image.format})"]
     lines += [_level_line(i, level, i == plan.index) for i, level in enumerate(plan.image.levels)]
     lines.append(f"  level {plan.index}: voxel size {nm_text(plan.voxel_size)} (z, y, x)")
-    content = _crop_lines(plan, options, folder) if plan.dataset.crop else _whole_lines(plan, options)
+    content = _crop_lines(plan, folder) if plan.dataset.crop else _whole_lines(plan)
     return "\n".join([*lines, *content])
 
 
@@ -34,16 +34,16 @@ def _level_line(index: int, level: Level, chosen: bool) -> str:
     return f" {mark}s{index}  {shape} (z, y, x)  {size}  {level.dtype.name}  {_bytes(level.nbytes)}"
 
 
-def _crop_lines(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> list[str]:
-    boxes, how, overview = _boxes(plan, options, folder)
-    taken = within(draw(boxes, options), options.gigabytes * GB)
+def _crop_lines(plan: SamplingPlan, folder: Path) -> list[str]:
+    boxes, how, overview = _boxes(plan, folder)
+    taken = within(plan.draw(boxes), plan.budget)
     chunks, size = chunks_touched(plan.level, taken)
     written = sum(roi.voxels for roi in taken)
     also = f" and {_bytes(overview)} for the overview" if overview else ""
     return [
         f"  {len(boxes)} candidate cubes of {plan.crop} ({how})",
         f"  would download {len(taken)} cubes: {_bytes(size)} in {chunks} chunks (before compression){also}, "
-        f"{_bytes(written)} written (-gb {options.gigabytes:g})",
+        f"{_bytes(written)} written (-gb {plan.options.gigabytes:g})",
     ]
 
 
@@ -62,7 +62,7 @@ def chunks_touched(level: Level, rois: Iterable[Roi]) -> tuple[int, int]:
     return len(touched), voxels * level.dtype.itemsize
 
 
-def _boxes(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> tuple[Boxes, str, int]:
+def _boxes(plan: SamplingPlan, folder: Path) -> tuple[Boxes, str, int]:
     """Boxes that would be drawn from, how that is known, and the bytes of an overview that is still to come."""
     if not plan.overviews:
         return Boxes(plan.spans), "no overview: padding is told when they are read", 0
@@ -72,12 +72,12 @@ def _boxes(plan: SamplingPlan, options: SamplingOptions, folder: Path) -> tuple[
         size = plan.image.levels[index].nbytes
         return Boxes(plan.spans), f"before padding is told from the overview, level {index}, {_bytes(size)}", size
     seen = survey(plan.image, index, path, plan.index, plan.spans, plan.dataset.padding_value)
-    return seen.candidates(options.min_frac), f"told from the overview, level {index}", 0
+    return seen.candidates(plan.options.min_frac), f"told from the overview, level {index}", 0
 
 
-def _whole_lines(plan: SamplingPlan, options: SamplingOptions) -> list[str]:
+def _whole_lines(plan: SamplingPlan) -> list[str]:
     voxels = plan.level.nbytes // plan.level.dtype.itemsize
-    verdict = "would download" if voxels <= options.gigabytes * GB else f"more than -gb {options.gigabytes:g}: refused"
+    verdict = "would download" if voxels <= plan.budget else f"more than -gb {plan.options.gigabytes:g}: refused"
     return [f"  crop is false: the whole level, {_bytes(plan.level.nbytes)} read, {_bytes(voxels)} written: {verdict}"]
 
 

@@ -12,7 +12,7 @@ from utils.ngff.multiscale import Multiscale
 from utils.ngff.opening import open_multiscale
 from utils.sampling.blocks import npy_planes
 from utils.sampling.overview import fetch_overview, overview_path
-from utils.sampling.plan import SamplingOptions, SamplingPlan
+from utils.sampling.plan import SamplingPlan
 from utils.sampling.rois import Boxes, Triple
 from utils.sampling.survey import Survey
 
@@ -21,7 +21,7 @@ LARGEST = 1 << 30
 SAME_SIDE = 0.05
 
 
-def masked(boxes: Boxes, plan: SamplingPlan, options: SamplingOptions, folder: Path) -> Boxes:
+def masked(boxes: Boxes, plan: SamplingPlan, folder: Path) -> Boxes:
     """Those boxes of which at least ``min_frac`` lies where the mask is not 0.
 
     Raises
@@ -29,6 +29,7 @@ def masked(boxes: Boxes, plan: SamplingPlan, options: SamplingOptions, folder: P
     ValueError, OSError
         If the mask cannot be read, is too large, or leaves no box.
     """
+    options = plan.options
     with allowing_labels():
         mask = open_multiscale(str(options.mask), options.access)
         index = _level(mask)

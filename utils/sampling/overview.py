@@ -83,7 +83,7 @@ def fetch_overview(image: Multiscale, index: int, path: Path) -> None:
 
 def survey(image: Multiscale, index: int, path: Path, level: int, spans_zyx: Spans, padding: float) -> Survey:
     """The boxes of `level`, seen on the overview that was fetched to `path`."""
-    seen = Survey(spans_zyx, ratio(image, index, level), image.levels[index].shape, padding)
+    seen = Survey(spans_zyx, ratio(image, index, level), image.levels[index].shape, padding, index)
     for z, plane in enumerate(npy_planes(path)):
         seen.add(z, plane)
     return seen

@@ -50,6 +50,7 @@ class SamplingOptions:
 class SamplingPlan:
     """What is to be taken from one dataset: which level, which grid of boxes, which overviews could tell of padding."""
 
+    options: SamplingOptions
     dataset: Dataset
     image: Multiscale
     index: int
@@ -82,17 +83,34 @@ class SamplingPlan:
         """The boxes' spans along z, y and x."""
         return grid(self.level.shape, self.crop)
 
-    def threads(self, workers: int) -> int:
-        """Cubes in flight: as many as asked for and as fit into the memory budget."""
-        cube = min(self.crop**3, self.level.nbytes // self.level.dtype.itemsize) * self.level.dtype.itemsize
-        return max(1, min(workers, MEMORY_BUDGET // (2 * cube)))
+    @property
+    def budget(self) -> float:
+        """Voxels that may be written, one byte each."""
+        return self.options.gigabytes * GB
 
-    def settings(self, options: SamplingOptions, overview: int | None) -> Settings:
+    @property
+    def threads(self) -> int:
+        """Cubes in flight: as many as asked for and as fit into the memory budget."""
+        cube = min(self.crop**3 * self.level.dtype.itemsize, self.level.nbytes)
+        return max(1, min(self.options.workers, MEMORY_BUDGET // (2 * cube)))
+
+    def draw(self, boxes: Boxes) -> Iterator[Roi]:
+        """The order in which boxes are drawn."""
+        return (stratified if self.options.stratify else shuffled)(boxes, self.options.seed)
+
+    def open_level(self) -> LevelReader:
+        """A reader of the level; where cubes share chunks, with a cache, so that each chunk is fetched once."""
+        store = self.image.store
+        if not all(self.crop % chunk == 0 for chunk in self.level.chunk):
+            store = replace(store, access=replace(store.access, cache_bytes=SHARED_CHUNKS))
+        return LevelReader(store, self.level)
+
+    def settings(self, overview: int | None) -> Settings:
         """What a record says of a run."""
-        dataset, level = self.dataset, self.level
+        options, dataset, level = self.options, self.dataset, self.level
         return Settings(
             source=dataset.address,
-            url=dataset.shown_url,
+            url=str(dataset),
             volume_name=dataset.name,
             level=self.index,
             seed=options.seed,
@@ -125,23 +143,8 @@ def plan_sampling(dataset: Dataset, options: SamplingOptions) -> SamplingPlan:
     if dataset.problem:
         raise ValueError(dataset.problem)
     image = open_multiscale(dataset.url, options.access).in_unit(options.unit)
-    index = options.level if options.level is not None else dataset.level or 0
-    if options.voxel_nm is not None:
-        index = image.nearest(options.voxel_nm)
-    index = image.index(index)
+    nearest = image.nearest(options.voxel_nm) if options.voxel_nm is not None else None
+    index = image.index(dataset.chosen_level(options.level) if nearest is None else nearest)
     size = level_voxel_size(image, index, dataset.given_size, metadata_first=dataset.metadata_first)
     crop = options.crop_size or dataset.crop_size or DEFAULT_CROP
-    return SamplingPlan(dataset, image, index, size, crop, tuple(overview_levels(image, index, crop)))
-
-
-def open_level(plan: SamplingPlan) -> LevelReader:
-    """A reader of the level; where cubes share chunks, with a cache, so that each chunk is fetched once."""
-    store = plan.image.store
-    if not all(plan.crop % chunk == 0 for chunk in plan.level.chunk):
-        store = replace(store, access=replace(store.access, cache_bytes=SHARED_CHUNKS))
-    return LevelReader(store, plan.level)
-
-
-def draw(boxes: Boxes, options: SamplingOptions) -> Iterator[Roi]:
-    """The order in which boxes are drawn."""
-    return stratified(boxes, options.seed) if options.stratify else shuffled(boxes, options.seed)
+    return SamplingPlan(options, dataset, image, index, size, crop, tuple(overview_levels(image, index, crop)))

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from utils.contrast import NO_CONTRAST, Contrast
 from utils.names import parse_level
 from utils.ngff.multiscale import NgffVolume
@@ -13,8 +11,8 @@ from utils.outliers import OutlierRange
 from utils.records.recipes import discard
 from utils.sampling.overview import discard_overviews
 from utils.sampling.padding import why_padding
-from utils.sampling.plan import SamplingOptions, SamplingPlan, draw, open_level, plan_sampling
-from utils.sampling.rois import GB, Boxes, Roi
+from utils.sampling.plan import SamplingOptions, SamplingPlan, plan_sampling
+from utils.sampling.rois import Boxes, Roi
 from utils.sampling.selection import settled, within
 from utils.sampling.specimen import find_specimen, survey_dataset
 from utils.sources import VolumeSource
@@ -36,8 +34,8 @@ def candidate_cubes(source: VolumeSource, options: SamplingOptions) -> list[Roi]
     ValueError, OSError
         If the dataset cannot be read.
     """
-    plan, options = _planned(source, options)
-    return sorted(within(draw(Boxes(plan.spans), options), options.gigabytes * GB))
+    plan = _planned(source, options)
+    return sorted(within(plan.draw(Boxes(plan.spans)), plan.budget))
 
 
 def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) -> Sampled:
@@ -55,28 +53,23 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
     ValueError, OSError
         If the dataset cannot be read, or holds no specimen.
     """
-    plan, options = _planned(source, options)
-    reader = open_level(plan)
-    surveyed = survey_dataset(plan, folder, options.min_frac)
-    found = find_specimen(plan, options, surveyed, reader, folder)
-
+    plan = _planned(source, options)
+    reader = plan.open_level()
+    seen = survey_dataset(plan, folder)
+    found = find_specimen(plan, seen, reader, folder)
     tried: set[Roi] = set()
 
     def find_padding(chosen: list[Roi]) -> dict[Roi, str]:
-        if surveyed.survey is not None:  # has told beforehand
+        if seen:  # has told beforehand
             return {}
         new = [roi for roi in chosen if roi not in tried]
         tried.update(new)
-        return {roi: why for roi in new if (why := why_padding(read(roi), plan.fills, options.min_frac))}
+        return {roi: why for roi in new if (why := why_padding(found.read(roi)[0], plan.fills, plan.options.min_frac))}
 
-    def read(roi: Roi) -> np.ndarray:
-        return found.voxels.pop(roi)[0] if roi in found.voxels else reader.read(roi.slices)
-
-    order = partial(draw, found.boxes, options)
-    cubes = settled(order, options.gigabytes * GB, dict(found.padding), find_padding)
+    cubes = settled(partial(plan.draw, found.boxes), plan.budget, dict(found.padding), find_padding)
     reader.close()
     if not cubes:
-        raise ValueError(f"no cube of {plan.crop} voxels a side fits into -gb {options.gigabytes:g}")
+        raise ValueError(f"no cube of {plan.crop} voxels a side fits into -gb {plan.options.gigabytes:g}")
     level = plan.image.open_level(plan.index, invert=plan.dataset.invert)
     return Sampled(sorted(cubes), shown_contrast(found.contrast, level))
 
@@ -87,11 +80,10 @@ def discard_sampled(result: Path) -> None:
     discard(result)
 
 
-def _planned(source: VolumeSource, options: SamplingOptions) -> tuple[SamplingPlan, SamplingOptions]:
+def _planned(source: VolumeSource, options: SamplingOptions) -> SamplingPlan:
     if source.row is None or source.gigabytes is None:
         raise ValueError(f"{source}: is no row of a table that is sampled")
-    options = replace(options, level=source.level, gigabytes=source.gigabytes)
-    return plan_sampling(source.row, options), options
+    return plan_sampling(source.row, replace(options, level=source.level, gigabytes=source.gigabytes))
 
 
 def shown_contrast(contrast: Contrast, volume: NgffVolume) -> Contrast:

@@ -28,10 +28,19 @@ class Survey:
         Of the overview.
     padding : float
         The value that is no specimen; NaN allowed.
+    level : int, optional
+        Of the overview, where it is one of an image's levels.
     """
 
-    def __init__(self, spans_zyx: Sequence[list[Span]], ratio: Sequence[float], shape: Triple, padding: float) -> None:
-        self.spans, self.shape, self.padding = spans_zyx, shape, padding
+    def __init__(
+        self,
+        spans_zyx: Sequence[list[Span]],
+        ratio: Sequence[float],
+        shape: Triple,
+        padding: float,
+        level: int | None = None,
+    ) -> None:
+        self.spans, self.shape, self.padding, self.level = spans_zyx, shape, padding, level
         self._z, self._y, self._x = (_scaled(s, r, n) for s, r, n in zip(spans_zyx, ratio, shape, strict=True))
         # Counts of the layers of boxes that the current plane belongs to; earlier layers are done with.
         self._open: dict[int, np.ndarray] = {}
