@@ -53,7 +53,7 @@ def add_dataset(
     save_patches(root / "patches" / f"{dictionary}.pkl", names, [pixels(n) for n in names], meta=known)
     table = root / "filtered" / f"{dictionary}.csv"
     table.parent.mkdir(exist_ok=True)
-    with table.open("w", newline="", encoding="utf-8") as file:
+    with table.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("name", "score", "kept"))
         for name, score in zip(names, scores, strict=True):

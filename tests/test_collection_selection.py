@@ -79,13 +79,32 @@ def test_tiffs_that_are_gone(root):
     assert list(chosen(root).failures) == [str(gone)]
 
 
-def test_names_that_two_dictionaries_keep_fail_both(root):
+def test_names_that_two_dictionaries_of_a_dataset_keep_fail_both(root):
     (name,) = [path.stem for path in (root / "filtered/tem").iterdir()][:1]
-    add_dataset(root, "twin", [name.upper().replace("-LOC-2D", "-LOC-2d")], kept=1.0)
+    add_dataset(root, "tem-ROI-x0-9_y0-9_z0-9", [name.upper().replace("-LOC-2D", "-LOC-2d")], kept=1.0)
     found = chosen(root)
-    assert {key.rpartition("/")[2] for key in found.failures} == {"tem.csv", "twin.csv"}
+    assert {key.rpartition("/")[2] for key in found.failures} == {"tem.csv", "tem-ROI-x0-9_y0-9_z0-9.csv"}
     assert all("names must differ" in reason for reason in found.failures.values())
-    assert len(found.samples["tem"]) == 3 and "twin" not in found.samples
+    assert len(found.samples["tem"]) == 3
+
+
+def test_groups_of_images_may_have_images_of_one_name(root):
+    for twin in ("twin", "other"):
+        add_dataset(root, twin, image_names(["A"]), kept=1.0)
+    found = chosen(root)
+    assert found.failures == {} and {d: len(s) for d, s in found.samples.items() if d != "mouse"} == {
+        "tem": 4, "twin": 4, "other": 4,
+    }  # fmt: skip
+    assert all(s.repeated for dataset in ("twin", "other") for s in found.samples[dataset])
+    assert {s.name[0] for s in found.samples["tem"] if s.repeated} == {"a"}
+
+
+def test_names_that_are_no_utf8_cost_their_own(root):
+    add_dataset(root, "old", image_names(["m\udcfcll"]), kept=1.0)
+    add_dataset(root, "gr\udcfcn", image_names(["m"]), kept=1.0)
+    found = chosen(root)
+    assert set(found.samples) == {"mouse", "tem"} and len(found.failures) == 2
+    assert all("is no UTF-8; rename" in reason for reason in found.failures.values())
 
 
 def test_a_damaged_table_costs_its_own(root):

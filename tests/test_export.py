@@ -366,6 +366,23 @@ def test_one_name_in_two_dictionaries_costs_both_patches(tmp_path, capsys):
     assert {row["name"][0] for row in rows(tmp_path / "out")} == {"y", "z"}
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_groups_whose_images_have_the_same_names(kind, tmp_path):
+    for group in ("one", "two"):
+        add_dataset(tmp_path / "all", group, image_names(["001", "002"]), kept=1)
+    assert run(tmp_path / "all", tmp_path / "out", kind) == 0
+    assert len({(row["dataset"], row["name"]) for row in rows(tmp_path / "out")}) == 16
+    if kind == "webdataset":
+        with tarfile.open(tmp_path / "out/train-000000.tar") as tar:
+            assert len({name.partition(".")[0] for name in tar.getnames()}) == 16
+    fresh = tmp_path / "fresh"
+    add_dataset(tmp_path / "all", "two", ["other"], kept=1)  # what the names of the others stand for changes
+    for path in (tmp_path / "all/filtered/two").glob("00*"):
+        path.unlink()
+    assert run(tmp_path / "all", tmp_path / "out", kind) == run(tmp_path / "all", fresh, kind, "--title", "out") == 0
+    assert files(tmp_path / "out") == files(fresh)
+
+
 def test_formulas_stay_text(tmp_path):
     add_dataset(tmp_path, "=HYPERLINK(1)", image_names(["=cmd"]))
     (tmp_path / "filtered" / "datasets.csv").write_text('name,note\n=HYPERLINK(1),"@SUM(1)"\n')

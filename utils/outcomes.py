@@ -96,6 +96,8 @@ def describe(error: BaseException) -> str:
     message = " ".join(str(error).split())
     if re.fullmatch(r"\d+ requested and \d+ written", message):  # numpy's words for a full disk
         message = f"could not be written whole ({message} bytes); is the disk full?"
+    if isinstance(error, UnicodeEncodeError):  # names of files from before Unicode
+        message = f"{error.object[:80]!r} is no UTF-8; rename what it is called after"
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.strerror}" + (f" ({error.filename})" if error.filename else "")
     if not message or isinstance(error, KeyError | IndexError | AttributeError | TypeError | AssertionError):

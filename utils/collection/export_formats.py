@@ -31,21 +31,27 @@ def write_tar(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
     """A WebDataset shard: ``{key}.png`` and ``{key}.json`` of each patch, byte-identical for the same patches."""
     with tarfile.open(folder / shard.files[0], "w", format=tarfile.GNU_FORMAT) as tar:
         for read in reads:
-            key = tar_key(read.sample.name)
+            key = tar_key(read.sample.name, read.sample.dataset if read.sample.repeated else "")
             _add(tar, f"{key}.png", png_bytes(read.patch))
             said = {name: value for name, value in read.row.items() if value not in (None, "")}
             _add(tar, f"{key}.json", json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
-def tar_key(name: str) -> str:
+def tar_key(name: str, dataset: str = "") -> str:
     """A patch's key in a shard: its name; with a hash where the name has dots, at the first of which a key ends.
+
+    Parameters
+    ----------
+    dataset : str
+        Of a name that others have, too: part of the hash.
 
     >>> tar_key("fly-LOC-0_1_0-9_0-9"), tar_key("fly.v2-LOC-0_1_0-9_0-9")
     ('fly-LOC-0_1_0-9_0-9', 'fly_v2-LOC-0_1_0-9_0-9-29cb3ff8')
     """
-    if "." not in name:
+    if "." not in name and not dataset:
         return name
-    return f"{name.replace('.', '_')}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    whole = f"{dataset}/{name}" if dataset else name
+    return f"{name.replace('.', '_')}-{sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from utils.collection.export_formats import (
@@ -97,10 +98,10 @@ def plan_export(
 
 def _of_one_size(selection: Selection, plan: ExportPlan) -> None:
     """Leave out of a Zarr array what has another size than most patches, or none."""
-    sizes: dict[str, tuple[int, int]] = {}
+    sizes: dict[Path, tuple[int, int]] = {}
     for sample in (sample for chosen in selection.samples.values() for sample in chosen):
         try:
-            sizes[sample.name] = patch_size(sample.path)
+            sizes[sample.path] = patch_size(sample.path)
         except (OSError, ValueError) as error:
             plan.failures[str(sample.path)] = reason_of(error, sample.path)
     if not sizes:
@@ -112,7 +113,7 @@ def _of_one_size(selection: Selection, plan: ExportPlan) -> None:
             f"{others} patches are not of {plan.side[0]} x {plan.side[1]}, as most are; left out of zarr"
         )
     for dataset, chosen in list(selection.samples.items()):
-        selection.samples[dataset] = [sample for sample in chosen if sizes.get(sample.name) == plan.side]
+        selection.samples[dataset] = [sample for sample in chosen if sizes.get(sample.path) == plan.side]
         if not selection.samples[dataset]:
             del selection.samples[dataset]
 

@@ -35,6 +35,8 @@ class Sample:
         z, y, x in nm.
     key : int
         Its place in every random order.
+    repeated : bool
+        Whether other datasets have a patch of that name.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Sample:
     voxel_size: VoxelSize | None
     key: int
     weight: float | None = None
+    repeated: bool = False
 
     @property
     def volume(self) -> str:

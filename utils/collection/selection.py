@@ -12,6 +12,7 @@ from utils.collection.inventory import Part, by_dataset
 from utils.collection.places import place_of
 from utils.collection.samples import Sample
 from utils.collection.spread import Gaps, key_of, spread_order
+from utils.outcomes import describe
 from utils.reading import refuse_special
 
 
@@ -43,12 +44,14 @@ class Rules:
 def choose(parts: Iterable[Part], rules: Rules) -> Selection:
     """Choose among the kept patches of all datasets, one dataset after another.
 
-    A table that cannot be read is a failure, and so are patches of one name (also where case is ignored), all of them.
+    A table that cannot be read is a failure, and so are patches of one dataset that have one name (also where case is
+    ignored), all of them, and names that are no UTF-8. Groups of images of one name (``1.tif``) are told apart.
     """
     selection = Selection()
-    readable, shared = _readable(parts, selection)
+    names = _Names()
+    readable = [part for part in parts if _can_be_read(part, names, selection.failures)]
     for dataset, own in sorted(by_dataset(readable).items()):
-        samples = [sample for part in own for sample in _kept(part, rules.seed, selection, shared)]
+        samples = [sample for part in own for sample in _kept(part, rules.seed, selection, names)]
         if chosen := select(samples, rules, selection.warnings):
             selection.samples[dataset] = chosen
         else:
@@ -56,27 +59,56 @@ def choose(parts: Iterable[Part], rules: Rules) -> Selection:
     return selection
 
 
-def _readable(parts: Iterable[Part], selection: Selection) -> tuple[list[Part], set[str]]:
-    """The parts whose tables can be read, and the names that are kept more than once, in small letters."""
-    owners: dict[str, Part] = {}
-    readable, shared = [], set()
-    for part in parts:
-        try:
-            kept = [decision.name for decision in part.decisions() if decision.kept]
-        except (OSError, ValueError) as error:
-            selection.failures[str(part.table)] = reason_of(error, part.table)
-            continue
-        readable.append(part)
-        for name in kept:
-            owner = owners.setdefault(key := name.casefold(), part)
-            if owner is not part:
-                shared.add(key)
-                for one, other in ((owner, part), (part, owner)):
-                    selection.failures[str(one.table)] = f"keeps {name}, as does {other.table}; names must differ"
-    return readable, shared
+class _Names:
+    """The names of kept patches, in small letters: who has them, and which are had more than once."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, Part] = {}
+        self._others: dict[tuple[str, str], Part] = {}
+        self._repeated: set[str] = set()
+        self._shared: set[tuple[str, str]] = set()
+
+    def add(self, part: Part, name: str) -> Part | None:
+        """Note a name; another part of the dataset that has it, too."""
+        dataset, name = part.dataset.casefold(), name.casefold()
+        owner = self._first.setdefault(name, part)
+        if owner.dataset.casefold() != dataset:
+            self._repeated.add(name)
+            owner = self._others.setdefault((dataset, name), part)
+        if owner is part:
+            return None
+        self._shared.add((dataset, name))
+        return owner
+
+    def shared(self, part: Part, name: str) -> bool:
+        """Whether two parts of the dataset have the name."""
+        return (part.dataset.casefold(), name.casefold()) in self._shared
+
+    def repeated(self, name: str) -> bool:
+        """Whether several datasets have the name."""
+        return name.casefold() in self._repeated
 
 
-def _kept(part: Part, seed: int, selection: Selection, shared: set[str]) -> Iterator[Sample]:
+def _can_be_read(part: Part, names: _Names, failures: dict[str, str]) -> bool:
+    """Whether a part's table can be read, and its names stand in UTF-8; what it keeps is added to `names`."""
+    try:
+        kept = [decision.name for decision in part.decisions() if decision.kept]
+        for name in (part.dataset, *kept):
+            name.encode()
+    except UnicodeEncodeError as error:
+        failures[str(part.table)] = describe(error)
+        return False
+    except (OSError, ValueError) as error:
+        failures[str(part.table)] = reason_of(error, part.table)
+        return False
+    for name in kept:
+        if owner := names.add(part, name):
+            for one, other in ((owner, part), (part, owner)):
+                failures[str(one.table)] = f"keeps {name}, as does {other.table}; names must differ"
+    return True
+
+
+def _kept(part: Part, seed: int, selection: Selection, names: _Names) -> Iterator[Sample]:
     """The kept patches of a part whose TIFFs are there."""
     gone, there = 0, _files_in(part.folder, selection.failures)
     source = str(part.meta.get("source") or part.name)
@@ -85,10 +117,11 @@ def _kept(part: Part, seed: int, selection: Selection, shared: set[str]) -> Iter
         path = part.path(decision.name)
         if path.name not in there:
             gone += str(path) not in selection.failures
-        elif decision.name.casefold() not in shared:
-            place, key = place_of(decision.name), key_of(seed, decision.name)
+        elif not names.shared(part, name := decision.name):
+            place, key = place_of(name), key_of(seed, name)
             yield Sample(
-                *(decision.name, part.dataset, part.name, source, path, decision.score, place, part.voxel_size, key)
+                *(name, part.dataset, part.name, source, path, decision.score, place, part.voxel_size, key),
+                repeated=names.repeated(name),
             )
     if gone:
         selection.warnings.append(f"{part.table}: {gone} kept patches have no TIFF any more; left out")

@@ -51,7 +51,8 @@ class Shard:
         """Of all that decides the unit's bytes: rows, and size and time of each TIFF."""
         stats = [sample.path.stat() for sample in self.samples]
         inputs = [(status.st_size, status.st_mtime_ns) for status in stats]
-        return digest(VERSION, kind, self.files, [list(row.items()) for row in self.rows], inputs)
+        repeated = [sample.name for sample in self.samples if sample.repeated]
+        return digest(VERSION, kind, self.files, [list(row.items()) for row in self.rows], inputs, *repeated)
 
 
 @dataclass(frozen=True)
