@@ -1,10 +1,11 @@
-"""utils/reconstruction/overlap.py: a seeded order, and boxes that do not cover each other too much."""
+"""utils/overlap.py: a seeded order, and boxes that do not cover each other too much."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.reconstruction.overlap import seeded_order, without_overlap
+from utils import overlap
+from utils.overlap import TakenBoxes, seeded_order, without_overlap
 
 SPANS = st.tuples(st.integers(-5, 40), st.integers(1, 12)).map(lambda s: (s[0], s[0] + s[1]))
 BOXES = st.lists(st.tuples(SPANS, SPANS, SPANS), max_size=60)
@@ -27,14 +28,20 @@ def test_overlap_is_what_comparing_all_with_all_finds(boxes, most):
     assert list(without_overlap([("a", box) for box in boxes], most)) == list(plainly(boxes, most))
 
 
+@given(BOXES)
+def test_taken_boxes_find_every_shared_voxel(boxes):
+    taken = TakenBoxes()
+    for i, box in enumerate(boxes):
+        assert taken.covers(box) == any(shared(box, other) for other in boxes[:i])
+        taken.add(box)
+
+
 def test_boxes_in_two_spaces_never_overlap():
     box = ((0, 5), (0, 5), (0, 5))
     assert list(without_overlap([("a", box), ("b", box), ("a", box)], 0)) == [True, True, False]
 
 
 def test_a_hundred_thousand_boxes_meet_their_neighbours_only(monkeypatch):
-    from utils.reconstruction import overlap
-
     looks = []
     real = overlap._shared
     monkeypatch.setattr(overlap, "_shared", lambda a, b: looks.append(1) or real(a, b))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from utils.names import PatchName
 from utils.patches import Box
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.subvolumes import (
+    IMAGEJ_DTYPES,
     Subvolume,
     box_of,
     cut_stack,
@@ -100,3 +102,29 @@ def test_types_that_few_know_are_written_as_others(tmp_path, kind, written):
         volume = open_volume(tmp_path / name)
         assert (volume.dtype, volume.voxel_size) == (written, (30.0, 4.0, 8.0))
         np.testing.assert_array_equal(volume[:, :, :], stack.astype(written))
+
+
+STACK = np.arange(24).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "int32", "float64"])
+def test_stacks_are_read_back(tmp_path, dtype):
+    path = tmp_path / "a.tif"
+    write_stack(path, STACK.astype(dtype), (30.0, 5.0, 4.0))
+    with tifffile.TiffFile(path) as tif:
+        assert tif.is_imagej is (dtype in IMAGEJ_DTYPES) and tif.series[0].axes == "ZYX"
+        np.testing.assert_array_equal(tif.asarray(), STACK)
+        x, y = (tif.pages.first.tags[name].value for name in ("XResolution", "YResolution"))
+        assert (x[1] / x[0], y[1] / y[0]) == pytest.approx((4, 5)) and "Software" not in tif.pages.first.tags
+        if tif.imagej_metadata:
+            assert (tif.imagej_metadata["spacing"], tif.imagej_metadata["unit"]) == (30.0, "nm")
+    with open_volume(path) as volume:
+        assert volume.voxel_size == pytest.approx((30, 5, 4))
+
+
+def test_without_a_voxel_size_none_is_written(tmp_path):
+    write_stack(tmp_path / "a.tif", STACK.astype(np.uint8), None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        assert "spacing" not in (tif.imagej_metadata or {}) and tif.series[0].axes == "ZYX"
+    with open_volume(tmp_path / "a.tif") as volume, pytest.warns(UserWarning, match="voxel size missing"):
+        assert volume.voxel_size is None

@@ -9,9 +9,9 @@ from pathlib import Path
 from utils.files import safe_name
 from utils.jobs import describe
 from utils.names import dataset_of, format_name_subvolume, parse_roi, parsed
+from utils.overlap import Box3D, seeded_order, without_overlap
 from utils.parallel import ordered_map
 from utils.reconstruction.kept_patches import KeptPatch
-from utils.reconstruction.overlap import Box3D, seeded_order, without_overlap
 from utils.reconstruction.stacks import VolumeGroup
 from utils.reconstruction.subvolumes import Shape, Subvolume, box_of, why_outside, window
 from utils.sources import VolumeSource

@@ -87,13 +87,16 @@ def stack_recipe(
 def stands(group: VolumeGroup, options: StackOptions, scope: Scope) -> list[str | None]:
     """How each subvolume of a group stands: None open, empty done, else why it is outdated; see `standing`."""
     volume = glance(group.volume_paths())
+
+    def reasons_of(wanted: Subvolume) -> list[str | None]:
+        recipe = stack_recipe(wanted, volume, group.source, options, scope)
+        return [standing(recipe, path) for path in wanted.files(options.flipbook)]
+
     found: list[str | None] = []
     for wanted in group.wanted:
-        recipe = stack_recipe(wanted, volume, group.source, options, scope)
-        reasons = [standing(recipe, path) for path in wanted.files(options.flipbook)]
+        reasons = reasons_of(wanted)
         if any(reasons) and not volume.digest:
             volume = fingerprint(group.volume_paths())
-            recipe = stack_recipe(wanted, volume, group.source, options, scope)
-            reasons = [standing(recipe, path) for path in wanted.files(options.flipbook)]
+            reasons = reasons_of(wanted)
         found.append(None if None in reasons else next((reason for reason in reasons if reason), ""))
     return found

@@ -7,12 +7,13 @@ import numpy as np
 
 from utils.formats.nrrd import write_nrrd
 from utils.names import PatchName
+from utils.overlap import Box3D
 from utils.reconstruction.kept_patches import KeptPatch
-from utils.reconstruction.overlap import Box3D
-from utils.reconstruction.stack_tiff import write_imagej
 from utils.volumes import Volume
 
 Shape = tuple[int, int, int]
+# ImageJ's own header knows these only; tifffile's says the same of other types, as JSON.
+IMAGEJ_DTYPES = frozenset({"uint8", "uint16", "int16", "float32"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def stack_voxel_size(voxel_size: tuple[float, float, float] | None, axis: int) -
 
 
 def write_stack(path: Path, stack: np.ndarray, voxel_size: tuple[float, float, float] | None) -> None:
-    """Write a stack with its voxel size, as NRRD or as TIFF that ImageJ reads, by the suffix.
+    """Write a stack with its voxel size, as NRRD, or as TIFF with the entries that ImageJ reads, by the suffix.
 
     Booleans become uint8 and half precision becomes float32: few readers know them.
 
@@ -118,5 +119,17 @@ def write_stack(path: Path, stack: np.ndarray, voxel_size: tuple[float, float, f
     stack = stack.astype({"b": np.uint8, "f": np.float32}[stack.dtype.kind]) if stack.dtype in ("?", "e") else stack
     if path.suffix == ".nrrd":
         write_nrrd(path, stack, voxel_size)
-    else:
-        write_imagej(path, stack, voxel_size)
+        return
+    import tifffile
+
+    z, y, x = voxel_size or (None, None, None)
+    tifffile.imwrite(
+        path,
+        stack,
+        imagej=stack.dtype.name in IMAGEJ_DTYPES,
+        photometric="minisblack",
+        resolution=(1 / x, 1 / y) if x and y else None,
+        resolutionunit="NONE",
+        metadata={"axes": "ZYX", **({"spacing": z, "unit": "nm"} if z else {})},
+        software=False,
+    )

@@ -3,7 +3,9 @@
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from utils.reconstruction.flipbooks import write_flipbook
 from utils.reconstruction.kept_patches import KeptPixels, read_kept
 from utils.reconstruction.stacks import StackOptions, VolumeGroup, stack_recipe, stands
 from utils.reconstruction.subvolumes import Subvolume, cut_stack, stack_voxel_size, write_stack
-from utils.records.fingerprints import fingerprint
+from utils.records.fingerprints import Fingerprint, fingerprint
 from utils.records.recipes import Recipe, fingerprints, record_of, refuse_changed, save_record
 from utils.results import Scope
 from utils.volume_samples import volume_contrast
@@ -90,24 +92,14 @@ class _Maker:
                     return unlike
                 self._note("the middle slice differs from the patch; written all the same")
             refuse_changed(recipe, before)
-            self._write(wanted, values if self.options.raw else shown, shown, kept, recipe)
+            size = stack_voxel_size(self._size(kept), wanted.patch.where.axis or 0)
+            write = partial(write_stack, stack=values if self.options.raw else shown, voxel_size=size)
+            _write(wanted.target, write, recipe, before)
+            if self.options.flipbook:
+                _write(wanted.files(self.options.flipbook)[1], partial(write_flipbook, stack=shown), recipe, before)
         except (OSError, ValueError, MemoryError) as error:
             return describe(error)
         return ""
-
-    def _write(
-        self, wanted: Subvolume, written: np.ndarray, shown: np.ndarray, kept: KeptPixels, recipe: Recipe
-    ) -> None:
-        before = fingerprints(recipe)
-        stack, *flipbook = wanted.files(self.options.flipbook)
-        size = stack_voxel_size(self._size(kept), wanted.patch.where.axis or 0)
-        with locked(stack), atomic_path(stack) as scratch:
-            write_stack(scratch, written, size)
-            save_record(stack, record_of(recipe, stack, before, fingerprint([scratch])))
-        for path in flipbook:
-            with locked(path), atomic_path(path) as scratch:
-                write_flipbook(scratch, shown)
-                save_record(path, record_of(recipe, path, before, fingerprint([scratch])))
 
     def _size(self, kept: KeptPixels) -> tuple[float, float, float] | None:
         size = self.voxel_size or kept.record.voxel_size
@@ -135,6 +127,13 @@ class _Maker:
         """Say once, with how often, what the sources left open."""
         for sentence, count in self._notes.items():
             warnings.warn(f"{sentence} (stacks: {count})", stacklevel=2)
+
+
+def _write(path: Path, write: Callable[[Path], None], recipe: Recipe, before: Mapping[str, Fingerprint]) -> None:
+    """Write a file, and the record that says what it was made of."""
+    with locked(path), atomic_path(path) as scratch:
+        write(scratch)
+        save_record(path, record_of(recipe, path, before, fingerprint([scratch])))
 
 
 def difference(middle: np.ndarray, kept: KeptPixels) -> str:

@@ -36,10 +36,6 @@ class Roi(NamedTuple):
         z, y, x = ((first + step, stop + step) for (first, stop), step in zip(self, offsets, strict=True))
         return Roi(z, y, x)
 
-    def overlaps(self, other: "Roi") -> bool:
-        """Whether two boxes share a voxel."""
-        return all(a[0] < b[1] and b[0] < a[1] for a, b in zip(self, other, strict=True))
-
 
 def spans(length: int, crop: int) -> list[Span]:
     """Where cubes lie along one axis: at the multiples of their side, so that every voxel belongs to one.

@@ -1,11 +1,10 @@
 """A seeded choice among boxes: uniform or spread evenly, within a budget, without overlaps."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice, product
 
 import numpy as np
 
+from utils.overlap import TakenBoxes
 from utils.sampling.rois import Boxes, Roi
 
 
@@ -54,32 +53,6 @@ def _morton(boxes: Boxes) -> np.ndarray:
     return codes
 
 
-class Occupied:
-    """Boxes that are taken, found again by the cells of a coarse grid that they touch.
-
-    Parameters
-    ----------
-    cell : int
-        Side of a cell; best about the side of the boxes.
-    """
-
-    def __init__(self, cell: int) -> None:
-        self._cell = cell
-        self._cells: defaultdict[tuple[int, ...], list[Roi]] = defaultdict(list)
-
-    def add(self, roi: Roi) -> None:
-        """Take a box."""
-        for cell in self._touched(roi):
-            self._cells[cell].append(roi)
-
-    def meets(self, roi: Roi) -> bool:
-        """Whether a box shares a voxel with one that is taken."""
-        return any(roi.overlaps(other) for cell in self._touched(roi) for other in self._cells.get(cell, ()))
-
-    def _touched(self, roi: Roi) -> Iterable[tuple[int, ...]]:
-        return product(*(range(a // self._cell, (b - 1) // self._cell + 1) for a, b in roi))
-
-
 def within(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> list[Roi]:
     """The boxes that fit into `budget` bytes of uint8: those `kept`, then as many as fit from the front of `order`.
 
@@ -88,19 +61,17 @@ def within(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> lis
     """
     chosen = list(kept)
     total = sum(roi.voxels for roi in kept)
-    order = iter(order)
-    first = list(islice(order, 1))
-    occupied = Occupied(max((b - a for roi in chain(kept, first) for a, b in roi), default=1))
+    taken = TakenBoxes()
     for roi in kept:
-        occupied.add(roi)
-    for roi in chain(first, order):
-        if occupied.meets(roi):
+        taken.add(roi)
+    for roi in order:
+        if taken.covers(roi):
             continue
         total += roi.voxels
         if total > budget:
             break
         chosen.append(roi)
-        occupied.add(roi)
+        taken.add(roi)
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""Which boxes to take so that none overlaps another too much: a seeded order, then greedily."""
+"""Boxes taken one after another, none of which overlaps one before it too much; and a seeded order to take them in."""
 
 import hashlib
 from collections import defaultdict
@@ -30,7 +30,7 @@ def without_overlap(boxes: Iterable[tuple[Hashable, Box3D]], most: float) -> Ite
     most : float
         Share of a box's volume, 0 to 1, that one box taken before may cover.
     """
-    spaces: defaultdict[Hashable, _Taken] = defaultdict(_Taken)
+    spaces: defaultdict[Hashable, TakenBoxes] = defaultdict(TakenBoxes)
     for space, box in boxes:
         taken = spaces[space]
         free = not taken.covers(box, most)
@@ -39,20 +39,22 @@ def without_overlap(boxes: Iterable[tuple[Hashable, Box3D]], most: float) -> Ite
         yield free
 
 
-class _Taken:
+class TakenBoxes:
     """Boxes on one grid for each size of box, so that a look concerns the neighbours only, however many there are."""
 
     def __init__(self) -> None:
         self._grids: dict[Sides, defaultdict[tuple[int, ...], list[Box3D]]] = {}
 
     def add(self, box: Box3D) -> None:
+        """Take a box."""
         sides = _sides(box)
         grid = self._grids.setdefault(sides, defaultdict(list))
         for cell in _cells(box, sides):
             grid[cell].append(box)
 
-    def covers(self, box: Box3D, most: float) -> bool:
-        allowed = most * _volume(box)
+    def covers(self, box: Box3D, most: float = 0.0) -> bool:
+        """Whether one that is taken covers more than a share of a box's volume."""
+        allowed = most * prod(_sides(box))
         for sides, grid in self._grids.items():
             largest = prod(min(pair) for pair in zip(sides, _sides(box), strict=True))
             if largest > allowed and any(
@@ -65,10 +67,6 @@ class _Taken:
 def _sides(box: Box3D) -> Sides:
     z, y, x = (stop - first for first, stop in box)
     return z, y, x
-
-
-def _volume(box: Box3D) -> int:
-    return prod(_sides(box))
 
 
 def _cells(box: Box3D, sides: Sides) -> Iterator[tuple[int, ...]]:
