@@ -44,8 +44,6 @@ from utils.volumes import volume_name
 if TYPE_CHECKING:
     from utils.sampling.volume_crops import CropOptions
 
-GB = 10**9
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Crop cubes from one volume or from the large ones of a folder; see the module's docstring."""
@@ -115,6 +113,7 @@ def refuse_no_volumes(args: argparse.Namespace, volumes: Sequence[Path]) -> None
 
 def large_volumes(args: argparse.Namespace, volumes: Sequence[Path], table: DatasetTable) -> list[Path]:
     """Those of a folder's volumes that are above the size threshold; the others are named."""
+    from utils.sampling.rois import GB
     from utils.sampling.volume_crops import volume_bytes
 
     table.say_unmatched([volume_name(path) for path in volumes], args.quiet)

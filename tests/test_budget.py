@@ -35,7 +35,7 @@ class Source:
 def fill(folder, source, count, **options):
     record = RoiRecord(folder / "fly.json", SETTINGS)
     crops = Crops("fly", folder, source, NO_CONTRAST, None)
-    return fill_budget(crops, lambda: iter(BOXES), count * 64 / GB, record, **options)
+    return fill_budget(crops, lambda: iter(BOXES), count * 64 / GB, record, threads=1, chunk=(1, 1, 1), **options)
 
 
 def there(folder):

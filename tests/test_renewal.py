@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def renew(folder, settings, update, files=("b.nrrd", "c.nrrd")):
-    return renewed(folder / "fly.json", settings, update, lambda where: write(where, settings, files))
+    return renewed(folder / "fly.json", settings, update, lambda record: write(record.path.parent, settings, files))
 
 
 def test_outdated_cubes_are_named_and_stay(folder):
@@ -69,8 +69,8 @@ def test_cubes_of_earlier_choices_go_too(folder):
 
 
 def test_what_fails_leaves_the_earlier_ones(folder):
-    def fail(where):
-        write(where, SETTINGS, ["c.nrrd"])
+    def fail(record):
+        write(record.path.parent, SETTINGS, ["c.nrrd"])
         raise OSError("full")
 
     with pytest.raises(OSError, match="full"):

@@ -29,10 +29,9 @@ def record_in(folder, **changes):
     return RoiRecord(folder / "fly.json", replace(SETTINGS, **changes))
 
 
-def save(record, chosen, kept=(), padding=None, failures=None, existing=()):
-    record.save(
-        crops_of(record.path.parent), chosen, kept, padding=padding or {}, failures=failures or {}, existing=existing
-    )
+def save(record, chosen, kept=(), padding=None, failures=None, existing=None):
+    crops = replace(crops_of(record.path.parent), files=existing or {})
+    record.save(crops, chosen, kept, padding=padding or {}, failures=failures or {})
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ def test_it_is_read_back(saved):
 
 
 def test_a_larger_budget_s_cubes_stay_in_the_record(saved):
-    save(record_in(saved), [B], existing=[A])
+    save(record_in(saved), [B], existing={A: A_FILE})
     said = json.loads((saved / "fly.json").read_text())
     assert [box["file"] for box in said["boxes"]] == [A_FILE] and [box["file"] for box in said["pending"]] == [B_FILE]
 
@@ -89,7 +88,7 @@ def test_another_choice_keeps_the_cubes_that_are_there(saved):
     record = record_in(saved, seed=1)
     assert record.padding == {} and not record.is_fresh and record.outdated is None
     assert record.kept({A: A_FILE}) == [A]
-    save(record, [A, C], kept=[A], existing=[A])
+    save(record, [A, C], kept=[A], existing={A: A_FILE})
     said = json.loads((saved / "fly.json").read_text())
     assert said["kept"] == [A_FILE] and [entry["seed"] for entry in said["earlier"]] == [0]
     assert said["earlier"][0]["boxes"][0]["file"] == A_FILE and said["earlier"][0]["voxel_offset"] == [100, 200, 300]

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 
 from utils.formats.voxel_size import nm_text, significant
-from utils.ngff.metadata import Lengths, downsampling
+from utils.ngff.metadata import Lengths, downsampling, triple
 from utils.ngff.multiscale import Multiscale
 
 # Two statements of one length that differ by less are roundings of each other.
@@ -55,8 +55,7 @@ def level_voxel_size(
         _say_contradiction(finest, image.levels[0].voxel_size, metadata_first)
     if metadata_first and declared is not None:
         return declared
-    z, y, x = (significant(length * f, 12) for length, f in zip(finest, factors(image, index), strict=True))
-    return z, y, x
+    return triple(significant(length * f, 12) for length, f in zip(finest, factors(image, index), strict=True))
 
 
 def factors(image: Multiscale, index: int) -> Lengths:
@@ -68,9 +67,8 @@ def factors(image: Multiscale, index: int) -> Lengths:
     declared: Sequence[float] = (0.0, 0.0, 0.0)
     if first.scale and level.scale and first.unit == level.unit and min(first.scale) > 0:
         declared = [b / a for a, b in zip(first.scale, level.scale, strict=True)]
-    triples = zip(declared, first.shape, level.shape, strict=True)
-    z, y, x = (f if f > 0 and abs(a - b * f) <= EDGE * f else downsampling(a, b) for f, a, b in triples)
-    return z, y, x
+    sides = zip(declared, first.shape, level.shape, strict=True)
+    return triple(f if f > 0 and abs(a - b * f) <= EDGE * f else downsampling(a, b) for f, a, b in sides)
 
 
 def _completed(image: Multiscale, given: Sequence[float | None]) -> Lengths:
@@ -79,7 +77,7 @@ def _completed(image: Multiscale, given: Sequence[float | None]) -> Lengths:
     known = [size for size in sizes if size is not None]
     if len(known) < 3:
         raise ValueError(f"the table gives some of voxel_x, voxel_y, voxel_z; {_unknown(image, 0)}")
-    return known[0], known[1], known[2]
+    return triple(known)
 
 
 def _unknown(image: Multiscale, index: int) -> str:
@@ -106,10 +104,10 @@ def _say_misfit(image: Multiscale, index: int, declared: Lengths) -> None:
     finest = image.levels[0].voxel_size
     if finest is None:
         return
-    z, y, x = (significant(a * f, 4) for a, f in zip(finest, factors(image, index), strict=True))
-    if any(abs(a - b) > MISFIT * b for a, b in zip(declared, (z, y, x), strict=True)):
+    expected = triple(significant(a * f, 4) for a, f in zip(finest, factors(image, index), strict=True))
+    if any(abs(a - b) > MISFIT * b for a, b in zip(declared, expected, strict=True)):
         warnings.warn(
-            f"level {index} has the shape of {_text((z, y, x))}, but its metadata say {_text(declared)}; the "
+            f"level {index} has the shape of {_text(expected)}, but its metadata say {_text(declared)}; the "
             "metadata's is used, a table or another --level can overrule it",
             stacklevel=3,
         )

@@ -13,7 +13,7 @@ from utils.ngff.access import context
 from utils.ngff.chunks import chunk_names, read_translated, translation
 from utils.ngff.errors import ForbiddenError, GoneError, StalledError, wait
 from utils.ngff.hosts import with_patience
-from utils.ngff.metadata import Level, Triple
+from utils.ngff.metadata import Level, Triple, triple
 from utils.ngff.store import Store
 from utils.ngff.view import open_view
 
@@ -67,7 +67,7 @@ class LevelReader:
         Returns
         -------
         ndarray, shape of the box
-            C-ordered. Chunks that are not stored are fill values.
+            C-ordered.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class LevelReader:
     def _outer_chunk(self) -> Triple:
         """The stored chunk or shard, z, y, x."""
         outer = self.level.grid.get("chunk")
-        return self.level.chunk if outer is None else tuple(outer[axis] for axis in self.level.axes)
+        return self.level.chunk if outer is None else triple(outer[axis] for axis in self.level.axes)
 
     def _absent(self, names: list[str]) -> bool:
         """Whether chunks that were refused are absent: the store hides missing keys, and lists none of these."""

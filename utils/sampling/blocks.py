@@ -1,6 +1,7 @@
 """Arrays written to disk block by block, whatever their size: memory is one block."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import BinaryIO
 
@@ -8,7 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from utils.formats.volume_base import Region
-from utils.sampling.rois import Triple
+from utils.ngff.metadata import Triple
+
+# Gives a box's values, an array of the box's shape (z, y, x).
+ReadBox = Callable[[Region], np.ndarray]
 
 
 def blocks(shape: Triple, chunk: Triple, most_bytes: int, itemsize: int) -> Iterator[Region]:
@@ -18,30 +22,13 @@ def blocks(shape: Triple, chunk: Triple, most_bytes: int, itemsize: int) -> Iter
     x = min(shape[2], max(1, row // x) * x)
     if x == shape[2]:
         y = min(shape[1], max(1, most_bytes // (z * x * itemsize * y)) * y)
-    for z0 in range(0, shape[0], z):
-        for y0 in range(0, shape[1], y):
-            for x0 in range(0, shape[2], x):
-                yield (
-                    slice(z0, min(z0 + z, shape[0])),
-                    slice(y0, min(y0 + y, shape[1])),
-                    slice(x0, min(x0 + x, shape[2])),
-                )
+    sides = zip(shape, (z, y, x), strict=True)
+    parts = [[slice(first, min(first + step, n)) for first in range(0, n, step)] for n, step in sides]
+    yield from product(*parts)
 
 
-def write_blocks(
-    file: BinaryIO, shape: Triple, dtype: DTypeLike, boxes: Iterator[Region], read: Callable[[Region], np.ndarray]
-) -> None:
-    """Write a C-ordered array from the file's position on; blocks land where they belong.
-
-    Parameters
-    ----------
-    file : binary file
-    shape : tuple of int
-    dtype : dtype
-    boxes : iterator of Region
-    read : callable
-        Gives a box's values, an ndarray of the box's shape (z, y, x).
-    """
+def write_blocks(file: BinaryIO, shape: Triple, dtype: DTypeLike, boxes: Iterator[Region], read: ReadBox) -> None:
+    """Write a C-ordered array from the file's position on; blocks land where they belong."""
     start, dtype = file.tell(), np.dtype(dtype)
     for box in boxes:
         block = np.ascontiguousarray(read(box), dtype)
@@ -53,20 +40,8 @@ def write_blocks(
                 file.write(part.data)
 
 
-def write_npy(
-    path: Path, shape: Triple, dtype: np.dtype, boxes: Iterator[Region], read: Callable[[Region], np.ndarray]
-) -> None:
-    """Write an array as ``.npy``, block by block.
-
-    Parameters
-    ----------
-    path : Path
-    shape : tuple of int
-    dtype : dtype
-    boxes : iterator of Region
-    read : callable
-        Gives a box's values, an ndarray of the box's shape (z, y, x).
-    """
+def write_npy(path: Path, shape: Triple, dtype: np.dtype, boxes: Iterator[Region], read: ReadBox) -> None:
+    """Write an array as ``.npy``, block by block."""
     with path.open("wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from utils.jobs import SKIPPED, SomeFailed
+from utils.ngff.metadata import Triple
 from utils.sampling.roi_crops import Crops, Failure, make_crops
 from utils.sampling.roi_record import RoiRecord
-from utils.sampling.rois import GB, Roi, Triple
+from utils.sampling.rois import GB, Roi
 from utils.sampling.selection import settled
 
 
@@ -17,8 +18,8 @@ def fill_budget(
     gigabytes: float,
     record: RoiRecord,
     *,
-    threads: int = 1,
-    chunk: Triple = (1, 1, 1),
+    threads: int,
+    chunk: Triple,
     padding: Mapping[Roi, str] | None = None,
 ) -> str:
     """Make the cubes of a dataset that are missing.
@@ -39,15 +40,14 @@ def fill_budget(
     ValueError
         If there is none to make.
     """
-    existing = record.existing(crops.folder, crops.name)
-    crops = replace(crops, files=existing)
-    kept, empty = record.kept(existing), {**record.padding, **(padding or {})}
+    crops = replace(crops, files=record.existing(crops.folder, crops.name))
+    kept, empty = record.kept(crops.files), {**record.padding, **(padding or {})}
     known, failures, written = len(empty), dict[Roi, Failure](), 0
 
     def find_padding(chosen: list[Roi]) -> Mapping[Roi, str]:
         nonlocal written
         missing = [roi for roi in chosen if roi not in failures and not crops.path(roi).exists()]
-        record.save(crops, chosen, kept, padding=empty, failures=failures, existing=existing)
+        record.save(crops, chosen, kept, padding=empty, failures=failures)
         results = make_crops(crops, missing, threads, chunk)
         failures.update(results.failures)
         written += len(missing) - len(results.padding)
@@ -56,7 +56,7 @@ def fill_budget(
     chosen = settled(order, gigabytes * GB, empty, find_padding, kept)
     if not chosen:
         raise ValueError(_nothing(order(), empty, gigabytes))
-    record.save(crops, chosen, kept, padding=empty, failures=failures, existing=existing)
+    record.save(crops, chosen, kept, padding=empty, failures=failures)
     if len(empty) > known:
         said = list(empty.values())[-1]
         warnings.warn(f"{len(empty) - known} cubes were read for nothing and left out: {said}", stacklevel=2)

@@ -35,21 +35,20 @@ def sample(plan: SamplingPlan, folder: Path) -> str:
         If nothing can be taken.
     """
     # What was made otherwise is kept, and said before anything is fetched.
-    name = f"{plan.dataset.name}.json"
-    record = RoiRecord(folder / name, plan.settings(None))
-    if record.outdated and not plan.options.update:
-        return Outdated(record.outdated)
+    path = folder / f"{plan.dataset.name}.json"
+    outdated = RoiRecord(path, plan.settings(None)).outdated
+    if outdated and not plan.options.update:
+        return Outdated(outdated)
     reader = plan.open_level()
     seen = survey_dataset(plan, folder) if plan.is_surveyed else None
     settings = plan.settings(seen.level if seen and plan.dataset.crop else None)
 
-    def make(where: Path) -> str:
-        record = RoiRecord(where / name, settings)
+    def make(record: RoiRecord) -> str:
         if plan.dataset.crop:
             return fetch_cubes(plan, record, seen, reader, folder)
         return fetch_whole(plan, record, seen, reader)
 
-    return renewed(folder / name, settings, plan.options.update, make)
+    return renewed(path, settings, plan.options.update, make)
 
 
 def fetch_cubes(

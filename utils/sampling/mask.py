@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from utils.ngff.label_images import allowing_labels
-from utils.ngff.metadata import Lengths, Level, downsampling
+from utils.ngff.metadata import Lengths, Level, Triple, downsampling, triple
 from utils.ngff.multiscale import Multiscale
 from utils.ngff.opening import open_multiscale
 from utils.sampling.blocks import npy_planes
 from utils.sampling.overview import fetch_overview, overview_path
 from utils.sampling.plan import SamplingPlan
-from utils.sampling.rois import Boxes, Triple
+from utils.sampling.rois import Boxes
 from utils.sampling.survey import Survey
 
 LARGEST = 1 << 30
@@ -60,10 +60,9 @@ def _level(mask: Multiscale) -> int:
 
 def _alignment(image: Level, mask: Level, scale: Lengths) -> tuple[Triple, Triple]:
     """Mask voxels that cover the image, and where in the mask they begin: each may have an offset of its own."""
-    z, y, x = (max(1, math.ceil(length / r)) for length, r in zip(image.shape, scale, strict=True))
+    shape = triple(max(1, math.ceil(length / r)) for length, r in zip(image.shape, scale, strict=True))
     offsets = zip(image.offset, scale, mask.offset, strict=True)
-    first = [round(own / r - theirs) for own, r, theirs in offsets]
-    return (z, y, x), (first[0], first[1], first[2])
+    return shape, triple(round(own / r - theirs) for own, r, theirs in offsets)
 
 
 def _aligned(path: Path, shape: Triple, shift: Triple) -> Iterator[np.ndarray]:
@@ -89,8 +88,6 @@ def ratio(plan: SamplingPlan, mask: Level) -> Lengths:
     by_shape = [downsampling(a, b) for a, b in zip(plan.level.shape, mask.shape, strict=True)]
     size = mask.voxel_size
     if size is None:
-        z, y, x = by_shape
-        return z, y, x
+        return triple(by_shape)
     by_size = [theirs / ours for theirs, ours in zip(size, plan.voxel_size, strict=True)]
-    z, y, x = (a if abs(a - b) <= SAME_SIDE * b else b for a, b in zip(by_shape, by_size, strict=True))
-    return z, y, x
+    return triple(a if abs(a - b) <= SAME_SIDE * b else b for a, b in zip(by_shape, by_size, strict=True))

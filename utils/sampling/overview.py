@@ -7,13 +7,13 @@ from pathlib import Path
 
 from utils.files import atomic_path, list_files
 from utils.ngff.level_size import factors
+from utils.ngff.metadata import Lengths, triple
 from utils.ngff.multiscale import Multiscale
 from utils.ngff.read import LevelReader
-from utils.patches import Span
 from utils.sampling.blocks import blocks, npy_planes, write_npy
+from utils.sampling.rois import Spans
 from utils.sampling.survey import Survey
 
-Spans = tuple[list[Span], list[Span], list[Span]]
 FOLDER = ".overview"
 LARGEST = 256 << 20
 # Overview voxels that a cube should span at least, so that its share of specimen means something.
@@ -44,10 +44,9 @@ def _spanned(image: Multiscale, index: int, level: int, crop: int) -> list[float
     return [min(crop, n) / r for n, r in zip(image.levels[level].shape, ratio(image, index, level), strict=True)]
 
 
-def ratio(image: Multiscale, index: int, level: int) -> tuple[float, float, float]:
+def ratio(image: Multiscale, index: int, level: int) -> Lengths:
     """Voxels of `level` per voxel of level `index`, z, y, x."""
-    z, y, x = (a / b for a, b in zip(factors(image, index), factors(image, level), strict=True))
-    return z, y, x
+    return triple(a / b for a, b in zip(factors(image, index), factors(image, level), strict=True))
 
 
 def overview_path(image: Multiscale, index: int, folder: Path, name: str) -> Path:

@@ -14,9 +14,9 @@ from utils.ngff.opening import open_multiscale
 from utils.ngff.read import LevelReader
 from utils.ngff.table import Dataset
 from utils.redaction import redacted
-from utils.sampling.overview import Spans, overview_levels
+from utils.sampling.overview import overview_levels
 from utils.sampling.roi_settings import DATASET_COORDINATES, Settings
-from utils.sampling.rois import GB, Boxes, Roi, grid
+from utils.sampling.rois import GB, Boxes, Roi, Spans, grid
 from utils.sampling.selection import shuffled, stratified
 
 DEFAULT_CROP = 256

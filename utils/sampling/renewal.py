@@ -16,7 +16,7 @@ from utils.sampling.roi_settings import Settings
 STAGE = "sampling"
 
 
-def renewed(path: Path, settings: Settings, update: bool, make: Callable[[Path], str]) -> str:
+def renewed(path: Path, settings: Settings, update: bool, make: Callable[[RoiRecord], str]) -> str:
     """Make a dataset, or go on with it; what is outdated stays, unless it is to be updated.
 
     Parameters
@@ -28,21 +28,19 @@ def renewed(path: Path, settings: Settings, update: bool, make: Callable[[Path],
     update : bool
         Leave what a fresh run would: other choices of earlier runs go, too.
     make : callable
-        Makes cubes and record in a folder.
+        Makes cubes, and the record beside them.
     """
     record = RoiRecord(path, settings)
     reason = record.outdated
     if reason and not update:
         return Outdated(reason)
-    if not update or not record.earlier:
-        return make(path.parent)
-    if reason is None and record.is_fresh:
-        return make(path.parent)
+    if not update or not record.earlier or (reason is None and record.is_fresh):
+        return make(record)
     # A dead run's scratch folder is swept away with its lock, as every target's.
     scratch = path.with_name(f".{path.name}.part")
     remove(scratch)
     try:
-        message = make(scratch)
+        message = make(RoiRecord(scratch / path.name, settings))
         _replace_cubes(path, scratch)
     finally:
         remove(scratch)

@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +72,15 @@ class RoiRecord:
 
     def existing(self, folder: Path, name: str) -> dict[Roi, str]:
         """Cubes of earlier runs that are there, and their files; also those a killed run left."""
-        entries = [self.earlier, {**self.earlier, "boxes": self.earlier.get("pending", [])}]
-        entries += self.earlier.get("earlier", [])
-        found: dict[Roi, str] = {}
-        for entry in entries:
-            for roi, file in _located(entry):
-                if file.startswith(f"{name}-ROI-") and roi not in found and (folder / file).exists():
-                    found[roi] = file
         if not self.earlier:
             z, y, x = self.settings.offset
-            found = {roi.shifted((-z, -y, -x)): file for file, roi in cubes_without_record(folder, name).items()}
+            return {roi.shifted((-z, -y, -x)): file for file, roi in cubes_without_record(folder, name).items()}
+        entries = [_boxes(self.earlier), _boxes(self.earlier, "pending"), *map(_boxes, self.earlier.get("earlier", []))]
+        found: dict[Roi, str] = {}
+        for roi, box in chain.from_iterable(entries):
+            file = str(box["file"])
+            if file.startswith(f"{name}-ROI-") and roi not in found and (folder / file).exists():
+                found[roi] = file
         return found
 
     def kept(self, existing: Mapping[Roi, str]) -> list[Roi]:
@@ -93,11 +93,9 @@ class RoiRecord:
     @property
     def padding(self) -> dict[Roi, str]:
         """Boxes that earlier runs read and found to be padding: they are not drawn again."""
-        if self._before is None or not self._same_choice() or self.settings.overview_level is not None:
+        if not self._same_choice() or self.settings.overview_level is not None:
             return {}
-        z, y, x = self._before.offset
-        back = (-z, -y, -x)
-        return {_roi(box).shifted(back): str(box["reason"]) for box in self.earlier.get("padding", [])}
+        return {roi: str(box["reason"]) for roi, box in _boxes(self.earlier, "padding")}
 
     def save(
         self,
@@ -107,11 +105,10 @@ class RoiRecord:
         *,
         padding: Mapping[Roi, str],
         failures: Mapping[Roi, Failure],
-        existing: Iterable[Roi],
     ) -> None:
         """Say which cubes are there, which failed, and which are still to come."""
         # Cubes that a larger budget brought stay, so they stay in the record.
-        wanted = {roi: crops.path(roi) for roi in dict.fromkeys([*chosen, *existing])}
+        wanted = {roi: crops.path(roi) for roi in dict.fromkeys([*chosen, *crops.files])}
         there = {roi for roi, path in wanted.items() if path.exists()}
 
         def boxes(rois: Iterable[Roi]) -> list[dict[str, Any]]:
@@ -150,11 +147,12 @@ class RoiRecord:
                 scratch.write_text(text)
 
 
-def _located(entry: Mapping[str, Any]) -> Iterator[tuple[Roi, str]]:
-    """The boxes of a record, or of an earlier choice in it, in voxels of the level, and their files."""
+def _boxes(entry: Mapping[str, Any], key: str = "boxes") -> Iterator[tuple[Roi, Mapping[str, Any]]]:
+    """The boxes of a record, or of an earlier choice in it, in voxels of the level, and what is said of each."""
     z, y, x = Settings.from_json({"source": "", **entry}).offset
-    for box in entry.get("boxes") or []:
-        yield _roi(box).shifted((-z, -y, -x)), str(box["file"])
+    for box in entry.get(key) or []:
+        roi = Roi(*((int(first), int(stop)) for first, stop in (box[axis] for axis in "zyx")))
+        yield roi.shifted((-z, -y, -x)), box
 
 
 def _failure(failure: Failure) -> dict[str, object]:
@@ -175,10 +173,6 @@ def _text(record: dict[str, Any]) -> str:
 
 def _spans(roi: Roi) -> dict[str, list[int]]:
     return {"z": list(roi.z), "y": list(roi.y), "x": list(roi.x)}
-
-
-def _roi(box: Mapping[str, Any]) -> Roi:
-    return Roi(*((int(first), int(stop)) for first, stop in (box[axis] for axis in "zyx")))
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from utils.sampling.rois import Triple
+from utils.ngff.metadata import Triple
 
 # With these alike, two runs choose from one random order, and the second only goes further along it.
 CHOICE = ("level", "seed", "crop_size", "min_frac", "padding_value", "overview_level", "stratify", "mask")

@@ -6,9 +6,10 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
+from utils.ngff.metadata import Triple, triple
 from utils.patches import Span
 
-Triple = tuple[int, int, int]
+Spans = tuple[list[Span], list[Span], list[Span]]
 GB = 10**9
 # Cubes along one side; what claims more is no image, and a list of them would fill the memory.
 MOST_ALONG = 1 << 20
@@ -32,9 +33,8 @@ class Roi(NamedTuple):
         return (self.z[1] - self.z[0]) * (self.y[1] - self.y[0]) * (self.x[1] - self.x[0])
 
     def shifted(self, offsets: Triple) -> "Roi":
-        """The same box in coordinates that begin `by` (z, y, x) voxels earlier."""
-        z, y, x = ((first + step, stop + step) for (first, stop), step in zip(self, offsets, strict=True))
-        return Roi(z, y, x)
+        """The same box in coordinates that begin `offsets` (z, y, x) voxels earlier."""
+        return Roi(*((first + step, stop + step) for (first, stop), step in zip(self, offsets, strict=True)))
 
 
 def spans(length: int, crop: int) -> list[Span]:
@@ -53,7 +53,7 @@ def spans(length: int, crop: int) -> list[Span]:
     return [(start, min(start + crop, length)) for start in starts]
 
 
-def grid(shape: Triple, crop: int) -> tuple[list[Span], list[Span], list[Span]]:
+def grid(shape: Triple, crop: int) -> Spans:
     """Spans along z, y and x; every combination is a box.
 
     Raises
@@ -63,8 +63,7 @@ def grid(shape: Triple, crop: int) -> tuple[list[Span], list[Span], list[Span]]:
     """
     if max(shape) > MOST_ALONG * crop:
         raise ValueError(f"its metadata promise {' x '.join(map(str, shape))} voxels: no image has such sides")
-    z, y, x = (spans(length, crop) for length in shape)
-    return z, y, x
+    return triple(spans(length, crop) for length in shape)
 
 
 class Boxes(Sequence[Roi]):

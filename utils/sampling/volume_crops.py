@@ -1,6 +1,7 @@
 """Cubes of a local volume, chosen like those of an NGFF dataset."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from utils.contrast import measure_contrast
@@ -132,20 +133,15 @@ def crop_volume(path: Path, options: CropOptions, target: Path, stated: Stated =
         settings = _settings(path, volume, options, read_record(target).get("input"))
         if reason:
             return without_cubes(target, settings, options.update, reason)
-
-        def make(folder: Path) -> str:
-            return _crop(path, volume, options, settings, folder / target.name)
-
-        return renewed(target, settings, options.update, make)
+        return renewed(target, settings, options.update, partial(_crop, path, volume, options))
 
 
-def _crop(path: Path, volume: Volume, options: CropOptions, settings: Settings, target: Path) -> str:
-    record = RoiRecord(target, settings)
+def _crop(path: Path, volume: Volume, options: CropOptions, record: RoiRecord) -> str:
     seen = survey_volume(volume, options)
     boxes = candidates(seen, options)
     crops = Crops(
         volume_name(path),
-        target.parent,
+        record.path.parent,
         lambda roi: (volume[roi.slices], 0),
         record.contrast or measure_contrast(seen.sample(), options.contrast, padding=options.padding_value),
         volume.voxel_size,
