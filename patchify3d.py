@@ -465,9 +465,9 @@ def describe_volume(
     source: VolumeSource, volume: Volume, contrast: Contrast, cutting: Cutting, patches: int
 ) -> dict[str, Any]:
     """What the dictionary remembers, so that the conversion can be repeated exactly; the same on every machine."""
-    origin = source.address.name if isinstance(source.address, Path) else source.address
+    place, pipe, inner = str(source.address).partition("|")
     return {
-        "source": origin,
+        "source": (place if "://" in place else Path(place).name) + pipe + inner,
         "shape": volume.shape,
         "voxel_size": volume.voxel_size,
         "dataset": source.stated.as_dict(),

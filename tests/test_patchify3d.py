@@ -261,6 +261,10 @@ def test_an_ngff_folder_is_cut_without_an_intermediate_file(tmp_path):
         assert parse_name(name).source == "em_s0"
         assert np.array_equal(patch, slice_of(voxels, name))
     assert load_patches(tmp_path / "same" / "em_s0.pkl")["names"] == content["names"]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "em.zarr").rename(tmp_path / "elsewhere" / "em.zarr")
+    assert cut(tmp_path / "elsewhere", tmp_path / "there") == 0  # nothing in it tells where the image lay
+    assert contents(tmp_path / "there") == contents(tmp_path / "out") and content["meta"]["source"] == "em.zarr"
 
 
 def test_a_bad_row_of_a_table_stops_no_other(tmp_path, capsys):

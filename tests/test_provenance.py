@@ -23,6 +23,14 @@ def test_rows_of_datasets_and_of_their_images(tmp_path):
     assert found.of("yeast") == {} and found.unused() == ["bee"] and found.failures == {}
 
 
+def test_rows_are_called_as_in_every_other_table(tmp_path):
+    found = Provenance([table(tmp_path / "a.csv", "name,license\nfilm.mp4,CC0\nz.ome.zarr,MIT\nvol.nii.gz,BSD\n")])
+    assert [found.of(name) for name in ("film_video", "z_s1", "vol_bin2")] == [
+        {"license": "CC0"}, {"license": "MIT"}, {"license": "BSD"},
+    ]  # fmt: skip
+    assert found.unused() == []
+
+
 def test_what_a_dictionary_remembers():
     part = SimpleNamespace(
         meta={"dataset": {"license": "CC0", "name": "x", "dataset": "y", "voxel_x": 3, "n": 4, "no": None}}

@@ -38,11 +38,11 @@ class DatasetTable:
     @cached_property
     def _aliases(self) -> dict[str, str]:
         """The names in the table, also without suffix, and the rows' own names."""
-        return {**{_without_suffix(name): name for name in self.rows}, **{name: name for name in self.rows}}
+        return {**{without_suffix(name): name for name in self.rows}, **{name: name for name in self.rows}}
 
     def of(self, volume: str) -> Stated:
         """What is stated about a volume, by the most particular row: its own, its dataset's, its original's."""
-        found = ((self._aliases[name], factors) for name, factors in _names(volume) if name in self._aliases)
+        found = ((self._aliases[name], factors) for name, factors in table_names(volume) if name in self._aliases)
         row, factors = next(found, ("", None))
         stated = self.rows[row].scaled(factors) if row else NOTHING_STATED
         if self.everywhere == NOT_GIVEN:
@@ -53,8 +53,8 @@ class DatasetTable:
         """The names in the table that are for none of these volumes."""
         if not self.rows:
             return []
-        known = {name for volume in volumes for name, _ in _names(volume)}
-        return [row for row in self.rows if not known & {row, _without_suffix(row)}]
+        known = {name for volume in volumes for name, _ in table_names(volume)}
+        return [row for row in self.rows if not known & {row, without_suffix(row)}]
 
     def say_unmatched(self, volumes: Iterable[str], quiet: bool = False) -> None:
         """Name, once and on stderr, what the table speaks of and is not there."""
@@ -65,12 +65,13 @@ class DatasetTable:
 NO_TABLE = DatasetTable()
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> str:
+    """A name of a table's row as volumes are called: without the suffix of a file or a multiscale image."""
     ending = NGFF_ENDING.search(name)
     return name[: ending.start()] if ending else name[: len(name) - len(suffix(name))]
 
 
-def _names(volume: str) -> Iterator[tuple[str, tuple[float, float, float] | None]]:
+def table_names(volume: str) -> Iterator[tuple[str, tuple[float, float, float] | None]]:
     """The names under which a table may speak of a volume, and how much larger its voxels are than those."""
     yield volume, (1, 1, 1)
     name, factors = dataset_of(volume), (1.0, 1.0, 1.0)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from utils.collection.inventory import Part
-from utils.collection.places import image_of
+from utils.dataset_table import table_names, without_suffix
 from utils.table_text import read_rows
 
 NAME_COLUMNS = ("name", "dataset")
@@ -38,13 +38,14 @@ class Provenance:
         for table in tables:
             for name, row in _read(table, self.failures):
                 self._rows.setdefault(name, row)
+        self._aliases = {**{without_suffix(name): name for name in self._rows}, **{name: name for name in self._rows}}
 
     def of(self, dataset: str, parts: Sequence[Part] = ()) -> dict[str, str]:
-        """The columns of a dataset: of its row, or of the row of its image, or as its dictionaries remember them."""
-        for name in (dataset, image_of(dataset)):
-            if name in self._rows:
-                self._seen.add(name)
-                return self._rows[name]
+        """The columns of a dataset: of its row, or of what it was made of, or as its dictionaries remember them."""
+        for name, _ in table_names(dataset):
+            if row := self._aliases.get(name):
+                self._seen.add(row)
+                return self._rows[row]
         for part in parts:
             said = part.meta.get("dataset")
             if isinstance(said, Mapping):
