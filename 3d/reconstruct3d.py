@@ -204,12 +204,13 @@ def say_left_out(plan: ReconstructionPlan, slices: int, verbose: bool) -> None:
         lines += [f"  {subvolume.patch.name}" for subvolume in shown]
         if len(shown) < len(plan.border):
             lines.append(f"  and {len(plan.border) - len(shown)} more; --verbose lists all")
-    if plan.ambiguous:
-        lines.append(f"several volumes of that name, which cannot be told apart ({plan.ambiguous.total()} patches):")
-        lines += [f"  {name}: {count} patches" for name, count in plan.ambiguous.items()]
-    if plan.missing:
-        lines.append(f"no volume of that name in any -vd ({plan.missing.total()} patches):")
-        lines += [f"  {name}: {count} patches" for name, count in plan.missing.items()]
+    for why, volumes in (
+        ("several volumes of that name, which cannot be told apart", plan.ambiguous),
+        ("no volume of that name in any -vd", plan.missing),
+    ):
+        if volumes:
+            lines.append(f"{why} ({volumes.total()} patches):")
+            lines += [f"  {name}: {count} patches" for name, count in volumes.items()]
     for line in lines:
         print(line, file=sys.stderr)
 

@@ -19,43 +19,20 @@ SLOWEST_BYTES_PER_SECOND = 256
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach a store.
+    """How to reach a store."""
 
-    Attributes
-    ----------
-    timeout : float
-        Seconds without any answer after which the server counts as stalled.
-    retries, requests : int
-        Tries after the first one; requests in flight.
-    endpoint, region : str, optional
-        A custom S3 or GCS server, and its region.
-    cache_bytes : int
-        Decoded chunks kept for neighbouring boxes.
-    patience : float
-        Seconds without anything from a server that asks to come back later.
-    credentials : bool
-        Sign requests to S3 and GCS with the keys in the usual environment and files.
-    requester_pays : bool
-    headers : tuple of str
-        Sent to HTTP servers; secrets, and written nowhere.
-    image : str, optional
-        The path of an image inside of a container of several.
-    layer : str, optional
-        The image layer of a Neuroglancer link that shows several.
-    """
-
-    timeout: float = 60.0
-    retries: int = 5
-    requests: int = 64
-    endpoint: str | None = None
-    region: str | None = None
-    cache_bytes: int = 0
-    patience: float = 300.0
-    credentials: bool = False
+    timeout: float = 60.0  # seconds without any answer after which the server counts as stalled
+    retries: int = 5  # tries after the first one
+    requests: int = 64  # in flight
+    endpoint: str | None = None  # a custom S3 or GCS server, and
+    region: str | None = None  # its region
+    cache_bytes: int = 0  # of decoded chunks kept for neighbouring boxes
+    patience: float = 300.0  # seconds without anything from a server that asks to come back later
+    credentials: bool = False  # requests to S3 and GCS are signed with the keys in the usual environment and files
     requester_pays: bool = False
-    headers: tuple[str, ...] = field(default=(), repr=False)
-    image: str | None = None
-    layer: str | None = None
+    headers: tuple[str, ...] = field(default=(), repr=False)  # for HTTP servers; secrets, and written nowhere
+    image: str | None = None  # the path of one inside of a container of several
+    layer: str | None = None  # the image layer of a Neuroglancer link that shows several
 
 
 def kvstore_spec(address: Address, access: Access) -> dict[str, Any]:

@@ -24,29 +24,17 @@ _ARCHIVE = re.compile(r"(?i)\.(zip|ozx)$")
 
 @dataclass(frozen=True)
 class Address:
-    """One folder of one store, taken apart from a URL or a local path.
-
-    Attributes
-    ----------
-    root : str
-        Bucket, or scheme and server.
-    path : str
-        The folder; inside of the archive where there is one.
-    archive : str, optional
-        The path of a zip file that holds the folder.
-    query : str
-        Of an HTTP address (a signature, mostly): sent with every request.
-    """
+    """One folder of one store, taken apart from a URL or a local path."""
 
     url: str
     driver: str
-    root: str
-    path: str
-    format: str | None = None
+    root: str  # bucket, or scheme and server
+    path: str  # the folder; inside of the archive where there is one
+    format: str | None = None  # where the address states it
     endpoint: str | None = None
     region: str | None = None
-    archive: str | None = None
-    query: str = ""
+    archive: str | None = None  # the path of a zip file that holds the folder
+    query: str = ""  # of an HTTP address (a signature, mostly): sent with every request
 
     @classmethod
     def parse(cls, url: str | Path) -> "Address":

@@ -25,31 +25,19 @@ class StalledError(TimeoutError):
 
 
 class ForbiddenError(OSError):
-    """The server refused access (401 or 403).
-
-    Attributes
-    ----------
-    voxels : int
-        How many voxels of a box it would not give.
-    """
+    """The server refused access (401 or 403)."""
 
     def __init__(self, message: str, voxels: int = 0) -> None:
         super().__init__(message)
-        self.voxels = voxels
+        self.voxels = voxels  # of a box, that it would not give
 
 
 class RedirectError(OSError):
-    """The server sends elsewhere.
-
-    Attributes
-    ----------
-    target : str
-        The folder that it sends to; empty where it sends to something else than the file that was asked for.
-    """
+    """The server sends elsewhere."""
 
     def __init__(self, message: str, target: str = "") -> None:
         super().__init__(message)
-        self.target = target
+        self.target = target  # a folder; empty where it sends to something else than the file that was asked for
 
 
 class ThrottledError(OSError):

@@ -23,49 +23,23 @@ class NoImageError(ValueError):
 
 @dataclass(frozen=True)
 class Level:
-    """One resolution of a multiscale image, seen as z, y, x.
+    """One resolution of a multiscale image, seen as z, y, x."""
 
-    Attributes
-    ----------
-    path : str
-        Where the level's array lies below the multiscale's address.
-    shape, chunk : tuple of int
-        In voxels; ``chunk`` is what one request brings.
-    dtype : numpy.dtype
-        In native byte order.
-    scale : tuple of float or None
-        Voxel size in `unit`; None when the metadata has none.
-    unit : str or None
-        None when the metadata names no unit.
-    offset : tuple of int
-        Where the stored image begins (precomputed ``voxel_offset``); all other coordinates start at 0.
-    axes : tuple of int
-        Which stored axes are z, y and x; any other axis has one entry.
-    rank : int
-        Number of stored axes.
-    spec : dict
-        What tensorstore needs beside the store: driver, metadata, scale index.
-    grid : dict
-        How the names of stored chunks are made (see `utils.ngff.chunks`).
-    fill : float
-        The value that stands for chunks which are not stored.
-    problem : str
-        Why it cannot be read: a coarse level that is broken keeps its place and blocks no other.
-    """
-
-    path: str
+    path: str  # of the level's array, below the multiscale's address
     shape: Triple
-    chunk: Triple
-    dtype: np.dtype
-    scale: Lengths | None = None
-    unit: str | None = None
-    offset: Triple = (0, 0, 0)
-    axes: Triple = (0, 1, 2)
-    rank: int = 3
+    chunk: Triple  # in voxels: what one request brings
+    dtype: np.dtype  # in native byte order
+    scale: Lengths | None = None  # voxel size in `unit`; None where the metadata has none
+    unit: str | None = None  # None where the metadata names none
+    offset: Triple = (0, 0, 0)  # where the stored image begins (precomputed); all other coordinates start at 0
+    axes: Triple = (0, 1, 2)  # which stored axes are z, y and x; any other axis has one entry
+    rank: int = 3  # number of stored axes
+    # What tensorstore needs beside the store: driver, metadata, scale index.
     spec: dict[str, Any] = field(default_factory=dict[str, Any])
+    # How the names of stored chunks are made; see `utils.ngff.chunks`.
     grid: dict[str, Any] = field(default_factory=dict[str, Any])
-    fill: float = 0.0
-    problem: str = ""
+    fill: float = 0.0  # stands for chunks that are not stored
+    problem: str = ""  # why it cannot be read: a coarse level that is broken keeps its place and blocks no other
 
     @classmethod
     def broken(cls, path: str, problem: str) -> "Level":

@@ -68,16 +68,7 @@ class Multiscale:
 
 
 class NgffVolume(Volume):
-    """One level as a volume that streams.
-
-    Attributes
-    ----------
-    level : Level
-    reader : LevelReader
-        Reads without a copy; takes boxes that lie inside of the level.
-    invert : bool
-        Whether intensities are mirrored within their type, so that what was bright is dark.
-    """
+    """One level as a volume that streams; `invert` mirrors intensities within their type: what was bright is dark."""
 
     def __init__(
         self, image: Multiscale, index: int, name: str, voxel_size: Lengths | None = None, *, invert: bool = False
@@ -86,6 +77,7 @@ class NgffVolume(Volume):
         size = VoxelSize(voxel_size) if voxel_size else self.level.size
         self.level.refuse_chunk()
         super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size)
+        # Reads without a copy; takes boxes that lie inside of the level.
         self.reader = LevelReader(image.store, self.level)
 
     def _read(self, box: Region) -> np.ndarray:

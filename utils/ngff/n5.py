@@ -39,17 +39,10 @@ COMPRESSION_FIELDS = {
 
 
 class AttributesBelow:
-    """Attributes of the folders below a store, each asked for once.
-
-    Parameters
-    ----------
-    store : Store
-    known : mapping
-        Small files that were fetched already, by their keys.
-    """
+    """Attributes of the folders below a store, each asked for once."""
 
     def __init__(self, store: Store, known: Mapping[str, Attributes | None]) -> None:
-        self.store, self._known = store, dict(known)
+        self.store, self._known = store, dict(known)  # small files that were fetched already, by their keys
 
     def __call__(self, folders: Iterable[str]) -> list[Attributes | None]:
         """The attributes of folders (``""`` is the store's own); None where there are none."""

@@ -15,12 +15,7 @@ def is_state_link(url: str) -> bool:
 
 
 def state_layer(url: str, layer: str | None = None) -> tuple[str, str]:
-    """Name and source of the image layer that a state link shows.
-
-    Parameters
-    ----------
-    layer : str, optional
-        Which one, where there are several.
+    """Name and source of the image layer that a state link shows, or of the one that is named.
 
     Raises
     ------

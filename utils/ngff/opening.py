@@ -31,12 +31,7 @@ MOST_REDIRECTS = 5
 def open_multiscale(url: str | Path, access: Access | None = None) -> Multiscale:
     """Look at an address and describe the image there; nothing but small metadata files is read.
 
-    Parameters
-    ----------
-    url : str or Path
-        Local path, ``file://``, ``http(s)://``, ``s3://`` or ``gs://``; a BigDataViewer XML counts as its image.
-    access : Access, optional
-        Time-out, retries, custom endpoint.
+    A BigDataViewer XML, and a Neuroglancer link, count as their image.
 
     Raises
     ------
@@ -128,13 +123,6 @@ def _inspect(store: Store, stated: str | None) -> tuple[str, dict[str, dict[str,
 
 
 def open_volume_level(url: str | Path, *, access: Access | None = None) -> NgffVolume:
-    """Open one level of an image as a volume, called by its address.
-
-    Parameters
-    ----------
-    url : str or Path
-        As for `open_multiscale`; ``#s2`` at its end chooses level 2, nothing level 0.
-    access : Access, optional
-    """
+    """Open one level of an image as a volume, called by its address, of which ``#s2`` at the end chooses level 2."""
     level = split_level(str(url))[1] or 0
     return open_multiscale(url, access or Access(cache_bytes=64 << 20)).open_level(level)

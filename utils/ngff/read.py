@@ -30,14 +30,7 @@ METADATA_FILES = {
 
 
 class LevelReader:
-    """Reads boxes of one level; safe to use from many threads at once.
-
-    Parameters
-    ----------
-    store : Store
-        At the multiscale's address.
-    level : Level
-    """
+    """Reads boxes of one level of the multiscale at a store; safe to use from many threads at once."""
 
     def __init__(self, store: Store, level: Level) -> None:
         self.store, self.level = store, level

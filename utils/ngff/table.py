@@ -37,17 +37,7 @@ _METADATA_FIRST = ("cloudvolume", "cloud-volume", "precomputed", "neuroglancer")
 
 @dataclass(frozen=True)
 class Dataset:
-    """One row: what to read, and how. None where the row says nothing.
-
-    Attributes
-    ----------
-    given_size : tuple of float or None
-        z, y, x in nm, of level 0; None for an axis that is left to the metadata.
-    metadata_first : bool
-        Whether the metadata's voxel size counts more than the row's.
-    problem : str
-        Why the row cannot be used; `name` is then its place in the table.
-    """
+    """One row: what to read, and how. None where the row says nothing."""
 
     url: str
     name: str
@@ -57,8 +47,8 @@ class Dataset:
     crop_size: int | None = None
     invert: bool = False
     padding_value: float = 0.0
-    metadata_first: bool = False
-    problem: str = ""
+    metadata_first: bool = False  # the metadata's voxel size counts more than the row's
+    problem: str = ""  # why the row cannot be used; its name is then its place in the table
 
     def __str__(self) -> str:
         return redacted(self.url)

@@ -23,52 +23,26 @@ HEADERS = 8
 
 @dataclass(frozen=True)
 class Selection:
-    """What decides which subvolumes there are.
-
-    Attributes
-    ----------
-    slices : int
-    pad : bool
-        Whether a subvolume may reach beyond its volume.
-    most_overlap : float, optional
-        Share of a subvolume that another may cover.
-    limit, limit_total : int, optional
-        How many are taken of each dataset; in all.
-    seed : int
-        Of the order in which they are taken.
-    """
+    """What decides which subvolumes there are."""
 
     slices: int
-    pad: bool = False
-    most_overlap: float | None = None
-    limit: int | None = None
-    limit_total: int | None = None
-    seed: int = 0
+    pad: bool = False  # a subvolume may reach beyond its volume
+    most_overlap: float | None = None  # share of a subvolume that another may cover
+    limit: int | None = None  # how many are taken of each dataset
+    limit_total: int | None = None  # how many in all
+    seed: int = 0  # of the order in which they are taken
 
 
 @dataclass
 class ReconstructionPlan:
-    """Groups of subvolumes, and what became of the other patches.
-
-    Attributes
-    ----------
-    groups : list of VolumeGroup
-    border : list of Subvolume
-        Those that would reach beyond their volume.
-    missing : Counter
-        Patches by the names of volumes that are nowhere.
-    ambiguous : Counter
-        Patches by the names of volumes of which there are several.
-    overlapping, refused : Counter
-        By the names of their volumes: patches left out because of an overlap; patches that fail before any work.
-    """
+    """Groups of subvolumes, and what became of the other patches, counted by the names of their volumes."""
 
     groups: list[VolumeGroup] = field(default_factory=list)
-    border: list[Subvolume] = field(default_factory=list)
-    missing: Counter[str] = field(default_factory=Counter)
-    ambiguous: Counter[str] = field(default_factory=Counter)
-    overlapping: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
+    border: list[Subvolume] = field(default_factory=list)  # those that would reach beyond their volume
+    missing: Counter[str] = field(default_factory=Counter)  # their volume is nowhere
+    ambiguous: Counter[str] = field(default_factory=Counter)  # there are several volumes of the name
+    overlapping: Counter[str] = field(default_factory=Counter)  # left out because of an overlap
+    refused: Counter[str] = field(default_factory=Counter)  # fail before any work
 
     def chosen(self) -> list[Subvolume]:
         """All subvolumes that are to exist."""

@@ -16,26 +16,13 @@ from utils.sources import VolumeSource
 
 @dataclass(frozen=True)
 class StackOptions:
-    """How subvolumes are made.
-
-    Attributes
-    ----------
-    slices : int
-    contrast_method : str
-        For patches that do not say how their volume was converted.
-    raw : bool
-        Write the volume's own values instead of uint8.
-    verify : bool
-        Refuse a subvolume whose middle slice is not the patch.
-    flipbook : str, optional
-        ``gif`` or ``mp4``: written beside each stack.
-    """
+    """How subvolumes are made."""
 
     slices: int = 5
-    contrast_method: str = "percentile"
-    raw: bool = False
-    verify: bool = True
-    flipbook: str | None = None
+    contrast_method: str = "percentile"  # for patches that do not say how their volume was converted
+    raw: bool = False  # the volume's own values are written instead of uint8
+    verify: bool = True  # a subvolume whose middle slice is not the patch is refused
+    flipbook: str | None = None  # gif or mp4: written beside each stack
 
     def as_options(self) -> dict[str, object]:
         """What decides a stack's content, as the command line calls it."""
@@ -49,20 +36,12 @@ class StackOptions:
 
 @dataclass(frozen=True, eq=False)
 class VolumeGroup:
-    """The subvolumes of one volume, which is opened once for all.
-
-    Attributes
-    ----------
-    refused : mapping
-        What cannot be made, known before any work, each with its reason.
-    spread : bool
-        Whether the group uses all processes by itself, as threads.
-    """
+    """The subvolumes of one volume, which is opened once for all."""
 
     source: VolumeSource
     wanted: tuple[Subvolume, ...]
-    refused: Mapping[str, str]
-    spread: bool = False
+    refused: Mapping[str, str]  # what cannot be made, known before any work, each with its reason
+    spread: bool = False  # the group uses all processes by itself, as threads
 
     def __str__(self) -> str:
         return str(self.source)

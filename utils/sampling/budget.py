@@ -28,8 +28,6 @@ def fill_budget(
     ----------
     order : callable
         Begins the order in which boxes are drawn.
-    record : RoiRecord
-        Written before (it fixes the contrast), between and after.
     padding : mapping, optional
         Boxes known to be padding, and what is known of them.
 
@@ -47,6 +45,7 @@ def fill_budget(
     def find_padding(chosen: list[Roi]) -> Mapping[Roi, str]:
         nonlocal written
         missing = [roi for roi in chosen if roi not in failures and not crops.path(roi).exists()]
+        # Before the cubes: it fixes their contrast.
         record.save(crops, chosen, kept, padding=empty, failures=failures)
         results = make_crops(crops, missing, threads, chunk)
         failures.update(results.failures)

@@ -21,10 +21,6 @@ def renewed(path: Path, settings: Settings, update: bool, make: Callable[[RoiRec
 
     Parameters
     ----------
-    path : Path
-        The dataset's record.
-    settings : Settings
-        Of this run.
     update : bool
         Leave what a fresh run would: other choices of earlier runs go, too.
     make : callable
@@ -78,11 +74,7 @@ def _replace_cubes(path: Path, scratch: Path) -> None:
 def claim(listing: Path, wanted: Mapping[Path, str]) -> None:
     """Note beside the records of datasets which table or folder lists them, for `tell_orphans`.
 
-    Parameters
-    ----------
-    listing : Path
-    wanted : mapping of Path to str
-        The source of each record; records of other sources are left alone.
+    Records of other sources than are `wanted` of them are left alone.
     """
     for path, source in wanted.items():
         note = record_of(Recipe(STAGE, {}, {}, listing), path, {}, NO_FILE)
@@ -98,9 +90,7 @@ def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune
     listing : Path
         The table, or the folder of volumes, that datasets are gone from; what it never listed is left alone.
     folder : Path
-        Of the cubes.
-    wanted : collection of Path
-        The records of what is listed now.
+        Of the cubes, and of the records of which those of what is listed now are `wanted`.
     """
     found = [path for path in sorted(folder.glob("*.json")) if path not in wanted and _was_listed(path, listing)]
     if not found:

@@ -23,46 +23,28 @@ from utils.sampling.rois import Roi
 WRITERS_PER_READER = 0.5
 # Share of specimen by which a cube may fall short of its overview, where voxels are absent that may be refused ones.
 SHORTFALL = 0.1
+# Gives a box's voxels in the source's own type, as an array that may be overwritten, and how many of them the server
+# would not give, in words that may also mean "absent".
 Read = Callable[[Roi], tuple[np.ndarray, int]]
 
 
 @dataclass(frozen=True)
 class Crops:
-    """How the cubes of one dataset are made.
+    """How the cubes of one dataset are made."""
 
-    Attributes
-    ----------
-    name : str
-        What stands before ``-ROI-``.
-    folder : Path
-    read : callable
-        Takes a `Roi`; returns its voxels in the source's own type (an array that may be overwritten), and how many of
-        them the server would not give, in words that may also mean "absent".
-    voxel_size : tuple of float or None
-        z, y, x in nm.
-    fills : tuple of float
-        A cube of nothing but one of these (padding, value of missing chunks) is none.
-    min_frac : float
-        A cube with less specimen than this is none either; 0 where an overview has told before.
-    share : callable, optional
-        The share of specimen that an overview promises for a box.
-    offset : tuple of int
-        Where the level begins in the dataset's coordinates, z, y, x: names count it in.
-    files : mapping
-        Names of cubes that earlier versions named otherwise.
-    """
-
-    name: str
+    name: str  # stands before -ROI-
     folder: Path
     read: Read
     contrast: Contrast
-    voxel_size: tuple[float, float, float] | None
+    voxel_size: tuple[float, float, float] | None  # z, y, x in nm
     invert: bool = False
+    # A cube of nothing but one of these (padding, value of missing chunks) is none.
     fills: tuple[float, ...] = (0.0,)
+    # A cube with less specimen than this is none either; 0 where an overview has told before.
     min_frac: float = 0.0
-    share: Callable[[Roi], float] | None = None
-    offset: Triple = (0, 0, 0)
-    files: Mapping[Roi, str] = field(default_factory=dict)
+    share: Callable[[Roi], float] | None = None  # of specimen, that an overview promises for a box
+    offset: Triple = (0, 0, 0)  # where the level begins in the dataset's coordinates: names count it in
+    files: Mapping[Roi, str] = field(default_factory=dict)  # of earlier runs, some of which named cubes otherwise
 
     def path(self, roi: Roi) -> Path:
         """The file of one cube."""

@@ -21,13 +21,7 @@ from utils.sampling.rois import Roi
 
 
 class RoiRecord:
-    """A dataset's record: what an earlier run said, and what this one will say.
-
-    Parameters
-    ----------
-    path : Path
-    settings : Settings
-        Of this run.
+    """A dataset's record: what an earlier run said, and what this one, with its settings, will say.
 
     Raises
     ------

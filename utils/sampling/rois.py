@@ -67,17 +67,10 @@ def grid(shape: Triple, crop: int) -> Spans:
 
 
 class Boxes(Sequence[Roi]):
-    """Boxes of a grid, made when they are looked at: a petabyte has millions of them.
-
-    Parameters
-    ----------
-    spans_zyx : tuple of lists
-        From `grid`.
-    chosen : ndarray of int, optional
-        Places in the grid, counted in C order; all of them by default.
-    """
+    """Boxes of a grid, made when they are looked at: a petabyte has millions of them."""
 
     def __init__(self, spans_zyx: Sequence[list[Span]], chosen: np.ndarray | None = None) -> None:
+        # Chosen are places in the grid, counted in C order, shape (n,); all of them by default.
         self.spans, self.chosen = spans_zyx, chosen
         self._counts = [len(spans) for spans in spans_zyx]
 

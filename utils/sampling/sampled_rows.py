@@ -44,7 +44,7 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
     Parameters
     ----------
     options : SamplingOptions
-        Seed and contrast; level and budget are the source's.
+        Level and budget are the source's.
     folder : Path
         Where the overview is kept.
 

@@ -22,26 +22,14 @@ SAMPLED_CUBES = 4
 
 @dataclass
 class Specimen:
-    """What can be taken of a dataset.
+    """What can be taken of a dataset."""
 
-    Attributes
-    ----------
-    boxes : Boxes
-        Worth taking, as far as is known before they are read.
-    contrast : Contrast
-        The dataset's one window.
-    reader : LevelReader
-    voxels : dict
-        Cubes that were read for the window, with the number of voxels that were refused.
-    padding : dict
-        Boxes that were read and are padding, with the reason.
-    """
-
-    boxes: Boxes
-    contrast: Contrast
+    boxes: Boxes  # worth taking, as far as is known before they are read
+    contrast: Contrast  # the dataset's one window
     reader: LevelReader
+    # Cubes that were read for the window, with the number of voxels that were refused.
     voxels: dict[Roi, tuple[np.ndarray, int]] = field(default_factory=dict)
-    padding: dict[Roi, str] = field(default_factory=dict)
+    padding: dict[Roi, str] = field(default_factory=dict)  # boxes that were read and are padding, with the reason
 
     def read(self, roi: Roi) -> tuple[np.ndarray, int]:
         """Read a cube; what was read before is given away.
@@ -56,15 +44,7 @@ class Specimen:
 def survey_dataset(plan: SamplingPlan, folder: Path) -> Survey | None:
     """A dataset's boxes on the first overview that can be read and shows specimen; each that does not is said.
 
-    Parameters
-    ----------
-    folder : Path
-        Where overviews are kept.
-
-    Returns
-    -------
-    Survey or None
-        None where there is no overview: boxes of padding are told when they are read.
+    None where there is no overview: boxes of padding are told when they are read.
 
     Raises
     ------
@@ -97,14 +77,7 @@ def survey_dataset(plan: SamplingPlan, folder: Path) -> Survey | None:
 def find_specimen(
     plan: SamplingPlan, seen: Survey | None, reader: LevelReader, folder: Path, known: Contrast | None = None
 ) -> Specimen:
-    """The boxes that are worth taking and the contrast window of a dataset.
-
-    Parameters
-    ----------
-    folder : Path
-        Where overviews are kept.
-    known : Contrast, optional
-        The window that the dataset has already.
+    """The boxes that are worth taking and the contrast window of a dataset, unless it is `known` already.
 
     Raises
     ------

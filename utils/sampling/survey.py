@@ -17,29 +17,15 @@ LEVELS = 50_000
 
 
 class Survey:
-    """Looks at an overview plane by plane: which boxes are specimen enough, and which intensities it has.
-
-    Parameters
-    ----------
-    spans_zyx : tuple of lists
-        The boxes' spans, from `grid`.
-    ratio : tuple of float
-        Voxels of the boxes' level per overview voxel, z, y, x.
-    shape : tuple of int
-        Of the overview.
-    padding : float
-        The value that is no specimen; NaN allowed.
-    level : int, optional
-        Of the overview, where it is one of an image's levels.
-    """
+    """Looks at an overview plane by plane: which boxes are specimen enough, and which intensities it has."""
 
     def __init__(
         self,
-        spans_zyx: Sequence[list[Span]],
-        ratio: Sequence[float],
-        shape: Triple,
-        padding: float,
-        level: int | None = None,
+        spans_zyx: Sequence[list[Span]],  # the boxes', from `grid`
+        ratio: Sequence[float],  # voxels of the boxes' level per overview voxel, z, y, x
+        shape: Triple,  # of the overview
+        padding: float,  # the value that is no specimen; NaN allowed
+        level: int | None = None,  # of the overview, where it is one of an image's
     ) -> None:
         self.spans, self.shape, self.padding, self.level = spans_zyx, shape, padding, level
         self._z, self._y, self._x = (_scaled(s, r, n) for s, r, n in zip(spans_zyx, ratio, shape, strict=True))
@@ -48,7 +34,7 @@ class Survey:
         self._done: dict[int, np.ndarray] = {}
         self._bands: list[np.ndarray] = []
         self._quota = 0  # voxels that the sample may still take
-        self._places: list[dict[Span, int]] | None = None
+        self._places = [{span: i for i, span in enumerate(spans)} for spans in spans_zyx]
 
     def add(self, z: int, plane: np.ndarray, pixels: np.ndarray | None = None) -> None:
         """Take plane `z` of the overview into account; planes come in order.
@@ -100,8 +86,6 @@ class Survey:
 
     def share(self, roi: Roi) -> float:
         """Share of specimen in one box of the grid."""
-        if self._places is None:
-            self._places = [{span: i for i, span in enumerate(spans)} for spans in self.spans]
         z, y, x = (places[span] for places, span in zip(self._places, roi, strict=True))
         return float(self._done[z][y, x]) / LEVELS
 

@@ -44,11 +44,7 @@ class CropOptions:
 def find_volumes(source: Path, cubes: Path) -> tuple[list[Path], list[Path], bool]:
     """Volumes that a path stands for, what else lies there, and whether the path is a folder of volumes.
 
-    Parameters
-    ----------
-    source : Path
-    cubes : Path
-        The folder of the cubes: where it is the volumes', too, these are neither.
+    Cubes are neither, where their folder is the volumes', too.
     """
     if not source.is_dir() or is_ngff(source):
         return [source], [], False
