@@ -108,9 +108,11 @@ def test_what_is_no_share(text):
         shard(text)
 
 
-def test_options_of_all_scripts():
+def test_options_of_all_scripts(monkeypatch):
     parser = make_parser("Text.")
     add_run_options(parser, seed=True)
+    monkeypatch.setattr(cli.sys, "argv", ["script.py", "--max_gb", "2"])
+    assert parser.parse_args().max_gb == 2.0
     said = parser.parse_args(["--dask_timeout=5", "--max_gb", "2", "--shard", "1/3", "-p", "3"])
     assert (said.dask_timeout, said.max_gb, said.shard, said.processes) == (5.0, 2.0, (1, 3), 3)
     assert (said.seed, said.update, said.prune, said.dask, said.verbose, said.quiet) == (
@@ -133,7 +135,7 @@ def test_options_of_all_scripts():
 ])  # fmt: skip
 def test_cpus_that_may_be_used(monkeypatch, allotted, affinity, quota, cpus):
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", allotted)
-    monkeypatch.setattr(cli.os, "sched_getaffinity", lambda pid: set(range(affinity)), raising=False)
+    monkeypatch.setattr(cli.os, "sched_getaffinity", lambda pid: set(range(affinity if pid == 0 else 1)), raising=False)
     monkeypatch.setattr(cli, "_quota", lambda: quota)
     assert cli.usable_cpus() == cpus
     monkeypatch.delattr(cli.os, "sched_getaffinity")

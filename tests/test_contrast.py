@@ -70,6 +70,16 @@ def test_constant_images_become_zero_aloud(values):
         assert not to_uint8(values).any()
 
 
+def test_beside_one_value_only_infinity_is_bright():
+    values = np.array([[3, 3, np.inf, -np.inf, np.nan]])
+    assert to_uint8(values, Contrast("minmax", 3.0, 3.0)).tolist() == [[0, 0, 255, 0, 0]]
+
+
+def test_masks_are_black_and_white():
+    assert measure_contrast(np.ones((2, 2), bool)) == Contrast("dtype", 0.0, 1.0)
+    assert to_uint8(np.array([[False, True]])).tolist() == [[0, 255]]
+
+
 def test_nothing_finite():
     with pytest.warns(UserWarning):
         assert not to_uint8(np.full((3, 3), np.nan)).any()

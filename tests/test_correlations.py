@@ -47,6 +47,10 @@ def test_few_tiles_with_contrast_say_nothing(rng):
     assert tile_correlations(a[:, :56], a[:, :56]) == [1.0]  # of four
     assert tile_correlations(a, a) == []  # of eight
     assert tile_correlations(a, a, np.ones(a.shape, bool)) == [1.0]
+    wider = np.pad(a, ((0, 0), (0, 112)))
+    assert tile_correlations(wider, wider, np.ones(wider.shape, bool)) == [1.0]  # of sixteen
+    wider = np.pad(wider, ((0, 0), (0, 28)))
+    assert tile_correlations(wider, wider, np.ones(wider.shape, bool)) == []  # of eighteen
 
 
 def test_correlation_and_tiles(rng):

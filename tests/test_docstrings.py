@@ -5,11 +5,14 @@ in rooms and scripts. `make check` runs this file.
 """
 
 import ast
+import doctest
+import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
 from numpydoc.hooks.validate_docstrings import AstValidator
 from numpydoc.validate import validate
 
@@ -21,6 +24,15 @@ SHAPE = re.compile(r"\bshapes?\b|\(\w+,[\w ,*+]*\)")
 # Of numpydoc: unknown sections, and their order; parameters that are missing, unknown, or in another order; no Returns
 # or Yields; no type, no space before its colon.
 WANTED = {"GL06", "GL07", "PR01", "PR02", "PR03", "PR04", "PR10", "RT01", "YD01"}
+
+
+WITH_EXAMPLES = sorted(path for path in FILES if ">>>" in path.read_text())
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.stem)
+def test_examples_are_true(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 @cache

@@ -57,3 +57,4 @@ def test_many_values_are_sampled_alike_on_every_machine(monkeypatch):
     drawn, counts = np.unique(np.random.default_rng(0).integers(0, 101, 100), return_counts=True)
     assert found.values.tolist() == drawn.tolist() and found.counts.tolist() == counts.tolist()
     assert len(Histogram.of(values[:100])) == 100  # so many are counted, all of them
+    assert Histogram.of(values > 50).counts.tolist() == [51, 50]  # truth values always

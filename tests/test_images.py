@@ -1,11 +1,12 @@
 """utils/images.py: every kind of 2D image becomes one displayed channel."""
 
 import logging
+import os
 
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from utils.contrast import to_uint8
 from utils.images import LUMINANCE, list_images, luminance, read_gray
@@ -65,8 +66,13 @@ def test_tiffs_of_other_colour_spaces(tmp_path, gray):
 
 
 def test_white_is_zero_is_displayed_inverted(tmp_path, gray):
-    tifffile.imwrite(tmp_path / "a.tif", gray, photometric="miniswhite")
-    assert np.array_equal(read_gray(tmp_path / "a.tif"), 255 - gray)
+    for values, shown in (
+        (gray, 255 - gray),
+        (gray * np.float32(2), gray * -2.0),
+        (gray.astype(np.int8), ~gray.astype(np.int8)),
+    ):
+        tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite")
+        assert np.array_equal(read_gray(tmp_path / "a.tif"), shown)
 
 
 def test_equal_channels_are_the_channel_others_luminance(tmp_path, gray):
@@ -139,10 +145,17 @@ def test_a_tiff_under_another_name(tmp_path, gray):
     assert np.array_equal(read_gray(tmp_path / "b.tif"), gray)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png is a pipe, expected a file"):
+        read_gray(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg", "a.jp2"])
 def test_damage_is_a_sentence(tmp_path, gray, name):
     Image.fromarray(gray).save(tmp_path / "whole.png")
-    for content in (b"", b"no image", (tmp_path / "whole.png").read_bytes()[:200]):
+    for content in (b"", b"no image", b"II*\0\0\0\0\0", (tmp_path / "whole.png").read_bytes()[:200]):
         (tmp_path / name).write_bytes(content)
         with pytest.raises((ValueError, OSError)) as caught:
             read_gray(tmp_path / name)
@@ -168,6 +181,8 @@ def test_listing_tells_images_from_others(tmp_path):
 def test_luminance_keeps_dtype(rng):
     pixels = rng.normal(size=(5, 6, 3)).astype(np.float32)
     assert luminance(pixels).dtype == np.float32
+    equal = np.repeat(pixels[..., :1], 3, axis=-1)
+    assert np.shares_memory(luminance(equal), equal)
 
 
 def test_real_zeiss_palette(real_data):
@@ -222,6 +237,25 @@ def test_what_tifffile_complains_of_is_told_by_exceptions(tmp_path, gray):
     tifffile.imwrite(tmp_path / "a.tif", gray)
     read_gray(tmp_path / "a.tif")
     assert not logging.getLogger("tifffile").isEnabledFor(logging.ERROR)
+
+
+@pytest.mark.parametrize(("part", "refused"), [(b"IDAT", True), (b"tEXt", False)])
+def test_checksums_of_a_png_are_compared_where_pixels_depend_on_them(tmp_path, gray, part, refused):
+    """Parts whose first letter is small hold none."""
+    about = PngImagePlugin.PngInfo()
+    about.add_text("a", "b" * 9)
+    Image.fromarray(gray).save(tmp_path / "a.png", pnginfo=about)
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    np.testing.assert_array_equal(read_gray(tmp_path / "a.png"), gray)
+    place = content.index(part)
+    length = int.from_bytes(content[place - 4 : place], "big")
+    content[place + 4 + length] ^= 1
+    (tmp_path / "a.png").write_bytes(content)
+    if refused:
+        with pytest.raises(ValueError, match="checksum of its part IDAT is wrong"):
+            read_gray(tmp_path / "a.png")
+    else:
+        np.testing.assert_array_equal(read_gray(tmp_path / "a.png"), gray)
 
 
 def test_of_a_moving_picture_the_first_frame_aloud(tmp_path, gray):

@@ -62,6 +62,7 @@ def test_every_share_is_one_task_s(tasks):
         (slurm(1, 1, 9, 5, 1), "the 5 tasks of this array, 1 to 9, have gaps between them: say I/N"),
         (slurm(9, 1, 9, 5, 1), "have gaps"),
         (slurm(8, 1, 9, 5), "task 8 is none of this array's, 1 to 9"),
+        ({"PBS_ARRAY_INDEX": "0", "PBS_ARRAY_COUNT": "0"}, "the 0 tasks of this array"),
         ({"PBS_ARRAY_INDEX": "0", "PBS_ARRAY_COUNT": "3"}, "task 0 is none of this array's, 1 to 3"),
     ],
 )

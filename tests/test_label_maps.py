@@ -75,6 +75,8 @@ IMAGES = {
     "saturated": np.clip(PICTURE, 118, 138),
     "blown up": np.kron(PICTURE, np.ones((4, 4), np.uint8)),
     "blown up 4-bit": np.kron(PICTURE // 16, np.ones((4, 4), np.uint8)),
+    "blown up stack": np.stack([np.kron(PICTURE[:80, :80], np.ones((4, 4), np.uint8))] * 3),
+    "areas of no whole number": cells(300).astype(np.float32) + 0.5,
     "noise of few levels": np.clip(RNG.normal(8, 1.5, SHAPE), 0, 15).astype(np.uint8),
     "ramp": (np.indices(SHAPE)[1] // 8).astype(np.uint8),
     "random 9": RNG.integers(0, 9, SHAPE, np.uint8),

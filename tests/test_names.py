@@ -16,6 +16,7 @@ from utils.names import (
     format_roi,
     format_video,
     image_name,
+    is_patch_name,
     is_video,
     level_name,
     parse_binned,
@@ -55,6 +56,7 @@ def test_the_parts_of_a_name_follow_each_other():
     dataset, region = parse_roi(name)
     assert region == ((0, 1), (2, 3), (4, 5))
     assert parse_level(parse_binned(dataset)[0]) == ("fly", 1)
+    assert is_patch_name(f"{name}-LOC-0_1_0-9_0-9") and not is_patch_name(name)
     assert dataset_of(name) == "fly_s1_bin2"
 
 

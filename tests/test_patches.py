@@ -68,6 +68,12 @@ def test_why_an_image_is_too_small():
     assert not too_small((1, 1), 0)
 
 
+def test_a_shorter_tile_at_the_end():
+    assert tiles(560, 224, "keep") == [(0, 224), (224, 448), (448, 560)]
+    assert tiles(560, 224, "drop") == [(0, 224), (224, 448)]
+    assert (default_min_side(224), default_min_side(225)) == (112, 113)
+
+
 def test_unknown_edges():
     with pytest.raises(ValueError, match="'wrap' is none of"):
         tiles(10, 3, "wrap")

@@ -23,6 +23,8 @@ def test_large_planes_are_bands_of_rows(monkeypatch, shape):
 
 
 def test_bands_that_would_be_all_are_the_whole(monkeypatch):
+    monkeypatch.setattr("utils.planes.SAMPLE", 25 * 50)
+    assert in_bands(np.arange(25 * 50).reshape(25, 50)).shape == (1, 25, 50)  # so many pixels are looked at
     monkeypatch.setattr("utils.planes.SAMPLE", 100)
     planes = np.arange(24 * 50).reshape(24, 50)
     assert in_bands(planes).shape == (1, 24, 50)

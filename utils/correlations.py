@@ -27,8 +27,6 @@ def correlation(a: np.ndarray, b: np.ndarray, known: np.ndarray | None = None) -
 
     mask: Any = None if known is None else known.view(np.uint8)
     n = a.size if known is None else int(np.count_nonzero(known))
-    if n == 0:
-        return 0.0
     # With a mask OpenCV squares a root: what is a whole number comes back as nearly one.
     total_a, total_b = (round(cv2.norm(values, cv2.NORM_L1, mask)) for values in (a, b))
     squares_a, squares_b = (round(cv2.norm(values, cv2.NORM_L2SQR, mask)) for values in (a, b))

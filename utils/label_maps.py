@@ -36,7 +36,7 @@ def why_labels(planes: np.ndarray) -> str:
     """
     seen = _shrunk(in_bands(planes), min(planes.shape[-2:]))
     values = Histogram.of(seen)
-    if len(values) <= FEW and seen.size < planes.size:
+    if len(values) <= FEW:
         values = Histogram.of(planes)
     if len(values) <= FEW:
         return few_values(len(values))

@@ -48,7 +48,6 @@ def _acquired(target: Path, *, wait: bool) -> "FileLock":
     while True:
         lock = FileLock(folder / f"{target.name}.lock")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=-1 if wait else 0)
         except (FileNotFoundError, FileExistsError):  # another run tidied up the empty folder at this moment
             if folder.is_file():

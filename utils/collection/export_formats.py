@@ -46,7 +46,7 @@ def tar_key(name: str, dataset: str = "") -> str:
         Of a name that others have, too: part of the hash.
 
     >>> tar_key("fly-LOC-0_1_0-9_0-9"), tar_key("fly.v2-LOC-0_1_0-9_0-9")
-    ('fly-LOC-0_1_0-9_0-9', 'fly_v2-LOC-0_1_0-9_0-9-29cb3ff8')
+    ('fly-LOC-0_1_0-9_0-9', 'fly_v2-LOC-0_1_0-9_0-9-6e81e570')
     """
     if "." not in name and not dataset:
         return name
