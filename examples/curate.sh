@@ -62,12 +62,12 @@ stage() {
   if [ "$code" -eq 2 ]; then misused=$((misused + 1)); elif [ "$code" -ne 0 ]; then failed=$((failed + 1)); fi
 }
 
-holds() { # FOLDER PATTERN: whether the folder holds a name like that
-  [ -d "$1" ] && [ -n "$(find -L "$1" -mindepth 1 -name "$2" ! -name '.*' -print 2>/dev/null | head -n 1)" ]
+holds() { # FOLDER PATTERN [TESTS OF FIND]: whether the folder holds a name like that
+  [ -d "$1" ] && [ -n "$(find -L "$1" -mindepth 1 -name "$2" ! -name '.*' "${@:3}" -print 2>/dev/null | head -n 1)" ]
 }
 
-due() { # FOLDER PATTERN RESULTS: whether there is something to make, or to remove
-  holds "$1" "$2" || { [ "${PRUNE:-}" = 1 ] && [ -d "$3/.recipes" ]; }
+due() { # FOLDER PATTERN RESULTS [TESTS OF FIND]: whether there is something to make, or to remove
+  holds "$1" "$2" "${@:4}" || { [ "${PRUNE:-}" = 1 ] && [ -d "$3/.recipes" ]; }
 }
 
 made_by() { # SCRIPT FOLDER ...: whether results of the script may have to be removed from one of the folders
@@ -123,7 +123,7 @@ link_volumes() {
 if holds "$in/2d" '*' || made_by cleanup2d "$out"/clean2d/*; then
   stage preprocess/cleanup2d.py "$in/2d" -o "$out/clean2d"
 fi
-if due "$out/clean2d" '*' "$out/patches/2d"; then
+if due "$out/clean2d" '*' "$out/patches/2d" ! -type d; then # folders of failed images are empty
   stage patchify2d.py "$out/clean2d" "$out/patches/2d" -cs "$crop" --dedupe
 fi
 

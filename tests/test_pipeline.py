@@ -70,6 +70,16 @@ def curated(demo) -> Path:
     return demo / "results"
 
 
+@pytest.mark.parametrize("images", [0, 1])
+def test_images_that_all_failed_are_no_misuse_of_the_next_stage(tmp_path, images):
+    (tmp_path / "in/2d/g").mkdir(parents=True)
+    (tmp_path / "out/clean2d/g").mkdir(parents=True)
+    for i in range(images):
+        (tmp_path / f"out/clean2d/g/{i}.png").touch()
+    code, stdout, _ = curate(tmp_path / "in", tmp_path / "out", PYTHON="true")
+    assert (code, "== patchify2d.py" in stdout) == (0, bool(images))
+
+
 def test_every_stage_has_its_results(curated):
     groups = {"exported_colour", "sem_deep", "tem_gray"}
     volumes = {"neuropil_fib", "sections_tem", "tomogram", "drift_video", "walk_video", "sample_s0"}

@@ -44,9 +44,9 @@ class Handler(BaseHTTPRequestHandler):
             self._answer_json(self.server.describe())
         elif path == "news":
             since = parse_qs(urlsplit(self.path).query).get("since", ["0"])[0]
-            self._answer_json(board.news(int(since) if since.isdecimal() else 0))
-        elif name == "patch" and rest.isdecimal() and int(rest) < len(board.items):
-            self._picture(lambda: board.stock.pixels(int(rest)))
+            self._answer_json(board.news(_number(since) or 0))
+        elif name == "patch" and (index := _number(rest)) is not None and index < len(board.items):
+            self._picture(lambda: board.stock.pixels(index))
         elif name == "slice" and board.neighbours is not None:
             self._slice(rest, board)
         else:
@@ -64,14 +64,16 @@ class Handler(BaseHTTPRequestHandler):
             return self._refuse(HTTPStatus.BAD_REQUEST)
         try:
             said = parse_json(self.rfile.read(int(length)) or b"{}")
-            answer = self._act(path, said if isinstance(said, dict) else {})
-        except (ValueError, TypeError, LookupError):
+            said = said if isinstance(said, dict) else {}
+            since = int(said.get("since", 0))
+            answer = self._act(path, said)
+        except (ValueError, TypeError, LookupError, OverflowError):
             return self._refuse(HTTPStatus.BAD_REQUEST)
         except OSError as error:
             return self._answer_json(
                 {"error": f"not saved: {error.strerror or error}"}, HTTPStatus.INSUFFICIENT_STORAGE
             )
-        self._answer_json({**answer, **self.server.board.news(int(said.get("since", 0)))})
+        self._answer_json({**answer, **self.server.board.news(since)})
 
     def _act(self, path: str, said: dict[str, Any]) -> dict[str, object]:
         board = self.server.board
@@ -84,12 +86,13 @@ class Handler(BaseHTTPRequestHandler):
         return {}
 
     def _slice(self, rest: str, board: Board) -> None:
-        i, _, step = rest.partition("/")
-        if not i.isdecimal() or int(i) >= len(board.items) or not step.lstrip("-").isdecimal():
+        number, _, step = rest.partition("/")
+        i, steps = _number(number), _number(step.removeprefix("-"))
+        if i is None or i >= len(board.items) or steps is None:
             return self._refuse(HTTPStatus.NOT_FOUND)
         assert board.neighbours is not None
         neighbours = board.neighbours
-        self._picture(lambda: neighbours.cut(board.items[int(i)], int(step)))
+        self._picture(lambda: neighbours.cut(board.items[i], -steps if step.startswith("-") else steps))
 
     def _picture(self, cut: Callable[[], np.ndarray | None]) -> None:
         try:
@@ -137,6 +140,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
+
+
+def _number(text: str) -> int | None:
+    """A whole number of an address; None where it is none, or too long for any."""
+    return int(text) if text.isdecimal() and len(text) < 16 else None
 
 
 class LabelServer(ThreadingHTTPServer):
