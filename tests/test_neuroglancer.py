@@ -5,7 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from utils.ngff.neuroglancer import image_layers, is_state_link, read_state, state_layer
+from utils.ngff.address import is_state_link
+from utils.ngff.neuroglancer import image_layers, read_state, state_layer
 
 
 def link(state: object) -> str:

@@ -22,6 +22,10 @@ _METADATA_FILES = ("info", "zarr.json", ".zattrs", ".zarray", ".zgroup", "attrib
 _ARCHIVE = re.compile(r"(?i)\.(zip|ozx)$")
 
 
+# Before the state of a viewer, or its address, in the address of a page.
+STATE_MARK = "#!"
+
+
 @dataclass(frozen=True)
 class Address:
     """One folder of one store, taken apart from a URL or a local path."""
@@ -142,6 +146,11 @@ def _parse_url(text: str, scheme: str) -> Address:
         "a local path, file://, http(s)://, s3://, gs://, s3+https://, or one after precomputed://, n5:// or zarr://"
     )
     raise ValueError(f"{redacted(text)}: addresses of the kind {scheme}:// are not known; expected {known}")
+
+
+def is_state_link(url: str) -> bool:
+    """Whether an address is a page whose fragment holds, or points to, a viewer's state."""
+    return STATE_MARK in url
 
 
 def address_name(url: str) -> str:

@@ -14,15 +14,14 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from utils.formats.volume_base import Region
-from utils.ngff.errors import wait
 from utils.ngff.metadata import Level
 from utils.ngff.store import Store
-from utils.ngff.view import open_view
+
+if TYPE_CHECKING:
+    import tensorstore as ts
 
 Translate = Callable[[bytes], bytes]
 _LZ4_MAGIC = b"LZ4Block"
@@ -125,13 +124,8 @@ def _lz4_frames(data: bytes) -> Iterator[bytes]:
         yield body if stored else bytes(decompress(struct.pack("<I", unpacked) + body))
 
 
-def read_translated(store: Store, level: Level, box: Region, translate: Translate) -> np.ndarray:
-    """Read a box, its chunks translated into a store in memory that lives for this call only.
-
-    Returns
-    -------
-    ndarray, shape of the box (z, y, x)
-    """
+def translated(store: Store, level: Level, box: Region, translate: Translate) -> tuple["ts.KvStore", Level]:
+    """The chunks that a box touches, translated, in a store in memory, and the level as it lies there."""
     import tensorstore as ts
 
     folder = store.at(level.path)
@@ -139,17 +133,14 @@ def read_translated(store: Store, level: Level, box: Region, translate: Translat
     alternatives = [f"{name}.gz" for name in names] if translate is _ungzip else []
     known = ("attributes.json",) if level.grid["kind"] == "n5" else ()
     found = folder.read_chunks([*names, *alternatives], known)
-    settings = ts.Context()
-    memory = ts.KvStore.open({"driver": "memory"}, context=settings).result()
+    memory = ts.KvStore.open({"driver": "memory"}, context=ts.Context()).result()
     at = f"{level.path}/" if level.path else ""
     for name in names:
         plain, packed = found.pop(name), found.pop(f"{name}.gz", None)
         raw = plain if plain is not None else packed
         if raw is not None:
             memory.write(f"{at}{name}", _translated(raw, translate, f"{folder}/{name}")).result()
-    view = open_view(memory, _raw_level(level), settings, store.access.timeout, str(folder))
-    voxels: np.ndarray = wait(view[box].read(order="C"), store.access.timeout, str(folder))
-    return voxels.astype(level.dtype, copy=False)
+    return memory, _raw_level(level)
 
 
 def _translated(raw: bytes, translate: Translate, what: str) -> bytes:

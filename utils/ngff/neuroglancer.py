@@ -4,14 +4,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from utils.json_text import parse_json
+from utils.ngff.address import STATE_MARK
 from utils.redaction import redacted
-
-STATE_MARK = "#!"
-
-
-def is_state_link(url: str) -> bool:
-    """Whether an address is a page whose fragment holds, or points to, a viewer's state."""
-    return STATE_MARK in url
 
 
 def state_layer(url: str, layer: str | None = None) -> tuple[str, str]:

@@ -7,14 +7,14 @@ from typing import Any
 
 from utils.names import split_level
 from utils.ngff.access import Access
-from utils.ngff.address import Address
+from utils.ngff.address import Address, is_state_link
 from utils.ngff.bdv import bdv_address
 from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
 from utils.ngff.errors import RedirectError
 from utils.ngff.metadata import Level, NoImageError
 from utils.ngff.multiscale import Multiscale, NgffVolume
 from utils.ngff.n5 import n5_levels
-from utils.ngff.neuroglancer import is_state_link, state_layer
+from utils.ngff.neuroglancer import state_layer
 from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
 from utils.ngff.precomputed import precomputed_levels
 from utils.ngff.store import Store

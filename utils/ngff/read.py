@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -10,12 +11,11 @@ import numpy as np
 
 from utils.formats.volume_base import Region
 from utils.ngff.access import context
-from utils.ngff.chunks import chunk_names, read_translated, translation
-from utils.ngff.errors import ForbiddenError, GoneError, StalledError, wait
+from utils.ngff.chunks import chunk_names, translated, translation
+from utils.ngff.errors import ForbiddenError, GoneError, StalledError, explain, wait
 from utils.ngff.hosts import with_patience
 from utils.ngff.metadata import Level, Triple, triple
 from utils.ngff.store import Store
-from utils.ngff.view import open_view
 
 # A refusal is asked for again this often, after a wait of 0.2 s that doubles.
 FORBIDDEN_RETRIES = 2
@@ -27,6 +27,8 @@ METADATA_FILES = {
     "n5": ("attributes.json",),
     "precomputed": ("info",),
 }
+# Other writers add these fields to Zarr metadata; tensorstore refuses what it does not know.
+_EXTRA_FIELDS = ("nthreads", "storage_transformers")
 
 
 class LevelReader:
@@ -76,23 +78,23 @@ class LevelReader:
         -------
         voxels, refused : ndarray, shape of the box, and int
         """
+        access = self.store.access
         if self._translate is not None:
-            return read_translated(self.store, self.level, box, self._translate), 0
+            memory, level = translated(self.store, self.level, box, self._translate)
+            return self._voxels(open_view(memory, level, context(access), access.timeout, self.what), box), 0
         if self._zarr is not None:
             from utils.ngff.zarr_python import read_zarr
 
             return read_zarr(self._zarr, self.level, box, self.what), 0
-        access = self.store.access
-
-        def ask() -> np.ndarray:
-            answer: np.ndarray = wait(self._view[box].read(order="C"), access.timeout, self.what)
-            return answer
-
+        ask = partial(self._voxels, self._view, box)
         try:
-            voxels = with_patience(ask, self.store.address, self._chunk_url(box), access.patience)
+            return with_patience(ask, self.store.address, self._chunk_url(box), access.patience), 0
         except ForbiddenError:
             return self._read_by_chunk(box)
-        return voxels.astype(self.level.dtype, copy=False), 0
+
+    def _voxels(self, view: Any, box: Region) -> np.ndarray:
+        voxels: np.ndarray = wait(view[box].read(order="C"), self.store.access.timeout, self.what)
+        return voxels.astype(self.level.dtype, copy=False)
 
     def _read_by_chunk(self, box: Region) -> tuple[np.ndarray, int]:
         """Voxels of a box, chunk by chunk: those that are gone, or refused as absent ones are, are fill values."""
@@ -153,3 +155,43 @@ def _chunks(box: Region, chunk: Triple) -> Iterator[Region]:
         for part, n in zip(box, chunk, strict=True)
     ]
     yield from product(cuts[0], cuts[1], cuts[2])
+
+
+def open_view(kvstore: Any, level: Level, settings: Any, timeout: float, what: str) -> Any:
+    """Open a level over a key-value store as a tensorstore whose axes are z, y, x and begin at 0.
+
+    Raises
+    ------
+    OSError
+        If tensorstore cannot open it, or its shape is not what the metadata says.
+    """
+    try:
+        opening = _open(kvstore, level, settings)
+    except (ValueError, OverflowError) as error:
+        raise explain(error, what) from error
+    array = wait(opening, timeout, what)
+    view = array[tuple(level.stored([slice(None)] * 3, 0))].transpose(level.kept_order).translate_to[0, 0, 0]
+    if tuple(view.shape) != tuple(level.shape):
+        raise OSError(f"{what}: its array has the shape {tuple(view.shape)}, its metadata says {level.shape}")
+    return view
+
+
+def _open(kvstore: Any, level: Level, settings: Any) -> Any:
+    import tensorstore as ts
+
+    # What was fetched stays as it is for as long as a run lasts: no chunk in the cache is asked for again.
+    spec = {**level.spec, "recheck_cached_data": False}
+    precomputed = spec["driver"] == "neuroglancer_precomputed"
+    if not precomputed:
+        spec.setdefault("metadata", _without(level.grid.get("metadata"), _EXTRA_FIELDS))
+    below = kvstore / f"{level.path}/" if level.path and not precomputed else kvstore
+    # The metadata was read before: assuming it saves a request for every level.
+    return ts.open(spec, kvstore=below, context=settings, open=True, read=True, assume_metadata=True)
+
+
+def _without(value: Any, names: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_without(item, names) for item in value]
+    if isinstance(value, dict):
+        return {key: _without(item, names) for key, item in value.items() if key not in names}
+    return value

@@ -7,11 +7,11 @@ from pathlib import Path
 from utils.files import LONGEST_NAME, safe_name
 from utils.names import image_name, split_level
 from utils.ngff.access import Access
-from utils.ngff.address import Address, address_name
+from utils.ngff.address import Address, address_name, is_state_link
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import triple
 from utils.ngff.multiscale import NgffVolume
-from utils.ngff.neuroglancer import is_state_link, state_layer
+from utils.ngff.neuroglancer import state_layer
 from utils.ngff.opening import open_multiscale
 from utils.redaction import redacted
 from utils.table_text import read_rows
@@ -22,11 +22,7 @@ _REGION_BYTES = 80  # what a level and a region add to a dataset's name
 # z, y, x in nm at level 0; None for an axis that the table leaves to the metadata.
 Given = tuple[float | None, float | None, float | None]
 
-# As older lists have them; what each means is in the help of scraping/ngff_download.py.
-COLUMNS = (
-    *("url", "source", "api", "download_url", "volume_name", "mip", "voxel_x", "voxel_y", "voxel_z"),
-    *("crop", "crop_size", "invert", "padding_value"),
-)
+# What the columns mean is in the help of scraping/ngff_download.py.
 _YES, _NO = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
 _EMPTY = ("", "x", "none", "nan", "na", "n/a", "-")
 
