@@ -42,6 +42,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 from utils.cli import (
     UsageError,
     add_run_options,
+    as_usage_errors,
     fraction,
     make_parser,
     natural_int,
@@ -153,15 +154,10 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
     from utils.ngff.table import dataset_of_url, read_table
     from utils.sources import is_table
 
-    source = args.source
-    try:
-        if not is_table(source):
-            return [dataset_of_url(source, args.layer, args.image)]
-        return read_table(Path(source).expanduser())
-    except OSError as error:
-        raise UsageError(f"{source}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    with as_usage_errors():
+        if is_table(args.source):
+            return read_table(Path(args.source).expanduser())
+        return [dataset_of_url(args.source, args.layer, args.image)]
 
 
 def sampling_options(args: argparse.Namespace) -> "SamplingOptions":

@@ -10,6 +10,7 @@ from utils.cli import (
     UnavailableError,
     UsageError,
     add_run_options,
+    as_usage_errors,
     existing_dir,
     existing_file,
     fraction,
@@ -190,3 +191,12 @@ def test_what_goes_wrong_is_one_sentence(error, code, said, capsys):
     if code == 1:
         run_script(fail, parser, ["--verbose"])
         assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_bad_usage_in_a_sentence(tmp_path):
+    with pytest.raises(UsageError, match=f"^{tmp_path / 'a.csv'}: No such file or directory$"), as_usage_errors():
+        (tmp_path / "a.csv").read_text()
+    with pytest.raises(UsageError, match=r"^the server is silent$"), as_usage_errors():
+        raise OSError("the server is silent")
+    with pytest.raises(UsageError, match=r"^no table$"), as_usage_errors():
+        raise ValueError("no table")

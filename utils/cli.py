@@ -31,7 +31,9 @@ def as_usage_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+    except ValueError as error:
         raise UsageError(str(error)) from error
 
 

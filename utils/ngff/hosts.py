@@ -1,7 +1,6 @@
 """What a run learns of servers: which do not answer, and which ask to be left alone for a while."""
 
 import email.utils
-import threading
 import time
 from collections.abc import Callable
 from email.message import Message
@@ -19,18 +18,16 @@ ASK_SECONDS = 10.0
 
 
 class Hosts:
-    """Servers of one run, shared by its threads."""
+    """Servers of one run, shared by its threads: each change is one step."""
 
     def __init__(self) -> None:
         self._silent: dict[str, str] = {}
         self._gave: dict[str, float] = {}
-        self._lock = threading.Lock()
 
     def forget(self) -> None:
         """Begin a run."""
-        with self._lock:
-            self._silent.clear()
-            self._gave.clear()
+        self._silent.clear()
+        self._gave.clear()
 
     def require_answering(self, address: Address) -> None:
         """Refuse, at once, a server that did not answer before.
@@ -47,8 +44,7 @@ class Hosts:
     def note_silent(self, address: Address, error: OSError) -> None:
         """Remember that a server answered nothing at all, if it never gave anything in this run."""
         if address.driver != "file" and not self.last_answer(address):
-            with self._lock:
-                self._silent.setdefault(host(address), str(error))
+            self._silent.setdefault(host(address), str(error))
 
     def note_answer(self, address: Address) -> None:
         """Remember that a server gave something."""

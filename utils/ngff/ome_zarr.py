@@ -8,14 +8,7 @@ from typing import Any
 
 from utils.ngff.containers import several_images
 from utils.ngff.label_images import refuse_labels
-from utils.ngff.metadata import (
-    Level,
-    NoImageError,
-    first_multiscale,
-    level_or_problem,
-    pick_axes,
-    refuse_flat,
-)
+from utils.ngff.metadata import Level, NoImageError, first_multiscale, level_or_problem, pick_axes, refuse_flat
 from utils.ngff.ome_zarr_level import array_level, coordinate_axes, level_of
 from utils.ngff.store import Store
 
@@ -93,7 +86,7 @@ def _only_series(store: Store, declared: bool) -> list[Level]:
         where = "" if not declared else " although it declares the layout of bioformats2raw"
         raise NoImageError(f"a Zarr group without multiscales{where}; give the address of the image itself")
     (name,) = images
-    return [_moved(level, name) for level in zarr_levels(store.at(name), inner[name])]
+    return [replace(level, path=f"{name}/{level.path}") for level in zarr_levels(store.at(name), inner[name])]
 
 
 def _plain(names: Sequence[str]) -> list[str]:
@@ -106,10 +99,6 @@ def _groups_of(store: Store, names: Iterable[str]) -> dict[str, dict[str, dict[s
     keys = {name: {key: f"{name}/{key}" for key in GROUP_KEYS} for name in names}
     found = store.read_json([place for places in keys.values() for place in places.values()])
     return {name: {key: found[place] for key, place in places.items()} for name, places in keys.items()}
-
-
-def _moved(level: Level, folder: str) -> Level:
-    return replace(level, path=f"{folder}/{level.path}")
 
 
 def _multiscale_levels(store: Store, attributes: dict[str, Any], *, v3: bool) -> list[Level]:

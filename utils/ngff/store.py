@@ -88,7 +88,8 @@ class Store:
             except OSError as error:
                 if is_silence(error) and not found:
                     HOSTS.note_silent(self.address, error)
-                if not _means_absent(error):
+                # A key below a file (a path such as volume.nrrd/zarr.json) is as absent as any other.
+                if not re.search(r"ENOTDIR|Not a directory", str(error)):
                     raise self._redirected(key, error) from error
                 found[key] = None
         return found, refused
@@ -178,11 +179,6 @@ class Store:
         base = target[0].removesuffix(f"/{key}")
         moved = base != target[0]
         return RedirectError(f"{error}: {redacted(base)}", base + target[1] + target[2] if moved else "")
-
-
-def _means_absent(error: OSError) -> bool:
-    # A key below a file (a path such as volume.nrrd/zarr.json) is as absent as any other.
-    return bool(re.search(r"ENOTDIR|Not a directory", str(error)))
 
 
 def _json_object(raw: bytes | None, what: str) -> tuple[dict[str, Any] | None, str | None]:

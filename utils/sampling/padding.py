@@ -36,42 +36,22 @@ def refuse_flat(gray: np.ndarray) -> None:
         raise PaddingError(f"{share} is {value} of 255: nothing was written")
 
 
-def why_padding(voxels: np.ndarray, fills: Iterable[float], min_frac: float) -> str:
-    """What `specimen_share` would say in refusing a cube; nothing of one that shows specimen.
+def specimen_share(voxels: np.ndarray, fills: Iterable[float], min_frac: float = 0.0) -> tuple[float, str]:
+    """The share of a cube's voxels that are none of its fill values, and why the cube counts as padding, if it does.
 
     Parameters
     ----------
     voxels : ndarray, shape (z, y, x)
     fills : iterable of float
     min_frac : float
-    """
-    try:
-        specimen_share(voxels, fills, min_frac)
-    except PaddingError as error:
-        return str(error)
-    return ""
-
-
-def specimen_share(voxels: np.ndarray, fills: Iterable[float], min_frac: float = 0.0) -> float:
-    """The share of a cube's voxels that are none of its fill values.
-
-    Parameters
-    ----------
-    voxels : ndarray, shape (z, y, x)
-    fills : iterable of float
-    min_frac : float
-
-    Raises
-    ------
-    PaddingError
-        If it is 0 or less than `min_frac`.
+        The least share that does not.
     """
     least = 1.0
     for fill in fills:
         found = sum(int(np.count_nonzero(not_padding(plane, fill))) for plane in voxels)
-        if found == 0:
-            raise PaddingError(f"every voxel is {fill:g} (padding, or chunks that are missing): nothing was written")
-        if found < min_frac * voxels.size:
-            raise PaddingError(f"only {found / voxels.size:.0%} is not padding ({fill:g}): nothing was written")
         least = min(least, found / voxels.size)
-    return least
+        if found == 0:
+            return least, f"every voxel is {fill:g} (padding, or chunks that are missing): nothing was written"
+        if found < min_frac * voxels.size:
+            return least, f"only {found / voxels.size:.0%} is not padding ({fill:g}): nothing was written"
+    return least, ""

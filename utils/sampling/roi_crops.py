@@ -67,7 +67,9 @@ class Crops:
         ForbiddenError
             If voxels that were refused were specimen, as the overview says.
         """
-        found = specimen_share(voxels, self.fills, self.min_frac)
+        found, why_padding = specimen_share(voxels, self.fills, self.min_frac)
+        if why_padding:
+            raise PaddingError(why_padding)
         if refused and self.share is not None and found < self.share(roi) - SHORTFALL:
             raise ForbiddenError(
                 f"{refused} voxels were refused (403): {self.share(roi):.0%} of it is specimen on the overview, "

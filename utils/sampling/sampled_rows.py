@@ -10,7 +10,7 @@ from utils.ngff.multiscale import NgffVolume
 from utils.outliers import OutlierRange
 from utils.records.recipes import discard
 from utils.sampling.overview import discard_overviews
-from utils.sampling.padding import why_padding
+from utils.sampling.padding import specimen_share
 from utils.sampling.plan import SamplingOptions, SamplingPlan, plan_sampling
 from utils.sampling.rois import Boxes, Roi
 from utils.sampling.selection import settled, within
@@ -64,7 +64,8 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
             return {}
         new = [roi for roi in chosen if roi not in tried]
         tried.update(new)
-        return {roi: why for roi in new if (why := why_padding(found.read(roi)[0], plan.fills, plan.options.min_frac))}
+        told = {roi: specimen_share(found.read(roi)[0], plan.fills, plan.options.min_frac)[1] for roi in new}
+        return {roi: why_padding for roi, why_padding in told.items() if why_padding}
 
     cubes = settled(partial(plan.draw, found.boxes), plan.budget, dict(found.padding), find_padding)
     reader.close()

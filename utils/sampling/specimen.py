@@ -11,7 +11,7 @@ from utils.ngff.read import LevelReader
 from utils.parallel import ordered_map
 from utils.sampling.mask import masked
 from utils.sampling.overview import LARGEST, fetch_overview, overview_path, survey
-from utils.sampling.padding import why_padding
+from utils.sampling.padding import specimen_share
 from utils.sampling.plan import SamplingPlan
 from utils.sampling.rois import Boxes, Roi, not_padding
 from utils.sampling.survey import SAMPLE, Survey
@@ -126,8 +126,9 @@ def sample_cubes(plan: SamplingPlan, boxes: Boxes, reader: LevelReader) -> Speci
 
     for roi, voxels, refused in ordered_map(read, plan.draw(boxes), min(SAMPLED_CUBES, plan.threads)):
         planes.append(_few_planes(voxels, plan))
-        if why := why_padding(voxels, plan.fills, plan.options.min_frac):
-            found.padding[roi] = why
+        _, why_padding = specimen_share(voxels, plan.fills, plan.options.min_frac)
+        if why_padding:
+            found.padding[roi] = why_padding
             continue
         if len(found.voxels) < SAMPLED_CUBES:
             found.voxels[roi] = voxels, refused
