@@ -48,6 +48,11 @@ def test_a_pass_is_the_librarys_resize(rng):
     assert np.array_equal(reduce_last(pixels.astype(np.float32), 9), resized)
 
 
+def test_sixty_four_bits_if_nothing_else_is_said(rng):
+    patches = rng.integers(0, 256, (3, 40, 40), dtype=np.uint8)
+    assert np.array_equal(hash_patches(patches), hash_patches(patches, 8))
+
+
 def test_patches_must_be_square():
     with pytest.raises(ValueError, match="square"):
         hash_patches(np.zeros((1, 8, 9), np.uint8))

@@ -70,6 +70,16 @@ def test_a_folder_changes_with_its_files(tmp_path, change):
     assert now.digest != before.digest and not now.looks_like(before)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_folders_that_are_linked_count(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a" / "b").symlink_to(tmp_path / "elsewhere")
+    before = fingerprint([tmp_path / "a"])
+    (tmp_path / "elsewhere" / "0.png").write_text("0")
+    assert fingerprint([tmp_path / "a"]).size == 1 != before.size
+
+
 def test_litter_in_a_folder_is_no_change(tmp_path):
     (tmp_path / "0.png").write_text("0")
     before = fingerprint([tmp_path])

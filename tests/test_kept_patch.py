@@ -1,6 +1,7 @@
 """utils/records/kept_patch.py: what is written is read back."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.contrast import Contrast
-from utils.records.kept_patch import KeptRecord, read_description, read_kept_record
+from utils.records.kept_patch import KeptRecord, possible_size, read_description, read_kept_record
 
 sizes = st.none() | st.tuples(*[st.floats(0.1, 1e6)] * 3)
 windows = st.none() | st.builds(Contrast, st.sampled_from(["minmax", "none"]), st.floats(-9, 0), st.floats(1, 9))
@@ -36,6 +37,18 @@ def test_meta_of_any_kind_becomes_a_record():
     assert record == KeptRecord("d", 0.5, "5", Contrast("minmax", 1.0, 2.0), (4.0, 8.0, 8.0))
     assert json.loads(record.to_json())["version"] == 1
     assert KeptRecord.of_meta({}, "d", 0.5) == KeptRecord("d", 0.5)
+
+
+@pytest.mark.parametrize("values", ["123", [1, 2], [1, 2, 3, 4], [1, 2, float("inf")], [1, 2, "x"], [1, None, 2], 5])
+def test_what_is_no_voxel_size(values):
+    assert possible_size(values) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tiff")
+    with pytest.raises(ValueError, match=r"a\.tiff is a pipe"):
+        read_description(tmp_path / "a.tiff")
 
 
 def test_a_tiff_remembers(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from utils.formats.metaimage import voxel_size
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 200, (6, 4, 5)).astype(np.int16)
@@ -74,3 +75,31 @@ def test_slices_in_files_of_their_own(tmp_path, named, said):
     else:
         with open_volume(tmp_path / "a.mhd") as volume:
             np.testing.assert_array_equal(volume[:], VOXELS)
+
+
+@pytest.mark.parametrize(("fields", "said"), [
+    ("NDims = 2\nDimSize = 5 4 6\n", r"NDims 2, DimSize \[5, 4, 6\]"), ("NDims = 3\nDimSize = 5 0 6\n", "NDims 3"),
+    ("NDims = 0\nDimSize =\n", r"NDims 0, DimSize \[\]"),
+    ("NDims = 3\nDimSize = 5 4 6\nHeaderSize = -2\n", "HeaderSize -2"),
+    ("NDims = 3\nDimSize = 5 4 6\nHeaderSize = 1\n", "skips 1 bytes"), ("NDims = 3\njunk\n", "has no ElementDataFile"),
+])  # fmt: skip
+def test_headers_that_contradict_themselves(tmp_path, fields, said):
+    path = tmp_path / "a.mha"
+    path.write_bytes((fields + "ElementType = MET_SHORT\nElementDataFile = LOCAL\n").encode() + VOXELS.tobytes())
+    with pytest.raises(ValueError, match=said):
+        open_volume(path)
+
+
+@pytest.mark.parametrize(("sizes", "skipped", "compressed"), [("5 4 1", 0, False), ("5 4", 7, False), ("5 4", 7, True)])
+def test_voxels_in_a_file_of_their_own(tmp_path, sizes, skipped, compressed):
+    data = zlib.compress(VOXELS[0].tobytes()) if compressed else VOXELS[0].tobytes()
+    (tmp_path / "d.raw").write_bytes(bytes(skipped) + data)
+    rest = f"HeaderSize = {skipped}\nCompressedData = {compressed}\nElementDataFile = d.raw\n"
+    (tmp_path / "a.mhd").write_text(HEADER.format(len(sizes.split()), sizes) + rest)
+    with open_volume(tmp_path / "a.mhd") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS[:1])
+
+
+def test_two_lengths_are_no_voxel_size():
+    assert voxel_size({"ElementSpacing": "4 5"}).nm is None
+    assert voxel_size({"ElementSize": "4 5 6", "DistanceUnits": "um"}).nm == (6000, 5000, 4000)

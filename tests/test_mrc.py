@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from conftest import overwrite_header
 from utils.formats.mrc import HEADER, IMOD_STAMP, parse_header
+from utils.images import luminance
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 100, (3, 4, 5))
@@ -116,6 +117,18 @@ def test_a_broken_cell_is_a_missing_voxel_size(tmp_path, cell):
         with pytest.warns(UserWarning, match="voxel size missing"):
             assert volume.voxel_size is None
         np.testing.assert_array_equal(volume[:], VOXELS)
+
+
+def test_a_voxel_size_has_seven_digits(tmp_path):
+    with open_volume(write_mrc(tmp_path / "a.mrc", VOXELS.astype(np.int16), (60, 50, 41.23456789))) as volume:
+        assert volume.voxel_size == (6.0, 5.0, 4.123457)
+
+
+def test_colours_are_three_bytes_each(tmp_path):
+    path = write_mrc(tmp_path / "a.mrc", VOXELS.astype(np.int8), at_0=(5, 4, 1, 16))
+    assert parse_header(path.read_bytes()[:1024], None).shape == (1, 4, 5, 3)
+    with open_volume(path) as volume:
+        np.testing.assert_array_equal(volume[:], luminance(VOXELS.astype(np.uint8).reshape(1, 4, 5, 3)))
 
 
 def test_no_map_stamp(tmp_path):

@@ -1,6 +1,7 @@
 """utils/formats/nifti.py: versions, units, scaling."""
 
 import gzip
+import re
 import warnings
 
 import numpy as np
@@ -107,6 +108,29 @@ def test_fewer_axes_are_filled_up(tmp_path, dim):
             volume[:], VOXELS[0].reshape(1, *dim[:0:-1]) if len(dim) > 2 else VOXELS[0].reshape(1, 1, 20)
         )
         assert volume.header_size.why_missing == "a 2D image has no z"
+
+
+@pytest.mark.parametrize("dim", [(3, 5, 0, 6), (3, 5, 4, 0), (4, 5, 4, 6, -1), (4, 5, 0, 6, 1)])
+def test_sizes_of_nothing(tmp_path, dim):
+    (tmp_path / "a.nii").write_bytes(nifti(dim=dim))
+    with pytest.raises(ValueError, match=rf"promises the sizes {re.escape(str(list(dim[1:])))}: nothing to read"):
+        open_volume(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize(("version", "sizes"), [(1, (4.123457, 5, 6)), (2, (4.12345678901, 5, 6))])
+def test_sizes_have_the_digits_that_their_type_holds(tmp_path, version, sizes):
+    (tmp_path / "a.nii").write_bytes(nifti(version=version, pixdim=(4.12345678901234, 5, 6)))
+    with open_volume(tmp_path / "a.nii") as volume:
+        assert volume.voxel_size == sizes[::-1]
+
+
+@pytest.mark.parametrize("dim", [(4, 5, 4, 6, 1), (7, 5, 4, 6, 1, 1, 1, 1)])
+def test_one_volume_of_several_axes_that_begins_where_its_header_ends(tmp_path, dim):
+    content = bytearray(nifti(dim=dim))
+    content[108:112] = np.float32(0).tobytes()
+    (tmp_path / "a.nii").write_bytes(content[:348] + content[352:])
+    with open_volume(tmp_path / "a.nii") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
 
 
 def test_types_that_are_no_images(tmp_path):

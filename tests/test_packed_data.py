@@ -42,6 +42,10 @@ def test_voxels(tmp_path, monkeypatch, encoding, piece):
 
 def test_zlib_knows_both_headers(tmp_path):
     packed(tmp_path, "gzip")
+    block = np.random.default_rng(0).integers(0, 256, 20_000, np.uint8)
+    (tmp_path / "far").write_bytes(zlib.compress(bytes(block) * 2))  # a copy of what lies far behind
+    far = PackedData(tmp_path / "far", block.dtype, (2, 1, 20_000), encoding="zlib", kind="NRRD").decode()
+    np.testing.assert_array_equal(far, [[block], [block]])
     found = PackedData(tmp_path / "a.bin", VOXELS.dtype, VOXELS.shape, encoding="zlib", kind="NRRD").decode()
     np.testing.assert_array_equal(found, VOXELS)
 
@@ -79,6 +83,8 @@ def test_claims_are_checked_first(tmp_path):
             claim((1, 1, 10**5 + 1)).check()
     with pytest.raises(ValueError, match="nothing to read"):
         claim((2, 0, 3)).check()
+    with pytest.raises(ValueError, match="nothing to read"):
+        claim((2, 0, 3)).decode()
     with pytest.raises(FileNotFoundError, match=r"a\.gone"):
         claim((1, 1, 1), "a.gone").check()
 

@@ -35,11 +35,13 @@ def test_threads_share_what_is_decoded(tmp_path):
 
 def test_the_cache_is_bounded(monkeypatch):
     monkeypatch.setattr("utils.formats.paged_volume.cache_bytes", lambda: 3 * 64)
-    volume = Counted(np.zeros((10, 8, 8), np.uint8))
+    volume = Counted(np.zeros((10, 16, 4), np.uint8))
     volume[:]
     assert len(volume._cache) == 3
     volume[7:]
     assert len(volume.decoded) == 10
+    volume[7], volume[0], volume[7]  # what was not used for longest goes
+    assert volume.decoded[10:] == [0]
     monkeypatch.setattr("utils.formats.paged_volume.cache_bytes", lambda: 7)
     volume = Counted(np.zeros((10, 8, 8), np.uint8))
     volume[3], volume[3], volume[4]

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Iterator
 
+import numpy  # noqa: F401  brings a library of matrix products
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from utils.parallel import ordered_map
 
@@ -14,7 +16,7 @@ def test_results_come_in_order(threads):
     assert list(ordered_map(str, [], threads)) == []
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [1, 2, 3])
 def test_no_more_is_begun_than_is_in_flight(threads):
     begun: list[int] = []
 
@@ -26,6 +28,15 @@ def test_no_more_is_begun_than_is_in_flight(threads):
     results = ordered_map(lambda n: n, items(), threads)
     assert next(results) == 0
     assert len(begun) == (threads + 1 if threads > 1 else 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_matrix_products_take_one_thread(threads):
+    def numbers(item: int) -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        assert list(ordered_map(numbers, range(2), threads)) == [{1}, {1}]
 
 
 def test_work_is_done_side_by_side():

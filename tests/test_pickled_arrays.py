@@ -71,6 +71,7 @@ def test_what_is_no_array(data, kind, shape, order, reason):
         ("u2", (3, "<", None, None, None, -1, -1, 0), "<"),
         ("f8", (3, ">", None, None, None, -1, -1, 0), ">"),
         ("b1", (3, "|", None, None, None, -1, -1, 0), "|"),
+        ("U0", (3, "<", None, None, None, 0, 4, 8), "<"),
         ("U5", (3, "<", None, None, None, 20, 4, 8), "<"),
     ],
 )
@@ -88,7 +89,7 @@ def test_states_of_dtypes(code, state, order):
     [
         (3, "<", None, None, None, -1, -1), (4, "<", None, None, None, -1, -1, 0),
         (3, "x", None, None, None, -1, -1, 0),
-        (3, "<", ("u1", 2), None, None, -1, -1, 0), (3, "<", None, None, None, 8, -1, 0), "<",
+        (3, "<", ("u1", 2), None, None, -1, -1, 0), (3, "<", None, None, None, 8, -1, 0), "<", (3,),
     ],
 )  # fmt: skip
 def test_states_that_say_more(state):
@@ -120,6 +121,7 @@ def test_makers():
         ("scalar", (dtype("i4"), Stored(0, 4)), "a single value of 4 bytes"),
         ("encode", ("a", "utf-8"), "encodes"),
         ("encode", ("a",), "encodes"),
+        ("encode", (7, "latin1"), "encodes"),
         ("list", ("a",), r"refused: it makes list of \('a'\)"),
         ("_frombuffer", (b"ab", dtype("u1", "|"), (1, 2), "C", (0, 0)), "the axes of an array"),
         ("_frombuffer", (b"ab", dtype("u1", "|"), (1, 2), "C", (0, 1), 1), "the axes of an array"),

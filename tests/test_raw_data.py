@@ -37,6 +37,25 @@ def test_what_is_skipped(tmp_path, skip, lines, start, begin):
         assert volume[0, 0].tobytes() == content[begin : begin + 5]
 
 
+def test_voxels_of_several_bytes_at_the_end(tmp_path):
+    (tmp_path / "a.raw").write_bytes(b"abc\ndefghij")
+    assert RawData(tmp_path / "a.raw", np.dtype("<u2"), (1, 1, 4), skip=-1).offset() == 3
+
+
+def test_one_value_is_told_and_what_is_closed_is_not_read(tmp_path):
+    array = np.zeros((3, 4, 5), np.uint8)
+    array[1, 2, 3] = 7
+    array.tofile(tmp_path / "a.raw")
+    volume = RawVolume("a", RawData(tmp_path / "a.raw", array.dtype, (4, 5, 3)), SIZE, (2, 0, 1))
+    known = array.reshape(4, 5, 3).transpose(2, 0, 1)
+    for z in range(3):
+        box = (slice(z, z + 1), slice(0, 4), slice(0, 5))
+        assert volume.holds_one_value(box) == (not known[z].any())
+    volume.close()
+    with pytest.raises(ValueError, match="the volume is closed"):
+        volume[0]
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "reason"),
     [

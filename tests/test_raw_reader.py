@@ -29,15 +29,22 @@ def boxes(draw):
     )
 
 
-@given(case=boxes(), code=st.sampled_from(["u1", "<u2", ">i4"]), block=st.sampled_from([1, 64, 1 << 20]))
+@given(
+    case=boxes(),
+    code=st.sampled_from(["u1", "<u2", ">i4"]),
+    block=st.sampled_from([1, 64, 1 << 20]),
+    sparse=st.sampled_from([1, 16]),
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_box(tmp_path, monkeypatch, case, code, block):
+def test_any_box(tmp_path, monkeypatch, case, code, block, sparse):
     shape, box = case
+    monkeypatch.setattr(raw_reader, "_SPARSE", sparse)
     monkeypatch.setattr(raw_reader, "BLOCK_BYTES", block)
     array = (np.arange(math.prod(shape)) % 251).astype(code).reshape(shape)
     (tmp_path / "a.raw").write_bytes(b"before" + array.tobytes() + b"behind")
     reader = RawReader(tmp_path / "a.raw", np.dtype(code), shape, 6)
     np.testing.assert_array_equal(reader.read(box), array[box])
+    assert reader.channels == shape[-1]
     assert reader.holds_one_value(box) == (np.unique(array[box]).size <= 1)
     reader.close()
 

@@ -11,6 +11,7 @@ from utils.records.recipes import (
     discard,
     fingerprints,
     inputs_of,
+    is_of,
     known_record,
     load_record,
     orphans,
@@ -67,6 +68,9 @@ def test_orphans_are_those_of_the_stage_and_the_folder(made, tmp_path):
     assert list(orphans(out, "test", tmp_path, set())) == [result]
     assert list(orphans(out, "other", tmp_path, set())) == []
     assert list(orphans(out, "test", tmp_path / "elsewhere", set())) == []
+    record = load_record(result)
+    assert is_of(record, tmp_path, tmp_path / "else" / "where" / "x.pkl")  # only the results have moved
+    assert not is_of(record, tmp_path / "elsewhere", tmp_path / "else" / "where" / "x.pkl")
     assert list(orphans(tmp_path / "nowhere", "test", tmp_path, set())) == []
     moved = tmp_path.with_name(f"{tmp_path.name}-moved")
     tmp_path.rename(moved)

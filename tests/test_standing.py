@@ -5,14 +5,16 @@ import os
 import pytest
 
 from remembered import changed, remembered
-from utils.records.fingerprints import NO_FILE
+from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import (
     Recipe,
     discard,
     fingerprints,
     inputs_of,
     load_record,
+    record_of,
     record_path,
+    save_record,
 )
 from utils.records.standing import holds_at_a_glance, is_replaced, outdated, same_but_for, standing
 
@@ -94,6 +96,16 @@ def test_a_copied_result_is_the_same(made):
     os.utime(result, ns=(2**62, 2**62))
     assert not holds_at_a_glance(recipe, result, load_record(result))
     assert standing(recipe, result) == ""
+
+
+def test_a_folder_that_was_made_is_not_told_by_its_date(made):
+    recipe, result = made
+    folder = result.with_name("x.zarr")
+    folder.mkdir()
+    (folder / "0").write_text("made")
+    save_record(folder, record_of(recipe, folder, fingerprints(recipe), fingerprint([folder])))
+    os.utime(folder, ns=(2**62, 2**62))
+    assert holds_at_a_glance(recipe, folder, load_record(folder))
 
 
 def test_what_holds_but_for_some_options(made, tmp_path):

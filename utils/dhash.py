@@ -44,7 +44,7 @@ def lanczos_weights(length: int, reduced: int) -> np.ndarray:
         for tap in taps:  # one by one, as Pillow adds them: pairwise summation would differ in the last bit
             total += tap
         scaled = taps / total * (1 << PRECISION_BITS)
-        weights[first:stop, column] = np.trunc(np.where(scaled < 0, scaled - 0.5, scaled + 0.5))
+        weights[first:stop, column] = np.trunc(scaled + np.copysign(0.5, scaled))
     return weights
 
 

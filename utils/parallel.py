@@ -29,13 +29,9 @@ def ordered_map(work: Callable[[Item], Result], items: Iterable[Item], threads: 
             return
         with ThreadPoolExecutor(threads) as pool:
             waiting: deque[Future[Result]] = deque()
-            try:
-                for item in items:
-                    waiting.append(pool.submit(work, item))
-                    if len(waiting) > threads:
-                        yield waiting.popleft().result()
-                while waiting:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > threads:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
