@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script, say_nested, say_passed_over
+from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script
 from utils.contrast import NO_CONTRAST, Contrast, measure_contrast, to_uint8
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
 from utils.files import safe_name, stem
-from utils.groups import LOOKED_FOR, list_groups
+from utils.groups import groups_of
 from utils.hashing import is_flat, patch_hasher
 from utils.images import read_gray
 from utils.jobs import Job, PassedOver, Run, SomeFailed, WorkResult, describe, run_jobs
@@ -38,7 +38,7 @@ from utils.names import format_name_2d
 from utils.options import add_dedupe_options, add_patch_options, add_recursive, min_side, refuse_hash_size
 from utils.parallel import ordered_map
 from utils.patches import Box, default_min_side, patch_boxes, too_small
-from utils.results import Scope, refuse_nothing_to_do
+from utils.results import Scope
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,11 +88,8 @@ def patchify(args: argparse.Namespace) -> int:
         args.keep_labels,
         rule if args.dedupe else None,
     )
-    found = list_groups(args.dir, without=args.savedir, recursive=args.recursive)
-    say_passed_over(found.passed_over, "images", args.quiet)
-    say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
     scope = Scope("patchify2d", args.dir, args.savedir)
-    refuse_nothing_to_do([*found.groups, *found.unlisted], scope, args.prune, LOOKED_FOR)
+    found = groups_of(args, scope)
     jobs = [
         Job(
             group,
@@ -242,7 +239,7 @@ def read_image(image: Path, cutting: Cutting) -> Reading:
         height, width = pixels.shape
         safe_name(format_name_2d(stem(image), Box(height, height, width, width)))  # as long as any patch's
         if not cutting.keep_labels and (why := why_labels(pixels)):
-            return Reading(image, None, NO_CONTRAST, passed_over=f"{why} (--keep-labels takes it all the same)")
+            return Reading(image, None, NO_CONTRAST, passed_over=why)
         contrast = measure_contrast(pixels, cutting.contrast, name=image.name, stretch=cutting.stretch)
         return Reading(image, to_uint8(pixels, contrast), contrast)
     except (OSError, ValueError, MemoryError) as error:

@@ -254,7 +254,7 @@ def refuse_unwanted(volume: Volume, cutting: Cutting) -> None:
     if not axes:
         raise PassedOver(lost)
     if not cutting.keep_labels and (reason := why_labels_volume(volume)):
-        raise PassedOver(f"{reason} (--keep-labels takes it all the same)")
+        raise PassedOver(reason)
     if lost:
         warnings.warn(lost, stacklevel=2)
 

@@ -30,7 +30,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 import numpy as np
 
 from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
-from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
+from utils.cli import add_run_options, input_dir, int_from, make_parser, output_dir, run_script, say_passed_over
 from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
 from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
@@ -58,9 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Bin every volume of a folder; see the module's docstring."""
     parser = make_parser(__doc__)
     parser.add_argument("dir", type=input_dir, metavar="DIR", help="folder of volumes")
-    parser.add_argument(
-        "--factor", type=bin_factor, default=2, metavar="N", help="voxels per side of a block (default 2)"
-    )
+    parser.add_argument("--factor", type=int_from(2), default=2, metavar="N", help="voxels per block side (default 2)")
     parser.add_argument("--axes", choices=("xyz", "xy"), default="xyz", help="bin along all axes, or leave z as it is")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("-o", "--output", type=output_dir, metavar="OUT", help="folder for the results (default: DIR)")
@@ -69,19 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_dataset(parser)
     add_run_options(parser)
     return run_script(bin_volumes, parser, argv)
-
-
-def bin_factor(text: str) -> int:
-    """Argument type: a whole number of at least 2.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If it is none.
-    """
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 2")
-    return int(text)
 
 
 def bin_volumes(args: argparse.Namespace) -> int:

@@ -25,24 +25,16 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 # isort: split
 import numpy as np
 
-from utils.cli import (
-    add_run_options,
-    input_dir,
-    make_parser,
-    output_dir,
-    run_script,
-    say_nested,
-    say_passed_over,
-)
+from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, stem, suffix
-from utils.groups import LOOKED_FOR, Groups, list_groups
+from utils.groups import Groups, groups_of
 from utils.image_writing import is_clean, is_stretched, was_made_from, write_gray
 from utils.images import read_gray
 from utils.jobs import SKIPPED, Job, PassedOver, Run, run_jobs
 from utils.label_maps import why_labels
 from utils.options import add_image_options, add_recursive, refuse_own_folder
-from utils.results import Scope, refuse_nothing_to_do
+from utils.results import Scope
 
 # Formats that keep every pixel and that we write; all others become .tif.
 LOSSLESS = frozenset({".tif", ".tiff", ".png"})
@@ -76,11 +68,8 @@ class Cleaning:
 def clean_up(args: argparse.Namespace) -> int:
     """List the groups, convert what is not converted yet."""
     refuse_own_folder(args)
-    found = list_groups(args.dir, without=args.output, recursive=args.recursive)
-    say_passed_over(found.passed_over, "images", args.quiet)
-    say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
     scope = Scope("cleanup2d", args.dir, args.output or args.dir, nested=True)
-    refuse_nothing_to_do([*found.groups, *found.unlisted], scope, args.prune, LOOKED_FOR)
+    found = groups_of(args, scope)
     cleaning = Cleaning(args.contrast, args.stretch, args.keep_labels)
     if args.output is None:
         work = partial(clean_in_place, cleaning=cleaning)
@@ -121,28 +110,17 @@ def _looks_clean(image: Path) -> bool:
         return True
 
 
-def refuse_labels(pixels: np.ndarray, cleaning: Cleaning) -> None:
-    """Refuse a mask or a label map, unless these are wanted.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (h, w)
-    cleaning : Cleaning
-
-    Raises
-    ------
-    PassedOver
-        If it is one.
-    """
+def _refuse_labels(pixels: np.ndarray, cleaning: Cleaning) -> None:
+    """Pass over a mask or a label map, unless these are wanted."""
     if not cleaning.keep_labels and (reason := why_labels(pixels)):
-        raise PassedOver(f"{reason} (--keep-labels takes it all the same)")
+        raise PassedOver(reason)
 
 
 def clean_copy(job: Job, scratch: Path, cleaning: Cleaning) -> str:
     """Write the uint8 copy of one image; one that is clean already is copied byte for byte."""
     source = job.source
     pixels = read_gray(source)
-    refuse_labels(pixels, cleaning)
+    _refuse_labels(pixels, cleaning)
     if source.name == job.target.name and is_clean(source) and not cleaning.stretch:
         shutil.copyfile(source, scratch)
         return "copied"
@@ -158,7 +136,7 @@ def clean_in_place(job: Job, cleaning: Cleaning) -> str:
     pixels = read_gray(source)
     if is_clean(source) and (not cleaning.stretch or is_stretched(source)):
         return SKIPPED
-    refuse_labels(pixels, cleaning)
+    _refuse_labels(pixels, cleaning)
     with atomic_path(job.target) as scratch:
         write_gray(scratch, pixels, cleaning.contrast, source, stretch=cleaning.stretch)
     if job.target != source:

@@ -54,17 +54,11 @@ def convert(args: argparse.Namespace) -> int:
     refuse_nothing_to_do(videos, scope, args.prune, f"videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
     table = Stating.of(args).in_folder(args.dir)
     table.say_unmatched(map(format_video, videos), args.quiet)
-    jobs = [
-        Job(
-            video,
-            folder / f"{format_video(video)}.nrrd",
-            scope.recipe(
-                {video.name: (video,)},
-                {"keep-partial": args.keep_partial, **table.of(format_video(video)).options()},
-            ),
-        )
-        for video in videos
-    ]
+    jobs = []
+    for video in videos:
+        options = {"keep-partial": args.keep_partial, **table.of(format_video(video)).options()}
+        recipe = scope.recipe({video.name: (video,)}, options)
+        jobs.append(Job(video, folder / f"{format_video(video)}.nrrd", recipe))
     work = partial(write_stack, keep_partial=args.keep_partial, table=table)
     return run_jobs(work, jobs, Run.of(args), noun="videos", scope=scope)
 

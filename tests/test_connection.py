@@ -14,7 +14,7 @@ def test_other_versions_are_a_sentence(monkeypatch):
     assert versions.disagreement(versions.versions()) == ""
     assert "has numpy" in versions.disagreement(wanted) and "has 0.1" in versions.disagreement(wanted)
     found = {"host": {"python": "3.9.1.final.0"}, "packages": {"distributed": "1.0"}}
-    assert connection._in_words(connection._dask_versions(found)) == "Python 3.9 with distributed 1.0"
+    assert connection._dask_versions(found) == "Python 3.9 with distributed 1.0"
 
 
 def test_who_can_be_reached():

@@ -4,12 +4,15 @@ import numpy as np
 from PIL import Image
 
 from conftest import noise_patches
-from utils.contact_sheet import TILE, Section, Tile, draw_sheet, fit, save_sheet
+from utils.contact_sheet import TILE, Section, Tile, fit, save_sheet
 
 
-def test_rows_of_patches_with_captions_below_headings():
+def test_rows_of_patches_with_captions_below_headings(tmp_path):
     tiles = [Tile(np.full((224, 224), gray, np.uint8), "caption") for gray in (100, 120, 140)]
-    sheet = np.asarray(draw_sheet([Section("heading", tiles), Section("", []), Section("", tiles[:1])], columns=2))
+    sections = [Section("heading", tiles), Section("", []), Section("", tiles[:1])]
+    save_sheet(tmp_path / "a.png", sections, columns=2)
+    with Image.open(tmp_path / "a.png") as image:
+        sheet = np.asarray(image)
     assert sheet.shape == (4 + 28 + 2 * 130 + 28 + 28 + 130, 2 * 116 + 4)
     expected = np.full(sheet.shape, 255, np.uint8)
     places = [(25, 4), (25, 120), (155, 4), (341, 4)]

@@ -132,9 +132,10 @@ def test_a_share_at_the_limit_is_enough(monkeypatch, rule, limit, share, others)
 
 
 def test_the_reason_names_the_values():
-    assert why_labels(LABELS["mask"]) == "2 distinct values: a mask or a label map"
-    assert why_labels(posterised(4)) == "4 distinct values: a mask or a label map"
-    assert why_labels(cells(300)) == "areas of exactly one value each: a label map"
+    hint = "(--keep-labels takes it all the same)"
+    assert why_labels(LABELS["mask"]) == f"2 distinct values: a mask or a label map {hint}"
+    assert why_labels(posterised(4)) == f"4 distinct values: a mask or a label map {hint}"
+    assert why_labels(cells(300)) == f"areas of exactly one value each: a label map {hint}"
 
 
 def test_large_images_are_looked_at_in_bands(monkeypatch):

@@ -37,28 +37,24 @@ def hash_cell(
     """
     if is_one_value(cube):
         return flat_hashes(len(cell), hash_size)
+    patches = cell.patches()
     if method == "dhash":
         reduced = _reduced(cube, cell, hash_size) if _is_square(cell, crop) else _enlarged(cube, cell, crop, hash_size)
         hashes = np.concatenate([bits_of_rows(rows) for rows in reduced])
     else:
         hash_one = patch_hasher(crop, hash_size, method)
-        hashes = np.stack([hash_one(cut(cube, cell, *where)) for where in cell.patches()])
+        hashes = np.stack([hash_one(cut(cube, cell, *where)) for where in patches])
     # A flat patch has equal neighbours everywhere, so only patches with an all-zero dHash need a look at their pixels.
     suspects = ~hashes.any(axis=1) if method == "dhash" else np.ones(len(hashes), bool)
-    where = cell.patches()
     flat = np.zeros(len(hashes), bool)
     for patch in np.flatnonzero(suspects).tolist():
-        flat[patch] = is_flat(cut(cube, cell, *where[patch]))
+        flat[patch] = is_flat(cut(cube, cell, *patches[patch]))
     hashes[flat] = 0
     return hashes, flat
 
 
 def flat_hashes(patches: int, hash_size: int) -> tuple[np.ndarray, np.ndarray]:
     """What `hash_cell` gives for so many patches of one value throughout.
-
-    Parameters
-    ----------
-    patches, hash_size : int
 
     Returns
     -------

@@ -180,14 +180,12 @@ def _path(text: str, is_wanted: Callable[[Path], bool], refusal: str) -> Path:
     return path
 
 
-def positive_int(text: str) -> int:
-    """Argument type: a whole number of at least 1."""
-    return _number(text, int, lambda value: value >= 1, "a whole number of at least 1")
+def int_from(least: int) -> Callable[[str], int]:
+    """An argument type: whole numbers of at least so much."""
+    return lambda text: _number(text, int, lambda value: value >= least, f"a whole number of at least {least}")
 
 
-def natural_int(text: str) -> int:
-    """Argument type: a whole number of at least 0."""
-    return _number(text, int, lambda value: value >= 0, "a whole number of at least 0")
+natural_int, positive_int = int_from(0), int_from(1)
 
 
 def positive_float(text: str) -> float:

@@ -3,12 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 # The stages that draw a picture of each dataset, beside its folder: of patches, and of stacks.
 SHEETS, MONTAGES = "classify_patches sheets", "reconstruct3d montages"
@@ -37,21 +33,7 @@ class Section:
 
 
 def save_sheet(path: Path, sections: Sequence[Section], *, columns: int = COLUMNS) -> None:
-    """Draw sections below each other and write them as a PNG.
-
-    Parameters
-    ----------
-    path : Path
-    sections : sequence of Section
-        A section without tiles is drawn as its heading alone.
-    columns : int
-        Tiles in a row.
-    """
-    draw_sheet(sections, columns).save(path, format="PNG")
-
-
-def draw_sheet(sections: Sequence[Section], columns: int = COLUMNS) -> "Image.Image":
-    """Draw sections; returns a gray PIL image."""
+    """Draw sections below each other, each with so many tiles in a row, and write them as a PNG."""
     from PIL import Image, ImageDraw
 
     pitch, row = TILE + GAP, TILE + GAP + LINE
@@ -66,7 +48,7 @@ def draw_sheet(sections: Sequence[Section], columns: int = COLUMNS) -> "Image.Im
             sheet.paste(Image.fromarray(fit(tile.patch, TILE, AROUND)), (x0, y0))
             pen.text((x0, y0 + TILE), tile.caption, fill=0)
         y += 2 * LINE + count * row
-    return sheet
+    sheet.save(path, format="PNG")
 
 
 def fit(patch: np.ndarray, side: int, around: int) -> np.ndarray:

@@ -49,17 +49,13 @@ class DatasetTable:
             return stated
         return replace(stated, voxel_size=self.everywhere, where="--voxel-size")
 
-    def unmatched(self, volumes: Iterable[str]) -> list[str]:
-        """The names in the table that are for none of these volumes."""
-        if not self.rows:
-            return []
-        known = {name for volume in volumes for name, _ in table_names(volume)}
-        return [row for row in self.rows if not known & {row, without_suffix(row)}]
-
     def say_unmatched(self, volumes: Iterable[str], quiet: bool = False) -> None:
-        """Name, once and on stderr, what the table speaks of and is not there."""
-        if (names := self.unmatched(volumes)) and not quiet:
-            print(f"{self.path}: no volume here is called {', '.join(names)}", file=sys.stderr)
+        """Name, once and on stderr, what the table speaks of and is none of these volumes."""
+        if quiet or not self.rows:
+            return
+        known = {name for volume in volumes for name, _ in table_names(volume)}
+        if unmatched := [row for row in self.rows if not known & {row, without_suffix(row)}]:
+            print(f"{self.path}: no volume here is called {', '.join(unmatched)}", file=sys.stderr)
 
 
 NO_TABLE = DatasetTable()

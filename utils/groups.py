@@ -1,13 +1,16 @@
 """Groups of 2D images: the subfolders of a folder, and the loose images in it."""
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.cli import say_nested, say_passed_over
 from utils.files import list_dirs
 from utils.images import list_images
+from utils.results import Scope, refuse_nothing_to_do
 
-LOOKED_FOR = "image in it or in its subfolders (looked for .tif, .png, .jpg and the like)"
+_LOOKED_FOR = "image in it or in its subfolders (looked for .tif, .png, .jpg and the like)"
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,15 @@ def list_groups(folder: Path, *, without: Path | None = None, recursive: bool = 
             found.groups.append(Group(where, place, tuple(images)))
         elif depth == 1 and not any(_folders(place, excluded, below=True)):
             found.passed_over.append(place)
+    return found
+
+
+def groups_of(args: argparse.Namespace, scope: Scope) -> Groups:
+    """The groups of the command line's DIR; what lies there besides is said, and nothing to do is refused."""
+    found = list_groups(args.dir, without=scope.folder, recursive=args.recursive)
+    say_passed_over(found.passed_over, "images", args.quiet)
+    say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
+    refuse_nothing_to_do([*found.groups, *found.unlisted], scope, args.prune, _LOOKED_FOR)
     return found
 
 

@@ -23,6 +23,8 @@ EQUAL, FAR = 0.75, 0.5
 AREAS = 16
 # or there are few values (classes), in areas of many pixels.
 CLASSES, CLASS_EQUAL, CLASS_PIXELS = 32, 0.85, 16
+# What may be done about it.
+_TAKEN = "(--keep-labels takes it all the same)"
 # No image is worth blowing up whose shorter side has fewer pixels.
 SMALLEST = 64
 
@@ -43,13 +45,13 @@ def why_labels(planes: np.ndarray) -> str:
     if not np.array_equal(values.values, np.rint(values.values)):
         return ""
     if _are_few_labels(seen, values) or _are_many_labels(seen, values):
-        return "areas of exactly one value each: a label map"
+        return f"areas of exactly one value each: a label map {_TAKEN}"
     return ""
 
 
 def few_values(count: int) -> str:
     """The reason of `why_labels` for a few values; of a single one none, since a blank image is no label."""
-    return f"{count} distinct values: a mask or a label map" if count > 1 else ""
+    return f"{count} distinct values: a mask or a label map {_TAKEN}" if count > 1 else ""
 
 
 def _shrunk(planes: np.ndarray, side: int) -> np.ndarray:

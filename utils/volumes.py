@@ -18,15 +18,7 @@ from utils.names import is_patch_name, is_video, level_name
 from utils.records.recipes import stage_of
 from utils.stated import NOTHING_STATED, TABLE_NAME, Stated
 
-__all__ = [
-    "Volume",
-    "has_slices",
-    "is_isotropic",
-    "is_ngff",
-    "list_volumes",
-    "open_volume",
-    "volume_name",
-]
+__all__ = ["Volume", "has_slices", "is_isotropic", "is_ngff", "list_volumes", "open_volume", "volume_name"]
 
 
 def _refuse_dm(path: Path) -> Volume:
@@ -69,12 +61,12 @@ def open_volume(source: Path | str, stated: Stated = NOTHING_STATED) -> Volume:
 
 
 def _open(source: Path | str) -> Volume:
-    if _is_url(source):
-        return _open_ngff(str(source))
     path = Path(source)
+    if _is_url(source) or is_ngff(path):
+        from utils.ngff.opening import open_volume_level
+
+        return open_volume_level(source)
     if path.is_dir():
-        if is_ngff(path):
-            return _open_ngff(path)
         return open_slices(path)
     if not path.exists():
         raise FileNotFoundError(f"{path.name}: no such volume")
@@ -148,12 +140,6 @@ def is_isotropic(volume: Volume) -> bool:
         return True
     z, y, x = size
     return all(abs(z - side) <= ANISOTROPY * side * (1 + 1e-6) for side in (y, x))
-
-
-def _open_ngff(source: Path | str) -> Volume:
-    from utils.ngff.opening import open_volume_level
-
-    return open_volume_level(source)
 
 
 def _is_url(source: Path | str) -> bool:

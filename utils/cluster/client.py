@@ -30,8 +30,6 @@ MOST_IN_BATCH = 512
 LOOK_SECONDS = 1.0
 # Batches that each thread of the cluster has, so that none waits for this process.
 AHEAD = 2
-
-
 KEEPER = str(CHECKOUT / "utils" / "cluster" / "keeper.py")
 
 
@@ -64,13 +62,8 @@ class Cluster:
     def __init__(self, client: Any, address: str, timeout: float) -> None:
         self._client, self._address, self._timeout = client, address, timeout
         self._run = uuid.uuid4().hex
-        self._threads = 1
+        self.threads = 1  # of all workers, as of the last look
         self._workers_seen = time.monotonic()
-
-    @property
-    def threads(self) -> int:
-        """Of all workers, as of the last look."""
-        return self._threads
 
     def wait_for_workers(self) -> None:
         """Wait until there is a worker, no longer than the timeout."""
@@ -132,8 +125,8 @@ class Cluster:
         size: "_BatchSize",
     ) -> None:
         """Keep all threads of the cluster busy."""
-        while open_items and len(batches) < AHEAD * self._threads:
-            count = size.next(len(open_items), self._threads)
+        while open_items and len(batches) < AHEAD * self.threads:
+            count = size.next(len(open_items), self.threads)
             batch = [open_items.popleft() for _ in range(count)]
             future = self._submit(order, [item for _, item in batch])
             batches[future] = batch
@@ -210,7 +203,7 @@ class Cluster:
         except (OSError, TimeoutError) as error:
             raise self._gone() from error
         if threads:
-            self._threads, self._workers_seen = threads, time.monotonic()
+            self.threads, self._workers_seen = threads, time.monotonic()
         elif time.monotonic() - self._workers_seen > self._timeout:
             raise UnavailableError(
                 f"the Dask scheduler at {self._address} had no worker for {self._timeout:g} s (--dask-timeout)"

@@ -54,14 +54,9 @@ def _refuse_other_versions(client: Any, address: str) -> None:
     for where, said in {address: found["scheduler"], **found["workers"]}.items():
         if _dask_versions(said) != own:
             client.close(timeout=2)
-            raise UsageError(
-                f"{where} runs {_in_words(_dask_versions(said))}, this process {_in_words(own)}: use the same on both"
-            )
+            raise UsageError(f"{where} runs {_dask_versions(said)}, this process {own}: use the same on both")
 
 
-def _dask_versions(found: dict[str, Any]) -> tuple[str, str]:
-    return ".".join(found["host"]["python"].split(".")[:2]), str(found["packages"]["distributed"])
-
-
-def _in_words(found: tuple[str, str]) -> str:
-    return f"Python {found[0]} with distributed {found[1]}"
+def _dask_versions(found: dict[str, Any]) -> str:
+    python = ".".join(found["host"]["python"].split(".")[:2])
+    return f"Python {python} with distributed {found['packages']['distributed']}"

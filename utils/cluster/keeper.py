@@ -66,8 +66,8 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None
-    content = stream.read(_LENGTH.unpack(head)[0])
-    return content if len(content) == _LENGTH.unpack(head)[0] else None
+    content = stream.read(length := _LENGTH.unpack(head)[0])
+    return content if len(content) == length else None
 
 
 def _widen(pipe: BinaryIO) -> None:

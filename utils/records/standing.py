@@ -1,6 +1,7 @@
 """How a result stands: whether its recipe still holds, or why not. Content decides."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def outdated(recipe: Recipe, result: Path, record: Record) -> str:
     if not untouched and digest([result]) != record.result.digest:
         reasons.append("it is not what was made")
     if not reasons and (seen != record.inputs or not untouched):
-        save_record(result, Record(**{**vars(record), "inputs": seen}))
+        save_record(result, replace(record, inputs=seen))
     return ", ".join(reasons)
 
 

@@ -123,7 +123,6 @@ def crop_volume(path: Path, options: CropOptions, target: Path, stated: Stated =
     """
     with open_volume(path, stated) as volume:
         reason = "" if options.keep_labels else why_labels_volume(volume)
-        reason = reason and f"{reason} (--keep-labels takes it all the same)"
         if reason and not target.exists():
             raise PassedOver(reason)
         settings = _settings(path, volume, options, read_record(target).get("input"))
