@@ -17,9 +17,10 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +40,7 @@ from utils.cli import (
     say_passed_over,
 )
 from utils.contrast import Contrast, to_uint8
-from utils.cubes import (
-    Cell,
-    axes_with_patches,
-    common_region,
-    cut,
-    grid,
-    side_by_side,
-    within,
-)
+from utils.cubes import Cell, axes_with_patches, common_region, cut, grid, side_by_side, within
 from utils.dataset_table import Stating, add_table_options
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
@@ -246,7 +239,6 @@ def refuse_unwanted(volume: Volume, cutting: Cutting) -> None:
     Raises
     ------
     PassedOver
-        With the reason.
     """
     if reason := too_small(volume.shape, cutting.min_side):
         raise PassedOver(reason)
@@ -259,32 +251,27 @@ def refuse_unwanted(volume: Volume, cutting: Cutting) -> None:
         warnings.warn(lost, stacklevel=2)
 
 
-def volume_grid(volume: Volume, cutting: Cutting) -> list[Cell]:
-    """The cells of a volume, in memory order."""
+def cells_of(volume: Volume, cutting: Cutting, cubes: Sequence["Roi"] | None = None) -> list[Cell]:
+    """The cells of a volume, in memory order; or of cubes of it, each of which is cut as if it were a volume."""
     axes, _ = axes_to_cut(volume, cutting)
-    return grid(
-        volume.shape, cutting.crop, axes, edges=cutting.edges, spacing=cutting.spacing, min_side=cutting.min_side
-    )
+    edges, spacing, min_side = cutting.edges, cutting.spacing, cutting.min_side
+    whole = partial(grid, crop=cutting.crop, axes=axes, edges=edges, spacing=spacing, min_side=min_side)
+    if cubes is None:
+        return whole(volume.shape)
+    cells = []
+    for cube in cubes:
+        shape, first = [stop - start for start, stop in cube], [start for start, _ in cube]
+        cells += [cell.shifted(first) for cell in whole(shape)]
+    return [cell for cell in cells if len(cell)]
 
 
 def cells_before(source: VolumeSource, volume: Volume, cutting: Cutting) -> list[Cell]:
     """The cells of a volume as far as they are known before a voxel is read."""
     if source.gigabytes is None:
-        return volume_grid(volume, cutting)
+        return cells_of(volume, cutting)
     from utils.sampling.sampled_rows import candidate_cubes
 
-    return cells_of_cubes(candidate_cubes(source, sampling(cutting)), volume, cutting)
-
-
-def cells_of_cubes(cubes: Sequence["Roi"], volume: Volume, cutting: Cutting) -> list[Cell]:
-    """The cells of cubes of a volume: each cube is cut as if it were a volume."""
-    axes, _ = axes_to_cut(volume, cutting)
-    cells = []
-    for cube in cubes:
-        shape, first = [stop - start for start, stop in cube], [start for start, _ in cube]
-        own = grid(shape, cutting.crop, axes, edges=cutting.edges, spacing=cutting.spacing, min_side=cutting.min_side)
-        cells += [cell.shifted(first) for cell in own]
-    return [cell for cell in cells if len(cell)]
+    return cells_of(volume, cutting, candidate_cubes(source, sampling(cutting)))
 
 
 def sampling(cutting: Cutting) -> "SamplingOptions":
@@ -306,12 +293,12 @@ def cells_and_contrast(
     """
     if source.gigabytes is None:
         refuse_unwanted(volume, cutting)
-        cells = volume_grid(volume, cutting)
+        cells = cells_of(volume, cutting)
         return cells, volume_contrast(volume, cutting.contrast_method, stretch=cutting.stretch)
     from utils.sampling.sampled_rows import sampled_cubes
 
     sampled = sampled_cubes(source, sampling(cutting), folder)
-    cells = cells_of_cubes(sampled.cubes, volume, cutting)
+    cells = cells_of(volume, cutting, sampled.cubes)
     if not cells:
         raise PassedOver(f"its cubes give no patches: --min-side {cutting.min_side}")
     return cells, sampled.contrast
@@ -366,7 +353,7 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
         reading = Reading(job.source, volume, contrast, cutting)
         hashes, flat = hash_volume(reading, cells, threads)
         kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
-        patches = fetch(reading, group_by_cell(kept, cells), threads)
+        patches = chain.from_iterable(spread_map(partial(fetch, reading), group_by_cell(kept, cells), threads))
         meta = describe_volume(job.source, volume, contrast, cutting, len(hashes))
         save_records(scratch, patches, hashes=hashes[kept], meta=meta)
     return f"{len(hashes)} patches, {len(kept)} kept"
@@ -396,17 +383,10 @@ def hash_row(reading: Reading, cells: Sequence[Cell]) -> tuple[np.ndarray, np.nd
     region = common_region(cells)
     if reading.holds_one_value(region) or is_one_value(row := reading.voxels(region)):
         return flat_hashes(sum(map(len, cells)), how.hash_size)
-    parts = [
-        hash_cell(
-            np.ascontiguousarray(row[within(cell.region(), region)]),
-            cell,
-            how.crop,
-            hash_size=how.hash_size,
-            method=how.hash,
-        )
-        for cell in cells
-    ]
-    return np.concatenate([hashes for hashes, _ in parts]), np.concatenate([flat for _, flat in parts])
+    hash_one = partial(hash_cell, crop=how.crop, hash_size=how.hash_size, method=how.hash)
+    cubes = (np.ascontiguousarray(row[within(cell.region(), region)]) for cell in cells)
+    hashes, flat = zip(*map(hash_one, cubes, cells), strict=True)
+    return np.concatenate(hashes), np.concatenate(flat)
 
 
 def group_by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[tuple[int, int]]]]:
@@ -433,21 +413,8 @@ def patch_name(volume: Volume, cell: Cell, axis: int, index: int) -> str:
     return format_name_3d(volume.name, axis, index, volume.shape[axis], cell.box(axis))
 
 
-def fetch(
-    reading: Reading, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]], threads: int
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the kept patches with their names, reading each cell once more.
-
-    Yields
-    ------
-    name, patch : str and ndarray of uint8, shape (h, w)
-    """
-    for patches in spread_map(partial(fetch_block, reading), chosen, threads):
-        yield from patches
-
-
-def fetch_block(reading: Reading, chosen: tuple[Cell, list[tuple[int, int]]]) -> list[tuple[str, np.ndarray]]:
-    """The kept patches of one cell, with their names.
+def fetch(reading: Reading, chosen: tuple[Cell, list[tuple[int, int]]]) -> list[tuple[str, np.ndarray]]:
+    """The kept patches of one cell, with their names; reads the cell once more.
 
     Returns
     -------

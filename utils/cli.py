@@ -27,7 +27,6 @@ def as_usage_errors() -> Iterator[None]:
     Raises
     ------
     UsageError
-        With the reason.
     """
     try:
         yield

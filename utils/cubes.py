@@ -110,7 +110,6 @@ def side_by_side(cells: Sequence[Cell], itemsize: int, most: int) -> list[list[C
 
     Parameters
     ----------
-    cells : sequence of Cell
     itemsize : int
         Bytes of a voxel: what is read at once stays below `ROW_BYTES`, unless it is one cell.
     most : int
@@ -153,7 +152,6 @@ def refuse_endless(shape: Sequence[int], crop: int, axes: Sequence[int], spacing
     Raises
     ------
     ValueError
-        With the number of patches.
     """
     tiled = [-(-length // crop) for length in shape]
     cells = math.prod(tiled)

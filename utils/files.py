@@ -27,8 +27,6 @@ _SUFFIX = re.compile(
 )
 # How the folders of multiscale images end.
 NGFF_ENDING = re.compile(r"(\.ome)?\.(zarr|n5|precomputed|pc|xml)$", re.IGNORECASE)
-
-
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -99,13 +97,9 @@ def _kind_of(entry: os.DirEntry[str], found: Entries) -> list[Path]:
 
 
 def list_files(folder: Path, suffixes: Iterable[str] | None = None) -> list[Path]:
-    """Files directly in a folder, in natural order; see `Entries`.
+    """Files directly in a folder, in natural order (see `Entries`); on demand those of some `suffixes` only.
 
-    Parameters
-    ----------
-    folder : Path
-    suffixes : iterable of str, optional
-        Keep only these (lower case, with the dot; compound ones such as ``.nii.gz`` count whole).
+    These are lower case, with the dot; compound ones such as ``.nii.gz`` count whole.
     """
     files = list_entries(folder).files
     if suffixes is None:

@@ -21,8 +21,6 @@ class Group:
     ----------
     place : Path
         Relative to the folder that was listed; of the images that lie in it directly, that folder's name.
-    folder : Path
-    images : tuple of Path
     """
 
     place: Path
@@ -44,7 +42,6 @@ class Groups:
 
     Attributes
     ----------
-    groups : list of Group
     passed_over : list of Path
         Files that are no image, folders without one.
     nested : list of Path
@@ -64,7 +61,6 @@ def list_groups(folder: Path, *, without: Path | None = None, recursive: bool = 
 
     Parameters
     ----------
-    folder : Path
     without : Path, optional
         An output folder that may lie inside and is no group.
     recursive : bool

@@ -34,11 +34,6 @@ PBS = Variables("PBS_ARRAY_INDEX", count="PBS_ARRAY_COUNT")
 def share_of_task(environment: Mapping[str, str] | None = None) -> tuple[int, int]:
     """The share of this task: the I-th of N, counted from 1, wherever the array begins and whatever its step.
 
-    Parameters
-    ----------
-    environment : mapping, optional
-        The process's own by default.
-
     Raises
     ------
     ValueError

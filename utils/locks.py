@@ -26,10 +26,7 @@ class BusyError(Exception):
 def locked(target: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the one lock on a target: waits while another live process writes it; a dead one never blocks.
 
-    Raises
-    ------
-    BusyError
-        Without `wait`, when another process holds it.
+    Without `wait` that is a `BusyError`.
     """
     lock = _acquired(target, wait=wait)
     try:

@@ -56,19 +56,11 @@ def total_bytes() -> int:
 
 
 def require(nbytes: int, what: str) -> None:
-    """Refuse what would take more memory than decoding may.
-
-    Parameters
-    ----------
-    nbytes : int
-        That it takes at its peak.
-    what : str
-        For the message, such as "the image".
+    """Refuse what would take more memory at its peak than decoding may; `what` it is ("the image") says the message.
 
     Raises
     ------
     ValueError
-        With both sizes.
     """
     limit = limit_bytes()
     if nbytes > limit:
@@ -80,21 +72,11 @@ def require(nbytes: int, what: str) -> None:
 def require_possible(nbytes: int, stored: int, encoding: str, what: str) -> None:
     """Refuse a claim that the stored bytes cannot hold, however well they are compressed.
 
-    Parameters
-    ----------
-    nbytes : int
-        What the header promises.
-    stored : int
-        What is there.
-    encoding : str
-        A key of `EXPANSION`; any other name has no bound.
-    what : str
-        For the message.
+    The header promises `nbytes`, `stored` are there. Encodings that `EXPANSION` does not have are without bound.
 
     Raises
     ------
     ValueError
-        With both sizes.
     """
     most = EXPANSION.get(encoding)
     if most is not None and nbytes > (stored + 64) * most:
@@ -137,14 +119,8 @@ def keep_freed(block: int = BLOCK, spare: int = SPARE) -> bool:
     """Have freed memory serve again, where glibc would give it back to the system each time.
 
     From the system memory comes page by page, each cleared first: 7 % of `patchify3d.py`'s time on a large volume, a
-    third of the lite network's on a CPU. Returned is whether it could be had.
-
-    Parameters
-    ----------
-    block : int
-        Blocks up to so many bytes are kept.
-    spare : int
-        Of what is free at the end of the heap so many bytes are.
+    third of the lite network's on a CPU. Kept are blocks of up to so many bytes, and so many spare ones at the end of
+    the heap. Returned is whether it could be had.
     """
     adjust = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if adjust is None:

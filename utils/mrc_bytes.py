@@ -86,16 +86,8 @@ def is_unsigned(header: MrcHeader) -> bool:
 def write_unsigned(source: Path, target: Path, header: MrcHeader, contrast: str = "percentile") -> None:
     """Write `source` as unsigned bytes: slab by slab, everything else in the header as it was.
 
-    Signed bytes are shifted by 128; unsigned ones stay and are only marked; wider types are scaled, once per volume.
-
-    Parameters
-    ----------
-    source, target : Path
-        Different files.
-    header : MrcHeader
-        Of `source`.
-    contrast : str
-        Method, see `utils.contrast`; for types wider than a byte.
+    Signed bytes are shifted by 128; unsigned ones stay and are only marked; wider types are scaled, once per volume, by
+    a method of `utils.contrast`.
     """
     counts = np.zeros(256, np.int64)
     raw = RawData(source, header.dtype, header.shape, header.data_start)

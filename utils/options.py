@@ -20,7 +20,6 @@ def refuse_own_folder(args: argparse.Namespace) -> None:
     Raises
     ------
     UsageError
-        If -o names the input's own folder.
     """
     if args.output is not None and args.output.resolve() == args.dir.resolve():
         raise UsageError(f"{args.output}: -o names DIR itself; leave it out to convert in place")
@@ -102,7 +101,6 @@ def refuse_hash_size(args: argparse.Namespace) -> None:
     Raises
     ------
     UsageError
-        If it cannot.
     """
     if args.hash == "whash" and args.hash_size & (args.hash_size - 1):
         raise UsageError(f"--hash whash needs a hash size that is a power of 2, not -hs {args.hash_size}")

@@ -21,7 +21,6 @@ class Job:
     source : Any
         Whatever the work takes, its ``str()`` what messages call it: a path, mostly. What all jobs share is carried by
         a `functools.partial` of the work.
-    target : Path
     recipe : Recipe, optional
         What the target is to be made from. Without one the work commits its results itself: it is called with the job
         alone, whether or not the target exists, and returns `SKIPPED` where nothing was to do.

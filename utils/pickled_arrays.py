@@ -45,8 +45,6 @@ class StoredArray:
     ----------
     data : Stored or bytes
         None until the pickle says what the array holds.
-    dtype : numpy.dtype
-    shape : tuple of int
     order : str
         C or F.
     axes : tuple of int, optional
@@ -70,7 +68,6 @@ class StoredArray:
         Raises
         ------
         PlainPickleError
-            If they are not.
         """
         data = data.encode("latin1") if isinstance(data, str) else data
         if not isinstance(dtype, StoredDtype) or not isinstance(data, Stored | bytes) or order not in ("C", "F"):
@@ -97,7 +94,6 @@ class StoredDtype:
         Raises
         ------
         PlainPickleError
-            If it says anything else.
         """
         size = int(self.code[1:]) * 4 if self.code[0] == "U" else -1
         plain = (None, None, None, size, 4 if size >= 0 else -1, 8 if size >= 0 else 0)
@@ -150,7 +146,6 @@ def possible_text(values: np.ndarray) -> np.ndarray:
     Raises
     ------
     PlainPickleError
-        If there are such.
     """
     if values.dtype.kind == "U" and values.nbytes and (values.view(values.dtype.str[0] + "u4") > _LAST_CHARACTER).any():
         raise PlainPickleError("text of characters that there are not")

@@ -27,13 +27,7 @@ _SEEKING = threading.Lock()
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading; what is no regular file (a pipe, a device, a socket) could be waited for without end.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
+    """Open a file for reading; what is no regular file (a pipe, a device, a socket) could be waited for without end."""
     refuse_special(path)
     return path.open("rb")
 
@@ -44,7 +38,6 @@ def refuse_special(path: Path) -> None:
     Raises
     ------
     ValueError
-        If it is none.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -108,13 +101,7 @@ def read_at(file: BinaryIO, offset: int, count: int) -> bytes:
 
 
 def is_hole(file: BinaryIO, offset: int, nbytes: int) -> bool:
-    """Whether bytes of a file were never written, so that they are zeros; False where the system does not tell.
-
-    Parameters
-    ----------
-    file : binary file
-    offset, nbytes : int
-    """
+    """Whether bytes of a file were never written, so that they are zeros; False where the system does not tell."""
     if not hasattr(os, "SEEK_DATA") or offset + nbytes > os.fstat(file.fileno()).st_size:
         return False
     try:

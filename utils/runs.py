@@ -56,16 +56,8 @@ def results(
 ) -> Iterator[Result]:
     """Yield what became of jobs as they end; what kills a process is one job's doing.
 
-    Parameters
-    ----------
-    do : callable
-        Does one job; it travels.
-    died : callable
-        Gives the result of a job that killed the process at work on it.
-    alone : callable, optional
-        Tells the jobs that use all processes by themselves, as threads.
-    spread : callable, optional
-        Tells the jobs that use a whole cluster by themselves, by `utils.spread`.
+    `do` does one job, and travels to where it is done; `died` gives the result of one that killed the process at work
+    on it. Which jobs are done `alone` or `spread`: see `utils.jobs.run_jobs`.
     """
     # Each way's modules are loaded where it is taken: most runs find nothing to do.
     if run.dask and jobs:

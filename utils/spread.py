@@ -41,7 +41,6 @@ def spread_map(
     ----------
     work : callable
         That can be pickled, as can the items and what it returns.
-    items : sequence
     threads : int
         Where there is no cluster.
     largest : int

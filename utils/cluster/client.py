@@ -80,7 +80,6 @@ class Cluster:
         ----------
         work : callable
             That can be pickled, as can what it returns.
-        items : sequence
         largest : int
             Items that come back together at most: what they return is held at once.
 

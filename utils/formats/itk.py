@@ -29,11 +29,7 @@ _SLOWEST_BYTES_PER_SECOND = 2e6
 def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
     """Open a file through SimpleITK; the header now, the voxels at the first read.
 
-    Parameters
-    ----------
-    path : Path
-    size : VoxelSize, optional
-        The voxel size, where a room of ours reads the header better; else SimpleITK's spacing.
+    The voxel size is `size` where a room of ours reads the header better, else SimpleITK's spacing.
 
     Raises
     ------
@@ -65,13 +61,7 @@ def _decode(path: Path, stored: tuple[int, ...], dtype: np.dtype, nbytes: int) -
 
 
 def _ask(path: Path, what: str, seconds: float) -> bytes:
-    """What the child prints.
-
-    Raises
-    ------
-    ValueError
-        With SimpleITK's complaint, or how the child ended.
-    """
+    """What the child prints; ValueError with SimpleITK's complaint, or how the child ended."""
     command = [sys.executable, str(_CHILD), str(path.absolute()), what, str(memory.limit_bytes())]
     environment = {**os.environ, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1"}
     try:

@@ -15,20 +15,9 @@ _VTK_HEAD = re.compile(rb"\n(LOOKUP_TABLE|COLOR_SCALARS|VECTORS|NORMALS|TENSORS)
 
 
 def require_all_voxels(path: Path, nbytes: int, values: int) -> None:
-    """Refuse a GIPL, VTK, Bio-Rad or Stimulate file that was cut short; of other formats ITK tells.
+    """Refuse a GIPL, VTK, Bio-Rad or Stimulate file without the voxels that its header promises; of others ITK tells.
 
-    Parameters
-    ----------
-    path : Path
-    nbytes : int
-        Of the voxels that its header promises.
-    values : int
-        As many numbers.
-
-    Raises
-    ------
-    ValueError
-        With both sizes.
+    They are so many bytes, and so many numbers (ValueError).
     """
     ending = suffix(path)
     if ending == ".vtk":

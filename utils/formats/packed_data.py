@@ -40,13 +40,7 @@ class PackedData(StoredVoxels):
         return DecodedVolume(name, self.decode, size, self.shape, self.dtype)
 
     def check(self) -> None:
-        """Refuse a claim that the file cannot hold, or that does not fit into memory, before anything is decoded.
-
-        Raises
-        ------
-        ValueError
-            With both sizes.
-        """
+        """Refuse a claim that the file cannot hold, or that does not fit into memory, before anything is decoded."""
         self.refuse_no_data()
         stored = max(0, self.path.stat().st_size - self.start)
         memory.require_possible(self.nbytes + self.skip, stored, self.encoding, "voxels")

@@ -39,7 +39,6 @@ class RawReader:
 
     Parameters
     ----------
-    path : Path
     dtype : numpy.dtype
         With its byte order.
     shape : tuple of int
@@ -66,11 +65,6 @@ class RawReader:
         -------
         ndarray, shape of the box
             A new array.
-
-        Raises
-        ------
-        ValueError
-            If the volume is closed.
         """
         file = self._open_file()
         out = np.empty([part.stop - part.start for part in box], self._dtype)
@@ -89,13 +83,7 @@ class RawReader:
         return out
 
     def holds_one_value(self, box: Sequence[slice]) -> bool:
-        """Whether all of a box is one value, bit for bit; read in small parts, of which holes in the file are none.
-
-        Raises
-        ------
-        ValueError
-            If the volume is closed.
-        """
+        """Whether all of a box is one value, bit for bit; read in small parts, of which holes in the file are none."""
         file, code = self._open_file(), f"u{self._dtype.itemsize}"
         if self._dtype.itemsize not in (1, 2, 4, 8):
             return False

@@ -129,7 +129,6 @@ def reading_as(kind: str) -> Iterator[None]:
     Raises
     ------
     ValueError
-        That sentence.
     """
     try:
         yield

@@ -81,12 +81,7 @@ def _parsed(cells: Sequence[str]) -> Duplicate:
 
 
 class LeftOut:
-    """The patches that a table leaves out, by dictionary.
-
-    Parameters
-    ----------
-    rows : sequence of Duplicate
-    """
+    """The patches that a table leaves out, by dictionary."""
 
     def __init__(self, rows: Sequence[Duplicate]) -> None:
         self._reasons: dict[str, dict[str, str]] = {}

@@ -24,7 +24,6 @@ class KeptRecord:
     ----------
     dictionary : str
         Name of the dictionary that it comes from.
-    score : float
     source : str
         File or address of the volume, or name of the group.
     contrast : Contrast
@@ -99,25 +98,13 @@ def open_kept(path: Path) -> Iterator[Any]:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """What a kept TIFF remembers, as it stands there; empty where it is another program's.
-
-    Raises
-    ------
-    OSError, ValueError
-        If it cannot be read.
-    """
+    """What a kept TIFF remembers, as it stands there; empty where it is another program's."""
     with open_kept(path) as tif:
         return json_object(tif.pages.first.description)
 
 
 def read_kept_record(path: Path) -> KeptRecord:
-    """The record of a TIFF.
-
-    Raises
-    ------
-    OSError, ValueError
-        If it cannot be read.
-    """
+    """The record of a TIFF; raises as `open_kept` does."""
     return KeptRecord._of(read_description(path))
 
 

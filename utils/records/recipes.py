@@ -94,7 +94,6 @@ def refuse_changed(recipe: Recipe, before: Mapping[str, Fingerprint]) -> None:
     Raises
     ------
     ValueError
-        With their names.
     """
     if changed := [name for name, now in glances(recipe).items() if not now.looks_like(before[name])]:
         raise ValueError(f"{', '.join(changed[:NAMED])} changed while it was read; the next run reads it again")
@@ -188,7 +187,6 @@ def orphans(folder: Path, stage: str, root: Path, results: set[Path]) -> Iterato
 
     Parameters
     ----------
-    folder : Path
     stage : str
         Results of others are theirs to look after.
     root : Path

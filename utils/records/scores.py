@@ -20,10 +20,8 @@ class Score:
 
     Attributes
     ----------
-    name : str
     score : float
         0 to 1.
-    kept : bool
     reason : str
         ``kept``, ``low score``, ``duplicate`` or ``excluded``.
     """
