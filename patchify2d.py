@@ -35,9 +35,9 @@ from utils.images import read_gray
 from utils.jobs import Job, PassedOver, Run, SomeFailed, WorkResult, describe, run_jobs
 from utils.label_maps import why_labels
 from utils.names import format_name_2d
-from utils.options import add_dedupe_options, add_patch_options, add_recursive, min_side, refuse_hash_size
+from utils.options import PatchOptions, add_dedupe_options, add_patch_options, add_recursive, refuse_hash_size
 from utils.parallel import ordered_map
-from utils.patches import Box, default_min_side, patch_boxes, too_small
+from utils.patches import Box, patch_boxes, too_small
 from utils.results import Scope
 
 
@@ -54,40 +54,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_script(patchify, parser, argv)
 
 
-@dataclass(frozen=True)
-class Cutting:
+@dataclass(frozen=True, kw_only=True)
+class Cutting(PatchOptions):
     """How a group is cut."""
 
-    crop: int
-    min_side: int
-    edges: str
-    contrast: str
-    stretch: bool
-    keep_labels: bool
     dedupe: Mapping[str, Any] | None
 
     def options(self) -> dict[str, Any]:
         """What decides a dictionary's content, as the command line calls it."""
-        rule = {} if self.dedupe is None else self.dedupe
-        asked_for = None if self.min_side == default_min_side(self.crop) else self.min_side
-        plain = {"crop-size": self.crop, "min-side": asked_for, "edges": self.edges, "contrast": self.contrast}
-        images = {"stretch": self.stretch, "keep-labels": self.keep_labels}
-        return {**plain, **images, "dedupe": self.dedupe is not None, **rule}
+        return {**super().options(), "dedupe": self.dedupe is not None, **(self.dedupe or {})}
 
 
 def patchify(args: argparse.Namespace) -> int:
     """List the groups, cut what is not cut yet."""
     refuse_hash_size(args)
     rule = {"hash": args.hash, "hash-size": args.hash_size, "distance": args.distance, "seed": args.seed}
-    cutting = Cutting(
-        args.crop_size,
-        min_side(args),
-        args.edges,
-        args.contrast,
-        args.stretch,
-        args.keep_labels,
-        rule if args.dedupe else None,
-    )
+    cutting = Cutting.of(args, dedupe=rule if args.dedupe else None)
     scope = Scope("patchify2d", args.dir, args.savedir)
     found = groups_of(args, scope)
     jobs = [
@@ -240,7 +222,7 @@ def read_image(image: Path, cutting: Cutting) -> Reading:
         safe_name(format_name_2d(stem(image), Box(height, height, width, width)))  # as long as any patch's
         if not cutting.keep_labels and (why := why_labels(pixels)):
             return Reading(image, None, NO_CONTRAST, passed_over=why)
-        contrast = measure_contrast(pixels, cutting.contrast, name=image.name, stretch=cutting.stretch)
+        contrast = measure_contrast(pixels, cutting.contrast_method, name=image.name, stretch=cutting.stretch)
         return Reading(image, to_uint8(pixels, contrast), contrast)
     except (OSError, ValueError, MemoryError) as error:
         return Reading(image, None, NO_CONTRAST, describe(error))

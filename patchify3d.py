@@ -18,15 +18,11 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from utils.cell_hashes import flat_hashes, hash_cell, is_one_value
 from utils.cli import (
     UsageError,
     add_run_options,
@@ -39,36 +35,28 @@ from utils.cli import (
     say_nested,
     say_passed_over,
 )
-from utils.contrast import Contrast, to_uint8
-from utils.cubes import Cell, axes_with_patches, common_region, cut, grid, side_by_side, within
+from utils.contrast import Contrast
+from utils.cubes import Cell
 from utils.dataset_table import Stating, add_table_options
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
 from utils.jobs import Job, PassedOver, Run, describe, run_jobs
-from utils.names import format_name_3d
 from utils.options import (
     add_dataset,
     add_dedupe_options,
     add_patch_options,
     add_recursive,
-    min_side,
     refuse_hash_size,
     use_dataset,
 )
-from utils.patches import Span, default_min_side, too_small
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
-from utils.spread import breadth, spread_map
-from utils.volume_labels import why_labels_volume
+from utils.volume_patches import Cutting, Reading, axes_to_cut, cells_of, hash_volume, kept_patches, refuse_unwanted
 from utils.volume_samples import volume_contrast
-from utils.volumes import Volume, is_isotropic, is_ngff
+from utils.volumes import Volume, is_ngff
 
 if TYPE_CHECKING:
     from utils.sampling.plan import SamplingOptions
-    from utils.sampling.rois import Roi
-
-# Rows of cells are cut up so far that each thread has some, lest one has the last.
-ROWS_PER_THREAD = 16
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,48 +92,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_script(patchify, parser, argv)
 
 
-@dataclass(frozen=True)
-class Cutting:
-    """How a volume is cut; recorded in its dictionary."""
-
-    crop: int
-    axes: tuple[int, ...]
-    spacing: int
-    min_side: int
-    edges: str
-    contrast_method: str
-    stretch: bool
-    keep_labels: bool
-    hash: str
-    hash_size: int
-    distance: int
-    seed: int
-
-    def options(self) -> dict[str, Any]:
-        """What decides a dictionary's content, as the command line calls it."""
-        names = {"crop": "crop-size", "contrast_method": "contrast"}
-        options = {names.get(name, name.replace("_", "-")): value for name, value in asdict(self).items()}
-        return options | ({"min-side": None} if self.min_side == default_min_side(self.crop) else {})
-
-
 def patchify(args: argparse.Namespace) -> int:
     """List the volumes, then cut those that have no dictionary yet."""
     refuse_hash_size(args)
     dataset = use_dataset(args)
     scope = scope_of(args)
-    cutting = Cutting(
-        args.crop_size,
-        tuple(sorted(set(args.axes))),
-        args.spacing,
-        min_side(args),
-        args.edges,
-        args.contrast,
-        args.stretch,
-        args.keep_labels,
-        args.hash,
-        args.hash_size,
-        args.distance,
-        args.seed,
+    cutting = Cutting.of(
+        args,
+        axes=tuple(sorted(set(args.axes))),
+        spacing=args.spacing,
+        hash=args.hash,
+        hash_size=args.hash_size,
+        distance=args.distance,
+        seed=args.seed,
     )
     sources = list_sources(args, scope)
     if args.list:
@@ -218,53 +177,6 @@ def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
     return 1 if failures else 0
 
 
-def axes_to_cut(volume: Volume, cutting: Cutting) -> tuple[tuple[int, ...], str]:
-    """The chosen axes on which there are patches, of an anisotropic volume or a video only axis 0; and what is lost.
-
-    Raises
-    ------
-    ValueError
-        If no chosen axis can be cut.
-    """
-    if is_isotropic(volume):
-        return axes_with_patches(volume.shape, cutting.axes, cutting.min_side)
-    if 0 not in cutting.axes:
-        raise ValueError("anisotropic or a video: only axis 0 (xy) can be cut, and --axes leaves it out")
-    return axes_with_patches(volume.shape, (0,), cutting.min_side)
-
-
-def refuse_unwanted(volume: Volume, cutting: Cutting) -> None:
-    """Refuse a volume that gives no patches worth having, or that is no image.
-
-    Raises
-    ------
-    PassedOver
-    """
-    if reason := too_small(volume.shape, cutting.min_side):
-        raise PassedOver(reason)
-    axes, lost = axes_to_cut(volume, cutting)
-    if not axes:
-        raise PassedOver(lost)
-    if not cutting.keep_labels and (reason := why_labels_volume(volume)):
-        raise PassedOver(reason)
-    if lost:
-        warnings.warn(lost, stacklevel=2)
-
-
-def cells_of(volume: Volume, cutting: Cutting, cubes: Sequence["Roi"] | None = None) -> list[Cell]:
-    """The cells of a volume, in memory order; or of cubes of it, each of which is cut as if it were a volume."""
-    axes, _ = axes_to_cut(volume, cutting)
-    edges, spacing, min_side = cutting.edges, cutting.spacing, cutting.min_side
-    whole = partial(grid, crop=cutting.crop, axes=axes, edges=edges, spacing=spacing, min_side=min_side)
-    if cubes is None:
-        return whole(volume.shape)
-    cells = []
-    for cube in cubes:
-        shape, first = [stop - start for start, stop in cube], [start for start, _ in cube]
-        cells += [cell.shifted(first) for cell in whole(shape)]
-    return [cell for cell in cells if len(cell)]
-
-
 def cells_before(source: VolumeSource, volume: Volume, cutting: Cutting) -> list[Cell]:
     """The cells of a volume as far as they are known before a voxel is read."""
     if source.gigabytes is None:
@@ -304,44 +216,6 @@ def cells_and_contrast(
     return cells, sampled.contrast
 
 
-def slices_of(region: tuple[Span, Span, Span]) -> tuple[slice, slice, slice]:
-    """A region as it is asked for."""
-    z, y, x = region
-    return slice(*z), slice(*y), slice(*x)
-
-
-class Reading:
-    """A source and how its voxels become patches; where it has travelled to, it opens the source anew."""
-
-    def __init__(self, source: VolumeSource, volume: Volume, contrast: Contrast, cutting: Cutting) -> None:
-        self.source, self.contrast, self.cutting = source, contrast, cutting
-        self._volume: Volume | None = volume
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_volume": None}
-
-    @property
-    def volume(self) -> Volume:
-        """The volume, open."""
-        if self._volume is None:
-            with warnings.catch_warnings(action="ignore"):  # said already, where it was opened first
-                self._volume = self.source.open()
-        return self._volume
-
-    def holds_one_value(self, region: tuple[Span, Span, Span]) -> bool:
-        """Whether a region is known to be one value without reading it into memory."""
-        return self.volume.holds_one_value(slices_of(region))
-
-    def voxels(self, region: tuple[Span, Span, Span]) -> np.ndarray:
-        """Read a region.
-
-        Returns
-        -------
-        ndarray of uint8, shape (z, y, x)
-        """
-        return to_uint8(self.volume[slices_of(region)], self.contrast)
-
-
 def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 1) -> str:
     """Hash every patch of one `VolumeSource`, choose exemplars, write their pixels.
 
@@ -353,79 +227,10 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
         reading = Reading(job.source, volume, contrast, cutting)
         hashes, flat = hash_volume(reading, cells, threads)
         kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
-        patches = chain.from_iterable(spread_map(partial(fetch, reading), group_by_cell(kept, cells), threads))
+        patches = kept_patches(reading, kept, cells, threads)
         meta = describe_volume(job.source, volume, contrast, cutting, len(hashes))
         save_records(scratch, patches, hashes=hashes[kept], meta=meta)
     return f"{len(hashes)} patches, {len(kept)} kept"
-
-
-def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and flatness of every patch, cell by cell; see `utils.cell_hashes.hash_cell`.
-
-    Returns
-    -------
-    hashes, flat : ndarray of uint64, shape (n, words), and of bool, shape (n,)
-    """
-    most = len(cells) // (ROWS_PER_THREAD * breadth(threads))
-    rows = side_by_side(cells, reading.volume.dtype.itemsize, most)
-    hashes, flat = zip(*spread_map(partial(hash_row, reading), rows, threads, largest=64), strict=True)
-    return np.concatenate(hashes), np.concatenate(flat)
-
-
-def hash_row(reading: Reading, cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and flatness of the patches of cells that lie side by side, which are read at once.
-
-    Returns
-    -------
-    hashes, flat : ndarray of uint64, shape (n, words), and of bool, shape (n,)
-    """
-    how = reading.cutting
-    region = common_region(cells)
-    if reading.holds_one_value(region) or is_one_value(row := reading.voxels(region)):
-        return flat_hashes(sum(map(len, cells)), how.hash_size)
-    hash_one = partial(hash_cell, crop=how.crop, hash_size=how.hash_size, method=how.hash)
-    cubes = (np.ascontiguousarray(row[within(cell.region(), region)]) for cell in cells)
-    hashes, flat = zip(*map(hash_one, cubes, cells), strict=True)
-    return np.concatenate(hashes), np.concatenate(flat)
-
-
-def group_by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[tuple[int, int]]]]:
-    """For every cell with kept patches: the (axis, slice index) of each, in the order of the hashes.
-
-    Parameters
-    ----------
-    kept : ndarray of int, shape (k,)
-        Places of the kept patches among all, ascending.
-    cells : sequence of Cell
-    """
-    starts = np.cumsum([0, *map(len, cells)])
-    bounds = np.searchsorted(kept, starts)
-    grouped = []
-    for cell, start, first, stop in zip(cells, starts[:-1], bounds[:-1], bounds[1:], strict=True):
-        if first < stop:
-            own = cell.patches()
-            grouped.append((cell, [own[patch] for patch in (kept[first:stop] - start).tolist()]))
-    return grouped
-
-
-def patch_name(volume: Volume, cell: Cell, axis: int, index: int) -> str:
-    """The name of a cell's patch."""
-    return format_name_3d(volume.name, axis, index, volume.shape[axis], cell.box(axis))
-
-
-def fetch(reading: Reading, chosen: tuple[Cell, list[tuple[int, int]]]) -> list[tuple[str, np.ndarray]]:
-    """The kept patches of one cell, with their names; reads the cell once more.
-
-    Returns
-    -------
-    list of (name, patch), str and ndarray of uint8, shape (h, w)
-    """
-    cell, wanted = chosen
-    cube = reading.voxels(cell.region())
-    return [
-        (patch_name(reading.volume, cell, axis, index), np.ascontiguousarray(cut(cube, cell, axis, index)))
-        for axis, index in wanted
-    ]
 
 
 def describe_volume(

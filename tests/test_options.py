@@ -6,11 +6,11 @@ import pytest
 
 from utils.cli import UsageError
 from utils.options import (
+    PatchOptions,
     add_dataset,
     add_dedupe_options,
     add_patch_options,
     add_recursive,
-    min_side,
     refuse_hash_size,
     refuse_own_folder,
     use_dataset,
@@ -47,12 +47,12 @@ def test_what_cannot_be_meant_is_refused(argv):
     ("argv", "side"), [([], 112), (["-cs", "225"], 113), (["--min-side", "0"], 0), (["--min-side", "224"], 224)]
 )
 def test_the_shortest_side(argv, side):
-    assert min_side(parsed(*argv)) == side
+    assert PatchOptions.of(parsed(*argv)).min_side == side
 
 
 def test_no_side_is_longer_than_the_crop():
     with pytest.raises(UsageError, match=r"^--min-side 65 is more than --crop-size 64: no patch is that large$"):
-        min_side(parsed("-cs", "64", "--min-side", "65"))
+        PatchOptions.of(parsed("-cs", "64", "--min-side", "65"))
 
 
 def test_whash_has_powers_of_two():

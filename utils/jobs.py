@@ -237,11 +237,7 @@ def _sentences(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
 
 
 def _outcomes(
-    do: _Doing,
-    jobs: Sequence[Job],
-    run: Run,
-    alone: Callable[[Job], bool] | None,
-    spread: Callable[[Job], bool] | None,
+    do: _Doing, jobs: Sequence[Job], run: Run, alone: Callable[[Job], bool] | None, spread: Callable[[Job], bool] | None
 ) -> Iterator[Outcome]:
     """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
     busy = []

@@ -1,6 +1,8 @@
 """Options that the patch stages share."""
 
 import argparse
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from utils.cli import UsageError, natural_int, positive_int
 from utils.contrast import CONTRASTS
@@ -60,22 +62,37 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-labels", action="store_true", help="take masks and label maps as if they were images")
 
 
-def min_side(args: argparse.Namespace) -> int:
-    """The shortest side of a patch.
+@dataclass(frozen=True, kw_only=True)
+class PatchOptions:
+    """How an image or a slice becomes patches, by `add_patch_options`."""
 
-    Raises
-    ------
-    UsageError
-        If no patch can have it.
-    """
-    if args.min_side is None:
-        return default_min_side(args.crop_size)
-    if args.min_side > args.crop_size:
-        raise UsageError(
-            f"--min-side {args.min_side} is more than --crop-size {args.crop_size}: no patch is that large"
-        )
-    side: int = args.min_side
-    return side
+    crop: int
+    min_side: int
+    edges: str
+    contrast_method: str
+    stretch: bool
+    keep_labels: bool
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, **further: Any) -> Self:
+        """The command line's say, and `further` fields.
+
+        Raises
+        ------
+        UsageError
+            If no patch can have the shortest side that is asked for.
+        """
+        shortest = default_min_side(args.crop_size) if args.min_side is None else args.min_side
+        if shortest > args.crop_size:
+            raise UsageError(f"--min-side {shortest} is more than --crop-size {args.crop_size}: no patch is that large")
+        own = {name: getattr(args, name) for name in ("edges", "stretch", "keep_labels")}
+        return cls(crop=args.crop_size, min_side=shortest, contrast_method=args.contrast, **own, **further)
+
+    def options(self) -> dict[str, Any]:
+        """What decides a dictionary's content, as the command line calls it."""
+        names = {"crop": "crop-size", "contrast_method": "contrast"}
+        options = {names.get(name, name.replace("_", "-")): value for name, value in asdict(self).items()}
+        return options | ({"min-side": None} if self.min_side == default_min_side(self.crop) else {})
 
 
 def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
