@@ -17,7 +17,7 @@ import argparse
 import warnings
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,16 +97,15 @@ def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) 
     """
     images, failures = without_shared_names(job.source.images)
     kept = choose_exemplars(images, cutting, threads) if cutting.dedupe else None
-    lacking = Lacking()
     meta = {"source": job.target.stem, **cutting.options(), "min-side": cutting.min_side}
-    save_records(scratch, cut_group(images, cutting, threads, kept, lacking), meta=meta)
-    failures |= lacking.unreadable
-    count = len(job.source.images) - len(failures) - len(lacking.passed_over)
+    meta = save_records(scratch, cut_group(images, cutting, threads, kept, failures), meta=meta)
+    passed_over = meta["passed_over"]
+    count = len(job.source.images) - len(failures) - len(passed_over)
     if not count and failures:
         raise SomeFailed({str(job.source.folder / name): reason for name, reason in failures.items()})
     if not count:
-        raise PassedOver("; ".join(f"{name}: {reason}" for name, reason in lacking.passed_over.items()))
-    for name, reason in lacking.passed_over.items():
+        raise PassedOver("; ".join(f"{name}: {reason}" for name, reason in passed_over.items()))
+    for name, reason in passed_over.items():
         warnings.warn(f"{name}: passed over: {reason}", stacklevel=2)
     return WorkResult(f"{count} images", failures)
 
@@ -137,52 +136,40 @@ def still_unreadable(job: Job, failures: Mapping[str, str], cutting: Cutting) ->
     return again
 
 
-@dataclass(frozen=True)
-class Lacking:
-    """The images that give a group's dictionary nothing, each with the reason: unreadable, or not worth having."""
-
-    unreadable: dict[str, str] = field(default_factory=dict)
-    passed_over: dict[str, str] = field(default_factory=dict)
-
-    def note(self, reading: "Reading") -> None:
-        """Take up an image without pixels."""
-        if reading.pixels is None:
-            reasons = self.unreadable if reading.reason else self.passed_over
-            reasons[reading.image.name] = reading.reason or reading.passed_over
-
-
 def cut_group(
-    images: Sequence[Path], cutting: Cutting, threads: int, kept: set[str] | None, lacking: Lacking
+    images: Sequence[Path], cutting: Cutting, threads: int, kept: set[str] | None, failures: dict[str, str]
 ) -> Generator[tuple[str, np.ndarray], None, dict[str, Any]]:
-    """Yield a group's patches with their names; return what is known of each image, and how many patches were cut.
+    """Yield a group's patches with their names; return what is known of each image.
 
     Parameters
     ----------
     kept : set of str, optional
         Names of the exemplars; without it every patch is kept.
-    lacking : Lacking
-        Takes up the images that give no patches.
+    failures : dict
+        Takes up the images that cannot be read, with the reasons.
 
     Returns
     -------
     dict
-        What is known of each image, and how many patches there were before near-duplicates went.
+        The images' contrasts, why others were passed over, and how many patches there were with near-duplicates.
 
     Yields
     ------
     name, patch : str and ndarray of uint8, shape (h, w)
     """
     contrasts, patches = {}, 0
+    passed_over: dict[str, str] = {}
     for reading in ordered_map(partial(read_image, cutting=cutting), images, threads):
-        lacking.note(reading)
         if reading.pixels is None:
+            reasons = failures if reading.reason else passed_over
+            reasons[reading.image.name] = reading.reason or reading.passed_over
             continue
         contrasts[reading.image.name] = {"contrast": reading.contrast.as_dict()}
         for name, patch in named_patches(reading, cutting):
             patches += 1
             if kept is None or name in kept:
                 yield name, patch
-    return {"images": contrasts, "passed_over": lacking.passed_over, "patches": patches}
+    return {"images": contrasts, "passed_over": passed_over, "patches": patches}
 
 
 def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> set[str]:

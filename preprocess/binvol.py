@@ -36,22 +36,14 @@ from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.formats.mrc_writer import MrcWriter
 from utils.formats.nrrd import NrrdWriter
+from utils.formats.slab_writer import SlabWriter
 from utils.jobs import SKIPPED, Job, Run, run_jobs
 from utils.names import format_binned, parse_binned, parsed
 from utils.options import add_dataset, use_dataset
 from utils.results import Scope, refuse_nothing_to_do
 from utils.stated import Stated
 from utils.volume_samples import slabs
-from utils.volumes import (
-    DETACHED,
-    PACKED_MRC,
-    Volume,
-    data_files,
-    list_volumes,
-    open_volume,
-    volume_inputs,
-    volume_name,
-)
+from utils.volumes import DETACHED, Volume, data_files, list_volumes, open_volume, volume_inputs, volume_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,9 +86,8 @@ def bin_volumes(args: argparse.Namespace) -> int:
 
 def result_name(source: Path, factors: Factors) -> str:
     """The file name of a binned volume."""
-    end = ".nrrd"
-    if source.is_file() and suffix(source) in MRC_SUFFIXES | PACKED_MRC:
-        end = suffix(source) if suffix(source) in MRC_SUFFIXES else Path(suffix(source)).stem
+    unpacked = Path(suffix(source)).stem  # of .mrc.gz it is .mrc
+    end = unpacked if source.is_file() and unpacked in MRC_SUFFIXES else ".nrrd"
     return format_binned(volume_name(source), factors[2], xy=factors[0] == 1) + end
 
 
@@ -128,7 +119,7 @@ def replace_volume(job: Job, factors: Factors, table: DatasetTable = NO_TABLE) -
         return SKIPPED  # another run binned and deleted it while this one waited for the lock
     if job.target.exists():
         with open_volume(source, stated_of(job, table)) as volume, open_volume(job.target) as result:
-            _compare(result, volume, factors, checksum(binned_slabs(volume, factors), result.dtype))
+            _compare(result, volume, factors, _checksum(binned_slabs(volume, factors), result.dtype))
         said = "binned before"
     else:
         with atomic_path(job.target) as scratch:
@@ -141,26 +132,20 @@ def replace_volume(job: Job, factors: Factors, table: DatasetTable = NO_TABLE) -
 
 
 def write_binned(volume: Volume, source: Path, target: Path, factors: Factors) -> int:
-    """Write the binned volume in its source's family of formats.
-
-    Returns
-    -------
-    int
-        Checksum of the voxels.
-    """
+    """Write the binned volume in its source's family of formats; the checksum of its voxels."""
     shape, dtype = binned_shape(volume.shape, factors), binned_dtype(volume.dtype)
     size = binned_voxel_size(volume, factors)
-    writer: MrcWriter | NrrdWriter
+    writer: SlabWriter
     if suffix(target) in MRC_SUFFIXES:
         writer = MrcWriter(target, shape, dtype, read_mrc_header(source), size)
     else:
         dtype = np.dtype(np.float32) if dtype == np.float16 else dtype  # NRRD has no half floats
         writer = NrrdWriter(target, shape, dtype, size)
     with writer:
-        return checksum(_written(binned_slabs(volume, factors), writer), dtype)
+        return _checksum(_written(binned_slabs(volume, factors), writer), dtype)
 
 
-def _written(parts: Iterable[np.ndarray], writer: MrcWriter | NrrdWriter) -> Iterator[np.ndarray]:
+def _written(parts: Iterable[np.ndarray], writer: SlabWriter) -> Iterator[np.ndarray]:
     for part in parts:
         writer.write(part)
         yield part
@@ -174,15 +159,8 @@ def binned_voxel_size(volume: Volume, factors: Factors) -> tuple[float, float, f
     return (z, y, x)
 
 
-def checksum(parts: Iterable[np.ndarray], dtype: np.dtype) -> int:
-    """CRC-32 of the voxels of successive slabs, stored as `dtype`.
-
-    Parameters
-    ----------
-    parts : iterable of ndarray, shape (n, y, x)
-        Slabs, in order of z.
-    dtype : dtype
-    """
+def _checksum(parts: Iterable[np.ndarray], dtype: np.dtype) -> int:
+    """CRC-32 of the voxels of slabs, in order of z, stored as `dtype`."""
     found = 0
     for part in parts:
         found = zlib.crc32(np.ascontiguousarray(part, dtype).data, found)
@@ -196,11 +174,8 @@ def _compare(result: Volume, volume: Volume, factors: Factors, expected: int) ->
         result.voxel_size is not None
         and all(math.isclose(a, b, rel_tol=1e-5) for a, b in zip(size, result.voxel_size, strict=True))
     )
-    if (
-        result.shape != binned_shape(volume.shape, factors)
-        or not same_size
-        or checksum(slabs(result), result.dtype) != expected
-    ):
+    same_shape = result.shape == binned_shape(volume.shape, factors)
+    if not same_shape or not same_size or _checksum(slabs(result), result.dtype) != expected:
         raise ValueError("the file of the binned volume does not hold what it should: remove it, then try again")
 
 

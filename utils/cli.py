@@ -147,61 +147,48 @@ def shard(text: str) -> tuple[int, int]:
     return int(first), int(count)
 
 
-def existing_dir(text: str) -> Path:
-    """Argument type: a folder that exists."""
-    return _path(text, Path.is_dir, "no such folder")
-
-
-def input_dir(text: str) -> Path:
-    """Argument type: a folder of inputs; one that is gone is for the script to refuse, or for ``--prune`` to take."""
-    return _path(text, _may_be_dir, "no such folder")
-
-
-def existing_file(text: str) -> Path:
-    """Argument type: a file that exists."""
-    return _path(text, Path.is_file, "no such file")
-
-
-def output_dir(text: str) -> Path:
-    """Argument type: a folder that exists or may be made."""
-    return _path(text, _may_be_dir, "no folder to write to")
-
-
 def _may_be_dir(path: Path) -> bool:
     return path.is_dir() or not path.exists()
 
 
-def _path(text: str, is_wanted: Callable[[Path], bool], refusal: str) -> Path:
-    path = Path(text).expanduser()
-    if not is_wanted(path):
-        kind = " (it is a file)" if path.is_file() else " (it is a folder)" if path.is_dir() else ""
-        raise argparse.ArgumentTypeError(f"{text}: {refusal}{kind}")
-    return path
+def _path(is_wanted: Callable[[Path], bool], refusal: str) -> Callable[[str], Path]:
+    """An argument type: paths that are wanted."""
+
+    def path_of(text: str) -> Path:
+        path = Path(text).expanduser()
+        if not is_wanted(path):
+            kind = " (it is a file)" if path.is_file() else " (it is a folder)" if path.is_dir() else ""
+            raise argparse.ArgumentTypeError(f"{text}: {refusal}{kind}")
+        return path
+
+    return path_of
+
+
+existing_dir, existing_file = _path(Path.is_dir, "no such folder"), _path(Path.is_file, "no such file")
+# A folder of inputs that is gone is for the script to refuse, or for ``--prune`` to take; one of results is made.
+input_dir, output_dir = _path(_may_be_dir, "no such folder"), _path(_may_be_dir, "no folder to write to")
+
+
+def _number(kind: Callable[[str], Number], accept: Callable[[float], bool], expected: str) -> Callable[[str], Number]:
+    """An argument type: numbers that are accepted."""
+
+    def number_of(text: str) -> Number:
+        with contextlib.suppress(ValueError):
+            if accept(value := kind(text)):
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+
+    return number_of
 
 
 def int_from(least: int) -> Callable[[str], int]:
     """An argument type: whole numbers of at least so much."""
-    return lambda text: _number(text, int, lambda value: value >= least, f"a whole number of at least {least}")
+    return _number(int, lambda value: value >= least, f"a whole number of at least {least}")
 
 
 natural_int, positive_int = int_from(0), int_from(1)
-
-
-def positive_float(text: str) -> float:
-    """Argument type: a number above 0."""
-    return _number(text, float, lambda value: 0 < value < float("inf"), "a number above 0")
-
-
-def fraction(text: str) -> float:
-    """Argument type: a number from 0 to 1."""
-    return _number(text, float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
-
-
-def _number(text: str, kind: Callable[[str], Number], accept: Callable[[float], bool], expected: str) -> Number:
-    with contextlib.suppress(ValueError):
-        if accept(value := kind(text)):
-            return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+positive_float = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
+fraction = _number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 
 
 def say_passed_over(paths: Sequence[Path], expected: str, quiet: bool = False) -> None:

@@ -33,7 +33,7 @@ def save_patches(path: Path, names: Sequence[str], patches: Iterable[np.ndarray]
         save_records(scratch, zip(names, patches, strict=True), **extra)
 
 
-def save_records(path: Path, records: Iterable[tuple[str, np.ndarray]], **extra: Any) -> None:
+def save_records(path: Path, records: Iterable[tuple[str, np.ndarray]], **extra: Any) -> dict[str, Any]:
     """Write a patch dictionary of named patches as they come: it may be larger than memory.
 
     A copy of `meta` follows the pickle, where `load_meta` finds it without reading the patches.
@@ -46,6 +46,11 @@ def save_records(path: Path, records: Iterable[tuple[str, np.ndarray]], **extra:
         Patches are (h, w) uint8 arrays. What a generator returns at its end, a dict, is added to `meta`.
     **extra
         Further keys (``hashes``, ``meta``): plain Python values and numpy arrays.
+
+    Returns
+    -------
+    dict
+        The whole `meta`.
     """
     meta = dict(extra.pop("meta", {}))
     stream = _Stream(records, meta)
@@ -54,6 +59,7 @@ def save_records(path: Path, records: Iterable[tuple[str, np.ndarray]], **extra:
         start = f.tell()
         _dump(meta, f)
         f.write(_FOOTER.pack(f.tell() - start, _MAGIC))
+    return meta
 
 
 _MAGIC = b"patchdic"

@@ -112,18 +112,12 @@ def _in_processes(
                 except BrokenProcessPool:
                     orphans.append(futures[future])
     for job in [*orphans, *large]:
-        yield _in_a_process_of_its_own(do, job, died)
-
-
-def _in_a_process_of_its_own(do: Callable[[Job], Result], job: Job, died: Callable[[Job], Result]) -> Result:
-    """Do a job apart from all others; of a broken pool this tells the culprit from its neighbours."""
-    from utils.executors import BrokenProcessPool, executor
-
-    with executor(1) as pool:
-        try:
-            return pool.submit(do, job).result()
-        except BrokenProcessPool:
-            return died(job)
+        with executor(1) as pool:  # of a broken pool this tells the culprit from its neighbours
+            try:
+                result = pool.submit(do, job).result()
+            except BrokenProcessPool:
+                result = died(job)
+        yield result
 
 
 def _split(jobs: Sequence[Job], chosen: Callable[[Job], bool] | None) -> tuple[list[Job], list[Job]]:

@@ -64,8 +64,8 @@ class RawVolume(Volume):
     ) -> None:
         super().__init__(name, tuple(raw.shape[axis] for axis in axes), raw.dtype, size)
         self._reader = RawReader(raw.path, raw.dtype, raw.shape, raw.offset())
-        self._axes, self._rank = axes, len(raw.shape)
-        self._colours = self._rank == 4 if colours is None else colours
+        self._axes, self._stored_shape = axes, raw.shape
+        self._colours = len(raw.shape) == 4 if colours is None else colours
 
     def _copy(self, box: Region) -> np.ndarray:
         return np.ascontiguousarray(self._read(box), self.dtype)
@@ -75,16 +75,16 @@ class RawVolume(Volume):
 
     def _stored(self, box: Region) -> list[slice]:
         """A box as it is stored."""
-        stored = [slice(0, 1)] * self._rank
+        stored = [slice(0, 1)] * len(self._stored_shape)
         for axis, part in zip(self._axes, box, strict=True):
             stored[axis] = part
         if self._colours:
-            stored[-1] = slice(0, self._reader.channels)
+            stored[-1] = slice(0, self._stored_shape[-1])
         return stored
 
     def _read(self, box: Region) -> np.ndarray:
         values = self._reader.read(self._stored(box))
-        others = [axis for axis in range(self._rank) if axis not in self._axes]
+        others = [axis for axis in range(values.ndim) if axis not in self._axes]
         ordered = values.transpose(*self._axes, *others)
         ordered = ordered.reshape(*ordered.shape[:3], math.prod(ordered.shape[3:]))
         return luminance(ordered) if self._colours else ordered[..., 0]

@@ -53,11 +53,6 @@ class RawReader:
         self._file: BinaryIO | None = open_regular(path)
         self._scratch = threading.local()
 
-    @property
-    def channels(self) -> int:
-        """Length of the last axis."""
-        return int(self._shape[-1])
-
     def read(self, box: Sequence[slice]) -> np.ndarray:
         """Read a box, in the stored order of axes and bytes.
 

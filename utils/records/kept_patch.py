@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,8 @@ class KeptRecord:
     def of_meta(cls, meta: Mapping[str, Any], dictionary: str, score: float) -> "KeptRecord":
         """The record of a patch of a dictionary with this ``meta``."""
         source = meta.get("source")
-        return cls(
-            dictionary,
-            score,
-            None if source is None else str(source),
-            _contrast(meta.get("contrast")),
-            possible_size(meta.get("voxel_size")),
-        )
+        source = None if source is None else str(source)
+        return replace(cls._of(meta), dictionary=dictionary, score=score, source=source)
 
     def to_json(self) -> str:
         """As `from_json` reads it; the same for the same record."""
