@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -164,7 +163,8 @@ def kept_patches(
     ------
     name, patch : str and ndarray of uint8, shape (h, w)
     """
-    return chain.from_iterable(spread_map(partial(_fetch, reading), _by_cell(kept, cells), threads))
+    for patches in spread_map(partial(_fetch, reading), _by_cell(kept, cells), threads):
+        yield from patches
 
 
 def _by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[tuple[int, int]]]]:
