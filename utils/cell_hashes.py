@@ -8,7 +8,6 @@ from utils.cubes import Cell, cut
 from utils.dhash import bits_of_rows, reduce_last, reduce_middle
 from utils.enlarging import enlarge_last, enlarge_middle
 from utils.hashing import is_flat, patch_hasher
-from utils.patches import Span
 
 # Slices turned to float32 at a time, so that the scratch stays in a core's cache.
 SLAB = 8
@@ -117,13 +116,9 @@ def _squared(wide: np.ndarray, crop: int, hash_size: int) -> np.ndarray:
 
 def _places(cell: Cell) -> tuple[list[slice], list[np.ndarray]]:
     """Where in a cell's cube its tiles lie along z, y, x, and where the slices are that are patches of each axis."""
-    origin = [first for first, _ in cell.region()]
-    tiles_within = [_within(cell.blocks[side].tile, origin[side]) for side in range(3)]
-    return tiles_within, [np.array(cell.slices(axis)) - origin[axis] for axis in range(3)]
-
-
-def _within(tile: Span | None, origin: int) -> slice:
-    return slice(None) if tile is None else slice(tile[0] - origin, tile[1] - origin)
+    origins = [first for first, _ in cell.region()]
+    tiles = [block.tile_in(origin) for block, origin in zip(cell.blocks, origins, strict=True)]
+    return tiles, [np.array(cell.slices(axis)) - origin for axis, origin in enumerate(origins)]
 
 
 def _by_slabs(cube: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -34,6 +34,10 @@ class Block:
         tile = None if self.tile is None else (self.tile[0] + offset, self.tile[1] + offset)
         return Block(tile, (self.slices[0] + offset, self.slices[1] + offset))
 
+    def tile_in(self, origin: int) -> slice:
+        """Where the patches lie in an array that begins at `origin`; all of it where there are none."""
+        return slice(None) if self.tile is None else slice(self.tile[0] - origin, self.tile[1] - origin)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -99,7 +103,7 @@ def grid(
     min_side: int = 0,
 ) -> list[Cell]:
     """All cells of a volume that have patches, none with a side shorter than `min_side`, in memory order."""
-    refuse_endless(shape, crop, axes, spacing)
+    _refuse_endless(shape, crop, axes, spacing)
     sides = [_blocks(length, crop, edges, min_side) for length in shape]
     cells = [_cell((z, y, x), axes, spacing) for z in sides[0] for y in sides[1] for x in sides[2]]
     return [cell for cell in cells if cell.axes]
@@ -146,13 +150,8 @@ def within(region: tuple[Span, Span, Span], outer: tuple[Span, Span, Span]) -> t
     return z, y, x
 
 
-def refuse_endless(shape: Sequence[int], crop: int, axes: Sequence[int], spacing: int) -> None:
-    """Refuse a volume whose cells and hashes alone would fill the memory that may be taken.
-
-    Raises
-    ------
-    ValueError
-    """
+def _refuse_endless(shape: Sequence[int], crop: int, axes: Sequence[int], spacing: int) -> None:
+    """Refuse a volume whose cells and hashes alone would fill the memory that may be taken."""
     tiled = [-(-length // crop) for length in shape]
     cells = math.prod(tiled)
     patches = sum(-(-shape[axis] // spacing) * (cells // tiled[axis]) for axis in axes)
@@ -213,12 +212,6 @@ def cut(cube: np.ndarray, cell: Cell, axis: int, index: int) -> np.ndarray:
     -------
     ndarray, shape (h, w)
     """
-    origin = [first for first, _ in cell.region()]
-    where: list[int | slice] = []
-    for side in range(3):
-        tile = cell.blocks[side].tile
-        if side == axis or tile is None:
-            where.append(index - origin[side])
-        else:
-            where.append(slice(tile[0] - origin[side], tile[1] - origin[side]))
+    sides = enumerate(zip(cell.blocks, cell.region(), strict=True))
+    where = (index - origin if side == axis else block.tile_in(origin) for side, (block, (origin, _)) in sides)
     return cube[tuple(where)]

@@ -209,8 +209,7 @@ def load_patches(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is no patch dictionary, is damaged, asks for anything but plain data and numpy arrays, or does not
-        fit into memory.
+        As `PatchFile` does, and if it does not fit into memory.
     """
     with PatchFile(path) as file:
         return {**file.extra, "names": file.names, "patches": file.read(range(len(file)))}

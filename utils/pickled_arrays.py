@@ -54,7 +54,7 @@ class StoredArray:
     data: Stored | bytes | None = None
     dtype: np.dtype = np.dtype(np.uint8)  # noqa: RUF009 (dtypes never change)
     shape: tuple[int, ...] = (0,)
-    order: str = "C"
+    order: Literal["C", "F"] = "C"
     axes: tuple[int, ...] | None = None
 
     @property
@@ -107,9 +107,6 @@ class StoredDtype:
         return np.dtype((self.order or "=") + self.code)
 
 
-_ORDERS: dict[str, Literal["C", "F"]] = {"C": "C", "F": "F"}
-
-
 def array_of(stored: StoredArray, file: BinaryIO) -> np.ndarray:
     """Read an array into memory.
 
@@ -128,7 +125,7 @@ def array_of(stored: StoredArray, file: BinaryIO) -> np.ndarray:
         read_into(file, stored.data.offset, values)
     else:
         values[:] = np.frombuffer(stored.data or b"", stored.dtype)
-    array = possible_text(values).reshape(stored.shape, order=_ORDERS[stored.order])
+    array = possible_text(values).reshape(stored.shape, order=stored.order)
     return array.transpose(stored.axes) if stored.axes else array
 
 

@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -84,6 +84,12 @@ def _columns(cells: list[str], path: Path) -> list[str]:
     if twice := [name for name, times in Counter(columns).items() if name and times > 1]:
         raise ValueError(f"{path}: two columns are called {', '.join(sorted(twice))}")
     return columns
+
+
+def write_rows(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Write a table as all stages read it: commas, UTF-8; names that are none keep their bytes."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def open_text(path: Path) -> TextIO:

@@ -10,6 +10,7 @@ import xxhash
 
 from utils.files import atomic_path
 from utils.records import scores
+from utils.table_text import open_text, rows_of, write_rows
 
 COLUMNS = ("name", "dictionary", "duplicate_of", "its_dictionary", "similarity", "correlation", "orientation")
 # Marks in `its_dictionary` that the other one is an excluded image and no patch of the collection.
@@ -48,12 +49,12 @@ class Duplicate:
 
 def save_duplicates(path: Path, rows: Sequence[Duplicate]) -> None:
     """Write the table, sorted by dictionary and name."""
-    with atomic_path(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in sorted(rows, key=lambda row: (row.dictionary, row.name)):
-            *words, similarity, correlation, orientation = astuple(row)
-            writer.writerow((*words, f"{similarity:.4f}", f"{correlation:.4f}", orientation))
+    table: list[tuple[str, ...]] = [COLUMNS]
+    for row in sorted(rows, key=lambda row: (row.dictionary, row.name)):
+        *words, similarity, correlation, orientation = astuple(row)
+        table.append((*words, f"{similarity:.4f}", f"{correlation:.4f}", orientation))
+    with atomic_path(path) as scratch:
+        write_rows(scratch, table)
 
 
 def read_duplicates(path: Path) -> list[Duplicate]:
@@ -64,13 +65,13 @@ def read_duplicates(path: Path) -> list[Duplicate]:
     ValueError
         If it lacks columns or holds no numbers where some belong.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with open_text(path) as file:
         reader = csv.DictReader(file)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
             raise ValueError(f"{path}: no table of duplicates, the columns {', '.join(missing)} are missing")
         try:
-            return [_parsed([row[column] for column in COLUMNS]) for row in reader]
+            return [_parsed([row[column] for column in COLUMNS]) for row in rows_of(reader, path)]
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: line {reader.line_num} is damaged ({error})") from error
 

@@ -3,9 +3,10 @@
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from utils.table_text import open_text, rows_of
+from utils.table_text import open_text, rows_of, write_rows
 
 DECIMALS = 4
 COLUMNS = ("name", "score", "kept")
@@ -34,11 +35,9 @@ class Score:
 
 def save_scores(path: Path, scores: Iterable[Score], *, reasons: bool = False) -> None:
     """Write the CSV; with `reasons` their column, too."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow((*COLUMNS, *([REASON] if reasons else [])))
-        for row in scores:
-            rows.writerow((row.name, f"{row.score:.{DECIMALS}f}", row.kept, *([row.reason] if reasons else [])))
+    columns = (*COLUMNS, REASON) if reasons else COLUMNS
+    rows = ((row.name, f"{row.score:.{DECIMALS}f}", row.kept, row.reason)[: len(columns)] for row in scores)
+    write_rows(path, chain([columns], rows))
 
 
 def load_scores(path: Path) -> list[Score]:
