@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from utils.outliers import OutlierRange, see_through, window
+from utils.outliers import OutlierRange, window, without_outliers
 
 SHAPE = (400, 500)
 RNG = np.random.default_rng(3)
@@ -17,7 +17,7 @@ BAND = {share: np.arange(SHAPE[0])[:, None] < SHAPE[0] * share + np.zeros(SHAPE)
 
 def measured(values: np.ndarray) -> tuple[tuple[float, float], list[OutlierRange]]:
     """The window of a picture, and what was left out."""
-    picture, fills, lone = see_through(values, values[np.isfinite(values)])
+    picture, fills, lone = without_outliers(values, values[np.isfinite(values)])
     return window(picture), [*fills, *lone]
 
 
@@ -133,9 +133,9 @@ def test_pixels_that_are_known_padding_are_no_neighbours_and_have_no_share():
     values = (PICTURE + 30000).astype(np.uint16)
     values[3::20, ::15] = 50000 + np.arange(values[3::20, ::15].size).reshape(20, -1)
     values[:200] = 7
-    (above,) = see_through(values, values[200:], padding=7.0)[2]
+    (above,) = without_outliers(values, values[200:], padding=7.0)[2]
     assert above.share == pytest.approx(10 * 34 / values[200:].size)
-    assert see_through(values, values[200:], padding=7.0)[1] == []
+    assert without_outliers(values, values[200:], padding=7.0)[1] == []
 
 
 def test_planes_of_two_rows_are_judged_along_them():

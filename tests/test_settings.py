@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from utils.settings import DATASET, MAX_GB, PLACE, choose, place, settings, take_settings
+from utils.settings import DATASET, MAX_GB, PLACE, apply_settings, choose, place, settings
 
 
 def test_another_processs_settings_replace_ones_own(monkeypatch):
@@ -12,9 +12,9 @@ def test_another_processs_settings_replace_ones_own(monkeypatch):
     monkeypatch.setenv(DATASET, "a/b")
     there = settings()
     assert there == {MAX_GB: "3", DATASET: "a/b"}
-    take_settings({MAX_GB: "5"})
+    apply_settings({MAX_GB: "5"})
     assert settings() == {MAX_GB: "5"}
-    take_settings(there)
+    apply_settings(there)
     assert os.environ[DATASET] == "a/b" and os.environ[MAX_GB] == "3"
     choose(DATASET, "c")
     assert settings()[DATASET] == "c"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from utils.histogram import as_unsigned, parts, values_of_unsigned
-from utils.outliers import OutlierRange, see_through, window
+from utils.outliers import OutlierRange, window, without_outliers
 
 CONTRASTS = ("percentile", "minmax", "dtype")
 FIXED = ("method", "low", "high")
@@ -118,7 +118,7 @@ def _measured(values: np.ndarray, method: str, name: str, padding: float | None)
     if finite.size == 0:
         return Contrast(method, 0.0, 0.0)
     if method == "percentile":
-        picture, fills, lone = see_through(values, finite, padding)
+        picture, fills, lone = without_outliers(values, finite, padding)
         low, high = window(picture)
         if low < high:
             _say_left_out(fills, lone, name)

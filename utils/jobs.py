@@ -15,13 +15,13 @@ from utils.files import atomic_path
 from utils.interrupts import raise_again
 from utils.locks import BusyError, locked, sweep
 from utils.outcomes import SKIPPED, Job, Outcome, Outdated, PassedOver, SomeFailed, Work, WorkResult, describe, failed
-from utils.records.aside import fingerprints_aside
+from utils.records.digesting import fingerprints_in_background
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
 from utils.records.standing import holds_at_a_glance, is_replaced, outdated
 from utils.results import Scope, discard_orphans, list_orphans
 from utils.runs import Run, results
-from utils.settings import settings, take_settings
+from utils.settings import apply_settings, settings
 from utils.summaries import lines_of, progress, summarize
 
 __all__ = ["SKIPPED", "Job", "Outdated", "PassedOver", "Run", "SomeFailed", "WorkResult", "describe", "run_jobs"]
@@ -85,7 +85,7 @@ def run_jobs(
             outcomes.append(Outcome(job, "skipped"))
         else:
             waiting.append(job)
-    do = _Doing(work, run.update, still_fails, scope.discard if scope and run.prune and run.update else None)
+    do = _Runner(work, run.update, still_fails, scope.discard if scope and run.prune and run.update else None)
     with _tidying(jobs), progress(len(outcomes) + len(waiting), noun, run.quiet) as step:
         for outcome in outcomes:
             step(lines_of(outcome, run.verbose))
@@ -142,7 +142,7 @@ def _without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
 
 
 @dataclass(frozen=True)
-class _Doing:
+class _Runner:
     """Does one job; travels to where it is done."""
 
     work: Work
@@ -154,7 +154,7 @@ class _Doing:
 
     def __call__(self, job: Job, wait: bool = False) -> Outcome:
         """Do one job under its target's lock; whatever goes wrong becomes its outcome."""
-        take_settings(self.settings)
+        apply_settings(self.settings)
         caught: list[warnings.WarningMessage]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
@@ -186,7 +186,7 @@ class _Doing:
             return Outcome(job, "skipped" if message == SKIPPED else "done", str(message or ""))
         if standing := self._standing(job, job.recipe):
             return standing
-        inputs = fingerprints_aside(job.recipe)
+        inputs = fingerprints_in_background(job.recipe)
         try:
             with atomic_path(job.target) as scratch:
                 returned = self.work(job, scratch)
@@ -237,7 +237,11 @@ def _sentences(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
 
 
 def _outcomes(
-    do: _Doing, jobs: Sequence[Job], run: Run, alone: Callable[[Job], bool] | None, spread: Callable[[Job], bool] | None
+    do: _Runner,
+    jobs: Sequence[Job],
+    run: Run,
+    alone: Callable[[Job], bool] | None,
+    spread: Callable[[Job], bool] | None,
 ) -> Iterator[Outcome]:
     """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
     busy = []

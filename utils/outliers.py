@@ -53,7 +53,7 @@ def window(histogram: Histogram) -> tuple[float, float]:
     return histogram.percentile(PERCENTILES[0]), histogram.percentile(PERCENTILES[1])
 
 
-def see_through(
+def without_outliers(
     values: np.ndarray, finite: np.ndarray, padding: float | None = None
 ) -> tuple[Histogram, list[OutlierRange], list[OutlierRange]]:
     """What may set the window: a picture's histogram, without the fill values and the hot or dead pixels beside it.

@@ -24,7 +24,7 @@ def settings() -> dict[str, str]:
     return {name: os.environ[name] for name in _ALL if name in os.environ}
 
 
-def take_settings(chosen: Mapping[str, str]) -> None:
+def apply_settings(chosen: Mapping[str, str]) -> None:
     """Work by another process's settings, and by no others."""
     for name in _ALL:
         os.environ.pop(name, None)

@@ -55,12 +55,12 @@ def _begin(hello: dict[str, Any], work: bytes) -> Callable[[Any], Any] | str:
     """The work, or a sentence that says why it cannot be done here."""
     from utils import memory
     from utils.cluster.versions import disagreement
-    from utils.settings import take_settings
+    from utils.settings import apply_settings
 
     try:
         if reason := disagreement(hello["versions"]) or _stand(hello):
             return reason
-        take_settings(hello["settings"])
+        apply_settings(hello["settings"])
         memory.keep_freed()
         if hello["script"]:
             _become(hello["script"])

@@ -17,9 +17,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from utils.cli import UnavailableError
+from utils.cluster.bootstrap import ask_keeper, end_run
 from utils.cluster.child import RAISED, REFUSED
 from utils.cluster.connection import connect, reaches
-from utils.cluster.foothold import ask_keeper, end_run
 from utils.cluster.keeper import GRACE_SECONDS, Order
 from utils.cluster.versions import CHECKOUT, versions
 from utils.settings import settings

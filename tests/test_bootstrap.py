@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from utils.cluster.foothold import ask_keeper, end_run
+from utils.cluster.bootstrap import ask_keeper, end_run
 
 KEEPER = """
 class Keeper:

@@ -1,4 +1,4 @@
-"""Fingerprints of large inputs, taken beside the work that reads them."""
+"""Fingerprints of large inputs, taken in the background of the work that reads them."""
 
 import threading
 from collections.abc import Callable
@@ -13,7 +13,7 @@ LARGE_BYTES = 32 << 20
 Fingerprints = dict[str, Fingerprint]
 
 
-def fingerprints_aside(recipe: Recipe) -> Callable[[], Fingerprints]:
+def fingerprints_in_background(recipe: Recipe) -> Callable[[], Fingerprints]:
     """Begin to take the fingerprints of a recipe's inputs; call what comes back for them, when the work is done.
 
     Sizes and times are those of now. Who compares them with those after the work (`refuse_changed`) knows that the
