@@ -29,10 +29,11 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -173,33 +174,20 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
 
     if args.unit is not None and nm_per(args.unit) is None:
         raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")
-    return SamplingOptions(
-        gigabytes=args.gb,
-        level=args.level,
-        voxel_nm=args.voxel_nm,
-        crop_size=args.crop_size,
-        seed=args.seed,
-        workers=args.workers,
-        min_frac=args.min_frac,
-        unit=args.unit,
-        contrast=args.contrast,
-        stratify=args.stratify,
-        mask=args.mask,
-        update=args.update,
-        access=Access(
-            args.timeout,
-            args.retries,
-            8 * args.workers,
-            args.endpoint,
-            args.region,
-            patience=args.patience,
-            credentials=args.credentials or args.requester_pays,
-            requester_pays=args.requester_pays,
-            headers=tuple(args.header),
-            image=args.image,
-            layer=args.layer,
-        ),
+    access = Access(
+        **{
+            **_alike(args, Access),
+            "requests": 8 * args.workers,
+            "headers": tuple(args.header),
+            "credentials": args.credentials or args.requester_pays,
+        }
     )
+    return SamplingOptions(gigabytes=args.gb, access=access, **_alike(args, SamplingOptions))
+
+
+def _alike(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """The options that fields of a dataclass are called after."""
+    return {field.name: getattr(args, field.name) for field in fields(kind) if hasattr(args, field.name)}
 
 
 def sample_row(job: Job, *, options: "SamplingOptions") -> str:

@@ -11,8 +11,8 @@ from utils.ngff.metadata import (
     downsampling,
     floats,
     image_dtype,
-    level_or_problem,
     pick_axes,
+    readable_levels,
     refuse_flat,
 )
 
@@ -108,8 +108,10 @@ def test_a_coarse_level_that_is_broken_keeps_its_place():
     def broken() -> Level:
         raise KeyError("shape")
 
+    levels = {"s0": lambda: LEVEL, "s1": broken, "s2": lambda: LEVEL}
     with pytest.warns(UserWarning, match="level 's1' is left out: 'shape'"):
-        assert level_or_problem("s1", False, broken).problem == "'shape'"
+        first, second, third = readable_levels(levels.items())
+    assert first is third is LEVEL and (second.path, second.problem) == ("s1", "'shape'")
     with pytest.raises(KeyError):
-        level_or_problem("s0", True, broken)
-    assert level_or_problem("s0", True, lambda: LEVEL) is LEVEL
+        readable_levels([("s0", broken)])
+    assert readable_levels([]) == []

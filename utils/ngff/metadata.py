@@ -97,15 +97,21 @@ class Level:
         return self if self.unit and nm_per(self.unit) else replace(self, unit=unit)
 
 
-def level_or_problem(path: str, first: bool, read: Callable[[], Level]) -> Level:
-    """A level, or one that says why it cannot be read; the first must be readable: other sizes follow from it."""
-    try:
-        return read()
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        if first:
-            raise
-        warnings.warn(f"level {path!r} is left out: {error}", stacklevel=3)
-        return Level.broken(path, str(error))
+def readable_levels(levels: Iterable[tuple[str, Callable[[], Level]]]) -> list[Level]:
+    """Levels by their paths and readers; one that cannot be read says why.
+
+    The first must be readable: other sizes follow from it.
+    """
+    found: list[Level] = []
+    for path, read in levels:
+        try:
+            found.append(read())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            if not found:
+                raise
+            warnings.warn(f"level {path!r} is left out: {error}", stacklevel=3)
+            found.append(Level.broken(path, str(error)))
+    return found
 
 
 def first_multiscale(attributes: Mapping[str, Any]) -> dict[str, Any] | None:

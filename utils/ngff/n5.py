@@ -12,8 +12,8 @@ from utils.ngff.metadata import (
     NoImageError,
     first_multiscale,
     image_dtype,
-    level_or_problem,
     pick_axes,
+    readable_levels,
     refuse_flat,
 )
 from utils.ngff.n5_sizes import Attributes, SizeAndUnit, first_scale, level_scale, sizes_known
@@ -73,12 +73,12 @@ def n5_levels(store: Store, known: Mapping[str, Attributes | None]) -> list[Leve
     unit = bdv_unit(store.at(folder)) if any("multiScale" in g or "downsamplingFactors" in g for g in groups) else None
     _, first = next(iter(arrays.values()))
     base = first_scale(first, groups)
-    levels: list[Level] = []
-    for path, (place, array) in arrays.items():
+    for path, (_, array) in arrays.items():
         refuse_labels(path, array)
-        scale = partial(level_scale, place, array, first, base, groups)
-        levels.append(level_or_problem(path, not levels, partial(_level, path, array, scale, unit)))
-    return levels
+    return readable_levels(
+        (path, partial(_level, path, array, partial(level_scale, place, array, first, base, groups), unit))
+        for path, (place, array) in arrays.items()
+    )
 
 
 def _is_array(attributes: Attributes | None) -> TypeGuard[Attributes]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from utils.ngff.containers import several_images
 from utils.ngff.label_images import refuse_labels
-from utils.ngff.metadata import Level, NoImageError, first_multiscale, level_or_problem, pick_axes, refuse_flat
+from utils.ngff.metadata import Level, NoImageError, first_multiscale, pick_axes, readable_levels, refuse_flat
 from utils.ngff.ome_zarr_level import array_level, coordinate_axes, level_of
 from utils.ngff.store import Store
 
@@ -113,11 +113,10 @@ def _multiscale_levels(store: Store, attributes: dict[str, Any], *, v3: bool) ->
         raise ValueError("its multiscales list no datasets")
     paths = [str(dataset["path"]) for dataset in datasets]
     arrays = _arrays(store, paths, v3)
-    levels: list[Level] = []
-    for path, dataset in zip(paths, datasets, strict=True):
-        read = partial(level_of, path, array_metadata(arrays[path]), axes, multiscale, dataset)
-        levels.append(level_or_problem(path, not levels, read))
-    return levels
+    return readable_levels(
+        (path, partial(level_of, path, array_metadata(arrays[path]), axes, multiscale, dataset))
+        for path, dataset in zip(paths, datasets, strict=True)
+    )
 
 
 def _arrays(store: Store, paths: Sequence[str], v3: bool) -> dict[str, dict[str, dict[str, Any] | None]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from utils.ngff.label_images import are_labels_allowed, labels_error
-from utils.ngff.metadata import Level, floats, image_dtype, level_or_problem, refuse_flat, reversed_triple
+from utils.ngff.metadata import Level, floats, image_dtype, readable_levels, refuse_flat, reversed_triple
 
 ENCODINGS = ("raw", "jpeg", "png")
 
@@ -30,7 +30,7 @@ def precomputed_levels(info: dict[str, Any]) -> list[Level]:
     if channels != 1:
         raise ValueError(f"the channel axis has {channels} entries; expected one")
     dtype = image_dtype(str(info.get("data_type", "")).lower())
-    levels = [level_or_problem(f"s{i}", i == 0, partial(_level, info, i, dtype)) for i in range(len(scales))]
+    levels = readable_levels((f"s{i}", partial(_level, info, i, dtype)) for i in range(len(scales)))
     refuse_flat(levels[0].shape)
     return levels
 

@@ -79,24 +79,22 @@ def make_plan(
     by_volume: defaultdict[str, list[KeptPatch]] = defaultdict(list)
     for patch in patches:
         by_volume[patch.where.source].append(patch)
-    plan.ambiguous = Counter(
-        {
-            f"{name} ({', '.join(map(str, index.shared[name]))})": len(by_volume[name])
-            for name in index.shared
-            if name in by_volume
-        }
-    )
+    for name in sorted(by_volume.keys() & index.shared.keys()):
+        plan.ambiguous[f"{name} ({', '.join(map(str, index.shared[name]))})"] = len(by_volume[name])
     found = {name: index.find(name) for name in sorted(by_volume) if name not in index.shared}
     plan.missing = Counter({name: len(by_volume[name]) for name, source in found.items() if source is None})
     headers = _read_headers([source for source in found.values() if source is not None])
     possible: list[Subvolume] = []
     refused: dict[str, dict[str, str]] = {}
     for header in headers:
-        own = by_volume[header.source.name]
-        refused[header.source.name] = why_not = refuse(own, header)
-        plan.refused[header.source.name] += len(own) if header.reason else len(why_not)
-        for patch in own if not header.reason else ():
-            if str(patch.path) not in why_not:
+        name, own = header.source.name, by_volume[header.source.name]
+        if header.reason:
+            refused[name], plan.refused[name] = {str(header.source): header.reason}, len(own)
+            continue
+        outside = {patch: why for patch in own if (why := why_outside(patch.where, header.shape))}
+        refused[name], plan.refused[name] = {str(p.path): why for p, why in outside.items()}, len(outside)
+        for patch in own:
+            if patch not in outside:
                 subvolume = _subvolume_of(patch, selection.slices, header.shape, savedir, suffix)
                 fits = subvolume.first >= 0 and subvolume.stop <= header.shape[patch.where.axis or 0]
                 (possible if fits or selection.pad else plan.border).append(subvolume)
@@ -119,14 +117,6 @@ def _without_clashes(
             refused[subvolume.patch.where.source][str(subvolume.patch.path)] = reason
             plan.refused[subvolume.patch.where.source] += 1
     return [same[0] for same in by_target.values() if len(same) == 1]
-
-
-def refuse(patches: Sequence[KeptPatch], header: VolumeHeader) -> dict[str, str]:
-    """What cannot be made whatever is tried, with its reason: all of an unreadable volume, patches outside of it."""
-    if header.reason:
-        return {str(header.source): header.reason}
-    reasons = {str(patch.path): why_outside(patch.where, header.shape) for patch in patches}
-    return {path: reason for path, reason in reasons.items() if reason}
 
 
 def _read_headers(sources: Sequence[VolumeSource]) -> list[VolumeHeader]:

@@ -15,6 +15,7 @@ from utils.contrast import Contrast
 from utils.files import atomic_path
 from utils.json_text import parse_json
 from utils.names import parse_roi
+from utils.ngff.metadata import Triple
 from utils.sampling.roi_crops import Crops, Failure
 from utils.sampling.roi_settings import CHOICE, PLACE, Settings
 from utils.sampling.rois import Roi
@@ -106,25 +107,22 @@ class RoiRecord:
         there = {roi for roi, path in wanted.items() if path.exists()}
 
         def boxes(rois: Iterable[Roi]) -> list[dict[str, Any]]:
-            return [{"file": wanted[roi].name, **_spans(roi.shifted(crops.offset))} for roi in rois]
-
-        def reasons(found: Mapping[Roi, Mapping[str, object]]) -> list[dict[str, Any]]:
-            return [{**_spans(roi.shifted(crops.offset)), **said} for roi, said in found.items()]
+            return [{"file": wanted[roi].name, **_spans(roi, crops.offset)} for roi in rois]
 
         self._write(
             crops.contrast,
             boxes=boxes(roi for roi in wanted if roi in there),
             kept=[wanted[roi].name for roi in kept],
             pending=boxes(roi for roi in wanted if roi not in there),
-            padding=reasons({roi: {"reason": reason} for roi, reason in padding.items()}),
-            failures=reasons({roi: _failure(failure) for roi, failure in failures.items()}),
+            padding=[{**_spans(roi, crops.offset), "reason": reason} for roi, reason in padding.items()],
+            failures=[{**_spans(roi, crops.offset), **_failure(failure)} for roi, failure in failures.items()],
             refused_voxels=sum(failure.refused_voxels for failure in failures.values()),
         )
 
     def save_whole(self, target: Path, contrast: Contrast) -> None:
         """Say whether the whole level is there, and its contrast."""
         z, y, x = self.settings.shape or (0, 0, 0)
-        whole = {"file": target.name, **_spans(Roi((0, z), (0, y), (0, x)).shifted(self.settings.offset))}
+        whole = {"file": target.name, **_spans(Roi((0, z), (0, y), (0, x)), self.settings.offset)}
         self._write(contrast, boxes=[whole] if target.exists() else [], kept=[], failures=[])
 
     def _same_choice(self) -> bool:
@@ -165,8 +163,8 @@ def _text(record: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(f" {json.dumps(key)}: {value(item)}" for key, item in record.items()) + "\n}\n"
 
 
-def _spans(roi: Roi) -> dict[str, list[int]]:
-    return {"z": list(roi.z), "y": list(roi.y), "x": list(roi.x)}
+def _spans(roi: Roi, offset: Triple) -> dict[str, list[int]]:
+    return {axis: list(span) for axis, span in zip("zyx", roi.shifted(offset), strict=True)}
 
 
 def read_record(path: Path) -> dict[str, Any]:
