@@ -24,18 +24,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.cli import (
-    UnavailableError,
-    UsageError,
-    add_run_options,
-    existing_file,
-    fraction,
-    input_dir,
-    make_parser,
-    output_dir,
-    positive_int,
-    run_script,
-)
+from utils.argument_types import existing_file, fraction, input_dir, output_dir, positive_int
+from utils.cli import UnavailableError, UsageError, add_run_options, make_parser, run_script
 from utils.files import list_files, stem
 from utils.names import dataset_of
 

@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script
+from utils.argument_types import input_dir, output_dir
+from utils.cli import add_run_options, make_parser, run_script
 from utils.contrast import NO_CONTRAST, Contrast, measure_contrast, to_uint8
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars

@@ -23,18 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.cli import (
-    UsageError,
-    add_run_options,
-    make_parser,
-    natural_int,
-    output_dir,
-    positive_float,
-    positive_int,
-    run_script,
-    say_nested,
-    say_passed_over,
-)
+from utils.argument_types import natural_int, output_dir, positive_float, positive_int
+from utils.cli import UsageError, add_run_options, make_parser, run_script, say_nested, say_passed_over
 from utils.contrast import Contrast
 from utils.cubes import Cell
 from utils.dataset_table import Stating, add_table_options

@@ -24,19 +24,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.cli import (
-    UsageError,
-    add_run_options,
-    as_usage_errors,
-    existing_file,
-    fraction,
-    make_parser,
-    natural_int,
-    output_dir,
-    positive_float,
-    positive_int,
-    run_script,
-)
+from utils.argument_types import existing_file, fraction, natural_int, output_dir, positive_float, positive_int
+from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, run_script
 
 if TYPE_CHECKING:
     import numpy as np

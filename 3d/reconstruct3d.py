@@ -26,17 +26,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 
-from utils.cli import (
-    UsageError,
-    add_run_options,
-    fraction,
-    input_dir,
-    make_parser,
-    output_dir,
-    positive_int,
-    run_script,
-    say_passed_over,
-)
+from utils.argument_types import fraction, input_dir, output_dir, positive_int
+from utils.cli import UsageError, add_run_options, make_parser, run_script, say_passed_over
 from utils.contact_sheet import MONTAGES
 from utils.contrast import CONTRASTS
 from utils.dataset_table import Stating, add_table_options

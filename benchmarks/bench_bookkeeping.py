@@ -23,7 +23,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from utils.cli import make_parser, positive_int, run_script
+from utils.argument_types import positive_int
+from utils.cli import make_parser, run_script
 from utils.dictionaries import PatchFile, load_meta, save_records
 from utils.files import list_files, stem
 from utils.jobs import Job, Run, run_jobs

@@ -29,7 +29,8 @@ import numpy as np
 from bench_patchify3d import make_volume
 
 from clusters import cpu_seconds, scheduler, worker
-from utils.cli import make_parser, positive_float, positive_int, run_script
+from utils.argument_types import positive_float, positive_int
+from utils.cli import make_parser, run_script
 from utils.jobs import Job, Run, run_jobs
 from utils.volumes import open_volume
 

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from bench_classify import fitted_resnet, generated
 
-from utils.cli import existing_dir, make_parser, positive_int, run_script
+from utils.argument_types import existing_dir, positive_int
+from utils.cli import make_parser, run_script
 from utils.dictionaries import save_records
 
 DICTIONARIES = 32

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 from bench_patchify3d import measure
 
-from utils.cli import UsageError, make_parser, positive_int, run_script
+from utils.argument_types import positive_int
+from utils.cli import UsageError, make_parser, run_script
 
 COUNTS = (10, 100, 1000)
 LARGE = (10_000, 100_000)

@@ -31,8 +31,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import bench_gpu
 from bench_patchify3d import CROP, measure
 
+from utils.argument_types import existing_dir, positive_int
 from utils.classification.devices import SHARING, gpus
-from utils.cli import existing_dir, make_parser, positive_int, run_script, usable_cpus
+from utils.cli import make_parser, run_script, usable_cpus
 from utils.dictionaries import PatchFile, save_records
 
 CUT, JUDGED = 5.3e6, 1.1e6

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from utils.cli import existing_file, make_parser, output_dir, positive_int, run_script
+from utils.argument_types import existing_file, output_dir, positive_int
+from utils.cli import make_parser, run_script
 from utils.collection.label_queue import Item, ordered
 
 ORDERS = ("uncertain", "random")

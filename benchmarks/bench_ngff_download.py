@@ -25,7 +25,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-from utils.cli import make_parser, positive_float, positive_int, run_script
+from utils.argument_types import positive_float, positive_int
+from utils.cli import make_parser, run_script
 
 VOXEL_NM = 8.0
 # Requests in flight for each cube in flight, as ngff_download has it.

@@ -21,7 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "scraping")]
-from utils.cli import make_parser, positive_int, run_script
+from utils.argument_types import positive_int
+from utils.cli import make_parser, run_script
 
 CROP = 8
 calls: Counter[str] = Counter()

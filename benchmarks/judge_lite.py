@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from utils.cli import existing_dir, existing_file, make_parser, positive_int, run_script
+from utils.argument_types import existing_dir, existing_file, positive_int
+from utils.cli import make_parser, run_script
 
 AS_IT_IS = "as they are"
 COVER = 0.8

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from utils.cli import existing_file, make_parser, output_dir, run_script
+from utils.argument_types import existing_file, output_dir
+from utils.cli import make_parser, run_script
 
 
 def main(argv: Sequence[str] | None = None) -> int:

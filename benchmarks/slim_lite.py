@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from utils.cli import existing_file, make_parser, positive_float, positive_int, run_script
+from utils.argument_types import existing_file, positive_float, positive_int
+from utils.cli import make_parser, run_script
 
 if TYPE_CHECKING:
     import torch

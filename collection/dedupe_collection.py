@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.cli import UsageError, add_run_options, existing_dir, fraction, input_dir, make_parser, run_script
+from utils.argument_types import existing_dir, fraction, input_dir
+from utils.cli import UsageError, add_run_options, make_parser, run_script
 
 if TYPE_CHECKING:
     from utils.duplicates.dictionary_index import Dictionary

@@ -25,18 +25,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 
-from utils.cli import (
-    add_run_options,
-    as_usage_errors,
-    existing_file,
-    input_dir,
-    make_parser,
-    natural_int,
-    output_dir,
-    positive_float,
-    positive_int,
-    run_script,
-)
+from utils.argument_types import existing_file, input_dir, natural_int, output_dir, positive_float, positive_int
+from utils.cli import add_run_options, as_usage_errors, make_parser, run_script
 
 if TYPE_CHECKING:
     from utils.collection.export_plan import ExportPlan

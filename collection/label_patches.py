@@ -26,7 +26,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 
-from utils.cli import UsageError, existing_dir, fraction, make_parser, natural_int, positive_int, run_script
+from utils.argument_types import existing_dir, fraction, natural_int, positive_int
+from utils.cli import UsageError, make_parser, run_script
 
 if TYPE_CHECKING:
     from utils.collection.label_server import LabelServer

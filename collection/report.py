@@ -19,16 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.cli import (
-    add_run_options,
-    existing_dir,
-    existing_file,
-    fraction,
-    input_dir,
-    make_parser,
-    output_dir,
-    run_script,
-)
+from utils.argument_types import existing_dir, existing_file, fraction, input_dir, output_dir
+from utils.cli import add_run_options, make_parser, run_script
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from utils.cli import make_parser, output_dir, positive_int, run_script
+from utils.argument_types import output_dir, positive_int
+from utils.cli import make_parser, run_script
 from utils.files import list_dirs, list_files
 
 # Files of a folder that the tree shows before it only counts.

@@ -20,7 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from examples.sample_tissue import RESIN, Tissue, sections
-from utils.cli import add_run_options, make_parser, output_dir, positive_int, run_script
+from utils.argument_types import output_dir, positive_int
+from utils.cli import add_run_options, make_parser, run_script
 from utils.jobs import Job, Run, run_jobs
 from utils.records.recipes import Recipe
 

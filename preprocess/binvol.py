@@ -29,8 +29,9 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 import numpy as np
 
+from utils.argument_types import input_dir, int_from, output_dir
 from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
-from utils.cli import add_run_options, input_dir, int_from, make_parser, output_dir, run_script, say_passed_over
+from utils.cli import add_run_options, make_parser, run_script, say_passed_over
 from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
 from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header

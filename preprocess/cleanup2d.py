@@ -25,7 +25,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 # isort: split
 import numpy as np
 
-from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script
+from utils.argument_types import input_dir, output_dir
+from utils.cli import add_run_options, make_parser, run_script
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, stem, suffix
 from utils.groups import Groups, groups_of

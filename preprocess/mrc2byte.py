@@ -29,7 +29,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 
-from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script, say_passed_over
+from utils.argument_types import input_dir, output_dir
+from utils.cli import add_run_options, make_parser, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, is_marked

@@ -25,7 +25,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 import numpy as np
 
-from utils.cli import add_run_options, input_dir, make_parser, output_dir, run_script
+from utils.argument_types import input_dir, output_dir
+from utils.cli import add_run_options, make_parser, run_script
 from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
 from utils.files import list_files
 from utils.formats.nrrd import NrrdWriter

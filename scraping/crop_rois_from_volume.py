@@ -24,17 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
-from utils.cli import (
-    UsageError,
-    add_run_options,
-    fraction,
-    make_parser,
-    output_dir,
-    positive_float,
-    positive_int,
-    run_script,
-    say_passed_over,
-)
+from utils.argument_types import fraction, output_dir, positive_float, positive_int
+from utils.cli import UsageError, add_run_options, make_parser, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.dataset_table import DatasetTable, Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs

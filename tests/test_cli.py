@@ -1,4 +1,4 @@
-"""The command line that all scripts share: argument types, exit codes, shares of job arrays."""
+"""The command line that all scripts share: help, options, exit codes."""
 
 import argparse
 from pathlib import Path
@@ -6,23 +6,8 @@ from pathlib import Path
 import pytest
 
 from utils import cli
-from utils.cli import (
-    UnavailableError,
-    UsageError,
-    add_run_options,
-    as_usage_errors,
-    existing_dir,
-    existing_file,
-    fraction,
-    input_dir,
-    make_parser,
-    natural_int,
-    output_dir,
-    positive_float,
-    positive_int,
-    run_script,
-    shard,
-)
+from utils.argument_types import positive_int
+from utils.cli import UnavailableError, UsageError, add_run_options, as_usage_errors, make_parser, run_script
 from utils.interrupts import TerminatedError
 
 
@@ -54,8 +39,6 @@ def test_bad_arguments_exit_2(capsys):
         run_script(body, parser_for_test(), ["-p", "0"])
     assert caught.value.code == 2
     assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
-    with pytest.raises(argparse.ArgumentTypeError, match="from 0 to 1"):
-        fraction("1.5")
 
 
 def test_help_shows_the_example(capsys):
@@ -64,49 +47,6 @@ def test_help_shows_the_example(capsys):
     add_run_options(add_run_options_parser, seed=True)
     assert "--seed" in add_run_options_parser.format_help()
     assert parser.format_help().rstrip().endswith("thing -p 3")
-
-
-@pytest.mark.parametrize(
-    ("kind", "good", "bad", "expected"),
-    [
-        (positive_int, {"1": 1, "20": 20}, ["0", "-1", "1.5", "x", ""], "a whole number of at least 1"),
-        (natural_int, {"0": 0, "7": 7}, ["-1", "0.5"], "a whole number of at least 0"),
-        (positive_float, {"0.1": 0.1, "3": 3.0}, ["0", "-1", "inf", "nan", "x"], "a number above 0"),
-        (fraction, {"0": 0.0, "1": 1.0, ".5": 0.5}, ["-0.1", "1.1", "nan"], "a number from 0 to 1"),
-    ],
-)
-def test_numbers(kind, good, bad, expected):
-    assert {text: kind(text) for text in good} == good
-    for text in bad:
-        with pytest.raises(argparse.ArgumentTypeError, match=f"^{text!r} is not {expected}$"):
-            kind(text)
-
-
-def test_paths(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    file, gone = tmp_path / "f", tmp_path / "gone"
-    file.touch()
-    assert existing_dir(str(tmp_path)) == input_dir(str(tmp_path)) == output_dir(str(tmp_path)) == tmp_path
-    assert existing_file("~/f") == file and input_dir(str(gone)) == output_dir(str(gone)) == gone
-    for kind, path, reason in (
-        (existing_dir, gone, "no such folder"), (existing_dir, file, r"no such folder \(it is a file\)"),
-        (existing_file, tmp_path, r"no such file \(it is a folder\)"), (existing_file, gone, "no such file"),
-        (input_dir, file, r"no such folder \(it is a file\)"),
-        (output_dir, file, r"no folder to write to \(it is a file\)"),
-    ):  # fmt: skip
-        with pytest.raises(argparse.ArgumentTypeError, match=f"^{path}: {reason}$"):
-            kind(str(path))
-
-
-@pytest.mark.parametrize("text", ["1/2", "2/2", "7/10"])
-def test_shares(text):
-    assert shard(text) == tuple(map(int, text.split("/")))
-
-
-@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "/2", "1/", "a/2", "-1/2", "1/0", "1.0/2", ""])
-def test_what_is_no_share(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no share; expected I/N with 1 <= I <= N, or auto"):
-        shard(text)
 
 
 def test_options_of_all_scripts(monkeypatch):

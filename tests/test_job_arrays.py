@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from utils.cli import shard
+from utils.argument_types import shard
 from utils.job_arrays import share_of_task
 
 

@@ -1,4 +1,4 @@
-"""The command line that all scripts share: parsers from docstrings, argument types, exit codes."""
+"""The command line that all scripts share: parsers from docstrings, the options of a run, exit codes."""
 
 import argparse
 import contextlib
@@ -7,13 +7,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from utils import memory
+from utils.argument_types import positive_float, positive_int, shard
 from utils.interrupts import TerminatedError, forgiving_streams, terminable
 from utils.redaction import redacted
-
-Number = TypeVar("Number", int, float)
 
 
 class UsageError(Exception):
@@ -124,71 +123,6 @@ def _quota(groups: Path = Path("/sys/fs/cgroup")) -> int:
         if quota > 0 and length > 0:
             return -(-quota // length)
     return 1 << 16
-
-
-def shard(text: str) -> tuple[int, int]:
-    """Argument type: ``I/N``, the I-th of N shares, counted from 1; ``auto`` asks the scheduler of a job array.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If it is no share.
-    """
-    if text == "auto":
-        from utils.job_arrays import share_of_task
-
-        try:
-            return share_of_task()
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"auto: {error}") from error
-    first, slash, count = text.partition("/")
-    if not (slash and first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; expected I/N with 1 <= I <= N, or auto")
-    return int(first), int(count)
-
-
-def _may_be_dir(path: Path) -> bool:
-    return path.is_dir() or not path.exists()
-
-
-def _path(is_wanted: Callable[[Path], bool], refusal: str) -> Callable[[str], Path]:
-    """An argument type: paths that are wanted."""
-
-    def path_of(text: str) -> Path:
-        path = Path(text).expanduser()
-        if not is_wanted(path):
-            kind = " (it is a file)" if path.is_file() else " (it is a folder)" if path.is_dir() else ""
-            raise argparse.ArgumentTypeError(f"{text}: {refusal}{kind}")
-        return path
-
-    return path_of
-
-
-existing_dir, existing_file = _path(Path.is_dir, "no such folder"), _path(Path.is_file, "no such file")
-# A folder of inputs that is gone is for the script to refuse, or for ``--prune`` to take; one of results is made.
-input_dir, output_dir = _path(_may_be_dir, "no such folder"), _path(_may_be_dir, "no folder to write to")
-
-
-def _number(kind: Callable[[str], Number], accept: Callable[[float], bool], expected: str) -> Callable[[str], Number]:
-    """An argument type: numbers that are accepted."""
-
-    def number_of(text: str) -> Number:
-        with contextlib.suppress(ValueError):
-            if accept(value := kind(text)):
-                return value
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-
-    return number_of
-
-
-def int_from(least: int) -> Callable[[str], int]:
-    """An argument type: whole numbers of at least so much."""
-    return _number(int, lambda value: value >= least, f"a whole number of at least {least}")
-
-
-natural_int, positive_int = int_from(0), int_from(1)
-positive_float = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
-fraction = _number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 
 
 def say_passed_over(paths: Sequence[Path], expected: str, quiet: bool = False) -> None:

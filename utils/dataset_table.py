@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from utils.cli import as_usage_errors, existing_file, positive_float
+from utils.argument_types import existing_file, positive_float
+from utils.cli import as_usage_errors
 from utils.files import NGFF_ENDING, suffix
 from utils.formats.voxel_size import LARGEST_NM, SMALLEST_NM
 from utils.names import dataset_of, parse_binned, parse_level, parsed

@@ -4,7 +4,8 @@ import argparse
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from utils.cli import UsageError, natural_int, positive_int
+from utils.argument_types import natural_int, positive_int
+from utils.cli import UsageError
 from utils.contrast import CONTRASTS
 from utils.hashing import HASHES
 from utils.patches import EDGES, default_min_side
