@@ -23,6 +23,42 @@ def test_addresses(url, parts):
     assert (address.driver, address.root, address.path, address.format) == parts
 
 
+@pytest.mark.parametrize(("scheme", "endpoint"), [("s3+https", "https://h:9"), ("s3+http", "http://h:9")])
+def test_s3_of_another_server(scheme, endpoint):
+    address = Address.parse(f"{scheme}://h:9/bkt/a%20b/c/")
+    assert (address.driver, address.root, address.path, address.endpoint) == ("s3", "bkt", "a b/c", endpoint)
+
+
+@pytest.mark.parametrize(
+    ("path", "parts", "found"),
+    [
+        ("/a/b", ("c/d",), "/a/b/c/d"), ("/a/b", ("..", "c"), "/a/c"), ("/a//b/", ("./c", ""), "/a/b/c"),
+        ("a/b", ("../..", "c"), "c"), ("/a", ("../..",), "/"),
+    ],
+)  # fmt: skip
+def test_what_lies_below_and_above(path, parts, found):
+    assert Address("", "file", "", path).at(*parts).path == found
+
+
+def test_local_paths_are_absolute_and_know_no_way_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    assert Address.parse("link/a.zarr").path == f"{tmp_path}/link/a.zarr"  # a link stays what it is
+    assert Address.parse("x/../b.zarr").path == f"{tmp_path.resolve()}/b.zarr"
+    assert Address.parse("x/a.zarr/zarr.json").name == "a.zarr"
+
+
+def test_a_zip_file_in_a_path_is_one_where_it_is_a_file(tmp_path):
+    (tmp_path / "d.zip").mkdir()
+    (tmp_path / "d.zip" / "a.ozx").touch()
+    address = Address.parse(tmp_path / "d.zip" / "a.ozx" / "in" / "fly.zarr")
+    assert (address.archive, address.path) == (f"{tmp_path}/d.zip/a.ozx", "in/fly.zarr")
+    assert str(address) == f"{tmp_path}/d.zip/a.ozx|zip:in/fly.zarr"
+    assert Address.parse(tmp_path / "e.zip" / "in").archive is None
+    assert Address.parse("s3://b/e.zip/in").archive == "e.zip"
+
+
 @pytest.mark.parametrize("url", ["ftp://host/a", "s3:///a", "gs://"])
 def test_addresses_that_are_refused(url):
     with pytest.raises(ValueError, match="expected"):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from loopback import serving
 from ngff_images import (
     check,
     pyramid,
@@ -9,7 +10,7 @@ from ngff_images import (
 )
 from utils.ngff.access import Access
 from utils.ngff.address import Address
-from utils.ngff.bdv import bdv_address
+from utils.ngff.bdv import bdv_address, bdv_unit
 from utils.ngff.store import Store
 
 
@@ -23,6 +24,26 @@ def test_mobie_xml_on_s3(tmp_path):
     found = bdv_address(address, Store(address, Access()))
     assert (found.driver, found.root, found.path) == ("s3", "bucket", "k/a.n5/setup0/timepoint0")
     assert (found.endpoint, found.region) == ("https://s3.embl.de", "us-west-2")
+
+
+@pytest.mark.parametrize("region", ["<SigningRegion>anywhere</SigningRegion>", "<SigningRegion/>", ""])
+def test_a_region_that_there_is_none_of(tmp_path, region):
+    loader = f'<ImageLoader format="bdv.n5.s3"><Key>k/a.n5</Key><BucketName>b</BucketName>{region}</ImageLoader>'
+    (tmp_path / "a.xml").write_text(f"<SpimData>{loader}</SpimData>")
+    address = Address.parse(tmp_path / "a.xml")
+    assert bdv_address(address, Store(address, Access())).region is None
+
+
+def test_a_unit_that_cannot_be_read_is_said(tmp_path):
+    write_bdv(tmp_path, pyramid())
+    image = Store(Address.parse(tmp_path / "a.n5" / "setup0" / "timepoint0"), Access())
+    assert bdv_unit(image) == "micrometer"
+    (tmp_path / "a.xml").unlink()
+    assert bdv_unit(image) is None
+    with serving(tmp_path, lambda path, nth: 403 if path.endswith(".xml") else None) as server:
+        image = Store(Address.parse(f"{server.url}/a.n5/setup0/timepoint0"), Access())
+        with pytest.warns(UserWarning, match="which may name the unit, cannot be read"):
+            assert bdv_unit(image) is None
 
 
 def test_bdv_xml_names_the_first_setup_and_time_point(tmp_path):

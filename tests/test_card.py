@@ -59,6 +59,8 @@ def test_front_matter():
 def test_what_is_in_it():
     said = text()
     assert "# EM &lt;b&gt;\n" in said and "| train | 1 | 5 |\n| test | 1 | 1 |" in said
+    assert "| train | 2 | 6 |\n| test | 1 | 1 |" in text(shards=[*SHARDS, shard("train", "bee", 1, 2)])
+    assert "`patches.csv` has a row per patch: where it was cut" in said and "`sha256sum -c SHA256SUMS`" in said
     assert "Of 9 kept patches. At most 5 a dataset.\n\n- a note\n\n## Loading" in said
     assert "- CC BY 4.0: 1 dataset\n- CC0: 1 dataset\n" in said and "missing" not in said
     assert "| dataset | split | patches | license | organism |\n|---|---|---|---|---|\n" in said

@@ -34,6 +34,13 @@ def test_slices_must_be_alike(tmp_path):
         volume[:]
 
 
+def test_slices_of_other_sizes_are_told_by_their_headers(tmp_path):
+    for z, shape in enumerate([(6, 7), (6, 7), (7, 6)]):
+        tifffile.imwrite(tmp_path / f"{z}.tif", np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match=r"2\.tif is 7 x 6, the first one 6 x 7 uint8"):
+        open_volume(tmp_path)
+
+
 def test_a_damaged_slice_is_named(tmp_path):
     for z in range(3):
         Image.fromarray(np.zeros((6, 7), np.uint8)).save(tmp_path / f"{z}.png")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 
 from conftest import smooth_volume
 from ngff_images import pyramid, write_ome_zarr
@@ -53,6 +54,15 @@ def test_stacks_and_kept_patches_within_a_folder_of_volumes_are_none(tmp_path):
         write_nrrd(tmp_path / f"{place}.nrrd", smooth_volume((4, 9, 9)), None)
     assert [path.name for path in nested_volumes(tmp_path)] == ["w.nrrd"]
     assert [source.name for source in volume_sources(str(tmp_path), recursive=True)[0]] == ["v", "more-w"]
+
+
+def test_a_folder_of_slices_is_one_volume_and_a_packed_image_has_levels(tmp_path):
+    for z in range(3):
+        Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / f"{z}.png")
+    assert named(tmp_path) == ([tmp_path.name], [])
+    for name in ("c.ozx", "d.zip"):
+        (tmp_path / name).touch()
+        assert named(tmp_path / name, 1) == ([f"{name[0]}_s1"], [])
 
 
 def test_nothing_there(folder, tmp_path):

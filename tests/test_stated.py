@@ -26,8 +26,14 @@ def opened(folder, size):
 )
 def test_what_the_header_lacks_is_filled_in(tmp_path, header, given, taken):
     with opened(tmp_path, header) as volume, warnings.catch_warnings(action="error"):
-        Stated(given, where="a table").applied(volume)
+        assert Stated(given, where="a table").applied(volume) is volume
         assert volume.voxel_size == taken
+
+
+def test_where_nothing_is_stated_the_header_is_left_alone(tmp_path):
+    with opened(tmp_path, None) as volume:
+        before = volume.header_size
+        assert Stated().applied(volume) is volume and volume.header_size is before
 
 
 def test_a_contradiction_is_said_and_the_table_wins(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.formats.voxel_size import checked, checked_unitless, nm_per
+from utils.formats.voxel_size import checked, checked_unitless, nm_per, nm_text
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,7 @@ def test_units_without_a_name():
     assert checked_unitless((3e-5, 8e-6, 8e-6)).nm == (30, 8, 8)
     assert checked_unitless((1, 1, 1)).nm is None
     assert checked_unitless((0.002, 0.002, 0.002)).nm is None and checked_unitless((9e-4,) * 3).nm == (900, 900, 900)
+    assert checked_unitless((9.5e-4,) * 3).nm == (950, 950, 950)
+    assert checked_unitless((0, 0, 0)).why_missing == "the header says 0, 0, 0 nm (z, y, x)"
+    assert nm_text((30, 4.5, None)) == "30 x 4.5 x ? nm"
     assert checked_unitless((1, 1, 2)).nm == (1, 1, 2) and checked_unitless(None).why_missing == "the header has none"
