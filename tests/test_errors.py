@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from loopback import serving
 from utils.ngff import errors
 from utils.ngff.errors import (
     ForbiddenError,
@@ -65,7 +66,7 @@ def test_no_answer_at_all(error, silence):
 
 def test_what_a_refusal_costs():
     assert ForbiddenError("x").voxels == 0
-    assert ForbiddenError("x", 9).voxels == 9
+    assert ForbiddenError("x", 9).voxels == 9 and str(ForbiddenError("x", 9)) == "x"
 
 
 class Future:
@@ -94,6 +95,19 @@ def test_an_answer_in_time(monkeypatch):
     assert future.asked == [0.5] * 3
     with pytest.raises(GoneError, match="x: is gone"):
         wait(Future(0, ValueError("HTTP code 410")), 60.0, "x")
+
+
+def test_every_answer_counts_also_that_nothing_is_there(tmp_path):
+    import tensorstore as ts
+
+    (tmp_path / "a").write_bytes(b"abc")
+    with serving(tmp_path) as server:
+        store = ts.KvStore.open({"driver": "http", "base_url": server.url, "path": "/"}).result()
+        before = errors._answers()
+        store.read("a").result()
+        first = errors._answers()
+        store.read("gone").result()
+        assert before < first < errors._answers()
 
 
 def test_silence_ends(monkeypatch):
