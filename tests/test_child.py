@@ -1,11 +1,13 @@
 """The process that does the work on a cluster: answers, refusals, warnings of its own."""
 
+import os
 import pickle
 import warnings
 from pathlib import Path
 
 from conftest import ROOT
 from utils.cluster import child, client, keeper
+from utils.settings import MAX_GB
 
 
 def test_a_child_answers_and_refuses(tmp_path, capfd):
@@ -22,6 +24,9 @@ def test_a_child_answers_and_refuses(tmp_path, capfd):
     of_script = keeper.Order("run", "third", (str(ROOT),), own, b"c__main__\ndouble\n.")
     [answered], _ = keeper.answer(of_script, [client._pack("ab")[0]], lambda: True)
     assert answered and client.pickle.loads(answered) == (child.RETURNED, "abab", ())
+    told = keeper.Order("run", "fourth", (str(ROOT),), {**own, "settings": {MAX_GB: "1.5"}}, pickle.dumps(os.getenv))
+    [answered], _ = keeper.answer(told, [client._pack(MAX_GB)[0]], lambda: True)
+    assert answered and client.pickle.loads(answered) == (child.RETURNED, "1.5", ())
     keeper.keeper.end_run("run")
     assert capfd.readouterr() == ("", "said ab\n")  # what work prints is no answer; it goes without a word
 

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 
 import pytest
 
@@ -31,6 +32,12 @@ def test_nobody_answers(monkeypatch):
     with pytest.raises(UsageError, match=r"^no Dask scheduler answers at tcp://127\.0\.0\.1:9: "):
         connection.connect("tcp://127.0.0.1:9", 0.2)
     assert {logger.level for logger in loggers} == {logging.CRITICAL + 1}  # the sentence says it all
+
+
+def test_what_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match="--dask needs the package 'distributed'; install"):
+        connection.connect("tcp://127.0.0.1:9", 0.2)
 
 
 class Client:

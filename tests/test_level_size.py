@@ -33,6 +33,17 @@ def test_a_table_gives_level_0_and_the_factors_follow():
     assert level_voxel_size(bare, 1, (30, 4.0, 4.0)) == (30.0, 8.0, 8.0)
 
 
+def test_sizes_of_levels_have_twelve_digits():
+    bare = image(((90, 90, 90), None), ((30, 45, 90), None))
+    assert level_voxel_size(bare, 1, (0.1, 1.23456789012, 4.0)) == (0.3, 2.46913578024, 4.0)
+
+
+def test_where_level_0_has_no_size_another_s_shape_contradicts_nothing():
+    half = image(((100, 100, 100), None), ((50, 25, 25), (20.0, 10.0, 10.0)))
+    with warnings.catch_warnings(action="error"):
+        assert level_voxel_size(half, 1) == (20.0, 10.0, 10.0)
+
+
 def test_a_table_may_leave_axes_to_the_metadata():
     with pytest.warns(UserWarning, match="contradict"):
         assert level_voxel_size(TWO, 1, (12, None, None)) == (24.0, 10.0, 10.0)
@@ -90,5 +101,7 @@ def test_factors_are_the_scales_unless_the_shapes_contradict():
     assert factors(odd, 1) == (2.0, 2.0, 2.0)
     slip = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((50, 25, 100), (10.0, 5.0, 5.0)))
     assert factors(slip, 1) == (2.0, 4.0, 1.0)
+    flat = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((99, 50, 50), (10.0, 10.0, 10.0)))
+    assert factors(flat, 1) == (1.0, 2.0, 2.0)
     nothing = image(((100, 100, 100), (0.0, 5.0, 5.0)), ((50, 50, 50), (0.0, 10.0, 10.0)))
     assert factors(nothing, 1) == (2.0, 2.0, 2.0)
