@@ -17,10 +17,7 @@ STAGES = (
     ("Sampling", ("scraping/ngff_download.py", "scraping/crop_rois_from_volume.py")),
     ("Volumes", ("patchify3d.py", "3d/reconstruct3d.py")),
     ("Filtering", ("classify_patches.py", "train_patch_classifier.py")),
-    (
-        "Collection",
-        tuple(f"collection/{name}.py" for name in ("dedupe_collection", "report", "label_patches", "export")),
-    ),
+    ("Collection", tuple(f"collection/{name}.py" for name in COLLECTION)),
 )
 
 

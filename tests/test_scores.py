@@ -1,4 +1,4 @@
-"""utils/records/scores.py and utils/records/kept_patch.py: what is written is read back."""
+"""utils/records/scores.py: what is written is read back."""
 
 import pytest
 

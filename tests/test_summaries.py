@@ -41,6 +41,14 @@ def test_lines_of_a_job(outcome, said, at_length):
         assert lines == [line if line == "Traceback" else f"{shown}: {line}" for line in wanted]
 
 
+def test_names_obey_no_terminal(capsys):
+    job = Job(Path("a\nb: 9 done\x1b[2J.png"), Path("a"))
+    shown = r"a\nb: 9 done\x1b[2J.png"
+    assert lines_of(failed(job, "damaged", "Traceback\n  x"), True) == [f"{shown}: damaged", "Traceback\n  x"]
+    summarize([], "files", [job.source], prune=True, quiet=True)
+    assert capsys.readouterr().err == f"results without their input (1; removed): {shown}\n"
+
+
 def test_one_line_sums_up(capsys):
     outcomes = [of("done"), of("done"), of("skipped"), of("passed over"), of("outdated"), failed(JOB, "damaged")]
     assert summarize(outcomes, "volumes", [], prune=False, quiet=False) == 1

@@ -12,7 +12,7 @@ from typing import Any
 from utils import memory
 from utils.argument_types import positive_float, positive_int, shard
 from utils.interrupts import TerminatedError, forgiving_streams, terminable
-from utils.redaction import redacted
+from utils.redaction import one_line, redacted
 
 
 class UsageError(Exception):
@@ -128,7 +128,7 @@ def _quota(groups: Path = Path("/sys/fs/cgroup")) -> int:
 def say_passed_over(paths: Sequence[Path], expected: str, quiet: bool = False) -> None:
     """Name, once and on stderr, what lies among the inputs and is none."""
     if paths and not quiet:
-        print(f"passed over, no {expected}: {', '.join(str(path) for path in paths)}", file=sys.stderr)
+        print(one_line(f"passed over, no {expected}: {', '.join(map(str, paths))}"), file=sys.stderr)
 
 
 def say_nested(paths: Sequence[Path], expected: str, layout: str, quiet: bool = False) -> None:

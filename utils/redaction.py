@@ -1,9 +1,19 @@
-"""Redaction: addresses are used with their secrets, and never printed nor written with them."""
+"""Redaction: addresses are used with their secrets, and never printed nor written with them; names obey no terminal."""
 
 import re
 
 _USER = re.compile(r"(?<=://)[^/\s?#]*@")
 _QUERY = re.compile(r"(?<=[?&])([^=&\s#?]*)=(?:[^&\s#'\",;):]|:(?!\s))*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(text: str) -> str:
+    """A text with its control characters as escapes: a file's name may hold newlines, and what terminals obey.
+
+    >>> one_line("a\\nb.png: no image")
+    'a\\\\nb.png: no image'
+    """
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def redacted(text: str) -> str:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from utils.outcomes import Outcome
-from utils.redaction import redacted
+from utils.redaction import one_line, redacted
 
 
 def lines_of(outcome: Outcome, verbose: bool) -> list[str]:
     """What is said of a job when it ends; addresses in it without their secrets."""
-    return [redacted(line) for line in _plain_lines(outcome, verbose)]
+    trace = [redacted(outcome.trace)] if verbose and outcome.trace else []
+    return [one_line(redacted(line)) for line in _plain_lines(outcome, verbose)] + trace
 
 
 def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
@@ -23,7 +24,6 @@ def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
         lines.append(f"{source}: {outcome.status}: {outcome.message}")
     elif outcome.status == "failed":
         lines += [f"{path}: {reason}" for path, reason in outcome.failures]
-        lines += [outcome.trace] if verbose and outcome.trace else []
     elif verbose:
         lines.append(f"{source}: {outcome.message or outcome.status}")
     return lines
@@ -36,7 +36,7 @@ def summarize(outcomes: Sequence[Outcome], noun: str, orphaned: Sequence[Path], 
     optional = {"outdated", "passed over"}
     parts = [f"{count[s]} {name}" for s, name in words.items() if count[s] or s not in optional]
     if orphaned:
-        names = ", ".join(str(path) for path in orphaned)
+        names = one_line(", ".join(str(path) for path in orphaned))
         what = "removed" if prune else "--prune removes them"
         print(f"results without their input ({len(orphaned)}; {what}): {names}", file=sys.stderr)
         parts.append(f"{len(orphaned)} without their input{' removed' if prune else ''}")

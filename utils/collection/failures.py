@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from utils.redaction import one_line
+
 
 def reason_of(error: OSError | ValueError, path: Path) -> str:
     """Why a file cannot be read, without the path, which stands before it.
@@ -18,5 +20,5 @@ def reason_of(error: OSError | ValueError, path: Path) -> str:
 def say_failures(failures: Mapping[str, str]) -> int:
     """Name failures on stderr, each on a line; returns the exit code."""
     for path, reason in failures.items():
-        print(f"{path}: {reason}", file=sys.stderr)
+        print(one_line(f"{path}: {reason}"), file=sys.stderr)
     return 1 if failures else 0

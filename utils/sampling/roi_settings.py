@@ -62,6 +62,7 @@ class Settings:
             return None
         if self.input and now.input and self.input != now.input:
             return "its input has changed"
+        # A record without a key is of a version that did not say it; only without a mask it says that there was none.
         keys = [key for key in CONTENT if getattr(self, key) is not None or key == "mask"]
         changed = [key for key in keys if getattr(self, key) != getattr(now, key)]
         return "; ".join(f"made with {key} {getattr(self, key)}, now {getattr(now, key)}" for key in changed) or None
