@@ -75,6 +75,13 @@ def test_a_chunk_that_fits_nowhere_is_refused(tmp_path, ending):
         open_volume(KINDS[ending](tmp_path / f"a{ending}", VAST, VAST))
 
 
+def test_a_chunk_that_fits_nowhere_costs_its_dataset_not_the_run(tmp_path, run_script):
+    (zarr(tmp_path / "a.zarr", VAST, VAST) / "0" / "0.0.0").write_bytes(bytes(99))
+    ended = run_script("scraping/ngff_download.py", tmp_path / "a.zarr", tmp_path / "out", "-gb", "0.0001", "-cs", "32")
+    assert (ended.returncode, "a chunk of 1000000 x" in ended.stderr) == (1, True), ended.stderr
+    assert "datasets: 0 done, 0 done before, 1 failed" in ended.stdout
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("ending", KINDS)
 @pytest.mark.parametrize("garbled", [[0, 64, 64], [-64, 64, 64], [6.5, 64, 64], ["64", 64, 64], [None, 64, 64], [64]])

@@ -75,10 +75,9 @@ class NgffVolume(Volume):
     ) -> None:
         self.level, self.invert = image.levels[index], invert
         size = VoxelSize(voxel_size) if voxel_size else self.level.size
-        self.level.refuse_chunk()
-        super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size)
         # Reads without a copy; takes boxes that lie inside of the level.
         self.reader = LevelReader(image.store, self.level)
+        super().__init__(format_level(name, index), self.level.shape, self.level.dtype, size)
 
     def _read(self, box: Region) -> np.ndarray:
         shape = [part.stop - part.start for part in box]

@@ -32,9 +32,16 @@ _EXTRA_FIELDS = ("nthreads", "storage_transformers")
 
 
 class LevelReader:
-    """Reads boxes of one level of the multiscale at a store; safe to use from many threads at once."""
+    """Reads boxes of one level of the multiscale at a store; safe to use from many threads at once.
+
+    Raises
+    ------
+    ValueError
+        If a chunk takes more memory than decoding may: asked for it, tensorstore ends the process.
+    """
 
     def __init__(self, store: Store, level: Level) -> None:
+        level.refuse_chunk()
         self.store, self.level = store, level
         self.what = f"{store}/{level.path}".rstrip("/")
         self._translate = translation(store, level)
