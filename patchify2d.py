@@ -36,7 +36,7 @@ from utils.images import read_gray
 from utils.jobs import Job, PassedOver, Run, SomeFailed, WorkResult, describe, run_jobs
 from utils.label_maps import why_labels
 from utils.names import format_name_2d
-from utils.options import PatchOptions, add_dedupe_options, add_patch_options, add_recursive, refuse_hash_size
+from utils.options import PatchOptions, add_dedupe_options, add_patch_options, add_recursive, dedupe_rule
 from utils.parallel import ordered_map
 from utils.patches import Box, patch_boxes, too_small
 from utils.results import Scope
@@ -63,13 +63,13 @@ class Cutting(PatchOptions):
 
     def options(self) -> dict[str, Any]:
         """What decides a dictionary's content, as the command line calls it."""
-        return {**super().options(), "dedupe": self.dedupe is not None, **(self.dedupe or {})}
+        rule = {name.replace("_", "-"): value for name, value in (self.dedupe or {}).items()}
+        return {**super().options(), "dedupe": self.dedupe is not None, **rule}
 
 
 def patchify(args: argparse.Namespace) -> int:
     """List the groups, cut what is not cut yet."""
-    refuse_hash_size(args)
-    rule = {"hash": args.hash, "hash-size": args.hash_size, "distance": args.distance, "seed": args.seed}
+    rule = dedupe_rule(args)
     cutting = Cutting.of(args, dedupe=rule if args.dedupe else None)
     scope = Scope("patchify2d", args.dir, args.savedir)
     found = groups_of(args, scope)
@@ -176,7 +176,7 @@ def cut_group(
 def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> set[str]:
     """Names of the patches that stand for their near-duplicates within a group."""
     rule = cutting.dedupe or {}
-    hash_one = patch_hasher(cutting.crop, rule["hash-size"], rule["hash"])
+    hash_one = patch_hasher(cutting.crop, rule["hash_size"], rule["hash"])
     names, hashes, flat = [], [], []
     for reading in ordered_map(partial(read_image, cutting=cutting), images, threads):
         for name, patch in named_patches(reading, cutting):

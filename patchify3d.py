@@ -31,14 +31,7 @@ from utils.dataset_table import Stating, add_table_options
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
 from utils.jobs import Job, PassedOver, Run, describe, run_jobs
-from utils.options import (
-    add_dataset,
-    add_dedupe_options,
-    add_patch_options,
-    add_recursive,
-    refuse_hash_size,
-    use_dataset,
-)
+from utils.options import add_dataset, add_dedupe_options, add_patch_options, add_recursive, dedupe_rule, use_dataset
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
 from utils.volume_patches import Cutting, Reading, axes_to_cut, cells_of, hash_volume, kept_patches, refuse_unwanted
@@ -84,18 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def patchify(args: argparse.Namespace) -> int:
     """List the volumes, then cut those that have no dictionary yet."""
-    refuse_hash_size(args)
     dataset = use_dataset(args)
     scope = scope_of(args)
-    cutting = Cutting.of(
-        args,
-        axes=tuple(sorted(set(args.axes))),
-        spacing=args.spacing,
-        hash=args.hash,
-        hash_size=args.hash_size,
-        distance=args.distance,
-        seed=args.seed,
-    )
+    axes = tuple(sorted(set(args.axes)))
+    cutting = Cutting.of(args, axes=axes, spacing=args.spacing, **dedupe_rule(args))
     sources = list_sources(args, scope)
     if args.list:
         return list_work(sources, cutting)

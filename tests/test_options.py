@@ -11,7 +11,7 @@ from utils.options import (
     add_dedupe_options,
     add_patch_options,
     add_recursive,
-    refuse_hash_size,
+    dedupe_rule,
     refuse_own_folder,
     use_dataset,
 )
@@ -22,6 +22,7 @@ def parsed(*argv: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for add in (add_patch_options, add_dedupe_options, add_recursive, add_dataset):
         add(parser)
+    parser.set_defaults(seed=5)
     return parser.parse_args(argv)
 
 
@@ -57,10 +58,11 @@ def test_no_side_is_longer_than_the_crop():
 
 def test_whash_has_powers_of_two():
     for size in ("1", "8", "16"):
-        refuse_hash_size(parsed("--hash", "whash", "-hs", size))
-    refuse_hash_size(parsed("--hash", "phash", "-hs", "12"))
+        dedupe_rule(parsed("--hash", "whash", "-hs", size))
+    rule = dedupe_rule(parsed("--hash", "phash", "-hs", "12", "-d", "3"))
+    assert rule == {"hash": "phash", "hash_size": 12, "distance": 3, "seed": 5}
     with pytest.raises(UsageError, match="power of 2, not -hs 12"):
-        refuse_hash_size(parsed("--hash", "whash", "-hs", "12"))
+        dedupe_rule(parsed("--hash", "whash", "-hs", "12"))
 
 
 def test_a_dataset_is_used_and_recorded():

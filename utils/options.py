@@ -113,12 +113,14 @@ def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def refuse_hash_size(args: argparse.Namespace) -> None:
-    """Refuse a hash that the library cannot make.
+def dedupe_rule(args: argparse.Namespace) -> dict[str, Any]:
+    """By what near-duplicates are told, and in which order they come.
 
     Raises
     ------
     UsageError
+        If the library cannot make such a hash.
     """
     if args.hash == "whash" and args.hash_size & (args.hash_size - 1):
         raise UsageError(f"--hash whash needs a hash size that is a power of 2, not -hs {args.hash_size}")
+    return {name: getattr(args, name) for name in ("hash", "hash_size", "distance", "seed")}
