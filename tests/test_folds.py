@@ -31,6 +31,11 @@ def test_tables_of_folds_come_together(tmp_path):
     assert seen.distances.tolist() == pytest.approx([0, 0.1, 0.2, 0.3])
 
 
+def test_names_that_are_no_utf8_keep_their_bytes(tmp_path):
+    write_fold(tmp_path / "1.csv", [FoldRow("p\udce4.png", True, True, 0.5, 0.1)])
+    assert (tmp_path / "1.csv").read_bytes().splitlines()[1] == b"p\xe4.png,1,1,0.50000,0.10000"
+
+
 def test_tables_of_other_labels_are_refused(tmp_path):
     data = four()
     write_fold(tmp_path / "1.csv", rows(data, {0, 1}, 10))

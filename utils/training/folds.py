@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.table_text import open_text, write_rows
 from utils.training.labels import Labelled
 
 COLUMNS = ("path", "good", "left_out", "logit", "distance")
@@ -56,10 +57,8 @@ class Doubt:
 
 def write_fold(path: Path, rows: Sequence[FoldRow]) -> None:
     """Write the table of one fold."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows((r.path, int(r.good), int(r.left_out), f"{r.logit:.5f}", f"{r.distance:.5f}") for r in rows)
+    cells = ((r.path, int(r.good), int(r.left_out), f"{r.logit:.5f}", f"{r.distance:.5f}") for r in rows)
+    write_rows(path, [COLUMNS, *cells])
 
 
 def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
@@ -75,7 +74,7 @@ def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
     fold_of = np.full(len(data), -1)
     every = np.full((len(tables), len(data)), np.nan)
     for k, table in enumerate(tables):
-        with table.open(newline="", encoding="utf-8") as file:
+        with open_text(table) as file:
             rows = list(csv.DictReader(file))
         try:
             where = np.array([place[row["path"]] for row in rows], int)

@@ -1,6 +1,5 @@
 """What a training shows of itself: ROC curve, confusion matrix, worst errors, doubtful labels, history."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ import numpy as np
 
 from utils.contact_sheet import Section, Tile, save_sheet
 from utils.files import atomic_path
+from utils.table_text import write_rows
 from utils.training.figures import auroc, confusion
 from utils.training.folds import Doubt
 from utils.training.labels import Labelled
@@ -91,13 +91,13 @@ def save_worst(
 
 def save_suspects(folder: Path, data: Labelled, doubts: Sequence[Doubt]) -> None:
     """Write suspects.csv and suspects.png: the labels worth a second look, most doubtful first."""
-    with atomic_path(folder / "suspects.csv") as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("path", "label", "score", "against", "folds"))
-        for doubt in doubts:
-            label = "good" if data.good[doubt.index] else "bad"
-            name = data.paths[doubt.index].as_posix()
-            rows.writerow((name, label, f"{doubt.score:.4f}", doubt.against, doubt.folds))
+    rows: list[tuple[object, ...]] = [("path", "label", "score", "against", "folds")]
+    for doubt in doubts:
+        label = "good" if data.good[doubt.index] else "bad"
+        name = data.paths[doubt.index].as_posix()
+        rows.append((name, label, f"{doubt.score:.4f}", doubt.against, doubt.folds))
+    with atomic_path(folder / "suspects.csv") as scratch:
+        write_rows(scratch, rows)
     sections = []
     for marked, word in ((True, "good"), (False, "bad")):
         chosen = [(d.score, d.index) for d in doubts[:SUSPECTS] if data.good[d.index] == marked]
@@ -109,10 +109,8 @@ def save_suspects(folder: Path, data: Labelled, doubts: Sequence[Doubt]) -> None
 def save_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Write one row of figures per epoch as CSV."""
     columns = list(dict.fromkeys(name for row in history for name in row))
-    with atomic_path(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, columns, lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(history)
+    with atomic_path(path) as scratch:
+        write_rows(scratch, [columns, *([row.get(name, "") for name in columns] for row in history)])
 
 
 def _figure(title: str) -> "tuple[Figure, Axes]":
