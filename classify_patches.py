@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.argument_types import existing_file, fraction, input_dir, output_dir, positive_int
-from utils.cli import UnavailableError, UsageError, add_run_options, make_parser, run_script
+from utils.cli import UnavailableError, add_run_options, as_usage_errors, make_parser, run_script
 from utils.files import list_files, stem
 from utils.names import dataset_of
 
@@ -33,11 +33,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from utils.classification.accounts import Account
-    from utils.classification.classifier import Classifier, Examined
-    from utils.classification.decision import Decision
+    from utils.classification.classifier import Classifier
+    from utils.classification.decision import Decision, Examined
     from utils.classification.state_files import State
     from utils.jobs import Job, Run
-    from utils.records.duplicates import LeftOut
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,21 +95,25 @@ def classify_command(args: argparse.Namespace) -> int:
     """List, skip what is done, classify, draw."""
     from utils.classification.accounts import Accounts
     from utils.classification.classifying import classify_dictionary
-    from utils.classification.decision import UNFITTED
+    from utils.classification.decision import UNFITTED, read_decision
     from utils.classification.devices import gpus, workers_for
     from utils.classification.kept_files import discard_table
     from utils.classification.shared_names import shared_names
-    from utils.classification.weights import known_sha256
+    from utils.classification.weights import local_path, sha256_of
     from utils.jobs import Job, Run, run_jobs
+    from utils.records.duplicates import LeftOut
     from utils.results import Scope, refuse_nothing_to_do
 
     dictionaries = list_files(args.dedupe_dir, {".pkl"})
     scope = Scope("classify_patches", args.dedupe_dir, args.save, discard=discard_table)
     refuse_nothing_to_do(dictionaries, scope, args.prune, "patch dictionaries (.pkl) in it")
-    decision = decision_of(args.weights)
+    weights = local_path(args.weights)
+    with as_usage_errors(ValueError):
+        decision = read_decision(weights) if weights.is_file() else UNFITTED
+        left_out = LeftOut.read(args.without) if args.without else None
     threshold = decision.threshold if args.threshold is None else args.threshold
     options = {
-        "weights": known_sha256(args.weights),
+        "weights": sha256_of(weights) if weights.is_file() else None,  # what is not here yet has none
         "precision": args.precision,
         "threshold": threshold,
         "views": views_of(args),
@@ -118,7 +121,6 @@ def classify_command(args: argparse.Namespace) -> int:
         "calibration": None if decision is UNFITTED else f"{decision.scale:g} {decision.bias:g}",
     }
     options = {name: value for name, value in options.items() if value is not None}
-    left_out = read_left_out(args)
     jobs = [
         Job(
             path,
@@ -145,40 +147,6 @@ def classify_command(args: argparse.Namespace) -> int:
 def views_of(args: argparse.Namespace) -> int | None:
     """How many views of a patch --views asks for; None leaves it to the network."""
     return None if args.views == "auto" else int(args.views)
-
-
-def decision_of(weights: str) -> "Decision":
-    """What lies beside the weights: threshold, calibration, what is familiar; the published ones have none.
-
-    Raises
-    ------
-    UsageError
-        If what lies there is damaged.
-    """
-    from utils.classification.decision import UNFITTED, read_decision
-    from utils.classification.weights import LITE
-
-    path = LITE if weights == "lite" else Path(weights).expanduser()
-    try:
-        return read_decision(path) if path.is_file() else UNFITTED
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def read_left_out(args: argparse.Namespace) -> "LeftOut | None":
-    """What --without names; None without it.
-
-    Raises
-    ------
-    UsageError
-        If it is no table of duplicates.
-    """
-    from utils.records.duplicates import LeftOut
-
-    try:
-        return LeftOut.read(args.without) if args.without else None
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 class LazyClassifier:
@@ -248,9 +216,8 @@ class LazyClassifier:
             states[path] = load_weights(path)
 
         try:
-            path = find_weights(self.args.weights, check, sha256=self.args.sha256)
-        except FileNotFoundError as error:
-            raise UsageError(str(error)) from error
+            with as_usage_errors(FileNotFoundError):
+                path = find_weights(self.args.weights, check, self.args.sha256)
         except (OSError, ValueError) as error:
             raise UnavailableError(str(error)) from error
         return path, states[path] if path in states else load_weights(path)  # what was fetched had another name

@@ -28,12 +28,9 @@ from utils.argument_types import existing_file, fraction, natural_int, output_di
 from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, run_script
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from utils.records.recipes import Recipe
-    from utils.training.labels import Labelled
     from utils.training.recipe import TrainingRecipe
-    from utils.training.setting import Setting
+    from utils.training.setting import Judging, Setting
 
 FOLDS = 5
 # Options that decide what comes out, beside the training recipe's.
@@ -112,30 +109,38 @@ def parse_options() -> argparse.ArgumentParser:
 
 
 def train_command(args: argparse.Namespace) -> int:
-    """Read the labels and do what was asked."""
+    """Read the labels and do what was asked.
+
+    Raises
+    ------
+    UsageError
+        If what --log needs is not installed.
+    """
     from utils.classification.threads import use_threads
 
     use_threads()
-    from utils.classification.precisions import pick_device
     from utils.training.runs import summarize_folds
-    from utils.training.setting import Setting
 
     recipe, init = chosen_recipe(args)
-    refuse_missing_tensorboard(args.log)
-    data, groups = labelled(args)
-    folds, held = judging_plan(args, data, groups)
-    setting = Setting(recipe, data, groups, None, pick_device(args.device), args.half, args.quiet, args.log)
-    target = args.save / "patch_quality_classifier_nn.pth"
-    if args.leave_one_source_out or args.update or not target.exists():
+    if args.log and not find_spec("tensorboard"):
+        raise UsageError("--log tensorboard needs: pip install -r requirements-tensorboard.txt")
+    setting = read_setting(args, recipe)
+    judging = judging_plan(args, setting)
+    tables: list[Path] = []
+    if args.leave_one_source_out or args.update or not target_of(args).exists():
         setting = begun(args, setting, init)
-        code, tables = train_folds(args, setting, folds)
+        code, tables = train_folds(args, setting, judging)
         if code == 0 and args.leave_one_source_out:
             print(summarize_folds(args.save, setting, tables, "leave one source out"))
         if code or args.leave_one_source_out:
             return code
-    else:
-        tables = []
-    return train_final(args, setting, held, tables)
+    return train_final(args, setting, judging, tables)
+
+
+def target_of(args: argparse.Namespace) -> Path:
+    """The weights file that is written."""
+    target: Path = args.save / "patch_quality_classifier_nn.pth"
+    return target
 
 
 def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
@@ -150,76 +155,32 @@ def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
 
 
 def chosen_recipe(args: argparse.Namespace) -> "tuple[TrainingRecipe, str]":
-    """The network's recipe with the options that were given, and what its weights begin with.
-
-    Raises
-    ------
-    UsageError
-        If the options contradict each other.
-    """
+    """The network's recipe with the options that were given, and what its weights begin with."""
     from utils.training.recipe import TrainingRecipe, recipe_for
 
     init = args.init or {"resnet34": "imagenet", "lite": "lite"}[args.arch]
     options = {field.name: getattr(args, field.name, None) for field in fields(TrainingRecipe)}
-    try:
-        return recipe_for(args.arch, init, {**options, "arch": args.arch}), init
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    with as_usage_errors(ValueError):
+        return recipe_for(args.arch, init, options), init
 
 
 def begun(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
-    """The setting with the weights to begin with and, where only a head is fitted, what their body sees.
-
-    Raises
-    ------
-    UsageError
-        If the weights cannot be had, or fit another network.
-    """
+    """The setting with the weights to begin with and, where only a head is fitted, what their body sees."""
     from utils.training.bank import make_bank
     from utils.training.first_weights import first_weights
 
-    recipe = setting.recipe
-    try:
+    recipe, data = setting.recipe, setting.data
+    with as_usage_errors(ValueError):
         start = first_weights(init, args.arch)
         if start is None or not recipe.bank:
             return replace(setting, start=start)
-        bank = make_bank(
-            *(args.save / "bank", recipe.batches(), setting.data, recipe.bank, start, setting.device),
-            update=args.update,
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+        folder, device = args.save / "bank", setting.device
+        bank = make_bank(folder, recipe.batches(), data, recipe.bank, start, device, update=args.update)
     return replace(setting, start=start, bank=bank)
 
 
-def refuse_missing_tensorboard(log: str | None) -> None:
-    """Say before the work what --log needs.
-
-    Raises
-    ------
-    UsageError
-        If it is not installed.
-    """
-    if log and not find_spec("tensorboard"):
-        raise UsageError("--log tensorboard needs: pip install -r requirements-tensorboard.txt")
-
-
-def judging_plan(
-    args: argparse.Namespace, data: "Labelled", groups: "np.ndarray"
-) -> "tuple[dict[str, np.ndarray], np.ndarray]":
-    """What judges a training: folds, or patches held out for validation; one of them is empty.
-
-    Parameters
-    ----------
-    args : Namespace
-    data : Labelled
-    groups : ndarray of int, shape (n,)
-        Patches that judging keeps together.
-
-    Returns
-    -------
-    folds, held : dict of ndarray of int, shape (k,), and ndarray of int, shape (m,)
-        Indices by the fold's name, and those held out.
+def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
+    """What judges a training: folds, or patches held out for validation, or nothing.
 
     Raises
     ------
@@ -228,82 +189,62 @@ def judging_plan(
     """
     import numpy as np
 
+    from utils.training.setting import Judging
     from utils.training.split import fold_by_group, group_names, hold_out
 
-    nothing = np.empty(0, int)
+    data, groups = setting.data, setting.groups
     if args.leave_one_source_out:
         names = group_names(data.sources, groups)
         if not data.sources or len(names) < 2:
             raise UsageError(f"{args.labels[0]}: --leave-one-source-out needs a column 'source' with two or more")
-        return {name: np.flatnonzero(groups == k) for k, name in enumerate(names)}, nothing
-    if args.validation == 0 and not args.folds:
-        return {}, nothing
-    held = nothing if args.folds else hold_out(groups, data.good, args.validation, args.seed)
-    if len(held):
-        return {}, held
-    count = args.folds or FOLDS
-    if not args.folds and not args.quiet:
-        print(f"no choice of whole experiments could judge: {count} folds do; the last epoch is kept", file=sys.stderr)
-    folds = fold_by_group(groups, data.good, count, args.seed)
-    return {f"fold{k + 1}of{len(folds)}": fold for k, fold in enumerate(folds)}, nothing
+        return Judging({name: np.flatnonzero(groups == k) for k, name in enumerate(names)})
+    if not args.folds:
+        held = hold_out(groups, data.good, args.validation, args.seed) if args.validation else ()
+        if len(held) or not args.validation:
+            return Judging(held=np.array(held, int))
+        if not args.quiet:
+            sentence = f"no choice of whole experiments could judge: {FOLDS} folds do; the last epoch is kept"
+            print(sentence, file=sys.stderr)
+    folds = fold_by_group(groups, data.good, args.folds or FOLDS, args.seed)
+    return Judging({f"fold{k + 1}of{len(folds)}": fold for k, fold in enumerate(folds)})
 
 
-def train_folds(args: argparse.Namespace, setting: "Setting", folds: "dict[str, np.ndarray]") -> tuple[int, list[Path]]:
-    """Train without each fold; returns the exit code and the tables.
-
-    Parameters
-    ----------
-    args : Namespace
-    setting : Setting
-    folds : dict of ndarray of int, shape (k,)
-        Indices that each leaves out, by its name.
-    """
+def train_folds(args: argparse.Namespace, setting: "Setting", judging: "Judging") -> tuple[int, list[Path]]:
+    """Train without each fold; returns the exit code and the tables."""
     from utils.jobs import Job, Run, run_jobs
     from utils.training.runs import train_without
 
-    if not folds:
+    if not judging.folds:
         return 0, []
     folder = args.save / ("leave_one_source_out" if args.leave_one_source_out else "folds")
-    jobs = [Job(name, folder / f"{name}.csv", made_from(args, setting)) for name in folds]
-    code = run_jobs(partial(train_without, setting, folds), jobs, Run.of(args), noun="folds")
+    jobs = [Job(name, folder / f"{name}.csv", made_from(args, setting)) for name in judging.folds]
+    code = run_jobs(partial(train_without, setting, judging.folds), jobs, Run.of(args), noun="folds")
     return code, [job.target for job in jobs]
 
 
-def train_final(args: argparse.Namespace, setting: "Setting", held: "np.ndarray", tables: Sequence[Path]) -> int:
-    """Train the network that is kept.
-
-    Parameters
-    ----------
-    args : Namespace
-    setting : Setting
-    held : ndarray of int, shape (m,)
-        Indices held out for validation.
-    tables : sequence of Path
-        What the folds said.
-    """
+def train_final(args: argparse.Namespace, setting: "Setting", judging: "Judging", tables: Sequence[Path]) -> int:
+    """Train the network that is kept, by what the tables of the folds say."""
     from utils.jobs import Job, Run, run_jobs
     from utils.training.runs import save_training
     from utils.training.setting import Wish
 
-    job = Job(args.labels[0], args.save / "patch_quality_classifier_nn.pth", made_from(args, setting))
-    work = partial(save_training, setting, held, tables, Wish(args.target_recall, args.target_precision))
+    job = Job(args.labels[0], target_of(args), made_from(args, setting))
+    work = partial(save_training, setting, judging.held, tables, Wish(args.target_recall, args.target_precision))
     return run_jobs(work, [job], Run.of(args), noun="trainings")
 
 
-def labelled(args: argparse.Namespace) -> "tuple[Labelled, np.ndarray]":
-    """The labelled patches that the command line names, and the groups that judging keeps together.
-
-    Returns
-    -------
-    data, groups : Labelled and ndarray of int, shape (n,)
+def read_setting(args: argparse.Namespace, recipe: "TrainingRecipe") -> "Setting":
+    """The labelled patches that the command line names, the groups that judging keeps together, and how to train.
 
     Raises
     ------
     UsageError
-        If the lists cannot be read.
+        If the lists are none.
     """
+    from utils.classification.precisions import pick_device
     from utils.training.labels import read_labelled
     from utils.training.overlaps import overlapping_pairs
+    from utils.training.setting import Setting
     from utils.training.split import group_patches
 
     if len(args.labels) > 2 or (len(args.labels) == 1 and args.labels[0].suffix.lower() != ".csv"):
@@ -312,7 +253,8 @@ def labelled(args: argparse.Namespace) -> "tuple[Labelled, np.ndarray]":
         data = read_labelled(*args.labels)
         sources = data.joined_sources([group.split(",") for group in args.together])
     groups = group_patches(sources, len(data))
-    return data, group_patches(sources, len(data), overlapping_pairs(data.patches, groups))
+    groups = group_patches(sources, len(data), overlapping_pairs(data.patches, groups))
+    return Setting(recipe, data, groups, None, pick_device(args.device), args.half, args.quiet, args.log)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.contrast import to_uint8
-from utils.duplicates.embedding import SIZE, code_views, codes_of, embed, lengths, view_of
+from utils.duplicates.embedding import SIZE, code_views, codes_of, embed_all, lengths, view_of
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
-from utils.duplicates.greedy import ALIKE, compare_patches
+from utils.duplicates.greedy import ALIKE, compare_views
 from utils.duplicates.index_file import read_index
 from utils.duplicates.leaks import ExcludedWindows
+from utils.duplicates.verify import sizes_of
 from utils.duplicates.view_file import ViewFile
 from utils.images import list_images, read_gray
 from utils.jobs import Job
@@ -118,7 +119,7 @@ def duplicates(images: Sequence[Image_], copies: int) -> None:
     """Recall of shifted copies among all patches; chance among unrelated ones."""
     patches = grid(images)
     start = time.process_time()
-    codes = np.array([embed(patch) for _, patch in patches])
+    codes = embed_all([patch for _, patch in patches])
     print(f"{len(patches)} patches of {len({name for name, _ in patches})} experiments")
     print(f"embedding {(time.process_time() - start) / len(patches) * 1e3:.2f} ms a patch")
     spent, compared = 0.0, 0
@@ -130,10 +131,10 @@ def duplicates(images: Sequence[Image_], copies: int) -> None:
             first, second = (
                 np.ascontiguousarray(image[y + s : y + s + SIDE, x + s : x + s + SIDE]) for s in (0, shift)
             )
-            a, b = embed(first).astype(float), embed(second).astype(float)
+            a, b = embed_all([first, second]).astype(float)
             codes_alike.append(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
             begun = time.process_time()
-            verified += codes_alike[-1] >= ALIKE and compare_patches(first, second).holds()
+            verified += codes_alike[-1] >= ALIKE and compare_views(first, sizes_of(second)).holds()
             spent, compared = spent + time.process_time() - begun, compared + 1
         low = np.percentile(codes_alike, 5)
         print(f"shifted by {shift} px: {verified / copies:.3f}; cosine of codes, 5th percentile {low:.2f}", flush=True)
@@ -156,7 +157,7 @@ def chance(patches: Sequence[Image_], codes: np.ndarray, most: int = 6000) -> No
     first, second = np.nonzero(unrelated & (alike >= np.sort(alike[unrelated])[-min(most, unrelated.sum())]))
     values = []
     for i, j in zip(first.tolist(), second.tolist(), strict=True):
-        found = compare_patches(patches[j][1], view_of(patches[i][1], int(view_at[i, j])))
+        found = compare_views(patches[j][1], sizes_of(view_of(patches[i][1], int(view_at[i, j]))))
         values.append((found.similarity, found.holds(), experiments[i], experiments[j]))
     values.sort(reverse=True)
     print(f"{unrelated.sum()} unrelated pairs in 8 views, the nearest {len(values)} verified:", end=" ")
@@ -172,8 +173,8 @@ def slices(folder: Path) -> None:
             for z in range(0, len(volume) - step, max(1, (len(volume) - step) // 20)):
                 pairs = zip(grid([("", volume[z])]), grid([("", volume[z + step])]), strict=False)
                 for (_, first), (_, second) in pairs:
-                    a, b = embed(first).astype(float), embed(second).astype(float)
-                    agreement = compare_patches(first, second)
+                    a, b = embed_all([first, second]).astype(float)
+                    agreement = compare_views(first, sizes_of(second))
                     near = a @ b >= ALIKE * np.linalg.norm(a) * np.linalg.norm(b)
                     values.append(agreement.similarity)
                     found.append([near and agreement.holds(least) for least in (0.5, 0.7)])

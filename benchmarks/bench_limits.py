@@ -238,9 +238,9 @@ def kept_tiffs(folder: Path, count: int) -> None:
     write_nrrd(folder / "volumes" / "v.nrrd", np.zeros(shape, np.uint8), (8.0, 8.0, 8.0))
     patch = np.zeros((8, 8), np.uint8)
     save_records(folder / "in" / "v.pkl", ((name, patch) for name in names))
-    content = KeptTiffs().encode(patch, KeptRecord(dictionary="v", score=1.0).to_json())
+    tiffs, record = KeptTiffs(), KeptRecord(dictionary="v", score=1.0)
     for name in names:
-        (folder / "out" / "v" / f"{name}.tiff").write_bytes(content)
+        tiffs.write(folder / "out" / "v" / f"{name}.tiff", patch, record)
     save_scores(folder / "out" / "v.csv", (Score(name, 1.0, True, KEPT) for name in names))
 
 

@@ -78,7 +78,7 @@ def drawn(labels: Path, count: int) -> np.ndarray:
     rule = BatchRule(50, DRAWN_SIDE, 0.4, "heavy", 7)
     images: list[np.ndarray] = []
     for epoch in range(count):
-        images += list(rule.drawn(data, rule.order(data, epoch), epoch, 0)[0])
+        images += list(rule.batch(data, rule.order(data, epoch), epoch, 0)[0])
         rng = np.random.default_rng([7, epoch])
         for _ in range(round(rule.size * PHOTOGRAPHS / (1 - PHOTOGRAPHS))):
             images.append(exposure(rng, window(rng, pictures, DRAWN_SIDE)))

@@ -27,11 +27,10 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 from utils.argument_types import existing_file, input_dir, natural_int, output_dir, positive_float, positive_int
 from utils.cli import add_run_options, as_usage_errors, make_parser, run_script
+from utils.collection.splits import read_pairs, split_shares
 
 if TYPE_CHECKING:
     from utils.collection.export_plan import ExportPlan
-    from utils.collection.provenance import Provenance
-    from utils.collection.splits import Pair
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +65,7 @@ def parse_options() -> argparse.ArgumentParser:
         help="add weights by which to sample: n ** -POWER per dataset of n patches (1: all datasets alike)",
     )
     splits = parser.add_argument_group("splits")
-    splits.add_argument("--split", type=shares, default={"train": 1.0}, metavar="train=.9,val=.05,test=.05")
+    splits.add_argument("--split", type=split_shares, default={"train": 1.0}, metavar="train=.9,val=.05,test=.05")
     splits.add_argument("--seed", type=natural_int, default=0, help="seed of every random choice (default 0)")
     splits.add_argument(
         *("--duplicates",), type=existing_file, nargs="+", default=[], metavar="CSV", help="what stays on one side"
@@ -76,22 +75,6 @@ def parse_options() -> argparse.ArgumentParser:
     about.add_argument("--title", default="", help="of the dataset (default: the folder's name)")
     add_run_options(parser)
     return parser
-
-
-def shares(text: str) -> dict[str, float]:
-    """Argument type: names of splits with their shares.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If they are none, or do not add up to 1.
-    """
-    from utils.collection.splits import parse_shares
-
-    try:
-        return parse_shares(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def export(args: argparse.Namespace) -> int:
@@ -115,18 +98,21 @@ def make_export(args: argparse.Namespace) -> int:
     from utils.collection.failures import say_failures
     from utils.collection.inventory import list_parts
     from utils.collection.ledger import Ledger
+    from utils.collection.provenance import Provenance, find_tables
     from utils.collection.shards import make_shard
     from utils.jobs import Job, Run, run_jobs
 
     parts = list_parts(args.filtered)
-    provenance = provenance_of(args)
-    plan = plan_export(parts, provenance, pairs_of(args), args)
+    with as_usage_errors():
+        provenance = Provenance(find_tables(args.table, args.filtered))
+        pairs = read_pairs(args.duplicates)
+    plan = plan_export(parts, provenance, pairs, args)
     for sentence in [*plan.warnings, *moved_datasets(args.output, plan)]:
         print(f"warning: {sentence}", file=sys.stderr)
     failed = say_failures({**provenance.failures, **plan.failures})
-    if failed and not plan.shards:
-        return failed
     if not plan.shards:
+        if failed:
+            return failed
         raise NothingLeftError(f"{args.filtered}: not a single kept patch to export")
     args.output.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.output)
@@ -145,51 +131,21 @@ def make_export(args: argparse.Namespace) -> int:
     return max(code, failed)
 
 
-def provenance_of(args: argparse.Namespace) -> "Provenance":
-    """The free columns of the datasets.
-
-    Raises
-    ------
-    UsageError
-        If a table cannot be read.
-    """
-    from utils.collection.provenance import Provenance, find_tables
-
-    with as_usage_errors():
-        return Provenance(find_tables(args.table, args.filtered))
-
-
-def pairs_of(args: argparse.Namespace) -> "list[Pair]":
-    """The near-duplicates between datasets.
-
-    Raises
-    ------
-    UsageError
-        If a table cannot be read.
-    """
-    from utils.collection.splits import read_pairs
-
-    with as_usage_errors():
-        return read_pairs(args.duplicates)
-
-
 def rules(args: argparse.Namespace) -> list[str]:
     """The rules of the choice as sentences."""
-    found = []
-    if args.cap:
-        found.append(f"At most {args.cap} of a dataset, spread evenly over its space.")
-    if args.cap_volume:
-        found.append(f"At most {args.cap_volume} of a volume or image.")
-    if args.min_gap_nm:
-        found.append(f"Slices that show the same place are at least {args.min_gap_nm:g} nm apart.")
-    if args.balance:
-        found.append(f"The column `weight` balances datasets (power {args.balance:g}).")
-    return found
+    sentences = (
+        (args.cap, f"At most {args.cap} of a dataset, spread evenly over its space."),
+        (args.cap_volume, f"At most {args.cap_volume} of a volume or image."),
+        (args.min_gap_nm, f"Slices that show the same place are at least {args.min_gap_nm:g} nm apart."),
+        (args.balance, f"The column `weight` balances datasets (power {args.balance:g})."),
+    )
+    return [sentence for value, sentence in sentences if value]
 
 
 def say(plan: "ExportPlan", args: argparse.Namespace) -> None:
     """What the export holds, and what it lacks."""
     from utils.collection.card import without_license
+    from utils.collection.shards import patches_by_split
 
     if args.quiet:
         return
@@ -198,10 +154,9 @@ def say(plan: "ExportPlan", args: argparse.Namespace) -> None:
     if missing := without_license(plan.rows):
         print(f"no license is known for {len(missing)} of {len(plan.rows)} datasets (column license of datasets.csv)")
     held = []
-    for split in plan.splits:
-        own = [sample.dataset for shard in plan.shards if shard.split == split for sample in shard.samples]
-        count = len(set(own))
-        held.append(f"{split} {len(own)} patches of {count} dataset{'s' * (count != 1)}")
+    for split, patches in patches_by_split(plan.shards).items():
+        count = list(plan.split_of.values()).count(split)
+        held.append(f"{split} {patches} patches of {count} dataset{'s' * (count != 1)}")
     print(f"{args.output}: {', '.join(held)}, of {plan.kept} kept")
 
 

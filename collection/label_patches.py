@@ -72,7 +72,7 @@ def label_command(args: argparse.Namespace) -> int:
     from utils.collection.label_board import Board
     from utils.collection.label_queue import list_items, ordered
     from utils.collection.label_server import LabelServer
-    from utils.collection.labels import LabelFile, count_labels
+    from utils.collection.labels import LABELS, LabelFile
     from utils.collection.stock import Neighbours, Stock
 
     items, failures = list_items(args.patches, args.scores)
@@ -95,8 +95,8 @@ def label_command(args: argparse.Namespace) -> int:
             print(f"{len(chosen)} of {len(items)} patches, {order} first: {server.address}", flush=True)
             serve(server, args.open)
     table.refresh()
-    counts = count_labels(list(table.labels().values()))
-    print(f"\n{args.labels}: {', '.join(f'{count} {label}' for label, count in counts.items())}")
+    given = list(table.labels().values())
+    print(f"\n{args.labels}: {', '.join(f'{given.count(label)} {label}' for label in LABELS)}")
     return 1 if failures else 0
 
 

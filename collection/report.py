@@ -52,9 +52,9 @@ def report(args: argparse.Namespace) -> int:
 
 def make_report(args: argparse.Namespace) -> int:
     """List, make the pages, make the index."""
-    from utils.collection.dataset_report import report_dataset, slug
+    from utils.collection.dataset_report import report_dataset
     from utils.collection.failures import say_failures
-    from utils.collection.ledger import Ledger, unit_name
+    from utils.collection.ledger import Ledger
     from utils.collection.report_index import INDEX, list_collection, write_index
     from utils.jobs import Job, Run, run_jobs
 
@@ -69,7 +69,7 @@ def make_report(args: argparse.Namespace) -> int:
     if args.shard is not None:
         return max(failed, run_jobs(work, jobs, Run.of(args), noun="datasets"))
     with ledger.held():
-        ledger.drop_all_but([*(unit_name("dataset", slug(d.dataset)) for d in datasets), INDEX])
+        ledger.drop_all_but([*(dataset.unit for dataset in datasets), INDEX])
         code = run_jobs(work, jobs, Run.of(args), noun="datasets")
         write_index(args.output, datasets, found.unclassified, args.title or args.output.resolve().name)
     if not args.quiet:

@@ -39,9 +39,9 @@ def test_it_goes_on_from_the_last_part(start, tmp_path):
 
 
 def test_features_are_what_the_body_sees_in_what_the_rule_draws(start, tmp_path, monkeypatch):
-    images, labels, origins = RULE.drawn(data(), RULE.order(data(), 0), 0, 0)
+    images, labels, origins = RULE.batch(data(), RULE.order(data(), 0), 0, 0)
     images[0, :9], images[1, :9], images[2, :9] = -3.2, 258.7, 0.4
-    monkeypatch.setattr(BatchRule, "drawn", lambda *_: (images, labels, origins))
+    monkeypatch.setattr(BatchRule, "batch", lambda *_: (images, labels, origins))
     body = Classifier(start, precision="fp32", views=1)
     seen = body.outputs([np.clip(image.round(), 0, 255).astype(np.uint8) for image in images])[1]
     bank = make_bank(tmp_path, RULE, data(), 8, start)
@@ -77,6 +77,14 @@ def test_nothing_that_a_part_holds_is_run(start, tmp_path, update):
         stored = dict(part)
     np.savez(tmp_path / "part1.npz", **(stored | {"mark" if update else "labels": np.array([Path()], object)}))
     with pytest.raises(ValueError, match="Object arrays"):
+        make_bank(tmp_path, RULE, data(), 8, start, update=update)
+
+
+@pytest.mark.parametrize("update", [False, True])
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 half of a part", b"no part"])
+def test_a_damaged_part_is_named(start, tmp_path, content, update):
+    (tmp_path / "part1.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"part1\.npz is damaged \(.*\); delete it"):
         make_bank(tmp_path, RULE, data(), 8, start, update=update)
 
 

@@ -72,7 +72,7 @@ def test_labelled_patches_are_augmented_as_asked_for(epoch):
 def test_batches_are_made_in_the_order_asked_for(augmentation):
     own = rule(augmentation=augmentation)
     order = own.order(DATA, 0)
-    patches, labels, indices = own.drawn(DATA, order, 0, 1)
+    patches, labels, indices = own.batch(DATA, order, 0, 1)
     assert patches.shape == (8, 16, 16) and patches.dtype == labels.dtype == np.float32
     assert indices[:6].tolist() == order[6:12].tolist()
     assert labels[:6].tolist() == GOOD[order[6:12]].tolist()
@@ -80,14 +80,14 @@ def test_batches_are_made_in_the_order_asked_for(augmentation):
     assert all(
         index == -1 or (GOOD[index] and label == 0) for index, label in zip(indices[6:], labels[6:], strict=True)
     )
-    for mine, other in zip(own.batch(DATA, order, 0, 1), (patches, labels), strict=True):
+    for mine, other in zip(own.batch(DATA, order, 0, 1), (patches, labels, indices), strict=True):
         np.testing.assert_array_equal(mine, other)
     assert (own.batch(DATA, order, 0, 0)[0] != patches).any()
 
 
 def test_a_quarter_of_what_is_generated_is_tissue():
     own = rule(size=80, generated=0.9)
-    labels, indices = own.drawn(DATA, own.order(DATA, 0), 0, 0)[1:]
+    labels, indices = own.batch(DATA, own.order(DATA, 0), 0, 0)[1:]
     generated = labels[own.labelled :]
     assert len(generated) == 72 and 0.15 < generated.mean() < 0.35
     assert (indices[own.labelled :][generated == 1] == -1).all()
@@ -113,7 +113,7 @@ def test_what_is_ruined_is_an_informative_patch_and_remembered_where_it_shows(mo
     monkeypatch.setattr(batches, "uninformative", note_ruin)
     own = rule(size=60, generated=0.9, augmentation=name)
     order = own.order(DATA, 0)
-    labels, indices = own.drawn(DATA, order, 0, 0)[1:]
+    labels, indices = own.batch(DATA, order, 0, 0)[1:]
     labelled, victims = augmented[: own.labelled], augmented[own.labelled :]
     assert labelled == [(i, bool(GOOD[i])) for i in order[: own.labelled]]
     assert all(informative and GOOD[index] for index, informative in victims) and len(victims) == len(touched) > 30

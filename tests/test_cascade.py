@@ -34,12 +34,13 @@ def test_the_margin_is_measured_and_decisions_are_the_exact_ones():
     logits = np.concatenate([cascade(drawn.patches[k : k + 250])[0] for k in range(0, 20_000, 250)])
     assert ((logits > 0.2) == (drawn.exact > 0.2)).all()
     (watch,) = cascade.watches
-    assert 0.15 < watch.margin < 0.4 and watch.failures == 0
-    assert 100 < watch.audited == watch.equal < 200
+    assert 0.15 < watch.margin < 0.4 and watch.tally.failures == 0
+    assert 100 < watch.tally.audited == watch.tally.equal < 200
     assert drawn.calls["fp32"] < 0.07 * 20_000
     share = 100 * np.mean(np.abs(drawn.quick - 0.2) < watch.margin)
+    audited = watch.tally.audited
     assert [tally.summary() for tally in cascade.tallies()] == [
-        f"int8: {share:.1f} % computed again; audited {watch.audited} patches, {watch.audited} decisions equal"
+        f"int8: {share:.1f} % computed again; audited {audited} patches, {audited} decisions equal"
     ]
 
 
@@ -59,7 +60,7 @@ def test_a_failed_audit_widens_the_margin_and_a_precision_that_strays_is_given_u
     parts = [cascade(drawn.patches[k : k + 250])[0] for k in range(0, 20_000, 250)]
     wrong = (np.concatenate(parts)[1000:] > 0.2) != (drawn.exact[1000:] > 0.2)
     (watch,) = cascade.watches
-    assert 1 <= cascade.changes == watch.failures < 3 and watch.margin > 1
+    assert 1 <= cascade.changes == watch.tally.failures < 3 and watch.margin > 1
     assert wrong.mean() < 0.01 and "int8 strayed from fp32 in an audit: it now computes" in capsys.readouterr().err
     assert "margin widened" in cascade.tallies()[0].summary()
     drawn.quick = -drawn.exact + 0.4
@@ -81,8 +82,11 @@ def test_what_a_quick_level_doubts_the_next_one_decides_and_the_exact_one_last()
     logits, _ = cascade(drawn.patches)
     assert ((logits > 0.2) == (drawn.exact > 0.2)).all()
     int8, bf16 = cascade.watches
-    assert int8.seen == 4000 and int8.again == bf16.seen == (np.abs(drawn.quick - 0.2) < int8.margin).sum()
-    assert bf16.again == ((np.abs(drawn.quick - 0.2) < int8.margin) & (np.abs(better - 0.2) < bf16.margin)).sum()
+    assert (
+        int8.tally.seen == 4000
+        and int8.tally.again == bf16.tally.seen == (np.abs(drawn.quick - 0.2) < int8.margin).sum()
+    )
+    assert bf16.tally.again == ((np.abs(drawn.quick - 0.2) < int8.margin) & (np.abs(better - 0.2) < bf16.margin)).sum()
 
 
 def test_too_few_patches_to_measure_on_are_computed_exactly():

@@ -21,7 +21,7 @@ from PIL import Image
 import classify_patches
 from conftest import results
 from utils.classification.classifying import classify_dictionary, refuse_shared_files
-from utils.classification.decision import Decision, Familiarity, save_decision
+from utils.classification.decision import Decision, Familiarity, read_decision, save_decision
 from utils.classification.distances import load_distances
 from utils.classification.download import RetryPolicy
 from utils.classification.lite_net import FEATURES
@@ -142,7 +142,7 @@ def test_several_processes_write_what_one_does(deduped, tmp_path):
     classify(deduped, tmp_path / "one", "--threshold", "0.3")
     argv = [str(deduped), str(tmp_path / "two"), "--weights", "lite", "--device", "cpu", "-p", "2", "--quiet"]
     args = classify_patches.parse_options().parse_args(argv)
-    decision = classify_patches.decision_of("lite")
+    decision = read_decision(LITE)
     classifier = classify_patches.LazyClassifier(args, decision, 0.3, workers=2)
     first, again = (pickle.loads(pickle.dumps(classifier)) for _ in range(2))
     assert first is again  # its network is loaded once

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from utils.collection.labels import LabelFile, count_labels
+from utils.collection.labels import LabelFile
 
 
 def rows(path):
@@ -99,7 +99,3 @@ def test_columns_of_others_stay(path):
     path.write_text("name,label\na,b\n")
     with pytest.raises(ValueError, match=r"mine\.csv: columns are name, label; expected path,label\[,source\]"):
         LabelFile(path, "anna")
-
-
-def test_how_many_of_each():
-    assert count_labels(["good", "bad", "good", "", "x"]) == {"good": 2, "bad": 1, "none": 0}

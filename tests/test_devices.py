@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.classification.devices import VISIBLE, gpu_of, gpus, take_one_gpu, workers_for
+from utils.classification.devices import VISIBLE, gpus, take_one_gpu, workers_for
 from utils.settings import PLACE, place
 
 
@@ -29,10 +29,6 @@ def test_what_linux_shows(tmp_path):
     assert gpus({}, tmp_path / "absent") == []
 
 
-def test_workers_take_turns():
-    assert [gpu_of(worker, ["0", "GPU-a", "2"]) for worker in range(5)] == ["0", "GPU-a", "2", "0", "GPU-a"]
-
-
 @pytest.mark.parametrize(
     ("device", "processes", "found", "workers"),
     [
@@ -53,12 +49,13 @@ def test_processes_share_gpus(device, processes, found, workers):
     assert workers_for(device, processes, [str(i) for i in range(found)]) == workers
 
 
-def test_a_worker_sees_its_own_alone(monkeypatch):
-    monkeypatch.setenv(VISIBLE, "4,5,6")
-    monkeypatch.setenv(PLACE, "1")
+@pytest.mark.parametrize(("number", "own"), [("0", "4"), ("1", "GPU-a"), ("2", "6"), ("4", "GPU-a")])
+def test_a_worker_sees_its_own_alone_and_they_take_turns(monkeypatch, number, own):
+    monkeypatch.setenv(VISIBLE, "4,GPU-a,6")
+    monkeypatch.setenv(PLACE, number)
     for _ in range(2):
         take_one_gpu()
-        assert gpus() == ["5"]
+        assert gpus() == [own]
 
 
 def test_without_any_nothing_is_hidden(monkeypatch):

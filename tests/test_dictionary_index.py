@@ -8,7 +8,7 @@ import pytest
 from tissue import cut, texture
 from utils.dictionaries import load_patches
 from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
-from utils.duplicates.embedding import embed
+from utils.duplicates.embedding import embed_all
 from utils.duplicates.index_file import current_index, make_index, read_index
 from utils.jobs import SKIPPED, Job
 
@@ -20,7 +20,7 @@ def test_an_index_gives_back_names_pixels_and_codes(indexed):
     assert (mine.index["offsets"] > 0).all()
     for row in (0, 1):
         assert np.array_equal(mine.patch(row), content["patches"][row])
-        assert np.array_equal(mine.index["codes"][row], embed(content["patches"][row]))
+        assert np.array_equal(mine.index["codes"][row], embed_all([content["patches"][row]])[0])
     assert index_dictionary(indexed) == SKIPPED
 
 

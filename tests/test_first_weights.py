@@ -1,6 +1,5 @@
 """What a training begins with: nothing, the bundled weights, a file's, ImageNet's is where torchvision says."""
 
-import pickle
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,10 @@ def test_what_is_not_imagenet_s_network_is_not_taken_for_it(tmp_path, monkeypatc
         with pytest.raises(ValueError, match=name):
             check(tmp_path / name)
         torch.save({"conv1.weight": Path("x")}, tmp_path / name)
-        with pytest.raises(pickle.UnpicklingError):  # nothing in it is run
+        with pytest.raises(ValueError, match=f"{name}: refused"):  # nothing in it is run
+            check(tmp_path / name)
+        (tmp_path / name).write_bytes(b"PK\3\4 half of a download")
+        with pytest.raises(ValueError, match=f"{name}: not a readable weights file"):
             check(tmp_path / name)
         checked.append((urls, name, instead))
         raise ValueError("nothing to begin with")

@@ -6,7 +6,7 @@ import torch
 
 from conftest import noise_patches
 from utils.classification.classifier import Classifier
-from utils.classification.models import build_model, detect_arch, prepare
+from utils.classification.models import build_model, detect_arch, prepare, resized
 
 
 def unfolded(state: dict, patches: np.ndarray) -> np.ndarray:
@@ -14,8 +14,10 @@ def unfolded(state: dict, patches: np.ndarray) -> np.ndarray:
     arch = detect_arch(state)
     model = build_model(arch)
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    stack = torch.from_numpy(patches)
     with torch.inference_mode():
-        return model.eval()(prepare(torch.from_numpy(patches), arch)).squeeze(1).numpy()
+        stack = resized(stack).squeeze(1) if arch == "lite" else stack
+        return model.eval()(prepare(stack, arch)).squeeze(1).numpy()
 
 
 @pytest.mark.parametrize("arch", ["lite", "resnet34"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from utils.classification.decision import Decision
 from utils.training.figures import auroc, by_experiment, confusion, pooled, scores_of, table_of, wilson
 from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.labels import Labelled
@@ -50,15 +51,17 @@ def test_doubts_are_what_all_contradict_or_one_surely():
     good = np.array([True, True, True, True, False])
     every = np.array([[-1.0, -1, 5, 1, 5], [-1, 5, -1, -1, 5], [-1, 5, 5, 1, -5]])
     left_out = np.array([-1.0, -1, 5, -9, 5])
-    found = doubts_of(OutOfFold(left_out, left_out, np.zeros(5, int), every), good, 1.0, 0.0)
+    found = doubts_of(OutOfFold(left_out, left_out, np.zeros(5, int), every), good, Decision())
     assert [(doubt.index, doubt.against) for doubt in found] == [(0, 3), (4, 2), (3, 1)]
     assert found[1].score > 0.99 and found[0].folds == 3
     every = np.array([[-1.0, -1, -9, 0], [-1, -2, -9, 0], [-1, -1, -9, 1]])
-    found = doubts_of(OutOfFold(every[0], every[0], np.zeros(4, int), every), np.ones(4, bool), 1.0, 0.0)
+    found = doubts_of(OutOfFold(every[0], every[0], np.zeros(4, int), every), np.ones(4, bool), Decision())
     assert [doubt.index for doubt in found] == [2, 0, 1]  # surest first, then as they stand
     tied = np.array([[1.0], [0.0]])  # the second does not contradict a bad label
-    assert doubts_of(OutOfFold(tied[0], tied[0], np.zeros(1, int), tied), np.zeros(1, bool), 1.0, 0.0) == []
-    calibrated = doubts_of(OutOfFold(every[0], every[0], np.zeros(4, int), every), np.ones(4, bool), 2.0, 3.0)
+    assert doubts_of(OutOfFold(tied[0], tied[0], np.zeros(1, int), tied), np.zeros(1, bool), Decision()) == []
+    calibrated = doubts_of(
+        OutOfFold(every[0], every[0], np.zeros(4, int), every), np.ones(4, bool), Decision(scale=2.0, bias=3.0)
+    )
     assert [doubt.index for doubt in calibrated] == [2]
     assert calibrated[0].score == pytest.approx(1 / (1 + np.exp(15)))
 

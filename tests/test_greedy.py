@@ -7,9 +7,14 @@ import pytest
 from tissue import cut, dictionary, texture
 from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
 from utils.duplicates.embedding import view_of
-from utils.duplicates.greedy import Representatives, as_rows, compare_patches, find_duplicates
+from utils.duplicates.greedy import Representatives, as_rows, compare_views, find_duplicates
 from utils.duplicates.index_file import read_index
+from utils.duplicates.verify import sizes_of
 from utils.jobs import Job
+
+
+def compare_patches(first, second):
+    return compare_views(first, sizes_of(second))
 
 
 def test_patches_of_other_sizes_and_shapes():

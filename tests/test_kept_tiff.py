@@ -25,7 +25,7 @@ def test_kinds_that_are_remembered_are_few(tmp_path, monkeypatch):
     monkeypatch.setattr("utils.classification.kept_tiff.MOST_KINDS", 2)
     tiffs = KeptTiffs()
     for side in (4, 5, 4, 5):
-        tiffs.encode(np.zeros((side, 4), np.uint8), "{}")
+        tiffs.write(tmp_path / "a.tiff", np.zeros((side, 4), np.uint8), KeptRecord("d", 0.5))
     assert len(tiffs._kinds) == 2
     for side in (4, 5, 6, 4):
         patch = np.full((side, 4), side, np.uint8)

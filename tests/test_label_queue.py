@@ -7,7 +7,7 @@ import pytest
 
 from made_collection import add_dataset, image_names
 from utils.cli import UsageError
-from utils.collection.label_queue import Item, list_items, ordered, relative_picture
+from utils.collection.label_queue import Item, list_items, ordered
 
 
 def test_uncertain_patches_come_first_and_datasets_take_turns():
@@ -69,7 +69,3 @@ def test_what_cannot_be_read_costs_its_own_patches(collection, tmp_path):
     gone = next((tmp_path / "c/filtered").rglob("*.tiff"))
     gone.unlink()
     assert len(list_items(tmp_path / "c/filtered", None)[0]) == 1
-
-
-def test_where_pictures_are_stored():
-    assert relative_picture(Path("x/mine.csv"), Item("p", "d", Path("y"))) == "mine_patches/d/p.png"

@@ -11,7 +11,7 @@ from utils.duplicates.embedding import view_of
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.index_file import read_index
 from utils.duplicates.keypoints import view_matrix
-from utils.duplicates.leaks import ExcludedWindows, Leak, find_leaks, is_among, orientation
+from utils.duplicates.leaks import ExcludedWindows, Leak, _is_among, find_leaks, orientation
 from utils.duplicates.placement import Placement, place_patch
 from utils.duplicates.verify import Agreement
 from utils.formats.nrrd import write_nrrd
@@ -151,8 +151,8 @@ def test_what_lies_beyond_an_image_has_no_say(windows, image, beside):
 
 def test_places_are_looked_at_once():
     tried = [(3, np.array([10.0, 20.0]))]
-    assert is_among(tried, 3, np.array([14.0, 17.0]))
-    assert not is_among(tried, 3, np.array([17.0, 20.0])) and not is_among(tried, 2, np.array([10.0, 20.0]))
+    assert _is_among(tried, 3, np.array([14.0, 17.0]))
+    assert not _is_among(tried, 3, np.array([17.0, 20.0])) and not _is_among(tried, 2, np.array([10.0, 20.0]))
 
 
 def test_more_is_asked_of_another_scale(windows, image):

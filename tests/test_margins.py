@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from utils.classification.accounts import Tally
 from utils.classification.margins import AUDIT_EVERY, MOST_FAILURES, ROUND, Watch, is_audited, margin_of
 
 
@@ -36,36 +37,39 @@ def test_the_audit_is_a_sample_by_pixels():
 
 
 def test_what_lies_within_the_margin_is_doubtful():
-    assert Watch("int8", 1.0, 0.5).doubtful(np.array([0.4, 0.5, 0.6, 1.0, 1.4, 1.5])).tolist() == [
+    assert Watch(Tally("int8"), 1.0, 0.5).doubtful(np.array([0.4, 0.5, 0.6, 1.0, 1.4, 1.5])).tolist() == [
         False, False, True, True, True, False,
     ]  # fmt: skip
 
 
 def test_an_audit_that_agrees_changes_nothing():
-    watch = Watch("int8", 0.0, 0.5)
+    watch = Watch(Tally("int8"), 0.0, 0.5)
     assert watch.passes(np.array([-1.0, 2.0]), np.array([-1.2, 2.4]))
-    assert (watch.audited, watch.equal, watch.failures, watch.margin) == (2, 2, 0, 0.5)
+    assert (watch.tally, watch.margin) == (Tally("int8", audited=2, equal=2), 0.5)
 
 
 def test_another_decision_widens_the_margin_twice_beyond_it():
-    watch = Watch("int8", 0.0, 0.5)
+    watch = Watch(Tally("int8"), 0.0, 0.5)
     assert not watch.passes(np.array([-1.0, 2.0]), np.array([0.5, 2.0]))
-    assert (watch.audited, watch.equal, watch.failures, watch.margin) == (2, 1, 1, 3.0)
+    assert (watch.tally, watch.margin) == (Tally("int8", audited=2, equal=1, failures=1), 3.0)
 
 
 def test_a_large_move_near_the_margin_counts_though_it_decides_alike():
-    watch = Watch("int8", 0.0, 0.5)
+    watch = Watch(Tally("int8"), 0.0, 0.5)
     assert watch.passes(np.array([1.0]), np.array([2.0]))  # twice the margin away
     assert watch.passes(np.array([0.9]), np.array([1.4]))  # moved by the margin
     assert not watch.passes(np.array([0.9]), np.array([1.5]))
-    assert (watch.equal, watch.failures) == (3, 1) and watch.margin == pytest.approx(1.2)
+    assert (watch.tally.equal, watch.tally.failures) == (3, 1) and watch.margin == pytest.approx(1.2)
 
 
 def test_the_summary_tells_what_became_of_it():
-    watch = Watch("bf16", 0.0, 0.5, seen=200, again=13, audited=4, equal=4)
-    assert watch.tally().summary() == "bf16: 6.5 % computed again; audited 4 patches, 4 decisions equal"
-    watch.failures = MOST_FAILURES - 1
-    assert not watch.is_given_up and watch.tally().summary().endswith("; margin widened 2 times")
-    watch.failures += 1
-    assert watch.is_given_up and watch.tally().summary().endswith("; given up after 3 failures")
-    assert Watch("bf16", 0.0, 0.5).tally().summary().startswith("bf16: 0.0 % computed again")
+    watch = Watch(Tally("bf16"), 0.0, 0.5)
+    assert watch.tally.summary().startswith("bf16: 0.0 % computed again")
+    watch.count(seen=150, again=10, audited=4)
+    watch.count(seen=50, again=3, equal=4)
+    assert watch.tally.summary() == "bf16: 6.5 % computed again; audited 4 patches, 4 decisions equal"
+    for failures in range(1, MOST_FAILURES):
+        assert not watch.passes(np.array([-1.0]), np.array([1.0]))
+        assert watch.tally.summary().endswith(f"; margin widened {failures} times")
+    assert not watch.passes(np.array([-1.0]), np.array([1.0]))
+    assert watch.tally.given_up == 1 and watch.tally.summary().endswith("; given up after 3 failures")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import noise_patches
-from utils.classification.models import SIDES, build_model, detect_arch, prepare
+from utils.classification.models import SIDES, build_model, detect_arch, prepare, resized
 
 
 @pytest.mark.parametrize("arch", ["resnet34", "lite"])
@@ -25,10 +25,11 @@ def test_published_input_is_imagenets():
 
 
 def test_only_other_sizes_are_resized():
-    patches = torch.from_numpy(noise_patches(1))
+    patches, side = torch.from_numpy(noise_patches(1)), SIDES["lite"]
     assert torch.equal(prepare(patches, "resnet34")[0, 0], (patches[0].float() / 255 - 0.485) / torch.tensor(0.229))
-    assert prepare(patches[:, :100], "resnet34").shape[2:] == (224, 224)
-    assert prepare(patches, "lite").shape == (1, 1, SIDES["lite"], SIDES["lite"])
+    assert torch.equal(resized(patches[:, :side, :side])[0, 0], patches[0, :side, :side].float())
+    for other in (patches, patches[:, :100], patches[:, :side, :50]):
+        assert resized(other).shape == (1, 1, side, side)
 
 
 def test_lite_does_not_mind_contrast_settings_or_padding():

@@ -43,7 +43,7 @@ def test_int8_is_built_once_and_decides_as_fp32(resnet, tmp_path, monkeypatch):
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     logits, features = classifier.outputs(patches)
     assert ((logits > classifier.doubt) == (exact[0] > classifier.doubt)).all()
-    assert features.shape == exact[1].shape and [watch.name for watch in classifier.cascade.watches] == ["int8"]
+    assert features.shape == exact[1].shape and [watch.tally.name for watch in classifier.cascade.watches] == ["int8"]
     quick = classifier.cascade.levels[0].run
     one_by_one = np.concatenate([quick([patch])[0] for patch in patches])
     assert quick(patches)[0].tolist() == one_by_one.tolist(), "no score depends on its batch"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.collection.places import Location, image_of, place_of
+from utils.collection.places import LENGTHS, WHOLE, Location, image_of, place_columns, place_of
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,15 @@ def test_other_names_say_nothing():
     assert place_of("cell") is None
 
 
-def test_nanometres():
-    assert Location("v", 0, 0, ((1, 2), (3, 4), (5, 6))).nm((10.0, 2.0, 3.0)) == ((10, 20), (6, 8), (15, 18))
-    assert Location("v", 0, 0, ((1, 2), (3, 4), (5, 6))).nm(None) is None
+def test_places_by_column():
+    place = Location("v", 1, 4, ((1, 2), (3, 4), (5, 6)))
+    assert place_columns(place, (10.0, 2.0, 1 / 3)) == {
+        "axis": 1, "slice": 4, "z0": 1, "z0_nm": 10, "z1": 2, "z1_nm": 20, "voxel_z": 10,
+        "y0": 3, "y0_nm": 6, "y1": 4, "y1_nm": 8, "voxel_y": 2,
+        "x0": 5, "x0_nm": 1.6667, "x1": 6, "x1_nm": 2, "voxel_x": 1 / 3,
+    }  # fmt: skip
+    assert set(place_columns(place, None)) == {*WHOLE, *LENGTHS}
+    assert not any(place_columns(None, None).values()) and place_columns(None, (1.0, 2.0, 3.0))["voxel_x"] == 3
 
 
 def test_levels_show_the_same_image():

@@ -16,9 +16,6 @@ def test_a_sample_is_the_same_whatever_the_order(tmp_path):
     drawn = sample_patches([*paths, tmp_path / "broken.pkl"], 50)
     again = sample_patches([tmp_path / "broken.pkl", *reversed(paths)], 50)
     assert len(drawn) == 50 and all(np.array_equal(a, b) for a, b in zip(drawn, again, strict=True))
-    assert np.array_equal(drawn, sample_patches([*paths, tmp_path / "broken.pkl"], 50, seed=0))
-    other = sample_patches(paths, 50, seed=1)
-    assert not all(np.array_equal(a, b) for a, b in zip(drawn, other, strict=True))
     assert len({patch.tobytes() for patch in sample_patches(paths, 1000)}) == 120 and sample_patches([], 5) == []
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from utils.collection.places import place_of
-from utils.collection.samples import AXES, NUMBERS, WHOLE, Sample
+from utils.collection.places import AXES, LENGTHS, WHOLE, place_of
+from utils.collection.samples import Sample
 
 REGION = "fly-ROI-x100-200_y0-90_z50-99-LOC-1_07_0-9_10-20"
 FLAT = "tem-LOC-2d-5-14_0-9"
@@ -45,14 +45,12 @@ def test_without_a_voxel_size_there_are_no_lengths(name):
 
 def test_names_that_say_no_place():
     row = sample("noname").row({})
-    assert {
-        row[key] for key in (*WHOLE, *NUMBERS) if key in row and key not in ("score", *(f"voxel_{a}" for a in AXES))
-    } == {None}
+    assert {row[key] for key in (*WHOLE, *LENGTHS) if not key.startswith("voxel_")} == {None}
     assert row["voxel_z"] == 40 and sample("noname").volume == "fly.nrrd"
 
 
 def test_weights_and_free_columns():
     row = sample(REGION, weight=0.5).row({"license": "CC0", "score": "mine", "weight": "mine"})
     assert row["weight"] == 0.5 and row["license"] == "CC0" and row["score"] == 0.75
-    assert set(WHOLE) | set(NUMBERS) <= set(row)
+    assert set(WHOLE) | set(LENGTHS) <= set(row)
     assert round(sample(REGION, (1 / 3, 1.0, 1.0)).row({})["z0_nm"], 9) == 16.6667

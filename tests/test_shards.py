@@ -12,11 +12,11 @@ from utils.collection.shards import (
     Shard,
     as_made,
     dataset_folders,
-    even_slices,
-    full_slices,
     make_shard,
     mixed_shards,
+    patches_by_split,
     readable,
+    slices,
 )
 from utils.jobs import SKIPPED, Job, SomeFailed
 
@@ -41,23 +41,24 @@ def row(sample, split):
     ],
 )
 def test_slices_cover_all(count, size, even, full):
-    for found, lengths in ((even_slices(count, size), even), (full_slices(count, size), full)):
+    for found, lengths in ((slices(count, size, even=True), even), (slices(count, size, even=False), full)):
         assert [part.stop - part.start for part in found] == lengths
         assert [i for part in found for i in range(count)[part]] == list(range(count))
 
 
 def test_shards_mix_datasets_by_keys():
     samples = {"train": [sample("c", "fly", 3), sample("a", "bee", 1), sample("b", "fly", 1)], "test": [sample("d")]}
-    first, second, test = mixed_shards(samples, row, 2, "data/{split}-{index}-of-{count}.tar")
+    first, second, test = mixed_shards(samples, row, 2, "data/{split}-{index}-of-{count}.tar", even=True)
     assert [s.name for s in first.samples] == ["a", "b"] and [s.name for s in second.samples] == ["c"]
     assert [shard.files for shard in (first, second, test)] == [
         ("data/train-0-of-2.tar",), ("data/train-1-of-2.tar",), ("data/test-0-of-1.tar",),
     ]  # fmt: skip
     assert (test.split, test.rows) == ("test", [{"name": "d", "split": "test"}])
+    assert patches_by_split([first, second, test]) == {"train": 3, "test": 1}
     assert "/" not in first.name and str(first) == first.name != second.name
     four = {"train": [sample(str(i)) for i in range(4)]}
     assert [len(s.samples) for s in mixed_shards(four, row, 3, "{index}", even=False)] == [3, 1]
-    assert [len(s.samples) for s in mixed_shards(four, row, 3, "{index}")] == [2, 2]
+    assert [len(s.samples) for s in mixed_shards(four, row, 3, "{index}", even=True)] == [2, 2]
 
 
 def test_a_folder_for_each_dataset():

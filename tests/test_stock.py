@@ -8,6 +8,7 @@ from kept_patches import save_kept
 from made_collection import add_dataset, image_names, pixels
 from utils.collection.label_queue import Item
 from utils.collection.stock import OPEN_VOLUMES, Neighbours, Stock
+from utils.dictionaries import save_patches
 from utils.formats.nrrd import write_nrrd
 
 NAMES = image_names(["a", "b"])
@@ -64,6 +65,15 @@ def test_the_patch_s_own_window(tmp_path):
     np.testing.assert_array_equal(Neighbours([str(tmp_path)]).cut(item, 1), voxels[1] * 4)
 
 
+def test_a_window_that_is_none_is_measured_anew(tmp_path):
+    """As a damaged dictionary may remember one."""
+    voxels = smooth_volume((2, 9, 10))
+    write_nrrd(tmp_path / "v.nrrd", voxels, (1.0, 1.0, 1.0))
+    save_patches(tmp_path / "v.pkl", ["v-LOC-0_0_0-9_0-9"], voxels[:1, :9, :9], meta={"contrast": {"low": None}})
+    item = Item("v-LOC-0_0_0-9_0-9", "v", tmp_path / "v.pkl")
+    np.testing.assert_array_equal(Neighbours([str(tmp_path)]).cut(item, 1), voxels[1, :, :9])
+
+
 def test_few_volumes_are_open(tmp_path):
     for i in range(OPEN_VOLUMES + 2):
         write_nrrd(tmp_path / f"v{i}.nrrd", smooth_volume((2, 4, 4)), (1.0, 1.0, 1.0))
@@ -72,4 +82,5 @@ def test_few_volumes_are_open(tmp_path):
     for i in range(OPEN_VOLUMES + 2):
         assert around.cut(Item(f"v{i}-LOC-0_0_0-4_0-4", "v", kept), 1) is not None
         around.cut(Item("v0-LOC-0_0_0-4_0-4", "v", kept), 1)
-    assert list(around._open) == ["v3", "v4", "v5", "v0"]
+    said = around._volume.cache_info()
+    assert (said.currsize, said.misses) == (OPEN_VOLUMES, OPEN_VOLUMES + 2)  # the one that is looked at stays open

@@ -283,7 +283,7 @@ def test_the_published_recipe_at_another_size(labels, tmp_path):
     model.load_state_dict(end)
     small = torch.from_numpy(published_size(patch, 32))[None]
     with torch.inference_mode():
-        expected = model.eval()(prepare(small, "resnet34", resize=False)).item()
+        expected = model.eval()(prepare(small, "resnet34")).item()
     asked = Classifier(end, device="cpu", precision="fp32", decision=read_decision(weights))
     assert asked.outputs([patch])[0][0] == pytest.approx(expected, abs=1e-4)
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from utils.classification.weights import (
     ZENODO_URLS,
     cache_name,
     find_weights,
-    known_sha256,
+    local_path,
     record_of,
     sha256_of,
 )
@@ -46,12 +47,21 @@ def check(path: Path) -> None:
         raise ValueError(f"{path}: no weights")
 
 
-def quick_retries(waits: list[float], **changes) -> RetryPolicy:
-    return RetryPolicy(**{"stall": 5.0, "sleep": waits.append, **changes})
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What a download would wait, in seconds; it does not."""
+    waits: list[float] = []
+    quick = partial(RetryPolicy, stall=5.0, sleep=waits.append)
+    monkeypatch.setattr("utils.classification.weights.RetryPolicy", quick)
+    return waits
 
 
-def fetch(server: Server, waits: list[float] | None = None, **options) -> Path:
-    return find_weights(server.url, check, retries=quick_retries([] if waits is None else waits), **options)
+def fetch(server: Server, sha256: str | None = None) -> Path:
+    return find_weights(server.url, check, sha256)
+
+
+def zenodo_at(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
+    monkeypatch.setattr("utils.classification.weights.ZENODO_URLS", urls)
 
 
 def test_fetched_once_then_cached_with_size_and_digest(server, capsys):
@@ -72,29 +82,27 @@ def test_no_scratch_is_left(server, cache):
     assert sorted(f.name for f in cache.iterdir() if f.suffix != ".lock") == sorted([path.name, record_of(path).name])
 
 
-def test_truncated_is_tried_again_and_never_cached(server, cache):
+def test_truncated_is_tried_again_and_never_cached(server, cache, waits):
     server.answers = [truncated]
-    waits: list[float] = []
     with pytest.raises(FetchError, match="broke off after 100 of 40000 bytes"):
-        fetch(server, waits)
+        fetch(server)
     assert waits == [1, 2, 4]
     assert not list(cache.glob("*.pth"))
 
 
-def test_not_found_is_not_repeated(server):
+def test_not_found_is_not_repeated(server, waits):
     server.answers = [whole(b"gone", 404)]
-    waits: list[float] = []
     with pytest.raises(FetchError, match="HTTP 404") as error:
-        fetch(server, waits)
+        fetch(server)
     assert waits == []
     assert len(server.paths) == 1
     assert "--weights lite" in str(error.value)
 
 
-def test_second_form_is_tried_when_the_first_fails(server):
+def test_second_form_is_tried_when_the_first_fails(server, monkeypatch):
     server.answers = [whole(b"", 404), whole()]
-    first, second = server.url, server.url + "/content"
-    path = find_weights("zenodo", check, zenodo_urls=(first, second), retries=quick_retries([]))
+    zenodo_at(monkeypatch, server.url, server.url + "/content")
+    path = find_weights("zenodo", check)
     assert path.name == FILE_NAME
     assert server.paths == ["/files/model.pth", "/files/model.pth/content"]
 
@@ -110,10 +118,11 @@ def test_a_web_page_is_no_weights(server, cache):
     assert not list(cache.glob("*.pth"))
 
 
-def test_cached_file_is_enough_without_a_network(cache):
+def test_cached_file_is_enough_without_a_network(cache, monkeypatch):
     cache.mkdir(parents=True)
     (cache / FILE_NAME).write_bytes(CONTENT)
-    path = find_weights("zenodo", check, zenodo_urls=("http://127.0.0.1:9/x",), retries=quick_retries([]))
+    zenodo_at(monkeypatch, "http://127.0.0.1:9/x")
+    path = find_weights("zenodo", check)
     assert path == cache / FILE_NAME
     assert json.loads(record_of(path).read_text())["sha256"] == sha256_of(path)
 
@@ -138,17 +147,19 @@ def test_damaged_cache_is_fetched_again(server, cache, capsys):
     assert "when it was stored; fetching it again" in capsys.readouterr().err
 
 
-def test_foreign_file_in_the_cache_is_fetched_again(server, cache):
+def test_foreign_file_in_the_cache_is_fetched_again(server, cache, monkeypatch):
     cache.mkdir(parents=True)
     (cache / FILE_NAME).write_bytes(b"half of something")
     server.answers = [whole()]
-    path = find_weights("zenodo", check, zenodo_urls=(server.url,), retries=quick_retries([]))
+    zenodo_at(monkeypatch, server.url)
+    path = find_weights("zenodo", check)
     assert path.read_bytes() == CONTENT
 
 
-def test_offline_without_cache_names_file_folder_and_lite(cache):
+def test_offline_without_cache_names_file_folder_and_lite(cache, monkeypatch):
+    zenodo_at(monkeypatch, "http://127.0.0.1:9/x")
     with pytest.raises(FetchError) as error:
-        find_weights("zenodo", check, zenodo_urls=("http://127.0.0.1:9/x",), retries=quick_retries([]))
+        find_weights("zenodo", check)
     message = str(error.value)
     assert FILE_NAME in message
     assert str(cache) in message
@@ -168,19 +179,15 @@ def test_pinned_digest(server, cache):
 def test_urls_that_end_alike_do_not_meet_in_the_cache(server):
     server.answers = [whole(), whole(b"weights of another kind")]
     other = server.url.replace("/files/", "/other/")
-    assert fetch(server).read_bytes() != find_weights(other, check, retries=quick_retries([])).read_bytes()
+    assert fetch(server).read_bytes() != find_weights(other, check).read_bytes()
     assert cache_name("http://a/..%2f..%2fx?y=/../z").count("/") == 0
 
 
-def test_digests_of_weights_that_are_here(cache, tmp_path):
-    (tmp_path / "w.pth").write_bytes(b"mine")
-    digest = hashlib.sha256(b"mine").hexdigest()
-    assert known_sha256(str(tmp_path / "w.pth")) == digest and known_sha256("lite") == sha256_of(LITE)
-    for name, weights in ((FILE_NAME, "zenodo"), (cache_name("https://h/w.pth"), "https://h/w.pth")):
-        assert known_sha256(weights) is None
-        cache.mkdir(parents=True, exist_ok=True)
-        (cache / name).write_bytes(b"mine")
-        assert known_sha256(weights) == digest
+def test_where_weights_lie(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("~/w.pth") == tmp_path / "w.pth" and local_path("lite") == LITE
+    assert local_path("zenodo") == cache / FILE_NAME
+    assert local_path("HTTPS://h/w.pth") == cache / cache_name("HTTPS://h/w.pth")
 
 
 def test_path_that_is_not_there(tmp_path):
@@ -206,7 +213,7 @@ def test_attack_over_http_is_not_cached(server, tmp_path, cache):
     torch.save({"layer4.2.conv2.weight": Attack(marker)}, path)
     server.answers = [whole(path.read_bytes())]
     with pytest.raises(FetchError, match="refused"):
-        find_weights(server.url, load_weights, retries=quick_retries([]))
+        find_weights(server.url, load_weights)
     assert not marker.exists()
     assert not list(cache.glob("*.pth"))
 

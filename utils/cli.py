@@ -14,13 +14,15 @@ from utils.argument_types import positive_float, positive_int, shard
 from utils.interrupts import TerminatedError, forgiving_streams, terminable
 from utils.redaction import one_line, redacted
 
+Errors = type[Exception] | tuple[type[Exception], ...]
+
 
 class UsageError(Exception):
     """Bad usage found before any work was done: exit code 2."""
 
 
 @contextlib.contextmanager
-def as_usage_errors() -> Iterator[None]:
+def as_usage_errors(errors: Errors = (OSError, ValueError)) -> Iterator[None]:
     """Within, what cannot be read is bad usage: the command line named it.
 
     Raises
@@ -29,9 +31,9 @@ def as_usage_errors() -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
-    except ValueError as error:
+    except errors as error:
+        if isinstance(error, OSError) and error.filename:
+            raise UsageError(f"{error.filename}: {error.strerror}") from error
         raise UsageError(str(error)) from error
 
 

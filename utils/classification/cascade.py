@@ -68,7 +68,7 @@ class Cascade:
                 break
         if logits.shape[1] < LEAST:
             return False
-        self.watches = [Watch(x.name, self.doubt, float(m)) for x, m in zip(self.levels, margins, strict=False)]
+        self.watches = [Watch(Tally(x.name), self.doubt, float(m)) for x, m in zip(self.levels, margins, strict=False)]
         return True
 
     def __call__(self, patches: Sequence[np.ndarray]) -> Outputs:
@@ -80,13 +80,12 @@ class Cascade:
             if self._passes(patches, logits, level_of):
                 break
         for i, watch in enumerate(self.watches):
-            watch.seen += int((level_of >= i).sum())
-            watch.again += int((level_of > i).sum())
+            watch.count(seen=int((level_of >= i).sum()), again=int((level_of > i).sum()))
         return logits, features
 
     def tallies(self) -> list[Tally]:
-        """What became of the patches of every quick level that was used, so far."""
-        return [watch.tally() for watch in (*self._ended, *self.watches) if watch.seen or watch.failures]
+        """What became of the patches of every quick level so far."""
+        return [watch.tally for watch in (*self._ended, *self.watches)]
 
     def _decided(self, patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         logits, features = self.levels[0].run(patches)
@@ -114,9 +113,9 @@ class Cascade:
     def _widened(self, watch: Watch) -> None:
         self.changes += 1
         what = f"computes again what lies within {watch.margin:.3g} of the threshold"
-        if watch.is_given_up:
+        if watch.tally.given_up:
             place = self.watches.index(watch)
             del self.watches[place], self.levels[place]
             self._ended.append(watch)
             what = f"is not used any longer; {self.levels[0].name} takes its place"
-        print(f"{watch.name} strayed from {self.exact.name} in an audit: it now {what}", file=sys.stderr)
+        print(f"{watch.tally.name} strayed from {self.exact.name} in an audit: it now {what}", file=sys.stderr)

@@ -3,7 +3,6 @@
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.classification.cascade import Cascade, Outputs, Precision
-from utils.classification.decision import UNFITTED, Decision
+from utils.classification.decision import UNFITTED, Decision, Examined
 from utils.classification.folding import GrayStem, fold_batch_norms
 from utils.classification.models import SIDES, detect_arch, loaded_model, resized, standardized
 from utils.classification.precisions import NAMES, pick_device, pick_dtype
@@ -24,14 +23,6 @@ from utils.classification.weights import sha256_of
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
 LEAST_AT_ONCE, BATCHES_AHEAD = 256, 4
 DECIMALS = 4
-
-
-@dataclass(frozen=True)
-class Examined:
-    """What a classifier says of patches: scores 0..1, and distances from the familiar (NaN where none is known)."""
-
-    scores: np.ndarray
-    distances: np.ndarray
 
 
 class Classifier:
@@ -129,7 +120,7 @@ class Classifier:
         """
         return self.examine(patches).scores
 
-    def examine(self, patches: Sequence[np.ndarray]) -> "Examined":
+    def examine(self, patches: Sequence[np.ndarray]) -> Examined:
         """Scores of patches, and how far each lies from what the network was trained on.
 
         Parameters
@@ -229,7 +220,7 @@ class Classifier:
     def _forward(self, stack: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         # Resizing with antialiasing is not everywhere in MPS.
         first = stack.to("cpu" if self.device == "mps" else self.device, non_blocking=True)
-        x = standardized(resized(first, self.arch)) if self.arch == "lite" else first.unsqueeze(1).float()
+        x = standardized(resized(first)) if self.arch == "lite" else first.unsqueeze(1).float()
         body = self._bodies[dtype]
         x = x.to(self.device, next(body.parameters()).dtype).contiguous(memory_format=torch.channels_last)
         if self.pads_batches:
@@ -239,8 +230,8 @@ class Classifier:
         return self.head(features).squeeze(1).double(), features
 
 
-def published_size(patch: np.ndarray, side: int = SIDES["resnet34"]) -> np.ndarray:
-    """A patch at the published network's size, or another, by OpenCV's bilinear resizing, which it was used with.
+def published_size(patch: np.ndarray, side: int) -> np.ndarray:
+    """A patch at a ResNet34's size, by OpenCV's bilinear resizing without antialiasing: so the published one was used.
 
     Parameters
     ----------
@@ -262,10 +253,8 @@ def _array(values: Tensor | np.ndarray) -> np.ndarray:
 
 def _views(stack: np.ndarray, count: int) -> Iterator[np.ndarray]:
     """The stack (n, h, w), or all eight of its flips and quarter turns."""
-    yield stack
-    if count == 1:
-        return
     for seen in (stack, stack.swapaxes(1, 2)):
         for flips in ((), (1,), (2,), (1, 2)):
-            if seen is not stack or flips:
-                yield np.ascontiguousarray(np.flip(seen, flips))
+            yield np.ascontiguousarray(np.flip(seen, flips))
+            if count == 1:
+                return

@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.classification.accounts import Account
 from utils.classification.background import prefetched
+from utils.classification.decision import Examined
 from utils.classification.distances import save_distances
 from utils.classification.kept_files import kept_files
 from utils.dictionaries import PatchFile
@@ -30,7 +31,7 @@ NO_ONE: Mapping[Path, str] = MappingProxyType({})
 class Scorer(Protocol):
     """What gives scores 0..1 and distances to patches; `utils.classification.classifier.Classifier` is one."""
 
-    def examine(self, patches: Sequence[np.ndarray]) -> "Seen": ...
+    def examine(self, patches: Sequence[np.ndarray]) -> Examined: ...
 
     @property
     def at_once(self) -> int:
@@ -50,20 +51,6 @@ class Scorer(Protocol):
     @property
     def account(self) -> Account:
         """What the run is to know of it, so far."""
-        ...
-
-
-class Seen(Protocol):
-    """Scores of patches, and how far each lies from what the network was trained on (NaN where it does not know)."""
-
-    @property
-    def scores(self) -> np.ndarray:
-        """From 0 to 1, shape (n,)."""
-        ...
-
-    @property
-    def distances(self) -> np.ndarray:
-        """From the nearest centre, shape (n,)."""
         ...
 
 

@@ -52,8 +52,7 @@ class Familiarity:
         ndarray, shape (n,)
             From 0 to 0.5.
         """
-        logits = np.clip(features @ self.weights.T + self.biases, -60, 60)
-        deviations: np.ndarray = (1 / (1 + np.exp(-logits))).std(axis=1)
+        deviations: np.ndarray = sigmoid(features @ self.weights.T + self.biases).std(axis=1)
         return deviations
 
 
@@ -93,7 +92,7 @@ class Decision:
         ndarray, shape (n,)
             From 0 to 1.
         """
-        return 1 / (1 + np.exp(-np.clip(self.scale * logits + self.bias, -60, 60)))
+        return sigmoid(self.scale * logits + self.bias)
 
     def logit_at(self, score: float) -> float:
         """The network's output that has this score; infinite for 0 and 1."""
@@ -114,6 +113,34 @@ class Decision:
 
 
 UNFITTED = Decision()
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a classifier says of patches: scores 0..1, and distances from the familiar (NaN where none is known).
+
+    Attributes
+    ----------
+    scores, distances : ndarray, shape (n,)
+    """
+
+    scores: np.ndarray
+    distances: np.ndarray
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """The logistic function.
+
+    Parameters
+    ----------
+    logits : ndarray, any shape
+
+    Returns
+    -------
+    ndarray, the same shape
+    """
+    odds: np.ndarray = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    return odds
 
 
 def unfamiliar_line(dataset: str) -> str:
@@ -163,9 +190,10 @@ def read_decision(weights: Path) -> Decision:
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
         owner = str(content["weights_sha256"])
-        calibration, known = content["calibration"], content.get("familiarity")
-        has_none = known is None or content["schema"] == OLDER
-        familiarity = None if has_none else _unpacked_familiarity(known)
+        calibration, known, familiarity = content["calibration"], content.get("familiarity"), None
+        if known is not None and content["schema"] != OLDER:
+            arrays = {name: _unpacked(known[name]) for name in ARRAYS}
+            familiarity = Familiarity(**arrays, limit=float(known["limit"]))
         threshold, scale, bias = (float(v) for v in (content["threshold"], calibration["scale"], calibration["bias"]))
         side = content.get("side")
         decision = Decision(threshold, scale, bias, familiarity, str(content["aim"]), side and int(side))
@@ -178,11 +206,6 @@ def read_decision(weights: Path) -> Decision:
     if owner != sha256_of(weights):
         raise ValueError(f"{path}: belongs to other weights than {weights.name}; remove it to decide at 0.5")
     return decision
-
-
-def _unpacked_familiarity(stored: dict[str, Any]) -> Familiarity:
-    weights, biases = (_unpacked(stored[name]) for name in ARRAYS)
-    return Familiarity(weights, biases, float(stored["limit"]))
 
 
 def _packed(array: np.ndarray) -> dict[str, Any]:

@@ -49,16 +49,7 @@ def workers_for(device: str, processes: int, found: Sequence[str]) -> int:
     return max(1, count, min(processes, SHARING * count))
 
 
-def gpu_of(worker: int, found: Sequence[str]) -> str:
-    """The GPU of a machine's N-th worker: in turn.
-
-    >>> [gpu_of(worker, ["0", "1"]) for worker in range(3)]
-    ['0', '1', '0']
-    """
-    return found[worker % len(found)]
-
-
 def take_one_gpu() -> None:
-    """See no other GPU than this worker's own, in a process that has not asked CUDA for anything yet."""
+    """See no other GPU than this worker's own (workers take them in turn), before CUDA is asked for anything."""
     if found := gpus():
-        os.environ[VISIBLE] = gpu_of(place(), found)
+        os.environ[VISIBLE] = found[place() % len(found)]

@@ -37,16 +37,6 @@ class KeptTiffs:
         with path.open("wb") as file:
             file.writelines(self._parts(patch, record.to_json()))
 
-    def encode(self, patch: np.ndarray, description: str) -> bytes:
-        """The bytes of a TIFF that holds a patch.
-
-        Parameters
-        ----------
-        patch : ndarray of uint8, shape (h, w)
-        description : str
-        """
-        return b"".join(self._parts(patch, description))
-
     def _parts(self, patch: np.ndarray, description: str) -> tuple[bytes | memoryview, ...]:
         if self._compression:
             return (self._laid_out(patch, description),)
@@ -64,12 +54,7 @@ class KeptTiffs:
     def _laid_out(self, patch: np.ndarray, description: str) -> bytes:
         import tifffile
 
-        options: dict[str, Any] = {
-            "photometric": "minisblack",
-            "description": description,
-            "metadata": None,
-            "software": False,
-        }
+        options: dict[str, Any] = {"photometric": "minisblack", "metadata": None, "software": False}
         with io.BytesIO() as file:
-            tifffile.imwrite(file, patch, compression=self._compression, **options)
+            tifffile.imwrite(file, patch, compression=self._compression, description=description, **options)
             return file.getvalue()

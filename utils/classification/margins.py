@@ -49,30 +49,24 @@ def is_audited(patch: np.ndarray) -> bool:
 
 @dataclass
 class Watch:
-    """What is known of the trust in one quick precision, and what became of it.
+    """What is known of the trust in one quick precision.
 
     Attributes
     ----------
-    name : str
-        Of the precision.
+    tally : Tally
+        What became of it so far.
     doubt : float
         The logit at the threshold.
     margin : float
-    seen, again : int
-        Patches so far, and those of them that were computed again.
-    audited, equal : int
-        Patches of the audit, and those that were decided as the exact computation does.
-    failures : int
     """
 
-    name: str
+    tally: Tally
     doubt: float
     margin: float
-    seen: int = 0
-    again: int = 0
-    audited: int = 0
-    equal: int = 0
-    failures: int = 0
+
+    def count(self, **more: int) -> None:
+        """Add to the tally."""
+        self.tally = self.tally.plus(Tally(self.tally.name, **more))
 
     def doubtful(self, logits: np.ndarray) -> np.ndarray:
         """Which logits lie within the margin.
@@ -96,22 +90,11 @@ class Watch:
             Logits of the same patches.
         """
         differ = (quick > self.doubt) != (exact > self.doubt)
-        self.audited += len(quick)
-        self.equal += int((~differ).sum())
+        self.count(audited=len(quick), equal=int((~differ).sum()))
         moved = np.abs(quick - exact)
         broken = differ | ((moved > self.margin) & (np.abs(quick - self.doubt) < 2 * self.margin))
         if not broken.any():
             return True
-        self.failures += 1
+        self.count(failures=1, given_up=int(self.tally.failures + 1 == MOST_FAILURES))
         self.margin = 2 * max(self.margin, float(moved[broken].max()))
         return False
-
-    @property
-    def is_given_up(self) -> bool:
-        """Whether it failed too often to be used any longer."""
-        return self.failures >= MOST_FAILURES
-
-    def tally(self) -> Tally:
-        """The numbers so far."""
-        counts = self.seen, self.again, self.audited, self.equal, self.failures
-        return Tally(self.name, *counts, int(self.is_given_up))

@@ -4,7 +4,9 @@
 slimmed EfficientNet-Lite0 (`utils.classification.lite_net`), small enough to lie in the repository.
 """
 
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -96,12 +98,11 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> No
         If layers are missing, unknown or of another shape; the message holds `origin` and the first of them.
     """
     expected = model.state_dict()
-    missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    wrong = [k for k in expected.keys() & state.keys() if tuple(expected[k].shape) != tuple(state[k].shape)]
-    if missing or unknown:
-        found = " and ".join(_first("missing", missing) + _first("unknown", unknown))
+    others = {"missing": expected.keys() - state.keys(), "unknown": state.keys() - expected.keys()}
+    if any(others.values()):
+        found = " and ".join(f"{len(those)} {what} (first: {min(those)})" for what, those in others.items() if those)
         raise ValueError(f"{origin}: other layers than expected: {found}")
-    if wrong:
+    if wrong := [k for k in expected if tuple(expected[k].shape) != tuple(state[k].shape)]:
         k = min(wrong)
         shapes = f"{tuple(state[k].shape)}, expected {tuple(expected[k].shape)}"
         raise ValueError(f"{origin}: layer {k} has the shape {shapes} ({len(wrong)} layers differ)")
@@ -125,8 +126,8 @@ def loaded_model(arch: str, state: Mapping[str, Tensor], origin: str) -> nn.Modu
     return model
 
 
-def prepare(patches: Tensor, arch: str, *, resize: bool = True) -> Tensor:
-    """Turn patches into what a network wants, on the device where they are.
+def prepare(patches: Tensor, arch: str) -> Tensor:
+    """Turn patches of the network's size into what it wants, on the device where they are.
 
     Parameters
     ----------
@@ -135,14 +136,12 @@ def prepare(patches: Tensor, arch: str, *, resize: bool = True) -> Tensor:
     arch : str
         ``resnet34``: three equal channels, ImageNet's mean and deviation. ``lite``: one channel, each patch
         with mean 0 and deviation 1 (padding left out), so that a detector's contrast settings hardly matter.
-    resize : bool
-        Bring patches to the network's side (`SIDES`) unless they have it.
 
     Returns
     -------
-    Tensor of float32, shape (n, 3 or 1, side, side)
+    Tensor of float32, shape (n, 3 or 1, h, w)
     """
-    x = resized(patches, arch) if resize else patches.unsqueeze(1).float()
+    x = patches.unsqueeze(1).float()
     if arch == "lite":
         return standardized(x)
     mean = torch.tensor(IMAGENET_MEAN, device=x.device).view(1, 3, 1, 1)
@@ -150,24 +149,21 @@ def prepare(patches: Tensor, arch: str, *, resize: bool = True) -> Tensor:
     return (x / 255 - mean) / std
 
 
-def resized(patches: Tensor, arch: str) -> Tensor:
-    """Bring patches to the network's side, unless they have it.
+def resized(patches: Tensor) -> Tensor:
+    """Bring patches to the lite network's side, unless they have it.
 
     Parameters
     ----------
     patches : Tensor of uint8, shape (n, h, w)
-    arch : str
 
     Returns
     -------
     Tensor of float32, shape (n, 1, side, side)
     """
-    x, side = patches.unsqueeze(1).float(), SIDES[arch]
+    x, side = patches.unsqueeze(1).float(), SIDES["lite"]
     if tuple(x.shape[2:]) == (side, side):
         return x
-    # The published network was trained and used without antialiasing.
-    smooth = arch == "lite"
-    return nn.functional.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=smooth)
+    return nn.functional.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
 def standardized(x: Tensor) -> Tensor:
@@ -195,9 +191,6 @@ def standardized(x: Tensor) -> Tensor:
 
 def _operators_load() -> bool:
     """Whether torchvision's compiled operators load here; asked of its own library file, without importing it."""
-    import importlib.util
-    from pathlib import Path
-
     spec = importlib.util.find_spec("torchvision")
     folders = spec.submodule_search_locations if spec else None
     for library in (f for folder in folders or [] for f in Path(folder).glob("_C.*")):
@@ -206,7 +199,3 @@ def _operators_load() -> bool:
         except (OSError, RuntimeError):
             return False
     return hasattr(torch.ops.torchvision, "nms")
-
-
-def _first(what: str, names: list[str]) -> list[str]:
-    return [f"{len(names)} {what} (first: {names[0]})"] if names else []

@@ -1,4 +1,4 @@
-"""A sample of a collection's patches: the same for the same dictionaries and seed, whatever is done of them already."""
+"""A sample of a collection's patches: the same for the same dictionaries, whatever is done of them already."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ LEAST_OF_EACH = 16
 MOST_BYTES = 256 << 20
 
 
-def sample_patches(dictionaries: Sequence[Path], count: int, seed: int = 0) -> list[np.ndarray]:
+def sample_patches(dictionaries: Sequence[Path], count: int) -> list[np.ndarray]:
     """Patches of many dictionaries, in an order of chance.
 
     Dictionaries that cannot be read give none: their own job says so.
@@ -22,7 +22,6 @@ def sample_patches(dictionaries: Sequence[Path], count: int, seed: int = 0) -> l
     dictionaries : sequence of Path
     count : int
         How many, if there are as many, and if they take no more than `MOST_BYTES` bytes.
-    seed : int
 
     Returns
     -------
@@ -31,25 +30,25 @@ def sample_patches(dictionaries: Sequence[Path], count: int, seed: int = 0) -> l
     # Twice the even share: some dictionaries are small, and some cannot be read.
     share = max(LEAST_OF_EACH, -(-2 * count // max(len(dictionaries), 1)))
     chosen, size = [], 0
-    for path in sorted(dictionaries, key=lambda path: _draw(path, seed)):
-        for patch in _some(path, share, seed):
+    for path in sorted(dictionaries, key=_draw):
+        for patch in _some(path, share):
             chosen.append(patch)
             size += patch.nbytes
         if len(chosen) >= count or size > MOST_BYTES:
             break
-    order = np.random.default_rng(seed).permutation(len(chosen))
+    order = np.random.default_rng(0).permutation(len(chosen))
     return [chosen[i] for i in order[:count]]
 
 
-def _some(path: Path, count: int, seed: int) -> Iterator[np.ndarray]:
+def _some(path: Path, count: int) -> Iterator[np.ndarray]:
     try:
         with PatchFile(path) as file:
-            drawn = np.random.default_rng(_draw(path, seed)).permutation(len(file))[:count]
+            drawn = np.random.default_rng(_draw(path)).permutation(len(file))[:count]
             for i in sorted(int(i) for i in drawn):
                 yield from file.read([i])
     except (ValueError, OSError):
         return
 
 
-def _draw(path: Path, seed: int) -> int:
-    return int(xxhash.xxh3_64_intdigest(path.name.encode("utf-8", "surrogateescape"), seed=seed))
+def _draw(path: Path) -> int:
+    return int(xxhash.xxh3_64_intdigest(path.name.encode("utf-8", "surrogateescape")))

@@ -37,11 +37,8 @@ def unfamiliar_datasets(by_dataset: Mapping[str, Sequence[Job]], decision: Decis
     """The datasets whose patches lie far from what the classifier was trained on, by the tables that are there."""
     if decision.familiarity is None:
         return []
-    found = []
-    for dataset, parts in by_dataset.items():
-        if decision.is_unfamiliar(np.concatenate([load_distances(part.target) for part in parts] or [np.empty(0)])):
-            found.append(dataset)
-    return found
+    distances = {name: [load_distances(part.target) for part in parts] for name, parts in by_dataset.items()}
+    return [name for name, its in distances.items() if decision.is_unfamiliar(np.concatenate([*its, []]))]
 
 
 def draw_dataset(threshold: float, job: Job, scratch: Path) -> str:

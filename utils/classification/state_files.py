@@ -13,12 +13,27 @@ State = dict[str, Tensor]
 
 
 def load_weights(path: Path) -> State:
-    """Read a state_dict without running anything that is in the file, and check that it fits one of the networks.
+    """Read a state_dict, see `read_state`, and check that it fits one of the networks.
 
     Raises
     ------
     ValueError
-        If the file holds anything else, is damaged, or its layers or shapes are not a network's.
+        If its layers or shapes are not a network's, or its values are not finite.
+    """
+    state = read_state(path)
+    loaded_model(detect_arch(state), state, str(path))
+    if spoilt := [name for name, values in state.items() if not torch.isfinite(values).all()]:
+        raise ValueError(f"{path}: {len(spoilt)} layers hold values that are not finite, the first is {spoilt[0]}")
+    return state
+
+
+def read_state(path: Path) -> State:
+    """Read a state_dict without running anything that is in the file.
+
+    Raises
+    ------
+    ValueError
+        If the file holds anything else, or is damaged.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -28,9 +43,6 @@ def load_weights(path: Path) -> State:
         raise ValueError(f"{path}: not a readable weights file: {_gist(error) or type(error).__name__}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path}: not a state_dict: expected a plain dict of tensors, found {type(state).__name__}")
-    loaded_model(detect_arch(state), state, str(path))
-    if spoilt := [name for name, values in state.items() if not torch.isfinite(values).all()]:
-        raise ValueError(f"{path}: {len(spoilt)} layers hold values that are not finite, the first is {spoilt[0]}")
     return state
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from utils.classification.download import FetchError, RetryPolicy, download, say
 from utils.cli import UsageError
 from utils.files import atomic_path
-from utils.json_text import parse_json
+from utils.json_text import json_file
 from utils.locks import locked
 
 RECORD = "https://zenodo.org/records/6458015"
@@ -31,14 +31,7 @@ LITE = Path(__file__).with_name("lite_weights.pth")
 Check = Callable[[Path], object]
 
 
-def find_weights(
-    weights: str,
-    check: Check,
-    *,
-    sha256: str | None = None,
-    zenodo_urls: Sequence[str] | None = None,
-    retries: RetryPolicy | None = None,
-) -> Path:
+def find_weights(weights: str, check: Check, sha256: str | None = None) -> Path:
     """Find or fetch a weights file.
 
     Parameters
@@ -49,9 +42,6 @@ def find_weights(
         Takes a path and raises ValueError when the file does not hold weights; nothing that fails is cached.
     sha256 : str, optional
         The only content to accept, in hex.
-    zenodo_urls : sequence of str, optional
-        Where ``zenodo`` is fetched from, tried in order.
-    retries : RetryPolicy, optional
 
     Returns
     -------
@@ -69,12 +59,11 @@ def find_weights(
     UsageError
         If `sha256` is none.
     """
-    wanted = _pin(sha256)
+    wanted, path = _pin(sha256), local_path(weights)
     if weights == "zenodo":
-        return fetch_cached(zenodo_urls or ZENODO_URLS, FILE_NAME, check, sha256=wanted, retries=retries, page=RECORD)
-    if weights.lower().startswith(("http://", "https://")):
-        return fetch_cached([weights], cache_name(weights), check, sha256=wanted, retries=retries)
-    path = LITE if weights == "lite" else Path(weights).expanduser()
+        return fetch_cached(ZENODO_URLS, path.name, check, sha256=wanted, page=RECORD)
+    if _is_url(weights):
+        return fetch_cached([weights], path.name, check, sha256=wanted)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file; --weights takes zenodo, lite, a path or a URL")
     _refuse_other(path, wanted, path)
@@ -82,13 +71,17 @@ def find_weights(
     return path
 
 
-def known_sha256(weights: str) -> str | None:
-    """The SHA-256 of weights that are on this machine; None of those that are not, or not yet."""
-    if weights == "zenodo" or weights.lower().startswith(("http://", "https://")):
-        path = cache_folder() / (FILE_NAME if weights == "zenodo" else cache_name(weights))
-    else:
-        path = LITE if weights == "lite" else Path(weights).expanduser()
-    return sha256_of(path) if path.is_file() else None
+def local_path(weights: str) -> Path:
+    """Where weights lie on this machine, or will lie once they are fetched."""
+    if weights == "zenodo":
+        return cache_folder() / FILE_NAME
+    if _is_url(weights):
+        return cache_folder() / cache_name(weights)
+    return LITE if weights == "lite" else Path(weights).expanduser()
+
+
+def _is_url(weights: str) -> bool:
+    return weights.lower().startswith(("http://", "https://"))
 
 
 def fetch_cached(
@@ -97,7 +90,6 @@ def fetch_cached(
     check: Check,
     *,
     sha256: str | None = None,
-    retries: RetryPolicy | None = None,
     page: str = "",
     instead: str = "use the bundled model with --weights lite",
 ) -> Path:
@@ -108,16 +100,12 @@ def fetch_cached(
     urls : sequence of str
     name : str
         Its name in the cache.
-    check, sha256, retries
+    check, sha256
         As in `find_weights`.
     page : str
         Where a person would fetch it; the first URL by default.
     instead : str
         What to do where it cannot be fetched, for the message.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------
@@ -128,16 +116,15 @@ def fetch_cached(
     if not _problem(target, check, sha256):
         return target  # without a lock: a cache that several users share may be read-only
     with locked(target):
-        problem = _problem(target, check, sha256)
-        if problem:
-            if target.exists():
-                say(f"{target}: {problem}; fetching it again")
-            reasons = _fetch(urls, target, check, sha256, retries or RetryPolicy())
-            if reasons:
-                raise FetchError(
-                    f"cannot fetch the weights ({'; '.join(reasons)}). Fetch {name} from {page or urls[0]} elsewhere "
-                    f"and put it into {target.parent}, or {instead}"
-                )
+        if not (problem := _problem(target, check, sha256)):
+            return target
+        if target.exists():
+            say(f"{target}: {problem}; fetching it again")
+        if reasons := _fetch(urls, target, check, sha256):
+            raise FetchError(
+                f"cannot fetch the weights ({'; '.join(reasons)}). Fetch {name} from {page or urls[0]} elsewhere "
+                f"and put it into {target.parent}, or {instead}"
+            )
     return target
 
 
@@ -169,7 +156,7 @@ def _problem(target: Path, check: Check, wanted: str | None) -> str:
     """Why a cached file cannot be used; empty when it can. One that was put there by hand is recorded."""
     if not target.is_file():
         return "not there"
-    digest, seen = sha256_of(target), _recorded(target)
+    digest, seen = sha256_of(target), str(json_file(record_of(target)).get("sha256") or "")
     if wanted and digest != wanted:
         return f"its SHA-256 is {digest}, not {wanted}"
     if seen and seen != digest:
@@ -184,14 +171,14 @@ def _problem(target: Path, check: Check, wanted: str | None) -> str:
     return ""
 
 
-def _fetch(urls: Sequence[str], target: Path, check: Check, wanted: str | None, retries: RetryPolicy) -> list[str]:
+def _fetch(urls: Sequence[str], target: Path, check: Check, wanted: str | None) -> list[str]:
     """Try each URL; returns why they all failed, or nothing when one served."""
     reasons = []
     scratch = target
     for url in urls:
         try:
             with atomic_path(target) as scratch:
-                digest, size = download(url, scratch, retries)
+                digest, size = download(url, scratch, RetryPolicy())
                 _refuse_other(scratch, wanted, "what came")
                 check(scratch)
                 _remember(target, url, digest, size)
@@ -214,15 +201,6 @@ def _pin(sha256: str | None) -> str | None:
 def _refuse_other(path: Path, wanted: str | None, origin: object) -> None:
     if wanted and (digest := sha256_of(path)) != wanted:
         raise ValueError(f"{origin} has the SHA-256 {digest}, expected {wanted}")
-
-
-def _recorded(target: Path) -> str:
-    """The SHA-256 that was stored beside a file; empty when none was."""
-    record = record_of(target)
-    try:
-        return str(parse_json(record.read_text())["sha256"]) if record.is_file() else ""
-    except (ValueError, KeyError, TypeError):
-        return ""
 
 
 def _remember(target: Path, origin: str, digest: str, size: int) -> None:

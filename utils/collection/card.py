@@ -3,10 +3,10 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from utils.collection.shards import Shard
+from utils.collection.shards import Shard, patches_by_split
 
 LICENSES = {
     re.sub(r"[^a-z0-9]", "", name): name
@@ -68,13 +68,14 @@ def card(about: About, shards: Sequence[Shard]) -> str:
     lines = ["---", *_front_matter(about, shards), "---", "", f"# {_plain(about.title)}", ""]
     lines += ["Patches of electron-microscopy images, deduplicated and filtered.", "", "| split | datasets | patches |"]
     lines += ["|---|---|---|"]
-    for split, count in _by_split(shards).items():
+    counts = patches_by_split(shards)
+    for split, count in counts.items():
         datasets = {sample.dataset for shard in shards if shard.split == split for sample in shard.samples}
         lines.append(f"| {split} | {len(datasets)} | {count} |")
     lines += ["", f"Of {about.kept} kept patches. {' '.join(about.rules)}".rstrip(), ""]
     lines += [f"- {_plain(note)}" for note in about.notes] + ([""] if about.notes else [])
     lines += ["## Loading", "", "```python"]
-    for split in _by_split(shards):
+    for split in counts:
         last = sum(shard.split == split for shard in shards) - 1
         lines.append(LOADING[about.kind].format(split=split, last=last))
     lines += [
@@ -93,7 +94,7 @@ def _front_matter(about: About, shards: Sequence[Shard]) -> list[str]:
         "parquet": "data/{split}-*.parquet", "webdataset": "{split}-*.tar", "imagefolder": "{split}/**"
     }.get(about.kind):  # fmt: skip
         lines += ["configs:", "- config_name: default", "  data_files:"]
-        for split in _by_split(shards):
+        for split in patches_by_split(shards):
             lines += [f"  - split: {split}", f"    path: {json.dumps(patterns.format(split=split))}"]
     return lines
 
@@ -124,13 +125,6 @@ def _datasets(about: About, shards: Sequence[Shard]) -> list[str]:
         cells = "".join(f" {_cell(row.get(key, ''))} |" for key in free)
         lines.append(f"| {_cell(name)} | {splits[name]} | {counts[name]} |{cells}")
     return lines
-
-
-def _by_split(shards: Iterable[Shard]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for shard in shards:
-        counts[shard.split] = counts.get(shard.split, 0) + len(shard.samples)
-    return counts
 
 
 def _number(count: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 """The page of one dataset in the report: its patches as sheets, their scores and places, what is odd about it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -42,6 +42,11 @@ class DatasetJob:
     def slug(self) -> str:
         """The name of its folder, safe in files and addresses."""
         return slug(self.dataset)
+
+    @property
+    def unit(self) -> str:
+        """The name of its unit in the report's ledger."""
+        return unit_name("dataset", self.slug)
 
     def fingerprint(self) -> str:
         """Of everything that the page is made from."""
@@ -88,13 +93,12 @@ def report_dataset(out: Path, job: Job) -> str:
     """
     dataset: DatasetJob = job.source
     ledger, fingerprint = Ledger(out), dataset.fingerprint()
-    unit = unit_name("dataset", dataset.slug)
-    if ledger.is_current(unit, fingerprint) and not ledger.record(unit).get("failed"):
+    if ledger.is_current(dataset.unit, fingerprint) and not ledger.record(dataset.unit).get("failed"):
         return SKIPPED
     folder = f"datasets/{dataset.slug}"
     most = sum(_count(part) for part in dataset.parts)
     facts: dict[str, Any] = {}
-    with ledger.making(unit, planned_files(folder, most), fingerprint, facts) as scratch:
+    with ledger.making(dataset.unit, planned_files(folder, most), fingerprint, facts) as scratch:
         (scratch / folder).mkdir(parents=True)
         with Thumbs(scratch / "thumbs") as thumbs:
             facts |= _make_page(dataset, scratch / folder, thumbs)
@@ -121,9 +125,11 @@ def _make_page(dataset: DatasetJob, here: Path, thumbs: Thumbs) -> dict[str, Any
     order = np.argsort([d.score for d in found.decisions], kind="stable")
     save_sheets(here, "sheet", (thumbs[i] for i in order), SHEET)
     save_sheets(here, "overview", overviews.cells(), OVERVIEW_SHEET)
-    _save_strip(here, found, thumbs)
+    chosen = [i for i in order if found.decisions[i].kept] or list(order)
+    steps = np.linspace(0, len(chosen) - 1, min(STRIP, len(chosen))).round().astype(int)
+    _save_strip(here / "strip.jpg", [thumbs[chosen[i]] for i in steps])
     summary = summarize(dataset.dataset, dataset.slug, dataset.split, dataset.free, found)
-    _save_data(here, dataset, found, order, overviews, summary)
+    save_script(here / "data.js", {**summary, **_columns(dataset, found, order, overviews)})
     (here / "index.html").write_text(page_html("dataset", "Dataset", "../../"), encoding="utf-8")
     return {"summary": summary, "failed": {**found.failures, **overviews.failures}}
 
@@ -144,31 +150,20 @@ def planned_files(folder: str, count: int) -> list[str]:
     return [*sheets, *overviews, *(f"{folder}/{name}" for name in names)]
 
 
-def _save_strip(folder: Path, gathered: Gathered, thumbs: Thumbs) -> None:
+def _save_strip(path: Path, typical: Sequence[np.ndarray]) -> None:
     """A row of typical patches: kept ones at even steps of their scores, or others where none is kept."""
     from PIL import Image
 
-    ranked = sorted(range(len(gathered.decisions)), key=lambda i: gathered.decisions[i].score)
-    chosen = [i for i in ranked if gathered.decisions[i].kept] or ranked
-    steps = np.linspace(0, len(chosen) - 1, min(STRIP, len(chosen))).round().astype(int)
-    cells = [np.asarray(Image.fromarray(thumbs[chosen[i]]).resize((64, 64), Image.Resampling.BOX)) for i in steps]
+    cells = [np.asarray(Image.fromarray(thumb).resize((64, 64), Image.Resampling.BOX)) for thumb in typical]
     strip = np.hstack(cells) if cells else np.zeros((64, 64), np.uint8)
-    Image.fromarray(strip).save(folder / "strip.jpg", quality=80)
+    Image.fromarray(strip).save(path, quality=80)
 
 
-def _save_data(
-    folder: Path,
-    dataset: DatasetJob,
-    found: Gathered,
-    order: np.ndarray,
-    overviews: Overviews,
-    summary: Mapping[str, Any],
-) -> None:
-    """data.js: columns of all patches in the order of their scores, which is that of the sheets."""
+def _columns(dataset: DatasetJob, found: Gathered, order: np.ndarray, overviews: Overviews) -> dict[str, Any]:
+    """Columns of all patches in the order of their scores, which is that of the sheets, and how to show them."""
     reasons = list(dict.fromkeys(decision.reason for decision in found.decisions))
     numbered = {reason: i for i, reason in enumerate(reasons)}
-    content = {
-        **summary,
+    return {
         "threshold": dataset.threshold,
         "thumb": THUMB,
         "per_row": SHEET,
@@ -185,7 +180,6 @@ def _save_data(
         "reason": [numbered[found.decisions[i].reason] for i in order],
         "kept_now": [int(found.decisions[i].kept) for i in order],
     }
-    save_script(folder / "data.js", content)
 
 
 def save_script(path: Path, content: object) -> None:

@@ -1,7 +1,6 @@
 """What stands beside the shards of an export: the card, tables, checksums, and the frame of an array."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,9 @@ from utils.collection.export_tables import (
     write_splits,
 )
 from utils.collection.ledger import Ledger, digest, sha256_of
-from utils.collection.shards import VERSION, Shard, as_made
+from utils.collection.shards import VERSION, Shard, as_made, patches_by_split
 
 ABOUT = "about"
-
-
 BESIDE = ("patches.csv", "splits.csv", "croissant.json", "SHA256SUMS", "README.md")
 
 
@@ -39,7 +36,9 @@ def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shar
     sums = {
         name: entry["sha256"] for shard in plan.shards for name, entry in ledger.record(shard.name)["files"].items()
     }
-    about = About(title, plan.kind, plan.kept, rules, [*plan.notes, *_missing(plan)], plan.rows)
+    missing = without_license(plan.rows)
+    said = [f"No license is known for {len(missing)} of {len(plan.rows)} datasets."] if missing else []
+    about = About(title, plan.kind, plan.kept, rules, [*plan.notes, *said], plan.rows)
     makers: dict[str, Callable[[Path], object]] = {
         "patches.csv": lambda path: write_patches(path, shards),
         "splits.csv": lambda path: write_splits(path, plan.split_of, plan.groups),
@@ -54,12 +53,13 @@ def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shar
     fingerprint = digest(VERSION, plan.kind, sums, facts, frame)
     if ledger.is_current(ABOUT, fingerprint):
         return False
-    frames = _frame_files(plan) if plan.kind == "zarr" else []
+    counts = patches_by_split(plan.shards if plan.kind == "zarr" else ())
+    frames = [name for split, count in counts.items() for name in zarr_frame_files(split, count)]
     with ledger.making(ABOUT, [*makers, *frames, *BESIDE[2:]], fingerprint) as scratch:
         for name, make in makers.items():
             (scratch / name).parent.mkdir(exist_ok=True)
             make(scratch / name)
-        for split in plan.splits if frames else ():
+        for split in counts:
             names = [sample.name for shard in shards if shard.split == split for sample in shard.samples]
             write_zarr_frame(split, names, shard_size, plan.side, scratch)
         _write_card(scratch, about, shards, sums)
@@ -77,11 +77,6 @@ def _write_card(scratch: Path, about: About, shards: Sequence[Shard], sums: Mapp
     (scratch / "README.md").write_text(card(about, shards), encoding="utf-8", errors="surrogateescape")
 
 
-def _frame_files(plan: ExportPlan) -> list[str]:
-    counts = Counter(split for shard in plan.shards for split in [shard.split] * len(shard.samples))
-    return [name for split in plan.splits for name in zarr_frame_files(split, counts[split])]
-
-
 def moved_datasets(out: Path, plan: ExportPlan) -> list[str]:
     """Datasets that an earlier export into the same folder put into another split."""
     if not Ledger(out).record(ABOUT):
@@ -95,8 +90,3 @@ def moved_datasets(out: Path, plan: ExportPlan) -> list[str]:
         for dataset, split in sorted(plan.split_of.items())
         if before.get(dataset, split) != split
     ]
-
-
-def _missing(plan: ExportPlan) -> list[str]:
-    missing = without_license(plan.rows)
-    return [f"No license is known for {len(missing)} of {len(plan.rows)} datasets."] if missing else []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from utils.collection.pixels import png_bytes
-from utils.collection.samples import NUMBERS, WHOLE
+from utils.collection.places import LENGTHS, WHOLE
 from utils.collection.shards import Read, Shard
 from utils.interrupts import deferred
 
@@ -94,7 +94,7 @@ def parquet_schema(row: Mapping[str, Any]) -> "pa.Schema":
 
 def column_kind(name: str) -> str:
     """``int64``, ``float64`` or ``string``."""
-    return "int64" if name in WHOLE else "float64" if name in NUMBERS else "string"
+    return "int64" if name in WHOLE else "float64" if name in ("score", "weight", *LENGTHS) else "string"
 
 
 def _table(reads: Sequence[Read], schema: "pa.Schema") -> "pa.Table":

@@ -121,8 +121,8 @@ def _of_one_size(selection: Selection, plan: ExportPlan) -> None:
 def _split(selection: Selection, plan: ExportPlan, pairs: Sequence[Pair], args: argparse.Namespace) -> None:
     """Put every dataset into a split, check that nothing of one tissue stands in two, and say so."""
     addresses = {d: {s.source for s in chosen if "://" in s.source} for d, chosen in selection.samples.items()}
-    ties = tied(sorted(selection.samples), addresses, plan.rows, pairs)
-    plan.groups = ties.groups()
+    ties = tied(selection.samples, addresses, plan.rows, pairs)
+    plan.groups = ties.groups
     plan.split_of = assign(plan.groups, args.split, args.seed)
     if len(args.split) == 1:
         return

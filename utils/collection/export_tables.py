@@ -57,11 +57,7 @@ def uniform_columns(splits: Mapping[str, Sequence[Shard]]) -> dict[str, str]:
                 own.setdefault(name, set()).add(_kind(value))
         for name, found in own.items():
             kinds.setdefault(name, set()).add(_guess(found))
-    return {
-        name: "whole" if found == {"whole"} else "text" if found == {"text"} else "number"
-        for name, found in kinds.items()
-        if found == {"text"} or "text" not in found
-    }
+    return {name: _guess(found) for name, found in kinds.items() if found == {"text"} or "text" not in found}
 
 
 def _guess(found: set[str]) -> str:

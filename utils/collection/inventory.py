@@ -97,7 +97,7 @@ def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:
     UsageError
         If dictionaries of one name cannot be told apart.
     """
-    found = [Part(path.stem, path) for path in _tables(filtered)]
+    found = [Part(path.stem, path) for path in _walk(filtered, ".csv") if is_scores_table(path)]
     if not found:
         why = "no tables of classify_patches.py (CSV: name,score,kept) in it" if filtered.is_dir() else "no such folder"
         raise NothingLeftError(f"{filtered}: {why}")
@@ -132,10 +132,6 @@ def _of_part(part: Part, paths: Sequence[Path]) -> Path | None:
         if len(paths) != 1:
             raise UsageError(f"{part.table}: several dictionaries are called {part.name}.pkl; rename all but one")
     return paths[0] if paths else None
-
-
-def _tables(folder: Path) -> list[Path]:
-    return [path for path in _walk(folder, ".csv") if is_scores_table(path)]
 
 
 def _walk(folder: Path, ending: str, above: frozenset[Path] = frozenset()) -> Iterator[Path]:

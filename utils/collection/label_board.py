@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from utils.collection.label_queue import Item, relative_picture
+from utils.collection.label_queue import Item
 from utils.collection.labels import LabelFile
 from utils.collection.pixels import png_bytes
 from utils.collection.stock import Neighbours, Stock
@@ -16,7 +16,8 @@ class Board:
     def __init__(self, items: Sequence[Item], stock: Stock, table: LabelFile, neighbours: Neighbours | None) -> None:
         self.items, self.stock, self.table, self.neighbours = items, stock, table, neighbours
         self._lock = threading.Lock()
-        self._paths = [relative_picture(table.path, item) for item in items]
+        # Of pictures, from the folder of the table.
+        self._paths = [f"{table.path.stem}_patches/{item.dataset}/{item.name}.png" for item in items]
         self._index = {path: i for i, path in enumerate(self._paths)}
         self._shown = [""] * len(items)
         self._log: list[int] = []

@@ -118,8 +118,3 @@ def ordered(items: Sequence[Item], order: str, *, threshold: float, seed: int) -
         keys.append((band, turn[band, item.dataset]))
         turn[band, item.dataset] += 1
     return [near[i] for i in sorted(range(len(near)), key=keys.__getitem__)]
-
-
-def relative_picture(table: Path, item: Item) -> str:
-    """Where a labelled patch's picture is stored, from the folder of the table."""
-    return f"{table.stem}_patches/{item.dataset}/{item.name}.png"

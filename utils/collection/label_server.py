@@ -2,7 +2,9 @@
 
 import hmac
 import json
+import re
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -45,10 +47,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "news":
             since = parse_qs(urlsplit(self.path).query).get("since", ["0"])[0]
             self._answer_json(board.news(_number(since) or 0))
-        elif name == "patch" and (index := _number(rest)) is not None and index < len(board.items):
-            self._picture(lambda: board.stock.pixels(index))
-        elif name == "slice" and board.neighbours is not None:
-            self._slice(rest, board)
+        elif name in ("patch", "slice") and (cut := self._cut(name, rest)):
+            self._picture(cut)
         else:
             self._refuse(HTTPStatus.NOT_FOUND)
 
@@ -56,18 +56,17 @@ class Handler(BaseHTTPRequestHandler):
         """Labels and undo."""
         if (path := self._asked()) is None:
             return
-        length = self.headers.get("Content-Length", "")
+        length = _number(self.headers.get("Content-Length", ""))
         origin = self.headers.get("Origin")
         if origin is not None and origin != f"http://{self.headers['Host']}":
             return self._refuse(HTTPStatus.FORBIDDEN)
-        if not length.isdecimal() or int(length) > LARGEST_REQUEST:
+        if length is None or not 0 <= length <= LARGEST_REQUEST:
             return self._refuse(HTTPStatus.BAD_REQUEST)
         try:
-            said = parse_json(self.rfile.read(int(length)) or b"{}")
-            said = said if isinstance(said, dict) else {}
+            said = parse_json(self.rfile.read(length) or b"{}")
             since = int(said.get("since", 0))
             answer = self._act(path, said)
-        except (ValueError, TypeError, LookupError, OverflowError):
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
             return self._refuse(HTTPStatus.BAD_REQUEST)
         except OSError as error:
             return self._answer_json(
@@ -85,14 +84,16 @@ class Handler(BaseHTTPRequestHandler):
         board.label(chosen, label)
         return {}
 
-    def _slice(self, rest: str, board: Board) -> None:
-        number, _, step = rest.partition("/")
-        i, steps = _number(number), _number(step.removeprefix("-"))
-        if i is None or i >= len(board.items) or steps is None:
-            return self._refuse(HTTPStatus.NOT_FOUND)
-        assert board.neighbours is not None
-        neighbours = board.neighbours
-        self._picture(lambda: neighbours.cut(board.items[i], -steps if step.startswith("-") else steps))
+    def _cut(self, name: str, rest: str) -> Callable[[], np.ndarray | None] | None:
+        """What gives the pixels at ``patch/{item}`` or ``slice/{item}/{step}``; None where an address means neither."""
+        board = self.server.board
+        number, _, steps = rest.partition("/")
+        i, step = _number(number), _number(steps)
+        if i is None or not 0 <= i < len(board.items):
+            return None
+        if name == "patch":
+            return None if steps else partial(board.stock.pixels, i)
+        return None if board.neighbours is None or step is None else partial(board.neighbours.cut, board.items[i], step)
 
     def _picture(self, cut: Callable[[], np.ndarray | None]) -> None:
         try:
@@ -106,14 +107,12 @@ class Handler(BaseHTTPRequestHandler):
     def _asked(self) -> str | None:
         """The path behind the token; None, and refused, where host or token are wrong."""
         port = self.server.server_port
-        if self.headers.get("Host") not in {f"127.0.0.1:{port}", f"localhost:{port}"}:
-            self._refuse(HTTPStatus.FORBIDDEN)
-            return None
         token, slash, path = urlsplit(self.path).path[1:].partition("/")
-        if not slash or not hmac.compare_digest(token.encode(), self.server.token.encode()):
-            self._refuse(HTTPStatus.FORBIDDEN)
-            return None
-        return path
+        is_here = self.headers.get("Host") in {f"127.0.0.1:{port}", f"localhost:{port}"}
+        if is_here and slash and hmac.compare_digest(token.encode(), self.server.token.encode()):
+            return path
+        self._refuse(HTTPStatus.FORBIDDEN)
+        return None
 
     def _answer_json(self, content: object, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._answer(json.dumps(content).encode(), "application/json", status=status)
@@ -143,8 +142,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _number(text: str) -> int | None:
-    """A whole number of an address; None where it is none, or too long for any."""
-    return int(text) if text.isdecimal() and len(text) < 16 else None
+    """A whole number; None where the text is none."""
+    return int(text) if re.fullmatch("-?[0-9]{1,9}", text) else None
 
 
 class LabelServer(ThreadingHTTPServer):

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -171,8 +171,3 @@ def _append(path: Path, text: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def count_labels(labels: Sequence[str]) -> dict[str, int]:
-    """How many of each."""
-    return {label: sum(found == label for found in labels) for label in LABELS}

@@ -80,28 +80,23 @@ class Ledger:
         FileExistsError
             If a file is in the way that no unit owns.
         """
-        facts = {} if facts is None else facts
-        with locked(self._path(unit)), self._making(unit, list(files), fingerprint, facts) as scratch:
-            yield scratch
-
-    @contextmanager
-    def _making(self, unit: str, wanted: list[str], fingerprint: str, facts: Mapping[str, Any]) -> Iterator[Path]:
-        before = self.record(unit).get("files", {})
-        for name in wanted:
-            if name not in before and (self.folder / name).exists():
-                raise FileExistsError(f"{self.folder / name} was not made by this script; move it away")
-        self._write(unit, {"fingerprint": "", "files": {**before, **{name: {} for name in wanted}}})
-        scratch = self.folder / OWN_FOLDER / f"{unit}.part"
-        remove(scratch)
-        try:
-            scratch.mkdir()
-            yield scratch
-            entries = self._commit(scratch, wanted)
-            for name in before.keys() - entries.keys():
-                self._remove(name)
-            self._write(unit, {"fingerprint": fingerprint, "files": entries, **facts})
-        finally:
+        scratch, wanted = self.folder / OWN_FOLDER / f"{unit}.part", list(files)
+        with locked(self._path(unit)):
+            before = self.record(unit).get("files", {})
+            for name in wanted:
+                if name not in before and (self.folder / name).exists():
+                    raise FileExistsError(f"{self.folder / name} was not made by this script; move it away")
+            self._write(unit, {"fingerprint": "", "files": {**before, **{name: {} for name in wanted}}})
             remove(scratch)
+            try:
+                scratch.mkdir()
+                yield scratch
+                entries = self._commit(scratch, wanted)
+                for name in before.keys() - entries.keys():
+                    self._remove(name)
+                self._write(unit, {"fingerprint": fingerprint, "files": entries, **(facts or {})})
+            finally:
+                remove(scratch)
 
     def _commit(self, scratch: Path, wanted: list[str]) -> dict[str, dict[str, Any]]:
         for parent in {(self.folder / name).parent for name in wanted}:

@@ -7,27 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from utils.collection.inventory import Part
-from utils.collection.places import Location, place_of
+from utils.collection.places import LENGTHS, WHOLE, place_columns, place_of
 from utils.collection.provenance import csv_text
-from utils.collection.samples import AXES
 from utils.records.scores import Score
 
 # Rows that are in memory at a time.
 ROWS = 10000
 FIXED = {
     **dict.fromkeys(("name", "dataset", "dictionary", "source", "volume"), "string"),
-    **dict.fromkeys(("axis", "slice", "z0", "z1", "y0", "y1", "x0", "x1"), "int64"),
-    **dict.fromkeys((f"{axis}{end}_nm" for axis in AXES for end in (0, 1)), "float64"),
-    **dict.fromkeys((f"voxel_{axis}" for axis in AXES), "float64"),
+    **dict.fromkeys(WHOLE, "int64"),
+    **dict.fromkeys(LENGTHS, "float64"),
     **{"contrast_method": "string", "contrast_low": "float64", "contrast_high": "float64"},
-    **{
-        "hash": "string",
-        "score": "float64",
-        "decision": "string",
-        "reason": "string",
-        "split": "string",
-        "sha256": "string",
-    },
+    **{"hash": "string", "score": "float64"},
+    **dict.fromkeys(("decision", "reason", "split", "sha256"), "string"),
 }
 
 
@@ -35,19 +27,16 @@ def row_of(
     part: Part, decision: Score, *, hash_: str, sha256: str, split: str, free: Mapping[str, str]
 ) -> dict[str, Any]:
     """What is known of a patch, by column; None where it is not."""
-    place, meta, voxel_size = place_of(decision.name), part.meta, part.voxel_size
-    contrast = meta.get("contrast")
-    contrast = (
-        contrast if isinstance(contrast, Mapping) else {"method": contrast if isinstance(contrast, str) else None}
-    )
-    source = meta.get("source")
+    place, contrast, source = place_of(decision.name), part.meta.get("contrast"), part.meta.get("source")
+    if not isinstance(contrast, Mapping):
+        contrast = {"method": contrast if isinstance(contrast, str) else None}
     return {
         "name": decision.name,
         "dataset": part.dataset,
         "dictionary": part.name,
         "source": None if source is None else str(source),
-        **_where(place, voxel_size),
-        **{f"voxel_{axis}": voxel_size[i] if voxel_size else None for i, axis in enumerate(AXES)},
+        "volume": place.volume if place else None,
+        **place_columns(place, part.voxel_size),
         "contrast_method": contrast.get("method"),
         "contrast_low": _float(contrast.get("low")),
         "contrast_high": _float(contrast.get("high")),
@@ -59,21 +48,6 @@ def row_of(
         "sha256": sha256 or None,
         **{name: value for name, value in free.items() if name not in FIXED},
     }
-
-
-def _where(place: Location | None, voxel_size: tuple[float, float, float] | None) -> dict[str, Any]:
-    nm = place.nm(voxel_size) if place else None
-    found: dict[str, Any] = {
-        "volume": place.volume if place else None,
-        "axis": place.axis if place else None,
-        "slice": place.index if place and place.axis is not None else None,
-    }
-    for i, axis in enumerate(AXES):
-        there = place is not None and (i > 0 or place.axis is not None)  # of an image no z
-        for end in (0, 1):
-            found[f"{axis}{end}"] = place.box[i][end] if place and there else None
-            found[f"{axis}{end}_nm"] = round(nm[i][end], 4) if nm and there else None
-    return found
 
 
 def _float(value: object) -> float | None:

@@ -2,26 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from utils.collection.inventory import Part
-from utils.contrast import Contrast, to_uint8
+from utils.contrast import to_uint8
 from utils.names import parse_name, parsed
+from utils.records.kept_patch import possible_contrast
 from utils.records.scores import Score
+
+if TYPE_CHECKING:
+    from utils.volume_index import VolumeIndex
 
 OVERVIEW = 192
 OVERVIEW_SHEET = 6
 # Of a slice so many rows and columns are read, evenly spread.
 SAMPLED = 768
-
-
-class Volumes(Protocol):
-    """Where volumes are found by name."""
-
-    def find(self, name: str) -> Any:
-        """What opens the volume; None where it is not at hand."""
 
 
 @dataclass
@@ -32,7 +29,7 @@ class Overviews:
 
     Parameters
     ----------
-    volumes : Volumes, optional
+    volumes : VolumeIndex, optional
     most : int
         Pictures at most; what comes later has none.
 
@@ -42,7 +39,7 @@ class Overviews:
         (volume, axis; -1 in an image) -> rows and columns of the whole plane.
     """
 
-    volumes: Volumes | None = None
+    volumes: "VolumeIndex | None" = None
     most: int = 2000
     sizes: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -73,7 +70,7 @@ class Overviews:
             return
         try:
             with found.open() as volume:
-                window = Contrast.from_dict(contrast) if isinstance(contrast, dict) else "percentile"
+                window = possible_contrast(contrast) or "percentile"
                 for axis in axes:
                     rows, columns = (side for i, side in enumerate(volume.shape) if i != axis)
                     if self._start((source, axis), (rows, columns)):

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from utils.names import parse_level, parse_name, parse_roi, parsed
 
 Interval = tuple[int, int]
+VoxelSize = tuple[float, float, float]
+AXES = ("z", "y", "x")
+# The columns of a place: whole numbers, and lengths in nm.
+WHOLE = ("axis", "slice", *(f"{axis}{end}" for axis in AXES for end in (0, 1)))
+LENGTHS = (*(f"{axis}{end}_nm" for axis in AXES for end in (0, 1)), *(f"voxel_{axis}" for axis in AXES))
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,6 @@ class Location:
     index: int
     box: tuple[Interval, Interval, Interval]
 
-    def nm(self, voxel_size: tuple[float, float, float] | None) -> tuple[tuple[float, float], ...] | None:
-        """The box in nm, where the voxel size is known."""
-        if voxel_size is None:
-            return None
-        return tuple((a * side, b * side) for (a, b), side in zip(self.box, voxel_size, strict=True))
-
 
 def place_of(name: str) -> Location | None:
     """Where a patch's name says that it lies; None where it does not say.
@@ -53,6 +52,23 @@ def place_of(name: str) -> Location | None:
     volume, offsets = parsed(parse_roi, found.source) or (found.source, ((0, 0),) * 3)
     z, y, x = ((a + start, b + start) for (a, b), (start, _) in zip(box, offsets, strict=True))
     return Location(volume, found.axis, found.first, (z, y, x))
+
+
+def place_columns(place: Location | None, voxel_size: VoxelSize | None) -> dict[str, int | float | None]:
+    """A place by column, with the voxel size (z, y, x in nm); None where it is not known, and for the z of an image.
+
+    >>> place_columns(place_of("cell-LOC-2d-5-14_0-9"), (1, 4, 4))["y1_nm"]
+    56
+    """
+    axis = place.axis if place else None
+    found: dict[str, int | float | None] = {"axis": axis, "slice": place.index if place and axis is not None else None}
+    for i, name in enumerate(AXES):
+        side = voxel_size[i] if voxel_size else None
+        for end, at in enumerate(place.box[i] if place and (i > 0 or axis is not None) else (None, None)):
+            found[f"{name}{end}"] = at
+            found[f"{name}{end}_nm"] = None if at is None or side is None else round(at * side, 4)
+        found[f"voxel_{name}"] = side
+    return found
 
 
 def image_of(dataset: str) -> str:

@@ -12,7 +12,7 @@ from utils.collection.dataset_report import VERSION, DatasetJob, save_script
 from utils.collection.dataset_summary import summarize
 from utils.collection.export_tables import read_splits
 from utils.collection.inventory import Part, by_dataset, dictionaries, list_parts
-from utils.collection.ledger import Ledger, digest, unit_name
+from utils.collection.ledger import Ledger, digest
 from utils.collection.manifest import join_parts
 from utils.collection.page_files import asset_files, page_html
 from utils.collection.provenance import Provenance, find_tables
@@ -74,7 +74,7 @@ def _free(provenance: Provenance, name: str, parts: Sequence[Part]) -> dict[str,
 def write_index(out: Path, jobs: Sequence[DatasetJob], unclassified: Sequence[str], title: str) -> bool:
     """Write index.html with its data, the assets and the manifest; whether anything had changed."""
     ledger = Ledger(out)
-    records = {job.dataset: ledger.record(unit_name("dataset", job.slug)) for job in jobs}
+    records = {job.dataset: ledger.record(job.unit) for job in jobs}
     rows = [records[job.dataset].get("summary") or _failed(job) for job in jobs]
     made = [job for job in jobs if records[job.dataset].get("fingerprint")]
     assets, page = asset_files(), page_html("report", "Collection")

@@ -25,11 +25,6 @@ class Selection:
     kept: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def count(self) -> int:
-        """Patches chosen."""
-        return sum(map(len, self.samples.values()))
-
 
 @dataclass(frozen=True)
 class Rules:

@@ -1,8 +1,9 @@
 """The units of an export, each made by itself: shards of mixed patches, or the folder of a dataset."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,20 +80,20 @@ def readable(shard: Shard, failures: dict[str, str]) -> Iterator[Read]:
         yield Read(sample, row, shard.file_of(i), patch)
 
 
-def even_slices(count: int, size: int) -> list[slice]:
-    """As few slices as hold at most `size`, of equal length but for one: shards that workers share evenly.
+def slices(count: int, size: int, *, even: bool) -> list[slice]:
+    """As few slices as hold at most `size`: of equal length but for one, or all but the last full.
 
-    >>> even_slices(5, 2)
+    >>> slices(5, 2, even=True)
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
     pieces = -(-count // size)
-    bounds = [-(-i * count // pieces) for i in range(pieces + 1)] if pieces else [0]
+    bounds = [-(-i * count // pieces) if even else min(i * size, count) for i in range(pieces + 1)] if pieces else []
     return [slice(a, b) for a, b in pairwise(bounds)]
 
 
-def full_slices(count: int, size: int) -> list[slice]:
-    """Slices of `size`, the last one shorter."""
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+def patches_by_split(shards: Iterable[Shard]) -> Counter[str]:
+    """How many patches each split has."""
+    return Counter(shard.split for shard in shards for _ in shard.samples)
 
 
 def mixed_shards(
@@ -101,7 +102,7 @@ def mixed_shards(
     size: int,
     file: str,
     *,
-    even: bool = True,
+    even: bool,
 ) -> list[Shard]:
     """Shards of each split, the patches of all its datasets in one random order.
 
@@ -117,10 +118,10 @@ def mixed_shards(
     shards = []
     for split, chosen in samples.items():
         ordered = sorted(chosen, key=lambda sample: (sample.key, sample.name))
-        slices = even_slices(len(ordered), size) if even else full_slices(len(ordered), size)
-        for index, piece in enumerate(slices):
+        pieces = slices(len(ordered), size, even=even)
+        for index, piece in enumerate(pieces):
             inside = ordered[piece]
-            name = file.format(split=split, index=index, count=len(slices))
+            name = file.format(split=split, index=index, count=len(pieces))
             own = [rows(sample, split) for sample in inside]
             shards.append(Shard(unit_name(name.replace("/", "-")), split, inside, (name,), own))
     return shards
@@ -132,10 +133,9 @@ def dataset_folders(
     """A folder of pictures for each split and dataset: ``{split}/{dataset}/{name}.png``."""
     shards = []
     for split, chosen in samples.items():
-        by_dataset: dict[str, list[Sample]] = {}
-        for sample in sorted(chosen, key=lambda sample: (sample.dataset, sample.name)):
-            by_dataset.setdefault(sample.dataset, []).append(sample)
-        for dataset, inside in by_dataset.items():
+        ordered = sorted(chosen, key=lambda sample: (sample.dataset, sample.name))
+        for dataset, own_samples in groupby(ordered, key=lambda sample: sample.dataset):
+            inside = list(own_samples)
             files = tuple(f"{split}/{dataset}/{sample.name}.png" for sample in inside)
             own = [rows(sample, split) for sample in inside]
             shards.append(Shard(unit_name(split, dataset), split, inside, files, own))

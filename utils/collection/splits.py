@@ -1,13 +1,15 @@
 """Splits of a collection by dataset, such that nothing of one tissue stands on two sides."""
 
+from argparse import ArgumentTypeError
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 
 from utils.collection.places import image_of
+from utils.components import connected
 from utils.names import dataset_of
 from utils.records.duplicates import Duplicate, read_duplicates
 from utils.records.scores import EXCLUDED
@@ -48,46 +50,19 @@ def read_pairs(tables: Iterable[Path]) -> list[Pair]:
     return pairs
 
 
+@dataclass(frozen=True)
 class Ties:
-    """Datasets that must not come apart: the smallest sets that no tie leaves."""
+    """Datasets that must not come apart: the smallest sets that no tie leaves, and how many ties there are by why."""
 
-    def __init__(self, datasets: Iterable[str]) -> None:
-        self._parent = {dataset: dataset for dataset in datasets}
-        self.reasons: Counter[str] = Counter()
-
-    def tie(self, one: str, other: str, reason: str) -> None:
-        """Keep two datasets together; names that are not in the collection tie nothing."""
-        if one in self._parent and other in self._parent and one != other:
-            self.reasons[reason] += 1
-            first, second = sorted((self._root(one), self._root(other)))
-            self._parent[second] = first
-
-    def tie_alike(self, values: Mapping[str, str], reason: str) -> None:
-        """Keep datasets of one value together; empty ones say nothing."""
-        first: dict[str, str] = {}
-        for dataset, value in sorted(values.items()):
-            if value:
-                self.tie(first.setdefault(value, dataset), dataset, reason)
-
-    def groups(self) -> list[list[str]]:
-        """Sets of datasets, sorted."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        for dataset in sorted(self._parent):
-            found[self._root(dataset)].append(dataset)
-        return list(found.values())
-
-    def _root(self, dataset: str) -> str:
-        while (parent := self._parent[dataset]) != dataset:
-            self._parent[dataset] = parent = self._parent[parent]
-            dataset = parent
-        return dataset
+    groups: list[list[str]]
+    reasons: Counter[str]
 
 
 def tied(
-    datasets: Sequence[str],
+    datasets: Iterable[str],
     sources: Mapping[str, set[str]],
     rows: Mapping[str, Mapping[str, str]],
-    pairs: Sequence[Pair],
+    pairs: Iterable[Pair],
 ) -> Ties:
     """Ties by everything that is known: duplicates, levels of an image, one source file or address.
 
@@ -99,16 +74,27 @@ def tied(
     rows : mapping
         The columns of datasets.csv; datasets of one ``url`` belong together.
     """
-    ties = Ties(datasets)
-    for pair in pairs:
-        ties.tie(pair.dataset, pair.other_dataset, "near-duplicate patches")
-    ties.tie_alike({dataset: image_of(dataset) for dataset in datasets}, "levels of one image")
-    owners: dict[str, str] = {}
-    for dataset in sorted(sources):
-        for source in sorted(sources[dataset]):
-            ties.tie(owners.setdefault(source, dataset), dataset, "one volume")
-    ties.tie_alike({dataset: rows.get(dataset, {}).get("url", "") for dataset in datasets}, "one url")
-    return ties
+    place = {dataset: i for i, dataset in enumerate(sorted(datasets))}
+    urls = {dataset: {rows.get(dataset, {}).get("url", "")} for dataset in place}
+    ties = [
+        *((pair.dataset, pair.other_dataset, "near-duplicate patches") for pair in pairs),
+        *_alike({dataset: {image_of(dataset)} for dataset in place}, "levels of one image"),
+        *_alike(sources, "one volume"),
+        *_alike(urls, "one url"),
+    ]
+    ties = [tie for tie in ties if tie[0] in place and tie[1] in place and tie[0] != tie[1]]
+    groups: defaultdict[int, list[str]] = defaultdict(list)
+    for dataset, group in zip(place, connected(len(place), ((place[a], place[b]) for a, b, _ in ties)), strict=True):
+        groups[group].append(dataset)
+    return Ties(list(groups.values()), Counter(reason for _, _, reason in ties))
+
+
+def _alike(values: Mapping[str, Iterable[str]], reason: str) -> Iterator[tuple[str, str, str]]:
+    """Ties of datasets that have a value in common; empty ones say nothing."""
+    first: dict[str, str] = {}
+    for dataset in sorted(values):
+        for value in sorted(filter(None, values[dataset])):
+            yield first.setdefault(value, dataset), dataset, reason
 
 
 def position(seed: int, group: Iterable[str]) -> float:
@@ -159,16 +145,16 @@ def seed_that_fills(
 
 def crossing(pairs: Iterable[Pair], split_of: Mapping[str, str]) -> list[Pair]:
     """Pairs whose ends would stand in different splits: none, if the ties held."""
-    return [p for p in pairs if split_of.get(p.dataset, "") != split_of.get(p.other_dataset, "") and
-            p.dataset in split_of and p.other_dataset in split_of]  # fmt: skip
+    known = (pair for pair in pairs if {pair.dataset, pair.other_dataset} <= split_of.keys())
+    return [pair for pair in known if split_of[pair.dataset] != split_of[pair.other_dataset]]
 
 
-def parse_shares(text: str) -> dict[str, float]:
-    """Read ``train=.9,val=.05,test=.05``.
+def split_shares(text: str) -> dict[str, float]:
+    """Argument type: ``train=.9,val=.05,test=.05``.
 
     Raises
     ------
-    ValueError
+    ArgumentTypeError
         If it is no list of names and shares that add up to 1.
     """
     shares: dict[str, float] = {}
@@ -180,8 +166,8 @@ def parse_shares(text: str) -> dict[str, float]:
         except ValueError:
             value = -1
         if not equals or not name.isidentifier() or not 0 < value <= 1 or name in shares:
-            raise ValueError(f"{text!r}: expected names and shares, such as train=.9,val=.05,test=.05")
+            raise ArgumentTypeError(f"{text!r}: expected names and shares, such as train=.9,val=.05,test=.05")
         shares[name] = value
     if abs(sum(shares.values()) - 1) > 1e-6:
-        raise ValueError(f"{text!r}: the shares add up to {sum(shares.values()):g}, not to 1")
+        raise ArgumentTypeError(f"{text!r}: the shares add up to {sum(shares.values()):g}, not to 1")
     return shares

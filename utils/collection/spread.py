@@ -44,17 +44,13 @@ def spread_order(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
         cells = np.floor(unit * 2**level).astype(np.int64)
         # A point chosen before stands for its block: it comes first among those of its block.
         ranked = by_key[np.argsort(level_of[by_key], kind="stable")]
-        _, first = np.unique(_packed(cells[ranked]), return_index=True)
+        z, y, x = cells[ranked].T
+        _, first = np.unique((z << 42) | (y << 21) | x, return_index=True)
         chosen = ranked[first]
         level_of[chosen] = np.minimum(level_of[chosen], level)
         if level_of.max() < FINEST:
             break
     return by_key[np.argsort(level_of[by_key], kind="stable")]
-
-
-def _packed(cells: np.ndarray) -> np.ndarray:
-    packed: np.ndarray = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
-    return packed
 
 
 class Gaps:

@@ -1,8 +1,8 @@
 """Pixels of the patches that are looked at, and of the slices around them."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from utils.collection.label_queue import Item
 from utils.collection.pixels import read_patch
-from utils.contrast import Contrast, to_uint8
+from utils.contrast import to_uint8
 from utils.dictionaries import PatchFile, load_meta
 from utils.names import parse_name, parsed
-from utils.records.kept_patch import read_description
+from utils.records.kept_patch import possible_contrast, read_description
 
 OPEN_VOLUMES = 4
 
@@ -86,7 +86,7 @@ class Neighbours:
         from utils.volume_index import VolumeIndex
 
         self._index = VolumeIndex(places)
-        self._open: OrderedDict[str, Any] = OrderedDict()
+        self._volume = lru_cache(OPEN_VOLUMES)(self._opened)
         self._lock = threading.Lock()
 
     def cut(self, item: Item, step: int) -> np.ndarray | None:
@@ -107,20 +107,10 @@ class Neighbours:
             box: list[slice] = [slice(place.box.y0, place.box.y1), slice(place.box.x0, place.box.x1)]
             box.insert(place.axis, slice(index, index + 1))
             cut = np.squeeze(volume[tuple(box)], place.axis)
-        return to_uint8(cut, _contrast(item))
+        # The window by which the patch itself was converted.
+        meta = load_meta(item.where) if item.where.suffix == ".pkl" else read_description(item.where)
+        return to_uint8(cut, possible_contrast(meta.get("contrast")) or "percentile")
 
-    def _volume(self, name: str) -> Any:
-        if name not in self._open:
-            source = self._index.find(name)
-            self._open[name] = source.open() if source else None
-            if len(self._open) > OPEN_VOLUMES:
-                self._open.popitem(last=False)
-        self._open.move_to_end(name)
-        return self._open[name]
-
-
-def _contrast(item: Item) -> Contrast | str:
-    """The window by which the patch itself was converted."""
-    meta = load_meta(item.where) if item.where.suffix == ".pkl" else read_description(item.where)
-    values = meta.get("contrast")
-    return Contrast.from_dict(values) if isinstance(values, dict) else "percentile"
+    def _opened(self, name: str) -> Any:
+        source = self._index.find(name)
+        return source.open() if source else None

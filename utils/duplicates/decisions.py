@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,12 @@ def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]
         From `key_of`.
     """
     path = _decision_path(index_path(dictionary), kind)
-    known = _read(path, key)
-    if known is not None:
+    if (known := _read(path, key)) is not None:
         return known
     rows = decide()
     with atomic_path(path) as scratch:
-        scratch.write_text(json.dumps({"key": key, "rows": _plain(rows)}), encoding="utf-8")
+        plain = [[row, *astuple(duplicate)] for row, duplicate in rows]
+        scratch.write_text(json.dumps({"key": key, "rows": plain}), encoding="utf-8")
     return rows
 
 
@@ -57,10 +57,6 @@ def discard_indexes(folder: Path, kept: Collection[Path]) -> list[str]:
         remove(path)
     remove_if_empty(folder)
     return [path.name for path in gone if path.suffix != ".json"]
-
-
-def _plain(rows: Sequence[tuple[int, Duplicate]]) -> list[list[Any]]:
-    return [[row, *astuple(duplicate)] for row, duplicate in rows]
 
 
 def _read(path: Path, key: str) -> Rows | None:

@@ -52,36 +52,34 @@ def view_name(view: int, inverted: bool = False) -> str:
     return names[view] + (" inverted" if inverted else "")
 
 
-def block_sums(patch: np.ndarray, blocks: int = BLOCKS) -> np.ndarray:
+def block_sums(patch: np.ndarray) -> np.ndarray:
     """Sums over a grid of equal areas of an image.
 
     Parameters
     ----------
     patch : ndarray of uint8, shape (h, w)
-    blocks : int
-        Areas along each side.
 
     Returns
     -------
-    ndarray of float64, shape (blocks, blocks)
-        Integers, in units of 1 / blocks**2 of a pixel.
+    ndarray of float64, shape (BLOCKS, BLOCKS)
+        Integers, in units of 1 / BLOCKS**2 of a pixel.
     """
     # A column of a block sums up to less than 2^24, which float32 holds exactly as long as a side is below 2^16.
     exact = np.float32 if max(patch.shape) < 1 << 16 else np.float64
     height, width = patch.shape
-    if height % blocks == 0:
-        rows = blocks * np.add.reduce(patch.astype(exact).reshape(blocks, height // blocks, width), axis=1)
+    if height % BLOCKS == 0:
+        rows = BLOCKS * np.add.reduce(patch.astype(exact).reshape(BLOCKS, height // BLOCKS, width), axis=1)
     else:
-        rows = _overlaps(height, blocks).astype(exact) @ patch.astype(exact)
-    sums: np.ndarray = rows.astype(np.float64) @ _overlaps(width, blocks).T
+        rows = _overlaps(height).astype(exact) @ patch.astype(exact)
+    sums: np.ndarray = rows.astype(np.float64) @ _overlaps(width).T
     return sums
 
 
 @cache
-def _overlaps(side: int, blocks: int) -> np.ndarray:
-    """How much of each pixel lies in each block, in units of 1 / blocks of a pixel: (blocks, side)."""
-    edges = np.arange(blocks + 1) * side
-    pixels = np.arange(side + 1) * blocks
+def _overlaps(side: int) -> np.ndarray:
+    """How much of each pixel lies in each block, in units of 1 / BLOCKS of a pixel: (BLOCKS, side)."""
+    edges = np.arange(BLOCKS + 1) * side
+    pixels = np.arange(side + 1) * BLOCKS
     low = np.maximum(edges[:-1, np.newaxis], pixels[np.newaxis, :-1])
     high = np.minimum(edges[1:, np.newaxis], pixels[np.newaxis, 1:])
     overlaps: np.ndarray = np.maximum(high - low, 0).astype(np.float64)
@@ -136,21 +134,6 @@ def codes_of(coefficients: np.ndarray) -> np.ndarray:
     scaled = np.divide(flat, deviation, out=np.zeros_like(flat), where=deviation > 0)
     codes: np.ndarray = np.rint(np.clip(scaled, -CLIP, CLIP) * STEP).astype(np.int8)
     return codes
-
-
-def embed(patch: np.ndarray) -> np.ndarray:
-    """The code of one patch.
-
-    Parameters
-    ----------
-    patch : ndarray of uint8, shape (h, w)
-
-    Returns
-    -------
-    ndarray of int8, shape (SIZE,)
-    """
-    code: np.ndarray = embed_all([patch])[0]
-    return code
 
 
 def embed_all(patches: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +78,15 @@ def _sources(folder: Path) -> Iterator[Path]:
 
 def _is_deep(folder: Path) -> bool:
     """Whether a folder's images, which are listed by themselves, are slices enough to be cut across as well."""
-    if not has_slices(folder):
-        return False
+    enough = WINDOW * min(LEVELS)
+    return has_slices(folder) and _opens(folder, lambda volume: volume.shape[0] >= enough and is_isotropic(volume))
+
+
+def _opens(path: Path, is_wanted: Callable[[Volume], bool]) -> bool:
+    """Whether a volume can be opened, and is what is wanted."""
     try:
-        with closing(open_volume(folder)) as volume, warnings.catch_warnings(action="ignore"):
-            return volume.shape[0] >= WINDOW * min(LEVELS) and is_isotropic(volume)
+        with closing(open_volume(path)) as volume, warnings.catch_warnings(action="ignore"):
+            return is_wanted(volume)
     except (OSError, ValueError):
         return False
 
@@ -117,7 +121,8 @@ def index_excluded(job: Job, *, deep: bool = False) -> str:
 
 def planes(source: Path) -> Iterator[Plane]:
     """The image of a file, or the slices of a volume that are to be indexed, as uint8, one at a time."""
-    if source.is_file() and suffix(source) in IMAGE_SUFFIXES and not _is_stack(source):
+    is_stack = suffix(source) in TIFF_SUFFIXES and _opens(source, lambda volume: volume.shape[0] > 1)
+    if source.is_file() and suffix(source) in IMAGE_SUFFIXES and not is_stack:
         yield Plane(None, 0, 1, to_uint8(read_gray(source)))
         return
     with closing(open_volume(source)) as volume:
@@ -131,16 +136,6 @@ def planes(source: Path) -> Iterator[Plane]:
                 box[axis] = slice(index, index + 1)
                 pixels = to_uint8(volume[tuple(box)], contrast).squeeze(axis)
                 yield Plane(axis, index, volume.shape[axis], np.ascontiguousarray(pixels))
-
-
-def _is_stack(path: Path) -> bool:
-    if suffix(path) not in TIFF_SUFFIXES:
-        return False
-    try:
-        with closing(open_volume(path)) as volume:
-            return volume.shape[0] > 1
-    except (OSError, ValueError):
-        return False
 
 
 def slices_of(volume: Volume, axis: int) -> list[int]:

@@ -126,18 +126,10 @@ class Representatives:
         return sorted(matches, key=lambda match: (-match.agreement.similarity, match.owner))
 
 
-def compare_patches(first: np.ndarray, second: np.ndarray) -> Agreement:
-    """Compare two patches of the same field, whatever their sizes: the larger one is reduced to the smaller.
-
-    Parameters
-    ----------
-    first, second : ndarray of uint8, shape (h, w)
-    """
-    return compare_views(first, sizes_of(second))
-
-
 def compare_views(first: np.ndarray, second: Sequence[np.ndarray]) -> Agreement:
     """Compare a patch with one of which smaller sizes are at hand: what `sizes_of` gives, or a view of it.
+
+    Both show the same field, whatever their sizes: the larger one is reduced to the smaller.
 
     Parameters
     ----------

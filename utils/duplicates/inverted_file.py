@@ -9,7 +9,6 @@ from utils.duplicates.embedding import KEPT, SIZE, codes_of, lengths
 
 # Cells are twice the square root of the codes, in steps of 4, so that they stay the same while a collection grows.
 DENSITY = 2.0
-PROBED = 16
 # Below this many codes one cell holds all: the search is exact.
 EXACT = 16384
 # Bounds the tables of distances: probes at a time when cells are chosen, products at a time within a cell.
@@ -63,9 +62,6 @@ class InvertedFile:
         self._scale = np.maximum(lengths(middle), 1).astype(np.float32)
         self._cells = [Cell() for _ in middle]
 
-    def __len__(self) -> int:
-        return sum(cell.count for cell in self._cells)
-
     def add(self, codes: np.ndarray, owners: np.ndarray) -> None:
         """Put codes into their cells; those of windows without contrast are left out.
 
@@ -79,8 +75,8 @@ class InvertedFile:
         for cell, rows in by_cell(nearest, usable):
             self._cells[cell].extend(codes[rows], owners[rows])
 
-    def search(self, probes: np.ndarray, least: float, *, probed: int = PROBED) -> Iterator[tuple[np.ndarray, ...]]:
-        """Codes whose cosine with a probe is at least `least`, cell by cell.
+    def pairs(self, probes: np.ndarray, least: float, *, probed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Codes whose cosine with a probe is at least `least`, by probe and then by owner.
 
         Parameters
         ----------
@@ -89,40 +85,23 @@ class InvertedFile:
         probed : int
             Cells that each probe looks into.
 
-        Yields
-        ------
-        probe, owner, cosine : (m,) arrays
-        """
-        usable = np.flatnonzero(probes.any(axis=1))
-        nearest = self._nearest(probes[usable], probed)
-        for cell, asking in by_cell(nearest.ravel(), np.repeat(usable, nearest.shape[1])):
-            for probe, owner, cosine in self._cells[cell].look(probes[asking], least):
-                yield asking[probe], owner, cosine
-
-    def pairs(self, probes: np.ndarray, least: float, *, probed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All that `search` finds, by probe and then by owner.
-
-        Parameters
-        ----------
-        probes : (n, SIZE) int8 array
-        least : float
-        probed : int
-
         Returns
         -------
         probe, owner, cosine : (m,) arrays
         """
-        nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
-        found = zip(nothing, *self.search(probes, least, probed=probed), strict=True)
-        probe, owner, cosine = (np.concatenate(column) for column in found)
+        usable = np.flatnonzero(probes.any(axis=1))
+        nearest = self._nearest(probes[usable], probed)
+        parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+        for cell, asking in by_cell(nearest.ravel(), np.repeat(usable, nearest.shape[1])):
+            for which, owner, cosine in self._cells[cell].look(probes[asking], least):
+                parts.append((asking[which], owner, cosine))
+        probe, owner, cosine = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.lexsort((owner, probe))
         return probe[order], owner[order], cosine[order]
 
     def _nearest(self, codes: np.ndarray, count: int) -> np.ndarray:
         """The nearest cells of each code, (n, count)."""
         count = min(count, len(self._centres))
-        if len(self._centres) == 1:
-            return np.zeros((len(codes), 1), np.int64)
         found = np.empty((len(codes), count), np.int64)
         for start in range(0, len(codes), CHUNK):
             part = slice(start, start + CHUNK)

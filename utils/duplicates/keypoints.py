@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.duplicates.embedding import KEPT, SIZE, VIEWS, code_views, codes_of, transform
+from utils.duplicates.embedding import KEPT, STEP, VIEWS, code_views, codes_of, transform
 
 # Side of a window, blur of a blob and of its surroundings, and the radius in which it is the only one; in blocks.
 WINDOW = 40
@@ -116,13 +116,9 @@ def blobs(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     inner, outer = (_blurred(corners, width) for width in (INNER, OUTER))
     contrast = inner * float(OUTER**6) - outer * float(INNER**6)
     size = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
-    found = []
-    for sign in (1.0, -1.0):
-        signed = contrast * sign
-        found.append((signed == cv2.dilate(signed, size)) & (signed > 0))
-    middle = (found[0] | found[1])[half : sums.shape[0] - half + 1, half : sums.shape[1] - half + 1]
-    rows, columns = np.nonzero(middle)
-    rows, columns = rows + half, columns + half
+    bright, dark = ((signed == cv2.dilate(signed, size)) & (signed > 0) for signed in (contrast, -contrast))
+    middle = (bright | dark)[half : sums.shape[0] - half + 1, half : sums.shape[1] - half + 1]
+    rows, columns = (places + half for places in np.nonzero(middle))
     return rows, columns, contrast[rows, columns]
 
 
@@ -136,8 +132,6 @@ def _blurred(values: np.ndarray, width: int) -> np.ndarray:
 
 def _canonical_views(codes: np.ndarray, *, doubts: bool) -> tuple[np.ndarray, np.ndarray]:
     """Which view makes a window brighter to the right and below, and more so below."""
-    from utils.duplicates.embedding import STEP
-
     margin = DOUBT * STEP if doubts else 0.0
     right, below = codes[:, 1].astype(np.int64), codes[:, KEPT].astype(np.int64)
     possible = np.zeros((len(codes), len(VIEWS)), bool)
@@ -145,11 +139,10 @@ def _canonical_views(codes: np.ndarray, *, doubts: bool) -> tuple[np.ndarray, np
         y, x = (right, below) if transposed else (below, right)
         y, x = (-y if rows else y), (-x if columns else x)
         possible[:, number] = (y >= -margin) & (x >= -margin) & (y >= x - margin)
-    if not doubts:
-        first = possible.argmax(axis=1)
-        return np.arange(len(codes)), first
-    window, view = np.nonzero(possible)
-    return window, view
+    if doubts:
+        window, view = np.nonzero(possible)
+        return window, view
+    return np.arange(len(codes)), possible.argmax(axis=1)
 
 
 def view_matrix(view: int) -> np.ndarray:
@@ -163,6 +156,3 @@ def view_matrix(view: int) -> np.ndarray:
     matrix = np.array([[0.0, 1.0], [1.0, 0.0]]) if transposed else np.eye(2)
     turned: np.ndarray = np.diag([-1.0 if rows else 1.0, -1.0 if columns else 1.0]) @ matrix
     return turned
-
-
-__all__ = ["BLOCK", "LEVELS", "SIZE", "Windows", "find_windows", "view_matrix"]

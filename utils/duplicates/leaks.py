@@ -89,17 +89,16 @@ class ExcludedWindows:
         votes, matrices = self._votes(patches)
         for patch, group in votes.places(FEW, CERTAIN):
             kind, middle = int(votes.kinds[group[0]]), np.median(votes.middles[group], axis=0)
-            if len(tried[patch]) >= MOST or found[patch] is not None or is_among(tried[patch], kind, middle):
+            if len(tried[patch]) >= MOST or found[patch] is not None or _is_among(tried[patch], kind, middle):
                 continue
             tried[patch].append((kind, middle))
             found[patch] = self._judged(patches[patch], Placement(kind // KINDS, matrices[group[0]], middle))
-        if self._deep is not None:
-            return [leak or self._deeply(patch) for leak, patch in zip(found, patches, strict=True)]
-        return found
-
-    def _deeply(self, patch: np.ndarray) -> Leak | None:
-        placements = self._deep.placements(patch) if self._deep else []
-        return next((leak for placement in placements if (leak := self._judged(patch, placement))), None)
+        if (deep := self._deep) is None:
+            return found
+        return [
+            leak or next(filter(None, (self._judged(patch, place) for place in deep.placements(patch))), None)
+            for leak, patch in zip(found, patches, strict=True)
+        ]
 
     def _judged(self, patch: np.ndarray, placement: Placement) -> Leak | None:
         """A leak when the patch's pixels agree with the image's at a placement."""
@@ -131,16 +130,8 @@ class ExcludedWindows:
         return Votes(patch_of[probe], windows_at, kinds, middle, cosine), matrices
 
 
-def is_among(tried: Sequence[tuple[int, np.ndarray]], kind: int, middle: np.ndarray) -> bool:
-    """Whether a place was looked at: comparing registers within `REACH` pixels of it.
-
-    Parameters
-    ----------
-    tried : sequence of (kind, middle)
-        The middle is an ndarray, shape (2,).
-    kind : int
-    middle : ndarray, shape (2,)
-    """
+def _is_among(tried: Sequence[tuple[int, np.ndarray]], kind: int, middle: np.ndarray) -> bool:
+    """Whether a place was looked at: comparing registers within `REACH` pixels of it."""
     return any(kind == other and np.abs(middle - place).max() < REACH / 2 for other, place in tried)
 
 

@@ -29,9 +29,6 @@ class ViewFile:
         self._centres = (middle / np.maximum(lengths(middle), 1)[:, np.newaxis]).astype(np.float32)
         self._cells = [Cell() for _ in middle]
 
-    def __len__(self) -> int:
-        return sum(cell.count for cell in self._cells)
-
     def add(self, codes: np.ndarray, owners: np.ndarray) -> None:
         """Put codes into their cells; those of patches without contrast are left out.
 

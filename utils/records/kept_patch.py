@@ -70,7 +70,7 @@ class KeptRecord:
             dictionary if isinstance(dictionary, str) else None,
             float(score) if isinstance(score, int | float) else None,
             source if isinstance(source, str) else None,
-            _contrast(said.get("contrast")),
+            possible_contrast(said.get("contrast")),
             possible_size(said.get("voxel_size")),
         )
 
@@ -103,7 +103,8 @@ def read_kept_record(path: Path) -> KeptRecord:
     return KeptRecord._of(read_description(path))
 
 
-def _contrast(values: object) -> Contrast | None:
+def possible_contrast(values: object) -> Contrast | None:
+    """A contrast window as a dictionary or a TIFF remembers it; None where it cannot be one."""
     try:
         return Contrast.from_dict(values) if isinstance(values, dict) else None
     except (KeyError, TypeError, ValueError):

@@ -7,12 +7,14 @@ bank is written in parts, so that a run that ends goes on from the last one.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from utils.classification.classifier import Classifier
 from utils.classification.state_files import State
 from utils.files import atomic_path
+from utils.reading import DAMAGE
 from utils.training.batches import BatchRule
 from utils.training.labels import Labelled
 
@@ -86,33 +88,34 @@ def make_bank(
     digest = hashlib.sha256(repr((rule, labels)).encode())
     for name in sorted(start.keys() - {"fc.weight", "fc.bias"}):
         digest.update(start[name].cpu().numpy().tobytes())
+    mark = digest.hexdigest()
     body = Classifier(start, device=device, precision="fp32", views=1)
     parts = []
     for epoch in range(-(-count // (rule.steps(len(data)) * rule.size))):
         path = folder / f"part{epoch + 1}.npz"
-        if not path.exists() or (update and _mark_of(path) != digest.hexdigest()):
-            _make_part(path, digest.hexdigest(), rule, data, epoch, body)
-        parts.append(_read_part(path, digest.hexdigest()))
+        if not path.exists() or (update and _read_part(path)[0] != mark):
+            _make_part(path, mark, rule, data, epoch, body)
+        made_by, *arrays = _read_part(path)
+        if made_by != mark:
+            raise ValueError(f"{path} was made with other options or labels; delete it, or use another folder")
+        parts.append(arrays)
     return Bank(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: int, body: Classifier) -> None:
     """Draw an epoch of batches, and look at them."""
     order = rule.order(data, epoch)
-    drawn = [rule.drawn(data, order, epoch, step) for step in range(rule.steps(len(data)))]
-    images, labels, origins = (np.concatenate(column) for column in zip(*drawn, strict=True))
+    batches = [rule.batch(data, order, epoch, step) for step in range(rule.steps(len(data)))]
+    images, labels, origins = (np.concatenate(column) for column in zip(*batches, strict=True))
     features = body.outputs(list(np.clip(np.round(images), 0, 255).astype(np.uint8)))[1]
     with atomic_path(path) as scratch, scratch.open("wb") as file:
         np.savez(file, mark=mark, features=features, labels=labels, origins=origins)
 
 
-def _mark_of(path: Path) -> str:
-    with np.load(path, allow_pickle=False) as stored:
-        return str(stored["mark"])
-
-
-def _read_part(path: Path, mark: str) -> tuple[np.ndarray, ...]:
-    with np.load(path, allow_pickle=False) as stored:
-        if str(stored["mark"]) != mark:
-            raise ValueError(f"{path} was made with other options or labels; delete it, or use another folder")
-        return tuple(stored[name] for name in ("features", "labels", "origins"))
+def _read_part(path: Path) -> list[np.ndarray]:
+    """Its mark, features, labels and origins."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return [stored[name] for name in ("mark", "features", "labels", "origins")]
+    except (*DAMAGE, ValueError, BadZipFile) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it") from error

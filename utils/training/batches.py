@@ -59,7 +59,9 @@ class BatchRule:
             return rng.choice(len(data), count, p=_draw_weights(data, self.generated))
         return np.resize(rng.permutation(len(data)), count)
 
-    def batch(self, data: Labelled, order: np.ndarray, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(
+        self, data: Labelled, order: np.ndarray, epoch: int, step: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Make one batch.
 
         Parameters
@@ -72,24 +74,8 @@ class BatchRule:
         -------
         patches, labels : ndarray of float32, shapes (n, side, side) and (n,)
             Gray values 0 to 255; 1 good, 0 bad.
-        """
-        return self.drawn(data, order, epoch, step)[:2]
-
-    def drawn(
-        self, data: Labelled, order: np.ndarray, epoch: int, step: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same with the index of the labelled patch that each was made of.
-
-        Parameters
-        ----------
-        data : Labelled
-        order : ndarray of int, shape (m,)
-        epoch, step : int
-
-        Returns
-        -------
-        patches, labels, indices : ndarray, shapes (n, side, side), (n,) and (n,)
-            The index of what is drawn is -1.
+        origins : ndarray of int, shape (n,)
+            Index of the labelled patch that each was made of; -1 of what is drawn.
         """
         rng = np.random.default_rng([self.seed, epoch, 1 + step])
         examples: list[tuple[np.ndarray, float, int]] = []
@@ -108,10 +94,10 @@ class BatchRule:
         return np.stack(images).astype(np.float32), np.array(labels, np.float32), np.array(origins)
 
     def _augmented(self, rng: np.random.Generator, patch: np.ndarray, good: bool) -> np.ndarray:
-        if self.augmentation in ("heavy", "mild"):
-            augment = heavy if self.augmentation == "heavy" else mild
-            return augment(rng, patch, self.side, informative=good)
-        return published(rng, patch, self.side)
+        if self.augmentation == "published":
+            return published(rng, patch, self.side)
+        augment = heavy if self.augmentation == "heavy" else mild
+        return augment(rng, patch, self.side, informative=good)
 
 
 def _draw_weights(data: Labelled, generated: float) -> np.ndarray:

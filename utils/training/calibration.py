@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from utils.classification.decision import sigmoid
+
 STEPS = 50
+BINS = 10
 # Separable patches would push the slope without end; this is weak enough to matter nowhere else.
 RIDGE = 1e-3
 LEAST_SCALE = 0.01
@@ -34,7 +37,7 @@ def calibrate(logits: np.ndarray, good: np.ndarray, weights: np.ndarray | None =
     inputs = np.stack([logits / spread, np.ones(len(logits))])
     found = np.array([1.0, 0.0])
     for _ in range(STEPS):
-        scores = 1 / (1 + np.exp(-np.clip(found @ inputs, -60, 60)))
+        scores = sigmoid(found @ inputs)
         slope = inputs @ (weights * (scores - targets)) + RIDGE * found
         curvature = (inputs * (weights * scores * (1 - scores))) @ inputs.T + RIDGE * np.eye(2)
         step = np.linalg.solve(curvature, slope)
@@ -44,17 +47,16 @@ def calibrate(logits: np.ndarray, good: np.ndarray, weights: np.ndarray | None =
     return max(float(found[0] / spread), LEAST_SCALE), float(found[1])
 
 
-def calibration_error(scores: np.ndarray, good: np.ndarray, bins: int = 10) -> float:
+def calibration_error(scores: np.ndarray, good: np.ndarray) -> float:
     """Expected calibration error: mean distance of scores from the share of good patches, in bins of equal width.
 
     Parameters
     ----------
     scores : ndarray, shape (n,)
     good : ndarray of bool, shape (n,)
-    bins : int
     """
-    which = np.minimum((scores * bins).astype(int), bins - 1)
-    gaps = [abs(scores[which == k].sum() - good[which == k].sum()) for k in range(bins)]
+    which = np.minimum((scores * BINS).astype(int), BINS - 1)
+    gaps = [abs(scores[which == k].sum() - good[which == k].sum()) for k in range(BINS)]
     return float(np.sum(gaps) / len(scores))
 
 
@@ -86,5 +88,5 @@ def threshold_for(
         best = int(np.flatnonzero(shares >= min(recall, shares[0]))[-1])
         return float(edges[best]), float(shares[best])
     shares = kept_good / np.maximum([(scores > edge).sum() for edge in edges], 1)
-    enough = np.flatnonzero(shares >= min(precision if precision is not None else 1.0, np.nanmax(shares)))
+    enough = np.flatnonzero(shares >= min(1.0 if precision is None else precision, np.nanmax(shares)))
     return float(edges[enough[0]]), float(shares[enough[0]])

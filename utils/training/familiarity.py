@@ -10,6 +10,7 @@ import numpy as np
 from utils.classification.decision import Familiarity
 from utils.training.bank import Bank
 from utils.training.heads import fit_linear
+from utils.training.labels import has_both
 
 HEADS = 8
 # Of the experiments, what each head misses.
@@ -41,7 +42,7 @@ def known_from(features: np.ndarray, good: np.ndarray, experiments: np.ndarray, 
     for _ in range(HEADS):
         missed = rng.choice(names, round(len(names) * MISSED), replace=False)
         own = ~np.isin(experiments, missed)
-        if good[own].all() or not good[own].any():
+        if not has_both(good[own]):
             own[:] = True
         heads.append(fit_linear(features[own], good[own]))
     weights, biases = zip(*heads, strict=True)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from utils.training.calibration import calibration_error
+from utils.training.labels import has_both
 
 DRAWS = 1000
 
@@ -84,7 +85,7 @@ def pooled(scores: np.ndarray, good: np.ndarray, groups: np.ndarray, seed: int =
     draws = []
     for _ in range(DRAWS):
         chosen = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-        if good[chosen].any() and not good[chosen].all():
+        if has_both(good[chosen]):
             draws.append((float(np.mean((scores > 0.5)[chosen] == good[chosen])), auroc(scores[chosen], good[chosen])))
     figures: dict[str, Any] = scores_of(scores, good)
     if draws:

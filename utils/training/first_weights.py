@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import torch
-
 from utils.classification.models import build_model, load_state, torchvision_models
-from utils.classification.state_files import State, load_weights
+from utils.classification.state_files import State, load_weights, read_state
 from utils.classification.weights import LITE, fetch_cached
 
 
@@ -51,7 +49,7 @@ def _imagenet_weights() -> State:
     models, url = torchvision_models(), imagenet_url()
 
     def check(path: Path) -> State:
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_state(path)
         load_state(models.resnet34(weights=None), state, str(path))
         return state
 

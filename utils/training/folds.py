@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.classification.decision import Decision
 from utils.table_text import open_text, write_rows
 from utils.training.labels import Labelled
 
@@ -90,19 +91,18 @@ def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
     return OutOfFold(logits, distances, fold_of, every)
 
 
-def doubts_of(seen: OutOfFold, good: np.ndarray, scale: float, bias: float) -> list[Doubt]:
+def doubts_of(seen: OutOfFold, good: np.ndarray, decision: Decision) -> list[Doubt]:
     """Labels that every network contradicts, or the one that had not seen the patch surely; worst first.
 
     Parameters
     ----------
     seen : OutOfFold
     good : ndarray of bool, shape (n,)
-    scale, bias : float
-        The calibration.
+    decision : Decision
+        Its calibration counts, not its threshold.
     """
-    sides = scale * seen.all_logits + bias
-    against = ((sides > 0) != good).sum(axis=0)
-    scores = 1 / (1 + np.exp(-np.clip(scale * seen.logits + bias, -60, 60)))
+    against = ((decision.scale * seen.all_logits + decision.bias > 0) != good).sum(axis=0)
+    scores = decision.scores(seen.logits)
     wrong = np.where(good, 1 - scores, scores)
     folds = len(seen.all_logits)
     found = np.flatnonzero((wrong > 0.5) & ((against == folds) | (wrong > SURE)))

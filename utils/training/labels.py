@@ -134,9 +134,19 @@ def _read_patch(path: Path) -> np.ndarray:
         raise ValueError(f"{path}: {error}") from error
 
 
+def has_both(good: np.ndarray) -> bool:
+    """Whether there are labels of either kind.
+
+    Parameters
+    ----------
+    good : ndarray of bool, shape (n,)
+    """
+    return bool(good.any() and not good.all())
+
+
 def _check_enough(good: np.ndarray, rows: int) -> None:
     if len(good) < FEWEST_LABELS:
         raise ValueError(f"{len(good)} patches of {rows} are labelled good or bad; at least {FEWEST_LABELS} are needed")
-    if good.all() or not good.any():
+    if not has_both(good):
         kind, other = ("good", "bad") if good.all() else ("bad", "good")
         raise ValueError(f"all {len(good)} labels are {kind!r}; some {other!r} ones are needed as well")

@@ -2,8 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from utils.classification.background import prefetched
 from utils.classification.classifier import Classifier
 from utils.classification.models import build_model, prepare
+from utils.classification.state_files import State
 from utils.files import atomic_path
-from utils.training.batches import BatchRule
 from utils.training.figures import scores_of
 from utils.training.labels import Labelled
 from utils.training.recipe import TrainingRecipe
 
-State = dict[str, Tensor]
 Rows = list[dict[str, float]]
 Mark = dict[str, Any]
 
@@ -106,10 +105,11 @@ def _one_epoch(
     _train_mode(recipe, model)
     totals: defaultdict[str, float] = defaultdict(float)
     rule, weights = recipe.batches(), _class_weights(recipe, data)
-    steps = rule.steps(len(data))
-    for step, (images, labels) in enumerate(_batches(rule, data, epoch)):
+    steps, order = rule.steps(len(data)), rule.order(data, epoch)
+    for step, batch in enumerate(prefetched(rule.batch(data, order, epoch, step) for step in range(steps))):
+        images, labels = (torch.from_numpy(part) for part in batch[:2])
         _set_rate(recipe, optimizer, epoch * steps + step, recipe.epochs * steps)
-        x = prepare(images.to(device), recipe.arch, resize=False).contiguous(memory_format=torch.channels_last)
+        x = prepare(images.to(device), recipe.arch).contiguous(memory_format=torch.channels_last)
         y = labels.to(device)
         logits = model(x).squeeze(1)
         loss = nn.functional.binary_cross_entropy_with_logits(logits, y, weight=weights[labels.long()].to(device))
@@ -122,19 +122,6 @@ def _one_epoch(
         totals["count"] += len(y)
     count = totals.pop("count")
     return {"epoch": epoch + 1, **{name: value / count for name, value in totals.items()}}
-
-
-def _batches(rule: BatchRule, data: Labelled, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Make the next batch on a thread of its own while the current one trains."""
-    order = rule.order(data, epoch)
-    steps = rule.steps(len(data))
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(rule.batch, data, order, epoch, 0)
-        for step in range(steps):
-            images, labels = coming.result()
-            if step + 1 < steps:
-                coming = pool.submit(rule.batch, data, order, epoch, step + 1)
-            yield torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def _class_weights(recipe: TrainingRecipe, data: Labelled) -> Tensor:

@@ -21,7 +21,7 @@ from utils.training.familiarity import known_from, known_from_bank, left_out_par
 from utils.training.figures import by_experiment, confusion, pooled, scores_of, table_of
 from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.heads import with_head
-from utils.training.labels import Labelled
+from utils.training.labels import Labelled, has_both
 from utils.training.loop import Rows, train
 from utils.training.progress import Report, reporter
 from utils.training.report import save_history, save_pictures, save_suspects
@@ -67,32 +67,57 @@ def summarize_folds(folder: Path, setting: Setting, tables: Sequence[Path], titl
     _save_json(folder / f"{name}.json", figures)
     data = setting.data
     save_pictures(folder, data.paths, data.patches, data.good, scores, title)
-    save_suspects(folder, data, doubts_of(seen, data.good, decision.scale, decision.bias))
+    save_suspects(folder, data, doubts_of(seen, data.good, decision))
     return table_of(figures["sources"], figures["pooled"])
 
 
-def _judge_folds(setting: Setting, seen: OutOfFold, wish: Wish) -> tuple[Decision, dict[str, Any], np.ndarray]:
-    """The decision that left-out patches teach, their figures, and their scores.
+# The decision that patches teach which a network had not seen, their figures, and their scores.
+Judgement = tuple[Decision, dict[str, Any], np.ndarray]
 
-    Each fold is scored by a calibration that was fitted on the other folds.
-    """
-    data, groups = setting.data, setting.groups
+
+def _judge_folds(setting: Setting, seen: OutOfFold, wish: Wish) -> Judgement:
+    """Judge by all patches; each fold is scored by a calibration that was fitted on the other folds."""
+    good, groups = setting.data.good, setting.groups
     weights = 1 / np.sqrt(np.bincount(groups)[groups])
-    scores = np.empty(len(data))
+    scores = np.empty(len(good))
     for fold in np.unique(seen.fold_of):
         own = seen.fold_of == fold
-        others = ~own if _both(data.good[~own]) else np.ones(len(data), bool)
-        scale, bias = calibrate(seen.logits[others], data.good[others], weights[others])
-        scores[own] = Decision(scale=scale, bias=bias).scores(seen.logits[own])
-    scale, bias = calibrate(seen.logits, data.good, weights)
-    threshold, aim = _threshold(scores, data.good, wish)
-    sources = np.array(data.sources or ("",) * len(data))
+        others = ~own if has_both(good[~own]) else np.ones(len(good), bool)
+        scores[own] = _calibrated(seen.logits[others], good[others], weights[others]).scores(seen.logits[own])
+    decision = _calibrated(seen.logits, good, weights)
+    return _judged(setting, np.arange(len(good)), seen.logits, scores, decision, wish)
+
+
+def _judge_held(setting: Setting, held: np.ndarray, logits: np.ndarray, wish: Wish) -> Judgement:
+    """Judge by patches held out; calibration and figures share them, so both flatter."""
+    decision = _calibrated(logits, setting.data.good[held])
+    return _judged(setting, held, logits, decision.scores(logits), decision, wish)
+
+
+def _calibrated(logits: np.ndarray, good: np.ndarray, weights: np.ndarray | None = None) -> Decision:
+    scale, bias = calibrate(logits, good, weights)
+    return Decision(scale=scale, bias=bias)
+
+
+def _judged(
+    setting: Setting, rows: np.ndarray, logits: np.ndarray, scores: np.ndarray, calibrated: Decision, wish: Wish
+) -> Judgement:
+    data, good = setting.data, setting.data.good[rows]
+    threshold, aim = _threshold(scores, good, wish)
     figures = {
-        "pooled": pooled(scores, data.good, groups, setting.recipe.seed),
-        "raw": scores_of(Decision().scores(seen.logits), data.good),
-        "sources": by_experiment(scores, data.good, sources),
+        "pooled": pooled(scores, good, setting.groups[rows], setting.recipe.seed),
+        "raw": scores_of(Decision().scores(logits), good),
+        "sources": by_experiment(scores, good, np.array(data.sources or ("",) * len(data))[rows]),
     }
-    return Decision(threshold, scale, bias, None, aim), figures, scores
+    return replace(calibrated, threshold=threshold, aim=aim), figures, scores
+
+
+def _threshold(scores: np.ndarray, good: np.ndarray, wish: Wish) -> tuple[float, str]:
+    if wish.recall is None and wish.precision is None:
+        return 0.5, ""
+    threshold, reached = threshold_for(scores, good, recall=wish.recall, precision=wish.precision)
+    word, wanted = ("recall", wish.recall) if wish.recall is not None else ("precision", wish.precision)
+    return threshold, f"{word} {wanted:g}: {reached:.4f} of {len(good)} patches not trained on"
 
 
 def save_training(
@@ -121,7 +146,7 @@ def save_training(
         seen = read_folds(tables, data)
         decision, figures, scores = _judge_folds(setting, seen, wish)
         decision = replace(decision, familiarity=_limited(setting, features, seen))
-        save_suspects(folder, data, doubts_of(seen, data.good, decision.scale, decision.bias))
+        save_suspects(folder, data, doubts_of(seen, data.good, decision))
         title, rows = f"{len(tables)} folds, out of fold", np.arange(len(data))
     elif validation is not None:
         decision, figures, scores = _judge_held(setting, held, logits[held], wish)
@@ -188,34 +213,9 @@ def _limited(setting: Setting, features: np.ndarray, seen: OutOfFold) -> Familia
         return limit_for(known, distances, setting.groups, good)
     experiments = _experiments(setting)
     for part in left_out_parts(experiments, setting.recipe.seed):
-        if _both(good[~part]):
+        if has_both(good[~part]):
             distances[part] = _known(setting, features, np.flatnonzero(part)).distances(features[part])
     return limit_for(known, distances, experiments, good)
-
-
-def _judge_held(
-    setting: Setting, held: np.ndarray, logits: np.ndarray, wish: Wish
-) -> tuple[Decision, dict[str, Any], np.ndarray]:
-    """As `_judge_folds`, from patches held out; calibration and figures share them, so both flatter."""
-    good, groups = setting.data.good[held], setting.groups[held]
-    scale, bias = calibrate(logits, good)
-    scores = Decision(scale=scale, bias=bias).scores(logits)
-    threshold, aim = _threshold(scores, good, wish)
-    sources = np.array(setting.data.sources or ("",) * len(setting.data))[held]
-    figures = {
-        "pooled": pooled(scores, good, groups, setting.recipe.seed),
-        "raw": scores_of(Decision().scores(logits), good),
-        "sources": by_experiment(scores, good, sources),
-    }
-    return Decision(threshold, scale, bias, None, aim), figures, scores
-
-
-def _threshold(scores: np.ndarray, good: np.ndarray, wish: Wish) -> tuple[float, str]:
-    if wish.recall is None and wish.precision is None:
-        return 0.5, ""
-    threshold, reached = threshold_for(scores, good, recall=wish.recall, precision=wish.precision)
-    word, wanted = ("recall", wish.recall) if wish.recall is not None else ("precision", wish.precision)
-    return threshold, f"{word} {wanted:g}: {reached:.4f} of {len(good)} patches not trained on"
 
 
 def _metrics(
@@ -246,10 +246,6 @@ def _metrics(
 def _outputs(setting: Setting, state: State) -> tuple[np.ndarray, np.ndarray]:
     asked = Classifier(state, device=setting.device, precision="fp32", decision=setting.recipe.decision())
     return asked.outputs(setting.data.patches)
-
-
-def _both(good: np.ndarray) -> bool:
-    return bool(good.any() and not good.all())
 
 
 def _save_json(path: Path, content: Mapping[str, Any]) -> None:

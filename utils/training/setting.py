@@ -1,6 +1,6 @@
 """What all trainings of one command share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,6 +41,22 @@ class Setting:
     quiet: bool
     log: str | None = None
     bank: Bank | None = None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What judges a training: folds, or patches held out for validation; or neither.
+
+    Attributes
+    ----------
+    folds : dict of ndarray of int, shape (k,)
+        Indices that each fold leaves out, by its name.
+    held : ndarray of int, shape (m,)
+        Indices held out.
+    """
+
+    folds: dict[str, np.ndarray] = field(default_factory=dict)
+    held: np.ndarray = field(default_factory=lambda: np.empty(0, int))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from utils.components import connected
+from utils.training.labels import has_both
+
 # Fewer patches of either class than this choose a good epoch by luck.
 FEWEST_OF_A_CLASS = 20
 TRIES = 300
@@ -33,19 +36,8 @@ def group_patches(sources: Sequence[str], count: int, pairs: Iterable[tuple[int,
         Numbered from 0 in order of appearance.
     """
     first: dict[str, int] = {}
-    parent = [first.setdefault(sources[i], i) if sources and sources[i] else i for i in range(count)]
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for a, b in pairs:
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
-    number: dict[int, int] = {}
-    return np.array([number.setdefault(root(i), len(number)) for i in range(count)], int)
+    alike = [(first.setdefault(source, i), i) for i, source in enumerate(sources) if source]
+    return np.array(connected(count, [*alike, *pairs]), int)
 
 
 def group_names(sources: Sequence[str], groups: np.ndarray) -> list[str]:
@@ -91,7 +83,7 @@ def hold_out(groups: np.ndarray, good: np.ndarray, share: float, seed: int) -> n
             if gap >= best_gap:
                 break
             held = np.isin(groups, order[:count])
-            if _judges(good[held]) and _both(good[~held]):
+            if min(good[held].sum(), (~good[held]).sum()) >= FEWEST_OF_A_CLASS and has_both(good[~held]):
                 best, best_gap = np.flatnonzero(held), gap
                 break
     return best
@@ -116,7 +108,7 @@ def fold_by_group(groups: np.ndarray, good: np.ndarray, count: int, seed: int) -
         then flatter.
     """
     folds = _dealt(groups, good, count, seed)
-    if all(_both(np.delete(good, fold)) for fold in folds):
+    if all(has_both(np.delete(good, fold)) for fold in folds):
         return folds
     warnings.warn(
         f"{int(groups.max()) + 1} groups of sources cannot be folded with both classes to learn from: "
@@ -141,11 +133,3 @@ def _dealt(groups: np.ndarray, good: np.ndarray, count: int, seed: int) -> list[
         filled[fold_of[group]] += counts[group]
     folds = [np.flatnonzero(fold_of[groups] == k) for k in range(count)]
     return [fold for fold in folds if len(fold)]
-
-
-def _judges(good: np.ndarray) -> bool:
-    return min(int(good.sum()), int((~good).sum())) >= FEWEST_OF_A_CLASS
-
-
-def _both(good: np.ndarray) -> bool:
-    return bool(good.any() and not good.all())
