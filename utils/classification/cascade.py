@@ -21,19 +21,10 @@ class Precision:
 
 
 class Cascade:
-    """Logits whose decisions are those of the last level.
+    """Logits whose decisions at a threshold, the logit `doubt`, are those of the last level.
 
-    Parameters
-    ----------
-    levels : sequence of Precision
-        From quick to exact; one alone is used as it is.
-    doubt : float
-        The logit at the threshold.
-
-    Attributes
-    ----------
-    changes : int
-        How often a margin was widened: what was decided before that may deserve another look.
+    Levels come from quick to exact; one alone is used as it is. `changes` tells how often a margin was widened: what
+    was decided before may deserve another look.
     """
 
     def __init__(self, levels: Sequence[Precision], doubt: float) -> None:

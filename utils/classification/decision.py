@@ -172,12 +172,7 @@ def save_decision(weights: Path, digest: str, decision: Decision) -> None:
 
 
 def read_decision(weights: Path) -> Decision:
-    """Read what lies beside a weights file.
-
-    Returns
-    -------
-    Decision
-        `UNFITTED` when nothing does.
+    """Read what lies beside a weights file; `UNFITTED` when nothing does.
 
     Raises
     ------

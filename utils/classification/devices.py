@@ -33,14 +33,7 @@ def gpus(environ: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) 
 def workers_for(device: str, processes: int, found: Sequence[str]) -> int:
     """How many processes of this machine classify: one with all threads on a CPU; at least one for each GPU.
 
-    Parameters
-    ----------
-    device : str
-        ``cuda`` takes all GPUs, ``auto`` one of them.
-    processes : int
-        As many as are wanted; more than `SHARING` do not make a GPU busier.
-    found : sequence of str
-        The GPUs, see `gpus`.
+    ``cuda`` takes all GPUs that were `found`, ``auto`` one of them; more than `SHARING` processes make none busier.
 
     >>> workers_for("cuda", 16, ["0", "1"]), workers_for("auto", 3, ["0", "1"]), workers_for("cpu", 3, ["0"])
     (16, 3, 1)

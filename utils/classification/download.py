@@ -56,12 +56,7 @@ class RetryPolicy:
 
 
 def download(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:
-    """Download one URL into a file, however often that has to be tried.
-
-    Returns
-    -------
-    sha256, size
-        Of what was written.
+    """Download one URL into a file, however often that has to be tried; the SHA-256 and size of what was written.
 
     Raises
     ------

@@ -49,16 +49,7 @@ def is_audited(patch: np.ndarray) -> bool:
 
 @dataclass
 class Watch:
-    """What is known of the trust in one quick precision.
-
-    Attributes
-    ----------
-    tally : Tally
-        What became of it so far.
-    doubt : float
-        The logit at the threshold.
-    margin : float
-    """
+    """How far one quick precision is trusted around the threshold, the logit `doubt`, and what became of it so far."""
 
     tally: Tally
     doubt: float

@@ -81,15 +81,7 @@ def built_models(body: nn.Module, head: nn.Module, calibration: Sequence[np.ndar
 
 
 class OpenVinoNetwork:
-    """A model file on this CPU.
-
-    Parameters
-    ----------
-    path : Path
-    threads : int
-    precision : str
-        ``bf16`` or ``f32``: of what is not int8.
-    """
+    """A model file on this CPU; `precision`, ``bf16`` or ``f32``, is that of what is not int8."""
 
     def __init__(self, path: Path, threads: int, precision: str = "f32") -> None:
         import openvino as ov

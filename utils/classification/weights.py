@@ -32,21 +32,10 @@ Check = Callable[[Path], object]
 
 
 def find_weights(weights: str, check: Check, sha256: str | None = None) -> Path:
-    """Find or fetch a weights file.
+    """Find or fetch a weights file: ``zenodo``, ``lite``, a URL (http, https) or a path; one that passed `check`.
 
-    Parameters
-    ----------
-    weights : str
-        ``zenodo``, ``lite``, a URL (http, https) or a path.
-    check : callable
-        Takes a path and raises ValueError when the file does not hold weights; nothing that fails is cached.
-    sha256 : str, optional
-        The only content to accept, in hex.
-
-    Returns
-    -------
-    Path
-        A local file that passed `check`.
+    `check` raises ValueError when a file does not hold weights; nothing that fails is cached. `sha256`, in hex, is that
+    of the only content to accept.
 
     Raises
     ------
@@ -93,19 +82,10 @@ def fetch_cached(
     page: str = "",
     instead: str = "use the bundled model with --weights lite",
 ) -> Path:
-    """Take a file from the cache, or fetch it from the first URL that serves it.
+    """Take a file from the cache, where it has this name, or fetch it from the first URL that serves it.
 
-    Parameters
-    ----------
-    urls : sequence of str
-    name : str
-        Its name in the cache.
-    check, sha256
-        As in `find_weights`.
-    page : str
-        Where a person would fetch it; the first URL by default.
-    instead : str
-        What to do where it cannot be fetched, for the message.
+    `check` and `sha256` are as in `find_weights`. The message says from which `page` (else the first URL) a person
+    would fetch it, and what to do `instead`.
 
     Raises
     ------

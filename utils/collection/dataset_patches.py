@@ -21,15 +21,7 @@ from utils.records.scores import Score
 
 @dataclass
 class Gathered:
-    """What one pass over a dataset's patches leaves.
-
-    Attributes
-    ----------
-    parts : list of Part
-        Those that could be read.
-    failures : dict
-        Path -> reason, of what could not.
-    """
+    """What one pass over a dataset's patches leaves: its `parts` that were read, why others were not (`failures`)."""
 
     decisions: list[Score] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
@@ -98,11 +90,7 @@ def _add(found: Gathered, part: Part, decision: Score, pixels: "Pixels", pieces:
 class Pixels(AbstractContextManager["Pixels"]):
     """Pixels and hash of a part's patches, where these are at hand; its dictionary stays open, its patches on the disk.
 
-    Parameters
-    ----------
-    part : Part
-    failures : dict
-        Takes the TIFFs that cannot be read.
+    TIFFs that cannot be read are put into `failures`.
 
     Raises
     ------

@@ -24,13 +24,7 @@ BESIDE = ("patches.csv", "splits.csv", "croissant.json", "SHA256SUMS", "README.m
 
 
 def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shard_size: int) -> bool:
-    """Write the card, the tables and the checksums, unless they stand as they would be written.
-
-    Returns
-    -------
-    bool
-        Whether anything was written.
-    """
+    """Write the card, the tables and the checksums, unless they stand so already; whether anything was written."""
     ledger = Ledger(out)
     shards = [made for shard in plan.shards if (made := as_made(shard, ledger)).samples]
     sums = {

@@ -65,14 +65,7 @@ class ExportPlan:
 def plan_export(
     parts: Sequence[Part], provenance: Provenance, pairs: Sequence[Pair], args: argparse.Namespace
 ) -> ExportPlan:
-    """Decide everything, without touching a pixel.
-
-    Parameters
-    ----------
-    args : Namespace
-        ``format``, ``split``, ``seed``, ``cap``, ``cap_volume``, ``min_gap_nm``, ``balance``, ``shard_size`` and
-        ``duplicates``.
-    """
+    """Decide everything by the options of export.py, without touching a pixel."""
     selection = choose(parts, Rules(args.cap, args.cap_volume, args.min_gap_nm, args.seed))
     plan = ExportPlan(args.format, [], {}, [], {}, [], selection.warnings, selection.failures, selection.kept)
     if args.format == "zarr":

@@ -23,13 +23,7 @@ def write_patches(path: Path, shards: Iterable[Shard]) -> None:
 
 
 def write_folder_metadata(path: Path, shards: Iterable[Shard], columns: Mapping[str, str]) -> None:
-    """``metadata.csv`` of a split of an imagefolder: ``file_name`` first, as its readers ask for.
-
-    Parameters
-    ----------
-    columns : mapping of str to str
-        Which columns, and the kind of each; see `uniform_columns`.
-    """
+    """``metadata.csv`` of a split of an imagefolder, with `uniform_columns` after the ``file_name``, as readers ask."""
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["file_name", *columns])

@@ -22,17 +22,7 @@ LOOKS = 16
 
 @dataclass(frozen=True)
 class Part:
-    """One classified dictionary.
-
-    Attributes
-    ----------
-    name : str
-        Of the dictionary.
-    table : Path
-        Its CSV; the kept patches lie beside it, in the folder of their dataset.
-    dictionary : Path, optional
-        The ``.pkl``, where it is at hand.
-    """
+    """One classified dictionary: its table, beside which kept patches lie, and the ``.pkl`` where that is at hand."""
 
     name: str
     table: Path
@@ -81,14 +71,9 @@ class Part:
 
 
 def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:
-    """The classified dictionaries of a folder and the folders in it, in natural order.
+    """The tables in a folder of classify_patches.py, or a folder of such folders, in natural order, each a `Part`.
 
-    Parameters
-    ----------
-    filtered : Path
-        What classify_patches wrote, or a folder of such folders.
-    dedupe_dirs : sequence of Path
-        Where the dictionaries are: folders of them, or folders of such folders.
+    Their dictionaries are looked for in `dedupe_dirs` and the folders in them.
 
     Raises
     ------

@@ -19,15 +19,7 @@ BAND = 0.1
 
 @dataclass(frozen=True)
 class Item:
-    """A patch to be labelled.
-
-    Attributes
-    ----------
-    name, dataset : str
-    where : Path
-        Its TIFF, or the dictionary that holds it.
-    score : float, optional
-    """
+    """A patch to be labelled, with its score where one is known, and its TIFF or the dictionary that holds it."""
 
     name: str
     dataset: str
@@ -38,16 +30,7 @@ class Item:
 def list_items(folder: Path, scores: Path | None) -> tuple[list[Item], dict[Path, str]]:
     """The patches of a folder of dictionaries, or the kept ones of a folder of classified patches.
 
-    Parameters
-    ----------
-    scores : Path, optional
-        Where the dictionaries' tables are; then no dictionary is read.
-
-    Returns
-    -------
-    items : list of Item
-    failures : dict
-        Files that cannot be read, and why; their patches are left out.
+    Where tables are given by `scores`, no dictionary is read. What cannot be read comes second, with the reason.
 
     Raises
     ------

@@ -147,17 +147,7 @@ def _number(text: str) -> int | None:
 
 
 class LabelServer(ThreadingHTTPServer):
-    """Serves a board on this machine only.
-
-    Parameters
-    ----------
-    port : int
-        0: any that is free.
-    token : str
-        What the address must carry.
-    about : dict
-        What the page says of itself: who, order, threshold.
-    """
+    """Serves a board on this machine only, to who knows the token; `about` is what the page says of itself."""
 
     daemon_threads = True
     request_queue_size = 64

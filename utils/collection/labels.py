@@ -26,13 +26,6 @@ class LabelFile:
     A new label is appended and flushed to the disk; one that changes a row rewrites the table under another name and
     renames it. Rows and columns of others stay. Beside the table a hidden file keeps what each person did, for `undo`.
 
-    Parameters
-    ----------
-    path : Path
-        The CSV; made with the first label.
-    who : str
-        Who labels.
-
     Raises
     ------
     ValueError
@@ -79,15 +72,7 @@ class LabelFile:
         return True
 
     def put(self, labels: Mapping[str, str], sources: Mapping[str, str]) -> None:
-        """Label patches, as one step that `undo` takes back.
-
-        Parameters
-        ----------
-        labels : mapping of str to str
-            Path -> good, bad or none; empty: not labelled.
-        sources : mapping of str to str
-            Path -> what the patch was cut from.
-        """
+        """Label patches of these sources good, bad or none (empty: not at all), as one step that `undo` takes back."""
         with locked(self.path):
             self.refresh()
             before = {path: self._rows.get(path, {}).get("label", "") for path in labels}

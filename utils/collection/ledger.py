@@ -68,12 +68,7 @@ class Ledger:
     ) -> Iterator[Path]:
         """Yield a scratch folder for a unit's files; at the end they take their places and the unit is recorded.
 
-        Parameters
-        ----------
-        files : iterable of str
-            Paths of the unit's files inside the output folder; the last one takes its place last.
-        facts : mapping, optional
-            More to be recorded; may be filled in while the unit is made.
+        The last of them takes its place last. `facts` are recorded, too, and may be filled in while the unit is made.
 
         Raises
         ------

@@ -62,16 +62,7 @@ def _schema(free: Iterable[str]) -> Any:
 
 
 class PartWriter(AbstractContextManager["PartWriter"]):
-    """Writes the rows of one dataset as Parquet, as they come.
-
-    Parameters
-    ----------
-    path : Path
-    split : str
-        Of the dataset; empty where none is known.
-    free : mapping of str to str
-        What is known of the dataset besides.
-    """
+    """Writes the rows of one dataset, with its split and its free columns, as Parquet, as they come."""
 
     def __init__(self, path: Path, split: str, free: Mapping[str, str]) -> None:
         import pyarrow.parquet as pq

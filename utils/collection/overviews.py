@@ -25,18 +25,8 @@ SAMPLED = 768
 class Overviews:
     """Pictures by volume and axis: the middle slice of the volume where that is at hand, else its patches.
 
-    Of patches those that lie nearest to the middle slice are put together.
-
-    Parameters
-    ----------
-    volumes : VolumeIndex, optional
-    most : int
-        Pictures at most; what comes later has none.
-
-    Attributes
-    ----------
-    sizes : dict
-        (volume, axis; -1 in an image) -> rows and columns of the whole plane.
+    Of patches those that lie nearest to the middle slice are put together. There are `most` pictures at most.
+    `sizes` of the whole planes, rows and columns, are told by volume and axis, which is -1 in an image.
     """
 
     volumes: "VolumeIndex | None" = None

@@ -10,14 +10,7 @@ ASSETS = ("page.js", "report.js", "report.css", "dataset.js", "dataset.css")
 def page_html(name: str, title: str, up: str = "") -> str:
     """A page as HTML; what it shows stands in the ``data.js`` beside it.
 
-    Parameters
-    ----------
-    name : str
-        Of its body, style and script.
-    title : str
-        What it is called until its script has run.
-    up : str
-        The way from its folder to that of ``assets/``.
+    Its body, style and script have the name; `title` stands until the script has run; `up` leads to ``assets/``.
     """
     frame, body = (PAGES / file for file in ("frame.html", f"{name}.html"))
     return Template(frame.read_text(encoding="utf-8")).substitute(

@@ -15,15 +15,8 @@ NOT_FREE = {"voxel_z", "voxel_y", "voxel_x"}
 class Provenance:
     """Free columns (organism, license, doi, url ...) of datasets, by name.
 
-    Parameters
-    ----------
-    tables : iterable of Path
-        CSVs with a column ``name`` (or ``dataset``); the first that knows a dataset counts.
-
-    Attributes
-    ----------
-    failures : dict
-        Rows that cannot be read: ``path:line`` -> reason.
+    Of CSVs with a column ``name`` (or ``dataset``) the first that knows a dataset counts. Damaged rows are in
+    `failures`: ``path:line`` and the reason.
 
     Raises
     ------

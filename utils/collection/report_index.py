@@ -22,18 +22,7 @@ INDEX = "index"
 
 @dataclass(frozen=True)
 class Collection:
-    """What a report is about.
-
-    Attributes
-    ----------
-    datasets : list of DatasetJob
-    unclassified : list of str
-        Dictionaries without a table.
-    unused : list of str
-        Rows of the tables that were asked for that are for no dataset.
-    failures : dict
-        Rows of tables that cannot be read: ``path:line`` -> reason.
-    """
+    """What a report is about; dictionaries without a table, rows of tables without a dataset, and damaged rows."""
 
     datasets: list[DatasetJob]
     unclassified: list[str]

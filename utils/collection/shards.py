@@ -106,14 +106,8 @@ def mixed_shards(
 ) -> list[Shard]:
     """Shards of each split, the patches of all its datasets in one random order.
 
-    Parameters
-    ----------
-    samples : mapping of str to sequence of Sample
-        By split.
-    file : str
-        How a shard's file is called; ``{split}``, ``{index}`` and ``{count}`` are filled in.
-    even : bool
-        Shards of equal length, which workers share evenly; else all but the last are full, as an array's are.
+    In the name of a file ``{split}``, ``{index}`` and ``{count}`` are filled in. Workers share `even` shards evenly;
+    else all but the last are full, as an array's are.
     """
     shards = []
     for split, chosen in samples.items():

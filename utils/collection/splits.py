@@ -110,15 +110,7 @@ def position(seed: int, group: Iterable[str]) -> float:
 
 
 def assign(groups: Iterable[Sequence[str]], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """The split of each dataset.
-
-    Parameters
-    ----------
-    groups : iterable of sequences of str
-        Datasets that stay together.
-    shares : mapping of str to float
-        Split -> share; they add up to 1.
-    """
+    """The split of each dataset, those of a group together, by the shares of the splits, which add up to 1."""
     found, names = {}, list(shares)
     for group in groups:
         at = position(seed, group)

@@ -54,13 +54,7 @@ def spread_order(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
 
 
 class Gaps:
-    """Tells whether a slice is far enough from the chosen ones that show the same place.
-
-    Parameters
-    ----------
-    nm : float
-        Patches of one volume and axis whose boxes overlap are at least so far apart; 0: no rule.
-    """
+    """Tells whether a slice is at least so many nm from the chosen ones that show the same place; 0: no rule."""
 
     def __init__(self, nm: float) -> None:
         self.nm = nm
@@ -69,14 +63,7 @@ class Gaps:
     def admit(self, plane: tuple[Any, ...], box: tuple[int, int, int, int], depth: float) -> bool:
         """Whether a patch may be chosen; if so it counts for those that follow.
 
-        Parameters
-        ----------
-        plane : tuple
-            What slices share: the volume and the axis.
-        box : tuple of int
-            Rows and columns: y0, y1, x0, x1.
-        depth : float
-            Of the slice, in nm.
+        A plane is a volume and an axis; a box y0, y1, x0, x1; the depth of the slice is in nm.
         """
         if not self.nm:
             return True

@@ -15,13 +15,7 @@ AROUND = 56
 
 
 class Thumbs(AbstractContextManager["Thumbs"]):
-    """Small pictures of patches by their running number, on the disk: (THUMB, THUMB) uint8 each; black where none is.
-
-    Parameters
-    ----------
-    path : Path
-        A scratch file.
-    """
+    """Small pictures by their running number in a scratch file: (THUMB, THUMB) uint8 each; black where none is."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w+b")

@@ -21,13 +21,7 @@ OPEN_VOLUMES = 4
 class Stock:
     """Gives the pixels of items: from TIFFs, or from dictionaries, each of which is read once.
 
-    What is wanted of a dictionary is kept in a scratch file, so that memory holds one patch at a time.
-
-    Parameters
-    ----------
-    items : sequence of Item
-    scratch : Path
-        A folder for scratch files.
+    What is wanted of a dictionary is kept in a scratch folder, so that memory holds one patch at a time.
     """
 
     def __init__(self, items: Sequence[Item], scratch: Path) -> None:
@@ -74,13 +68,7 @@ class Stock:
 
 
 class Neighbours:
-    """Cuts the slices before and after a patch from its volume.
-
-    Parameters
-    ----------
-    places : sequence of str
-        Folders of volumes; see `utils.volume_index.VolumeIndex`.
-    """
+    """Cuts the slices before and after a patch from its volume, which `utils.volume_index.VolumeIndex` finds."""
 
     def __init__(self, places: Sequence[str]) -> None:
         from utils.volume_index import VolumeIndex

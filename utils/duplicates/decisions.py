@@ -23,16 +23,7 @@ def key_of(*parts: Any) -> str:
 
 
 def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]) -> Rows:
-    """The rows that were decided under a key, or what `decide` says now.
-
-    Parameters
-    ----------
-    dictionary : Path
-    kind : str
-        One of `KINDS`.
-    key : str
-        From `key_of`.
-    """
+    """The rows of one of `KINDS` that were decided under a key (see `key_of`), or what `decide` says now."""
     path = _decision_path(index_path(dictionary), kind)
     if (known := _read(path, key)) is not None:
         return known

@@ -59,15 +59,7 @@ def _fill(writer: IndexWriter, file: PatchFile) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """A dictionary of the collection, with its index.
-
-    Attributes
-    ----------
-    path : Path
-    label : str
-        How tables call it: its name without suffix, with as many folders before it as tell it from others.
-    index : Index
-    """
+    """A dictionary of the collection, with its index, and the label by which tables call it (see `labels_of`)."""
 
     path: Path
     label: str

@@ -66,12 +66,7 @@ class IndexWriter:
 def make_index(folder: Path, source: Path, fill: Callable[[IndexWriter], Mapping[str, Any]]) -> bool:
     """Make the index of a source, completely or not at all, unless it is there; whether it was made.
 
-    Parameters
-    ----------
-    folder : Path
-    source : Path
-    fill : callable
-        Appends the arrays; what it returns is noted with them.
+    `fill` appends the arrays; what it returns is noted with them.
 
     Raises
     ------

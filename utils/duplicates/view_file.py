@@ -16,12 +16,7 @@ class ViewFile:
     """Codes by cell, each turned as its cell's centre lies; 76 bytes a code and the room to grow.
 
     A probe and its turned or inverted copy have the same distances to all views of a centre, so that both find the same
-    cells, and one probe does for all views.
-
-    Parameters
-    ----------
-    expected : int
-        How many codes there will be.
+    cells, and one probe does for all views. So many codes as are `expected` decide how many cells there are.
     """
 
     def __init__(self, expected: int) -> None:

@@ -14,20 +14,7 @@ WHOLE = 0.8
 
 
 def published(rng: Rng, patch: Image, size: int) -> Image:
-    """Augment as the CEM500K paper does: resize, brightness and contrast by 20 %, noise, blur, flips.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    patch : ndarray of uint8, shape (h, w)
-    size : int
-        Side of the result.
-
-    Returns
-    -------
-    ndarray of float32, shape (size, size)
-        Clipped to 0..255.
-    """
+    """Augment as the CEM500K paper does: resize, brightness and contrast by 20 %, noise, blur, flips; clipped."""
     image: Image = cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.float32)
     image = _flipped(rng, image)
     image = image * rng.uniform(0.8, 1.2) + 255 * rng.uniform(-0.2, 0.2)
@@ -39,22 +26,10 @@ def published(rng: Rng, patch: Image, size: int) -> Image:
 
 
 def heavy(rng: Rng, patch: Image, size: int, *, informative: bool) -> Image:
-    """Augment so strongly that a few hundred patches stand for other microscopes too.
+    """Augment so strongly that a few hundred patches stand for other microscopes too; clipped to 0..255.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    patch : ndarray of uint8, shape (h, w)
-    size : int
-        Side of the result.
-    informative : bool
-        Whether the patch is labelled good. Good ones may be partly covered; bad ones are cropped less, because a
-        close crop of their few structures would no longer be bad.
-
-    Returns
-    -------
-    ndarray of float32, shape (size, size)
-        Clipped to 0..255.
+    Good patches (informative) may be partly covered; bad ones are cropped less, because a close crop of their few
+    structures would no longer be bad.
     """
     image = _window(rng, patch, size, smallest=0.55 if informative else 0.8)
     image = _flipped(rng, image)

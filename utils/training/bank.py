@@ -66,23 +66,13 @@ def make_bank(
 ) -> Bank:
     """Read a bank, or make what is missing of it: at least `count` patches, drawn as `rule` draws batches.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the parts.
-    rule : BatchRule
-    data : Labelled
-    count : int
-    start : state_dict
-        Of the network whose body looks.
-    device : str
-    update : bool
-        Make parts anew that were made by another rule, from other labels or by another body.
+    The body of the network `start` looks. With `update` parts are made anew that were made by another rule, from other
+    labels or by another body.
 
     Raises
     ------
     ValueError
-        If there are such parts, and they are not to be made anew.
+        If there are such parts, and they are not to be made anew, or damaged ones.
     """
     labels = [(path.as_posix(), bool(good)) for path, good in zip(data.paths, data.good, strict=True)]
     digest = hashlib.sha256(repr((rule, labels)).encode())

@@ -8,13 +8,7 @@ from utils.classification.weights import LITE, fetch_cached
 
 
 def first_weights(init: str, arch: str) -> State | None:
-    """The weights that a training begins with; None for random ones.
-
-    Parameters
-    ----------
-    init : str
-        ``imagenet``, ``random``, ``lite`` (the bundled weights) or a path.
-    arch : str
+    """The weights that a training begins with: ``imagenet``, ``lite`` (bundled) or a path; None for ``random``.
 
     Raises
     ------

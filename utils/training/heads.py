@@ -12,15 +12,7 @@ ROUNDS = 500
 
 
 def with_head(start: State, bank: Bank) -> tuple[State, list[dict[str, float]]]:
-    """The network with a head fitted to a bank, and one row of figures.
-
-    Parameters
-    ----------
-    start : state_dict
-        With the body that made the bank.
-    bank : Bank
-        Both classes.
-    """
+    """The network with a head fitted to the bank that its body made, of both classes, and one row of figures."""
     good = bank.labels > 0.5
     weight, bias = fit_linear(bank.features, good)
     logits = bank.features @ weight + bias

@@ -48,23 +48,10 @@ def train(
     device: str = "cpu",
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> tuple[State, Rows]:
-    """Train a network, or go on from its checkpoint.
+    """Train a network, or go on from its checkpoint, written after every epoch; the weights kept, and figures.
 
-    Parameters
-    ----------
-    recipe : TrainingRecipe
-    train_set, validation : Labelled
-        Without validation the last running average of the weights is kept, else that of the epoch with the best
-        validation AUROC.
-    start : state_dict, optional
-        Weights to begin with; random ones (seeded) when None.
-    checkpoint : Path, optional
-        Written after every epoch, read when it exists.
-
-    Returns
-    -------
-    state, history
-        The weights kept, and one row of figures per epoch.
+    Training begins with `start`, or with random weights (seeded). Without validation the last running average of the
+    weights is kept, else that of the epoch with the best validation AUROC.
 
     Raises
     ------

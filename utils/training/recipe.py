@@ -88,20 +88,12 @@ BANK = 4000
 
 
 def recipe_for(arch: str, init: str | None, options: Mapping[str, Any]) -> TrainingRecipe:
-    """A network's own recipe, with the options that are not None.
-
-    Parameters
-    ----------
-    arch : str
-    init : str, optional
-        What the weights begin with; from random ones everything is trained.
-    options : mapping
-        Attributes of `TrainingRecipe`.
+    """A network's own recipe, with those of the options, attributes of `TrainingRecipe`, that are not None.
 
     Raises
     ------
     ValueError
-        If random layers would stay as they are, or a bank is asked for where the body is trained.
+        If random layers (init ``random``) would stay as they are, or a bank is asked for where the body is trained.
     """
     given = {k: v for k, v in options.items() if v is not None}
     if init == "random":

@@ -16,16 +16,12 @@ class Setting:
 
     Attributes
     ----------
-    recipe : TrainingRecipe
-    data : Labelled
     groups : ndarray of int, shape (n,)
         Patches that stay together, see `utils.training.split`.
     start : state_dict, optional
         Weights to begin with; random ones when None.
-    device : str
     half : bool
         Store weights as fp16.
-    quiet : bool
     log : str, optional
         ``tensorboard`` writes its events too.
     bank : Bank, optional
@@ -45,15 +41,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Judging:
-    """What judges a training: folds, or patches held out for validation; or neither.
-
-    Attributes
-    ----------
-    folds : dict of ndarray of int, shape (k,)
-        Indices that each fold leaves out, by its name.
-    held : ndarray of int, shape (m,)
-        Indices held out.
-    """
+    """What judges a training: the patches (indices) that each fold leaves out, or those held out; or neither."""
 
     folds: dict[str, np.ndarray] = field(default_factory=dict)
     held: np.ndarray = field(default_factory=lambda: np.empty(0, int))
