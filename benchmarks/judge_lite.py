@@ -62,7 +62,7 @@ def judge(args: argparse.Namespace) -> int:
         print(f"{name:24} good kept {kept[data.good].mean():.3f}  bad kept {kept[~data.good].mean():.3f}")
     tell_distances(bank, features[AS_IT_IS][:, 0], data, kinds)
     if args.sheet:
-        save_worst(args.sheet, data.paths, data.patches, data.good, scores[AS_IT_IS])
+        save_worst(args.sheet, data, scores[AS_IT_IS])
     return 0
 
 

@@ -30,7 +30,6 @@ from utils.cli import UsageError, add_run_options, make_parser, run_script
 if TYPE_CHECKING:
     from utils.duplicates.dictionary_index import Dictionary
     from utils.duplicates.excluded import Excluded
-    from utils.records.duplicates import Duplicate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -152,11 +151,13 @@ def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], 
     """Make the table and its sheet, unless they stand as they would be made; returns an exit code."""
     from utils.duplicates.collection import PREFERENCES
     from utils.duplicates.index_file import VERSION
+    from utils.duplicates.judge import ComparisonOptions, judge
     from utils.duplicates.pair_sheet import draw_pairs
     from utils.jobs import Job, Run, run_jobs
     from utils.records.duplicates import EXCLUDED, read_duplicates, save_duplicates
     from utils.records.fingerprints import Fingerprint
     from utils.records.recipes import Recipe
+    from utils.summaries import progress
 
     inputs: dict[str, Any] = {each.label: Fingerprint(*each.index.meta["source"]) for each in dictionaries}
     inputs |= {EXCLUDED + each.name: Fingerprint(*each.index.meta["source"]) for each in excluded}
@@ -166,7 +167,10 @@ def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], 
     sheet = args.output.with_suffix(".png")
 
     def table(job: Job, scratch: Path) -> None:
-        save_duplicates(scratch, judge_all(args, dictionaries, excluded))
+        asked = ComparisonOptions(args.similarity, args.deep, args.within)
+        with progress(len(dictionaries), "dictionaries", args.quiet) as step:
+            rows = judge(dictionaries, excluded, asked, threads=args.processes, step=lambda: step([]))
+        save_duplicates(scratch, rows)
 
     def picture(job: Job, scratch: Path) -> None:
         draw_pairs(scratch, read_duplicates(args.output), dictionaries, excluded)
@@ -181,17 +185,6 @@ def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], 
     drawn = Recipe("dedupe_collection sheet", {**inputs, args.output.name: (args.output,)}, {})
     return run_jobs(picture, [Job(sheet, sheet, drawn)], run, noun="contact sheets")
 
-
-def judge_all(
-    args: argparse.Namespace, dictionaries: Sequence["Dictionary"], excluded: Sequence["Excluded"]
-) -> list["Duplicate"]:
-    """The rows of the table, with a bar on a terminal."""
-    from utils.duplicates.judge import ComparisonOptions, judge
-    from utils.summaries import progress
-
-    options = ComparisonOptions(args.similarity, args.deep, args.within)
-    with progress(len(dictionaries), "dictionaries", args.quiet) as step:
-        return judge(dictionaries, excluded, options, threads=args.processes, step=lambda: step([]))
 
 
 def prune(args: argparse.Namespace, paths: Sequence[Path], sources: Sequence[tuple[str, Path]]) -> None:

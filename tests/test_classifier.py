@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import noise_patches
-from utils.classification.classifier import Classifier, _views, published_size
+from utils.classification.classifier import Classifier, _views, _published_size
 from utils.classification.decision import Decision, Familiarity
 
 
@@ -22,7 +22,7 @@ def test_other_sizes_become_the_published_one_as_opencv_does_it(resnet):
 
     patch = noise_patches(1, 300)[0][:, :180]
     expected = cv2.resize(patch, (224, 224))
-    assert np.array_equal(published_size(patch, 224), expected) and published_size(expected, 224) is expected
+    assert np.array_equal(_published_size(patch, 224), expected) and _published_size(expected, 224) is expected
     classifier = Classifier(resnet, device="cpu", precision="fp32")
     assert classifier.scores([patch])[0] == classifier.scores([expected])[0]
 

@@ -7,7 +7,7 @@ import pytest
 
 from utils.classification import classifying as room
 from utils.classification.accounts import Account
-from utils.classification.classifying import classify_dictionary, refuse_shared_files, stored_scores
+from utils.classification.classifying import classify_dictionary, _refuse_shared_files, _stored_scores
 from utils.classification.distances import load_distances
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
@@ -104,7 +104,7 @@ def test_scores_stand_where_all_that_decides_them_is_the_same(classify, tmp_path
     def stored(names=NAMES, recipe=True, **options):
         options = {"threshold": 0.1, "without": True, "compression": "zstd", **options}
         made = Recipe("c", {"fly.pkl": (path,)}, options, tmp_path) if recipe else None
-        return stored_scores(Job(path, tmp_path / "out/fly.csv", made), names)
+        return _stored_scores(Job(path, tmp_path / "out/fly.csv", made), names)
 
     np.testing.assert_allclose(stored(), SCORES)
     assert stored(NAMES[:4]) is None and stored(recipe=False) is None
@@ -115,10 +115,10 @@ def test_scores_stand_where_all_that_decides_them_is_the_same(classify, tmp_path
 
 
 def test_names_that_meet_on_some_file_system():
-    refuse_shared_files(["a", "b", "a.b"])
+    _refuse_shared_files(["a", "b", "a.b"])
     with pytest.raises(ValueError, match="two patches would share a file: 'a' and 'A'"):
-        refuse_shared_files(["a", "b", "A"])
+        _refuse_shared_files(["a", "b", "A"])
     with pytest.raises(ValueError, match=r"\.\."):
-        refuse_shared_files(["../a"])
+        _refuse_shared_files(["../a"])
     with pytest.raises(ValueError, match="share a file"):
-        refuse_shared_files(["".join(["a", "b"]), "".join(["a", "b"])])
+        _refuse_shared_files(["".join(["a", "b"]), "".join(["a", "b"])])

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tissue import cut, excluded_deeply, texture
-from utils.duplicates.deep import fit_similarity
+from utils.duplicates.deep import _fit_similarity
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.index_file import read_index
 from utils.duplicates.leaks import ExcludedWindows, orientation
@@ -76,11 +76,11 @@ def test_fitting_ignores_what_does_not_agree():
     found[20:] += rng.uniform(50, 90, (10, 2))
     seed = np.zeros(30, bool)
     seed[:6] = True
-    fitted, moved, count = fit_similarity(asked, found, seed)
+    fitted, moved, count = _fit_similarity(asked, found, seed)
     assert np.allclose(fitted, matrix) and np.allclose(moved, shift) and count == 20
-    assert fit_similarity(asked[:3], found[:3], seed[:3]) is None
-    assert fit_similarity(asked[:4], found[:4], seed[:4])[2] == 4
-    assert fit_similarity(asked[[0] * 9], found[[0] * 9], np.ones(9, bool)) is None  # one place, however often
+    assert _fit_similarity(asked[:3], found[:3], seed[:3]) is None
+    assert _fit_similarity(asked[:4], found[:4], seed[:4])[2] == 4
+    assert _fit_similarity(asked[[0] * 9], found[[0] * 9], np.ones(9, bool)) is None  # one place, however often
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_points_near_their_place_belong_to_it(scale, away, counts):
     asked = np.random.default_rng(0).uniform(-100, 100, (200, 2))
     found = scale * asked
     found[-1, 0] += away
-    assert fit_similarity(asked, found, np.arange(200) < 100)[2] == 199 + counts
+    assert _fit_similarity(asked, found, np.arange(200) < 100)[2] == 199 + counts
 
 
 @pytest.mark.parametrize(("scale", "fits"), [(0.19, False), (0.21, True), (4.9, True), (5.1, False)])
 def test_scales_that_nobody_publishes_are_no_fit(scale, fits):
     asked = np.random.default_rng(0).uniform(-100, 100, (20, 2))
-    assert (fit_similarity(asked, scale * asked, np.ones(20, bool)) is not None) is fits
+    assert (_fit_similarity(asked, scale * asked, np.ones(20, bool)) is not None) is fits

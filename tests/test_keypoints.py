@@ -5,7 +5,7 @@ import pytest
 
 from tissue import cut, texture
 from utils.duplicates.embedding import view_of
-from utils.duplicates.keypoints import BLOCK, WINDOW, blobs, blocks_of, find_windows, view_matrix
+from utils.duplicates.keypoints import BLOCK, WINDOW, _blobs, _blocks_of, find_windows, view_matrix
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_the_strongest_windows_and_doubtful_views():
     }
     known = {(*p, *c) for p, c in zip(doubts.places.tolist(), doubts.codes.tolist(), strict=True)}
     assert {(*p, *c) for p, c in zip(every.places.tolist(), every.codes.tolist(), strict=True)} <= known
-    rows, _, strength = blobs(blocks_of(patch, BLOCK))
+    rows, _, strength = _blobs(_blocks_of(patch, BLOCK))
     least = sorted(np.abs(strength))[-5]
     assert len(rows) == len(every.codes) and (np.abs(strength) >= least).sum() == 5
 

@@ -19,7 +19,7 @@ import classify_patches
 import train_patch_classifier
 from conftest import results
 from tiny_training import TINY, labelled, table, train
-from utils.classification.classifier import Classifier, published_size
+from utils.classification.classifier import Classifier, _published_size
 from utils.classification.decision import read_decision
 from utils.classification.models import build_model, detect_arch, prepare
 from utils.classification.state_files import load_weights
@@ -281,7 +281,7 @@ def test_the_published_recipe_at_another_size(labels, tmp_path):
     patch = np.random.default_rng(0).integers(0, 256, (80, 80), np.uint8)
     model = build_model("resnet34")
     model.load_state_dict(end)
-    small = torch.from_numpy(published_size(patch, 32))[None]
+    small = torch.from_numpy(_published_size(patch, 32))[None]
     with torch.inference_mode():
         expected = model.eval()(prepare(small, "resnet34")).item()
     asked = Classifier(end, device="cpu", precision="fp32", decision=read_decision(weights))

@@ -15,6 +15,7 @@ SCORES = np.array([0.1, 0.4, 0.35, 0.8, 0.5])
 GOOD = np.array([False, False, True, True, True])
 PATHS = tuple(Path(f"a source of long name/{i}.png") for i in range(5))
 PATCHES = tuple(np.full((8, 8), i, np.uint8) for i in range(5))
+DATA = Labelled(PATHS, PATCHES, GOOD, ())
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def shown(section):
 def test_a_training_s_pictures_are_the_same_bytes_again(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        save_pictures(tmp_path / name, PATHS, PATCHES, GOOD, SCORES, "of five")
+        save_pictures(tmp_path / name, DATA, SCORES, "of five")
     names = ["confusion_matrix.png", "roc_curve.png", "worst_errors.png"]
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
     for name in names:
@@ -45,7 +46,7 @@ def test_a_training_s_pictures_are_the_same_bytes_again(tmp_path):
 def test_what_curve_and_matrix_show(tmp_path, monkeypatch, sheets):
     figures = {}
     monkeypatch.setattr(room, "_save", lambda figure, path: figures.update({path.stem: figure.axes[0]}))
-    save_pictures(tmp_path, PATHS, PATCHES, GOOD, SCORES, "of five")
+    save_pictures(tmp_path, DATA, SCORES, "of five")
     roc, matrix = figures["roc_curve"], figures["confusion_matrix"]
     assert roc.get_title() == matrix.get_title() == "of five" and "worst_errors.png" in sheets
     curve, chance = (list(zip(*map(list, line.get_data()), strict=True)) for line in roc.lines)
@@ -60,12 +61,12 @@ def test_what_curve_and_matrix_show(tmp_path, monkeypatch, sheets):
 
 
 def test_the_worst_come_first_and_no_more_than_fit(tmp_path, monkeypatch, sheets):
-    save_worst(tmp_path / "w.png", PATHS, PATCHES, GOOD, SCORES)
+    save_worst(tmp_path / "w.png", DATA, SCORES)
     captions = ["0.40 a source of", "0.10 a source of"]
     assert shown(sheets["w.png"][0]) == ("highest scores of 2 bad patches (0 wrong at 0.5)", [1, 0], captions)
     assert shown(sheets["w.png"][1])[:2] == ("lowest scores of 3 good patches (2 wrong at 0.5)", [2, 4, 3])
     monkeypatch.setattr(room, "WORST", 2)
-    save_worst(tmp_path / "w.png", PATHS, PATCHES, GOOD, np.full(5, 0.7))
+    save_worst(tmp_path / "w.png", DATA, np.full(5, 0.7))
     assert shown(sheets["w.png"][0])[:2] == ("highest scores of 2 bad patches (2 wrong at 0.5)", [0, 1])
     assert shown(sheets["w.png"][1])[:2] == ("lowest scores of 3 good patches (0 wrong at 0.5)", [2, 3])
 
@@ -73,7 +74,7 @@ def test_the_worst_come_first_and_no_more_than_fit(tmp_path, monkeypatch, sheets
 def test_doubtful_labels_are_listed_and_the_first_are_shown(tmp_path, monkeypatch, sheets):
     monkeypatch.setattr(room, "SUSPECTS", 2)
     doubts = [Doubt(3, 0.01234, 4, 5), Doubt(0, 0.98, 5, 5), Doubt(2, 0.4, 5, 5)]
-    save_suspects(tmp_path, Labelled(PATHS, PATCHES, GOOD, ()), doubts)
+    save_suspects(tmp_path, DATA, doubts)
     assert (tmp_path / "suspects.csv").read_text().splitlines() == [
         "path,label,score,against,folds",
         f"{PATHS[3].as_posix()},good,0.0123,4,5",

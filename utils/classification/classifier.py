@@ -143,7 +143,7 @@ class Classifier:
         """
         from utils.classification.openvino_models import FLOAT, INT8, OpenVinoNetwork, built_models
 
-        calibration = [published_size(patch, self.side) for patch in sample]
+        calibration = [_published_size(patch, self.side) for patch in sample]
         folder = built_models(self.body, self.head, calibration, weights, sha256_of(weights))
         models = {"int8": OpenVinoNetwork(folder / INT8, threads)}
         levels = list(self.cascade.levels)
@@ -181,7 +181,7 @@ class Classifier:
 
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Any]) -> Outputs:
         if self.arch == "resnet34":
-            patches = [published_size(patch, self.side) for patch in patches]
+            patches = [_published_size(patch, self.side) for patch in patches]
         by_shape = defaultdict(list)
         for i, patch in enumerate(patches):
             by_shape[patch.shape].append(i)
@@ -230,18 +230,8 @@ class Classifier:
         return self.head(features).squeeze(1).double(), features
 
 
-def published_size(patch: np.ndarray, side: int) -> np.ndarray:
-    """A patch at a ResNet34's size, by OpenCV's bilinear resizing without antialiasing: so the published one was used.
-
-    Parameters
-    ----------
-    patch : ndarray of uint8, shape (h, w)
-    side : int
-
-    Returns
-    -------
-    ndarray of uint8, shape (side, side)
-    """
+def _published_size(patch: np.ndarray, side: int) -> np.ndarray:
+    """A patch at a ResNet34's size, by OpenCV's bilinear resizing without antialiasing: so the published was used."""
     import cv2
 
     return patch if patch.shape == (side, side) else cv2.resize(patch, (side, side), interpolation=cv2.INTER_LINEAR)

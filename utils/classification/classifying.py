@@ -88,8 +88,8 @@ def classify_dictionary(
     before_all = scorer.account
     reasons = left_out.reasons(Path(job.source)) if left_out else {}
     with PatchFile(Path(job.source)) as file:
-        refuse_shared_files(file.names)
-        stored = stored_scores(job, file.names)
+        _refuse_shared_files(file.names)
+        stored = _stored_scores(job, file.names)
         while True:
             with kept_files(job.target, file.meta, compression) as kept:
                 before, rows, distances = scorer.changes, [], []
@@ -139,13 +139,8 @@ def _decided(name: str, score: float, threshold: float, left_out: str | None) ->
     return Score(name, score, kept, KEPT if kept else LOW_SCORE)
 
 
-def stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
-    """The scores of a table that is there, where everything that decides them is the same; None where it is not.
-
-    Returns
-    -------
-    ndarray, shape (n,), or None
-    """
+def _stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
+    """The scores of a table that is there, where everything that decides them is the same; None where it is not."""
     with suppress(ValueError, OSError):
         record = load_record(job.target)
         if record is None or job.recipe is None or not same_but_for(job.recipe, record, NO_SCORE):
@@ -156,14 +151,8 @@ def stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
     return None
 
 
-def refuse_shared_files(names: Sequence[str]) -> None:
-    """Refuse names that are no file names, and names that meet on some file system.
-
-    Raises
-    ------
-    ValueError
-        With both names.
-    """
+def _refuse_shared_files(names: Sequence[str]) -> None:
+    """Refuse names that are no file names, and names that meet on some file system."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(safe_name(name).casefold(), name)

@@ -74,8 +74,8 @@ def _shape(part: Part) -> list[int] | None:
 
 
 def _add(found: Gathered, part: Part, decision: Score, pixels: "Pixels", pieces: Pieces) -> None:
-    source, loc = _split_name(decision.name)
-    found.where.append((found.sources.setdefault(source, len(found.sources)), loc))
+    source, _, loc = decision.name.rpartition("-LOC-")
+    found.where.append((found.sources.setdefault(source, len(found.sources)), loc if source else decision.name))
     patch, hash_, sha = *pixels.of(decision), ""
     if patch is not None:
         pieces.thumbs[len(found.decisions)] = fit(patch, THUMB, AROUND)
@@ -121,7 +121,8 @@ class Pixels(AbstractContextManager["Pixels"]):
         at = self._index.get(decision.name)
         if at is None:
             return None, ""
-        return self._file.read([at])[0], "" if self._hashes is None else _hex(self._hashes[at])
+        words = () if self._hashes is None else np.atleast_1d(self._hashes[at])
+        return self._file.read([at])[0], "".join(f"{int(word):016x}" for word in words)
 
     def _tiff(self, decision: Score) -> np.ndarray | None:
         path = self._part.path(decision.name)
@@ -133,11 +134,3 @@ class Pixels(AbstractContextManager["Pixels"]):
             self._failures[str(path)] = reason_of(error, path)
             return None
 
-
-def _hex(bits: Any) -> str:
-    return "".join(f"{int(word):016x}" for word in np.atleast_1d(bits))
-
-
-def _split_name(name: str) -> tuple[str, str]:
-    source, _, loc = name.rpartition("-LOC-")
-    return (source, loc) if source else ("", name)

@@ -67,7 +67,7 @@ def rank_of(prefer: str) -> Callable[[Dictionary], float]:
         return lambda each: 0.0
     if prefer == "finer":
         return _pixel_area
-    order = read_order(Path(prefer))
+    order = _read_order(Path(prefer))
 
     def place(each: Dictionary) -> float:
         name = stem(each.path)
@@ -82,14 +82,8 @@ def _pixel_area(each: Dictionary) -> float:
     return float(size[1] * size[2]) if size else float("inf")
 
 
-def read_order(path: Path) -> dict[str, int]:
-    """Names of a CSV's column ``name``, else its first, with their places.
-
-    Raises
-    ------
-    UsageError
-        If it cannot be read or is empty.
-    """
+def _read_order(path: Path) -> dict[str, int]:
+    """Names of a CSV's column ``name``, else its first, with their places."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]

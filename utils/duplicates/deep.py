@@ -57,7 +57,7 @@ class DeepPoints:
         votes, asked, found = self._votes(points, np.array(patch.shape) / 2)
         for _, group in votes.places(FEW, 2.0):
             alike = np.flatnonzero(votes.kinds == votes.kinds[group[0]])
-            fitted = fit_similarity(asked[alike], found[alike], np.isin(alike, group))
+            fitted = _fit_similarity(asked[alike], found[alike], np.isin(alike, group))
             if fitted is None:
                 continue
             matrix, middle, count = fitted
@@ -73,19 +73,11 @@ class DeepPoints:
         return Votes(np.zeros(len(probe), np.int64), probe, self._planes[owner], middles, cosine), asked, found
 
 
-def fit_similarity(asked: np.ndarray, found: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
+def _fit_similarity(asked: np.ndarray, found: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
     """The turn, scale and shift by least squares that take points to points, from a seed to all that agree.
 
-    Parameters
-    ----------
-    asked, found : (n, 2) arrays
-        Rows and columns.
-    seed : (n,) bool array
-
-    Returns
-    -------
-    matrix, shift, count : ndarray, shapes (2, 2) and (2,), and int
-        None when fewer than `FEW` different points agree.
+    Points are rows and columns, (n, 2). None when fewer than `FEW` different ones agree, else the matrix (2, 2), the
+    shift (2,), and how many agree.
     """
     near = seed
     matrix, shift = np.eye(2), np.zeros(2)

@@ -52,18 +52,8 @@ def view_name(view: int, inverted: bool = False) -> str:
     return names[view] + (" inverted" if inverted else "")
 
 
-def block_sums(patch: np.ndarray) -> np.ndarray:
-    """Sums over a grid of equal areas of an image.
-
-    Parameters
-    ----------
-    patch : ndarray of uint8, shape (h, w)
-
-    Returns
-    -------
-    ndarray of float64, shape (BLOCKS, BLOCKS)
-        Integers, in units of 1 / BLOCKS**2 of a pixel.
-    """
+def _block_sums(patch: np.ndarray) -> np.ndarray:
+    """Sums over a grid of equal areas of an image (h, w): (BLOCKS, BLOCKS) integers, in 1 / BLOCKS**2 of a pixel."""
     # A column of a block sums up to less than 2^24, which float32 holds exactly as long as a side is below 2^16.
     exact = np.float32 if max(patch.shape) < 1 << 16 else np.float64
     height, width = patch.shape
@@ -87,13 +77,8 @@ def _overlaps(side: int) -> np.ndarray:
 
 
 @cache
-def cosines(blocks: int) -> np.ndarray:
-    """The lowest basis vectors of the cosine transform as integers.
-
-    Returns
-    -------
-    ndarray, shape (KEPT, blocks)
-    """
+def _cosines(blocks: int) -> np.ndarray:
+    """The lowest basis vectors of the cosine transform as integers: (KEPT, blocks)."""
     phase = np.pi * np.arange(KEPT)[:, np.newaxis] * (2 * np.arange(blocks) + 1) / (2 * blocks)
     basis: np.ndarray = np.rint(PRECISION * np.cos(phase))
     return basis
@@ -110,7 +95,7 @@ def transform(sums: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (..., KEPT, KEPT)
     """
-    basis = cosines(sums.shape[-1])
+    basis = _cosines(sums.shape[-1])
     coefficients: np.ndarray = basis @ sums @ basis.T
     return coefficients
 
@@ -147,7 +132,7 @@ def embed_all(patches: Sequence[np.ndarray]) -> np.ndarray:
     -------
     ndarray of int8, shape (n, SIZE)
     """
-    return codes_of(transform(np.array([block_sums(patch) for patch in patches]).reshape(-1, BLOCKS, BLOCKS)))
+    return codes_of(transform(np.array([_block_sums(patch) for patch in patches]).reshape(-1, BLOCKS, BLOCKS)))
 
 
 def code_views(codes: np.ndarray) -> np.ndarray:

@@ -52,12 +52,12 @@ def find_windows(image: np.ndarray, block: int, *, most: int | None = None, doub
     block : int
         In pixels.
     most : int, optional
-        Only so many, those with the strongest blobs.
+        Only so many, those with the strongest _blobs.
     doubts : bool
         Give a window once in each view that might be canonical, not only in the likeliest.
     """
-    sums = blocks_of(image, block)
-    rows, columns, strength = blobs(sums)
+    sums = _blocks_of(image, block)
+    rows, columns, strength = _blobs(sums)
     if most is not None and len(rows) > most:
         chosen = np.sort(np.argsort(-np.abs(strength), kind="stable")[:most])
         rows, columns, strength = rows[chosen], columns[chosen], strength[chosen]
@@ -75,36 +75,18 @@ def find_windows(image: np.ndarray, block: int, *, most: int | None = None, doub
     return Windows(places, turned, (view + 8 * inverted[window]).astype(np.uint8))
 
 
-def blocks_of(image: np.ndarray, block: int) -> np.ndarray:
-    """Sums over blocks of block x block pixels; what is left over at the far edges is left out.
-
-    Parameters
-    ----------
-    image : ndarray, shape (h, w)
-    block : int
-
-    Returns
-    -------
-    ndarray of float64, shape (h // block, w // block)
-    """
+def _blocks_of(image: np.ndarray, block: int) -> np.ndarray:
+    """Sums over blocks of block x block pixels; what is left over at the far edges is left out."""
     rows, columns = (side // block for side in image.shape)
     image = image[: rows * block, : columns * block]
     sums: np.ndarray = image.reshape(rows, block, columns, block).sum(axis=(1, 3), dtype=np.float64)
     return sums
 
 
-def blobs(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, columns and signed strength of blobs that are far enough from the edges for a window around them.
+def _blobs(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and signed strength, (n,) each, of blobs that are far enough from the edges for a window.
 
     A window's middle lies between four blocks, and so does a blob's: it is the same seen from every side.
-
-    Parameters
-    ----------
-    sums : ndarray, shape (rows, columns)
-
-    Returns
-    -------
-    rows, columns, strengths : ndarray, shape (n,) each
     """
     import cv2
 

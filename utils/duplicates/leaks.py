@@ -102,14 +102,12 @@ class ExcludedWindows:
 
     def _judged(self, patch: np.ndarray, placement: Placement) -> Leak | None:
         """A leak when the patch's pixels agree with the image's at a placement."""
-        which, plane = self._where(placement.plane)
+        which = int(np.searchsorted(self._plane_starts, placement.plane, side="right")) - 1
+        plane = placement.plane - int(self._plane_starts[which])
         agreement = place_patch(patch, self.sources[which].pixels(plane), placement)
         extra = 0.0 if 0.95 < placement.scale < 1.05 else min(SCALED, max(0.0, 0.85 - self.similarity))
         return Leak(which, plane, placement, agreement) if agreement.holds(self.similarity + extra) else None
 
-    def _where(self, plane: int) -> tuple[int, int]:
-        which = int(np.searchsorted(self._plane_starts, plane, side="right")) - 1
-        return which, plane - int(self._plane_starts[which])
 
     def _votes(self, patches: Sequence[np.ndarray]) -> tuple[Votes, np.ndarray]:
         """Pairs of alike windows, and the matrix that each pair lays its patch by."""

@@ -128,7 +128,7 @@ def _coarse_shift(first: np.ndarray, second: np.ndarray, known: np.ndarray | Non
     if scores[row, column] < HOPELESS:
         return None
     shift = (int(row) - reach, int(column) - reach)
-    tiles = tile_correlations(*overlapping(first, second, known, shift), tile=TILE // 4)
+    tiles = tile_correlations(*_overlapping(first, second, known, shift), tile=TILE // 4)
     return None if tiles and abs(math.fsum(tiles)) < FAINT * len(tiles) else shift
 
 
@@ -140,28 +140,17 @@ def _refined(
     for y in (0, -1, 1):
         for x in (0, -1, 1):
             near = (shift[0] + y, shift[1] + x)
-            a, b, known = overlapping(first, second, valid, near)
+            a, b, known = _overlapping(first, second, valid, near)
             value = abs(correlation(a[::rows], b[::rows], None if known is None else known[::rows]))
             if value > best:
                 best, found = value, near
     return found
 
 
-def overlapping(
+def _overlapping(
     first: np.ndarray, second: np.ndarray, valid: np.ndarray | None, shift: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """What of both lies over each other when the second is moved by `shift`.
-
-    Parameters
-    ----------
-    first, second : ndarray, shape (h, w)
-    valid : ndarray of bool, shape (h, w), optional
-    shift : tuple of int
-
-    Returns
-    -------
-    first, second, valid : ndarray, one shape
-    """
+    """What of both (h, w) lies over each other when the second is moved by `shift`; `valid` is a mask of the second."""
     (y, x), (height, width) = shift, first.shape
     # What reaches over the end is cut there.
     mine = (slice(max(0, y), height + y), slice(max(0, x), width + x))
@@ -170,7 +159,7 @@ def overlapping(
 
 
 def _compared(first: np.ndarray, second: np.ndarray, valid: np.ndarray | None, shift: tuple[int, int]) -> Agreement:
-    a, b, known = overlapping(first, second, valid, shift)
+    a, b, known = _overlapping(first, second, valid, shift)
     whole, tiles = correlation(a, b, known), tile_correlations(a, b, known)
     if not tiles:
         return NOTHING

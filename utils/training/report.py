@@ -21,23 +21,19 @@ WORST = 24
 SUSPECTS = 96
 
 
-def save_pictures(
-    folder: Path, paths: Sequence[Path], patches: Sequence[np.ndarray], good: np.ndarray, scores: np.ndarray, title: str
-) -> None:
+def save_pictures(folder: Path, judged: Labelled, scores: np.ndarray, title: str) -> None:
     """Write roc_curve.png, confusion_matrix.png and worst_errors.png.
 
     Parameters
     ----------
     folder : Path
-    paths : sequence of Path
-    patches : sequence of ndarray of uint8, shape (h, w)
-    good : ndarray of bool, shape (n,)
+    judged : Labelled
     scores : ndarray, shape (n,)
     title : str
     """
-    _save_roc(folder / "roc_curve.png", scores, good, title)
-    _save_confusion(folder / "confusion_matrix.png", scores, good, title)
-    save_worst(folder / "worst_errors.png", paths, patches, good, scores)
+    _save_roc(folder / "roc_curve.png", scores, judged.good, title)
+    _save_confusion(folder / "confusion_matrix.png", scores, judged.good, title)
+    save_worst(folder / "worst_errors.png", judged, scores)
 
 
 def _save_roc(path: Path, scores: np.ndarray, good: np.ndarray, title: str) -> None:
@@ -65,25 +61,21 @@ def _save_confusion(path: Path, scores: np.ndarray, good: np.ndarray, title: str
     _save(figure, path)
 
 
-def save_worst(
-    path: Path, paths: Sequence[Path], patches: Sequence[np.ndarray], good: np.ndarray, scores: np.ndarray
-) -> None:
+def save_worst(path: Path, judged: Labelled, scores: np.ndarray) -> None:
     """Draw the bad patches with the highest scores and the good ones with the lowest.
 
     Parameters
     ----------
     path : Path
-    paths : sequence of Path
-    patches : sequence of ndarray of uint8, shape (h, w)
-    good : ndarray of bool, shape (n,)
+    judged : Labelled
     scores : ndarray, shape (n,)
     """
     sections = []
     for label, word, sign in ((False, "bad", -1), (True, "good", 1)):
-        indices = np.flatnonzero(good == label)
-        ranked = sorted(map(int, indices), key=lambda i: (sign * scores[i], paths[i].name))[:WORST]
+        indices = np.flatnonzero(judged.good == label)
+        ranked = sorted(map(int, indices), key=lambda i: (sign * scores[i], judged.paths[i].name))[:WORST]
         extreme = "lowest" if label else "highest"
-        tiles = [Tile(patches[i], f"{scores[i]:.2f} {paths[i].parent.name[:11]}") for i in ranked]
+        tiles = [_tile(judged, i, scores[i]) for i in ranked]
         wrong = int(np.sum((scores[indices] > 0.5) != label))
         sections.append(Section(f"{extreme} scores of {len(indices)} {word} patches ({wrong} wrong at 0.5)", tiles))
     save_sheet(path, sections)
@@ -100,10 +92,13 @@ def save_suspects(folder: Path, data: Labelled, doubts: Sequence[Doubt]) -> None
         write_rows(scratch, rows)
     sections = []
     for marked, word in ((True, "good"), (False, "bad")):
-        chosen = [(d.score, d.index) for d in doubts[:SUSPECTS] if data.good[d.index] == marked]
-        tiles = [Tile(data.patches[i], f"{score:.2f} {data.paths[i].parent.name[:11]}") for score, i in chosen]
+        tiles = [_tile(data, d.index, d.score) for d in doubts[:SUSPECTS] if data.good[d.index] == marked]
         sections.append(Section(f"labelled {word}, contradicted by networks that had not seen it: {len(tiles)}", tiles))
     save_sheet(folder / "suspects.png", sections)
+
+
+def _tile(data: Labelled, index: int, score: float) -> Tile:
+    return Tile(data.patches[index], f"{score:.2f} {data.paths[index].parent.name[:11]}")
 
 
 def save_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:

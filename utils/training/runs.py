@@ -66,7 +66,7 @@ def summarize_folds(folder: Path, setting: Setting, tables: Sequence[Path], titl
     name = title.replace(" ", "_")
     _save_json(folder / f"{name}.json", figures)
     data = setting.data
-    save_pictures(folder, data.paths, data.patches, data.good, scores, title)
+    save_pictures(folder, data, scores, title)
     save_suspects(folder, data, doubts_of(seen, data.good, decision))
     return table_of(figures["sources"], figures["pooled"])
 
@@ -156,7 +156,7 @@ def save_training(
         figures, rows = {"pooled": scores_of(scores, data.good)}, np.arange(len(data))
         title = "training (nothing held out)"
     judged = data.subset(rows)
-    save_pictures(folder, judged.paths, judged.patches, judged.good, scores, title)
+    save_pictures(folder, judged, scores, title)
     save_history(folder / "history.csv", history)
     _save_json(folder / "metrics.json", _metrics(setting, title, judged, scores, figures, decision, history, held))
     torch.save(state, scratch)
