@@ -28,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def write(args: argparse.Namespace) -> int:
     """Gather, cut, write."""
     import cv2
-
-    from utils.training.photographs import photographs, tiles
+    from photographs import photographs, tiles
 
     rows = []
     for table in args.tables:

@@ -1,4 +1,4 @@
-"""Make the body of the lite network: EfficientNet-Lite0 slimmed, then taught to see the same (utils/training/slimming).
+"""Make the body of the lite network: EfficientNet-Lite0 slimmed, then taught to see the same (slimming.py).
 
 Takes labelled patches for their looks only. Writes weights whose head says nothing yet; fit it by
 train_patch_classifier.py LABELS.csv SAVE --arch lite --init OUT. Needs requirements-teacher.txt.
@@ -44,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def make_body(args: argparse.Namespace) -> int:
     """Write the body's weights."""
     import torch
+    from slimming import follow, padded_as_published, published_body, slimmed
 
     from utils.classification.folding import fold_batch_norms
     from utils.classification.lite_net import LiteNet
     from utils.training.runs import stored
-    from utils.training.slimming import follow, padded_as_published, published_body, slimmed
 
     published = published_body()
     images = drawn(args.labels, args.images)
@@ -69,10 +69,11 @@ def make_body(args: argparse.Namespace) -> int:
 
 def drawn(labels: Path, count: int) -> np.ndarray:
     """Augmented labelled patches, generated ones, and windows of photographs: uint8, shape (count, 128, 128)."""
+    from photographs import photographs, window
+
     from utils.training.augment import exposure
     from utils.training.batches import BatchRule
     from utils.training.labels import read_labelled
-    from utils.training.photographs import photographs, window
 
     data, pictures = read_labelled(labels), list(photographs().values())
     rule = BatchRule(50, DRAWN_SIDE, 0.4, "heavy", 7)

@@ -186,7 +186,6 @@ def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], 
     return run_jobs(picture, [Job(sheet, sheet, drawn)], run, noun="contact sheets")
 
 
-
 def prune(args: argparse.Namespace, paths: Sequence[Path], sources: Sequence[tuple[str, Path]]) -> None:
     """Remove indexes of dictionaries and excluded images that are gone, and the table of a collection that is."""
     from utils.duplicates.decisions import discard_indexes

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import noise_patches
-from utils.classification.classifier import Classifier, _views, _published_size
+from utils.classification.classifier import Classifier, _published_size, _views
 from utils.classification.decision import Decision, Familiarity
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 import classify_patches
 from conftest import results
-from utils.classification.classifying import classify_dictionary, _refuse_shared_files
+from utils.classification.classifying import _refuse_shared_files, classify_dictionary
 from utils.classification.decision import Decision, Familiarity, read_decision, save_decision
 from utils.classification.distances import load_distances
 from utils.classification.download import RetryPolicy

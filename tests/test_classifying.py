@@ -7,7 +7,7 @@ import pytest
 
 from utils.classification import classifying as room
 from utils.classification.accounts import Account
-from utils.classification.classifying import classify_dictionary, _refuse_shared_files, _stored_scores
+from utils.classification.classifying import _refuse_shared_files, _stored_scores, classify_dictionary
 from utils.classification.distances import load_distances
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs

@@ -1,8 +1,13 @@
 """Photographs as matter without cells: found where they are installed, cut into tiles and windows."""
 
+import sys
+
 import numpy as np
 
-from utils.training.photographs import photographs, tiles, window
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from photographs import photographs, tiles, window
 
 
 def test_installed_pictures_are_gray_and_cut():

@@ -1,14 +1,18 @@
 """How the lite network's body was made: channels chosen by what they explain, a student that follows its teacher."""
 
 import copy
+import sys
 
 import numpy as np
 import pytest
 import torch
 
+from conftest import ROOT
 from utils.classification.lite_net import PUBLISHED_WIDTHS, LiteNet
-from utils.training import slimming
-from utils.training.slimming import PACKAGE, explaining, follow, padded_as_published, published_body, slimmed
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import slimming
+from slimming import PACKAGE, explaining, follow, padded_as_published, published_body, slimmed
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from tissue import cut, texture
 from utils.correlations import correlation
 from utils.duplicates.embedding import view_of
-from utils.duplicates.verify import Agreement, compare, _overlapping, sizes_of
+from utils.duplicates.verify import Agreement, _overlapping, compare, sizes_of
 
 
 def test_copies_agree_and_others_do_not():
@@ -35,7 +35,9 @@ def test_an_edge_in_common_is_no_tissue_in_common():
 def test_what_lies_over_each_other(shift):
     ys, xs = np.indices((20, 30))
     first, second = np.stack([ys, xs], -1), np.stack([ys + shift[0], xs + shift[1]], -1)
-    a, b, known = _overlapping(first[..., 0] * 100 + first[..., 1], second[..., 0] * 100 + second[..., 1], ys > 5, shift)
+    a, b, known = _overlapping(
+        first[..., 0] * 100 + first[..., 1], second[..., 0] * 100 + second[..., 1], ys > 5, shift
+    )
     assert np.array_equal(a, b) and a.shape == (20 - abs(shift[0]), 30 - abs(shift[1]))
     assert np.array_equal(known, a // 100 - shift[0] > 5)
     assert _overlapping(ys, xs, None, shift)[2] is None

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 
@@ -133,4 +132,3 @@ class Pixels(AbstractContextManager["Pixels"]):
         except (OSError, ValueError) as error:
             self._failures[str(path)] = reason_of(error, path)
             return None
-

@@ -73,7 +73,9 @@ class DeepPoints:
         return Votes(np.zeros(len(probe), np.int64), probe, self._planes[owner], middles, cosine), asked, found
 
 
-def _fit_similarity(asked: np.ndarray, found: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
+def _fit_similarity(
+    asked: np.ndarray, found: np.ndarray, seed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int] | None:
     """The turn, scale and shift by least squares that take points to points, from a seed to all that agree.
 
     Points are rows and columns, (n, 2). None when fewer than `FEW` different ones agree, else the matrix (2, 2), the

@@ -108,7 +108,6 @@ class ExcludedWindows:
         extra = 0.0 if 0.95 < placement.scale < 1.05 else min(SCALED, max(0.0, 0.85 - self.similarity))
         return Leak(which, plane, placement, agreement) if agreement.holds(self.similarity + extra) else None
 
-
     def _votes(self, patches: Sequence[np.ndarray]) -> tuple[Votes, np.ndarray]:
         """Pairs of alike windows, and the matrix that each pair lays its patch by."""
         windows = [find_windows(patch, BLOCK, most=WINDOWS, doubts=True) for patch in patches]
