@@ -69,6 +69,7 @@ def label_command(args: argparse.Namespace) -> int:
     UsageError
         If there is nothing to label.
     """
+    from utils.collection.failures import say_failures
     from utils.collection.label_board import Board
     from utils.collection.label_queue import list_items, ordered
     from utils.collection.label_server import LabelServer
@@ -76,8 +77,7 @@ def label_command(args: argparse.Namespace) -> int:
     from utils.collection.stock import Neighbours, Stock
 
     items, failures = list_items(args.patches, args.scores)
-    for path, reason in failures.items():
-        print(f"{path}: {reason}", file=sys.stderr)
+    failed = say_failures(failures)
     if args.dataset:
         items = [item for item in items if item.dataset in args.dataset]
     if not items:
@@ -97,7 +97,7 @@ def label_command(args: argparse.Namespace) -> int:
     table.refresh()
     given = list(table.labels().values())
     print(f"\n{args.labels}: {', '.join(f'{given.count(label)} {label}' for label in LABELS)}")
-    return 1 if failures else 0
+    return failed
 
 
 def user_name() -> str:

@@ -99,3 +99,20 @@ def test_columns_of_others_stay(path):
     path.write_text("name,label\na,b\n")
     with pytest.raises(ValueError, match=r"mine\.csv: columns are name, label; expected path,label\[,source\]"):
         LabelFile(path, "anna")
+
+
+def test_half_a_row_on_a_full_disk_is_an_error_and_mended_by_the_next(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "mine.csv"
+    table = LabelFile(path, "anna")
+    table.put({"a": "good"}, {})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 3, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            table.put({"b": "bad"}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text().endswith("\nb,b")
+    table.put({"c": "none"}, {})
+    assert table.labels() == LabelFile(path, "bert").labels() == {"a": "good", "c": "none"}

@@ -65,7 +65,7 @@ def test_what_cannot_be_read_costs_its_own_patches(collection, tmp_path):
     shutil.copytree(collection, tmp_path / "c")
     (tmp_path / "c/patches/damaged.pkl").write_bytes(b"\xae" * 100)
     items, failures = list_items(tmp_path / "c/patches", None)
-    assert len(items) == 4 and list(failures) == [tmp_path / "c/patches/damaged.pkl"]
+    assert len(items) == 4 and list(failures) == [str(tmp_path / "c/patches/damaged.pkl")]
     gone = next((tmp_path / "c/filtered").rglob("*.tiff"))
     gone.unlink()
     assert len(list_items(tmp_path / "c/filtered", None)[0]) == 1

@@ -36,22 +36,18 @@ class Scorer(Protocol):
     @property
     def at_once(self) -> int:
         """How many patches it is best given at a time."""
-        ...
 
     @property
     def is_aside(self) -> bool:
         """Whether it computes on a device of its own, while this process may do something else."""
-        ...
 
     @property
     def changes(self) -> int:
         """How often what it decided before has come into doubt."""
-        ...
 
     @property
     def account(self) -> Account:
         """What the run is to know of it, so far."""
-        ...
 
 
 def classify_dictionary(

@@ -1,5 +1,6 @@
 """README.md of exported patches: a dataset card with the front matter that dataset hubs read."""
 
+import html
 import json
 import re
 from collections import Counter
@@ -133,8 +134,7 @@ def _number(count: int, noun: str) -> str:
 
 def _plain(text: str) -> str:
     """Text that neither Markdown nor HTML reads anything into."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*\[\]!|])", r"\\\1", text)
+    return re.sub(r"([\\`*\[\]!|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def _cell(text: str) -> str:

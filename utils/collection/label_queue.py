@@ -27,7 +27,7 @@ class Item:
     score: float | None = None
 
 
-def list_items(folder: Path, scores: Path | None) -> tuple[list[Item], dict[Path, str]]:
+def list_items(folder: Path, scores: Path | None) -> tuple[list[Item], dict[str, str]]:
     """The patches of a folder of dictionaries, or the kept ones of a folder of classified patches.
 
     Where tables are given by `scores`, no dictionary is read. What cannot be read comes second, with the reason.
@@ -38,12 +38,12 @@ def list_items(folder: Path, scores: Path | None) -> tuple[list[Item], dict[Path
         If there are none.
     """
     items: list[Item] = []
-    failures: dict[Path, str] = {}
+    failures: dict[str, str] = {}
     for path, read in _sources(folder, scores):
         try:
             items += read()
         except (OSError, ValueError) as error:
-            failures[path] = reason_of(error, path)
+            failures[str(path)] = reason_of(error, path)
     return items, failures
 
 

@@ -54,10 +54,9 @@ class LabelFile:
             If it has other columns.
         """
         try:
-            status = self.path.stat()
+            seen = self._stamp()
         except FileNotFoundError:
             return False
-        seen = (status.st_size, status.st_mtime_ns, status.st_ino)
         if seen == self._seen:
             return False
         text = self.path.read_text(encoding="utf-8-sig")
@@ -125,8 +124,11 @@ class LabelFile:
             with atomic_path(self.path) as scratch:
                 scratch.write_text(self._text([header, *self._rows.values()]), encoding="utf-8")
             self._whole = True
+        self._seen = self._stamp()
+
+    def _stamp(self) -> tuple[int, int, int]:
         status = self.path.stat()
-        self._seen = (status.st_size, status.st_mtime_ns, status.st_ino)
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
     def _text(self, rows: Any) -> str:
         out = io.StringIO()
@@ -149,10 +151,8 @@ def _entry(line: bytes) -> dict[str, Any]:
 
 
 def _append(path: Path, text: str) -> None:
-    """Append in one piece, and hand it to the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        os.write(descriptor, text.encode("utf-8"))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Append all of it, and hand it to the disk."""
+    with path.open("ab") as file:
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())

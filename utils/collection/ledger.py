@@ -6,7 +6,7 @@ So a second run makes only what changed, takes away only what is its own, and go
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -110,7 +110,7 @@ class Ledger:
         entries |= {name: place(name) for name in wanted[-1:]}
         return {name: entry for name, entry in entries.items() if entry is not None}
 
-    def drop_all_but(self, units: Iterable[str]) -> int:
+    def drop_all_but(self, units: Collection[str]) -> int:
         """Take away the files of units that there are no more; returns how many units went."""
         stale = set(self.units()) - set(units)
         still = {name for unit in units for name in self.record(unit).get("files", ())}

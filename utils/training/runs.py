@@ -158,7 +158,8 @@ def save_training(
     judged = data.subset(rows)
     save_pictures(folder, judged, scores, title)
     save_history(folder / "history.csv", history)
-    _save_json(folder / "metrics.json", _metrics(setting, title, judged, scores, figures, decision, history, held))
+    judgement = decision, figures, scores
+    _save_json(folder / "metrics.json", _metrics(setting, title, judged.good, judgement, history, held))
     torch.save(state, scratch)
     save_decision(job.target, sha256_of(scratch), replace(decision, side=setting.recipe.decision().side))
     checkpoint.unlink(missing_ok=True)
@@ -219,20 +220,14 @@ def _limited(setting: Setting, features: np.ndarray, seen: OutOfFold) -> Familia
 
 
 def _metrics(
-    setting: Setting,
-    title: str,
-    judged: Labelled,
-    scores: np.ndarray,
-    figures: Mapping[str, Any],
-    decision: Decision,
-    history: Rows,
-    held: np.ndarray,
+    setting: Setting, title: str, good: np.ndarray, judgement: Judgement, history: Rows, held: np.ndarray
 ) -> dict[str, Any]:
+    decision, figures, scores = judgement
     return {
         "recipe": asdict(setting.recipe),
         "judged on": title,
         **figures["pooled"],
-        "confusion": confusion(scores, judged.good, decision.threshold),
+        "confusion": confusion(scores, good, decision.threshold),
         "threshold": decision.threshold,
         "threshold for": decision.aim,
         "calibration": {"scale": decision.scale, "bias": decision.bias},
