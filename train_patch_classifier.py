@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from utils.training.recipe import TrainingRecipe
     from utils.training.setting import Judging, Setting
 
+TARGET = "patch_quality_classifier_nn.pth"
 FOLDS = 5
 # Options that decide what comes out, beside the training recipe's.
 ASKED = ("init", "validation", "folds", "target_recall", "target_precision", "half")
@@ -127,7 +128,7 @@ def train_command(args: argparse.Namespace) -> int:
     setting = read_setting(args, recipe)
     judging = judging_plan(args, setting)
     tables: list[Path] = []
-    if args.leave_one_source_out or args.update or not target_of(args).exists():
+    if args.leave_one_source_out or args.update or not (args.save / TARGET).exists():
         setting = begun(args, setting, init)
         code, tables = train_folds(args, setting, judging)
         if code == 0 and args.leave_one_source_out:
@@ -135,12 +136,6 @@ def train_command(args: argparse.Namespace) -> int:
         if code or args.leave_one_source_out:
             return code
     return train_final(args, setting, judging, tables)
-
-
-def target_of(args: argparse.Namespace) -> Path:
-    """The weights file that is written."""
-    target: Path = args.save / "patch_quality_classifier_nn.pth"
-    return target
 
 
 def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
@@ -228,7 +223,7 @@ def train_final(args: argparse.Namespace, setting: "Setting", judging: "Judging"
     from utils.training.runs import save_training
     from utils.training.setting import Wish
 
-    job = Job(args.labels[0], target_of(args), made_from(args, setting))
+    job = Job(args.labels[0], args.save / TARGET, made_from(args, setting))
     work = partial(save_training, setting, judging.held, tables, Wish(args.target_recall, args.target_precision))
     return run_jobs(work, [job], Run.of(args), noun="trainings")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.training.labels import Labelled
-from utils.training.progress import reporter
+from utils.training.progress import report_epoch
 from utils.training.recipe import PUBLISHED
 from utils.training.setting import Setting
 
@@ -18,10 +18,10 @@ def setting(*, quiet: bool) -> Setting:
 
 
 def test_a_line_an_epoch(capsys):
-    reporter(setting(quiet=False), Path())(ROW)
+    report_epoch(setting(quiet=False), Path(), ROW)
     assert capsys.readouterr().err == "epoch 3.0/30: train loss 0.2500, validation auroc 0.9877\n"
 
 
 def test_quiet_says_nothing(capsys):
-    reporter(setting(quiet=True), Path())(ROW)
+    report_epoch(setting(quiet=True), Path(), ROW)
     assert capsys.readouterr().err == ""

@@ -52,7 +52,7 @@ class Familiarity:
         ndarray, shape (n,)
             From 0 to 0.5.
         """
-        deviations: np.ndarray = sigmoid(features @ self.weights.T + self.biases).std(axis=1)
+        deviations: np.ndarray = _sigmoid(features @ self.weights.T + self.biases).std(axis=1)
         return deviations
 
 
@@ -92,7 +92,7 @@ class Decision:
         ndarray, shape (n,)
             From 0 to 1.
         """
-        return sigmoid(self.scale * logits + self.bias)
+        return _sigmoid(self.scale * logits + self.bias)
 
     def logit_at(self, score: float) -> float:
         """The network's output that has this score; infinite for 0 and 1."""
@@ -128,17 +128,7 @@ class Examined:
     distances: np.ndarray
 
 
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """The logistic function.
-
-    Parameters
-    ----------
-    logits : ndarray, any shape
-
-    Returns
-    -------
-    ndarray, the same shape
-    """
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
     odds: np.ndarray = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
     return odds
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.classification.decision import sigmoid
+from utils.classification.decision import UNFITTED
 
 STEPS = 50
 BINS = 10
@@ -37,7 +37,7 @@ def calibrate(logits: np.ndarray, good: np.ndarray, weights: np.ndarray | None =
     inputs = np.stack([logits / spread, np.ones(len(logits))])
     found = np.array([1.0, 0.0])
     for _ in range(STEPS):
-        scores = sigmoid(found @ inputs)
+        scores = UNFITTED.scores(found @ inputs)
         slope = inputs @ (weights * (scores - targets)) + RIDGE * found
         curvature = (inputs * (weights * scores * (1 - scores))) @ inputs.T + RIDGE * np.eye(2)
         step = np.linalg.solve(curvature, slope)

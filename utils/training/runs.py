@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, writ
 from utils.training.heads import with_head
 from utils.training.labels import Labelled, has_both
 from utils.training.loop import Rows, train
-from utils.training.progress import Report, reporter
+from utils.training.progress import report_epoch
 from utils.training.report import save_history, save_pictures, save_suspects
 from utils.training.setting import Setting, Wish
 
@@ -139,7 +140,7 @@ def save_training(
     folder, data = job.target.parent, setting.data
     validation = data.subset(held) if len(held) else None
     checkpoint = folder / "checkpoint.pth"
-    state, history = _trained(setting, held, validation, checkpoint, reporter(setting, folder))
+    state, history = _trained(setting, held, validation, checkpoint, partial(report_epoch, setting, folder))
     state = stored(state, setting.half)
     logits, features = _outputs(setting, state)
     if tables:
@@ -172,7 +173,7 @@ def _trained(
     left_out: np.ndarray,
     validation: Labelled | None,
     checkpoint: Path,
-    report: Report = lambda row: None,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> tuple[State, Rows]:
     """Train on all patches but these: a head alone where the body is frozen and has looked, else by epochs."""
     if setting.bank is not None and setting.start is not None:
