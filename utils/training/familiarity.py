@@ -16,7 +16,7 @@ HEADS = 8
 # Of the experiments, what each head misses.
 MISSED = 0.25
 # Other experiments of known kinds lie within so many times the median one's distance; other kinds lie beyond.
-FACTOR = 1.75
+FACTOR = 2.5
 # A disagreement of two in a hundred is none, however much the experiments are alike.
 LEAST = 0.02
 # Experiments are left out in so many parts, however many they are.

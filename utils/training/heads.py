@@ -7,7 +7,7 @@ from utils.classification.state_files import State
 from utils.training.bank import Bank
 
 # How little weights are held back, whatever the size of the bank; chosen on left-out kinds of matter and tissue.
-FREEDOM = 200.0
+FREEDOM = 100.0
 ROUNDS = 500
 
 
