@@ -100,6 +100,13 @@ def test_what_is_no_dictionary(tmp_path, content, reason):
             read(tmp_path / "a.pkl")
 
 
+def test_arrays_anywhere_in_meta_are_read(tmp_path):
+    meta = {"unit": {"sizes": np.arange(3), "of": [np.float32(2), (np.arange(2),)]}}
+    save_patches(tmp_path / "a.pkl", ["a"], [np.zeros((2, 2), np.uint8)], meta=meta)
+    found = load_meta(tmp_path / "a.pkl")["unit"]
+    assert found["sizes"].tolist() == [0, 1, 2] and found["of"][0] == 2 and found["of"][1][0].tolist() == [0, 1]
+
+
 def test_meta_is_found_at_the_end(path):
     content = bytearray(path.read_bytes())
     content[:100] = bytes(100)

@@ -53,6 +53,30 @@ def test_the_strongest_windows_and_doubtful_views():
     assert len(rows) == len(every.codes) and (np.abs(strength) >= least).sum() == 5
 
 
+def grainy(side: int) -> np.ndarray:
+    """Sums of whole numbers: the same image on every machine."""
+    sums = np.random.default_rng(5).integers(0, 256, (side + 12, side + 12))
+    for axis in (0, 1):
+        sums = sum(np.take(sums, range(i, i + side), axis) for i in range(12))
+    return ((sums - sums.min()) * 255 // np.ptp(sums)).astype(np.uint8)
+
+
+def test_the_same_windows_everywhere():
+    found = find_windows(grainy(224), 2)
+    assert found.places[:4].tolist() == [[42, 68], [42, 84], [44, 174], [46, 52]]
+    assert len(found.codes) == 57 and found.places.sum(0).tolist() == [6280, 6446]
+    assert found.views[:12].tolist() == [1, 11, 12, 1, 7, 15, 0, 12, 13, 13, 5, 6]
+    assert len(find_windows(grainy(224), 2, doubts=True).codes) == 95
+    _, _, strength = blobs(blocks_of(grainy(224), 2))
+    assert strength.sum() == 5285707209669 and (strength > 0).sum() == 29
+
+
+def test_blocks_are_summed_and_what_is_left_over_is_left_out():
+    image = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7)
+    assert blocks_of(image, 3).tolist() == [[72, 99]]
+    assert blocks_of(image, 2).tolist() == [[16, 24, 32], [72, 80, 88]]
+
+
 def test_small_and_flat_images_have_no_windows():
     assert len(find_windows(np.zeros((20, 20), np.uint8), 1).codes) == 0
     assert len(find_windows(np.full((300, 300), 99, np.uint8), 2).codes) == 0

@@ -18,6 +18,12 @@ def test_a_transform_counts_in_any_order_of_axes():
     assert level_scale(0, turned, turned, None, []) == ((3.0, 2.0, 1.0), "um")
 
 
+@pytest.mark.parametrize(("axes", "scale"), [("zyc", [5, 4, 4]), ("zyx", ["five", 4, 4]), ("zyx", [5, 4])])
+def test_a_transform_that_says_no_size_does_not_count(axes, scale):
+    bad = {"transform": {"axes": list(axes), "scale": scale}}
+    assert level_scale(0, bad, bad, BASE, []) == BASE
+
+
 def test_a_transform_may_name_no_units():
     bare = {"transform": {"axes": ["z", "y", "x"], "scale": [5, 4, 4]}}
     assert level_scale(0, bare, bare, None, []) == ((5.0, 4.0, 4.0), None)
@@ -34,6 +40,7 @@ def test_a_transform_in_two_units_is_brought_to_one():
     [
         (VIEWER, ((5.0, 4.0, 4.0), "nm")),
         ({"pixelResolution": [4, 4, 5]}, ((5.0, 4.0, 4.0), None)),
+        ({"pixelResolution": {"dimensions": [4, 4, 5]}}, ((5.0, 4.0, 4.0), None)),
         ({"resolution": [4, 4, 5, 1], "units": ["nm", "nm", "nm"]}, ((5.0, 4.0, 4.0), "nm")),
         ({"resolution": [4, 4, 5], "units": ["nm", "um", "nm"]}, ((5.0, 4.0, 4.0), None)),
         ({"resolution": [4, 4, "five"]}, None),
