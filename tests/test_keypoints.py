@@ -67,14 +67,14 @@ def test_the_same_windows_everywhere():
     assert len(found.codes) == 57 and found.places.sum(0).tolist() == [6280, 6446]
     assert found.views[:12].tolist() == [1, 11, 12, 1, 7, 15, 0, 12, 13, 13, 5, 6]
     assert len(find_windows(grainy(224), 2, doubts=True).codes) == 95
-    _, _, strength = blobs(blocks_of(grainy(224), 2))
+    _, _, strength = _blobs(_blocks_of(grainy(224), 2))
     assert strength.sum() == 5285707209669 and (strength > 0).sum() == 29
 
 
 def test_blocks_are_summed_and_what_is_left_over_is_left_out():
     image = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7)
-    assert blocks_of(image, 3).tolist() == [[72, 99]]
-    assert blocks_of(image, 2).tolist() == [[16, 24, 32], [72, 80, 88]]
+    assert _blocks_of(image, 3).tolist() == [[72, 99]]
+    assert _blocks_of(image, 2).tolist() == [[16, 24, 32], [72, 80, 88]]
 
 
 def test_small_and_flat_images_have_no_windows():
