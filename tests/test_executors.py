@@ -7,7 +7,7 @@ import pytest
 
 from utils import executors
 from utils.executors import BrokenProcessPool, executor
-from utils.interrupts import held_back
+from utils.interrupts import is_deferred
 from utils.settings import place
 
 
@@ -37,7 +37,7 @@ def test_every_pool_is_like_the_first_and_hears_of_signals(monkeypatch, method):
     monkeypatch.setattr(executors, "_start_method", lambda: method)
     for _ in range(2):
         with executor(1) as pool:
-            assert not pool.submit(held_back, signal.SIGTERM).result()
+            assert not pool.submit(is_deferred, signal.SIGTERM).result()
 
 
 def test_the_method_is_not_what_python_settles_on():

@@ -111,10 +111,10 @@ def test_raw_bytes_hold_themselves():
 
 def test_without_glibc_memory_goes_as_it_does(monkeypatch):
     monkeypatch.setattr(memory.sys, "platform", "win32")
-    assert not memory.keep_freed()
+    assert not memory.retain_freed()
     monkeypatch.setattr(memory.sys, "platform", "linux")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
-    assert not memory.keep_freed()
+    assert not memory.retain_freed()
 
 
 def test_what_glibc_is_asked_for(monkeypatch):
@@ -127,6 +127,6 @@ def test_what_glibc_is_asked_for(monkeypatch):
 
     monkeypatch.setattr(memory.sys, "platform", "linux")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: Library())
-    assert memory.keep_freed() and Library.asked == [(-1, memory.SPARE), (-3, memory.BLOCK)]
-    assert memory.keep_freed(1 << 30, 1 << 30), "an older glibc takes less"
+    assert memory.retain_freed() and Library.asked == [(-1, memory.SPARE), (-3, memory.BLOCK)]
+    assert memory.retain_freed(1 << 30, 1 << 30), "an older glibc takes less"
     assert Library.asked[2:] == [(-1, 1 << 30), (-3, 1 << 30), (-3, memory.BLOCK)]

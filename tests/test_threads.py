@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from utils.classification.threads import use_threads
-from utils.memory import keep_freed
+from utils.memory import retain_freed
 
 PAGES = """
 import resource
@@ -29,7 +29,7 @@ for keeps in (False, True):
 """
 
 
-@pytest.mark.skipif(not keep_freed(), reason="no glibc")
+@pytest.mark.skipif(not retain_freed(), reason="no glibc")
 def test_memory_that_one_layer_leaves_serves_the_next():
     told = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
     without, kept = map(int, told.stdout.split())

@@ -11,7 +11,7 @@ from typing import Any
 
 from utils import memory
 from utils.argument_types import positive_float, positive_int, shard
-from utils.interrupts import TerminatedError, forgiving_streams, terminable
+from utils.interrupts import TerminatedError, terminable, tolerant_streams
 from utils.redaction import one_line, redacted
 
 Errors = type[Exception] | tuple[type[Exception], ...]
@@ -151,9 +151,9 @@ def run_script(
         What `body` returns (0 all done, 1 some inputs failed); 2 for bad usage; 1 for a file that cannot be read or
         written outside of any job; 130 when interrupted, 143 when terminated.
     """
-    with forgiving_streams():
+    with tolerant_streams():
         args = parser.parse_args(argv)
-        memory.keep_freed()
+        memory.retain_freed()
         try:
             with terminable(), memory.limited_to(getattr(args, "max_gb", None)):
                 return body(args)

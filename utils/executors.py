@@ -15,7 +15,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from utils import memory
-from utils.interrupts import deferred, held_back
+from utils.interrupts import deferred, is_deferred
 from utils.settings import PLACE
 
 __all__ = ["BrokenProcessPool", "executor"]
@@ -31,12 +31,12 @@ def executor(processes: int) -> Iterator[Executor]:
     """A pool of spawned processes; an interrupt stops its workers at once."""
     context = multiprocessing.get_context(_start_method())
     if hasattr(signal, "pthread_sigmask"):
-        resource_tracker.ensure_running()  # which would unblock what `_uninterrupted` blocks
+        resource_tracker.ensure_running()  # which would unblock what `_sigint_blocked` blocks
     pool = _Pool(min(processes, MOST_PROCESSES), context, initializer=_start_worker)
     try:
         yield pool
     except BaseException:
-        _terminate(multiprocessing.active_children())
+        _end_workers(multiprocessing.active_children())
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -52,12 +52,12 @@ class _Pool(ProcessPoolExecutor):
     """Starts its workers, each with a job, where no signal cuts their start off: they would say so, at length."""
 
     def submit(self, do: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
-        with deferred(), _uninterrupted():
-            return super().submit(_work, do, *args, **options)
+        with deferred(), _sigint_blocked():
+            return super().submit(_run_job, do, *args, **options)
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Within, processes are started that hear of no Ctrl-C, which the terminal sends to all, before they ask for it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -69,7 +69,7 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _terminate(workers: list[Any]) -> None:
+def _end_workers(workers: list[Any]) -> None:
     """Let workers tidy up and go; kill those that a library keeps busy."""
     for worker in workers:
         worker.terminate()
@@ -81,40 +81,40 @@ def _terminate(workers: list[Any]) -> None:
 
 def _start_worker() -> None:
     """A worker leaves Ctrl-C to its parent, tidies up on SIGTERM, and ends when its parent was killed."""
-    memory.keep_freed()
+    memory.retain_freed()
     number = re.search(r"\d+$", multiprocessing.current_process().name)  # those of a pool follow each other
     os.environ[PLACE] = str(int(number[0]) - 1 if number else 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, _leave)
-    sys.unraisablehook = _leave_anyway
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    sys.unraisablehook = _exit_on_lost_sigterm
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-_working = False
+_in_job = False
 
 
-def _work(do: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def _run_job(do: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Do a job; then there is something to tidy up."""
-    global _working
-    _working = True
+    global _in_job
+    _in_job = True
     try:
         return do(*args, **options)
     finally:
-        _working = False
+        _in_job = False
 
 
-def _leave(number: int, _frame: Any) -> None:
-    if held_back(number):
+def _exit_on_sigterm(number: int, _frame: Any) -> None:
+    if is_deferred(number):
         return
-    if not _working:  # importing what a job needs, mostly: an exception there is told at length
+    if not _in_job:  # importing what a job needs, mostly: an exception there is told at length
         os._exit(143)
     raise SystemExit(143)
 
 
-def _leave_anyway(lost: Any) -> None:
-    """The exception of `_leave`, raised where Python drops it."""
+def _exit_on_lost_sigterm(lost: Any) -> None:
+    """The exception of `_exit_on_sigterm`, raised where Python drops it."""
     if isinstance(lost.exc_value, SystemExit):
         os._exit(143)
     sys.__unraisablehook__(lost)

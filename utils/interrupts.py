@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-_SOON = 0.005
+_RERAISE_SECONDS = 0.005
 _CODES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 
 
@@ -30,23 +30,23 @@ def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(code)
 
 
-_came: list[int] = []
+_received: list[int] = []
 _deferring = 0
 _deferred: list[int] = []
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
-    if held_back(number):
+    if is_deferred(number):
         return
     _ignore()  # a second one would stop the tidying that this one begins
-    _came.append(number)
-    raise_again()
+    _received.append(number)
+    raise_received()
 
 
-def raise_again() -> None:
+def raise_received() -> None:
     """Raise what a signal raised, where one came: other code may have made an error of its own of it."""
-    if _came:
-        raise TerminatedError if _came[-1] == signal.SIGTERM else KeyboardInterrupt
+    if _received:
+        raise TerminatedError if _received[-1] == signal.SIGTERM else KeyboardInterrupt
 
 
 def _ignore() -> None:
@@ -54,7 +54,7 @@ def _ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def held_back(number: int) -> bool:
+def is_deferred(number: int) -> bool:
     """Whether a signal that came must wait, see `deferred`; its handler is called again then."""
     if _deferring:
         _deferred.append(number)
@@ -76,14 +76,14 @@ def deferred() -> Iterator[None]:
                 handler(number, None)
 
 
-def _forget() -> None:
+def _defer_nothing() -> None:
     """A forked process defers nothing: its parent was about to start it."""
     global _deferring
     _deferring = 0
     _deferred.clear()
 
 
-def _again(lost: Any) -> None:
+def _reraise_lost(lost: Any) -> None:
     """A signal's exception that was raised where Python drops it (a callback, a finaliser) is raised once more."""
     if not isinstance(lost.exc_value, KeyboardInterrupt | TerminatedError):
         sys.__unraisablehook__(lost)
@@ -91,7 +91,7 @@ def _again(lost: Any) -> None:
     number = signal.SIGTERM if isinstance(lost.exc_value, TerminatedError) else signal.SIGINT
     for each in _CODES:
         signal.signal(each, _raise)
-    later = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+    later = threading.Timer(_RERAISE_SECONDS, os.kill, (os.getpid(), number))
     later.daemon = True
     later.start()
 
@@ -115,7 +115,7 @@ def terminable() -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, _raise) for number in _CODES}
-    hook, sys.unraisablehook = sys.unraisablehook, _again
+    hook, sys.unraisablehook = sys.unraisablehook, _reraise_lost
     try:
         yield
     finally:
@@ -125,12 +125,12 @@ def terminable() -> Iterator[None]:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         try:
             if isinstance(lost, Exception):
-                raise_again()
+                raise_received()
         finally:
-            _came.clear()
+            _received.clear()
 
 
-class _Forgiving:
+class _TolerantStream:
     """A stream whose reader may go away (``| head -1``): what is written after that goes nowhere."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -158,7 +158,7 @@ class _Forgiving:
 
 
 @contextlib.contextmanager
-def forgiving_streams() -> Iterator[None]:
+def tolerant_streams() -> Iterator[None]:
     """Within, a closed stdout or stderr is no error."""
     before = sys.stdout, sys.stderr
     opened = []
@@ -168,7 +168,7 @@ def forgiving_streams() -> Iterator[None]:
             stream = open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed below
             os.set_inheritable(stream.fileno(), True)
             opened.append(stream)
-        setattr(sys, name, _Forgiving(stream))
+        setattr(sys, name, _TolerantStream(stream))
     try:
         yield
         for stream in (sys.stdout, sys.stderr):
@@ -181,4 +181,4 @@ def forgiving_streams() -> Iterator[None]:
 
 _guard_start()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_defer_nothing)

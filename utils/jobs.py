@@ -12,7 +12,7 @@ from typing import Any
 
 from utils.cli import UnavailableError, UsageError
 from utils.files import atomic_path
-from utils.interrupts import raise_again
+from utils.interrupts import raise_received
 from utils.locks import BusyError, locked, sweep
 from utils.outcomes import SKIPPED, Job, Outcome, Outdated, PassedOver, SomeFailed, Work, WorkResult, describe, failed
 from utils.records.digesting import fingerprints_in_background
@@ -172,7 +172,7 @@ class _Runner:
             except SomeFailed as error:
                 outcome = Outcome(job, "failed", failures=tuple(error.failures.items()))
             except Exception as error:  # noqa: BLE001 - one bad input must not stop the others; it is reported by name
-                raise_again()
+                raise_received()
                 outcome = failed(job, describe(error), traceback.format_exc())
         if outcome.status == "failed" and job.recipe and self.discard_replaced and is_replaced(job.recipe, job.target):
             self.discard_replaced(job.target)

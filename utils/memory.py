@@ -115,7 +115,7 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def keep_freed(block: int = BLOCK, spare: int = SPARE) -> bool:
+def retain_freed(block: int = BLOCK, spare: int = SPARE) -> bool:
     """Have freed memory serve again, where glibc would give it back to the system each time.
 
     From the system memory comes page by page, each cleared first: 7 % of `patchify3d.py`'s time on a large volume, a

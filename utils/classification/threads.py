@@ -2,7 +2,7 @@
 
 import os
 
-from utils.memory import keep_freed
+from utils.memory import retain_freed
 
 # What one layer leaves serves the next.
 LAYER = 1 << 30
@@ -15,7 +15,7 @@ def use_threads(count: int | None = None) -> None:
     another on a machine that does something else too (594 patches by two threads: 12 CPU s, asleep 5).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the library is loaded
-    keep_freed(LAYER, LAYER)
+    retain_freed(LAYER, LAYER)
     import torch
 
     if count is not None:

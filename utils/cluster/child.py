@@ -23,7 +23,7 @@ Answer = tuple[str, Any, tuple[str, ...]]
 def main() -> None:
     """Answer until stdin ends; what the work prints goes to stderr."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
     # Streams of our own: at its end Python would wait a second for sys.stdin, which a thread is reading.
     orders_in, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -37,7 +37,7 @@ def main() -> None:
         write_frame(answers, _packed(_answer(work, item)))
 
 
-def _leave(_number: int, _frame: Any) -> NoReturn:
+def _exit_on_sigterm(_number: int, _frame: Any) -> NoReturn:
     raise SystemExit(143)
 
 
@@ -61,7 +61,7 @@ def _begin(hello: dict[str, Any], work: bytes) -> Callable[[Any], Any] | str:
         if reason := disagreement(hello["versions"]) or _stand(hello):
             return reason
         apply_settings(hello["settings"])
-        memory.keep_freed()
+        memory.retain_freed()
         if hello["script"]:
             _become(hello["script"])
         function: Callable[[Any], Any] = pickle.loads(work)

@@ -132,18 +132,13 @@ class Cluster:
             future.add_done_callback(ready.put)
 
     def _order(self, work: Callable[[Any], Any], items: Sequence[Any]) -> tuple[Order, list[bytes]]:
-        packed_work, relative = _pack(work)
-        packed = []
-        for item in items:
-            content, has_relative = _pack(item)
-            packed.append(content)
-            relative |= has_relative
+        (packed_work, *packed), relative = zip(*map(_pack, [work, *items]), strict=True)
         script = sys.modules["__main__"].__dict__.get("__file__")
         ours = script is not None and any(b"__main__" in content for content in [packed_work, *packed[:1]])
         hello = {
             "versions": versions(),
             "folder": str(Path.cwd()),
-            "relative": relative,
+            "relative": any(relative),
             "script": str(Path(script).resolve()) if ours and script else None,
             "settings": settings(),
         }
@@ -211,19 +206,18 @@ class Cluster:
 
     def close(self) -> None:
         """End the run's child processes wherever they are, and disconnect."""
+        until = time.monotonic() + GRACE_SECONDS
         with suppress(Exception):
-            self._stop()
+            while self._is_at_work() and time.monotonic() < until:
+                time.sleep(0.05)
         with suppress(Exception):
             self._client.close(timeout=2)
 
-    def _stop(self) -> None:
+    def _is_at_work(self) -> bool:
+        """Tell the run's children to go; whether some are still at work."""
         if self._client.status != "running":
-            return
-        until = time.monotonic() + GRACE_SECONDS
-        while any(self._client.run(end_run, KEEPER, self._run, on_error="ignore").values()):
-            if time.monotonic() > until:
-                break
-            time.sleep(0.05)
+            return False
+        return any(self._client.run(end_run, KEEPER, self._run, on_error="ignore").values())
 
 
 class _BatchSize:
