@@ -52,7 +52,10 @@ class Dataset:
     @property
     def address(self) -> str:
         """The address in one spelling, without its secrets: what a record calls the source."""
-        return str(Address.parse(self.url))
+        try:
+            return str(Address.parse(self.url))
+        except ValueError:  # who opens it says so
+            return str(self)
 
     def chosen_level(self, level: int | None = None) -> int:
         """The level that is asked for, the row's, or 0."""

@@ -4,7 +4,7 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from utils.ngff.address import Address
@@ -75,20 +75,15 @@ def plan_rows(rows: Sequence[Dataset], options: SamplingOptions, grace: float | 
         warnings.showwarning = note  # called in the thread that warns
         try:
             # One row tells whether a server answers at all; its others wait for that.
-            pending = {pool.submit(attempt, rows[queue[0]]): (server, queue[0]) for server, queue in queues.items()}
-            first = set(pending)
+            pending = {pool.submit(attempt, rows[queue[0]]): queue for queue in queues.values()}
             while pending:
                 done = wait(pending, timeout=grace, return_when=FIRST_COMPLETED).done
                 if not done:
                     break
                 for future in done:
-                    server, index = pending.pop(future)
-                    planned[index] = future.result()
-                    if future in first:
-                        others: dict[Future[PlannedRow], tuple[str, int]] = {
-                            pool.submit(attempt, rows[other]): (server, other) for other in queues[server][1:]
-                        }
-                        pending |= others
+                    first, *others = pending.pop(future)
+                    planned[first] = future.result()
+                    pending |= {pool.submit(attempt, rows[other]): [other] for other in others}
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     late = [PlannedRow(row) for index, row in enumerate(rows) if index not in planned]

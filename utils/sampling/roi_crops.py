@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from utils.sampling.rois import Roi
 WRITERS_PER_READER = 0.5
 # Share of specimen by which a cube may fall short of its overview, where voxels are absent that may be refused ones.
 SHORTFALL = 0.1
+# Cubes one after another that a silent server may let down before the rest are left.
+MOST_STALLS = 2
 # Gives a box's voxels in the source's own type, as an array that may be overwritten, and how many of them the server
 # would not give, in words that may also mean "absent".
 Read = Callable[[Roi], tuple[np.ndarray, int]]
@@ -107,12 +109,11 @@ class Failure:
     refused_voxels: int = 0
 
 
-@dataclass
-class CropResults:
+class CropResults(NamedTuple):
     """What became of cubes that were to be made."""
 
-    padding: dict[Roi, str] = field(default_factory=dict)
-    failures: dict[Roi, Failure] = field(default_factory=dict)
+    padding: dict[Roi, str]
+    failures: dict[Roi, Failure]
 
 
 def make_crops(crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple) -> CropResults:
@@ -120,44 +121,32 @@ def make_crops(crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple) -
 
     Where the server stops answering, the rest fails at once: each further cube would wait as long again.
     """
+    reading, stalls = threading.Semaphore(threads), 0
+
+    def make(roi: Roi) -> Exception | None:
+        nonlocal stalls
+        try:
+            with reading:
+                if stalls >= MOST_STALLS:
+                    return TimeoutError("the server had stopped answering; left for the next run")
+                voxels, refused = crops.read(roi)
+            crops.make(roi, voxels, refused)
+        except (OSError, ValueError, MemoryError) as error:
+            stalls += isinstance(error, TimeoutError)
+            return error
+        stalls = 0
+        return None
+
     todo = sorted(rois, key=lambda roi: [first // side for (first, _), side in zip(roi, chunk, strict=True)])
-    gate = _ReadGate(threads)
     # Writing waits for the disk; meanwhile as many cubes as asked for are on their way.
     with ThreadPoolExecutor(threads + round(threads * WRITERS_PER_READER)) as pool:
-        errors = list(pool.map(partial(_make_crop, crops, gate), todo))
-    results = CropResults()
-    for roi, error in zip(todo, errors, strict=True):
-        # Where no overview has told beforehand, padding is what was to be found out; else chunks are missing.
-        if isinstance(error, PaddingError) and crops.share is None:
-            results.padding[roi] = describe(error)
-        elif error is not None:
-            results.failures[roi] = Failure(describe(error), getattr(error, "voxels", 0))
-    return results
-
-
-class _ReadGate:
-    """Bounds the cubes that are read at once, and counts those that a silent server let down one after another."""
-
-    most_stalls = 2
-
-    def __init__(self, threads: int) -> None:
-        self.reading = threading.Semaphore(threads)
-        self.stalls = 0
-
-    @property
-    def closed(self) -> bool:
-        return self.stalls >= self.most_stalls
-
-
-def _make_crop(crops: Crops, gate: _ReadGate, roi: Roi) -> Exception | None:
-    try:
-        with gate.reading:
-            if gate.closed:
-                return TimeoutError("the server had stopped answering; left for the next run")
-            voxels, refused = crops.read(roi)
-        crops.make(roi, voxels, refused)
-    except (OSError, ValueError, MemoryError) as error:
-        gate.stalls += isinstance(error, TimeoutError)
-        return error
-    gate.stalls = 0
-    return None
+        errors = {roi: error for roi, error in zip(todo, pool.map(make, todo), strict=True) if error}
+    # Where no overview has told beforehand, padding is what was to be found out; else chunks are missing.
+    told = crops.share is not None
+    padding = {roi: describe(error) for roi, error in errors.items() if isinstance(error, PaddingError) and not told}
+    failures = {
+        roi: Failure(describe(error), getattr(error, "voxels", 0))
+        for roi, error in errors.items()
+        if roi not in padding
+    }
+    return CropResults(padding, failures)
