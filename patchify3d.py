@@ -91,6 +91,7 @@ def patchify(args: argparse.Namespace) -> int:
             scope.recipe(source.inputs(), {**cutting.options(), **source.options(), **dataset}),
         )
         for source in sources
+        if not source.problem
     ]
     work = partial(patchify_volume, cutting=cutting, processes=args.processes)
     return run_jobs(
@@ -99,6 +100,7 @@ def patchify(args: argparse.Namespace) -> int:
         Run.of(args),
         noun="volumes",
         scope=scope,
+        unlisted={Path(str(source)): source.problem for source in sources if source.problem},
         alone=lambda job: job.source.is_large(),
         spread=lambda job: job.source.is_worth_spreading(),
     )

@@ -125,10 +125,8 @@ def download(args: argparse.Namespace) -> int:
     if is_table(args.source):
         table, wanted = Path(args.source).expanduser(), {target_of(row, args.savedir): row.address for row in rows}
         claim(table, wanted)
-        is_whole = not any(row.problem for row in rows)
-        if args.prune and not is_whole:  # one of them may be what is taken for gone
-            print(f"{table}: nothing is removed while rows of it cannot be used", file=sys.stderr)
-        tell_orphans(table, args.savedir, wanted, prune=args.prune and is_whole, quiet=args.quiet)
+        if not any(row.problem for row in rows):  # which may be of a dataset that would be taken for gone
+            tell_orphans(table, args.savedir, wanted, prune=args.prune, quiet=args.quiet)
     return code
 
 

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 import crop_rois_from_volume
 import ngff_download
+import patchify3d
 from loopback import serving
 from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomputed
 from utils.formats.nrrd import write_nrrd
@@ -394,6 +395,19 @@ def test_an_update_that_fails_leaves_the_old_cubes(tmp_path):
         assert ngff_download.main([*argv, "-cs", "16", "--update"]) == 1
         assert visible(tmp_path / "out") == before
         assert not list((tmp_path / "out").glob(".*.part*"))
+
+
+@pytest.mark.parametrize("script", [ngff_download, patchify3d])
+def test_a_row_that_cannot_be_used_is_not_gone(tmp_path, capsys, script):
+    write_ome_zarr(tmp_path / "a.zarr", [noise((32, 32, 32))], sizes=CUBES[:1])
+    path, out = tmp_path / "t.csv", tmp_path / "out"
+    for name, size in (("a", 32), ("a", "many"), ("b", 32)):
+        path.write_text(f"url,volume_name,crop_size\n{tmp_path / 'a.zarr'},{name},{size}\nodd://x/y,odd,\n")
+        assert script.main([str(path), str(out), "-cs", "32", "--prune"]) == 1
+        assert any(file.name.startswith("a_s0") for file in out.iterdir()) is (name == "a")
+    said = capsys.readouterr().err
+    assert "crop_size is 'many'; expected a number" in said and "addresses of the kind odd:// are not known" in said
+    assert f"{script.__name__}.py: error" not in said
 
 
 def test_prune_removes_what_has_no_row_any_more(tmp_path, capsys):

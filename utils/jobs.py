@@ -65,8 +65,8 @@ def run_jobs(
     on_account : callable, optional
         Is given the account of every job that has one, as they end.
     unlisted : mapping of Path to str, optional
-        Folders of inputs that could not be listed, each with the reason: they fail, and no result is taken for one
-        without its input.
+        Folders of inputs that could not be listed, rows that cannot be used, each with the reason: they fail, and no
+        result is taken for one without its input.
 
     Returns
     -------
