@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from utils.files import safe_name
 from utils.training.split import fold_by_group, group_names, group_patches, hold_out
 
 
@@ -43,14 +44,24 @@ def test_long_names_are_cut():
     assert group_names(["a" * 39, "b" * 40, "c" * 90, "d", "e"], groups) == [
         "a" * 39 + "+" + "b" * 40, "c" * 80 + "+2more",
     ]  # fmt: skip
-    assert group_names([], groups) == ["", ""]
+    assert group_names([], groups) == ["unknown", "unknown 2"]
+
+
+def test_names_of_groups_are_names_of_files_and_apart():
+    """So is each fold's table: of sources that are paths, unknown, long in bytes, or differ in case alone."""
+    sources = ["../a", "b/c", "b_c", "B_C", "", "", "\u4e2d" * 80, "x\0y", "e\udce9"]
+    names = group_names(sources, np.arange(len(sources)))
+    assert names[:6] == ["_a", "b_c", "b_c 3", "B_C 4", "unknown", "unknown 6"]
+    assert len({name.casefold() for name in names}) == len(sources)
+    assert group_names(["a", "a 3", "A"], np.arange(3)) == ["a", "a 3", "A 3 3"]
+    assert all(safe_name(f"{name}.checkpoint.pth") and not name.startswith(".") for name in names)
 
 
 def test_groups_join_sources_that_show_the_same():
     groups = group_patches(["a", "a", "b", "b", "c", ""], 6, [(1, 2), (4, 4)])
     assert groups.tolist() == [0, 0, 0, 0, 1, 2]
     assert group_patches([], 4, [(0, 3)]).tolist() == [0, 1, 2, 0]
-    assert group_names(["a", "a", "b", "b", "c", ""], groups) == ["a+b", "c", ""]
+    assert group_names(["a", "a", "b", "b", "c", ""], groups) == ["a+b", "c", "unknown"]
 
 
 def test_folds_leave_out_each_group_once_and_keep_both_classes():

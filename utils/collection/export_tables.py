@@ -1,36 +1,29 @@
 """Tables beside exported patches: a row per patch, and the split of each dataset."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from utils.collection.provenance import csv_text
 from utils.collection.shards import Shard
-from utils.table_text import read_rows
+from utils.table_text import read_rows, write_rows
 
 
-def write_patches(path: Path, shards: Iterable[Shard]) -> None:
+def write_patches(path: Path, shards: Sequence[Shard]) -> None:
     """``patches.csv``: a row per patch, with its split and the file that holds it, in the order of the files."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        header: list[str] = []
-        for shard in shards:
-            for i, row in enumerate(shard.rows):
-                if not header:
-                    header = ["file", *row]
-                    writer.writerow(header)
-                writer.writerow([csv_text(shard.file_of(i)), *map(csv_text, row.values())])
+    rows = ([shard.file_of(i), *row.values()] for shard in shards for i, row in enumerate(shard.rows))
+    header = [["file", *shard.rows[0]] for shard in shards[:1]]
+    write_rows(path, chain(header, (map(csv_text, row) for row in rows)))
 
 
 def write_folder_metadata(path: Path, shards: Iterable[Shard], columns: Mapping[str, str]) -> None:
     """``metadata.csv`` of a split of an imagefolder, with `uniform_columns` after the ``file_name``, as readers ask."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["file_name", *columns])
-        for shard in shards:
-            for file, row in zip(shard.files, shard.rows, strict=True):
-                cells = (_cell(row[name], kind) for name, kind in columns.items())
-                writer.writerow([file.partition("/")[2], *cells])
+    rows = (
+        [file.partition("/")[2], *(_cell(row[name], kind) for name, kind in columns.items())]
+        for shard in shards
+        for file, row in zip(shard.files, shard.rows, strict=True)
+    )
+    write_rows(path, chain([["file_name", *columns]], rows))
 
 
 def _cell(value: object, kind: str) -> object:
@@ -73,13 +66,12 @@ def _kind(value: object) -> str:
 
 def write_splits(path: Path, split_of: Mapping[str, str], groups: Iterable[list[str]]) -> None:
     """``splits.csv``: the split of each dataset, and what it is tied to."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["dataset", "split", "tied_with"])
-        for group in sorted(groups):
-            for dataset in group:
-                others = " ".join(other for other in group if other != dataset)
-                writer.writerow([csv_text(dataset), split_of[dataset], csv_text(others)])
+    rows = (
+        (dataset, split_of[dataset], " ".join(other for other in group if other != dataset))
+        for group in sorted(groups)
+        for dataset in group
+    )
+    write_rows(path, chain([("dataset", "split", "tied_with")], (map(csv_text, row) for row in rows)))
 
 
 def read_splits(path: Path) -> dict[str, str]:

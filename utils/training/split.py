@@ -4,6 +4,7 @@ A network that saw one half of a mosaic knows the other half. So patches move in
 sources that show the same tissue.
 """
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +16,7 @@ from utils.training.labels import has_both
 # Fewer patches of either class than this choose a good epoch by luck.
 FEWEST_OF_A_CLASS = 20
 TRIES = 300
-LONGEST_NAME = 80
+LONGEST_NAME, LONGEST_FILE = 80, 160
 
 
 def group_patches(sources: Sequence[str], count: int, pairs: Iterable[tuple[int, int]] = ()) -> np.ndarray:
@@ -41,19 +42,29 @@ def group_patches(sources: Sequence[str], count: int, pairs: Iterable[tuple[int,
 
 
 def group_names(sources: Sequence[str], groups: np.ndarray) -> list[str]:
-    """A name for each group: its sources, joined, or its first when that would be long.
+    """A name for each group, which may be a file's: its sources, joined, or its first when that would be long.
 
     Parameters
     ----------
     sources : sequence of str
     groups : ndarray of int, shape (n,)
     """
-    names = []
+    names: dict[str, str] = {}
     for group in range(int(groups.max()) + 1):
         own = sorted({sources[int(i)] for i in np.flatnonzero(groups == group)}) if sources else [""]
         joined = "+".join(own)
-        names.append(joined if len(joined) <= LONGEST_NAME else f"{own[0][:LONGEST_NAME]}+{len(own) - 1}more")
-    return names
+        name = joined if len(joined) <= LONGEST_NAME else f"{own[0][:LONGEST_NAME]}+{len(own) - 1}more"
+        name = _as_file_name(name)
+        # Sources differ in case alone, or in what no file's name holds, and some are not known.
+        while name.casefold() in names:
+            name = f"{name} {group + 1}"
+        names[name.casefold()] = name
+    return list(names.values())
+
+
+def _as_file_name(text: str) -> str:
+    plain = re.sub(r"[/\\:\0]", "_", text).lstrip(".").encode(errors="surrogateescape")
+    return plain[:LONGEST_FILE].decode(errors="ignore") or "unknown"
 
 
 def hold_out(groups: np.ndarray, good: np.ndarray, share: float, seed: int) -> np.ndarray:
