@@ -29,7 +29,7 @@ def few(labels):
 
 
 def test_training_stops_when_validation_gets_no_better(labels):
-    data = read_labelled(labels)
+    data = read_labelled(labels).subset(np.arange(0, 72, 3))
     _, history = fit(replace(RECIPE, epochs=8, patience=2, lr=1e-9), data, data, None, None)
     assert 3 <= len(history) < 8
 
