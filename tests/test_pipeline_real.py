@@ -1,39 +1,47 @@
-"""The whole chain over real volumes and videos, where there are some."""
+"""The whole chain over real volumes and a video, where there are some."""
 
-import shutil
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import tifffile
 
 from conftest import ROOT
 from curated import assert_stacks_hold_patches, assert_traced, curate, needs_bash
 from utils.files import list_dirs
 
 pytestmark = needs_bash
-# Of the real volumes an isotropic one and a stack of sections: the others are cut by other tests.
-REAL = ("flyem_medulla_signed", "isbi2012")
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory) -> Path:
-    """Real volumes and videos in many formats, built from the data beside the project."""
+@pytest.fixture
+def real(real_data, tmp_path) -> Path:
+    """An isotropic volume, a stack of sections and a video of them: others are cut by other tests."""
     tool = ROOT.parent / "shared" / "tools" / "make_volumes.py"
     if not tool.is_file():
-        pytest.skip("no real data beside the project")
-    folder = tmp_path_factory.mktemp("real")
-    subprocess.run([sys.executable, str(tool), str(folder)], check=True, capture_output=True)
-    for path in (folder / "3d").iterdir():
-        if not path.name.startswith(REAL):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        pytest.skip("no tool for real volumes beside the project")
+    make, folder = runpy.run_path(str(tool)), tmp_path / "real"
+    for kind in ("3d", "video"):
+        (folder / kind).mkdir(parents=True)
+    medulla = make["stack"](real_data / "3d" / "flyem_medulla_training1_slices")
+    signed = (medulla.astype(np.int16) - 128).astype(np.int8)
+    make["write_mrc"](folder / "3d" / "flyem_medulla_signed.mrc", signed, 100.0, signed_bytes=True)
+    sections = make["stack"](real_data / "3d" / "isbi2012_train_slices")
+    spacing = {"spacing": 0.05, "unit": "um", "axes": "ZYX"}
+    place = folder / "3d" / "isbi2012.tif"
+    tifffile.imwrite(place, sections, imagej=True, resolution=(250.0, 250.0), metadata=spacing)
+    film = cv2.VideoWriter(str(folder / "video" / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (512, 512))
+    for frame in sections[::6]:
+        film.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+    film.release()
     return folder
 
 
-def test_real_volumes_and_videos(real, tmp_path):
-    code, stdout, stderr = curate(real, tmp_path, CROP=400, THRESHOLD=0.5, PROCESSES=1)
+def test_real_volumes_and_a_video(real, tmp_path):
+    out = tmp_path / "out"
+    code, stdout, stderr = curate(real, out, CROP=400, THRESHOLD=0.5, PROCESSES=1)
     assert code == 0, stdout + stderr
-    assert assert_traced(tmp_path) > 50
-    assert assert_stacks_hold_patches(tmp_path) > 0
-    kept = {p.name for p in list_dirs(tmp_path / "filtered" / "3d")}
-    assert kept >= {"flyem_medulla_signed", "isbi2012"}
+    assert assert_traced(out) > 50
+    assert assert_stacks_hold_patches(out) > 0
+    assert {p.name for p in list_dirs(out / "filtered" / "3d")} >= {"flyem_medulla_signed", "isbi2012"}

@@ -85,8 +85,14 @@ def nrrd(fields, magic="NRRD0004"):
     return "\n".join([magic, *(f"{key}: {value}" for key, value in lines.items() if value is not None), ""]).encode()
 
 
-@pytest.mark.parametrize(("detached", "blank"), [(True, True), (True, False), (False, True)])
-@pytest.mark.parametrize("encoding", NRRD_DATA)
+PLACES = [(True, True), (True, False), (False, True)]
+
+
+# SimpleITK reads all of ascii, text and hex for us, wherever their data lie: one of the three stands for that.
+@pytest.mark.parametrize(
+    ("encoding", "detached", "blank"),
+    [(kind, *place) for kind in NRRD_DATA for place in (PLACES[:1] if kind in ("text", "hex") else PLACES)],
+)
 def test_nrrd_encodings_and_skips(tmp_path, encoding, detached, blank):
     through_itk = encoding in ("ascii", "text", "hex")
     # What SimpleITK reads for us takes two processes each.
