@@ -1,6 +1,5 @@
 """Plain `dask scheduler` and `dask worker` processes that know nothing of this suite, for tests and benchmarks."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def start(folder: Path, *command: str, until: str) -> subprocess.Popen[str]:
-    """Start a Dask command in a folder, with hardly any environment, and wait until it says that it is up."""
+def start(folder: Path, *command: str, until: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a Dask command in a folder, with hardly any environment; the process, and the line that says it is up."""
     folder.mkdir(parents=True, exist_ok=True)
     dask = Path(sys.executable).with_name("dask")
     process = subprocess.Popen(
@@ -23,21 +22,16 @@ def start(folder: Path, *command: str, until: str) -> subprocess.Popen[str]:
     assert process.stderr is not None
     for line in process.stderr:
         if until in line:
-            return process
+            return process, line
     raise AssertionError(f"{command} ended with {process.wait()}")
 
 
 @contextmanager
 def scheduler(folder: Path) -> Iterator[str]:
     """A scheduler; its address."""
-    (folder / "s.json").unlink(missing_ok=True)
-    process = start(
-        folder, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", "s.json", until="Scheduler at"
-    )
+    process, said = start(folder, "scheduler", "--host", "127.0.0.1", "--port", "0", until="Scheduler at: ")
     try:
-        while not ((folder / "s.json").exists() and (folder / "s.json").read_text().rstrip().endswith("}")):
-            os.sched_yield()  # it is written in place
-        yield json.loads((folder / "s.json").read_text())["address"]
+        yield said.split()[-1]
     finally:
         stop(process)
 
@@ -45,7 +39,7 @@ def scheduler(folder: Path) -> Iterator[str]:
 @contextmanager
 def worker(folder: Path, address: str, threads: int = 1) -> Iterator[subprocess.Popen[str]]:
     """A worker that has registered."""
-    process = start(folder, "worker", address, "--nthreads", str(threads), "--no-nanny", until="Registered to")
+    process, _ = start(folder, "worker", address, "--nthreads", str(threads), "--no-nanny", until="Registered to")
     try:
         yield process
     finally:
