@@ -57,7 +57,7 @@ def grainy(side: int) -> np.ndarray:
     """Sums of whole numbers: the same image on every machine."""
     sums = np.random.default_rng(5).integers(0, 256, (side + 12, side + 12))
     for axis in (0, 1):
-        sums = sum(np.take(sums, range(i, i + side), axis) for i in range(12))
+        sums = np.sum([np.take(sums, range(i, i + side), axis) for i in range(12)], axis=0)
     return ((sums - sums.min()) * 255 // np.ptp(sums)).astype(np.uint8)
 
 
