@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.sampling.padding import FEW, PaddingError, refuse_flat, specimen_share
+from utils.sampling.padding import FEW, PaddingError, not_padding, refuse_flat, specimen_share
 
 
 def cube(value: int, others: int, side: int = 20) -> np.ndarray:
@@ -64,3 +64,18 @@ def test_a_cube_of_hardly_more_than_one_value_is_a_failure(stray):
             refuse_flat(gray)
     else:
         refuse_flat(gray)
+
+
+@pytest.mark.parametrize(
+    ("values", "padding", "expected"),
+    [
+        (np.array([0, 1, 255], np.uint8), 0.0, [False, True, True]),
+        (np.array([0, 1, 255], np.uint8), 255.0, [True, True, False]),
+        (np.array([0, 1], np.uint8), 0.5, [True, True]),
+        (np.array([0.5, np.nan, 1.0], np.float32), 0.5, [False, False, True]),
+        (np.array([0.5, np.nan], np.float32), float("nan"), [True, False]),
+        (np.array([-3, 3], np.int16), -3.0, [False, True]),
+    ],
+)
+def test_what_is_no_padding(values, padding, expected):
+    assert not_padding(values, padding).tolist() == expected

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.ngff.metadata import downsampling
-from utils.sampling.rois import Boxes, Roi, grid, not_padding, spans
+from utils.sampling.rois import Boxes, Roi, grid, spans
 
 lengths = st.integers(1, 400)
 sides = st.integers(1, 120)
@@ -84,18 +84,3 @@ def test_some_boxes_of_a_grid():
     with pytest.raises(IndexError):
         some[3]
     assert not Boxes(SPANS, np.array([], int))
-
-
-@pytest.mark.parametrize(
-    ("values", "padding", "expected"),
-    [
-        (np.array([0, 1, 255], np.uint8), 0.0, [False, True, True]),
-        (np.array([0, 1, 255], np.uint8), 255.0, [True, True, False]),
-        (np.array([0, 1], np.uint8), 0.5, [True, True]),
-        (np.array([0.5, np.nan, 1.0], np.float32), 0.5, [False, False, True]),
-        (np.array([0.5, np.nan], np.float32), float("nan"), [True, False]),
-        (np.array([-3, 3], np.int16), -3.0, [False, True]),
-    ],
-)
-def test_what_is_no_padding(values, padding, expected):
-    assert not_padding(values, padding).tolist() == expected

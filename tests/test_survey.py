@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.sampling import survey
-from utils.sampling.rois import Boxes, grid, not_padding
+from utils.sampling.padding import not_padding
+from utils.sampling.rois import Boxes, grid
 from utils.sampling.survey import Survey
 
 

@@ -1,10 +1,8 @@
-"""Whether a cube shows specimen: padding, missing chunks, one value throughout."""
+"""What shows specimen and what does not: padding, missing chunks, one value throughout."""
 
 from collections.abc import Iterable
 
 import numpy as np
-
-from utils.sampling.rois import not_padding
 
 # Share of voxels that may differ in a cube of one value: the percentiles of a contrast window ignore as many.
 STRAY = 0.001
@@ -13,6 +11,24 @@ FEW = 1 << 12
 
 class PaddingError(ValueError):
     """A cube holds (nearly) nothing but padding, or one value throughout."""
+
+
+def not_padding(values: np.ndarray, padding: float) -> np.ndarray:
+    """Where an image differs from its padding value; NaN is never specimen.
+
+    Parameters
+    ----------
+    values : ndarray, any shape
+    padding : float
+
+    Returns
+    -------
+    ndarray of bool, same shape
+    """
+    # A float would make numpy compare in float64, which is slow for bytes.
+    differs = values != (int(padding) if float(padding).is_integer() else padding)
+    specimen: np.ndarray = differs & ~np.isnan(values) if values.dtype.kind == "f" else differs
+    return specimen
 
 
 def refuse_flat(gray: np.ndarray) -> None:

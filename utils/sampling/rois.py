@@ -104,21 +104,3 @@ class Boxes(Sequence[Roi]):
         tuple of three ndarray of int, shape (n,)
         """
         return np.unravel_index(self.places, self._counts)
-
-
-def not_padding(values: np.ndarray, padding: float) -> np.ndarray:
-    """Where an image differs from its padding value; NaN is never specimen.
-
-    Parameters
-    ----------
-    values : ndarray, any shape
-    padding : float
-
-    Returns
-    -------
-    ndarray of bool, same shape
-    """
-    # A float would make numpy compare in float64, which is slow for bytes.
-    differs = values != (int(padding) if float(padding).is_integer() else padding)
-    specimen: np.ndarray = differs & ~np.isnan(values) if values.dtype.kind == "f" else differs
-    return specimen

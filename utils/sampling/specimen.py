@@ -11,9 +11,9 @@ from utils.ngff.read import LevelReader
 from utils.parallel import ordered_map
 from utils.sampling.mask import masked
 from utils.sampling.overview import LARGEST, fetch_overview, overview_path, survey
-from utils.sampling.padding import specimen_share
+from utils.sampling.padding import not_padding, specimen_share
 from utils.sampling.plan import SamplingPlan
-from utils.sampling.rois import Boxes, Roi, not_padding
+from utils.sampling.rois import Boxes, Roi
 from utils.sampling.survey import SAMPLE, Survey
 
 # Cubes of specimen that give the contrast of a dataset without an overview.

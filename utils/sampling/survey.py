@@ -7,7 +7,8 @@ import numpy as np
 
 from utils.ngff.metadata import Triple
 from utils.patches import Span
-from utils.sampling.rois import Boxes, Roi, not_padding
+from utils.sampling.padding import not_padding
+from utils.sampling.rois import Boxes, Roi
 
 # Voxels that an overview's sample of intensities holds, about; in bands of so many rows, so that neighbours stay beside
 # each other: hot pixels are told by them.
