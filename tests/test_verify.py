@@ -23,6 +23,15 @@ def test_copies_agree_and_others_do_not():
     assert compare(patch, np.full_like(patch, 9)) == Agreement(0.0, 0.0, (0, 0))
 
 
+def test_both_correlations_must_reach_their_limits():
+    assert Agreement(0.4, -0.5).holds(0.4) and not Agreement(0.4, 0.49).holds(0.4)
+    assert not Agreement(np.nextafter(0.4, 0), 1.0).holds(0.4)
+
+
+def test_sizes_of_a_single_row():
+    assert [each.shape for each in sizes_of(np.zeros((1, 9), np.uint8))] == [(1, 9), (1, 4), (1, 2)]
+
+
 def test_an_edge_in_common_is_no_tissue_in_common():
     rng = np.random.default_rng(0)
     steps = [np.where(np.arange(224) < 112, 40, 220) + rng.normal(0, 9, (224, 224)) for _ in range(2)]
