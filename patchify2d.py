@@ -73,12 +73,9 @@ def patchify(args: argparse.Namespace) -> int:
     cutting = Cutting.of(args, dedupe=rule if args.dedupe else None)
     scope = Scope("patchify2d", args.dir, args.savedir)
     found = groups_of(args, scope)
+    options = cutting.options()
     jobs = [
-        Job(
-            group,
-            args.savedir / f"{group.name}.pkl",
-            scope.recipe({image.name: (image,) for image in group.images}, cutting.options()),
-        )
+        scope.job(group, f"{group.name}.pkl", options, {image.name: (image,) for image in group.images})
         for group in found.groups
     ]
     work = partial(patchify_group, cutting=cutting, threads=max(1, args.processes // max(1, len(jobs))))

@@ -84,12 +84,9 @@ def patchify(args: argparse.Namespace) -> int:
     sources = list_sources(args, scope)
     if args.list:
         return list_work(sources, cutting)
+    options = cutting.options()
     jobs = [
-        Job(
-            source,
-            args.savedir / f"{source.name}.pkl",
-            scope.recipe(source.inputs(), {**cutting.options(), **source.options(), **dataset}),
-        )
+        scope.job(source, f"{source.name}.pkl", {**options, **source.options(), **dataset}, source.inputs())
         for source in sources
         if not source.problem
     ]

@@ -17,7 +17,6 @@ import sys
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
-
 import numpy as np
 
 from utils.argument_types import input_dir, int_from, output_dir
@@ -74,14 +72,14 @@ def bin_volumes(args: argparse.Namespace) -> int:
     say_passed_over([path for path in passed_over if path != table.path], "volumes", args.quiet)
     table.say_unmatched([volume_name(source) for source in sources], args.quiet)
     factors = (args.factor if args.axes == "xyz" else 1, args.factor, args.factor)
-    jobs = [Job(source, scope.folder / result_name(source, factors)) for source in sources]
     if args.inplace:
+        jobs = [Job(source, scope.folder / result_name(source, factors)) for source in sources]
         return run_jobs(partial(replace_volume, factors=factors, table=table), jobs, Run.of(args), noun="volumes")
     options = {"factor": args.factor, "axes": args.axes, **dataset}
-    jobs = [
-        replace(job, recipe=scope.recipe(volume_inputs(job.source), {**options, **stated_of(job, table).options()}))
-        for job in jobs
-    ]
+    jobs = []
+    for source in sources:
+        of_volume = {**options, **stated_of(source, table).options()}
+        jobs.append(scope.job(source, result_name(source, factors), of_volume, volume_inputs(source)))
     return run_jobs(partial(bin_volume, factors=factors, table=table), jobs, Run.of(args), noun="volumes", scope=scope)
 
 
@@ -92,9 +90,9 @@ def result_name(source: Path, factors: Factors) -> str:
     return format_binned(volume_name(source), factors[2], xy=factors[0] == 1) + end
 
 
-def stated_of(job: Job, table: DatasetTable) -> Stated:
-    """What is stated about a job's volume."""
-    return table.of(volume_name(job.source))
+def stated_of(source: Path, table: DatasetTable) -> Stated:
+    """What is stated about a volume."""
+    return table.of(volume_name(source))
 
 
 def bin_volume(job: Job, scratch: Path, factors: Factors, table: DatasetTable) -> str:
@@ -106,7 +104,7 @@ def bin_volume(job: Job, scratch: Path, factors: Factors, table: DatasetTable) -
         If the volume cannot be read or binned, or what was written does not read back the same.
     """
     source = Path(job.source)
-    with open_volume(source, stated_of(job, table)) as volume:
+    with open_volume(source, stated_of(source, table)) as volume:
         written = write_binned(volume, source, scratch, factors)
         with open_volume(scratch) as result:
             _compare(result, volume, factors, written)
@@ -119,7 +117,7 @@ def replace_volume(job: Job, factors: Factors, table: DatasetTable = NO_TABLE) -
     if job.target.exists() and not source.exists():
         return SKIPPED  # another run binned and deleted it while this one waited for the lock
     if job.target.exists():
-        with open_volume(source, stated_of(job, table)) as volume, open_volume(job.target) as result:
+        with open_volume(source, stated_of(source, table)) as volume, open_volume(job.target) as result:
             _compare(result, volume, factors, _checksum(binned_slabs(volume, factors), result.dtype))
         said = "binned before"
     else:

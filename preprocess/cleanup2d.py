@@ -78,7 +78,7 @@ def clean_up(args: argparse.Namespace) -> int:
         return run_jobs(work, jobs, Run.of(args), noun="images", unlisted=found.unlisted)
     options = cleaning.options()
     jobs = [
-        Job(image, args.output / group.place / _lossless_name(image), scope.recipe({image.name: (image,)}, options))
+        scope.job(image, group.place / _lossless_name(image), options)
         for group in found.groups
         for image in group.images
     ]

@@ -28,7 +28,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
-
 from utils.argument_types import input_dir, output_dir
 from utils.cli import add_run_options, make_parser, run_script, say_passed_over
 from utils.contrast import CONTRASTS
@@ -66,7 +65,7 @@ def convert(args: argparse.Namespace) -> int:
         packed = list_files(args.dir, PACKED_MRC)
         say_passed_over(packed, "plain MRC files (-o makes bytes of packed ones, too)", args.quiet)
         return run_jobs(partial(replace_by_bytes, **how), [Job(f, f) for f in files], Run.of(args), noun="MRC files")
-    jobs = [Job(file, args.output / plain_name(file), scope.recipe({file.name: (file,)}, how)) for file in files]
+    jobs = [scope.job(file, plain_name(file), how) for file in files]
     return run_jobs(partial(write_bytes, **how), jobs, Run.of(args), noun="MRC files", scope=scope)
 
 

@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
-
 import numpy as np
 
 from utils.argument_types import input_dir, output_dir
@@ -50,16 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def convert(args: argparse.Namespace) -> int:
     """List the videos and write the stacks that are not there yet."""
     videos = list_files(args.dir, VIDEO_SUFFIXES)
-    folder = args.output or args.dir
-    scope = Scope("vid2stack", args.dir, folder)
+    scope = Scope("vid2stack", args.dir, args.output or args.dir)
     refuse_nothing_to_do(videos, scope, args.prune, f"videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
     table = Stating.of(args).in_folder(args.dir)
     table.say_unmatched(map(format_video, videos), args.quiet)
     jobs = []
     for video in videos:
         options = {"keep-partial": args.keep_partial, **table.of(format_video(video)).options()}
-        recipe = scope.recipe({video.name: (video,)}, options)
-        jobs.append(Job(video, folder / f"{format_video(video)}.nrrd", recipe))
+        jobs.append(scope.job(video, f"{format_video(video)}.nrrd", options))
     work = partial(write_stack, keep_partial=args.keep_partial, table=table)
     return run_jobs(work, jobs, Run.of(args), noun="videos", scope=scope)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from utils.cli import UsageError
 from utils.files import OWN_FOLDER, remove_if_empty
+from utils.outcomes import Job
 from utils.records.recipes import Input, Recipe, discard, orphans
 
 
@@ -38,6 +39,13 @@ class Scope:
     def recipe(self, inputs: Mapping[str, Input], options: Mapping[str, Any]) -> Recipe:
         """The recipe of one of its results."""
         return Recipe(self.stage, inputs, options, self.root)
+
+    def job(
+        self, source: Any, name: Path | str, options: Mapping[str, Any], inputs: Mapping[str, Input] | None = None
+    ) -> Job:
+        """The job that makes one of its results of a source, which is its only input, a file, by default."""
+        inputs = {source.name: (source,)} if inputs is None else inputs
+        return Job(source, self.folder / name, self.recipe(inputs, options))
 
 
 def refuse_nothing_to_do(inputs: Sized, scope: Scope, prune: bool, wanted: str) -> None:
