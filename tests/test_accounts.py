@@ -18,6 +18,13 @@ def test_tallies_of_several_processes_are_one(capsys):
     assert capsys.readouterr().err == "weights w on cuda\nweights w on cpu\n"
 
 
+def test_tallies_are_added_and_taken_away():
+    one, other = Tally("int8", 9, 8, 7, 6, 5, 4), Tally("int8", 1, 2, 3, 4, 5, 0)
+    assert one.plus(other) == Tally("int8", 10, 10, 10, 10, 10, 4)
+    assert one.plus(other, times=-1) == Tally("int8", 8, 6, 4, 2, 0, 4)
+    assert Tally("int8").summary() == "int8: 0.0 % computed again; audited 0 patches, 0 decisions equal"
+
+
 def test_a_precision_that_any_process_gave_up_is_said():
     accounts = Accounts()
     accounts.add(Account("", (Tally("int8", 10, 5, 3, 0, failures=3, given_up=1),)))

@@ -63,6 +63,7 @@ def test_other_weights_and_damage_are_refused(weights):
         {"threshold": 7},
         {"threshold": None},
         {"calibration": {"scale": -1, "bias": 0}},
+        {"calibration": {"scale": 0, "bias": 0}},
         {"familiarity": 3},
         {"side": 0},
         {"side": 5000},
@@ -92,7 +93,7 @@ def test_distance_is_how_far_heads_disagree():
 
 def test_a_dataset_is_unfamiliar_by_its_mean():
     decision = Decision(familiarity=familiarity(0.5))
-    assert decision.is_unfamiliar(np.array([0.1, 0.4, 1.3])) and not decision.is_unfamiliar(np.array([0.1, 0.6, 0.7]))
+    assert decision.is_unfamiliar(np.array([0.1, 0.4, 1.3])) and not decision.is_unfamiliar(np.array([0.25, 0.5, 0.75]))
     assert not decision.is_unfamiliar(np.array([])) and not UNFITTED.is_unfamiliar(np.array([99.0]))
 
 

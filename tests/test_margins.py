@@ -8,11 +8,13 @@ from utils.classification.margins import AUDIT_EVERY, MOST_FAILURES, ROUND, Watc
 
 
 def test_the_margin_is_of_the_half_that_lies_nearest_to_the_threshold():
-    exact = np.concatenate([np.linspace(0.9, 1.1, 100), np.linspace(5, 9, 100)])
+    exact = np.concatenate([np.linspace(-1.1, -0.9, 100), np.linspace(1, 5, 100)])
     quick = exact.copy()
     quick[:100] += 0.01
     quick[100:] += 3
-    assert margin_of(quick, exact, 1.0) == pytest.approx(0.05)
+    assert margin_of(quick, exact, -1.0) == pytest.approx(0.05)
+    quick[0] = exact[0] + 0.1  # the last of that half
+    assert margin_of(quick, exact, -1.0) == pytest.approx(0.15)
 
 
 def test_one_large_move_counts_once_and_a_half():
@@ -32,7 +34,7 @@ def test_of_few_patches_no_fewer_than_half_a_round_count():
 def test_the_audit_is_a_sample_by_pixels():
     patches = np.random.default_rng(0).integers(0, 256, (20 * AUDIT_EVERY, 4, 4), np.uint8)
     chosen = [is_audited(patch) for patch in patches]
-    assert 10 <= sum(chosen) <= 32
+    assert 10 <= sum(chosen) <= 32 and np.flatnonzero(chosen)[:4].tolist() == [136, 288, 332, 355]
     assert chosen == [is_audited(np.asfortranarray(patch)) for patch in patches]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.duplicates import inverted_file
+from utils.duplicates import inverted_file, view_file
 from utils.duplicates.embedding import code_views, codes_of, lengths
 from utils.duplicates.view_file import ViewFile
 
@@ -29,6 +29,7 @@ def probes(codes):
 @pytest.mark.parametrize(("expected", "missed"), [(COUNT, 0), (10_000_000, 5)])
 def test_copies_are_found_in_every_view(codes, probes, expected, missed, monkeypatch):
     monkeypatch.setattr(inverted_file, "PRODUCTS", 5000)
+    monkeypatch.setattr(view_file, "CHUNK", 300)
     file = ViewFile(expected)
     for part in np.split(np.arange(COUNT), 3):
         file.add(codes[part], part + 7)
