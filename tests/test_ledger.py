@@ -1,6 +1,7 @@
 """Units of an output folder: whole or not at all, known again, taken away, made by one run at a time."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def test_a_unit_is_current_until_its_inputs_or_its_files_change(tmp_path):
     assert not ledger.is_current("one", "1")
     (tmp_path / "y").write_text("y")  # younger, but the same
     assert ledger.is_current("one", "1")
+    (tmp_path / "y").write_text("longer")
+    os.utime(tmp_path / "y", ns=(1, 1))  # of before the unit was made, as a copied archive's
+    assert not ledger.is_current("one", "1")
+    (tmp_path / "y").write_text("y")
     (tmp_path / "a" / "x").unlink()
     assert not ledger.is_current("one", "1")
 
@@ -54,6 +59,15 @@ def test_a_unit_that_was_interrupted_is_not_current_and_names_its_files(tmp_path
     record = Ledger(tmp_path).record("one")
     assert record["fingerprint"] == "" and record["files"].keys() == {"x", "y"}
     assert not list((tmp_path / OWN_FOLDER).glob("*.part"))
+
+
+def test_what_a_killed_run_left_of_a_unit_is_no_part_of_it(tmp_path):
+    (tmp_path / OWN_FOLDER / "one.part").mkdir(parents=True)
+    (tmp_path / OWN_FOLDER / "one.part" / "y").write_text("half")
+    with Ledger(tmp_path).making("one", ["x"], "1") as scratch:
+        assert not list(scratch.iterdir())
+        (scratch / "x").write_text("x")
+    assert Ledger(tmp_path).is_current("one", "1")
 
 
 def test_what_killed_runs_left_goes_and_what_others_are_making_stays(tmp_path):
@@ -84,4 +98,5 @@ def test_names_that_are_no_text_are_remembered(tmp_path):
 def test_names_of_units_are_short_and_apart():
     names = [unit_name("train", "x" * length) for length in (10, 200, 201)]
     assert len(set(names)) == 3 and max(map(len, names)) <= 120
+    assert [len(name) for name in names] == [16, 41, 41] and len(digest(1)) == 32
     assert digest([1, "a"]) == digest([1, "a"]) != digest([1, "b"])
