@@ -1,10 +1,12 @@
 """utils/results.py: a stage's results, and those whose input is gone."""
 
+from pathlib import Path
+
 import pytest
 
 from utils.cli import UsageError
 from utils.records.fingerprints import fingerprint
-from utils.records.recipes import fingerprints, record_of, save_record
+from utils.records.recipes import Recipe, fingerprints, record_of, save_record
 from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
 
 
@@ -63,3 +65,12 @@ def test_of_a_folder_that_is_not_nested_only_its_own(scope):
     assert not own.exists() and deeper.exists() and scope.folder.exists()
     discard_orphans([deeper], scope)
     assert scope.folder.exists() and list(scope.folder.iterdir()) == []  # the folder of the results stays
+
+
+def test_the_job_of_a_file_and_of_a_source_of_several(tmp_path):
+    scope = Scope("stage", tmp_path / "in", tmp_path / "out")
+    file, others = tmp_path / "in" / "a.tif", {"b": (tmp_path / "b.tif", tmp_path / "c.tif")}
+    job = scope.job(file, Path("x") / "a.png", {"factor": 2})
+    assert (job.source, job.target) == (file, tmp_path / "out" / "x" / "a.png")
+    assert job.recipe == Recipe("stage", {"a.tif": (file,)}, {"factor": 2}, tmp_path / "in")
+    assert scope.job("a group", "g.pkl", {}, others).recipe == scope.recipe(others, {})
