@@ -100,7 +100,7 @@ def classify_command(args: argparse.Namespace) -> int:
     from utils.classification.kept_files import discard_table
     from utils.classification.shared_names import shared_names
     from utils.classification.weights import local_path, sha256_of
-    from utils.jobs import Job, Run, run_jobs
+    from utils.jobs import Run, run_jobs
     from utils.records.duplicates import LeftOut
     from utils.results import Scope, refuse_nothing_to_do
 
@@ -122,11 +122,7 @@ def classify_command(args: argparse.Namespace) -> int:
     }
     options = {name: value for name, value in options.items() if value is not None}
     jobs = [
-        Job(
-            path,
-            args.save / f"{stem(path)}.csv",
-            scope.recipe({path.name: (path,)}, {**options, "without": left_out.digest(path) if left_out else None}),
-        )
+        scope.job(path, f"{stem(path)}.csv", {**options, "without": left_out.digest(path) if left_out else None})
         for path in dictionaries
     ]
     run = Run.of(args)
