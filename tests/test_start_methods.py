@@ -1,7 +1,9 @@
 """The same bytes however processes are started, and however many there are."""
 
+import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,19 +56,22 @@ def volumes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(images, volumes, tmp_path_factory):
-    """What one process makes of them."""
+    """What this process makes of them by itself."""
     folder = tmp_path_factory.mktemp("alone")
-    everything("spawn", images, volumes, folder, 1)
+    for script, *arguments in commands(images, volumes, folder, 1):
+        assert importlib.import_module(Path(script).stem).main(list(map(str, arguments))) == 0
     return content(folder)
 
 
-def everything(method, images, volumes, out, processes):
-    run(method, "preprocess/cleanup2d.py", images, "-o", out / "clean", "-p", processes)
-    run(method, "patchify2d.py", images, out / "2d", "-cs", 64, "--dedupe", "-p", processes)
-    run(method, "patchify3d.py", volumes, out / "3d", "-cs", 32, "-p", processes)
+def commands(images, volumes, out, processes):
+    """Scripts and their arguments."""
+    yield "preprocess/cleanup2d.py", images, "-o", out / "clean", "-p", processes
+    yield "patchify2d.py", images, out / "2d", "-cs", 64, "--dedupe", "-p", processes
+    yield "patchify3d.py", volumes, out / "3d", "-cs", 32, "-p", processes
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_same_bytes(method, images, volumes, alone, tmp_path):
-    everything(method, images, volumes, tmp_path, 2)
+    for command in commands(images, volumes, tmp_path, 2):
+        run(method, *command)
     assert content(tmp_path) == alone and len(alone) == 2 * (6 + 2 + 3)  # each with its recipe
