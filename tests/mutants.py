@@ -74,7 +74,8 @@ def is_inert(value: ast.expr) -> bool:
 
 def tests_of(room: Path) -> tuple[str, ...]:
     """The test file of a room's name, its packages' before it or not; else the smallest three that import it."""
-    parts = room.relative_to(ROOT).with_suffix("").parts[1:]
+    parts = room.relative_to(ROOT).with_suffix("").parts
+    parts = parts[1:] or parts
     for start in range(len(parts)):
         if (own := ROOT / "tests" / f"test_{'_'.join(parts[start:])}.py").exists():
             return (str(own.relative_to(ROOT)),)
@@ -154,8 +155,9 @@ def main() -> int:
     parser.add_argument("--each", type=int, help="so many of every room instead")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    rooms = [room.resolve() for room in args.rooms] or sorted((ROOT / "utils").rglob("*.py"))
-    known = [room for room in rooms if room.stem != "__init__" and tests_of(room)]
+    every = sorted(path for path in (ROOT / "utils").rglob("*.py") if path.stem != "__init__")
+    rooms = [room.resolve() for room in args.rooms] or every
+    known = [room for room in rooms if tests_of(room)]
     print(f"{len(known)} of {len(rooms)} rooms have tests that name them")
     samples = (
         [sample([room], args.each, args.seed) for room in known] if args.each else [sample(known, args.n, args.seed)]

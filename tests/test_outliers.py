@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from utils.outliers import OutlierRange, window, without_outliers
+from utils.outliers import OutlierRange, _median_of_3, window, without_outliers
 
 SHAPE = (400, 500)
 RNG = np.random.default_rng(3)
@@ -244,3 +244,10 @@ def test_a_stack_of_planes_is_judged_plane_by_plane():
 def test_what_is_left_out_reads_well():
     assert str(OutlierRange(65535, 65535, 0.0123)) == "65535 (1.23%)"
     assert str(OutlierRange(5000, 9000.5, 0.002)) == "5000 to 9000.5 (0.20%)"
+
+
+def test_medians_of_three_neighbours_along_an_axis():
+    row = np.array([[5, 9, 1, 4]])
+    for values, expected in ((row, [5, 5, 4, 4]), (row[:, :3], [5, 5, 1]), (row[:, :2], [5, 9])):
+        assert _median_of_3(values, -1).tolist() == [expected]
+        assert _median_of_3(values.T, -2).T.tolist() == [expected]
