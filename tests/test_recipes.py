@@ -46,6 +46,16 @@ def test_a_record_that_cannot_be_read_is_outdated(made):
     assert "cannot be read" in standing(recipe, result) and known_record(result) is None
 
 
+def test_a_record_that_cannot_be_written_leaves_nothing(made):
+    _, result = made
+    record = load_record(result)
+    record_path(result).unlink()
+    record_path(result).mkdir()
+    with pytest.raises(OSError):
+        save_record(result, record)
+    assert list(record_path(result).parent.iterdir()) == [record_path(result)]
+
+
 def test_a_record_of_a_later_version_is_said(made):
     recipe, result = made
     record_path(result).write_text('{"version": 99}')

@@ -112,8 +112,11 @@ def save_record(result: Path, record: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.part")
     content = {"version": VERSION, **vars(record)}
-    scratch.write_text(json.dumps(content, ensure_ascii=False, sort_keys=True), "utf-8", "surrogateescape")
-    scratch.replace(path)
+    try:
+        scratch.write_text(json.dumps(content, ensure_ascii=False, sort_keys=True), "utf-8", "surrogateescape")
+        scratch.replace(path)
+    finally:  # of a full disk nothing is left
+        scratch.unlink(missing_ok=True)
 
 
 def load_record(result: Path) -> Record | None:
