@@ -2,6 +2,7 @@
 
 import pytest
 
+from utils.classification import devices
 from utils.classification.devices import VISIBLE, gpus, take_one_gpu, workers_for
 from utils.settings import PLACE, place
 
@@ -17,16 +18,21 @@ from utils.settings import PLACE, place
         ("0,,2", ["0"]),
     ],
 )
-def test_the_environment_chooses(tmp_path, visible, found):
+def test_the_environment_chooses(tmp_path, monkeypatch, visible, found):
     (tmp_path / "nvidia0").touch()
-    assert gpus({VISIBLE: visible}, tmp_path) == found
+    monkeypatch.setattr(devices, "DEVICES", tmp_path)
+    monkeypatch.setenv(VISIBLE, visible)
+    assert gpus() == found
 
 
-def test_what_linux_shows(tmp_path):
+def test_what_linux_shows(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "DEVICES", tmp_path)
+    monkeypatch.delenv(VISIBLE, raising=False)
     for name in ("nvidia0", "nvidia3", "nvidiactl", "nvidia-uvm", "nvidia10", "null"):
         (tmp_path / name).touch()
-    assert gpus({}, tmp_path) == ["0", "1", "2"]
-    assert gpus({}, tmp_path / "absent") == []
+    assert gpus() == ["0", "1", "2"]
+    monkeypatch.setattr(devices, "DEVICES", tmp_path / "absent")
+    assert gpus() == []
 
 
 @pytest.mark.parametrize(

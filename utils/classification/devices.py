@@ -2,29 +2,25 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from utils.settings import place
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+VISIBLE, DEVICES = "CUDA_VISIBLE_DEVICES", Path("/dev")
 # So many processes keep a GPU busy: while it computes for one, others read, decide and write.
 SHARING = 12
 _DEVICE = re.compile(r"nvidia(\d+)")
 
 
-def gpus(environ: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> list[str]:
-    """CUDA's names of the GPUs that this process may use: as its environment says, or all that Linux shows.
-
-    >>> gpus({"CUDA_VISIBLE_DEVICES": "2,GPU-5f8e,-1,3"})
-    ['2', 'GPU-5f8e']
-    """
-    if VISIBLE in environ:
-        chosen = [name.strip() for name in environ[VISIBLE].split(",")]
+def gpus() -> list[str]:
+    """CUDA's names of the GPUs that this process may use: as its environment says, or all that Linux shows."""
+    if VISIBLE in os.environ:
+        chosen = [name.strip() for name in os.environ[VISIBLE].split(",")]
         ends = [index for index, name in enumerate(chosen) if name in ("", "-1")]  # CUDA stops there
         return chosen[: min(ends, default=len(chosen))]
     try:
-        found = [match[1] for name in os.listdir(devices) if (match := _DEVICE.fullmatch(name))]  # noqa: PTH208
+        found = [match[1] for name in os.listdir(DEVICES) if (match := _DEVICE.fullmatch(name))]  # noqa: PTH208
     except OSError:
         return []
     return [str(index) for index in range(len(found))]  # CUDA counts what is there from 0
