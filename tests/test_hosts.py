@@ -1,5 +1,6 @@
 """What a run learns of servers: when to come back, which do not answer."""
 
+import base64
 import time
 from email.utils import formatdate
 
@@ -32,6 +33,17 @@ def test_a_server_that_says_when_to_come_back_is_waited_for(tmp_path, part):
     with serving(tmp_path, lambda path, nth: "retry 1" if path.endswith(part) and nth <= 4 else None) as server:
         volume = open_volume_level(f"{server.url}/a.zarr", access=Access(timeout=5, retries=0, patience=30))
         assert (volume[:] == pyramid()[0]).all()
+
+
+@pytest.mark.parametrize("user", ["", "me:p%20w@"])
+def test_how_long_to_wait_is_asked_with_the_same_headers(tmp_path, user):
+    write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=None)
+    with serving(tmp_path, lambda path, nth: "retry 1" if path.endswith("0.0.0") and nth < 3 else None) as server:
+        access = Access(timeout=5, retries=0, patience=30, headers=() if user else ("Authorization: Bearer tok",))
+        volume = open_volume_level(f"{server.url.replace('://', f'://{user}')}/a.zarr", access=access)
+        assert (volume[:] == pyramid()[0]).all()
+        said = "Basic " + base64.b64encode(b"me:p w").decode() if user else "Bearer tok"
+        assert set(server.authorizations) == {said}
 
 
 def test_patience_ends(tmp_path):

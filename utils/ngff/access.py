@@ -51,7 +51,7 @@ def _plain_spec(address: Address, path: str, access: Access) -> dict[str, Any]:
         spec: dict[str, Any] = {"driver": "http", "base_url": address.root, "path": path}
         if address.query:
             spec |= {"base_url": f"{address.root}/?{address.query}", "path": path.lstrip("/")}
-        headers = [*access.headers, *_netrc_header(address)]
+        headers = http_headers(address, access)
         return spec | ({"headers": headers} if headers else {})
     if address.driver == "gcs":
         if access.endpoint:
@@ -68,19 +68,25 @@ def _plain_spec(address: Address, path: str, access: Access) -> dict[str, Any]:
     return spec | ({"requester_pays": True} if access.requester_pays else {})
 
 
-def _netrc_header(address: Address) -> list[str]:
-    """The credentials that a user's ``.netrc`` holds for a server, as a header."""
+def http_headers(address: Address, access: Access) -> list[str]:
+    """What an HTTP server is sent with every request: what the user says, and the credentials of a ``.netrc``."""
     import netrc
 
-    host = urlsplit(address.root).hostname
+    if address.driver != "http":
+        return []
+    server = urlsplit(address.root)
     try:
-        found = netrc.netrc().authenticators(host) if host else None
+        found = netrc.netrc().authenticators(server.hostname or "")
     except (OSError, netrc.NetrcParseError):
-        return []
-    if not found or found[0] in ("", None) or "@" in urlsplit(address.root).netloc:
-        return []
-    token = base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
-    return [f"Authorization: Basic {token}"]
+        found = None
+    if not found or not found[0] or "@" in server.netloc:
+        return [*access.headers]
+    return [*access.headers, basic_authorization(found[0], found[2] or "")]
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """The header of a user's name and password."""
+    return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 @functools.lru_cache(maxsize=8)

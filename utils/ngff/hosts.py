@@ -2,11 +2,12 @@
 
 import email.utils
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.message import Message
 from typing import NamedTuple, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from utils.ngff.access import Access, basic_authorization, http_headers
 from utils.ngff.address import Address
 from utils.ngff.errors import StalledError, ThrottledError, interrupted
 
@@ -63,15 +64,15 @@ def host(address: Address) -> str:
     return address.endpoint or (urlsplit(address.root).netloc if address.driver == "http" else address.driver)
 
 
-def with_patience(ask: Callable[[], Result], address: Address, key_url: str, patience: float) -> Result:
+def with_patience(ask: Callable[[], Result], address: Address, key_url: str, access: Access) -> Result:
     """Ask a server that says when to come back (429 or 503 with Retry-After), for as long as anything comes.
 
     Parameters
     ----------
     key_url : str
         Of what is asked for; its header tells how long to wait. Empty where it is not known.
-    patience : float
-        Seconds without anything from this server, after which its refusal counts.
+    access : Access
+        After its seconds of patience without anything from this server a refusal counts.
 
     Raises
     ------
@@ -83,18 +84,18 @@ def with_patience(ask: Callable[[], Result], address: Address, key_url: str, pat
         try:
             result = ask()
         except ThrottledError:
-            delay = retry_after(key_url)
+            delay = retry_after(key_url, http_headers(address, access))
             idle = time.monotonic() + (delay or 0) - max(started, HOSTS.last_answer(address))
-            if delay is None or idle > patience or interrupted(delay):
+            if delay is None or idle > access.patience or interrupted(delay):
                 raise
             continue
         HOSTS.note_answer(address)
         return result
 
 
-def retry_after(url: str) -> float | None:
+def retry_after(url: str, headers: Iterable[str] = ()) -> float | None:
     """Seconds that a server asks to wait; 0 where it answers again, None where it names no time."""
-    answer = ask(url, ASK_SECONDS)
+    answer = ask(url, ASK_SECONDS, headers)
     if answer is None or answer.status not in (429, 503):
         return None if answer is None else 0.1
     said = answer.headers.get("Retry-After", "").strip()
@@ -112,7 +113,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def ask(url: str, timeout: float, *, body: bool = False) -> Answer | None:
+def ask(url: str, timeout: float, headers: Iterable[str] = (), *, body: bool = False) -> Answer | None:
     """Ask an HTTP server, following no redirect; None where nothing answers. The body comes only if it is wanted."""
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
@@ -121,8 +122,12 @@ def ask(url: str, timeout: float, *, body: bool = False) -> Answer | None:
         return None
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=timeout)
+    if parts.username:
+        headers = [*headers, basic_authorization(unquote(parts.username), unquote(parts.password or ""))]
+    sent = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
+    place = quote(parts.path or "/", safe="/%") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.request("GET", quote(parts.path or "/", safe="/%") + (f"?{parts.query}" if parts.query else ""))
+        connection.request("GET", place, headers=sent)
         answer = connection.getresponse()
         return Answer(answer.status, answer.headers, answer.read() if body else b"")
     except (OSError, HTTPException):

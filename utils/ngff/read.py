@@ -95,7 +95,7 @@ class LevelReader:
             return read_zarr(self._zarr, self.level, box, self.what), 0
         ask = partial(self._voxels, self._view, box)
         try:
-            return with_patience(ask, self.store.address, self._chunk_url(box), access.patience), 0
+            return with_patience(ask, self.store.address, self._chunk_url(box), access), 0
         except ForbiddenError:
             return self._read_by_chunk(box)
 

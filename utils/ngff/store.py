@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from utils.json_text import parse_json
-from utils.ngff.access import Access, context, kvstore_spec
+from utils.ngff.access import Access, context, http_headers, kvstore_spec
 from utils.ngff.address import Address
 from utils.ngff.errors import ForbiddenError, GoneError, RedirectError, is_silence, wait
 from utils.ngff.hosts import HOSTS, ask, with_patience
@@ -103,7 +103,7 @@ class Store:
             answer = wait(asked.pop() if asked else kvstore.read(key), self.access.timeout, what)
             return bytes(answer.value) if answer.state == "value" else None
 
-        return with_patience(ask, self.address, self.url(key), self.access.patience)
+        return with_patience(ask, self.address, self.url(key), self.access)
 
     @property
     def endpoint(self) -> str:
@@ -172,7 +172,7 @@ class Store:
         """Add where a redirect leads to, which tensorstore does not tell."""
         if self.address.driver != "http" or "redirects" not in str(error):
             return error
-        answer = ask(self.url(key), self.access.timeout)
+        answer = ask(self.url(key), self.access.timeout, http_headers(self.address, self.access))
         target = (answer.headers.get("Location", "") if answer else "").partition("?")
         if not target[0]:
             return error
