@@ -96,6 +96,8 @@ def test_columns_of_others_stay(path):
     assert [(row["note"], row["path"], row["label"], row["source"]) for row in rows(path)] == [
         ("mine", "a", " GOOD ", ""), ("", "b", "bad", "fly"),
     ]  # fmt: skip
+    path.write_text("path,label\na,good\n")
+    assert LabelFile(path, "anna").labels() == {"a": "good"}
     path.write_text("name,label\na,b\n")
     with pytest.raises(ValueError, match=r"mine\.csv: columns are name, label; expected path,label\[,source\]"):
         LabelFile(path, "anna")
