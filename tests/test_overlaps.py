@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.training.overlaps import overlapping_pairs
+from utils.training.overlaps import _agree, overlapping_pairs
 
 
 def blobs(seed: int, side: int = 500) -> np.ndarray:
@@ -38,6 +38,21 @@ def test_copies_are_found(other):
     image = blobs(0)
     patches = [cut(image, 30, 40), blobs(1, 224), other(image), blobs(2, 224)]
     assert overlapping_pairs(patches, np.arange(4)) == [(0, 2)]
+
+
+def test_matches_that_agree_are_checked_by_pixels():
+    image = blobs(0)
+    first, second = cut(image, 30, 40), cut(image, 50, 70)
+    places = np.array([(x, y) for y in range(40, 200, 40) for x in range(60, 200, 40)], np.float32)
+    others = places - np.float32([30, 20])
+    assert _agree(first, second, places, others) and _agree(first, second, places[:4], others[:4])
+    assert not _agree(first, second, places[:3], others[:3])  # so few agree by chance
+    assert not _agree(first, blobs(1, 224), places, others)
+    assert not _agree(first, np.zeros_like(first), places, others)
+    assert not _agree(first, second, places, others + np.float32([500, 0]))  # beside each other
+    for factor, found in ((2.4, True), (2.6, False), (1 / 2.4, True), (1 / 2.6, False)):
+        larger = cv2.resize(first, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        assert _agree(first, larger, places, (places + 0.5) * np.float32(factor) - 0.5) is found
 
 
 def test_one_group_is_not_compared_and_blank_patches_say_nothing():
