@@ -106,9 +106,13 @@ def test_viewer_links(served, tmp_path, capsys):
         ]
         assert ngff_download.main([*argv, "--layer", "raw"]) == 0
         assert ngff_download.main([*argv, "--layer", "none"]) == 2
+        assert "no image layer 'none'" in capsys.readouterr().err
         (tmp_path / "t.csv").write_text(f"download_url,volume_name\n{argv[0]},listed\n")
-        assert ngff_download.main([str(tmp_path / "t.csv"), *argv[1:], "--layer", "raw"]) == 0
-    assert "no image layer 'none'" in capsys.readouterr().err
+        listed = [str(tmp_path / "t.csv"), *argv[1:]]
+        assert ngff_download.main([*listed, "--layer", "raw"]) == 0
+        assert ngff_download.main([*listed, "--layer", "em"]) == 0
+        said = capsys.readouterr().err
+        assert "made of" in said and "bucket/x.pc, now" in said and "bucket/x.zarr" in said
     assert list(tmp_path.glob("raw_s0-ROI-*")) and list(tmp_path.glob("listed_s0-ROI-*"))
     with pytest.raises(ValueError, match="no JSON"):
         open_multiscale("https://viewer.example/#!{oops")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from utils.ngff.address import is_state_link
 from utils.ngff.metadata import Triple
 
 # With these alike, two runs choose from one random order, and the second only goes further along it.
@@ -58,6 +59,9 @@ class Settings:
 
         Another seed, budget or level makes no cube outdated: it chooses others.
         """
+        # The address of a viewer's page tells no image from another.
+        if is_state_link(now.url or "") and self.image not in (None, now.image):
+            return f"made of {self.image}, now {now.image}"
         if self.level != now.level:
             return None
         if self.input and now.input and self.input != now.input:
