@@ -39,6 +39,15 @@ def test_the_same_groups_are_held_out_and_folded_by_every_version():
     assert [sorted(set(groups[fold].tolist())) for fold in folds] == [[3, 4, 11], [2, 5, 10], [0, 6, 9], [1, 7, 8]]
 
 
+@pytest.mark.parametrize(("good", "folds"), [
+    (np.arange(120) % 2 == 0, [[6, 9, 10], [0, 4, 7], [2, 8, 11], [1, 3, 5]]),
+    (np.arange(120) % 7 < np.repeat([1, 2, 5], 40), [[2, 6, 10], [0, 5, 8], [3, 4, 9], [1, 7, 11]]),
+])  # fmt: skip
+def test_groups_of_one_size_are_dealt_by_the_seed(good, folds):
+    groups = np.repeat(np.arange(12), 10)
+    assert [sorted(set(groups[fold].tolist())) for fold in fold_by_group(groups, good, 4, 1)] == folds
+
+
 def test_long_names_are_cut():
     groups = np.array([0, 0, 1, 1, 1])
     assert group_names(["a" * 39, "b" * 40, "c" * 90, "d", "e"], groups) == [
