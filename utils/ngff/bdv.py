@@ -6,7 +6,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from utils.ngff.address import Address
-from utils.ngff.containers import refusal
+from utils.ngff.containers import HDF5, refusal
 from utils.ngff.store import Store
 from utils.xml_text import parse_xml
 
@@ -39,7 +39,7 @@ def bdv_address(address: Address, store: Store) -> Address:
     loader = tree.find(".//ImageLoader") if tree is not None else None
     kind = loader.get("format", "") if loader is not None else ""
     if kind == "bdv.hdf5":
-        raise ValueError(refusal("BigDataViewer HDF5", "BigDataViewer's export to N5 or OME-Zarr (or pybdv)"))
+        raise ValueError(refusal(*HDF5))
     if tree is None or loader is None or not kind.startswith("bdv.n5"):
         raise ValueError(f"expected a BigDataViewer XML with an image of format bdv.n5, found {kind!r}")
     inside = _first_image(tree)

@@ -27,6 +27,13 @@ CONVERTERS = {
     "ImageProperties.xml": ("a Zoomify tile stack", "vips dzsave or bioformats2raw"),
     "project.yml": ("a CATMAID tile stack", "cloud-volume or bioformats2raw, from the tiles' images"),
 }
+HDF5 = ("BigDataViewer HDF5", "BigDataViewer's export to N5 or OME-Zarr (or pybdv)")
+ENDINGS = {
+    ".wkw": CONVERTERS["header.wkw"],
+    ".h5": HDF5,
+    ".hdf5": HDF5,
+    ".dzi": ("a Deep Zoom tile stack", "vips dzsave --layout zarr or bioformats2raw"),
+}
 SCHEMES = {
     "wkw": CONVERTERS["header.wkw"],
     "dvid": ("a DVID server", "its export to precomputed or N5"),
@@ -40,13 +47,9 @@ SCHEMES = {
 
 def foreign_format(store: Store) -> str | None:
     """The sentence for a format that is known but not read; None for none of them."""
-    name = store.address.name.lower()
-    if name.endswith(".wkw"):
-        return refusal(*CONVERTERS["header.wkw"])
-    if name.endswith((".h5", ".hdf5")):
-        return refusal("BigDataViewer HDF5", "BigDataViewer's export to N5 or OME-Zarr (or pybdv)")
-    if name.endswith(".dzi"):
-        return refusal("a Deep Zoom tile stack", "vips dzsave --layout zarr or bioformats2raw")
+    ending = Path(store.address.name.lower()).suffix
+    if ending in ENDINGS:
+        return refusal(*ENDINGS[ending])
     found = store.read(CONVERTERS)
     return next((refusal(*CONVERTERS[key]) for key, raw in found.items() if raw is not None), None)
 
