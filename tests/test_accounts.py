@@ -22,6 +22,7 @@ def test_tallies_are_added_and_taken_away():
     one, other = Tally("int8", 9, 8, 7, 6, 5, 4), Tally("int8", 1, 2, 3, 4, 5, 0)
     assert one.plus(other) == Tally("int8", 10, 10, 10, 10, 10, 4)
     assert one.plus(other, times=-1) == Tally("int8", 8, 6, 4, 2, 0, 4)
+    assert Tally("int8", seen=1, again=1).summary().startswith("int8: 100.0 % computed again")
     assert Tally("int8").summary() == "int8: 0.0 % computed again; audited 0 patches, 0 decisions equal"
 
 

@@ -77,6 +77,8 @@ def test_tiffs_that_are_gone(root):
     assert chosen(root).warnings[-1] == "tem: no kept patches" and "tem" not in chosen(root).samples
     gone.symlink_to(gone)
     assert list(chosen(root).failures) == [str(gone)]
+    gone.rename(gone.with_suffix(".old"))  # called like no patch: nobody's business
+    assert chosen(root).failures == {}
 
 
 def test_names_that_two_dictionaries_of_a_dataset_keep_fail_both(root):
