@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tissue import cut, dictionary, texture
+from utils.duplicates import greedy
 from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
 from utils.duplicates.embedding import view_of
 from utils.duplicates.greedy import Representatives, as_rows, compare_views, find_duplicates
@@ -101,3 +102,20 @@ def test_inverted_copies_are_named_so(tmp_path):
     strict = Representatives(both, 1.01)
     find_duplicates(strict, 0, np.zeros(1, bool))
     assert find_duplicates(strict, 1, np.zeros(1, bool)) == []
+
+
+def test_candidates_are_few_and_each_comes_once(tmp_path, monkeypatch):
+    a = cut(texture(40), 0, 0)
+    both = [
+        indexed(tmp_path, "one", {"a": a, "again": a.copy(), "b": cut(texture(41), 0, 0)}),
+        indexed(tmp_path, "two", {"c": a}),
+    ]
+    representatives = Representatives(both)
+    representatives.add(0, np.arange(3))
+    monkeypatch.setattr(greedy, "ALIKE", 0.0)  # in many views at once
+    assert [owner for owner, _ in representatives._candidates(1, np.arange(1))[0]] == [0, 1, 2]
+    monkeypatch.setattr(greedy, "MOST_NEAR", 1)
+    monkeypatch.setattr(greedy, "MOST", 2)
+    assert [owner for owner, _ in representatives._candidates(1, np.arange(1))[0]] == [0, 2]
+    representatives.withdraw(0)
+    assert [owner for owner, _ in representatives._candidates(1, np.arange(1))[0]] == [1, 2]
