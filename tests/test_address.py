@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.ngff.address import Address, address_name
+from utils.ngff.address import Address, address_name, is_state_link
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,7 @@ def test_pipelines_that_cannot_be_followed(step):
 )
 def test_names_of_addresses(url, name):
     assert address_name(url) == name
+
+
+def test_pages_whose_fragment_is_a_viewer_s_state():
+    assert is_state_link("https://viewer/#!{}") and not is_state_link("https://h/a.zarr")

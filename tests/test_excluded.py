@@ -1,6 +1,8 @@
 """utils/duplicates/excluded.py: images, volumes and folders of slices to be left out."""
 
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,3 +100,9 @@ def test_a_tiff_of_one_page_is_an_image_and_one_of_several_a_volume(tmp_path):
         )
         with warnings.catch_warnings(action="ignore"):
             assert [plane.axis for plane in planes(tmp_path / name) if plane.axis in (None, 0)] == found
+
+
+def test_an_index_is_called_by_its_source_and_its_place(tmp_path):
+    one, other = (excluded_path(tmp_path, Path(folder, "a" * 90 + ".tif")) for folder in ("/x", "/y"))
+    assert one != other and one.parent == tmp_path and re.fullmatch("a{60}-[0-9a-f]{12}", one.name)
+    assert excluded_path(tmp_path, Path("/x/b.tif"), deep=True).name.endswith("-deep")
