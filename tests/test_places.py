@@ -15,6 +15,8 @@ def test_the_slice_lies_at_its_axis(axis, box):
 def test_a_region_s_offset_counts_in_and_a_subvolume_has_several_slices():
     found = place_of("fly-ROI-x100-200_y30-90_z50-99-LOC-0_3-8_0-9_10-20")
     assert found == Location("fly", 0, 3, ((53, 58), (30, 39), (110, 120)))
+    found = place_of("fly-ROI-x-64--32_y-8-24_z0-32-LOC-0_3_0-9_10-20")
+    assert found == Location("fly", 0, 3, ((3, 4), (-8, 1), (-54, -44)))
 
 
 def test_an_image_has_one_slice_and_no_axis():

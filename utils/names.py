@@ -23,7 +23,7 @@ _NAME_3D = re.compile(
     r"_(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$",
     re.DOTALL,
 )
-_ROI = re.compile(r"^(?P<dataset>.+?)-ROI-x(\d+)-(\d+)_y(\d+)-(\d+)_z(\d+)-(\d+)$", re.DOTALL)
+_ROI = re.compile(r"^(?P<dataset>.+?)-ROI-x(-?\d+)-(-?\d+)_y(-?\d+)-(-?\d+)_z(-?\d+)-(-?\d+)$", re.DOTALL)
 
 
 @dataclass(frozen=True)
