@@ -117,6 +117,13 @@ def test_sizes_of_nothing(tmp_path, dim):
         open_volume(tmp_path / "a.nii")
 
 
+@pytest.mark.parametrize("axes", [0, 8])
+def test_so_many_axes_no_version_knows(tmp_path, axes):
+    (tmp_path / "a.nii").write_bytes(nifti(dim=(axes, 5, 4, 6)))
+    with pytest.raises(ValueError, match="is no NIfTI or Analyze file"):
+        open_volume(tmp_path / "a.nii")
+
+
 @pytest.mark.parametrize(("version", "sizes"), [(1, (4.123457, 5, 6)), (2, (4.12345678901, 5, 6))])
 def test_sizes_have_the_digits_that_their_type_holds(tmp_path, version, sizes):
     (tmp_path / "a.nii").write_bytes(nifti(version=version, pixdim=(4.12345678901234, 5, 6)))
@@ -124,7 +131,7 @@ def test_sizes_have_the_digits_that_their_type_holds(tmp_path, version, sizes):
         assert volume.voxel_size == sizes[::-1]
 
 
-@pytest.mark.parametrize("dim", [(4, 5, 4, 6, 1), (7, 5, 4, 6, 1, 1, 1, 1)])
+@pytest.mark.parametrize("dim", [(4, 5, 4, 6, 1), (4, 5, 4, 6, 0), (7, 5, 4, 6, 1, 1, 1, 1)])
 def test_one_volume_of_several_axes_that_begins_where_its_header_ends(tmp_path, dim):
     content = bytearray(nifti(dim=dim))
     content[108:112] = np.float32(0).tobytes()
