@@ -5,6 +5,7 @@ import pytest
 
 from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.voxel_size import VoxelSize
+from utils.images import luminance
 
 SIZE = VoxelSize((1.0, 1.0, 1.0))
 
@@ -16,13 +17,13 @@ def test_axes_and_colours(tmp_path, axes):
     with RawVolume("a", RawData(tmp_path / "a.raw", array.dtype, array.shape), SIZE, axes=axes) as volume:
         np.testing.assert_array_equal(volume[1:4, 2:5, 3:], array.transpose(axes)[1:4, 2:5, 3:])
         assert volume[:].flags.c_contiguous
-    equal = np.repeat(array[..., np.newaxis], 3, axis=-1)
-    equal.tofile(tmp_path / "rgb.raw")
-    with RawVolume("a", RawData(tmp_path / "rgb.raw", array.dtype, equal.shape), SIZE) as volume:
-        np.testing.assert_array_equal(volume[1:3, 2:], array[1:3, 2:])
+    colours = np.random.default_rng(1).integers(0, 255, (5, 6, 7, 3), dtype=np.uint8)
+    colours.tofile(tmp_path / "rgb.raw")
+    with RawVolume("a", RawData(tmp_path / "rgb.raw", array.dtype, colours.shape), SIZE) as volume:
+        np.testing.assert_array_equal(volume[1:3, 2:], luminance(colours)[1:3, 2:])
     hyper = RawData(tmp_path / "rgb.raw", array.dtype, (5, 3, 6, 7))
     with RawVolume("a", hyper, SIZE, (0, 2, 3), colours=False) as volume:
-        np.testing.assert_array_equal(volume[:], equal.reshape(5, 3, 6, 7)[:, 0])
+        np.testing.assert_array_equal(volume[:], colours.reshape(5, 3, 6, 7)[:, 0])
 
 
 @pytest.mark.parametrize(
