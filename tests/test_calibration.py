@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 
 from utils.training.calibration import LEAST_SCALE, RIDGE, calibrate, calibration_error, threshold_for
 
@@ -27,6 +26,8 @@ def test_weights_count_patches_more_than_once():
 
 
 def test_calibration_finds_the_least_of_platt_s_loss():
+    from scipy.optimize import minimize
+
     logits, good = np.array([-40.0, -9, -4, 3, 8, 30, -20, 12]), np.array([0, 0, 1, 0, 1, 1, 0, 1], bool)
     weights = np.array([1.0, 2, 1, 3, 1, 1, 5, 2])
     targets, inputs = np.where(good, 5 / 6, 1 / 6), np.stack([logits / logits.std(), np.ones(8)])

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 import classify_patches
 import patchify3d
@@ -22,8 +24,7 @@ from utils.cluster import client, connection, versions
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
 
-pytest.importorskip("distributed")
-sitk = pytest.importorskip("SimpleITK")
+pytestmark = pytest.mark.skipif(find_spec("distributed") is None, reason="Dask is not installed")
 
 
 @pytest.fixture(scope="module")
