@@ -63,5 +63,43 @@ def test_blocks_change_nothing(monkeypatch, words, block, few, pairs):
             kept.append(candidate)
     monkeypatch.setattr(room, "BLOCK", block)
     monkeypatch.setattr(room, "FEW", few)
+    monkeypatch.setattr(room, "SHARE", 1)
     monkeypatch.setattr(near_hashes, "PAIRS", pairs)
+    monkeypatch.setattr(near_hashes, "WORTH", pairs)
     assert exemplars(hashes, 1, 3).tolist() == sorted(kept) and 40 < len(kept) < 150
+
+
+def by_the_plain_rule(hashes: np.ndarray, distance: int, seed: int) -> list[int]:
+    """Those that no earlier one represents, one by one."""
+    order = np.random.default_rng(seed).permutation(len(hashes))
+    kept = np.empty_like(hashes)
+    indices: list[int] = []
+    for candidate in order:
+        if not (hamming(kept[: len(indices)], hashes[candidate]) <= distance).any():
+            kept[len(indices)] = hashes[candidate]
+            indices.append(int(candidate))
+    return sorted(indices)
+
+
+@pytest.mark.parametrize("distance", range(65))
+def test_every_distance(monkeypatch, distance):
+    """In halves and by shelves, as thousands are."""
+    rng = np.random.default_rng(distance)
+    hashes = rng.integers(0, 2**64, (300, 1), dtype=np.uint64)
+    hashes[150:] = hashes[:150]
+    for _ in range(distance):
+        hashes[150:, 0] ^= np.uint64(1) << rng.integers(0, 64, 150, dtype=np.uint64)
+    monkeypatch.setattr(room, "BLOCK", 8)
+    monkeypatch.setattr(room, "FEW", 16)
+    monkeypatch.setattr(room, "SHARE", 1)
+    monkeypatch.setattr(near_hashes, "WORTH", 0)
+    assert exemplars(hashes, distance, 2).tolist() == by_the_plain_rule(hashes, distance, 2)
+
+
+@pytest.mark.parametrize(("clusters", "distance"), [(12_000, 3), (12_000, 12), (12_000, 18), (3_000, 12)])
+def test_thousands_follow_the_plain_rule(clusters, distance):
+    rng = np.random.default_rng(distance)
+    hashes = rng.integers(0, 2**64, (clusters, 1), dtype=np.uint64)[rng.integers(0, clusters, 12_000)]
+    for _ in range(3):
+        hashes[:, 0] ^= np.uint64(1) << rng.integers(0, 64, 12_000, dtype=np.uint64)
+    assert exemplars(hashes, distance, 4).tolist() == by_the_plain_rule(hashes, distance, 4)

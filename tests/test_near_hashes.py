@@ -1,9 +1,10 @@
-"""utils/near_hashes.py: tables of pieces find what comparing all pairs finds."""
+"""utils/near_hashes.py: shelves of pieces find what comparing all pairs finds."""
 
 import numpy as np
 import pytest
 
 from utils import near_hashes
+from utils.hash_pieces import FOUND, LOOK, pieces_of
 from utils.near_hashes import hamming, near_any
 
 RNG = np.random.default_rng(3)
@@ -26,15 +27,22 @@ def every_pair(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndar
     return near
 
 
-@pytest.fixture(params=["all pairs", "tables", "tables in parts"])
+@pytest.fixture(params=["all pairs", "shelves", "shelves in parts", "one on a shelf"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Compare all pairs, or by tables however few there are."""
-    if request.param != "all pairs":
-        monkeypatch.setattr(near_hashes, "WORTH", -1)
-        monkeypatch.setattr(near_hashes._Tables, "cost", lambda self: 0)
-    if request.param == "tables in parts":
-        monkeypatch.setattr(near_hashes, "LOOKING", 7)
+    """Compare all pairs, or by shelves however few there are."""
+    if request.param == "all pairs":
+        return request.param
+    depth = near_hashes._depth
+    monkeypatch.setattr(near_hashes, "WORTH", -1)
+    chosen = (
+        (lambda *counts: (1, 0.0)) if request.param == "one on a shelf" else lambda *counts: (depth(*counts)[0], 0.0)
+    )
+    monkeypatch.setattr(near_hashes, "_depth", chosen)
+    if request.param != "shelves":
         monkeypatch.setattr(near_hashes, "PAIRS", 16)
+        monkeypatch.setattr(near_hashes, "ASKING", 7)
+        monkeypatch.setattr(near_hashes, "LOOKS", 20)
+        monkeypatch.setattr(near_hashes, "ROUNDS", 999)
     return request.param
 
 
@@ -44,7 +52,7 @@ def test_distances_count_bits_of_all_words():
     assert hamming(first[:, np.newaxis], second).tolist() == [[2, 0], [2, 4]]
 
 
-@pytest.mark.parametrize(("words", "distance"), [(1, 0), (1, 1), (1, 3), (1, 12), (2, 12), (4, 20)])
+@pytest.mark.parametrize(("words", "distance"), [(1, 0), (1, 1), (1, 3), (1, 12), (1, 16), (2, 12), (4, 20)])
 def test_what_lies_near_is_found(way, words, distance):
     others = scattered(90, words, 0)
     parts = [scattered(60, words, distance + more, others) for more in range(3)]
@@ -63,10 +71,10 @@ def test_the_largest_distance_is_no_small_one(words):
 
 def test_values_that_all_have_are_compared(way):
     """Hashes of few values crowd in a few places of the tables."""
-    others = scattered(150, 1, 3, np.array([[0], [(1 << 40) - 1]], np.uint64))
-    hashes = scattered(300, 1, 12, others)
+    others = scattered(50, 1, 3, np.array([[0], [(1 << 40) - 1]], np.uint64))
+    hashes = scattered(100, 1, 12, others)
     assert near_any(hashes, others, 8).tolist() == every_pair(hashes, others, 8).tolist()
-    assert 0 < near_any(hashes, others, 8).sum() < 300
+    assert 0 < near_any(hashes, others, 8).sum() < 100
 
 
 def test_nothing_is_near_to_nothing(way):
@@ -75,15 +83,47 @@ def test_nothing_is_near_to_nothing(way):
     assert near_any(none, some, 64).tolist() == []
 
 
-def test_where_tables_leave_most_pairs_all_are_compared(monkeypatch):
+@pytest.mark.parametrize("distance", range(65))
+def test_every_distance(way, distance):
+    others = scattered(40, 1, 0)
+    hashes = np.concatenate([scattered(40, 1, distance, others), scattered(20, 1, 0)])
+    assert near_any(hashes, others, distance).tolist() == every_pair(hashes, others, distance).tolist()
+
+
+def test_few_others_look_among_many(way):
+    """Whichever of the two looks, the hashes are marked."""
+    others = scattered(9, 1, 0)
+    hashes = np.concatenate([scattered(400, 1, 12, others), scattered(400, 1, 0)])
+    assert near_any(hashes, others, 12).tolist() == every_pair(hashes, others, 12).tolist()
+    assert near_any(others, hashes, 12).tolist() == every_pair(others, hashes, 12).tolist()
+
+
+def test_where_shelves_leave_most_pairs_all_are_compared(monkeypatch):
     """With half of the bits free no piece tells anything apart."""
     monkeypatch.setattr(near_hashes, "WORTH", 0)
-    monkeypatch.setattr(near_hashes._Tables, "near", None)
+    monkeypatch.setattr(near_hashes, "PAIRS", 64)
+    monkeypatch.setattr(near_hashes, "_Shelves", None)
     hashes, others = scattered(50, 1, 0), scattered(50, 1, 0)
     assert near_any(hashes, others, 28).tolist() == every_pair(hashes, others, 28).tolist()
 
 
-def test_many_pay_for_tables(monkeypatch):
+def test_where_a_later_piece_costs_too_much_the_rest_is_compared(monkeypatch):
+    others = scattered(90, 1, 0)
+    hashes = np.concatenate([scattered(60, 1, 12, others), scattered(60, 1, 0)])
+    look, looked = near_hashes._look, []
+
+    def first_alone(*args):
+        looked.append(args)
+        return len(looked) == 1 and look(*args[:-1], np.inf)
+
+    monkeypatch.setattr(near_hashes, "WORTH", 0)
+    monkeypatch.setattr(near_hashes, "_look", first_alone)
+    monkeypatch.setattr(near_hashes, "pieces_of", lambda *_: pieces_of(64, 12, 16))
+    assert near_any(hashes, others, 12).tolist() == every_pair(hashes, others, 12).tolist()
+    assert len(looked) == 2
+
+
+def test_many_pay_for_shelves(monkeypatch):
     """Of 20,000 and 20,000 all pairs are never compared."""
     monkeypatch.setattr(near_hashes, "_near_any_of_all", None)
     others = scattered(20_000, 1, 0)
@@ -92,22 +132,22 @@ def test_many_pay_for_tables(monkeypatch):
     assert found[:10_000].all() and found[10_000:].mean() < 0.05
 
 
-@pytest.mark.parametrize(("bits", "distance", "count"), [(64, 12, 5), (128, 12, 7), (64, 0, 1), (256, 3, 4)])
-def test_pieces_share_no_bit(bits, distance, count):
-    pieces = near_hashes._pieces(bits, distance)
-    places = [place for piece in pieces for place in piece.places]
-    assert len(pieces) == count and len(set(places)) == len(places) <= bits and max(places) < bits
-    for piece in pieces:
-        single = np.zeros((len(piece.places), bits // 64), np.uint64)
-        single[np.arange(len(single)), np.array(piece.places) // 64] = [np.uint64(1) << p % 64 for p in piece.places]
-        assert piece.values(single).tolist() == [1 << bit for bit in range(len(single))]
-        assert piece.differences.max() < 1 << len(single)
-        assert {int(d).bit_count() for d in piece.differences} == set(range(distance // count + 1))
+def test_a_depth_costs_least():
+    """A look finds what stands side by side; what is beyond looks itself, where there are as many as ask here."""
+    askers, counts = np.array([1, 0, 90, 0]), np.array([3, 0, 50, 10])
+
+    def cost(depth: int) -> float:
+        looks = 91 * (LOOK + FOUND * depth)
+        beyond = np.maximum(counts - depth, 0) @ (LOOK + FOUND * np.array([4, 4, 90, 4]))
+        return 7 * (looks + beyond) + (depth + 50 / depth) * (4 + 63)
+
+    depth, least = near_hashes._depth(askers, counts, 7)
+    assert least == pytest.approx(cost(depth))
+    assert depth == min([1, 2, 4, 8, 16, 32, 64], key=cost) and 2 < depth < 64
 
 
-def test_a_cost_counts_what_is_looked_up():
-    hashes, others = scattered(70, 1, 0), scattered(9000, 1, 0)
-    tables = near_hashes._Tables(hashes, others, near_hashes._pieces(64, 12)[0])
-    single = sum(len(rows) for rows, _ in tables._pairs_beyond())
-    assert tables.depth == 2 and single > 0
-    assert tables.cost() == near_hashes.IN_TABLE * 70 * 92 * 3 + near_hashes.SINGLE * single
+def test_crowded_values_are_given_up():
+    """Thousands of one value in every piece: to look is to compare all."""
+    others = np.tile(scattered(1, 1, 0), (9000, 1)) ^ RNG.integers(0, 4, (9000, 1), dtype=np.uint64)
+    hashes = np.concatenate([others[:5000], ~others[:5000]])
+    assert near_any(hashes, others, 2).tolist() == [True] * 5000 + [False] * 5000

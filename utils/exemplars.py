@@ -4,9 +4,11 @@ import numpy as np
 
 from utils.near_hashes import hamming, near_any
 
-# So many candidates are compared all with each other; so many are few.
-BLOCK = 64
-FEW = 1 << 15
+# So many candidates are compared all with each other. So many are few; and if a block represents less than this share
+# of all, hardly any two are alike.
+BLOCK = 128
+FEW = 1 << 13
+SHARE = 0.02
 
 
 def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndarray | None = None) -> np.ndarray:
@@ -39,18 +41,19 @@ def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndar
     return np.sort(order[_greedy(np.ascontiguousarray(hashes[order]), distance)])
 
 
-def _greedy(hashes: np.ndarray, distance: int) -> np.ndarray:
+def _greedy(hashes: np.ndarray, distance: int, *, halves: bool = False) -> np.ndarray:
     """Indices of hashes that become exemplars when they come one by one.
 
-    Of few the first block is done with before the others, which then are fewer; of many the first half: what thousands
-    of exemplars represent is found faster than what each does.
+    The first are done with before the others, which then are fewer: a block, or half of many of which hardly any two
+    are alike. What thousands of exemplars represent is found faster than what each does.
     """
     if len(hashes) <= BLOCK:
         return _pick(hashes, distance)
-    first = len(hashes) // 2 if len(hashes) > FEW else BLOCK
+    first = len(hashes) // 2 if halves else BLOCK
     chosen = _greedy(hashes[:first], distance)
     left = first + np.flatnonzero(~near_any(hashes[first:], hashes[chosen], distance))
-    return np.concatenate([chosen, left[_greedy(hashes[left], distance)]])
+    scattered = len(left) > max(FEW, (1 - SHARE) * (len(hashes) - first))
+    return np.concatenate([chosen, left[_greedy(hashes[left], distance, halves=scattered)]])
 
 
 def _first_of_equals(hashes: np.ndarray) -> np.ndarray:

@@ -1,27 +1,22 @@
 """Which hashes lie near any of others: compared with all, or with those that nearly agree in a piece of their bits.
 
-Two hashes that differ in at most d bits differ in at most d // m bits of at least one of m pieces (multi-index hashing,
-Norouzi, Punjani and Fleet 2012, https://doi.org/10.1109/CVPR.2012.6248043). Where there are many, few pairs are left to
-compare, and they are compared as whole arrays: the others stand in tables by the value of their piece.
+They are compared as whole arrays. The one kind stands on shelves by the value of a piece, a few side by side; the other
+looks at all shelves whose value is near to its own. What found no room is looked for in turn among those that looked.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
 
 import numpy as np
 
-# Pairs compared at a time, and hashes that look into a table at a time: scratch arrays stay in a core's cache, as does
-# the table of a piece of at most so many bits.
-PAIRS = 1 << 17
-LOOKING = 1 << 14
-WIDEST = 13
-# There is a further table while so many values have another hash. What a pair costs there, and one that is looked up by
-# itself, in pairs that are simply compared; and how many of these pay for making tables at all.
-FILLED = 0.25
-IN_TABLE, SINGLE = 2.0, 8.0
-WORTH = 1 << 27
+from utils.hash_pieces import FOUND, LOOK, Piece, bits_apart, pieces_of
+
+# Pairs compared at a time, hashes that look at a time, at as many shelves as make so many looks: scratch arrays stay in
+# a core's cache. So many hashes stand side by side, found by one look.
+PAIRS = 1 << 15
+ASKING, LOOKS, SIDE = 1 << 12, 1 << 14, 4
+# So many pairs are worth sorting hashes; and so often may what is beyond look in turn: of crowds it is for ever more.
+WORTH = 1 << 25
+ROUNDS = 16
 
 
 def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -42,6 +37,8 @@ def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def near_any(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarray:
     """Which hashes lie within a Hamming distance of any of the others.
 
+    Scratch arrays take some 100 bytes per hash and word of the larger kind.
+
     Parameters
     ----------
     hashes, others : ndarray of uint64, shapes (n, words) and (k, words)
@@ -53,160 +50,150 @@ def near_any(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarra
     """
     if len(hashes) * len(others) <= WORTH:
         return _near_any_of_all(hashes, others, distance)
-    near = np.zeros(len(hashes), bool)
-    pieces = _pieces(64 * hashes.shape[1], distance)
-    for piece in pieces:
-        left = np.flatnonzero(~near)
-        tables = _Tables(hashes[left], others, piece)
-        if tables.cost() > len(left) * len(others) / len(pieces):
+    near = np.zeros(len(hashes) + 1, bool)  # the last is for all of the others
+    both, bits = bits_apart(np.concatenate([hashes, others]))
+    hashes, others = both[: len(hashes)], both[len(hashes) :]
+    pieces = pieces_of(bits, distance, max(len(hashes), len(others)).bit_length())
+    for done, piece in enumerate(pieces):
+        left = np.flatnonzero(~near[:-1])
+        mine = _ByValue.of(hashes[left], left, piece)
+        theirs = _ByValue.of(others, np.full(len(others), len(hashes)), piece)
+        few, many = sorted((mine, theirs), key=lambda kind: len(kind.rows))
+        share = piece.cost / sum(other.cost for other in pieces[done:])
+        if not _look(few, many, piece, distance, near, len(left) * len(others) * share):
             near[left] = _near_any_of_all(hashes[left], others, distance)
-            return near
-        near[left] = tables.near(distance)
-    return near
+            break
+    return near[:-1]
 
 
 def _near_any_of_all(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarray:
-    near = np.empty(len(hashes), bool)
-    step = max(1, PAIRS // hashes.shape[1])
-    for start in range(0, len(hashes), step):
-        part = _Closest(hashes[start : start + step])
-        for other in others:
-            part.meet(other)
-        near[start : start + step] = part.distances <= distance
+    near = np.zeros(len(hashes), bool)
+    theirs = np.ascontiguousarray(others.T)[:, :, np.newaxis]
+    for start in range(0, len(hashes), PAIRS):
+        mine = np.ascontiguousarray(hashes[start : start + PAIRS].T)
+        step = PAIRS // mine.shape[1]
+        distances = _Distances(len(mine), (step, mine.shape[1]))
+        for first in range(0, len(others), step):
+            closest = distances.between(mine, theirs[:, first : first + step]).min(axis=0)
+            near[start : start + PAIRS] |= closest <= distance
     return near
 
 
-class _Closest:
-    """The smallest distance of each of some hashes to those they have met; written into the same few arrays.
+class _Distances:
+    """Hamming distances, written into the same few arrays of a shape."""
 
-    Parameters
-    ----------
-    hashes : ndarray of uint64, shape (n, words)
-    """
+    def __init__(self, words: int, shape: tuple[int, ...]) -> None:
+        self._differing, self._bits = np.empty(shape, np.uint64), np.empty(shape, np.uint8)
+        self._total = np.empty(shape, np.uint8 if words < 4 else np.uint16)
 
-    def __init__(self, hashes: np.ndarray) -> None:
-        self._words = np.ascontiguousarray(hashes.T)
-        words, count = self._words.shape
-        total = np.uint8 if words < 4 else np.uint16
-        self.distances: np.ndarray = np.full(count, np.iinfo(total).max, total)
-        self._apart, self._bits = np.empty(count, total), np.empty(count, np.uint8)
-        self._differing = np.empty(count, np.uint64)
-
-    def meet(self, others: np.ndarray) -> None:
-        """Compare all with one hash, (words,), or each with its own, (words, n)."""
-        for word, (mine, other) in enumerate(zip(self._words, others, strict=True)):
-            np.bitwise_xor(mine, other, out=self._differing)
-            np.bitwise_count(self._differing, out=self._bits if word else self._apart)
+    def between(self, mine: np.ndarray, others: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Broadcast, words along the first axis; of the others only some rows, if they are given."""
+        count = others.shape[1] if rows is None else len(rows)
+        differing, bits, total = self._differing[:count], self._bits[:count], self._total[:count]
+        for word, (own, other) in enumerate(zip(mine, others, strict=True)):
+            if rows is None:
+                np.bitwise_xor(own, other, out=differing)
+            else:
+                np.bitwise_xor(own, other.take(rows, axis=0, out=differing, mode="clip"), out=differing)
+            np.bitwise_count(differing, out=bits if word else total)
             if word:
-                np.add(self._apart, self._bits, out=self._apart)
-        np.minimum(self.distances, self._apart, out=self.distances)
+                np.add(total, bits, out=total)
+        return total
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Some of the bits of a hash, and what a near one may differ by in them, as numbers."""
+class _ByValue:
+    """Hashes, (words, n), in the order of their piece's values, (n,), and the rows to mark where one is near."""
 
-    places: tuple[int, ...]
-    differences: np.ndarray
+    hashes: np.ndarray
+    values: np.ndarray
+    rows: np.ndarray
 
-    def values(self, hashes: np.ndarray) -> np.ndarray:
-        """These bits of hashes, (n, words), as numbers (n,)."""
-        found = np.zeros(len(hashes), np.uint64)
-        for bit, place in enumerate(self.places):
-            found |= (hashes[:, place // 64] >> np.uint64(place % 64) & np.uint64(1)) << np.uint64(bit)
-        return found.astype(np.intp)
+    @classmethod
+    def of(cls, hashes: np.ndarray, rows: np.ndarray, piece: Piece) -> "_ByValue":
+        values = piece.values(hashes)
+        order = np.argsort(values.astype(np.uint16 if piece.width <= 16 else np.uint32), kind="stable")
+        return cls(np.ascontiguousarray(hashes[order].T), values[order], rows[order])
 
-
-@cache
-def _pieces(bits: int, distance: int) -> tuple[_Piece, ...]:
-    """The pieces by which the fewest pairs are left to compare. Neighbouring bits, which are alike, are parted."""
-
-    def parted(count: int) -> list[range]:
-        return [range(i, bits, count)[:WIDEST] for i in range(count)]
-
-    def share(count: int) -> float:
-        return sum(
-            (len(_near_zero(len(places), distance // count)) / 2 ** len(places) for places in parted(count)), 0.0
-        )
-
-    count = min(range(1, min(distance + 1, bits) + 1), key=share)
-    return tuple(_Piece(tuple(places), _near_zero(len(places), distance // count)) for places in parted(count))
+    def __getitem__(self, some: slice | np.ndarray) -> "_ByValue":
+        return _ByValue(self.hashes[:, some], self.values[some], self.rows[some])
 
 
-def _near_zero(width: int, distance: int) -> np.ndarray:
-    """The numbers of so many bits that have at most so many ones."""
-    numbers = np.arange(1 << width)
-    return numbers[np.bitwise_count(numbers) <= distance]
+def _look(few: _ByValue, many: _ByValue, piece: Piece, distance: int, near: np.ndarray, most: float) -> bool:
+    """Mark those of either kind that are near to one of the other whose piece differs by one of the differences.
+
+    Returns
+    -------
+    bool
+        False if that costs more than to compare so many pairs simply, `most`: not all are marked then.
+    """
+    asking, standing = few, many
+    for _ in range(ROUNDS):
+        if len(asking.rows) * len(standing.rows) <= PAIRS:
+            met = np.nonzero(hamming(asking.hashes.T[:, np.newaxis], standing.hashes.T) <= distance)
+            near[asking.rows[met[0]]] = near[standing.rows[met[1]]] = True
+            return True
+        askers, counts = (np.bincount(kind.values, minlength=1 << piece.width) for kind in (asking, standing))
+        depth, cost = _depth(askers, counts, len(piece.differences))
+        if cost > most:
+            break
+        place = np.arange(len(standing.rows)) - (np.cumsum(counts) - counts)[standing.values]
+        side = min(depth, SIDE)
+        for first in range(0, min(depth, int(counts.max())), side):
+            held = np.flatnonzero((place >= first) & (place < first + side))
+            _Shelves(standing[held], place[held] - first, side, piece).mark(asking, distance, near)
+        asking, standing = standing[place >= depth], asking
+    return False
 
 
-class _Tables:
-    """Others by the value of their piece, so many that most values are filled; and those beyond.
+def _depth(askers: np.ndarray, counts: np.ndarray, differences: int) -> tuple[int, float]:
+    """How many of each value to shelve so that it costs least, what is beyond looking in turn; and the cost."""
+    in_turn = LOOK + FOUND * np.maximum(askers, SIDE)
+
+    def cost(depth: int) -> float:
+        looks = askers.sum() * (LOOK + FOUND * depth) + in_turn @ np.maximum(counts - depth, 0)
+        return float(differences * looks + (depth + counts.max() / depth) * (len(counts) + counts.sum()))
+
+    depth = 1
+    while depth < counts.max() and cost(2 * depth) < cost(depth):
+        depth *= 2
+    return depth, cost(depth)
+
+
+class _Shelves:
+    """A few hashes of each value side by side; where there are fewer, the first of all: to be near to it means as much.
 
     Parameters
     ----------
-    hashes, others : ndarray of uint64, shapes (n, words) and (k, words)
-    piece : _Piece
+    standing : _ByValue
+    place : ndarray of int, shape (n,)
+        Of each on its shelf.
+    side : int
+        Places on a shelf.
+    piece : Piece
     """
 
-    def __init__(self, hashes: np.ndarray, others: np.ndarray, piece: _Piece) -> None:
-        self.differences = piece.differences
-        values, their_values = piece.values(hashes), piece.values(others)
-        self.order = np.argsort(values, kind="stable")
-        self.hashes, self.values = hashes[self.order], values[self.order]
-        size = 1 << len(piece.places)
-        self.others = others[np.argsort(their_values, kind="stable")]
-        counts = np.bincount(their_values, minlength=size)
-        first = np.cumsum(counts) - counts
-        self.depth = int(np.sort(counts)[-int(np.ceil(FILLED * size))])
-        # What stands for a hash that is not there is another of them: to lie near to that one means as much.
-        rows = np.where(np.arange(self.depth)[:, None] < counts, first + np.arange(self.depth)[:, None], 0)
-        self.tables = np.ascontiguousarray(np.moveaxis(self.others[rows], 2, 1))  # (depth, words, size)
-        self.beyond = np.maximum(counts - self.depth, 0)
-        self.first_beyond = first + self.depth
-        self.counts = np.bincount(values, minlength=size)
+    def __init__(self, standing: _ByValue, place: np.ndarray, side: int, piece: Piece) -> None:
+        self.side, self.differences = side, piece.differences
+        at = standing.values * side + place
+        hashes = np.empty((len(standing.hashes), side << piece.width), np.uint64)
+        hashes[:] = standing.hashes[:, :1]
+        hashes[:, at] = standing.hashes
+        self.hashes = hashes.reshape(len(hashes), -1, side)
+        self.rows = np.full(side << piece.width, standing.rows[0])
+        self.rows[at] = standing.rows
 
-    def cost(self) -> float:
-        """What comparing costs, in pairs that are simply compared."""
-        every = np.arange(len(self.counts))
-        single = sum(int(self.counts[every ^ difference] @ self.beyond) for difference in self.differences)
-        return IN_TABLE * len(self.hashes) * len(self.differences) * (self.depth + 1) + SINGLE * single
-
-    def near(self, distance: int) -> np.ndarray:
-        """Which hashes lie within a distance of one of the others whose piece differs by one of the differences."""
-        found = [self._near_in_tables(start, distance) for start in range(0, len(self.hashes), LOOKING)]
-        near = np.concatenate([np.empty(0, bool), *found])
-        for rows, others in self._pairs_beyond():
-            near[rows[hamming(self.hashes[rows], self.others[others]) <= distance]] = True
-        in_order = np.empty_like(near)
-        in_order[self.order] = near
-        return in_order
-
-    def _near_in_tables(self, start: int, distance: int) -> np.ndarray:
-        part, values = _Closest(self.hashes[start : start + LOOKING]), self.values[start : start + LOOKING]
-        seen = np.empty((self.hashes.shape[1], len(values)), np.uint64)
-        for difference in self.differences:
-            places = values ^ difference
-            for table in self.tables:
-                part.meet(table.take(places, axis=1, out=seen, mode="clip"))
-        near: np.ndarray = part.distances <= distance
-        return near
-
-    def _pairs_beyond(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Hashes, and others beyond the tables that they must be compared with: some at a time."""
-        values = np.repeat(np.arange(len(self.beyond)), self.beyond)
-        others = _ranges(self.first_beyond, self.beyond)
-        first = np.cumsum(self.counts) - self.counts
-        for difference in self.differences:
-            bucket = values ^ difference
-            ends = np.cumsum(self.counts[bucket])
-            cuts = (
-                np.searchsorted(ends, np.arange(0, ends[-1] + PAIRS, PAIRS), side="right").tolist() if len(ends) else []
-            )
-            for some in (slice(*pair) for pair in pairwise(cuts)):
-                counts = self.counts[bucket[some]]
-                yield _ranges(first[bucket[some]], counts), np.repeat(others[some], counts)
-
-
-def _ranges(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """So many whole numbers from each of the first on, one range after the other."""
-    return np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    def mark(self, asking: _ByValue, distance: int, near: np.ndarray) -> None:
+        """Mark who asks and is near to what stands on a shelf that is a difference away, and that, too."""
+        for start in range(0, len(asking.rows), ASKING):
+            some = asking[start : start + ASKING]
+            count = len(some.rows)
+            mine = np.repeat(some.hashes, self.side, axis=1).reshape(-1, count, self.side)
+            step = LOOKS // count
+            distances = _Distances(len(mine), (step, count, self.side))
+            for first in range(0, len(self.differences), step):
+                shelves = some.values ^ self.differences[first : first + step, np.newaxis]
+                met = np.flatnonzero(distances.between(mine, self.hashes, shelves) <= distance)
+                look, place = np.divmod(met, self.side)
+                near[some.rows[look % count]] = True
+                near[self.rows[shelves.reshape(-1)[look] * self.side + place]] = True
