@@ -37,7 +37,7 @@ def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def near_any(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarray:
     """Which hashes lie within a Hamming distance of any of the others.
 
-    Scratch arrays take some 100 bytes per hash and word of the larger kind.
+    Scratch arrays take some 200 bytes per 64-bit hash of the larger kind.
 
     Parameters
     ----------
