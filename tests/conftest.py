@@ -32,12 +32,33 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 # A file is one worker's. These are the long ones: begun last, they would leave the other workers idle.
 LONG_FIRST = ("test_pipeline", "test_train_patch_classifier", "test_pipeline_real", "test_export")
+# Files that load networks are one worker's, too: torch, scikit-learn and matplotlib take each process seconds.
+NETWORKS = """
+    train_patch_classifier classify_patches classifier folding loop bank weights first_weights familiarity slimming
+    figures batches second_look training_report state_files openvino_models models lite_net cascade calibration
+    heads labels folds split augment training_runs sheets
+"""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are CPUs: tests wait for processes and servers."""
     return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A worker for each file, and one for all files of `NETWORKS`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    together = {f"tests/test_{name}.py" for name in NETWORKS.split()}
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # its types are unknown
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "networks" if file in together else file
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -79,6 +79,15 @@ def test_what_killed_runs_left_goes_and_what_others_are_making_stays(tmp_path):
     assert [path.name for path in (tmp_path / OWN_FOLDER).glob("*.part")] == ["alive.part"]
 
 
+def test_a_lock_that_a_run_left_that_was_killed_when_its_unit_was_made_goes(tmp_path):
+    left = tmp_path / OWN_FOLDER / OWN_FOLDER / "one.json.lock"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with Ledger(tmp_path).held():
+        assert left.exists()
+    assert not left.exists()
+
+
 def test_a_record_from_elsewhere_removes_nothing_outside(tmp_path):
     (tmp_path / "mine").write_text("mine")
     out = tmp_path / "out"

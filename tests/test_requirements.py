@@ -12,8 +12,9 @@ from conftest import ROOT
 
 # Imported under another name than they are installed by.
 DISTRIBUTION = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image"}
+DISTRIBUTION["xdist"] = "pytest-xdist"
 # Used by the Makefile, or only when another package is imported; not by an import of ours.
-TOOLS = {"ruff", "mypy", "pytest-xdist", "pytest-timeout", "scikit-image", "uv", "pynrrd"}
+TOOLS = {"ruff", "mypy", "pytest-timeout", "scikit-image", "uv", "pynrrd"}
 FOR_DEVELOPERS = ("tests", "benchmarks", "docs")
 
 

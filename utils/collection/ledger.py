@@ -14,7 +14,7 @@ from typing import Any
 
 from utils.files import OWN_FOLDER, atomic_path, remove
 from utils.json_text import json_file
-from utils.locks import BusyError, locked
+from utils.locks import BusyError, locked, sweep
 
 WRITERS = 8
 
@@ -146,6 +146,7 @@ class Ledger:
                 for scratch in (self.folder / OWN_FOLDER).glob("*.part"):
                     with suppress(BusyError), locked(self._path(scratch.stem), wait=False):
                         remove(scratch)
+                sweep(self.folder / OWN_FOLDER)
 
 
 def unit_name(*pieces: str) -> str:
