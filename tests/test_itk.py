@@ -67,6 +67,9 @@ def test_complaints_are_simpleitk_s_own(tmp_path):
     with pytest.raises(ValueError, match=r"^cannot be read as \.vtk by SimpleITK: .*\S$") as caught:
         open_itk(tmp_path / "a.vtk")
     assert "\n" not in str(caught.value) and "sitk::ERROR" not in str(caught.value)
+    (tmp_path / "a.mnc").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="MINCImageIO: Could not open file"):
+        open_itk(tmp_path / "a.mnc")
 
 
 @pytest.mark.usefixtures("here")
