@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils.argument_types import existing_file, fraction, input_dir, output_dir, positive_int
 from utils.cli import UnavailableError, add_run_options, as_usage_errors, make_parser, run_script
-from utils.files import list_files, stem
+from utils.files import list_files, sha256_of, stem
 from utils.names import dataset_of
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def classify_command(args: argparse.Namespace) -> int:
     from utils.classification.devices import gpus, workers_for
     from utils.classification.kept_files import discard_table
     from utils.classification.shared_names import shared_names
-    from utils.classification.weights import local_path, sha256_of
+    from utils.classification.weights import local_path
     from utils.jobs import Run, run_jobs
     from utils.records.duplicates import LeftOut
     from utils.results import Scope, refuse_nothing_to_do

@@ -25,9 +25,10 @@ from utils.classification.decision import Decision, Familiarity, read_decision, 
 from utils.classification.distances import load_distances
 from utils.classification.download import RetryPolicy
 from utils.classification.lite_net import FEATURES
-from utils.classification.weights import LITE, sha256_of
+from utils.classification.weights import LITE
 from utils.contrast import Contrast
 from utils.dictionaries import PatchFile, save_patches
+from utils.files import sha256_of
 from utils.jobs import Job, Run, run_jobs
 from utils.records.duplicates import Duplicate, save_duplicates
 from utils.records.kept_patch import read_kept_record

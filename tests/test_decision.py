@@ -14,7 +14,7 @@ from utils.classification.decision import (
     save_decision,
     unfamiliar_line,
 )
-from utils.classification.weights import sha256_of
+from utils.files import sha256_of
 
 
 def familiarity(limit: float = 0.5) -> Familiarity:

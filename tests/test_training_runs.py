@@ -9,7 +9,7 @@ import torch
 
 from tiny_training import labelled
 from utils.classification.decision import read_decision
-from utils.classification.weights import sha256_of
+from utils.files import sha256_of
 from utils.jobs import Job
 from utils.training import runs
 from utils.training.folds import read_folds

@@ -22,9 +22,9 @@ from utils.classification.weights import (
     find_weights,
     local_path,
     record_of,
-    sha256_of,
 )
 from utils.cli import UsageError
+from utils.files import sha256_of
 from weights_server import CONTENT, Server, truncated, whole
 
 

@@ -18,7 +18,7 @@ from utils.classification.models import SIDES, detect_arch, loaded_model, resize
 from utils.classification.precisions import NAMES, pick_device, pick_dtype
 from utils.classification.second_look import look_twice
 from utils.classification.state_files import State
-from utils.classification.weights import sha256_of
+from utils.files import sha256_of
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
 LEAST_AT_ONCE, BATCHES_AHEAD = 256, 4

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.classification.weights import sha256_of
-from utils.files import atomic_path
+from utils.files import atomic_path, sha256_of
 from utils.json_text import parse_json
 
 SCHEMA = "patch classifier decision 2"

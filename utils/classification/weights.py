@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from utils.classification.download import FetchError, RetryPolicy, download, say
 from utils.cli import UsageError
-from utils.files import atomic_path
+from utils.files import atomic_path, sha256_of
 from utils.json_text import json_file
 from utils.locks import locked
 
@@ -119,12 +119,6 @@ def cache_name(url: str) -> str:
     base = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(url).path.rsplit("/", 1)[-1])[-80:].lstrip(".")
     name = Path(base or "weights.pth")
     return f"{name.stem}-{hashlib.sha256(url.encode()).hexdigest()[:16]}{name.suffix or '.pth'}"
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def record_of(target: Path) -> Path:

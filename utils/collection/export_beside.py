@@ -16,8 +16,9 @@ from utils.collection.export_tables import (
     write_patches,
     write_splits,
 )
-from utils.collection.ledger import Ledger, digest, sha256_of
+from utils.collection.ledger import Ledger, digest
 from utils.collection.shards import VERSION, Shard, as_made, patches_by_split
+from utils.files import sha256_of
 
 ABOUT = "about"
 BESIDE = ("patches.csv", "splits.csv", "croissant.json", "SHA256SUMS", "README.md")

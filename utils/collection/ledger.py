@@ -5,14 +5,13 @@ So a second run makes only what changed, takes away only what is its own, and go
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from utils.files import OWN_FOLDER, atomic_path, remove
+from utils.files import OWN_FOLDER, atomic_path, remove, sha256_of
 from utils.json_text import json_file
 from utils.locks import BusyError, locked, sweep
 
@@ -165,12 +164,3 @@ def digest(*facts: object) -> str:
     """A fingerprint of plain values."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def sha256_of(path: Path, *, flush: bool = False) -> str:
-    """SHA-256 of a file; with `flush` it is handed to the disk, too."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-        if flush:
-            os.fsync(file.fileno())
-        return found

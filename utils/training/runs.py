@@ -14,8 +14,7 @@ import torch
 from utils.classification.classifier import Classifier
 from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.state_files import State
-from utils.classification.weights import sha256_of
-from utils.files import atomic_path, safe_name
+from utils.files import atomic_path, safe_name, sha256_of
 from utils.jobs import Job
 from utils.training.calibration import calibrate, threshold_for
 from utils.training.familiarity import known_from, known_from_bank, left_out_parts, limit_for
