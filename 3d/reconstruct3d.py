@@ -35,13 +35,11 @@ from utils.files import stem
 from utils.jobs import Job, Run, run_jobs
 from utils.names import dataset_of, parse_name
 from utils.options import add_dataset, add_recursive, use_dataset
-from utils.reconstruction.flipbooks import FLIPBOOKS
 from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
 from utils.reconstruction.plan import ReconstructionPlan, Selection, make_plan
-from utils.reconstruction.stacks import StackOptions, VolumeGroup, stands
-from utils.reconstruction.subvolumes import Subvolume
-from utils.reconstruction.write import reconstruct_volume
+from utils.reconstruction.subvolumes import StackOptions, Subvolume, VolumeGroup, stands
+from utils.reconstruction.write import FLIPBOOKS, reconstruct_volume
 from utils.records.recipes import inputs_of
 from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
 from utils.volume_index import VolumeIndex
@@ -134,7 +132,7 @@ def reconstruct(args: argparse.Namespace) -> int:
 
 
 def flat(standings: Mapping[VolumeGroup, Sequence[str | None]]) -> list[str | None]:
-    """How each chosen subvolume stands; see `utils.reconstruction.stacks.stands`."""
+    """How each chosen subvolume stands; see `utils.reconstruction.subvolumes.stands`."""
     return [reason for found in standings.values() for reason in found]
 
 

@@ -74,7 +74,7 @@ def dedupe(args: argparse.Namespace) -> int:
     UsageError
         If the options contradict each other.
     """
-    from utils.duplicates.collection import PREFERENCES, list_dictionaries, rank_of
+    from utils.duplicates.dictionary_index import PREFERENCES, list_dictionaries, rank_of
     from utils.duplicates.excluded import list_excluded
 
     if args.output.suffix.lower() != ".csv":
@@ -101,8 +101,7 @@ def index_collection(
     args: argparse.Namespace, paths: Sequence[Path], rank: Callable[["Dictionary"], float]
 ) -> tuple[list["Dictionary"], int]:
     """The dictionaries that could be indexed, the preferred ones first, and an exit code."""
-    from utils.duplicates.collection import labels_of
-    from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
+    from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path, labels_of
     from utils.duplicates.index_file import Index, current_index
     from utils.jobs import Job, Run, run_jobs
 
@@ -149,7 +148,7 @@ def excluded_cache(table: Path) -> Path:
 
 def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], excluded: Sequence["Excluded"]) -> int:
     """Make the table and its sheet, unless they stand as they would be made; returns an exit code."""
-    from utils.duplicates.collection import PREFERENCES
+    from utils.duplicates.dictionary_index import PREFERENCES
     from utils.duplicates.index_file import VERSION
     from utils.duplicates.judge import ComparisonOptions, judge
     from utils.duplicates.pair_sheet import draw_pairs
@@ -188,9 +187,9 @@ def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], 
 
 def prune(args: argparse.Namespace, paths: Sequence[Path], sources: Sequence[tuple[str, Path]]) -> None:
     """Remove indexes of dictionaries and excluded images that are gone, and the table of a collection that is."""
-    from utils.duplicates.decisions import discard_indexes
     from utils.duplicates.dictionary_index import FOLDER, index_path
     from utils.duplicates.excluded import excluded_path
+    from utils.duplicates.judge import discard_indexes
     from utils.records.recipes import discard
 
     kept = {index_path(path) for path in paths}

@@ -79,7 +79,7 @@ def parse_options() -> argparse.ArgumentParser:
 
 def export(args: argparse.Namespace) -> int:
     """Make it, or take back what was made when nothing is left."""
-    from utils.collection.emptied import run_or_take_back
+    from utils.collection.ledger import run_or_take_back
 
     return run_or_take_back(make_export, args, "shards")
 
@@ -92,12 +92,11 @@ def make_export(args: argparse.Namespace) -> int:
     NothingLeftError
         If there is nothing to export.
     """
-    from utils.collection.emptied import NothingLeftError
     from utils.collection.export_beside import ABOUT, moved_datasets, write_beside
     from utils.collection.export_plan import plan_export, writer_of
     from utils.collection.failures import say_failures
     from utils.collection.inventory import list_parts
-    from utils.collection.ledger import Ledger
+    from utils.collection.ledger import Ledger, NothingLeftError
     from utils.collection.provenance import Provenance, find_tables
     from utils.collection.shards import make_shard
     from utils.jobs import Job, Run, run_jobs

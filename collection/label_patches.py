@@ -70,9 +70,8 @@ def label_command(args: argparse.Namespace) -> int:
         If there is nothing to label.
     """
     from utils.collection.failures import say_failures
-    from utils.collection.label_board import Board
     from utils.collection.label_queue import list_items, ordered
-    from utils.collection.label_server import LabelServer
+    from utils.collection.label_server import Board, LabelServer
     from utils.collection.labels import LABELS, LabelFile
     from utils.collection.stock import Neighbours, Stock
 

@@ -45,7 +45,7 @@ def parse_options() -> argparse.ArgumentParser:
 
 def report(args: argparse.Namespace) -> int:
     """Make it, or take back what was made when nothing is left."""
-    from utils.collection.emptied import run_or_take_back
+    from utils.collection.ledger import run_or_take_back
 
     return run_or_take_back(make_report, args, "datasets")
 

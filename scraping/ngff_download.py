@@ -49,8 +49,7 @@ from utils.ngff.errors import interruptible
 
 if TYPE_CHECKING:
     from utils.ngff.table import Dataset
-    from utils.sampling.plan import SamplingOptions
-    from utils.sampling.planned import PlannedRow
+    from utils.sampling.plan import PlannedRow, SamplingOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def download(args: argparse.Namespace) -> int:
     """List the datasets, then sample (or only describe) each."""
     from utils.ngff.hosts import HOSTS
-    from utils.sampling.planned import GRACE, PlannedRow, plan_rows
+    from utils.sampling.plan import GRACE, PlannedRow, plan_rows
     from utils.sampling.renewal import claim, tell_orphans
     from utils.sources import is_table
 

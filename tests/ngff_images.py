@@ -11,7 +11,7 @@ import tensorstore as ts
 import zarr
 
 from utils.ngff.access import Access
-from utils.ngff.opening import open_multiscale
+from utils.ngff.multiscale import open_multiscale
 
 SIZES = [(30.0, 8.0, 6.0), (30.0, 16.0, 12.0), (60.0, 32.0, 24.0)]
 FACTORS = [[1, 1, 1], [2, 2, 1], [4, 4, 2]]

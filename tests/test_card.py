@@ -1,12 +1,11 @@
-"""The card of an export: front matter, splits, licenses; nothing in a cell is Markdown."""
+"""What an export says of itself: front matter, splits, licenses; nothing in a cell is Markdown; croissant.json."""
 
 from pathlib import Path
 
 import pytest
 
-from utils.collection.card import About, card, known_license, without_license
-from utils.collection.places import place_of
-from utils.collection.samples import Sample
+from utils.collection.card import About, card, croissant, known_license, without_license
+from utils.collection.places import Sample, place_of
 from utils.collection.shards import Shard
 
 ROWS = {"fly": {"license": "CC BY 4.0", "organism": "D. melanogaster"}, "mouse": {"license": "CC0"}}
@@ -82,3 +81,57 @@ def test_cells_are_text():
     said = text(rows=rows, shards=SHARDS[:1]).splitlines()[-1]
     assert said == r"| fly | train | 3 | CC0 | a\|b \*c\* &lt;i&gt; \`d\` \[e\](f)\! \\ |"
     assert "## Loading" in text(notes=()) and "- a note" not in text(notes=())
+
+
+SHA = {"train-000000.tar": "1", "data/train.parquet": "2", "patches.csv": "3", "README.md": "4"}
+SOURCES = {
+    "fly": {"license": "CC BY 4.0", "doi": "10.1/x", "url": ""},
+    "mouse": {"license": "mine", "url": "https://h/m", "doi": "10.1/x"},
+    "yeast": {},
+}
+
+
+def described(kind="webdataset", rows=SOURCES):
+    return croissant(About("EM", kind, 9, [], [], rows), ["score", "z0", "my column"], SHA)
+
+
+def test_columns_of_patches_csv():
+    (records,) = described()["recordSet"]
+    assert [(f["@id"], f["description"], f["dataType"]) for f in records["field"]] == [
+        ("patches/file", "file", "sc:Text"),
+        ("patches/score", "score", "sc:Float"),
+        ("patches/z0", "z0", "sc:Integer"),
+        ("patches/my_column", "my column", "sc:Text"),
+    ]
+    assert records["field"][3]["name"] == "my_column"
+    assert records["field"][3]["source"] == {"fileObject": {"@id": "patches.csv"}, "extract": {"column": "my column"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed"),
+    [
+        ("webdataset", [("cr:FileObject", "train-000000.tar", "application/x-tar", "1")]),
+        ("parquet", [("cr:FileObject", "data/train.parquet", "application/x-parquet", "2")]),
+        ("imagefolder", [("cr:FileSet", "images", "image/png", None)]),
+        ("zarr", [("cr:FileSet", "images", "application/octet-stream", None)]),
+    ],
+)
+def test_files(kind, listed):
+    found = described(kind)["distribution"]
+    table = ("cr:FileObject", "patches.csv", "text/csv", "3")
+    assert [(f["@type"], f["@id"], f["encodingFormat"], f.get("sha256")) for f in found] == [*listed, table]
+    if kind in ("imagefolder", "zarr"):
+        assert found[0]["includes"] == {"imagefolder": "*.png", "zarr": "*/c/*"}[kind]
+    else:
+        assert found[0]["contentUrl"] == found[0]["name"] == found[0]["@id"]
+
+
+def test_where_it_comes_from():
+    said = described()
+    assert said["license"] == ["https://creativecommons.org/licenses/by/4.0/", "mine"]
+    assert said["isBasedOn"] == ["10.1/x", "https://h/m"] and said["name"] == "EM"
+    assert said["description"] == "Patches of 3 electron-microscopy datasets. No license is known for: yeast."
+    bare = described(rows={"a": {}})
+    assert bare["license"] == ["unknown"] and "isBasedOn" not in bare
+    whole = described(rows={"a": {"license": "CC0"}})
+    assert whole["description"] == "Patches of 1 electron-microscopy datasets."

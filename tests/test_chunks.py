@@ -18,7 +18,7 @@ from ngff_images import (
 )
 from utils.ngff.chunks import _lz4_frames, _n5_lz4_to_raw, chunk_names
 from utils.ngff.metadata import Level
-from utils.ngff.opening import open_volume_level
+from utils.ngff.multiscale import open_volume_level
 
 
 @pytest.mark.parametrize("framed", [True, False])

@@ -9,8 +9,7 @@ import pytest
 
 from made_collection import add_dataset, image_names, volume_names
 from utils.collection.inventory import list_parts
-from utils.collection.places import place_of
-from utils.collection.samples import Sample
+from utils.collection.places import Sample, place_of
 from utils.collection.selection import Rules, choose, select
 from utils.collection.spread import key_of, spread_order
 

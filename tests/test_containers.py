@@ -20,7 +20,7 @@ from ngff_images import (
 from utils.ngff.access import Access
 from utils.ngff.address import Address
 from utils.ngff.containers import CONVERTERS, foreign_format, images_below, several_images
-from utils.ngff.opening import open_multiscale
+from utils.ngff.multiscale import open_multiscale
 from utils.ngff.store import Store
 
 

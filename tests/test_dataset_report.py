@@ -13,7 +13,7 @@ from made_collection import add_dataset, image_names, pixels
 from utils.collection.dataset_report import DatasetJob, planned_files, report_dataset, save_script, slug
 from utils.collection.inventory import list_parts
 from utils.collection.overviews import OVERVIEW_SHEET
-from utils.collection.sprites import SHEET
+from utils.collection.page_files import SHEET
 from utils.jobs import SKIPPED, Job, SomeFailed
 
 

@@ -26,7 +26,7 @@ from utils.collection.export_formats import (
     write_zarr_shard,
     zarr_frame_files,
 )
-from utils.collection.samples import Sample
+from utils.collection.places import Sample
 from utils.collection.shards import Read, Shard
 
 NAMES = ("a", "b.1", "c ü")

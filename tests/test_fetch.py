@@ -13,8 +13,8 @@ from utils.jobs import SKIPPED, Outdated
 from utils.names import parse_roi
 from utils.ngff.table import Dataset
 from utils.sampling.fetch import sample
-from utils.sampling.padding import PaddingError
 from utils.sampling.plan import SamplingOptions, plan_sampling
+from utils.sampling.survey import PaddingError
 from utils.volumes import open_volume
 
 OPTIONS = SamplingOptions(crop_size=16, workers=2)

@@ -17,7 +17,7 @@ from utils.ngff.access import Access
 from utils.ngff.address import Address
 from utils.ngff.errors import StalledError
 from utils.ngff.hosts import HOSTS, ask, host, retry_after
-from utils.ngff.opening import open_volume_level
+from utils.ngff.multiscale import open_volume_level
 
 CUBES = [(8.0, 8.0, 8.0)] * 3
 pytestmark = pytest.mark.usefixtures("fresh_hosts")

@@ -1,19 +1,22 @@
-"""utils/ngff/metadata.py: axes, types, sizes, and what no image may be."""
+"""utils/ngff/metadata.py: axes, types, sizes, and what no image may be: labels, unless they are asked for."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from utils.ngff.label_images import allowing_labels
 from utils.ngff.metadata import (
     Level,
+    allowing_labels,
+    are_labels_allowed,
     downsampling,
     floats,
     image_dtype,
+    labels_error,
     pick_axes,
     readable_levels,
     refuse_flat,
+    refuse_labels,
 )
 
 LEVEL = Level("s0", (10, 20, 30), (5, 5, 5), np.dtype(np.uint16), (4.0, 2.0, 2.0), "nm")
@@ -115,3 +118,35 @@ def test_a_coarse_level_that_is_broken_keeps_its_place():
     with pytest.raises(KeyError):
         readable_levels([("s0", broken)])
     assert readable_levels([]) == []
+
+
+LABELS = [
+    ("a.zarr/Labels/nuclei", {}, "it lies in a folder 'labels'"),
+    ("a.zarr", {"image-label": {}}, "'image-label' in its metadata"),
+    ("a.n5", {"painteraData": {"type": "label"}}, "painteraData type 'label'"),
+    ("a.n5", {"isLabelMultiset": True}, "declared in its metadata"),
+    ("a", {"type": "segmentation"}, "declared in its metadata"),
+]
+
+
+@pytest.mark.parametrize(("path", "attributes", "why"), LABELS)
+def test_segmentations_are_refused_with_the_reason(path, attributes, why):
+    with pytest.raises(ValueError, match=r"^holds labels \(a segmentation: ") as refusal:
+        refuse_labels(path, attributes)
+    assert str(refusal.value) == str(labels_error(why))
+
+
+@pytest.mark.parametrize("path", ["labels.zarr", "my-labels/a", ""])
+@pytest.mark.parametrize(
+    "attributes", [{}, {"painteraData": {"type": "raw"}}, {"painteraData": "label"}, {"type": "image"}]
+)
+def test_images_pass(path, attributes):
+    refuse_labels(path, attributes)
+
+
+def test_masks_are_segmentations_that_are_asked_for():
+    with allowing_labels():
+        assert are_labels_allowed()
+        for path, attributes, _ in LABELS:
+            refuse_labels(path, attributes)
+    assert not are_labels_allowed()

@@ -15,7 +15,7 @@ from ngff_images import (
     write_json,
     write_n5_array,
 )
-from utils.ngff.opening import open_multiscale
+from utils.ngff.multiscale import open_multiscale
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

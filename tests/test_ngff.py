@@ -16,7 +16,7 @@ from ngff_images import (
 from utils.cli import UsageError
 from utils.names import image_name, split_level
 from utils.ngff.metadata import Level
-from utils.ngff.opening import open_multiscale, open_volume_level
+from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.sources import volume_sources
 
 MADE = Path(__file__).parents[2] / "shared" / "data" / "ngff_made"

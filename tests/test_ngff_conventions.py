@@ -27,7 +27,7 @@ from ngff_images import (
     write_precomputed,
 )
 from utils.ngff.access import Access
-from utils.ngff.opening import open_multiscale
+from utils.ngff.multiscale import open_multiscale
 
 Levels = Sequence[np.ndarray]
 SHARDING = {

@@ -16,7 +16,7 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
-from utils.ngff.opening import open_multiscale
+from utils.ngff.multiscale import open_multiscale
 
 
 def _refused(root: Path, attributes: dict, data: np.ndarray | None = None) -> Path:

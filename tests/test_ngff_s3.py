@@ -12,7 +12,7 @@ import ngff_download
 from ngff_images import check, pyramid, write_bdv, write_ome_zarr, write_precomputed
 from utils.names import parse_roi
 from utils.ngff.access import Access
-from utils.ngff.opening import open_volume_level
+from utils.ngff.multiscale import open_volume_level
 from utils.volumes import open_volume
 
 

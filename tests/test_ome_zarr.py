@@ -19,8 +19,8 @@ from ngff_images import (
 from utils.ngff.access import Access
 from utils.ngff.address import Address
 from utils.ngff.metadata import NoImageError
+from utils.ngff.multiscale import open_multiscale
 from utils.ngff.ome_zarr import zarr_levels
-from utils.ngff.opening import open_multiscale
 from utils.ngff.store import Store
 
 

@@ -8,8 +8,8 @@ from ngff_images import (
     pyramid,
     write_precomputed,
 )
-from utils.ngff.label_images import allowing_labels
-from utils.ngff.opening import open_multiscale
+from utils.ngff.metadata import allowing_labels
+from utils.ngff.multiscale import open_multiscale
 from utils.ngff.precomputed import precomputed_levels
 
 

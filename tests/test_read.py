@@ -13,7 +13,7 @@ from loopback import serving
 from ngff_images import pyramid, write_json, write_ome_zarr, write_precomputed
 from utils.ngff.access import Access
 from utils.ngff.metadata import Level
-from utils.ngff.opening import open_multiscale, open_volume_level
+from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.ngff.read import open_view
 
 

@@ -18,7 +18,7 @@ from browser import browser, complaints, needs_browser, wait_for
 from made_collection import SIDE, add_dataset, files, image_names, pixels, small_collection, volume_names
 from utils.collection import dataset_report
 from utils.collection.dataset_report import slug
-from utils.collection.sprites import AROUND
+from utils.collection.page_files import AROUND
 from utils.contact_sheet import fit
 from utils.dictionaries import load_patches, save_patches
 

@@ -7,9 +7,9 @@ import pytest
 
 from utils.contrast import NO_CONTRAST
 from utils.ngff.errors import ForbiddenError
-from utils.sampling.padding import PaddingError
 from utils.sampling.roi_crops import Crops, Failure, inverted, make_crops
 from utils.sampling.rois import Roi
+from utils.sampling.survey import PaddingError
 from utils.volumes import open_volume
 
 BOX = Roi((0, 2), (0, 3), (0, 4))

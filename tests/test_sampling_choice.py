@@ -11,7 +11,7 @@ import ngff_download
 from loopback import serving
 from ngff_images import write_json, write_ome_zarr, write_precomputed
 from utils.names import parse_roi
-from utils.sampling import planned
+from utils.sampling import plan as planning
 from utils.sampling.rois import Boxes, grid, spans
 from utils.sampling.selection import shuffled, stratified, within
 
@@ -116,8 +116,8 @@ def test_shards_of_a_table_share_the_rows(tmp_path, capsys, monkeypatch):
         write_ome_zarr(tmp_path / f"{name}.zarr", [noise((32, 32, 32))], sizes=CUBES)
     (tmp_path / "t.csv").write_text("url\n" + "".join(f"{tmp_path / name}.zarr\n" for name in names))
     done, asked = [], []
-    plan = planned.plan_sampling
-    monkeypatch.setattr(planned, "plan_sampling", lambda row, options: asked.append(row.name) or plan(row, options))
+    plan = planning.plan_sampling
+    monkeypatch.setattr(planning, "plan_sampling", lambda row, options: asked.append(row.name) or plan(row, options))
     for shard in ("1/2", "2/2"):
         argv = [str(tmp_path / "t.csv"), str(tmp_path / "out"), "-cs", "16", "--shard", shard]
         assert ngff_download.main(argv) == 0

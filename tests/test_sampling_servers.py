@@ -20,7 +20,7 @@ from ngff_images import (
 )
 from utils.names import parse_roi
 from utils.ngff.access import Access
-from utils.ngff.opening import open_multiscale
+from utils.ngff.multiscale import open_multiscale
 
 pytestmark = pytest.mark.usefixtures("fresh_hosts")
 CUBES = [(8.0, 8.0, 8.0)] * 3

@@ -14,7 +14,7 @@ from loopback import serving
 from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomputed
 from utils.formats.nrrd import write_nrrd
 from utils.names import parse_roi
-from utils.ngff.opening import open_multiscale, open_volume_level
+from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.sources import volume_sources
 
 CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0), (32.0, 32.0, 32.0)]

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from utils.collection.ledger import Ledger
-from utils.collection.samples import Sample
+from utils.collection.places import Sample
 from utils.collection.shards import (
     Shard,
     as_made,

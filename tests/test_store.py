@@ -18,7 +18,7 @@ from utils.ngff.access import Access
 from utils.ngff.address import Address
 from utils.ngff.errors import ForbiddenError, RedirectError, StalledError
 from utils.ngff.hosts import HOSTS
-from utils.ngff.opening import open_multiscale, open_volume_level
+from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.ngff.store import Store
 
 QUICK = Access(timeout=2, retries=3)

@@ -11,7 +11,7 @@ from zarr.core.buffer import default_buffer_prototype
 from ngff_images import pyramid, write_json, write_ome_zarr
 from utils.ngff.access import Access
 from utils.ngff.address import Address
-from utils.ngff.opening import open_multiscale
+from utils.ngff.multiscale import open_multiscale
 from utils.ngff.store import Store
 from utils.ngff.zarr_python import FolderStore, open_zarr, read_zarr
 

@@ -63,7 +63,7 @@ def open_volume(source: Path | str, stated: Stated = NOTHING_STATED) -> Volume:
 def _open(source: Path | str) -> Volume:
     path = Path(source)
     if _is_url(source) or is_ngff(path):
-        from utils.ngff.opening import open_volume_level
+        from utils.ngff.multiscale import open_volume_level
 
         return open_volume_level(source)
     if path.is_dir():

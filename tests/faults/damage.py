@@ -21,7 +21,7 @@ from mutations import mutate  # noqa: E402
 from samples import SAMPLES, read  # noqa: E402
 
 MODULES = (
-    *("utils.volumes", "utils.images", "utils.dictionaries", "utils.dataset_table", "utils.ngff.opening"),
+    *("utils.volumes", "utils.images", "utils.dictionaries", "utils.dataset_table", "utils.ngff.multiscale"),
     *("utils.records.kept_patch", "utils.records.duplicates", "utils.records.scores", "utils.formats.video"),
     *("tifffile", "PIL.Image", "PIL.PngImagePlugin", "imagecodecs", "h5py", "cv2", "tensorstore", "zarr", "SimpleITK"),
 )

@@ -102,7 +102,7 @@ def read_weights(path: Path) -> str:
 def read_address(path: Path) -> object:
     """What an XML of BigDataViewer leads to."""
     from utils.ngff.access import Access
-    from utils.ngff.opening import open_multiscale
+    from utils.ngff.multiscale import open_multiscale
 
     return str(open_multiscale(str(path), Access()).levels)
 

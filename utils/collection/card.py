@@ -1,12 +1,14 @@
-"""README.md of exported patches: a dataset card with the front matter that dataset hubs read."""
+"""What an export says of itself: README.md, a card as dataset hubs read it; croissant.json, for search engines."""
 
 import html
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from utils.collection.export_formats import column_kind
 from utils.collection.shards import Shard, patches_by_split
 
 LICENSES = {
@@ -32,6 +34,25 @@ LOADING = {
     "imagefolder": 'dataset = torchvision.datasets.ImageFolder("{split}")   # or datasets.load_dataset("imagefolder", '
     'data_dir=".")',
     "zarr": 'patches, names = (zarr.open_array("{split}.zarr/" + part, mode="r") for part in ("images", "names"))',
+}
+# Croissant's terms that have their own name, and the context of all that is said in them.
+TERMS = (
+    *("citeAs", "column", "extract", "field", "fileProperty", "fileObject", "fileSet", "format", "includes"),
+    *("isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex"),
+    *("repeated", "replace", "separator", "source", "subField", "transform"),
+)
+CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "sc": "https://schema.org/",
+    **{term: f"cr:{term}" for term in TERMS},
 }
 
 
@@ -139,3 +160,67 @@ def _plain(text: str) -> str:
 
 def _cell(text: str) -> str:
     return _plain(text) or " "
+
+
+def croissant(about: About, columns: Iterable[str], files: Mapping[str, str]) -> dict[str, Any]:
+    """The description in Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html).
+
+    Parameters
+    ----------
+    columns : iterable of str
+        Of patches.csv, beside ``file``.
+    files : mapping of str to str
+        SHA-256 of each file of the export, patches.csv among them.
+    """
+    kinds = {"int64": "sc:Integer", "float64": "sc:Float", "string": "sc:Text"}
+    names = ["file", *columns]
+    fields = [
+        {
+            "@type": "cr:Field",
+            "@id": f"patches/{_id(name)}",
+            "name": _id(name),
+            "description": name,
+            "dataType": kinds[column_kind(name)],
+            "source": {"fileObject": {"@id": "patches.csv"}, "extract": {"column": name}},
+        }
+        for name in names
+    ]
+    licenses = sorted({row["license"] for row in about.datasets.values() if row.get("license")})
+    missing = without_license(about.datasets)
+    sources = sorted({row[key] for row in about.datasets.values() for key in ("doi", "url") if row.get(key)})
+    note = f" No license is known for: {', '.join(missing)}." if missing else ""
+    return {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": about.title,
+        "description": f"Patches of {len(about.datasets)} electron-microscopy datasets.{note}",
+        "license": [URLS.get(known_license(text), text) for text in licenses] or ["unknown"],
+        **({"isBasedOn": sources} if sources else {}),
+        "distribution": [*_shards(about, files), _file("patches.csv", "text/csv", files["patches.csv"])],
+        "recordSet": [{"@type": "cr:RecordSet", "@id": "patches", "name": "patches", "field": fields}],
+    }
+
+
+def _shards(about: About, files: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Shards file by file with their checksums; pictures and chunks, of which there are very many, as a set."""
+    if about.kind in ("imagefolder", "zarr"):
+        kind, glob = ("image/png", "*.png") if about.kind == "imagefolder" else ("application/octet-stream", "*/c/*")
+        return [{"@type": "cr:FileSet", "@id": "images", "name": "images", "encodingFormat": kind, "includes": glob}]
+    kind, end = ("application/x-tar", ".tar") if about.kind == "webdataset" else ("application/x-parquet", ".parquet")
+    return [_file(name, kind, sha) for name, sha in files.items() if name.endswith(end)]
+
+
+def _file(name: str, kind: str, sha: str) -> dict[str, str]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "contentUrl": name,
+        "encodingFormat": kind,
+        "sha256": sha,
+    }
+
+
+def _id(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name)

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from utils.collection.dataset_patches import Gathered, Pieces, gather
-from utils.collection.dataset_summary import summarize
+from utils.collection.dataset_patches import Gathered, Pieces, gather, summarize
 from utils.collection.inventory import Part
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.manifest import PartWriter
 from utils.collection.overviews import OVERVIEW_SHEET, Overviews
-from utils.collection.page_files import page_html
-from utils.collection.sprites import SHEET, THUMB, Thumbs, save_sheets
+from utils.collection.page_files import SHEET, THUMB, Thumbs, page_html, save_sheets
 from utils.jobs import SKIPPED, Job, SomeFailed
 
 VERSION = 5

@@ -25,6 +25,9 @@ SHARD_FILES = {
     "parquet": "data/{split}-{index:05d}-of-{count:05d}.parquet",
     "zarr": "{split}.zarr/images/c/{index}/0/0",
 }
+# Pictures that a reader must load at once.
+ROW_GROUP = 100
+NAMES_PER_CHUNK = 1 << 16
 
 
 def write_tar(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
@@ -74,10 +77,6 @@ def write_parquet(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
     with pq.ParquetWriter(folder / shard.files[0], schema, compression="zstd") as writer:
         while group := list(islice(reads, ROW_GROUP)):
             writer.write_table(_table(group, schema))
-
-
-# Pictures that a reader must load at once.
-ROW_GROUP = 100
 
 
 def parquet_schema(row: Mapping[str, Any]) -> "pa.Schema":
@@ -134,9 +133,6 @@ def zarr_layout(count: int, size: int, side: tuple[int, int]) -> dict[str, Any]:
         "compressors": None,
         "fill_value": 0,
     }
-
-
-NAMES_PER_CHUNK = 1 << 16
 
 
 def write_zarr_frame(split: str, names: Sequence[str], size: int, side: tuple[int, int], folder: Path) -> None:

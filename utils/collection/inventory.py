@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
-from utils.collection.emptied import NothingLeftError
+from utils.collection.ledger import NothingLeftError
 from utils.dictionaries import load_meta
 from utils.files import list_entries, suffix
 from utils.names import dataset_of

@@ -3,15 +3,18 @@
 So a second run makes only what changed, takes away only what is its own, and goes on after a kill.
 """
 
+import argparse
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from utils.files import OWN_FOLDER, atomic_path, remove, sha256_of
+from utils.cli import UsageError
+from utils.files import OWN_FOLDER, atomic_path, remove, remove_if_empty, sha256_of
 from utils.json_text import json_file
 from utils.locks import BusyError, locked, sweep
 
@@ -164,3 +167,35 @@ def digest(*facts: object) -> str:
     """A fingerprint of plain values."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+class NothingLeftError(UsageError):
+    """There is no table, or no kept patch, to make anything of."""
+
+
+def run_or_take_back(body: Callable[[argparse.Namespace], int], args: argparse.Namespace, noun: str) -> int:
+    """Run `body`; with ``--prune`` an output folder that nothing is left for is emptied of what is ours.
+
+    Raises
+    ------
+    UsageError
+        If the output lies in what is read.
+    NothingLeftError
+        If there is nothing to take back either.
+    """
+    if args.output.resolve().is_relative_to(args.filtered.resolve()):
+        raise UsageError(f"{args.output} lies in what is read; name another folder")
+    try:
+        return body(args)
+    except NothingLeftError as error:
+        ledger = Ledger(args.output)
+        if not args.prune or not ledger.units():
+            raise
+        with ledger.held():
+            count = ledger.drop_all_but([])
+        for folder in (args.output / OWN_FOLDER, args.output):
+            remove_if_empty(folder)
+        print(f"{error}; what was made before is removed", file=sys.stderr)
+        if not args.quiet:
+            print(f"{noun}: 0 done, 0 done before, {count} without their input removed, 0 failed")
+        return 0

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import as_usage_errors
-from utils.collection.dataset_patches import Gathered
+from utils.collection.dataset_patches import Gathered, summarize
 from utils.collection.dataset_report import VERSION, DatasetJob, save_script
-from utils.collection.dataset_summary import summarize
-from utils.collection.export_tables import read_splits
+from utils.collection.export_beside import read_splits
 from utils.collection.inventory import Part, by_dataset, dictionaries, list_parts
 from utils.collection.ledger import Ledger, digest
 from utils.collection.manifest import join_parts

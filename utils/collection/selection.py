@@ -9,8 +9,7 @@ import numpy as np
 
 from utils.collection.failures import reason_of
 from utils.collection.inventory import Part, by_dataset
-from utils.collection.places import place_of
-from utils.collection.samples import Sample
+from utils.collection.places import Sample, place_of
 from utils.collection.spread import Gaps, key_of, spread_order
 from utils.outcomes import describe
 from utils.reading import refuse_special

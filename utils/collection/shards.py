@@ -12,7 +12,7 @@ import numpy as np
 from utils.collection.failures import reason_of
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.pixels import read_patch
-from utils.collection.samples import Sample
+from utils.collection.places import Sample
 from utils.jobs import SKIPPED, Job, SomeFailed
 
 # Of the exported bytes: a new number makes every export anew.

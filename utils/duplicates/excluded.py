@@ -12,10 +12,10 @@ import numpy as np
 
 from utils.cli import UsageError
 from utils.contrast import to_uint8
+from utils.duplicates.deep import find_points
 from utils.duplicates.embedding import SIZE
 from utils.duplicates.index_file import Index, IndexWriter, make_index
 from utils.duplicates.keypoints import LEVELS, WINDOW, find_windows
-from utils.duplicates.sift import find_points
 from utils.files import list_dirs, stem, suffix
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, read_gray
 from utils.jobs import SKIPPED, Job

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, TypeGuard
 
 from utils.ngff.bdv import bdv_unit
-from utils.ngff.label_images import refuse_labels
 from utils.ngff.metadata import (
     Level,
     NoImageError,
@@ -15,6 +14,7 @@ from utils.ngff.metadata import (
     pick_axes,
     readable_levels,
     refuse_flat,
+    refuse_labels,
 )
 from utils.ngff.n5_sizes import Attributes, SizeAndUnit, first_scale, level_scale, sizes_known
 from utils.ngff.store import Store

@@ -7,8 +7,15 @@ from functools import partial
 from typing import Any
 
 from utils.ngff.containers import several_images
-from utils.ngff.label_images import refuse_labels
-from utils.ngff.metadata import Level, NoImageError, first_multiscale, pick_axes, readable_levels, refuse_flat
+from utils.ngff.metadata import (
+    Level,
+    NoImageError,
+    first_multiscale,
+    pick_axes,
+    readable_levels,
+    refuse_flat,
+    refuse_labels,
+)
 from utils.ngff.ome_zarr_level import array_level, coordinate_axes, level_of
 from utils.ngff.store import Store
 

@@ -6,8 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from utils.ngff.label_images import are_labels_allowed, labels_error
-from utils.ngff.metadata import Level, floats, image_dtype, readable_levels, refuse_flat, reversed_triple
+from utils.ngff.metadata import (
+    Level,
+    are_labels_allowed,
+    floats,
+    image_dtype,
+    labels_error,
+    readable_levels,
+    refuse_flat,
+    reversed_triple,
+)
 
 ENCODINGS = ("raw", "jpeg", "png")
 

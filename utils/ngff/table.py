@@ -10,9 +10,8 @@ from utils.ngff.access import Access
 from utils.ngff.address import Address, address_name, is_state_link
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import triple
-from utils.ngff.multiscale import NgffVolume
+from utils.ngff.multiscale import NgffVolume, open_multiscale
 from utils.ngff.neuroglancer import state_layer
-from utils.ngff.opening import open_multiscale
 from utils.redaction import redacted
 from utils.table_text import read_rows
 

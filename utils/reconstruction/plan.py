@@ -12,8 +12,7 @@ from utils.names import dataset_of, format_name_subvolume, parse_roi, parsed
 from utils.overlap import Box3D, seeded_order, without_overlap
 from utils.parallel import ordered_map
 from utils.reconstruction.kept_patches import KeptPatch
-from utils.reconstruction.stacks import VolumeGroup
-from utils.reconstruction.subvolumes import Shape, Subvolume, box_of, why_outside, window
+from utils.reconstruction.subvolumes import Shape, Subvolume, VolumeGroup, box_of, why_outside, window
 from utils.sources import VolumeSource
 from utils.volume_index import VolumeIndex
 

@@ -14,10 +14,17 @@ from utils.files import atomic_path
 from utils.jobs import SKIPPED, Job, SomeFailed, describe
 from utils.locks import locked
 from utils.parallel import ordered_map
-from utils.reconstruction.flipbooks import write_flipbook
 from utils.reconstruction.kept_patches import KeptPixels, read_kept
-from utils.reconstruction.stacks import StackOptions, VolumeGroup, stack_recipe, stands
-from utils.reconstruction.subvolumes import Subvolume, cut_stack, stack_voxel_size, write_stack
+from utils.reconstruction.subvolumes import (
+    StackOptions,
+    Subvolume,
+    VolumeGroup,
+    cut_stack,
+    stack_recipe,
+    stack_voxel_size,
+    stands,
+    write_stack,
+)
 from utils.records.fingerprints import Fingerprint, fingerprint
 from utils.records.recipes import Recipe, fingerprints, record_of, refuse_changed, save_record
 from utils.results import Scope
@@ -26,6 +33,8 @@ from utils.volumes import Volume
 
 # Every file is handed to the disk before it counts: a process that waits for one can make the next.
 WRITERS = 4
+FRAMES_PER_SECOND = 8
+FLIPBOOKS = ("gif", "mp4")
 
 
 def reconstruct_volume(
@@ -159,3 +168,48 @@ def difference(middle: np.ndarray, kept: KeptPixels) -> str:
         f"{np.count_nonzero(differ)} of {differ.size} pixels of the middle slice differ from the patch, by up to {most}"
         f": {cause}; --raw writes the volume's own values, --accept-differences the stack as it is"
     )
+
+
+def write_flipbook(path: Path, stack: np.ndarray) -> None:
+    """Write a stack as GIF or MP4 (compressed), by the suffix.
+
+    A GIF repeats and shows the exact pixels; Pillow stores equal neighbouring frames once, shown longer.
+
+    Parameters
+    ----------
+    path : Path
+    stack : ndarray of uint8, shape (n, h, w)
+
+    Raises
+    ------
+    ValueError
+        If the stack is not uint8.
+    OSError
+        If this OpenCV cannot write MP4.
+    """
+    if stack.dtype != np.uint8:
+        raise ValueError(f"a flipbook shows uint8, not {stack.dtype}")
+    (_write_mp4 if path.suffix == ".mp4" else _write_gif)(path, stack)
+
+
+def _write_gif(path: Path, stack: np.ndarray) -> None:
+    from PIL import Image
+
+    first, *others = (Image.fromarray(frame) for frame in stack)
+    first.save(path, format="GIF", save_all=True, append_images=others, duration=1000 // FRAMES_PER_SECOND, loop=0)
+
+
+def _write_mp4(path: Path, stack: np.ndarray) -> None:
+    import cv2
+
+    height, width = stack.shape[1:]
+    even = np.pad(stack, ((0, 0), (0, height % 2), (0, width % 2)), "edge")  # MPEG-4 cuts off an odd row or column
+    code = cv2.VideoWriter.fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(path), code, FRAMES_PER_SECOND, even.shape[:0:-1], False)
+    try:
+        if not writer.isOpened():
+            raise OSError("this OpenCV cannot write MP4; choose --flipbook gif")
+        for frame in even:
+            writer.write(frame)
+    finally:
+        writer.release()

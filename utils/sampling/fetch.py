@@ -11,17 +11,15 @@ from utils.formats.nrrd import nrrd_header
 from utils.formats.volume_base import Region
 from utils.jobs import SKIPPED, Outdated
 from utils.ngff.read import LevelReader
-from utils.sampling.blocks import blocks, write_blocks
-from utils.sampling.budget import fill_budget
-from utils.sampling.overview import BLOCK_BYTES
-from utils.sampling.padding import PaddingError, not_padding
+from utils.sampling.overview import BLOCK_BYTES, blocks, write_blocks
 from utils.sampling.plan import SamplingPlan
 from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops, inverted
 from utils.sampling.roi_record import RoiRecord
 from utils.sampling.rois import GB, Boxes
+from utils.sampling.selection import fill_budget
 from utils.sampling.specimen import find_specimen, sample_cubes, specimen_contrast, survey_dataset
-from utils.sampling.survey import Survey
+from utils.sampling.survey import PaddingError, Survey, not_padding
 
 
 def sample(plan: SamplingPlan, folder: Path) -> str:

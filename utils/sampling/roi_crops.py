@@ -16,8 +16,8 @@ from utils.jobs import describe
 from utils.names import format_roi
 from utils.ngff.errors import ForbiddenError
 from utils.ngff.metadata import Triple
-from utils.sampling.padding import PaddingError, refuse_flat, specimen_share
 from utils.sampling.rois import Roi
+from utils.sampling.survey import PaddingError, refuse_flat, specimen_share
 
 # Threads that write beside those that read: most of writing is waiting for the disk.
 WRITERS_PER_READER = 0.5

@@ -10,11 +10,11 @@ from utils.ngff.multiscale import NgffVolume
 from utils.outliers import OutlierRange
 from utils.records.recipes import discard
 from utils.sampling.overview import discard_overviews
-from utils.sampling.padding import specimen_share
 from utils.sampling.plan import SamplingOptions, SamplingPlan, plan_sampling
 from utils.sampling.rois import Boxes, Roi
 from utils.sampling.selection import settled, within
 from utils.sampling.specimen import find_specimen, survey_dataset
+from utils.sampling.survey import specimen_share
 from utils.sources import VolumeSource
 
 

@@ -10,13 +10,12 @@ from utils.images import IMAGE_SUFFIXES
 from utils.jobs import PassedOver
 from utils.names import parse_roi, parsed
 from utils.records.fingerprints import digest, glance
-from utils.sampling.budget import fill_budget
 from utils.sampling.renewal import renewed, without_cubes
 from utils.sampling.roi_crops import Crops
 from utils.sampling.roi_record import RoiRecord, read_record
 from utils.sampling.roi_settings import Settings
 from utils.sampling.rois import Boxes, grid
-from utils.sampling.selection import shuffled
+from utils.sampling.selection import fill_budget, shuffled
 from utils.sampling.survey import Survey
 from utils.stated import NOTHING_STATED, Stated
 from utils.volume_labels import why_labels_volume
