@@ -30,11 +30,8 @@ from utils.files import list_files, sha256_of, stem
 from utils.names import dataset_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from utils.classification.accounts import Account
     from utils.classification.classifier import Classifier
-    from utils.classification.decision import Decision, Examined
+    from utils.classification.decision import Decision
     from utils.classification.state_files import State
     from utils.jobs import Job, Run
 
@@ -146,14 +143,17 @@ def views_of(args: argparse.Namespace) -> int | None:
 
 
 class LazyClassifier:
-    """The network, loaded when the first dictionary needs it: once in each process that works on dictionaries.
+    """Gives the network, loaded when the first dictionary needs it: once in each process that works on dictionaries.
 
     `workers` is how many of these this machine has for a run without a cluster.
     """
 
     def __init__(self, args: argparse.Namespace, decision: "Decision", threshold: float, workers: int) -> None:
         self.args, self.decision, self.threshold, self.workers = args, decision, threshold, workers
-        self.key, self.network = uuid.uuid4().hex, ""
+        self.key = uuid.uuid4().hex
+
+    def __call__(self) -> "Classifier":
+        return self._classifier
 
     @property
     def is_alone(self) -> bool:
@@ -196,9 +196,9 @@ class LazyClassifier:
                 classifier.add_int8(sample[:CALIBRATION], path, threads)
                 sample = sample[CALIBRATION:]
             classifier.measure(sample[:MOST])
-        self.network = f"weights {path} ({classifier.arch}) on {classifier.device}{note}"
+        classifier.network = f"weights {path} ({classifier.arch}) on {classifier.device}{note}"
         if self.is_alone and not args.quiet:
-            print(self.network, file=sys.stderr)
+            print(classifier.network, file=sys.stderr)
         return classifier
 
     def _weights(self) -> "tuple[Path, State]":
@@ -217,39 +217,6 @@ class LazyClassifier:
         except (OSError, ValueError) as error:
             raise UnavailableError(str(error)) from error
         return path, states[path] if path in states else load_weights(path)  # what was fetched had another name
-
-    @property
-    def at_once(self) -> int:
-        """How many patches it is best given at a time."""
-        return self._classifier.at_once
-
-    @property
-    def is_aside(self) -> bool:
-        """Whether it computes on a device of its own, while this process may do something else."""
-        return self._classifier.is_aside
-
-    @property
-    def changes(self) -> int:
-        """How often what was decided before has come into doubt."""
-        return self._classifier.cascade.changes if "_classifier" in vars(self) else 0
-
-    @property
-    def account(self) -> "Account":
-        """What became of the patches so far; nothing where the network was not needed."""
-        from utils.classification.accounts import Account
-
-        if "_classifier" not in vars(self):
-            return Account()
-        return Account(self.network, tuple(self._classifier.cascade.tallies()))
-
-    def examine(self, patches: "Sequence[np.ndarray]") -> "Examined":
-        """Scores of patches, and how far each lies from what the network was trained on.
-
-        Parameters
-        ----------
-        patches : sequence of ndarray of uint8, shape (h, w)
-        """
-        return self._classifier.examine(patches)
 
 
 _HERE: dict[str, LazyClassifier] = {}

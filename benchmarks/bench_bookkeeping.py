@@ -30,7 +30,7 @@ from utils.files import list_files, stem
 from utils.jobs import Job, Run, run_jobs
 from utils.names import format_name_3d
 from utils.patches import Box
-from utils.records.scores import Score, load_scores, save_scores
+from utils.records.scores import Score, read_scores, save_scores
 from utils.results import Scope, list_orphans
 from utils.sources import volume_sources
 
@@ -137,7 +137,7 @@ def read_all(patches: Path, scores: Path) -> None:
     for path in list_files(patches, {".pkl"}):
         load_meta(path)
     for path in list_files(scores, {".csv"}):
-        load_scores(path)
+        list(read_scores(path))
 
 
 def cut_anew(folder: Path, cut: Callable[[], int]) -> int:

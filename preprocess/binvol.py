@@ -40,7 +40,6 @@ from utils.jobs import SKIPPED, Job, Run, run_jobs
 from utils.names import format_binned, parse_binned, parsed
 from utils.options import add_dataset, use_dataset
 from utils.results import Scope, refuse_nothing_to_do
-from utils.stated import Stated
 from utils.volume_samples import slabs
 from utils.volumes import DETACHED, Volume, data_files, list_volumes, open_volume, volume_inputs, volume_name
 
@@ -78,7 +77,7 @@ def bin_volumes(args: argparse.Namespace) -> int:
     options = {"factor": args.factor, "axes": args.axes, **dataset}
     jobs = []
     for source in sources:
-        of_volume = {**options, **stated_of(source, table).options()}
+        of_volume = {**options, **table.of(volume_name(source)).options()}
         jobs.append(scope.job(source, result_name(source, factors), of_volume, volume_inputs(source)))
     return run_jobs(partial(bin_volume, factors=factors, table=table), jobs, Run.of(args), noun="volumes", scope=scope)
 
@@ -90,11 +89,6 @@ def result_name(source: Path, factors: Factors) -> str:
     return format_binned(volume_name(source), factors[2], xy=factors[0] == 1) + end
 
 
-def stated_of(source: Path, table: DatasetTable) -> Stated:
-    """What is stated about a volume."""
-    return table.of(volume_name(source))
-
-
 def bin_volume(job: Job, scratch: Path, factors: Factors, table: DatasetTable) -> str:
     """Write one binned volume and read it back.
 
@@ -104,7 +98,7 @@ def bin_volume(job: Job, scratch: Path, factors: Factors, table: DatasetTable) -
         If the volume cannot be read or binned, or what was written does not read back the same.
     """
     source = Path(job.source)
-    with open_volume(source, stated_of(source, table)) as volume:
+    with open_volume(source, table.of(volume_name(source))) as volume:
         written = write_binned(volume, source, scratch, factors)
         with open_volume(scratch) as result:
             _compare(result, volume, factors, written)
@@ -117,7 +111,7 @@ def replace_volume(job: Job, factors: Factors, table: DatasetTable = NO_TABLE) -
     if job.target.exists() and not source.exists():
         return SKIPPED  # another run binned and deleted it while this one waited for the lock
     if job.target.exists():
-        with open_volume(source, stated_of(source, table)) as volume, open_volume(job.target) as result:
+        with open_volume(source, table.of(volume_name(source))) as volume, open_volume(job.target) as result:
             _compare(result, volume, factors, _checksum(binned_slabs(volume, factors), result.dtype))
         said = "binned before"
     else:

@@ -65,17 +65,8 @@ def convert(args: argparse.Namespace) -> int:
         packed = list_files(args.dir, PACKED_MRC)
         say_passed_over(packed, "plain MRC files (-o makes bytes of packed ones, too)", args.quiet)
         return run_jobs(partial(replace_by_bytes, **how), [Job(f, f) for f in files], Run.of(args), noun="MRC files")
-    jobs = [scope.job(file, plain_name(file), how) for file in files]
+    jobs = [scope.job(file, file.stem if suffix(file) in PACKED_MRC else file.name, how) for file in files]
     return run_jobs(partial(write_bytes, **how), jobs, Run.of(args), noun="MRC files", scope=scope)
-
-
-def plain_name(file: Path) -> str:
-    """What a file is called once it is unpacked.
-
-    >>> plain_name(Path("a.map.gz")), plain_name(Path("b.mrc"))
-    ('a.map', 'b.mrc')
-    """
-    return file.name.rpartition(".")[0] if suffix(file) in PACKED_MRC else file.name
 
 
 def write_bytes(job: Job, scratch: Path, contrast: str = "percentile", signed: bool | None = None) -> str:

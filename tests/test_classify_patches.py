@@ -20,8 +20,10 @@ from PIL import Image
 
 import classify_patches
 from conftest import results
+from utils.classification.accounts import Account
+from utils.classification.classifier import Classifier
 from utils.classification.classifying import _refuse_shared_files, classify_dictionary
-from utils.classification.decision import Decision, Familiarity, read_decision, save_decision
+from utils.classification.decision import Decision, Examined, Familiarity, read_decision, save_decision
 from utils.classification.distances import load_distances
 from utils.classification.download import RetryPolicy
 from utils.classification.lite_net import FEATURES
@@ -33,7 +35,7 @@ from utils.jobs import Job, Run, run_jobs
 from utils.records.duplicates import Duplicate, save_duplicates
 from utils.records.kept_patch import read_kept_record
 from utils.records.recipes import Recipe
-from utils.records.scores import load_scores
+from utils.records.scores import read_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,7 +59,7 @@ def classify(source: Path, target: Path, *options: str) -> int:
 
 
 def table(path: Path) -> list[tuple[str, float, bool]]:
-    return [(row.name, row.score, row.kept) for row in load_scores(path)]
+    return [(row.name, row.score, row.kept) for row in read_scores(path)]
 
 
 def write_dictionaries(folder: Path) -> None:
@@ -272,13 +274,13 @@ def test_what_is_there_twice_or_excluded_is_left_out(deduped, out, tmp_path, cap
         Duplicate(mouse[1], "mouse.v1.2", "b-LOC-2d-0-9_0-9", "excluded:bench/b.png", 0.9, 0.9, "same"),
     ]
     save_duplicates(tmp_path / "duplicates.csv", rows)
-    monkeypatch.setattr(classify_patches.LazyClassifier, "examine", None)  # the scores of before are good enough
+    monkeypatch.setattr(classify_patches.LazyClassifier, "__call__", None)  # the scores of before are good enough
     without = ("--threshold", "0", "--without", str(tmp_path / "duplicates.csv"))
     assert classify(deduped, out, *without) == 0
     assert "now with --without 2 patches (" in capsys.readouterr().err  # outdated, and kept
     assert (out / "mouse.v1.2.csv").read_bytes() == plain
     assert classify(deduped, out, *without, "--update") == 0
-    assert [row.reason for row in load_scores(out / "mouse.v1.2.csv")] == ["duplicate", "excluded", "kept", "kept"]
+    assert [row.reason for row in read_scores(out / "mouse.v1.2.csv")] == ["duplicate", "excluded", "kept", "kept"]
     assert (out / "mouse.v1.2.csv").read_text().startswith("name,score,kept,reason\n")
     assert sorted(p.stem for p in (out / "mouse.v1.2").glob("*.tiff")) == mouse[2:]
     assert len(list((out / "fly").glob("*.tiff"))) == 12
@@ -346,7 +348,7 @@ def test_the_threshold_of_a_training_is_used_unless_another_is_given(deduped, tm
     weights = trained_weights(tmp_path, 0.001, 1e9)
     assert classify(deduped, tmp_path / "a", "--weights", str(weights)) == 0
     assert classify(deduped, tmp_path / "b", "--weights", str(weights), "--threshold", "0.999") == 0
-    kept = [{row.name for row in load_scores(tmp_path / f / "mouse.v1.2.csv") if row.kept} for f in "ab"]
+    kept = [{row.name for row in read_scores(tmp_path / f / "mouse.v1.2.csv") if row.kept} for f in "ab"]
     assert kept[0] > kept[1]
 
 
@@ -395,8 +397,7 @@ def test_zstd_is_read_back_and_part_of_the_recipe(deduped, out, tmp_path, capsys
 
 def test_a_dictionary_is_streamed(tmp_path, monkeypatch):
     """Ten times as many patches take no more memory for pixels: a few batches, whatever the dictionary's size."""
-    monkeypatch.setattr(classify_patches.LazyClassifier, "at_once", 8)
-    monkeypatch.setattr(classify_patches.LazyClassifier, "examine", lambda _, patches: Blind(len(patches)))
+    monkeypatch.setattr(classify_patches.LazyClassifier, "__call__", lambda _: Blind())
     patch = np.arange(1024**2, dtype=np.uint8).reshape(1024, 1024)[:512, :512]
     save_patches(tmp_path / "in" / "big.pkl", names("big", 600), (patch for _ in range(600)))
     tracemalloc.start()
@@ -410,13 +411,14 @@ def test_a_dictionary_is_streamed(tmp_path, monkeypatch):
 class Blind:
     """Keeps every fourth patch, unseen."""
 
-    def __init__(self, count: int) -> None:
-        self.scores = np.where(np.arange(count) % 4 == 0, 0.9, 0.1)
-        self.distances = np.full(count, np.nan)
+    at_once, is_aside, changes, account = 8, False, 0, Account()
+
+    def examine(self, patches):
+        return Examined(np.where(np.arange(len(patches)) % 4 == 0, 0.9, 0.1), np.full(len(patches), np.nan))
 
 
 def test_a_dictionary_that_breaks_half_way_leaves_nothing(deduped, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(classify_patches.LazyClassifier, "at_once", 2)
+    monkeypatch.setattr(Classifier, "at_once", 2)
     read = PatchFile.read
 
     def broken(file, indices):

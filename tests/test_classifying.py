@@ -12,7 +12,7 @@ from utils.classification.distances import load_distances
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
 from utils.records.recipes import Recipe
-from utils.records.scores import load_scores
+from utils.records.scores import read_scores
 
 NAMES = [f"fly-LOC-0_{i}_0-4_0-4" for i in range(5)]
 SCORES = np.array([0.1, 0.5, 0.51, 0.9, 0.7])
@@ -51,10 +51,10 @@ def classify(tmp_path, monkeypatch):
         job = Job(path, tmp_path / "out/fly.csv", Recipe("c", {"fly.pkl": (path,)}, options, tmp_path))
 
         def work(job, scratch):
-            return classify_dictionary(scorer, job, scratch, threshold=threshold, left_out=left_out)
+            return classify_dictionary(lambda: scorer, job, scratch, threshold=threshold, left_out=left_out)
 
         assert run_jobs(work, [job], Run(update=update)) == 0
-        return [(row.kept, row.reason) for row in load_scores(job.target)]
+        return [(row.kept, row.reason) for row in read_scores(job.target)]
 
     return run
 
@@ -66,7 +66,7 @@ def kept(folder):
 def test_what_scores_above_the_threshold_is_kept(classify, tmp_path):
     scorer = Scorer()
     assert classify(scorer) == [(False, "low score")] * 2 + [(True, "kept")] * 3
-    assert kept(tmp_path) == NAMES[2:] and scorer.batches == [0, 2, 2, 1]
+    assert kept(tmp_path) == NAMES[2:] and scorer.batches == [2, 2, 1]
     assert load_distances(tmp_path / "out/fly.csv").tolist() == [0, 1, 2, 3, 4]
 
 
@@ -74,7 +74,7 @@ def test_what_computes_aside_is_given_the_next_meanwhile(classify, tmp_path):
     scorer = Scorer()
     scorer.is_aside = True
     assert [kept for kept, _ in classify(scorer)] == [False] * 2 + [True] * 3
-    assert kept(tmp_path) == NAMES[2:] and scorer.batches == [0, 2, 2, 1]
+    assert kept(tmp_path) == NAMES[2:] and scorer.batches == [2, 2, 1]
 
 
 def test_what_is_left_out_is_not_kept(classify, tmp_path):
@@ -91,9 +91,9 @@ def test_another_threshold_asks_no_network(classify, tmp_path):
 
 
 def test_a_doubt_does_the_dictionary_again(classify, tmp_path):
-    scorer = Scorer(doubts={3})
+    scorer = Scorer(doubts={2})
     assert classify(scorer)[2:] == [(True, "kept")] * 3
-    assert scorer.batches == [0, 2, 2, 1] * 2 and kept(tmp_path) == NAMES[2:]
+    assert scorer.batches == [2, 2, 1] * 2 and kept(tmp_path) == NAMES[2:]
     assert len(load_distances(tmp_path / "out/fly.csv")) == 5
 
 

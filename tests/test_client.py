@@ -118,12 +118,13 @@ class Dask:
     status = "running"
 
     def __init__(self, busy=(), answers=True):
-        self.busy, self.answers, self.cancelled, self.closed = list(busy), answers, [], None
+        self.busy, self.answers, self.cancelled, self.closed, self.sizes = list(busy), answers, [], None, []
 
     def nthreads(self):
         return {"w": 2}
 
     def submit(self, ask, path, order, items, key):
+        self.sizes.append(len(items))
         future = Future([client.pickle.dumps((child.RETURNED, client.pickle.loads(item), ())) for item in items])
         future.add_done_callback = lambda put: put(future) if self.answers else None
         return future
@@ -143,7 +144,7 @@ def test_two_batches_for_each_thread_are_under_way():
     assert cluster._look_after() and cluster.threads == 2
     item = client.pickle.dumps("a")
     batches, left = {}, deque((i, item) for i in range(9))
-    cluster._send(client.Order("", "", (), {}, b""), left, batches, client.queue.SimpleQueue(), client._BatchSize(1))
+    list(cluster._send(client.Order("", "", (), {}, b""), left, batches, client._BatchSize(1)))
     assert list(batches.values()) == [[(i, item)] for i in range(4)] and len(left) == 5
 
 
@@ -183,12 +184,10 @@ def test_a_cluster_is_known_before_it_is_used_and_left_behind(monkeypatch):
     assert dask.closed == 2
 
 
-def test_batches_grow_while_they_are_quick(monkeypatch):
-    sizes, cluster = [], client.Cluster(Dask(), "tcp://at", 5.0)
-    submit = cluster._submit
-    monkeypatch.setattr(cluster, "_submit", lambda order, items: sizes.append(len(items)) or submit(order, items))
-    assert sorted(cluster.map(str, range(400))) == [(i, i) for i in range(400)]
-    assert sizes[0] == 1 and max(sizes) > 1
+def test_batches_grow_while_they_are_quick():
+    dask = Dask()
+    assert sorted(client.Cluster(dask, "tcp://at", 5.0).map(str, range(400))) == [(i, i) for i in range(400)]
+    assert dask.sizes[0] == 1 and max(dask.sizes) > 1
 
 
 def test_a_scheduler_that_goes_meanwhile_is_noticed(monkeypatch):

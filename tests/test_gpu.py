@@ -8,7 +8,7 @@ import classify_patches
 from conftest import results
 from utils.classification.classifier import Classifier
 from utils.dictionaries import save_patches
-from utils.records.scores import load_scores
+from utils.records.scores import read_scores
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 
@@ -55,7 +55,7 @@ def test_processes_that_share_a_gpu_keep_the_same(tmp_path):
         out = tmp_path / f"{device}{processes}"
         options = ["--weights", "lite", "--device", device, "-p", processes]
         assert classify_patches.main([str(tmp_path / "in"), str(out), *options]) == 0
-        tables.append([[row.kept for row in load_scores(path)] for path in sorted(out.glob("*.csv"))])
+        tables.append([[row.kept for row in read_scores(path)] for path in sorted(out.glob("*.csv"))])
         if device == "cuda":
             tables[-1].append(list(results(out)))
     assert tables[0] == tables[1]

@@ -191,7 +191,7 @@ HOSTILE = {
         opcodes("cnumpy.core.multiarray\nscalar\n", TEXT, b"C\x04\xff\xff\xff\xff\x86R"),
         "characters that there are not",
     ),
-    "a tuple of nothing": (opcodes("N\x87"), "damaged: a tuple of values that are not there"),
+    "a tuple of nothing": (opcodes("N\x87"), "damaged: values that are not there"),
     "a call of no function": (opcodes("N)R"), "calls None"),
     "a call without arguments": (opcodes("cnumpy\ndtype\nNR"), "calls numpy.dtype"),
     "a state that is too short": (opcodes(EMPTY, b"(K\x01K\x01\x85", U1, STATE, b"\x89tb"), "the state of an array is"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from utils import reading
-from utils.reading import is_hole, open_regular, read_at, read_into
+from utils.reading import is_hole, open_regular, read_into
 
 NUMBERS = np.arange(100_000, dtype="<u4")
 
@@ -34,15 +34,6 @@ def test_threads_read_side_by_side(path, monkeypatch, positioned):
 
     with open_regular(path) as file, ThreadPoolExecutor(8) as pool:
         assert all(pool.map(piece, range(0, 99_000, 137)))
-
-
-@pytest.mark.parametrize("positioned", [True, False])
-def test_bytes_at_a_place(path, monkeypatch, positioned):
-    if not positioned:
-        monkeypatch.delattr(os, "pread")
-    with open_regular(path) as file:
-        assert read_at(file, 400, 8) == NUMBERS[100:102].tobytes() == read_at(file, 400, 8)
-        assert read_at(file, 399_996, 8) == NUMBERS[-1:].tobytes() and read_at(file, 400_000, 8) == b""
 
 
 def test_a_short_answer_is_asked_again(path, monkeypatch):

@@ -2,23 +2,23 @@
 
 import pytest
 
-from utils.records.scores import Score, is_scores_header, is_scores_table, load_scores, save_scores
+from utils.records.scores import Score, is_scores_header, is_scores_table, read_scores, save_scores
 
 ROWS = [Score("a,b", 0.25, False, "low score"), Score("c\nd", 1.0, True, "kept"), Score("é", 0.9, False, "duplicate")]
 
 
 def test_scores_round_trip(tmp_path):
     save_scores(tmp_path / "a.csv", ROWS, reasons=True)
-    assert load_scores(tmp_path / "a.csv") == ROWS
+    assert list(read_scores(tmp_path / "a.csv")) == ROWS
     save_scores(tmp_path / "b.csv", ROWS[:2])
-    assert load_scores(tmp_path / "b.csv") == ROWS[:2]
+    assert list(read_scores(tmp_path / "b.csv")) == ROWS[:2]
     assert (tmp_path / "b.csv").read_text().startswith("name,score,kept\n")
 
 
 def test_other_tables_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("path,label\n")
     with pytest.raises(ValueError, match="expected the columns name, score, kept"):
-        load_scores(tmp_path / "a.csv")
+        list(read_scores(tmp_path / "a.csv"))
     assert not is_scores_table(tmp_path / "a.csv") and is_scores_table(tmp_path / "gone.csv")
     assert is_scores_header(["name", "score", "kept", "reason"]) and not is_scores_header([])
 
@@ -27,4 +27,4 @@ def test_damaged_rows_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("name,score,kept\nfirst,0.5,True\nsecond,high,True\n")
     assert is_scores_table(tmp_path / "a.csv")
     with pytest.raises(ValueError, match=r"a\.csv: a damaged table, at 'second'"):
-        load_scores(tmp_path / "a.csv")
+        list(read_scores(tmp_path / "a.csv"))

@@ -134,21 +134,11 @@ def _length(column: str, text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Stating:
-    """What the command line says about where voxel sizes come from.
+    """What the command line says about where voxel sizes come from."""
 
-    Attributes
-    ----------
-    table : Path, optional
-        The table to go by; without it ``datasets.csv`` in an input folder, if there is one.
-    voxel_size : 3 floats, optional
-        z, y, x in nm of all volumes of the run.
-    quiet : bool
-        Do not say what the table speaks of and is not there.
-    """
-
-    table: Path | None = None
-    voxel_size: tuple[float, float, float] | None = None
-    quiet: bool = False
+    table: Path | None = None  # the table to go by; without it ``datasets.csv`` in an input folder, if there is one
+    voxel_size: tuple[float, float, float] | None = None  # z, y, x in nm of all volumes of the run
+    quiet: bool = False  # do not say what the table speaks of and is not there
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> "Stating":

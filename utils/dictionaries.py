@@ -95,17 +95,8 @@ class _Stream:
 
 
 class Batch(NamedTuple):
-    """Some patches of a dictionary, in its order.
+    """Some patches of a dictionary, in its order: (h, w) uint8 arrays, and their names."""
 
-    Attributes
-    ----------
-    start : int
-        Index of the first.
-    names : list of str
-    patches : list of (h, w) uint8 arrays
-    """
-
-    start: int
     names: list[str]
     patches: list[np.ndarray]
 
@@ -187,7 +178,7 @@ class PatchFile(AbstractContextManager["PatchFile"]):
                 if size > nbytes and end > start:
                     break
                 end += 1
-            yield Batch(start, self.names[start:end], self.read(range(start, end)))
+            yield Batch(self.names[start:end], self.read(range(start, end)))
             start = end
 
     def close(self) -> None:
@@ -225,7 +216,7 @@ def load_meta(path: Path) -> dict[str, Any]:
         start = size - _FOOTER.size - length
         if magic == _MAGIC and start >= 0:
             f.seek(start)
-            return _dict(_values(_read(f), f), "meta")
+            return _meta(_values(_read(f), f))
     with PatchFile(path) as file:
         return file.meta
 
@@ -246,9 +237,9 @@ def _values(value: Any, file: BinaryIO) -> Any:
     return type(value)([_values(item, file) for item in value]) if isinstance(value, list | tuple) else value
 
 
-def _dict(value: Any, what: str) -> dict[str, Any]:
+def _meta(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"a damaged patch dictionary: its {what} is {type(value).__name__}, expected a dict")
+        raise ValueError(f"a damaged patch dictionary: its meta is {type(value).__name__}, expected a dict")
     return value
 
 
@@ -256,7 +247,7 @@ def _checked(content: Any, file: BinaryIO) -> tuple[list[str], list[StoredArray]
     """Names and patches of a dictionary, once it is sure that they are names and patches."""
     if not isinstance(content, dict) or not {"names", "patches"} <= content.keys():
         raise ValueError("not a patch dictionary: expected a dict with 'names' and 'patches'")
-    _dict(content.get("meta", {}), "meta")
+    _meta(content.get("meta", {}))
     names, patches = _names(content["names"], file), _patch_list(content["patches"], file)
     if len(names) != len(patches):
         raise ValueError(f"a damaged patch dictionary: {len(names)} names for {len(patches)} patches")

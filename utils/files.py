@@ -61,20 +61,12 @@ def is_litter(path: Path | str) -> bool:
 
 @dataclass(frozen=True)
 class Entries:
-    """What lies directly in a folder, in natural order, without hidden and system files.
+    """What lies directly in a folder, in natural order, without hidden and system files."""
 
-    Attributes
-    ----------
-    files : list of Path
-        Regular files, links to them, and links that lead nowhere: their reader says so, silence would not.
-    folders : list of Path
-    special : list of Path
-        Pipes, sockets, devices and links to them, which are no data and may never end.
-    """
-
+    # Regular files, links to them, and links that lead nowhere: their reader says so, silence would not.
     files: list[Path]
     folders: list[Path]
-    special: list[Path]
+    special: list[Path]  # pipes, sockets, devices and links to them, which are no data and may never end
 
 
 def list_entries(folder: Path) -> Entries:

@@ -15,15 +15,9 @@ _LOOKED_FOR = "image in it or in its subfolders (looked for .tif, .png, .jpg and
 
 @dataclass(frozen=True)
 class Group:
-    """Images that belong together: one dataset.
+    """Images that belong together: one dataset."""
 
-    Attributes
-    ----------
-    place : Path
-        Relative to the folder that was listed; of the images that lie in it directly, that folder's name.
-    """
-
-    place: Path
+    place: Path  # relative to the folder that was listed; of the images that lie in it directly, that folder's name
     folder: Path
     images: tuple[Path, ...]
 
@@ -38,21 +32,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of a folder, and what lies there besides.
-
-    Attributes
-    ----------
-    passed_over : list of Path
-        Files that are no image, folders without one.
-    nested : list of Path
-        Images deeper than DIR/GROUP/IMAGE, which only ``--recursive`` takes.
-    unlisted : dict of Path to str
-        Folders that may not be looked into, and why: what they hold is not known, so that nothing is known to be gone.
-    """
+    """The groups of a folder, and what lies there besides."""
 
     groups: list[Group]
-    passed_over: list[Path]
-    nested: list[Path]
+    passed_over: list[Path]  # files that are no image, folders without one
+    nested: list[Path]  # images deeper than DIR/GROUP/IMAGE, which only ``--recursive`` takes
+    # Folders that may not be looked into, and why: what they hold is not known, so that nothing is known to be gone.
     unlisted: dict[Path, str] = field(default_factory=dict)
 
 

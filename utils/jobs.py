@@ -1,7 +1,6 @@
 """Running jobs: what is done, outdated, open or failed; one piece of work per input, in parallel."""
 
 import traceback
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,16 +14,20 @@ from utils.files import atomic_path
 from utils.interrupts import raise_received
 from utils.locks import BusyError, locked, sweep
 from utils.outcomes import SKIPPED, Job, Outcome, Outdated, PassedOver, SomeFailed, Work, WorkResult, describe, failed
+from utils.parallel import gathered_warnings
 from utils.records.digesting import fingerprints_in_background
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
 from utils.records.standing import holds_at_a_glance, is_replaced, outdated
 from utils.results import Scope, discard_orphans, list_orphans
-from utils.runs import Run, results
+from utils.runs import Run, Tells, results
 from utils.settings import apply_settings, settings
 from utils.summaries import lines_of, progress, summarize
 
 __all__ = ["SKIPPED", "Job", "Outdated", "PassedOver", "Run", "SomeFailed", "WorkResult", "describe", "run_jobs"]
+
+
+StillFails = Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None
 
 
 def run_jobs(
@@ -34,10 +37,10 @@ def run_jobs(
     *,
     noun: str = "files",
     scope: Scope | None = None,
-    alone: Callable[[Job], bool] | None = None,
-    spread: Callable[[Job], bool] | None = None,
-    still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None,
-    is_done: Callable[[Job], bool] | None = None,
+    alone: Tells[Job] = None,
+    spread: Tells[Job] = None,
+    still_fails: StillFails = None,
+    is_done: Tells[Job] = None,
     on_account: Callable[[Any], None] | None = None,
     unlisted: Mapping[Path, str] | None = None,
 ) -> int:
@@ -147,7 +150,7 @@ class _Runner:
 
     work: Work
     update: bool
-    still_fails: Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None = None
+    still_fails: StillFails = None
     # With --update --prune: how to remove a result whose input was replaced by one that gives none.
     discard_replaced: Callable[[Path], None] | None = None
     settings: Mapping[str, str] = field(default_factory=settings)
@@ -155,11 +158,7 @@ class _Runner:
     def __call__(self, job: Job, wait: bool = False) -> Outcome:
         """Do one job under its target's lock; whatever goes wrong becomes its outcome."""
         apply_settings(self.settings)
-        caught: list[warnings.WarningMessage]
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", UserWarning)
-            warnings.simplefilter("always", RuntimeWarning)
+        with gathered_warnings() as sentences:
             try:
                 with locked(job.target, wait=wait):
                     outcome = self._do(job)
@@ -176,7 +175,7 @@ class _Runner:
                 outcome = failed(job, describe(error), traceback.format_exc())
         if outcome.status == "failed" and job.recipe and self.discard_replaced and is_replaced(job.recipe, job.target):
             self.discard_replaced(job.target)
-        return replace(outcome, warnings=_sentences(caught))
+        return replace(outcome, warnings=tuple(sentences))
 
     def _do(self, job: Job) -> Outcome:
         if job.recipe is None:
@@ -232,17 +231,7 @@ def _by_path(recipe: Recipe, failures: Mapping[str, str]) -> tuple[tuple[str, st
     return tuple((str((recipe.inputs.get(name) or (name,))[0]), reason) for name, reason in failures.items())
 
 
-def _sentences(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(" ".join(str(w.message).split()) for w in caught))
-
-
-def _outcomes(
-    do: _Runner,
-    jobs: Sequence[Job],
-    run: Run,
-    alone: Callable[[Job], bool] | None,
-    spread: Callable[[Job], bool] | None,
-) -> Iterator[Outcome]:
+def _outcomes(do: _Runner, jobs: Sequence[Job], run: Run, alone: Tells[Job], spread: Tells[Job]) -> Iterator[Outcome]:
     """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
     busy = []
     for outcome in results(do, jobs, run, _died, alone=alone, spread=spread):

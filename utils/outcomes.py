@@ -14,20 +14,14 @@ SKIPPED = "done before"
 
 @dataclass(frozen=True)
 class Job:
-    """One input and the target made from it.
+    """One input and the target made from it."""
 
-    Attributes
-    ----------
-    source : Any
-        Whatever the work takes, its ``str()`` what messages call it: a path, mostly. What all jobs share is carried by
-        a `functools.partial` of the work.
-    recipe : Recipe, optional
-        What the target is to be made from. Without one the work commits its results itself: it is called with the job
-        alone, whether or not the target exists, and returns `SKIPPED` where nothing was to do.
-    """
-
+    # Whatever the work takes, its ``str()`` what messages call it: a path, mostly. What all jobs share is carried by a
+    # `functools.partial` of the work.
     source: Any
     target: Path
+    # What the target is to be made from. Without one the work commits its results itself: it is called with the job
+    # alone, whether or not the target exists, and returns `SKIPPED` where nothing was to do.
     recipe: Recipe | None = None
 
 
@@ -45,19 +39,12 @@ class PassedOver(Exception):
 
 @dataclass(frozen=True)
 class WorkResult:
-    """What work returns that made its target without some of its inputs.
-
-    Attributes
-    ----------
-    failures : mapping of str to str
-        The inputs that the target lacks, by their names in the recipe, with the reason; the next run tries them again.
-    account : object
-        What the run is to know of how it was made, wherever that was; see `run_jobs`.
-    """
+    """What work returns that made its target without some of its inputs."""
 
     message: str
+    # The inputs that the target lacks, by their names in the recipe, with the reason; the next run tries them again.
     failures: Mapping[str, str] = field(default_factory=dict)
-    account: Any = None
+    account: Any = None  # what the run is to know of how it was made, wherever that was; see `run_jobs`
 
 
 class Outdated(str):

@@ -1,13 +1,26 @@
-"""Threads within one job: results in order, a bounded number in flight."""
+"""Within one job: its warnings, and threads, whose results come in order, a bounded number in flight."""
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@contextmanager
+def gathered_warnings() -> Iterator[list[str]]:
+    """Within, warnings are kept back; when it ends they are in the list, once each, as lines."""
+    sentences: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        for kind in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", kind)
+        yield sentences
+    sentences += dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
 
 
 def one_blas_thread() -> AbstractContextManager[object]:

@@ -39,23 +39,13 @@ class Stored(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class StoredArray:
-    """An array of a pickle, its values in memory or still in the file.
+    """An array of a pickle, its values in memory or still in the file."""
 
-    Attributes
-    ----------
-    data : Stored or bytes
-        None until the pickle says what the array holds.
-    order : str
-        C or F.
-    axes : tuple of int, optional
-        How numpy transposed an array of more axes before it wrote it.
-    """
-
-    data: Stored | bytes | None = None
+    data: Stored | bytes | None = None  # None until the pickle says what the array holds
     dtype: np.dtype = np.dtype(np.uint8)  # noqa: RUF009 (dtypes never change)
     shape: tuple[int, ...] = (0,)
     order: Literal["C", "F"] = "C"
-    axes: tuple[int, ...] | None = None
+    axes: tuple[int, ...] | None = None  # how numpy transposed an array of more axes before it wrote it
 
     @property
     def nbytes(self) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 
 from utils import memory
 from utils.pickled_arrays import MAKERS, Global, PlainPickleError, Stored, StoredArray, StoredDtype, shown
-from utils.reading import read_at, read_into
+from utils.reading import read_into
 
 _LONGEST_TEXT = 64 << 20
 _LONGEST_INTEGER = 64
@@ -176,12 +176,13 @@ class _Machine:
     def line(self) -> str:
         return self.file.readline(256).decode("utf-8").rstrip("\n")
 
-    def tuple_of(self, count: int) -> None:
-        """Make a tuple of the topmost values."""
-        values = tuple(self.stack[-count:])
+    def take(self, count: int) -> list[Any]:
+        """Pop the topmost values."""
+        values = self.stack[-count:]
         if len(values) < count:
-            raise PlainPickleError("damaged: a tuple of values that are not there")
-        self.stack[-count:] = [values]
+            raise PlainPickleError("damaged: values that are not there")
+        del self.stack[-count:]
+        return values
 
     def name(self, module: Any, name: Any) -> None:
         """Push a global, as a name."""
@@ -218,7 +219,7 @@ class _Machine:
 
     def call(self) -> None:
         """Push what numpy's constructors would make of their arguments."""
-        arguments, function = self.stack.pop(), self.stack.pop()
+        function, arguments = self.take(2)
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise PlainPickleError(f"calls {shown(function)}")
         maker = MAKERS.get(function.name)
@@ -255,17 +256,17 @@ class _Machine:
             return
         if not hasattr(os, "pread"):  # Windows has no reads by position: there each array is built by itself
             return
-        file, offset, length = self.file, array.data.offset, array.data.length
-        head = _unframed(read_at(file, before.end, offset - before.end))
-        tail = read_at(file, offset + length, end - offset - length)
-        while (found := _unframed(ahead := read_at(file, end, _FRAME + len(head)))).startswith(head):
+        file, offset, length = self.file.fileno(), array.data.offset, array.data.length
+        head = _unframed(os.pread(file, offset - before.end, before.end))
+        tail = os.pread(file, end - offset - length, offset + length)
+        while (found := _unframed(ahead := os.pread(file, _FRAME + len(head), end))).startswith(head):
             offset = end + len(ahead) - len(found) + len(head)
-            if read_at(file, offset + length, len(tail)) != tail:
+            if os.pread(file, len(tail), offset + length) != tail:
                 break
             end = offset + length + len(tail)
             self.spend(_ARRAY_VALUES)
             self.stack.append(StoredArray(Stored(offset, length), array.dtype, array.shape, array.order))
-        file.seek(end)
+        self.file.seek(end)
         self.last = _Place(self.stack[-1], len(self.stack), end, self.effects)
 
 
@@ -295,26 +296,6 @@ def _counted(layout: str, action: Callable[[_Machine, Any], Any]) -> Callable[[_
 def _protocol(machine: _Machine, number: int) -> None:
     if number > _NEWEST_PROTOCOL:
         raise PlainPickleError(f"pickle protocol {number}; save it with protocol 4")
-
-
-def _append(machine: _Machine) -> None:
-    machine.effects += 1
-    value = machine.stack.pop()
-    machine.top(list).append(value)
-
-
-def _set_item(machine: _Machine) -> None:
-    value, key = machine.stack.pop(), machine.stack.pop()
-    machine.update([key, value])
-
-
-def _stack_global(machine: _Machine) -> None:
-    name, module = machine.stack.pop(), machine.stack.pop()
-    machine.name(module, name)
-
-
-def _group(machine: _Machine) -> None:
-    machine.stack.append(tuple(machine.since_mark()))
 
 
 def _put(machine: _Machine, index: int) -> None:
@@ -348,13 +329,13 @@ _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"C": _counted("<B", _Machine.data),
     b"\x8e": _counted("<Q", _Machine.data),
     b"\x96": _counted("<Q", _Machine.data),
-    b"t": _group,
-    b"\x85": lambda machine: machine.tuple_of(1),
-    b"\x86": lambda machine: machine.tuple_of(2),
-    b"\x87": lambda machine: machine.tuple_of(3),
-    b"a": _append,
+    b"t": lambda machine: machine.stack.append(tuple(machine.since_mark())),
+    b"\x85": lambda machine: machine.stack.append(tuple(machine.take(1))),
+    b"\x86": lambda machine: machine.stack.append(tuple(machine.take(2))),
+    b"\x87": lambda machine: machine.stack.append(tuple(machine.take(3))),
+    b"a": lambda machine: machine.extend(machine.take(1)),
     b"e": lambda machine: machine.extend(machine.since_mark()),
-    b"s": _set_item,
+    b"s": lambda machine: machine.update(machine.take(2)),
     b"u": lambda machine: machine.update(machine.since_mark()),
     b"\x94": lambda machine: _put(machine, len(machine.memo)),
     b"q": _counted("<B", _put),
@@ -362,7 +343,7 @@ _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"h": _counted("<B", _Machine.get),
     b"j": _counted("<I", _Machine.get),
     b"c": lambda machine: machine.name(machine.line(), machine.line()),
-    b"\x93": _stack_global,
+    b"\x93": lambda machine: machine.name(*machine.take(2)),
     b"R": _Machine.call,
     b"b": _Machine.build,
 }

@@ -91,15 +91,6 @@ def _read_some(file: BinaryIO, offset: int, view: memoryview) -> int:
         return int(file.readinto(view))  # type: ignore[attr-defined]
 
 
-def read_at(file: BinaryIO, offset: int, count: int) -> bytes:
-    """At most so many bytes of a file from `offset` on; where it stands afterwards is not said."""
-    if hasattr(os, "pread"):
-        return os.pread(file.fileno(), count, offset)
-    with _SEEKING:
-        file.seek(offset)
-        return file.read(count)
-
-
 def is_hole(file: BinaryIO, offset: int, nbytes: int) -> bool:
     """Whether bytes of a file were never written, so that they are zeros; False where the system does not tell."""
     if not hasattr(os, "SEEK_DATA") or offset + nbytes > os.fstat(file.fileno()).st_size:

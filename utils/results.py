@@ -14,27 +14,13 @@ from utils.records.recipes import Input, Recipe, discard, orphans
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a stage looks for results of inputs that are gone.
+    """Where a stage looks for results of inputs that are gone."""
 
-    Attributes
-    ----------
-    stage : str
-        As in the recipes of its results.
-    root : Path
-        The folder that inputs are listed from.
-    folder : Path
-        Of the results.
-    nested : bool
-        Whether they lie in its subfolders, too.
-    discard : callable
-        Removes one result with all that belongs to it.
-    """
-
-    stage: str
-    root: Path
-    folder: Path
-    nested: bool = False
-    discard: Callable[[Path], None] = discard
+    stage: str  # as in the recipes of its results
+    root: Path  # the folder that inputs are listed from
+    folder: Path  # of the results
+    nested: bool = False  # whether they lie in its subfolders, too
+    discard: Callable[[Path], None] = discard  # removes one result with all that belongs to it
 
     def recipe(self, inputs: Mapping[str, Input], options: Mapping[str, Any]) -> Recipe:
         """The recipe of one of its results."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Do = Callable[[Job], Result]
+Tells = Callable[[Job], bool] | None
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,13 @@ class Run:
 
 
 def results(
-    do: Callable[[Job], Result],
+    do: Do[Job, Result],
     jobs: Sequence[Job],
     run: Run,
-    died: Callable[[Job], Result],
+    died: Do[Job, Result],
     *,
-    alone: Callable[[Job], bool] | None = None,
-    spread: Callable[[Job], bool] | None = None,
+    alone: Tells[Job] = None,
+    spread: Tells[Job] = None,
 ) -> Iterator[Result]:
     """Yield what became of jobs as they end; what kills a process is one job's doing.
 
@@ -72,11 +74,7 @@ def results(
 
 
 def _on_cluster(
-    do: Callable[[Job], Result],
-    jobs: Sequence[Job],
-    connected: "Cluster",
-    died: Callable[[Job], Result],
-    spread: Callable[[Job], bool] | None,
+    do: Do[Job, Result], jobs: Sequence[Job], connected: "Cluster", died: Do[Job, Result], spread: Tells[Job]
 ) -> Iterator[Result]:
     from utils.cluster.client import WorkerDied
     from utils.spread import spreading_over
@@ -91,11 +89,7 @@ def _on_cluster(
 
 
 def _in_processes(
-    do: Callable[[Job], Result],
-    jobs: Sequence[Job],
-    processes: int,
-    died: Callable[[Job], Result],
-    alone: Callable[[Job], bool] | None,
+    do: Do[Job, Result], jobs: Sequence[Job], processes: int, died: Do[Job, Result], alone: Tells[Job]
 ) -> Iterator[Result]:
     from concurrent.futures import as_completed
 
@@ -120,7 +114,7 @@ def _in_processes(
         yield result
 
 
-def _split(jobs: Sequence[Job], chosen: Callable[[Job], bool] | None) -> tuple[list[Job], list[Job]]:
+def _split(jobs: Sequence[Job], chosen: Tells[Job]) -> tuple[list[Job], list[Job]]:
     """The jobs that are chosen, and the others."""
     first, second = list[Job](), list[Job]()
     for job in jobs:

@@ -21,30 +21,14 @@ LARGE_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class VolumeSource:
-    """A volume that can be opened.
+    """A volume that can be opened."""
 
-    Attributes
-    ----------
-    name : str
-        What patches of it are called; of an NGFF image it ends in ``_s{level}``.
-    address : Path or str
-        File, folder or URL.
-    level : int, optional
-        Of an NGFF image.
-    row : Dataset, optional
-        Of an NGFF image: its address and what a table says of it.
-    stated : Stated
-        What a table of datasets or the command line states about it.
-    gigabytes : float, optional
-        Of a row that is sampled: what cubes of it may hold; None for all there is.
-    """
-
-    name: str
-    address: Path | str
-    level: int | None = None
-    row: "Dataset | None" = None
-    stated: Stated = NOTHING_STATED
-    gigabytes: float | None = None
+    name: str  # what patches of it are called; of an NGFF image it ends in ``_s{level}``
+    address: Path | str  # file, folder or URL
+    level: int | None = None  # of an NGFF image
+    row: "Dataset | None" = None  # of an NGFF image: its address and what a table says of it
+    stated: Stated = NOTHING_STATED  # what a table of datasets or the command line states about it
+    gigabytes: float | None = None  # of a row that is sampled: what cubes of it may hold; None for all there is
 
     @property
     def problem(self) -> str:

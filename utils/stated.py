@@ -20,24 +20,12 @@ SAME = 0.01
 
 @dataclass(frozen=True)
 class Stated:
-    """What is stated about one volume outside of its file.
+    """What is stated about one volume outside of its file."""
 
-    Attributes
-    ----------
-    voxel_size : tuple of float or None
-        z, y, x in nm; None for an axis that is left to the header.
-    fields : tuple of (str, str)
-        The table's other columns that are not empty, and what they say.
-    where : str
-        Who states it, as messages call it.
-    problem : str
-        Why it cannot be used.
-    """
-
-    voxel_size: Given = NOT_GIVEN
-    fields: tuple[tuple[str, str], ...] = ()
-    where: str = ""
-    problem: str = ""
+    voxel_size: Given = NOT_GIVEN  # z, y, x in nm; None for an axis that is left to the header
+    fields: tuple[tuple[str, str], ...] = ()  # the table's other columns that are not empty, and what they say
+    where: str = ""  # who states it, as messages call it
+    problem: str = ""  # why it cannot be used
 
     def as_dict(self) -> dict[str, str]:
         """The free columns, for a dictionary's ``meta``."""

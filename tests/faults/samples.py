@@ -5,7 +5,7 @@ import json
 import pickle
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,8 @@ def call(module: str, name: str) -> Read:
     def read(path: Path) -> object:
         import importlib
 
-        return str(getattr(importlib.import_module(module), name)(path))
+        found = getattr(importlib.import_module(module), name)(path)
+        return str(list(found) if isinstance(found, Iterator) else found)
 
     return read
 
@@ -445,7 +446,7 @@ SAMPLES = {
     "labels": Sample(arrays, read_labelled, parts="*.npy"),
     "scores": Sample(
         text("a.csv", "name,score,kept\n" + "".join(f"a-LOC-0_{i}_0-9_0-9,0.5{i},True\n" for i in range(9))),
-        call("utils.records.scores", "load_scores"), whole=False,
+        call("utils.records.scores", "read_scores"), whole=False,
     ),
     "duplicates": Sample(
         text("a.csv", f"{','.join(DUPLICATES)}\na,b,c,d,0.9,0.9,0\n"),

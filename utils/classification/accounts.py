@@ -7,25 +7,16 @@ from dataclasses import astuple, dataclass
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of patches that a quick precision has seen. Those of several processes add up.
+    """What became of patches that a quick precision has seen. Those of several processes add up."""
 
-    Attributes
-    ----------
-    name : str
-        Of the precision.
-    seen, again : int
-        Patches, and those of them that were computed again.
-    audited, equal : int
-        Patches of the audit, and those that were decided as the exact computation does.
-    failures, given_up : int
-        Audits that failed, and processes that use the precision no longer.
-    """
-
-    name: str
+    name: str  # of the precision
+    # Patches, and those of them that were computed again.
     seen: int = 0
     again: int = 0
+    # Patches of the audit, and those that were decided as the exact computation does.
     audited: int = 0
     equal: int = 0
+    # Audits that failed, and processes that use the precision no longer.
     failures: int = 0
     given_up: int = 0
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from utils.classification.accounts import Account
 from utils.classification.cascade import Cascade, Outputs, Precision
 from utils.classification.decision import UNFITTED, Decision, Examined
 from utils.classification.folding import GrayStem, fold_batch_norms
@@ -47,6 +48,11 @@ class Classifier:
     origin : str
         Where the weights come from, for messages.
 
+    Attributes
+    ----------
+    network : str
+        What its account calls it.
+
     Raises
     ------
     ValueError
@@ -67,6 +73,7 @@ class Classifier:
         views: int | None = None,
         origin: str = "weights",
     ) -> None:
+        self.network = origin
         self.arch = detect_arch(state)
         self.side = decision.side or SIDES[self.arch]
         self.device = pick_device(device)
@@ -105,6 +112,16 @@ class Classifier:
     def is_aside(self) -> bool:
         """Whether it computes on a device of its own, while this process may do something else."""
         return self.device != "cpu"
+
+    @property
+    def changes(self) -> int:
+        """How often what was decided before has come into doubt."""
+        return self.cascade.changes
+
+    @property
+    def account(self) -> Account:
+        """What became of the patches so far."""
+        return Account(self.network, tuple(self.cascade.tallies()))
 
     def scores(self, patches: Sequence[np.ndarray]) -> np.ndarray:
         """Probability that each patch is informative.

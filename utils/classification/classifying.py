@@ -1,6 +1,6 @@
 """A dictionary classified: the scores of its patches, which of them are kept, the table that says so."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from utils.files import safe_name
 from utils.jobs import Job, WorkResult
 from utils.records.duplicates import LeftOut
 from utils.records.recipes import load_record
-from utils.records.scores import KEPT, LOW_SCORE, Score, load_scores, save_scores
+from utils.records.scores import KEPT, LOW_SCORE, Score, read_scores, save_scores
 from utils.records.standing import same_but_for
 
 # Options that decide what is kept, and how, but no score.
@@ -50,8 +50,21 @@ class Scorer(Protocol):
         """What the run is to know of it, so far."""
 
 
+class _StoredScores:
+    """Gives scores of a table, in its order, and no distances."""
+
+    at_once, is_aside, changes, account = STORED, False, 0, Account()
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self._left = scores
+
+    def examine(self, patches: Sequence[np.ndarray]) -> Examined:
+        scores, self._left = np.split(self._left, [len(patches)])
+        return Examined(scores, np.full(len(scores), np.nan))
+
+
 def classify_dictionary(
-    scorer: Scorer,
+    network: Callable[[], Scorer],
     job: Job,
     scratch: Path,
     *,
@@ -64,9 +77,9 @@ def classify_dictionary(
 
     The next patches are read, and TIFFs are written, while the network works (on a GPU those before are decided, too);
     of a dictionary of any size a few batches are in memory. Where only the threshold or what is left out has changed,
-    the scores are those of the CSV that is there. What is in `left_out` is not kept, whatever its score; the CSV then
-    says why each patch was kept or not. A dictionary in `shared` fails with the reason that stands there; see
-    `shared_names`.
+    the scores are those of the CSV that is there, and no network is asked for. What is in `left_out` is not kept,
+    whatever its score; the CSV then says why each patch was kept or not. A dictionary in `shared` fails with the reason
+    that stands there; see `shared_names`.
 
     Returns
     -------
@@ -81,17 +94,18 @@ def classify_dictionary(
     safe_name(job.target.stem)
     if reason := shared.get(Path(job.source)):
         raise ValueError(reason)
-    before_all = scorer.account
     reasons = left_out.reasons(Path(job.source)) if left_out else {}
     with PatchFile(Path(job.source)) as file:
         _refuse_shared_files(file.names)
         stored = _stored_scores(job, file.names)
+        scorer: Scorer = network() if stored is None else _StoredScores(stored)
+        before_all = scorer.account
         while True:
             with kept_files(job.target, file.meta, compression) as kept:
                 before, rows, distances = scorer.changes, [], []
-                parts = _scored(scorer, file, stored)
+                parts = _scored(scorer, file)
                 # Of a CPU's network nothing is gained, and an interrupt would wait for its batch.
-                for part in prefetched(parts) if stored is None and scorer.is_aside else parts:
+                for part in prefetched(parts) if scorer.is_aside else parts:
                     rows += (decided := [_decided(*s, threshold, reasons.get(s[0])) for s in part.scored])
                     kept.add(decided, part.patches)
                     distances.append(part.distances)
@@ -99,7 +113,7 @@ def classify_dictionary(
                     kept.commit()
                     break
     if stored is None:
-        save_distances(job.target, np.concatenate(distances))
+        save_distances(job.target, np.concatenate([[], *distances]))
     save_scores(scratch, rows, reasons=left_out is not None)
     return WorkResult(
         f"{sum(row.kept for row in rows)} of {len(rows)} patches kept", account=scorer.account.since(before_all)
@@ -114,18 +128,11 @@ class _Part(NamedTuple):
     distances: np.ndarray
 
 
-def _scored(scorer: Scorer, file: PatchFile, stored: np.ndarray | None) -> Iterator[_Part]:
-    """All patches with their scores, the stored ones where there are some; the next are read meanwhile."""
-    if stored is None:
-        yield _Part([], [], scorer.examine([]).distances)  # of no patches, too, a network is wanted
-    for batch in prefetched(file.batches(count=scorer.at_once if stored is None else STORED)):
-        if stored is None:
-            seen = scorer.examine(batch.patches)
-            scores, distances = seen.scores, seen.distances
-        else:
-            scores = stored[batch.start : batch.start + len(batch.names)]
-            distances = np.full(len(scores), np.nan)
-        yield _Part(list(zip(batch.names, map(float, scores), strict=True)), batch.patches, distances)
+def _scored(scorer: Scorer, file: PatchFile) -> Iterator[_Part]:
+    """All patches with their scores; the next are read meanwhile."""
+    for batch in prefetched(file.batches(count=scorer.at_once)):
+        seen = scorer.examine(batch.patches)
+        yield _Part(list(zip(batch.names, map(float, seen.scores), strict=True)), batch.patches, seen.distances)
 
 
 def _decided(name: str, score: float, threshold: float, left_out: str | None) -> Score:
@@ -141,7 +148,7 @@ def _stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
         record = load_record(job.target)
         if record is None or job.recipe is None or not same_but_for(job.recipe, record, NO_SCORE):
             return None
-        rows = load_scores(job.target)
+        rows = list(read_scores(job.target))
         if [row.name for row in rows] == list(names):
             return np.array([row.score for row in rows])
     return None

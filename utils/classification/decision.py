@@ -57,26 +57,15 @@ class Familiarity:
 
 @dataclass(frozen=True)
 class Decision:
-    """From a network's output to a score and a decision.
+    """From a network's output to a score and a decision."""
 
-    Attributes
-    ----------
-    threshold : float
-        Patches that score above are kept.
-    scale, bias : float
-        The calibrated score is the sigmoid of scale x logit + bias: 0.5 means even odds.
-    familiarity : Familiarity, optional
-    aim : str
-        What the threshold was chosen for, in words.
-    side : int, optional
-        Of the patches that a ResNet34 learnt from and is asked about, if it is not the published 224.
-    """
-
-    threshold: float = 0.5
+    threshold: float = 0.5  # patches that score above are kept
+    # The calibrated score is the sigmoid of scale x logit + bias: 0.5 means even odds.
     scale: float = 1.0
     bias: float = 0.0
     familiarity: Familiarity | None = None
-    aim: str = ""
+    aim: str = ""  # what the threshold was chosen for, in words
+    # Of the patches that a ResNet34 learnt from and is asked about, if it is not the published 224.
     side: int | None = None
 
     def scores(self, logits: np.ndarray) -> np.ndarray:

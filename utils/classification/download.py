@@ -32,27 +32,13 @@ class _TryLaterError(Exception):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long to wait for a server.
+    """How long to wait for a server."""
 
-    Attributes
-    ----------
-    attempts : int
-        Tries per URL.
-    stall : float
-        Seconds without a single byte after which a connection counts as dead.
-    slowest : float
-        Bytes per second below which, over three stalls' time, it counts as dead too.
-    longest_wait : float
-        The longest Retry-After, in seconds, that is still waited for.
-    sleep : callable
-        Takes seconds.
-    """
-
-    attempts: int = 4
-    stall: float = 20.0
-    slowest: float = 100.0
-    longest_wait: float = 180.0
-    sleep: Callable[[float], None] = field(default=time.sleep)
+    attempts: int = 4  # tries per URL
+    stall: float = 20.0  # seconds without a single byte after which a connection counts as dead
+    slowest: float = 100.0  # bytes per second below which, over three stalls' time, it counts as dead too
+    longest_wait: float = 180.0  # the longest Retry-After, in seconds, that is still waited for
+    sleep: Callable[[float], None] = field(default=time.sleep)  # takes seconds
 
 
 def download(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:

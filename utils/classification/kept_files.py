@@ -15,7 +15,7 @@ from utils.files import OWN_FOLDER, flush_all, remove, remove_if_empty, safe_nam
 from utils.names import dataset_of
 from utils.records.kept_patch import KeptRecord, read_kept_record
 from utils.records.recipes import discard
-from utils.records.scores import Score, load_scores
+from utils.records.scores import Score, read_scores
 
 WRITERS = 4
 # Bytes that a writer takes at a time: forty patches of the usual size.
@@ -119,7 +119,7 @@ def listed_kept(table: Path) -> set[str]:
     """Names of all patches of which a table, or a run that was killed over it, may have left a TIFF."""
     with suppress(FileNotFoundError):
         return set(_list_of(table).read_text("utf-8", "surrogateescape").splitlines())
-    return {row.name for row in load_scores(table) if row.kept} if table.exists() else set()
+    return {row.name for row in read_scores(table) if row.kept} if table.exists() else set()
 
 
 def _list_kept(table: Path, names: Iterable[str]) -> None:

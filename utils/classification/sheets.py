@@ -11,7 +11,7 @@ from utils.classification.distances import load_distances
 from utils.contact_sheet import COLUMNS, Section, Tile, save_sheet
 from utils.dictionaries import PatchFile
 from utils.jobs import Job
-from utils.records.scores import Score, load_scores
+from utils.records.scores import Score, read_scores
 
 SHOWN = 3 * COLUMNS
 # A sheet takes a third of a second, a process's start more than one.
@@ -48,7 +48,7 @@ def draw_dataset(threshold: float, job: Job, scratch: Path) -> str:
     ones are those nearest to the threshold.
     """
     dataset: Dataset = job.source
-    rows = [(i, row) for i, table in enumerate(dataset.tables) for row in load_scores(table)]
+    rows = [(i, row) for i, table in enumerate(dataset.tables) for row in read_scores(table)]
     rows.sort(key=lambda row: (row[1].score, row[1].name), reverse=True)
     kept, rejected = ([row for row in rows if row[1].kept is choice] for choice in (True, False))
     border = sorted(rows, key=lambda row: (abs(row[1].score - threshold), row[1].name))[:SHOWN]

@@ -8,12 +8,12 @@ import signal
 import sys
 import threading
 import types
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from utils.cluster.keeper import GRACE_SECONDS, read_frame, write_frame
+from utils.parallel import gathered_warnings
 
 # How an answer begins: what the work returned, what it raised, or why nothing can be done here; then what it warned of.
 RETURNED, RAISED, REFUSED = "returned", "raised", "refused"
@@ -23,7 +23,7 @@ Answer = tuple[str, Any, tuple[str, ...]]
 def main() -> None:
     """Answer until stdin ends; what the work prints goes to stderr."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Streams of our own: at its end Python would wait a second for sys.stdin, which a thread is reading.
     orders_in, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -35,10 +35,6 @@ def main() -> None:
         if begin is not None:
             work = _begin(*begin)
         write_frame(answers, _packed(_answer(work, item)))
-
-
-def _exit_on_sigterm(_number: int, _frame: Any) -> NoReturn:
-    raise SystemExit(143)
 
 
 def _listen(stream: BinaryIO, frames: "queue.SimpleQueue[bytes]") -> None:
@@ -91,15 +87,12 @@ def _become(script: str) -> None:
 def _answer(work: Callable[[Any], Any] | str, item: bytes) -> Answer:
     if isinstance(work, str):
         return REFUSED, work, ()
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("ignore")
-        for kind in (UserWarning, RuntimeWarning):
-            warnings.simplefilter("always", kind)
+    with gathered_warnings() as said:
         try:
             answer, content = RETURNED, work(pickle.loads(item))
         except Exception as error:  # noqa: BLE001 - raised again where the item came from
             answer, content = RAISED, error
-    return answer, content, tuple(dict.fromkeys(str(warning.message) for warning in said))
+    return answer, content, tuple(said)
 
 
 def _packed(answer: Answer) -> bytes:

@@ -33,6 +33,9 @@ AHEAD = 2
 KEEPER = str(CHECKOUT / "utils" / "cluster" / "keeper.py")
 
 
+Numbered = tuple[int, bytes]  # an item's place among all, and the item, pickled
+
+
 class WorkerDied:
     """What comes back for an item whose work killed the process that did it."""
 
@@ -98,12 +101,13 @@ class Cluster:
         """
         order, packed = self._order(work, items)
         open_items = deque(enumerate(packed))
-        batches: dict[Any, list[tuple[int, bytes]]] = {}
+        batches: dict[Any, list[Numbered]] = {}
         ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         size = _BatchSize(largest)
         try:
             while open_items or batches:
-                self._send(order, open_items, batches, ready, size)
+                for future in self._send(order, open_items, batches, size):
+                    future.add_done_callback(ready.put)
                 with suppress(queue.Empty):
                     future = ready.get(timeout=LOOK_SECONDS)
                     batch = batches.pop(future)
@@ -116,20 +120,15 @@ class Cluster:
                 self._client.cancel(list(batches), force=True)
 
     def _send(
-        self,
-        order: Order,
-        open_items: deque[tuple[int, bytes]],
-        batches: dict[Any, list[tuple[int, bytes]]],
-        ready: "queue.SimpleQueue[Any]",
-        size: "_BatchSize",
-    ) -> None:
-        """Keep all threads of the cluster busy."""
+        self, order: Order, open_items: deque[Numbered], batches: dict[Any, list[Numbered]], size: "_BatchSize"
+    ) -> Iterator[Any]:
+        """Keep all threads of the cluster busy; yields what was begun."""
         while open_items and len(batches) < AHEAD * self.threads:
-            count = size.next(len(open_items), self.threads)
-            batch = [open_items.popleft() for _ in range(count)]
-            future = self._submit(order, [item for _, item in batch])
+            batch = [open_items.popleft() for _ in range(size.next(len(open_items), self.threads))]
+            items = [item for _, item in batch]
+            future = self._client.submit(ask_keeper, KEEPER, astuple(order), items, key=f"em-{uuid.uuid4().hex}")
             batches[future] = batch
-            future.add_done_callback(ready.put)
+            yield future
 
     def _order(self, work: Callable[[Any], Any], items: Sequence[Any]) -> tuple[Order, list[bytes]]:
         (packed_work, *packed), relative = zip(*map(_pack, [work, *items]), strict=True)
@@ -144,12 +143,7 @@ class Cluster:
         }
         return Order(self._run, uuid.uuid4().hex, _paths(), hello, packed_work), packed
 
-    def _submit(self, order: Order, items: list[bytes]) -> Any:
-        return self._client.submit(ask_keeper, KEEPER, astuple(order), items, key=f"em-{uuid.uuid4().hex}")
-
-    def _results(
-        self, future: Any, batch: list[tuple[int, bytes]], size: "_BatchSize", again: deque[tuple[int, bytes]]
-    ) -> list[Any]:
+    def _results(self, future: Any, batch: list[Numbered], size: "_BatchSize", again: deque[Numbered]) -> list[Any]:
         """What a batch came to; items that are to be tried again are put back."""
         from distributed import KilledWorker
 

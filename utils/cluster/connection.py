@@ -1,5 +1,6 @@
 """To a Dask scheduler, or a sentence that says why not."""
 
+import logging
 import socket
 from typing import Any
 
@@ -20,7 +21,9 @@ def connect(address: str, timeout: float) -> Any:
         import distributed
     except ImportError as error:
         raise UsageError("--dask needs the package 'distributed'; install requirements.txt") from error
-    _silence()
+    # What is worth knowing is said here, in a sentence.
+    for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         client = distributed.Client(address, timeout=timeout, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:
@@ -38,14 +41,6 @@ def reaches(worker: str) -> bool:
             return True
     except (OSError, ValueError):
         return False
-
-
-def _silence() -> None:
-    """What is worth knowing is said here, in a sentence."""
-    import logging
-
-    for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _refuse_other_versions(client: Any, address: str) -> None:

@@ -31,27 +31,13 @@ _START = "import sys; sys.path[:1] = {paths!r}; from utils.cluster.child import 
 
 @dataclass(frozen=True)
 class Order:
-    """What a child is to do with items, the same for all of a `Cluster.map`.
+    """What a child is to do with items, the same for all of a `Cluster.map`."""
 
-    Attributes
-    ----------
-    run : str
-        Whose child; it ends with the run.
-    key : str
-        Tells this order from others of the run.
-    paths : tuple of str
-        Where the code lies.
-    hello : dict
-        Versions that must agree, the folder that relative paths lead from, the script, settings.
-    work : bytes
-        The pickled callable.
-    """
-
-    run: str
-    key: str
-    paths: tuple[str, ...]
-    hello: dict[str, Any]
-    work: bytes
+    run: str  # whose child; it ends with the run
+    key: str  # tells this order from others of the run
+    paths: tuple[str, ...]  # where the code lies
+    hello: dict[str, Any]  # versions that must agree, the folder that relative paths lead from, the script, settings
+    work: bytes  # the pickled callable
 
 
 def write_frame(stream: BinaryIO, content: bytes) -> None:

@@ -15,7 +15,7 @@ TYPE_NAMES = {
     "i8": "int64", "u8": "uint64", "f4": "float", "f8": "double",
 }  # fmt: skip
 # Digits reserved for the number of slices while it is not known.
-_Z_DIGITS = 12
+_Z_UNKNOWN = b"0" * 12
 
 
 class NrrdWriter(SlabWriter):
@@ -34,9 +34,9 @@ class NrrdWriter(SlabWriter):
         dtype: DTypeLike,
         voxel_size: tuple[float, float, float] | None = None,
     ) -> None:
-        stored = np.dtype(dtype).newbyteorder("<")
-        header, self._z_offset = _header(shape, stored, voxel_size)
-        super().__init__(path, shape, stored, header)
+        header = nrrd_header(shape, dtype, voxel_size)
+        self._z_offset = header.find(_Z_UNKNOWN)
+        super().__init__(path, shape, np.dtype(dtype).newbyteorder("<"), header)
 
     def _look_at(self, slab: np.ndarray) -> None:
         if not np.can_cast(slab.dtype, self.dtype, "safe"):
@@ -45,7 +45,7 @@ class NrrdWriter(SlabWriter):
     def _complete_header(self) -> None:
         if self.shape[0] is None:
             self._file.seek(self._z_offset)
-            self._file.write(f"{self.slices:0{_Z_DIGITS}d}".encode())
+            self._file.write(f"{self.slices:0{len(_Z_UNKNOWN)}d}".encode())
 
 
 def write_nrrd(path: Path, voxels: np.ndarray, voxel_size: tuple[float, float, float] | None = None) -> None:
@@ -70,22 +70,23 @@ def write_nrrd(path: Path, voxels: np.ndarray, voxel_size: tuple[float, float, f
 
 
 def nrrd_header(
-    shape: tuple[int, int, int], dtype: DTypeLike, voxel_size: tuple[float, float, float] | None = None
+    shape: tuple[int | None, int, int], dtype: DTypeLike, voxel_size: tuple[float, float, float] | None = None
 ) -> bytes:
-    """The header of a raw NRRD, for writers that put the voxels in place themselves, in any order."""
-    return _header(shape, np.dtype(dtype).newbyteorder("<"), voxel_size)[0]
+    """The header of a raw NRRD of little-endian voxels, for writers that put them in place themselves, in any order.
 
-
-def _header(
-    shape: tuple[int | None, int, int], dtype: np.dtype, voxel_size: tuple[float, float, float] | None
-) -> tuple[bytes, int]:
-    code = f"{dtype.kind}{dtype.itemsize}"
+    Raises
+    ------
+    ValueError
+        If NRRD has no such voxels.
+    """
+    stored = np.dtype(dtype)
+    code = f"{stored.kind}{stored.itemsize}"
     if code not in TYPE_NAMES:
-        raise ValueError(f"NRRD has no type for {dtype}")
+        raise ValueError(f"NRRD has no type for {stored}")
     z, y, x = shape
-    start = f"NRRD0004\ntype: {TYPE_NAMES[code]}\ndimension: 3\nsizes: {x} {y} "
-    lines = ["", "encoding: raw", "endian: little"]
+    count = _Z_UNKNOWN.decode() if z is None else z
+    lines = [f"NRRD0004\ntype: {TYPE_NAMES[code]}\ndimension: 3\nsizes: {x} {y} {count}"]
+    lines += ["encoding: raw", "endian: little"]
     if voxel_size is not None:
         lines += [f"spacings: {' '.join(repr(float(s)) for s in reversed(voxel_size))}", 'units: "nm" "nm" "nm"']
-    count = "0" * _Z_DIGITS if z is None else str(z)
-    return (start + count + "\n".join(lines) + "\n\n").encode(), len(start)
+    return "\n".join([*lines, "", ""]).encode()

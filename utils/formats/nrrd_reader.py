@@ -32,6 +32,8 @@ _TYPES = {
 }
 _ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 _LONGEST_HEADER = 1 << 22
+# Kinds of axes along which voxels lie; along others lie their components, or times.
+_PLACES = frozenset({"domain", "space", "none", "???"})
 _MAGIC = re.compile(rb"NRRD000[1-6]\r?\n")
 
 
@@ -92,13 +94,12 @@ def open_nrrd(path: Path) -> Volume:
         _refuse_contradictions(fields, len(shape))
     data_file = header.data_file
     one_file = data_file is None or not (data_file.upper().startswith("LIST") or "%" in data_file)
-    kinds = set(fields.get("kinds", "").lower().split())
-    gray = kinds <= {"domain", "space", "none", "???"}
-    components = [n for kind, n in zip(fields.get("kinds", "").split(), shape[::-1], strict=False) if _holds(kind)]
+    kinds = fields.get("kinds", "").lower().split()
+    components = [n for kind, n in zip(kinds, shape[::-1], strict=False) if kind not in _PLACES | {"time"}]
     if any(count not in (1, 3, 4) for count in components):  # three and four are colours
         raise ValueError(f"{components[0]} values a voxel are no intensity (kinds {fields['kinds']})")
     size = voxel_size(header)
-    if code is None or encoding is None or len(shape) not in (2, 3) or not one_file or not gray:
+    if code is None or encoding is None or len(shape) not in (2, 3) or not one_file or set(kinds) - _PLACES:
         return open_itk(path, size)
     shape = (1,) * (3 - len(shape)) + shape
     dtype = np.dtype(code).newbyteorder(_byte_order(fields, code))
@@ -109,11 +110,6 @@ def open_nrrd(path: Path) -> Volume:
         return RawVolume(stem(path), RawData(source, dtype, shape, header.data_start, skip, lines), size)
     packed = PackedData(source, dtype, shape, header.data_start, skip, lines, encoding=encoding, kind="NRRD")
     return packed.volume(stem(path), size)
-
-
-def _holds(kind: str) -> bool:
-    """Whether an axis of this kind holds the components of a voxel."""
-    return kind.lower() not in {"domain", "space", "time", "none", "???"}
 
 
 def _refuse_contradictions(fields: dict[str, str], dimension: int) -> None:

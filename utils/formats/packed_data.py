@@ -2,6 +2,7 @@
 
 import bz2
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,18 +22,10 @@ _MOST_SPARE = 1 << 28
 
 @dataclass(frozen=True, kw_only=True)
 class PackedData(StoredVoxels):
-    """Compressed voxels.
+    """Compressed voxels."""
 
-    Attributes
-    ----------
-    encoding : str
-        gzip, zlib (with or without gzip's header) or bzip2.
-    kind : str
-        Name of the format, for messages.
-    """
-
-    encoding: str
-    kind: str
+    encoding: str  # gzip, zlib (with or without gzip's header) or bzip2
+    kind: str  # name of the format, for messages
 
     def volume(self, name: str, size: VoxelSize) -> Volume:
         """The volume, decoded at the first read; raises as `check` does."""
@@ -91,19 +84,13 @@ class _Inflated:
                 raise EOFError("the compressed data is cut short")
         return b""
 
-    def __enter__(self) -> "_Inflated":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
 
 # How whole files are packed, by their suffix.
 _PACKED = {".gz": "gzip", ".bz2": "bzip2"}
 _PACKED_FILES: dict[str, Callable[[Path], Any]] = {"gzip": igzip.IGzipFile, "bzip2": bz2.BZ2File}
 _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
     "gzip": lambda f: igzip.IGzipFile(fileobj=f),  # type: ignore[no-untyped-call]
-    "zlib": _Inflated,
+    "zlib": lambda f: nullcontext(_Inflated(f)),
     "bzip2": bz2.BZ2File,
 }
 

@@ -22,7 +22,7 @@ _MOST_NAMES = 5
 
 
 class SliceFolder(PagedVolume):
-    """Image files of one size and type; colours are read as luminance."""
+    """Image files of one size (as far as their headers tell, at once) and type; colours are read as luminance."""
 
     def __init__(self, name: str, slices: list[Path]) -> None:
         first = read_gray(slices[0])
@@ -31,6 +31,9 @@ class SliceFolder(PagedVolume):
         )
         self._slices = slices
         self._cache[0] = first
+        for path in slices:
+            if shape := _shape(path):
+                self._refuse_unlike(path.name, shape)
 
     def _decode_page(self, z: int) -> np.ndarray:
         try:
@@ -40,18 +43,6 @@ class SliceFolder(PagedVolume):
 
     def _slice_name(self, z: int) -> str:
         return self._slices[z].name
-
-    def refuse_unlike_headers(self) -> None:
-        """Refuse slices of different sizes, as far as their headers tell.
-
-        Raises
-        ------
-        ValueError
-            With the slice's name; also for whole stacks among the slices.
-        """
-        for path in self._slices:
-            if shape := _shape(path):
-                self._refuse_unlike(path.name, shape)
 
 
 def open_slices(folder: Path) -> Volume:
@@ -66,7 +57,6 @@ def open_slices(folder: Path) -> Volume:
     if len(slices) < 2:
         raise ValueError(f"holds {len(slices)} image files, expected a folder of at least 2 slices")
     volume = SliceFolder(stem(folder), slices)
-    volume.refuse_unlike_headers()
     count, names = missing_slices([stem_of_file(path) for path in slices])
     if count:
         more = f" and {count - len(names)} more" if count > len(names) else ""

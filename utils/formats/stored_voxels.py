@@ -9,29 +9,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StoredVoxels:
-    """Voxels of a file, raw or packed.
-
-    Attributes
-    ----------
-    path : Path
-    dtype : numpy.dtype
-        With its byte order.
-    shape : tuple of int
-        As stored.
-    start : int
-        Where the data, or what is to be skipped before it, begins.
-    skip : int
-        Bytes to skip, of packed data once it is unpacked.
-    lines : int
-        Lines of text to skip before the data.
-    """
+    """Voxels of a file, raw or packed."""
 
     path: Path
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    start: int = 0
-    skip: int = 0
-    lines: int = 0
+    dtype: np.dtype  # with its byte order
+    shape: tuple[int, ...]  # as stored
+    start: int = 0  # where the data, or what is to be skipped before it, begins
+    skip: int = 0  # bytes to skip, of packed data once it is unpacked
+    lines: int = 0  # lines of text to skip before the data
 
     @property
     def nbytes(self) -> int:

@@ -15,7 +15,7 @@ from utils.images import luminance
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv"})
 # Matroska stores no number of frames: OpenCV's is duration x rate, and only time tells whether the end was reached.
 _COUNTLESS = frozenset({".mkv"})
-_JPEG_CODECS = frozenset({"MJPG", "mjpg", "jpeg", "JPEG"})
+_JPEG_CODECS = frozenset({b"MJPG", b"mjpg", b"jpeg", b"JPEG"})
 
 
 class Video(AbstractContextManager["Video"]):
@@ -44,7 +44,8 @@ class Video(AbstractContextManager["Video"]):
         count, self._rate = self._capture.get(cv2.CAP_PROP_FRAME_COUNT), self._capture.get(cv2.CAP_PROP_FPS)
         self.promised = int(count) if abs(count) < 2**53 else 0
         self._seconds = 0.0
-        self._packets = _open(path, packets=True) if self._codec() in _JPEG_CODECS else None
+        codec = (int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF).to_bytes(4, "little")
+        self._packets = _open(path, packets=True) if codec in _JPEG_CODECS else None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         first: tuple[int, ...] | None = None
@@ -70,15 +71,10 @@ class Video(AbstractContextManager["Video"]):
         size, stated = self.path.stat().st_size, promised_bytes(self.path)
         if stated is not None and stated > size:
             return f"is cut short: {size} bytes of {stated}; {self.decoded} frames could be decoded"
-        if self.decoded >= self.promised or self._reached_the_end():
+        at_the_end = self.path.suffix.lower() in _COUNTLESS and self._seconds * self._rate + 1.5 >= self.promised
+        if self.decoded >= self.promised or at_the_end:
             return ""
         return f"is cut short or damaged: {self.decoded} frames could be decoded, the file promises {self.promised}"
-
-    def _reached_the_end(self) -> bool:
-        return self.path.suffix.lower() in _COUNTLESS and self._seconds * self._rate + 1.5 >= self.promised
-
-    def _codec(self) -> str:
-        return struct.pack("<I", int(self._capture.get(_cv2().CAP_PROP_FOURCC)) & 0xFFFFFFFF).decode("latin-1")
 
     def _stored_size(self) -> tuple[int, int] | None:
         """(h, w) of the frame as stored: OpenCV scales frames of another size to the first one's, silently."""

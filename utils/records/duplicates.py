@@ -19,27 +19,18 @@ EXCLUDED = "excluded:"
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A row: a patch to leave out, and what shows the same tissue.
+    """A row: a patch to leave out, and what shows the same tissue."""
 
-    Attributes
-    ----------
-    name, dictionary : str
-        The patch.
-    duplicate_of, its_dictionary : str
-        The patch that is kept instead; or the place in an excluded image, and ``excluded:`` with its file.
-    similarity, correlation : float
-        Mean correlation of tiles, and of all pixels (negative where one is inverted).
-    orientation : str
-        How this patch is turned against the other.
-    """
-
+    # The patch.
     name: str
     dictionary: str
+    # The patch that is kept instead; or the place in an excluded image, and ``excluded:`` with its file.
     duplicate_of: str
     its_dictionary: str
+    # Mean correlation of tiles, and of all pixels (negative where one is inverted).
     similarity: float
     correlation: float
-    orientation: str
+    orientation: str  # how this patch is turned against the other
 
     @property
     def reason(self) -> str:

@@ -16,23 +16,14 @@ BLOCK_BYTES = 1 << 20
 
 
 class Fingerprint(NamedTuple):
-    """Size and time of files, compared for equality, and the digest that decides where these differ.
+    """Size and time of files, compared for equality, and the digest that decides where these differ."""
 
-    Attributes
-    ----------
-    size : int
-        Bytes in all; -1 where there is no file.
-    stamp : int
-        Modification time and the system's own time of the last change, in ns, added: whoever puts another file in a
-        file's place can give it the same date, not the same change. Of several files a hash of their names, sizes and
-        stamps.
-    digest : str
-        XXH3 of the content, 128 bits in hexadecimal; empty where it was not computed or not readable.
-    """
-
-    size: int
+    size: int  # bytes in all; -1 where there is no file
+    # Modification time and the system's own time of the last change, in ns, added: whoever puts another file in a
+    # file's place can give it the same date, not the same change. Of several files a hash of their names, sizes and
+    # stamps.
     stamp: int
-    digest: str = ""
+    digest: str = ""  # XXH3 of the content, 128 bits in hexadecimal; empty where it was not computed or not readable
 
     def looks_like(self, other: "Fingerprint") -> bool:
         """Whether size and time are the same: no reason to read the content."""

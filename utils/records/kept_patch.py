@@ -18,25 +18,13 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class KeptRecord:
-    """One kept patch; None for what is not known.
+    """One kept patch; None for what is not known."""
 
-    Attributes
-    ----------
-    dictionary : str
-        Name of the dictionary that it comes from.
-    source : str
-        File or address of the volume, or name of the group.
-    contrast : Contrast
-        The window by which the volume was converted to uint8.
-    voxel_size : tuple of float
-        z, y, x in nm, of the volume.
-    """
-
-    dictionary: str | None = None
+    dictionary: str | None = None  # name of the dictionary that it comes from
     score: float | None = None
-    source: str | None = None
-    contrast: Contrast | None = None
-    voxel_size: tuple[float, float, float] | None = None
+    source: str | None = None  # file or address of the volume, or name of the group
+    contrast: Contrast | None = None  # the window by which the volume was converted to uint8
+    voxel_size: tuple[float, float, float] | None = None  # z, y, x in nm, of the volume
 
     @classmethod
     def of_meta(cls, meta: Mapping[str, Any], dictionary: str, score: float) -> "KeptRecord":

@@ -23,24 +23,13 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a result is to be made from.
+    """What a result is to be made from."""
 
-    Attributes
-    ----------
-    stage : str
-        The script, and what of it: each stage looks after its own results only.
-    inputs : mapping of str to tuple of Path, or Fingerprint
-        By name: the files and folders of each input, none of one at an address; or what is known of them already.
-    options : mapping
-        Every option that decides the content, by its name on the command line; plain values.
-    root : Path, optional
-        The folder that inputs are listed from.
-    """
-
-    stage: str
+    stage: str  # the script, and what of it: each stage looks after its own results only
+    # By name: the files and folders of each input, none of one at an address; or what is known of them already.
     inputs: Mapping[str, "Input"]
-    options: Mapping[str, Any]
-    root: Path | None = None
+    options: Mapping[str, Any]  # every option that decides the content, by its name on the command line; plain values
+    root: Path | None = None  # the folder that inputs are listed from
 
 
 Input = tuple[Path, ...] | Fingerprint
@@ -48,27 +37,16 @@ Input = tuple[Path, ...] | Fingerprint
 
 @dataclass(frozen=True)
 class Record:
-    """What a result was made from, as stored; see `Recipe`.
-
-    Attributes
-    ----------
-    root : tuple of str
-        The folder of the inputs, absolute and as seen from the result: a collection that moves as a whole keeps one.
-    result : Fingerprint
-        Of the result itself, without its time.
-    failures : mapping of str to str
-        Inputs that the result lacks, with the reason.
-    passed_over : str
-        Why there is no result: its input is sound, but gives none.
-    """
+    """What a result was made from, as stored; see `Recipe`."""
 
     stage: str
+    # The folder of the inputs, absolute and as seen from the result: a collection that moves as a whole keeps one.
     root: tuple[str, str]
     inputs: Mapping[str, Fingerprint]
     options: Mapping[str, Any]
-    result: Fingerprint
-    failures: Mapping[str, str] = field(default_factory=dict)
-    passed_over: str = ""
+    result: Fingerprint  # of the result itself, without its time
+    failures: Mapping[str, str] = field(default_factory=dict)  # inputs that the result lacks, with the reason
+    passed_over: str = ""  # why there is no result: its input is sound, but gives none
 
 
 def record_path(result: Path) -> Path:

@@ -17,20 +17,12 @@ KEPT, LOW_SCORE, DUPLICATE, EXCLUDED = "kept", "low score", "duplicate", "exclud
 
 @dataclass(frozen=True)
 class Score:
-    """One patch.
-
-    Attributes
-    ----------
-    score : float
-        0 to 1.
-    reason : str
-        ``kept``, ``low score``, ``duplicate`` or ``excluded``.
-    """
+    """One patch."""
 
     name: str
-    score: float
+    score: float  # 0 to 1
     kept: bool
-    reason: str
+    reason: str  # ``kept``, ``low score``, ``duplicate`` or ``excluded``
 
 
 def save_scores(path: Path, scores: Iterable[Score], *, reasons: bool = False) -> None:
@@ -38,11 +30,6 @@ def save_scores(path: Path, scores: Iterable[Score], *, reasons: bool = False) -
     columns = (*COLUMNS, REASON) if reasons else COLUMNS
     rows = ((row.name, f"{row.score:.{DECIMALS}f}", row.kept, row.reason)[: len(columns)] for row in scores)
     write_rows(path, chain([columns], rows))
-
-
-def load_scores(path: Path) -> list[Score]:
-    """Read the CSV back; see `read_scores`."""
-    return list(read_scores(path))
 
 
 def read_scores(path: Path) -> Iterator[Score]:
