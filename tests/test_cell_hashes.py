@@ -74,3 +74,11 @@ def test_a_flat_patch_among_others_has_no_hash(method, rng):
     hashes, flat = hash_cell(voxels, cell, 16, method=method)
     assert np.flatnonzero(flat).tolist() == [3]
     assert not hashes[3].any() and hashes.any(axis=1).sum() == 15
+
+
+def test_small_patches_are_enlarged_a_few_at_a_time(rng, monkeypatch):
+    voxels = rng.integers(0, 256, (14, 9, 16), dtype=np.uint8)
+    [cell] = grid(voxels.shape, 16)
+    at_once, _ = hash_cell(voxels, cell, 16)
+    monkeypatch.setattr("utils.cell_hashes.STACK", 4)
+    assert np.array_equal(hash_cell(voxels, cell, 16)[0], at_once)

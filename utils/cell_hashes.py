@@ -6,11 +6,13 @@ import numpy as np
 
 from utils.cubes import Cell, cut
 from utils.dhash import bits_of_rows, reduce_last, reduce_middle
-from utils.enlarging import enlarge_last, enlarge_middle
+from utils.enlarging import enlarge
 from utils.hashing import is_flat, patch_hasher
 
 # Slices turned to float32 at a time, so that the scratch stays in a core's cache.
 SLAB = 8
+# Patches that are enlarged at a time.
+STACK = 128
 
 
 def hash_cell(
@@ -96,22 +98,35 @@ def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarra
 
 
 def _enlarged(cube: np.ndarray, cell: Cell, crop: int, hash_size: int) -> Iterator[np.ndarray]:
-    """As `_reduced`, of patches that are made square first; those across z and y share what happens along x."""
+    """As `_reduced`, of patches that are made square first."""
+    for stack in _stacks(cube, cell):
+        parts = (stack[:, :, first : first + STACK] for first in range(0, stack.shape[2], STACK))
+        yield np.concatenate([_squared(part, crop, hash_size) for part in parts])
+
+
+def _stacks(cube: np.ndarray, cell: Cell) -> Iterator[np.ndarray]:
+    """For each axis of the cell its patches (h, w, slices): one operation then is for the same row of all."""
     (z, y, x), own = _places(cell)
-    if 0 in cell.axes or 1 in cell.axes:
-        along_x = enlarge_last(cube[:, :, x], crop)
-        if 0 in cell.axes:
-            yield _squared(along_x[own[0]][:, y], crop, hash_size)
-        if 1 in cell.axes:
-            yield _squared(along_x[z][:, own[1]].swapaxes(0, 1), crop, hash_size)
+    if 0 in cell.axes:
+        yield _slices_last(cube[own[0]][:, y, x])
+    if 1 in cell.axes:
+        yield _slices_last(cube[z][:, own[1]][:, :, x].swapaxes(0, 1))
     if 2 in cell.axes:
-        yield _squared(enlarge_last(cube[z, y][:, :, own[2]].transpose(2, 0, 1), crop), crop, hash_size)
+        yield cube[z, y].take(own[2], axis=2)
 
 
-def _squared(wide: np.ndarray, crop: int, hash_size: int) -> np.ndarray:
-    """Patches (n, h, crop), made (n, crop, crop) and shrunk to (n, hash size, hash size + 1), a few at a time."""
-    slabs = (enlarge_middle(wide[first : first + SLAB], crop) for first in range(0, len(wide), SLAB))
-    return np.concatenate([reduce_middle(reduce_last(slab, hash_size + 1), hash_size) for slab in slabs])
+def _slices_last(patches: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.transpose(patches.reshape(len(patches), -1)).reshape(*patches.shape[1:], -1)
+
+
+def _squared(stack: np.ndarray, crop: int, hash_size: int) -> np.ndarray:
+    """Patches (h, w, n), made (crop, crop, n) a few rows at a time, and shrunk to (n, hash size, hash size + 1)."""
+    wide = enlarge(stack, crop, 1)
+    slabs = (enlarge(wide, crop, 0, slice(first, first + SLAB)) for first in range(0, crop, SLAB))
+    rows = np.concatenate([reduce_middle(slab.astype(np.float32), hash_size + 1) for slab in slabs])
+    return np.moveaxis(reduce_middle(rows.reshape(crop, -1), hash_size).reshape(hash_size, hash_size + 1, -1), 2, 0)
 
 
 def _places(cell: Cell) -> tuple[list[slice], list[np.ndarray]]:

@@ -12,6 +12,7 @@ ImageHash, ``dhash``: https://github.com/JohannesBuchner/imagehash
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -99,7 +100,7 @@ def reduce_last(pixels: np.ndarray, reduced: int) -> np.ndarray:
     """
     weights, bits = _split_weights(pixels.shape[-1], reduced)
     sums = pixels.reshape(-1, pixels.shape[-1]) @ weights
-    return _rounded(sums, bits, reduced).reshape(*pixels.shape[:-1], reduced)
+    return _rounded(np.split(sums, sums.shape[-1] // reduced, axis=-1), bits).reshape(*pixels.shape[:-1], reduced)
 
 
 def reduce_middle(pixels: np.ndarray, reduced: int) -> np.ndarray:
@@ -115,15 +116,16 @@ def reduce_middle(pixels: np.ndarray, reduced: int) -> np.ndarray:
     ndarray of uint8, shape (..., reduced, m)
     """
     weights, bits = _split_weights(pixels.shape[-2], reduced)
-    sums = np.moveaxis(weights.T @ pixels, -2, -1)
-    return np.moveaxis(_rounded(sums, bits, reduced), -1, -2)
+    sums = weights.T @ pixels
+    return _rounded(np.split(sums, sums.shape[-2] // reduced, axis=-2), bits)
 
 
-def _rounded(sums: np.ndarray, bits: int, reduced: int) -> np.ndarray:
-    """Put the digits of the last axis together, (..., digits * reduced) -> (..., reduced), and round to 0..255."""
-    total = np.full((*sums.shape[:-1], reduced), 1 << (PRECISION_BITS - 1), np.int64)
-    for digit in range(sums.shape[-1] // reduced):
-        total += sums[..., digit * reduced : (digit + 1) * reduced].astype(np.int64) << (bits * digit)
+def _rounded(digits: Sequence[np.ndarray], bits: int) -> np.ndarray:
+    """Put the digits of sums together, the lowest first, and round to 0..255; 32 bits hold them, as in Pillow."""
+    total = digits[0].astype(np.int32)
+    for place, digit in enumerate(digits[1:], 1):
+        total += digit.astype(np.int32) << (bits * place)
+    total += 1 << (PRECISION_BITS - 1)
     total >>= PRECISION_BITS
     return np.clip(total, 0, 255, out=total).astype(np.float32)
 
