@@ -89,9 +89,9 @@ def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarra
     if 0 in cell.axes or 1 in cell.axes:
         along_x = _by_slabs(cube[:, :, x], lambda slab: reduce_last(slab, hash_size + 1))
         if 0 in cell.axes:
-            yield reduce_middle(along_x[own[0]][:, y], hash_size)
+            yield reduce_middle(along_x[own[0], y], hash_size)
         if 1 in cell.axes:
-            yield reduce_middle(along_x[z][:, own[1]].swapaxes(0, 1), hash_size)
+            yield reduce_middle(along_x[z, own[1]].swapaxes(0, 1), hash_size)
     if 2 in cell.axes:
         along_y = _by_slabs(cube[z, y], lambda slab: reduce_middle(slab, hash_size + 1))
         yield reduce_middle(along_y[:, :, own[2]].transpose(2, 0, 1), hash_size)
@@ -108,11 +108,11 @@ def _stacks(cube: np.ndarray, cell: Cell) -> Iterator[np.ndarray]:
     """For each axis of the cell its patches (h, w, slices): one operation then is for the same row of all."""
     (z, y, x), own = _places(cell)
     if 0 in cell.axes:
-        yield _slices_last(cube[own[0]][:, y, x])
+        yield _slices_last(cube[own[0], y, x])
     if 1 in cell.axes:
-        yield _slices_last(cube[z][:, own[1]][:, :, x].swapaxes(0, 1))
+        yield _slices_last(cube[z, own[1], x].swapaxes(0, 1))
     if 2 in cell.axes:
-        yield cube[z, y].take(own[2], axis=2)
+        yield np.ascontiguousarray(cube[z, y, own[2]])
 
 
 def _slices_last(patches: np.ndarray) -> np.ndarray:
@@ -129,11 +129,12 @@ def _squared(stack: np.ndarray, crop: int, hash_size: int) -> np.ndarray:
     return np.moveaxis(reduce_middle(rows.reshape(crop, -1), hash_size).reshape(hash_size, hash_size + 1, -1), 2, 0)
 
 
-def _places(cell: Cell) -> tuple[list[slice], list[np.ndarray]]:
+def _places(cell: Cell) -> tuple[list[slice], list[slice]]:
     """Where in a cell's cube its tiles lie along z, y, x, and where the slices are that are patches of each axis."""
     origins = [first for first, _ in cell.region()]
     tiles = [block.tile_in(origin) for block, origin in zip(cell.blocks, origins, strict=True)]
-    return tiles, [np.array(cell.slices(axis)) - origin for axis, origin in enumerate(origins)]
+    cut = [cell.slices(axis) for axis in range(3)]
+    return tiles, [slice(c.start - first, c.stop - first, c.step) for c, first in zip(cut, origins, strict=True)]
 
 
 def _by_slabs(cube: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -100,7 +100,8 @@ def reduce_last(pixels: np.ndarray, reduced: int) -> np.ndarray:
     """
     weights, bits = _split_weights(pixels.shape[-1], reduced)
     sums = pixels.reshape(-1, pixels.shape[-1]) @ weights
-    return _rounded(np.split(sums, sums.shape[-1] // reduced, axis=-1), bits).reshape(*pixels.shape[:-1], reduced)
+    digits = [sums[:, first : first + reduced] for first in range(0, sums.shape[-1], reduced)]
+    return _rounded(digits, bits).reshape(*pixels.shape[:-1], reduced)
 
 
 def reduce_middle(pixels: np.ndarray, reduced: int) -> np.ndarray:
@@ -117,7 +118,7 @@ def reduce_middle(pixels: np.ndarray, reduced: int) -> np.ndarray:
     """
     weights, bits = _split_weights(pixels.shape[-2], reduced)
     sums = weights.T @ pixels
-    return _rounded(np.split(sums, sums.shape[-2] // reduced, axis=-2), bits)
+    return _rounded([sums[..., first : first + reduced, :] for first in range(0, sums.shape[-2], reduced)], bits)
 
 
 def _rounded(digits: Sequence[np.ndarray], bits: int) -> np.ndarray:
