@@ -32,7 +32,7 @@ def one_blas_thread() -> AbstractContextManager[object]:
 
 @cache
 def _libraries() -> Any:
-    """The libraries that have threads of their own, looked for once: it takes 2 ms, as long as some volumes' patches."""
+    """The libraries that have threads of their own, looked for once: that takes as long as a small volume."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
