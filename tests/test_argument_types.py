@@ -35,6 +35,14 @@ def test_numbers(kind, good, bad, expected):
             kind(text)
 
 
+def test_a_share_by_what_a_scheduler_says(monkeypatch):
+    monkeypatch.setattr("os.environ", {})
+    with pytest.raises(argparse.ArgumentTypeError, match=r"^auto: no job array here"):
+        shard("auto")
+    monkeypatch.setattr("os.environ", {"SGE_TASK_ID": "2", "SGE_TASK_FIRST": "1", "SGE_TASK_LAST": "3"})
+    assert shard("auto") == (2, 3)
+
+
 def test_paths(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     file, gone = tmp_path / "f", tmp_path / "gone"

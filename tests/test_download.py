@@ -152,12 +152,6 @@ def test_the_longest_wait(server, fetch, asked, waited):
     assert waits == waited
 
 
-def test_no_tries_are_none(server, fetch):
-    with pytest.raises(FetchError, match="no tries were allowed"):
-        fetch(attempts=0)
-    assert server.paths == []
-
-
 def test_what_is_said_meanwhile(server, fetch, capsys):
     server.answers = [whole(b"", 429), whole()]
     fetch()

@@ -14,16 +14,10 @@ COUNTED = 1 << 17
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Distinct values, ascending, and how often each occurs.
+    """Distinct values, ascending, and how often each occurs."""
 
-    Attributes
-    ----------
-    values : ndarray of float64, shape (n,)
-    counts : ndarray of int64, shape (n,)
-    """
-
-    values: np.ndarray
-    counts: np.ndarray
+    values: np.ndarray  # float64, shape (n,)
+    counts: np.ndarray  # int64, shape (n,)
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Histogram":

@@ -24,20 +24,11 @@ LARGEST_SIDE = 4096
 
 @dataclass(frozen=True)
 class Familiarity:
-    """How far heads disagree that each learnt without a part of the experiments: where data decide, they agree.
+    """How far heads disagree that each learnt without a part of the experiments: where data decide, they agree."""
 
-    Attributes
-    ----------
-    weights : ndarray, shape (k, f)
-        Of linear heads on the network's features.
-    biases : ndarray, shape (k,)
-    limit : float
-        A dataset whose mean distance is larger shows something else than the network was trained on.
-    """
-
-    weights: np.ndarray
-    biases: np.ndarray
-    limit: float
+    weights: np.ndarray  # shape (k, f), of linear heads on the network's features
+    biases: np.ndarray  # shape (k,)
+    limit: float  # a dataset whose mean distance is larger shows something else than the network was trained on
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Deviation of what the heads say of each patch.
@@ -105,15 +96,10 @@ UNFITTED = Decision()
 
 @dataclass(frozen=True)
 class Examined:
-    """What a classifier says of patches: scores 0..1, and distances from the familiar (NaN where none is known).
+    """What a classifier says of patches."""
 
-    Attributes
-    ----------
-    scores, distances : ndarray, shape (n,)
-    """
-
-    scores: np.ndarray
-    distances: np.ndarray
+    scores: np.ndarray  # shape (n,), 0 to 1
+    distances: np.ndarray  # shape (n,), from the familiar; NaN where none is known
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

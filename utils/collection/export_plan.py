@@ -28,31 +28,17 @@ from utils.collection.splits import Pair, assign, crossing, seed_that_fills, tie
 
 @dataclass
 class ExportPlan:
-    """What is to be written.
-
-    Attributes
-    ----------
-    shards : list of Shard
-    split_of : dict
-        Dataset -> split.
-    groups : list of lists of str
-        Datasets that stay together.
-    rows : dict
-        Dataset -> its free columns.
-    notes, warnings : lists of str
-        What the card says of the export, and what the user is to be told besides.
-    failures : dict
-        Path -> reason, of tables and patches that cannot be exported.
-    """
+    """What is to be written."""
 
     kind: str
     shards: list[Shard]
-    split_of: dict[str, str]
-    groups: list[list[str]]
-    rows: dict[str, dict[str, str]]
+    split_of: dict[str, str]  # dataset -> split
+    groups: list[list[str]]  # datasets that stay together
+    rows: dict[str, dict[str, str]]  # dataset -> its free columns
+    # What the card says of the export, and what the user is to be told besides.
     notes: list[str]
     warnings: list[str]
-    failures: dict[str, str]
+    failures: dict[str, str]  # path -> reason, of tables and patches that cannot be exported
     kept: int
     side: tuple[int, int] = (0, 0)
 

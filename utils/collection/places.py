@@ -17,23 +17,12 @@ LENGTHS = (*(f"{axis}{end}_nm" for axis in AXES for end in (0, 1)), *(f"voxel_{a
 
 @dataclass(frozen=True)
 class Location:
-    """The box of a patch.
+    """The box of a patch."""
 
-    Attributes
-    ----------
-    volume : str
-        The volume or image, without the region that was cropped from it.
-    axis : int, optional
-        0 = xy, 1 = xz, 2 = yz; None in a 2D image.
-    index : int
-        Of the slice, in the region's own count.
-    box : three intervals
-        z, y, x in the dataset's voxels, the offset of a region counted in; of an image z is 0..1.
-    """
-
-    volume: str
-    axis: int | None
-    index: int
+    volume: str  # the volume or image, without the region that was cropped from it
+    axis: int | None  # 0 = xy, 1 = xz, 2 = yz; None in a 2D image
+    index: int  # of the slice, in the region's own count
+    # z, y, x in the dataset's voxels, the offset of a region counted in; of an image z is 0..1.
     box: tuple[Interval, Interval, Interval]
 
 
@@ -85,35 +74,19 @@ def image_of(dataset: str) -> str:
 
 @dataclass(frozen=True)
 class Sample:
-    """A patch to be exported.
-
-    Attributes
-    ----------
-    name, dataset, dictionary, source : str
-        `source` is the file or address of its volume, as its dictionary remembers it.
-    path : Path
-        Its TIFF.
-    score : float
-    place : Location, optional
-    voxel_size : tuple of float, optional
-        z, y, x in nm.
-    key : int
-        Its place in every random order.
-    repeated : bool
-        Whether other datasets have a patch of that name.
-    """
+    """A patch to be exported."""
 
     name: str
     dataset: str
     dictionary: str
-    source: str
-    path: Path
+    source: str  # the file or address of its volume, as its dictionary remembers it
+    path: Path  # its TIFF
     score: float
     place: Location | None
-    voxel_size: VoxelSize | None
-    key: int
+    voxel_size: VoxelSize | None  # z, y, x in nm
+    key: int  # its place in every random order
     weight: float | None = None
-    repeated: bool = False
+    repeated: bool = False  # whether other datasets have a patch of that name
 
     @property
     def volume(self) -> str:

@@ -21,25 +21,13 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Shard:
-    """Patches that are written together.
+    """Patches that are written together."""
 
-    Attributes
-    ----------
-    name : str
-        Of the unit; messages call it so.
-    split : str
-    samples : sequence of Sample
-    files : tuple of str
-        Paths inside the output folder, one per shard or one per patch.
-    rows : sequence of mappings
-        What is said of each sample, by column; the same columns in every row.
-    """
-
-    name: str
+    name: str  # of the unit; messages call it so
     split: str
     samples: Sequence[Sample]
-    files: tuple[str, ...]
-    rows: Sequence[Mapping[str, Any]]
+    files: tuple[str, ...]  # paths inside the output folder, one per shard or one per patch
+    rows: Sequence[Mapping[str, Any]]  # what is said of each sample, by column; the same columns in every row
 
     def __str__(self) -> str:
         return self.name

@@ -42,24 +42,12 @@ HEADER = np.dtype(
 
 @dataclass(frozen=True)
 class MrcHeader:
-    """What a header says, after its contradictions are settled.
+    """What a header says, after its contradictions are settled."""
 
-    Attributes
-    ----------
-    fields : ndarray of `HEADER`, shape ()
-        As in the file, in the file's byte order.
-    dtype : numpy.dtype
-        Of the stored voxels, with byte order; mode 0 is int8 or uint8.
-    shape : tuple of int
-        Sections, rows, columns as stored, and 3 colours for mode 16.
-    data_start : int
-        Where the voxels begin.
-    """
-
-    fields: np.ndarray
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    data_start: int
+    fields: np.ndarray  # of `HEADER`, shape (): as in the file, in the file's byte order
+    dtype: np.dtype  # of the stored voxels, with byte order; mode 0 is int8 or uint8
+    shape: tuple[int, ...]  # sections, rows, columns as stored, and 3 colours for mode 16
+    data_start: int  # where the voxels begin
 
     @property
     def mode(self) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from utils.files import SYSTEM_NAMES
+from utils.files import is_litter
 
 # Of a file beyond this size evenly spread blocks are digested, the first and the last among them.
 WHOLE_BYTES = 16 << 30
@@ -94,7 +94,7 @@ def _give_up(error: OSError) -> None:
 
 def _is_noise(name: str) -> bool:
     """Hidden and system files; the hidden metadata of Zarr is none."""
-    return (name.startswith((".", "~$")) and not name.startswith(".z")) or name.lower() in SYSTEM_NAMES
+    return is_litter(name) and not name.startswith(".z")
 
 
 def _digest_of_file(path: Path) -> str:
