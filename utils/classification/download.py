@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
@@ -50,13 +49,15 @@ def download(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:
     FetchError
         If the server refuses, or all tries failed.
     """
-    for attempt in count(1):
+    tries = 0
+    while True:
         try:
             return _try_once(url, target, retries)
         except _TryLaterError as error:
-            if attempt >= retries.attempts:
-                raise FetchError(f"{error}, {attempt} tries") from error
-            wait = 2.0 ** (attempt - 1) if error.wait is None else error.wait
+            tries += 1
+            if tries == retries.attempts:
+                raise FetchError(f"{error}, {tries} tries") from error
+            wait = 2.0 ** (tries - 1) if error.wait is None else error.wait
             say(f"{url}: {error}; trying again in {wait:.0f} s")
             retries.sleep(wait)
 
