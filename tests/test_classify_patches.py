@@ -24,7 +24,6 @@ from utils.classification.accounts import Account
 from utils.classification.classifier import Classifier
 from utils.classification.classifying import _refuse_shared_files, classify_dictionary
 from utils.classification.decision import Decision, Examined, Familiarity, read_decision, save_decision
-from utils.classification.distances import load_distances
 from utils.classification.download import RetryPolicy
 from utils.classification.lite_net import FEATURES
 from utils.classification.weights import LITE
@@ -35,7 +34,7 @@ from utils.jobs import Job, Run, run_jobs
 from utils.records.duplicates import Duplicate, save_duplicates
 from utils.records.kept_patch import read_kept_record
 from utils.records.recipes import Recipe
-from utils.records.scores import read_scores
+from utils.records.scores import load_distances, read_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,11 +8,10 @@ import pytest
 from utils.classification import classifying as room
 from utils.classification.accounts import Account
 from utils.classification.classifying import _refuse_shared_files, _stored_scores, classify_dictionary
-from utils.classification.distances import load_distances
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
 from utils.records.recipes import Recipe
-from utils.records.scores import read_scores
+from utils.records.scores import load_distances, read_scores
 
 NAMES = [f"fly-LOC-0_{i}_0-4_0-4" for i in range(5)]
 SCORES = np.array([0.1, 0.5, 0.51, 0.9, 0.7])

@@ -175,12 +175,14 @@ def test_a_script_travels_only_where_the_work_is_its_own(monkeypatch, tmp_path):
     assert order.hello["script"] == str(tmp_path / "script.py") and not order.hello["relative"]
 
 
-def test_a_cluster_is_known_before_it_is_used_and_left_behind(monkeypatch):
+@pytest.mark.parametrize("reachable", ["w", "x"])
+def test_a_cluster_is_known_before_it_is_used_and_left_behind(monkeypatch, reachable):
     dask = Dask(busy=[0])
+    monkeypatch.setattr(dask, "nthreads", lambda: {"w": 1, "x": 1})
     monkeypatch.setattr(client, "connect", lambda address, timeout: dask)
-    monkeypatch.setattr(client, "reaches", lambda worker: worker == "w")
+    monkeypatch.setattr(client, "reaches", lambda worker: worker == reachable)
     with client.cluster("tcp://at", 5.0) as connected:
-        assert connected.threads == 2 and dask.direct_to_workers
+        assert connected.threads == 2 and dask.direct_to_workers is (reachable == "w")  # the first is asked
     assert dask.closed == 2
 
 

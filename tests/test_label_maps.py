@@ -1,4 +1,4 @@
-"""utils/label_maps.py and utils/volume_labels.py: masks and segmentations are told from whatever a microscope gives."""
+"""utils/label_maps.py: masks and segmentations are told from whatever a microscope gives."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from utils import label_maps
 from utils.histogram import Histogram
 from utils.images import read_gray
 from utils.label_maps import why_labels
-from utils.volume_labels import why_labels_volume
+from utils.volume_samples import why_labels_volume
 from utils.volumes import list_volumes, open_volume
 
 LABELS = {

@@ -1,8 +1,18 @@
 """utils/records/scores.py: what is written is read back."""
 
+import numpy as np
 import pytest
 
-from utils.records.scores import Score, is_scores_header, is_scores_table, read_scores, save_scores
+from utils.records.scores import (
+    Score,
+    distances_path,
+    is_scores_header,
+    is_scores_table,
+    load_distances,
+    read_scores,
+    save_distances,
+    save_scores,
+)
 
 ROWS = [Score("a,b", 0.25, False, "low score"), Score("c\nd", 1.0, True, "kept"), Score("é", 0.9, False, "duplicate")]
 
@@ -28,3 +38,24 @@ def test_damaged_rows_are_named(tmp_path):
     assert is_scores_table(tmp_path / "a.csv")
     with pytest.raises(ValueError, match=r"a\.csv: a damaged table, at 'second'"):
         list(read_scores(tmp_path / "a.csv"))
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    table = tmp_path / "a.csv"
+    assert load_distances(table).shape == (0,)
+    save_distances(table, np.array([0.5, 1.25, 2.00004]))
+    assert distances_path(table) == tmp_path / ".recipes" / "a.csv.distances"
+    assert load_distances(table).tolist() == [0.5, 1.25, 2.0]
+
+
+def test_weights_that_know_no_distance_leave_none(tmp_path):
+    table = tmp_path / "a.csv"
+    save_distances(table, np.array([0.5]))
+    save_distances(table, np.array([0.5, np.nan]))
+    assert load_distances(table).size == 0 and not distances_path(table).exists()
+    save_distances(table, np.array([np.nan]))
+
+
+def test_folders_that_are_not_there_are_made(tmp_path):
+    save_distances(tmp_path / "deep/folder/a.csv", np.array([0.5]))
+    assert load_distances(tmp_path / "deep/folder/a.csv").tolist() == [0.5]

@@ -7,11 +7,10 @@ import pytest
 
 from utils.classification import sheets as room
 from utils.classification.decision import Decision, Familiarity
-from utils.classification.distances import save_distances
 from utils.classification.sheets import Dataset, draw_dataset, unfamiliar_datasets
 from utils.dictionaries import save_patches
 from utils.jobs import Job
-from utils.records.scores import Score, save_scores
+from utils.records.scores import Score, save_distances, save_scores
 
 
 @pytest.fixture

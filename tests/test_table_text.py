@@ -1,8 +1,10 @@
 """utils/table_text.py: tables as spreadsheets of any country write them."""
 
+import csv
+
 import pytest
 
-from utils.table_text import read_rows
+from utils.table_text import open_text, read_rows
 
 ROWS = [["name", "voxel_z", "note"], ["fly", "50", "Müller"], ["", "", ""], ["# off", "1", ""], ["mouse", "", ""]]
 
@@ -12,6 +14,8 @@ ROWS = [["name", "voxel_z", "note"], ["fly", "50", "Müller"], ["", "", ""], ["#
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_any_spreadsheet(tmp_path, encoding, delimiter, end):
     (tmp_path / "a.csv").write_bytes(end.join(map(delimiter.join, ROWS)).encode(encoding))
+    with open_text(tmp_path / "a.csv") as file:
+        assert list(csv.reader(file, delimiter=delimiter)) == ROWS
     columns, rows = read_rows(tmp_path / "a.csv")
     assert columns == ROWS[0]
     assert [(row.line, dict(row.cells)) for row in rows] == [

@@ -1,12 +1,15 @@
-"""utils/volume_samples.py: the window of a whole volume."""
+"""utils/volume_samples.py: the window of a whole volume, and whether it holds labels."""
+
+from functools import partial
 
 import numpy as np
 import pytest
 import tifffile
 
+from label_pictures import PICTURE, SHAPE, cells
 from utils.contrast import Contrast
 from utils.formats.nrrd import write_nrrd
-from utils.volume_samples import volume_contrast
+from utils.volume_samples import slabs, volume_contrast, why_labels_volume
 from utils.volumes import open_volume
 
 VOXEL_SIZE = (30.0, 8.0, 6.0)
@@ -91,3 +94,37 @@ def test_uint8_needs_no_look_at_the_voxels(tmp_path):
     write_nrrd(tmp_path / "a.nrrd", voxels_of("uint8"), VOXEL_SIZE)
     with open_volume(tmp_path / "a.nrrd") as volume:
         assert volume_contrast(volume).method == "none"
+
+
+def volume_of(folder, voxels):
+    write_nrrd(folder / "a.nrrd", voxels)
+    return open_volume(folder / "a.nrrd")
+
+
+@pytest.mark.parametrize("sample", [1 << 22, 4096])
+def test_volumes(tmp_path, monkeypatch, sample):
+    monkeypatch.setattr("utils.volume_samples.SAMPLE_VOXELS", sample)
+    picture, labels = np.stack([PICTURE] * 4), np.stack([cells(300)] * 4).astype(np.uint16)
+    sparse, mask, ids = (np.zeros((40, *SHAPE), np.uint16) for _ in range(3))
+    sparse[33, 100:200], mask[33, 100:104], ids[33, 40:60] = PICTURE[100:200], 1, cells(300)[40:60]
+    for voxels, wanted in (
+        (picture, ""),
+        (labels, "areas of exactly one value each"),
+        (sparse, ""),
+        (mask, "2 distinct values"),
+        (ids, "areas of exactly one value each"),
+        (np.zeros_like(mask), ""),
+    ):
+        with volume_of(tmp_path, voxels) as volume:
+            reason = why_labels_volume(volume)
+        assert wanted in reason and bool(reason) == bool(wanted)
+
+
+def test_what_is_no_number_counts_once_in_all_slices(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.volume_samples.SAMPLE_VOXELS", 4096)
+    monkeypatch.setattr("utils.volume_samples.slabs", partial(slabs, voxels=1))
+    nothing = np.full((6, 64, 64), np.nan, np.float32)
+    for voxels, wanted in ((nothing, ""), (np.where(np.arange(64) < 9, nothing, 0), "2 distinct values")):
+        with volume_of(tmp_path, voxels.astype(np.float32)) as volume:
+            reason = why_labels_volume(volume)
+        assert wanted in reason and bool(reason) == bool(wanted)

@@ -17,7 +17,7 @@ from utils.outcomes import PassedOver
 from utils.patches import Span, too_small
 from utils.sources import VolumeSource
 from utils.spread import breadth, spread_map
-from utils.volume_labels import why_labels_volume
+from utils.volume_samples import why_labels_volume
 from utils.volumes import Volume, is_isotropic
 
 # Rows of cells are cut up so far that each thread has some, lest one has the last.

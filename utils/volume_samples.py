@@ -1,4 +1,4 @@
-"""What a whole volume's intensities are: told from a bounded sample, or slab by slab."""
+"""What a whole volume's intensities are, and whether they are labels: told from a bounded sample, or slab by slab."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from utils.contrast import Contrast, measure_contrast, warn_not_finite
 from utils.formats.volume_base import Volume
+from utils.histogram import Histogram
+from utils.label_maps import FEW, few_values, why_labels
 
 # Voxels in a volume's sample, and how they are spread when the volume has more.
 SAMPLE_VOXELS = 1 << 22
@@ -87,3 +89,25 @@ def _sample_boxes(shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice
         for i in np.linspace(0, z - 1, slices).astype(int).tolist()
         for start in starts
     ]
+
+
+def why_labels_volume(volume: Volume) -> str:
+    """Why a volume is a mask or a label map; empty when it is an image, or one value throughout.
+
+    A few values in the sample of a large volume prove nothing: what it holds may lie between the bands that were looked
+    at. Then the first slices with more of them decide.
+    """
+    sample = volume_sample(volume)
+    if sample.shape == volume.shape or len(_values(sample)) > FEW:
+        return why_labels(sample)
+    found = np.empty(0)
+    for slab in slabs(volume):
+        values = _values(slab)
+        if len(values) > FEW:
+            return why_labels(slab)
+        found = np.union1d(found, values)  # NaN once
+    return few_values(len(found))
+
+
+def _values(planes: np.ndarray) -> np.ndarray:
+    return Histogram.of(planes).values

@@ -11,14 +11,13 @@ import numpy as np
 from utils.classification.accounts import Account
 from utils.classification.background import prefetched
 from utils.classification.decision import Examined
-from utils.classification.distances import save_distances
 from utils.classification.kept_files import kept_files
 from utils.dictionaries import PatchFile
 from utils.files import safe_name
 from utils.jobs import Job, WorkResult
 from utils.records.duplicates import LeftOut
 from utils.records.recipes import load_record
-from utils.records.scores import KEPT, LOW_SCORE, Score, read_scores, save_scores
+from utils.records.scores import KEPT, LOW_SCORE, Score, read_scores, save_distances, save_scores
 from utils.records.standing import same_but_for
 
 # Options that decide what is kept, and how, but no score.

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from utils.classification.background import BackgroundCalls, background_calls
-from utils.classification.distances import distances_path
 from utils.classification.kept_tiff import KeptTiffs
 from utils.files import OWN_FOLDER, flush_all, remove, remove_if_empty, safe_name
 from utils.names import dataset_of
 from utils.records.kept_patch import KeptRecord, read_kept_record
 from utils.records.recipes import discard
-from utils.records.scores import Score, read_scores
+from utils.records.scores import Score, distances_path, read_scores
 
 WRITERS = 4
 # Bytes that a writer takes at a time: forty patches of the usual size.

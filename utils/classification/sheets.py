@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from utils.classification.decision import Decision, unfamiliar_line
-from utils.classification.distances import load_distances
 from utils.contact_sheet import COLUMNS, Section, Tile, save_sheet
 from utils.dictionaries import PatchFile
 from utils.jobs import Job
-from utils.records.scores import Score, read_scores
+from utils.records.scores import Score, load_distances, read_scores
 
 SHOWN = 3 * COLUMNS
 # A sheet takes a third of a second, a process's start more than one.

@@ -62,10 +62,11 @@ def cluster(address: str, timeout: float) -> Iterator["Cluster"]:
 class Cluster:
     """A connected cluster; made by `cluster`."""
 
+    threads = 1  # of all workers, as of the last look
+
     def __init__(self, client: Any, address: str, timeout: float) -> None:
         self._client, self._address, self._timeout = client, address, timeout
         self._run = uuid.uuid4().hex
-        self.threads = 1  # of all workers, as of the last look
         self._workers_seen = time.monotonic()
 
     def wait_for_workers(self) -> None:

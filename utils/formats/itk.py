@@ -1,29 +1,35 @@
 """Formats that only SimpleITK reads: decoded once into memory, in a process of its own.
 
 ITK allocates what a header claims, and some damaged headers end it by a signal. In a child that costs the one file.
+Where voxels are missing it shows what its memory held: whether all are there is checked here.
 """
 
 import os
+import re
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from isal import igzip
 
 from utils import memory
-from utils.files import stem
-from utils.formats.itk_sizes import require_all_voxels
+from utils.files import stem, suffix
 from utils.formats.volume_base import DecodedVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked_unitless
 from utils.images import luminance
 from utils.json_text import parse_json
-from utils.reading import refuse_special
+from utils.reading import open_regular, refuse_special
 
 _CHILD = Path(__file__).with_name("itk_child.py")
 _HEADER_SECONDS = 60
 # What a decoder is waited for; the slowest (text) makes a few megabytes a second.
 _SLOWEST_BYTES_PER_SECOND = 2e6
+_PIECE = 1 << 20
+_HEADER_BYTES = {".gipl": 256, ".gipl.gz": 256, ".pic": 76}
+# Of a legacy VTK file: the last line before the values.
+_VTK_HEAD = re.compile(rb"\n(LOOKUP_TABLE|COLOR_SCALARS|VECTORS|NORMALS|TENSORS)[^\n]*\n")
 
 
 def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
@@ -75,3 +81,48 @@ def _ask(path: Path, what: str, seconds: float) -> bytes:
             f"cannot be read as {path.suffix} by SimpleITK: {done.stdout.decode('utf-8', 'replace').strip()}"
         )
     raise ValueError(f"cannot be read as {path.suffix}: SimpleITK died of it (exit code {done.returncode})")
+
+
+def require_all_voxels(path: Path, nbytes: int, values: int) -> None:
+    """Refuse a GIPL, VTK, Bio-Rad or Stimulate file without the voxels that its header promises; of others ITK tells.
+
+    They are so many bytes, and so many numbers (ValueError).
+    """
+    ending = suffix(path)
+    if ending == ".vtk":
+        _require_vtk(path, nbytes, values)
+    elif ending in _HEADER_BYTES:
+        head = _HEADER_BYTES[ending]
+        _require(_unpacked_size(path) if ending.endswith(".gz") else path.stat().st_size, head + nbytes, "bytes")
+    elif ending == ".spr" and (data := path.with_suffix(".sdt")).exists():
+        _require(data.stat().st_size, nbytes, "bytes")
+
+
+def _require_vtk(path: Path, nbytes: int, values: int) -> None:
+    with open_regular(path) as f:
+        begin = f.read(1 << 16)
+        head = _VTK_HEAD.search(begin)
+        start = head.end() if head else 0
+        if not re.match(rb"[^\n]*\n[^\n]*\n\s*ASCII", begin):
+            _require(path.stat().st_size - start, nbytes, "bytes")
+            return
+        f.seek(start)
+        found, within = 0, False
+        while piece := f.read(_PIECE):
+            words = len(piece.split())
+            found += words - (within and not piece[:1].isspace())  # a number that began in the piece before
+            within = not piece[-1:].isspace()
+        _require(found, values, "numbers")
+
+
+def _unpacked_size(path: Path) -> int:
+    size = 0
+    with open_regular(path) as packed, igzip.IGzipFile(fileobj=packed) as f:  # type: ignore[no-untyped-call]
+        while piece := f.read(_PIECE):
+            size += len(piece)
+    return size
+
+
+def _require(stored: int, wanted: int, what: str) -> None:
+    if stored < wanted:
+        raise ValueError(f"the file is cut short: {stored} {what} where its header promises {wanted}")

@@ -18,7 +18,7 @@ from utils.sampling.rois import Boxes, grid
 from utils.sampling.selection import fill_budget, shuffled
 from utils.sampling.survey import Survey
 from utils.stated import NOTHING_STATED, Stated
-from utils.volume_labels import why_labels_volume
+from utils.volume_samples import why_labels_volume
 from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
 
 # A cube is judged by this many slices, and by this many rows and columns of each.
