@@ -136,7 +136,8 @@ def index_sources(args: argparse.Namespace, sources: Sequence[tuple[str, Path]])
     found = [
         Excluded(name, index)
         for (name, _), job in zip(sources, jobs, strict=True)
-        if (index := current_index(job.target, job.source)) is not None
+        # Of a volume that no window fits into the index is empty.
+        if (index := current_index(job.target, job.source)) is not None and index.rows("planes")
     ]
     return found, code
 

@@ -94,12 +94,12 @@ def make_export(args: argparse.Namespace) -> int:
     """
     from utils.collection.export_beside import ABOUT, moved_datasets, write_beside
     from utils.collection.export_plan import plan_export, writer_of
-    from utils.collection.failures import say_failures
     from utils.collection.inventory import list_parts
     from utils.collection.ledger import Ledger, NothingLeftError
     from utils.collection.provenance import Provenance, find_tables
     from utils.collection.shards import make_shard
     from utils.jobs import Job, Run, run_jobs
+    from utils.summaries import say_failures
 
     parts = list_parts(args.filtered)
     with as_usage_errors():

@@ -69,11 +69,10 @@ def label_command(args: argparse.Namespace) -> int:
     UsageError
         If there is nothing to label.
     """
-    from utils.collection.failures import say_failures
-    from utils.collection.label_queue import list_items, ordered
+    from utils.collection.label_queue import Neighbours, Stock, list_items, ordered
     from utils.collection.label_server import Board, LabelServer
     from utils.collection.labels import LABELS, LabelFile
-    from utils.collection.stock import Neighbours, Stock
+    from utils.summaries import say_failures
 
     items, failures = list_items(args.patches, args.scores)
     failed = say_failures(failures)

@@ -53,10 +53,10 @@ def report(args: argparse.Namespace) -> int:
 def make_report(args: argparse.Namespace) -> int:
     """List, make the pages, make the index."""
     from utils.collection.dataset_report import report_dataset
-    from utils.collection.failures import say_failures
     from utils.collection.ledger import Ledger
     from utils.collection.report_index import INDEX, list_collection, write_index
     from utils.jobs import Job, Run, run_jobs
+    from utils.summaries import say_failures
 
     found = list_collection(args)
     datasets, failed = found.datasets, say_failures(found.failures)

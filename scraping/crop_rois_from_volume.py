@@ -25,7 +25,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 from utils.argument_types import fraction, output_dir, positive_float, positive_int
-from utils.cli import UsageError, add_run_options, make_parser, run_script, say_passed_over
+from utils.cli import UsageError, add_run_options, alike, make_parser, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.dataset_table import DatasetTable, Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs
@@ -62,17 +62,7 @@ def crop(args: argparse.Namespace) -> int:
     from utils.sampling.volume_crops import CropOptions, find_volumes, volume_target
 
     use_dataset(args)
-    options = CropOptions(
-        args.crop_size,
-        args.gb,
-        args.padding_value,
-        args.min_frac,
-        args.contrast,
-        args.seed,
-        args.processes,
-        args.update,
-        args.keep_labels,
-    )
+    options = CropOptions(gigabytes=args.gb, threads=args.processes, **alike(args, CropOptions))
     volumes, others, many = find_volumes(args.source, args.savedir)
     table = Stating.of(args).in_folder(args.source if many else args.source.parent)
     refuse_no_volumes(args, volumes)

@@ -29,11 +29,10 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields
 from functools import partial
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -41,7 +40,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 from utils.argument_types import fraction, natural_int, output_dir, positive_float, positive_int
-from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, run_script
+from utils.cli import UsageError, add_run_options, alike, as_usage_errors, make_parser, run_script
 from utils.contrast import CONTRASTS
 from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, Run, run_jobs
@@ -166,18 +165,13 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
         raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")
     access = Access(
         **{
-            **_alike(args, Access),
+            **alike(args, Access),
             "requests": 8 * args.workers,
             "headers": tuple(args.header),
             "credentials": args.credentials or args.requester_pays,
         }
     )
-    return SamplingOptions(gigabytes=args.gb, access=access, **_alike(args, SamplingOptions))
-
-
-def _alike(args: argparse.Namespace, kind: type) -> dict[str, Any]:
-    """The options that fields of a dataclass are called after."""
-    return {field.name: getattr(args, field.name) for field in fields(kind) if hasattr(args, field.name)}
+    return SamplingOptions(gigabytes=args.gb, access=access, **alike(args, SamplingOptions))
 
 
 def sample_row(job: Job, *, options: "SamplingOptions") -> str:
@@ -189,7 +183,7 @@ def sample_row(job: Job, *, options: "SamplingOptions") -> str:
 
 def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: Path) -> int:
     """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
-    from utils.sampling.listing import describe
+    from utils.sampling.fetch import describe
 
     failed = 0
     for row in rows:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tissue import cut, excluded_deeply, texture
 from utils.duplicates import deep
-from utils.duplicates.deep import _fit_similarity, find_points, frame_matrices
+from utils.duplicates.deep import _fit_similarity, _frame_matrices, find_points
 from utils.duplicates.embedding import SIZE
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.index_file import read_index
@@ -141,7 +141,7 @@ def test_codes_have_no_mean_and_one_length():
 def test_matrices_turn_and_scale_from_columns_towards_rows():
     asked = np.array([[0, 0, 2, 0.0], [0, 0, 4, 0.5], [5, 6, 3, 1.0]])
     found = np.array([[9, 9, 6, 0.0], [0, 0, 4, 0.5 + np.pi / 2], [7, 8, 6, 1.0 + np.pi]])
-    matrices = frame_matrices(asked, found)
+    matrices = _frame_matrices(asked, found)
     assert matrices[0].tolist() == [[3, 0], [0, 3]]
     assert matrices[1] @ [0, 1] == pytest.approx([1, 0]) and matrices[1] @ [1, 0] == pytest.approx([0, -1])
     assert matrices[2] @ [1, 2] == pytest.approx([-2, -4])

@@ -47,7 +47,7 @@ def test_pixels_that_the_file_holds_in_another_way_are_found_too(tmp_path):
 
 
 def test_a_failure_leaves_no_index(tmp_path):
-    def fill(writer):
+    def fill(writer, source):
         writer.append(numbers=np.arange(3))
         raise ValueError("no more")
 

@@ -8,7 +8,7 @@ from tissue import cut, dictionary, texture
 from utils.duplicates import greedy
 from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path
 from utils.duplicates.embedding import view_of
-from utils.duplicates.greedy import Representatives, as_rows, compare_views, find_duplicates
+from utils.duplicates.greedy import Representatives, as_row, compare_views, find_duplicates
 from utils.duplicates.index_file import read_index
 from utils.duplicates.verify import sizes_of
 from utils.jobs import Job
@@ -61,7 +61,7 @@ def test_the_preferred_ones_are_kept(dictionaries):
     found = []
     for which, each in enumerate(dictionaries):
         duplicates = find_duplicates(representatives, which, np.zeros(len(each), bool))
-        found += as_rows(representatives, which, duplicates)
+        found += [as_row(representatives, which, row, match) for row, match in duplicates]
     assert [(row.name, row.dictionary, row.duplicate_of, row.its_dictionary) for row in found] == [
         ("turned", "two", "a", "one"), ("dark", "two", "b", "one"), ("copy", "three", "new", "two"),
     ]  # fmt: skip
@@ -97,7 +97,8 @@ def test_inverted_copies_are_named_so(tmp_path):
     both = [indexed(tmp_path, "one", {"a": a}), indexed(tmp_path, "two", {"b": 255 - a})]
     representatives = Representatives(both)
     find_duplicates(representatives, 0, np.zeros(1, bool))
-    (row,) = as_rows(representatives, 1, find_duplicates(representatives, 1, np.zeros(1, bool)))
+    ((row, match),) = find_duplicates(representatives, 1, np.zeros(1, bool))
+    row = as_row(representatives, 1, row, match)
     assert "inverted" in row.orientation and row.correlation < -0.99
     strict = Representatives(both, 1.01)
     find_duplicates(strict, 0, np.zeros(1, bool))

@@ -54,7 +54,7 @@ def test_an_index_is_mapped_where_it_is_used(indexed, monkeypatch):
 def test_arrays_come_back_as_they_were_appended(tmp_path):
     numbers = np.arange(12, dtype=">i4").reshape(4, 3)
 
-    def fill(writer):
+    def fill(writer, source):
         writer.append(numbers=numbers[:3], none=np.zeros((0, 5), np.float32))
         writer.append(numbers=numbers[3:])
         return {"said": "so"}
@@ -67,3 +67,4 @@ def test_arrays_come_back_as_they_were_appended(tmp_path):
     np.testing.assert_array_equal(index["numbers"], numbers)
     assert (index["numbers"].dtype, index["none"].shape, index["none"].dtype) == ("<i4", (0, 5), "f4")
     assert (index.rows("numbers"), index.rows("none"), index.meta["said"]) == (4, 0, "so")
+    assert index.rows("never") == 0

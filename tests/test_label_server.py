@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from made_collection import add_dataset, image_names, pixels
-from utils.collection.label_queue import Item
+from utils.collection.label_queue import Item, Neighbours, Stock
 from utils.collection.label_server import Board, LabelServer
 from utils.collection.labels import LabelFile
-from utils.collection.stock import Neighbours, Stock
 from utils.formats.nrrd import write_nrrd
 
 NAMES = image_names(["a"])

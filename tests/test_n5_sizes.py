@@ -20,7 +20,7 @@ def test_a_transform_counts_in_any_order_of_axes():
 
 @pytest.mark.parametrize(("axes", "scale"), [("zyc", [5, 4, 4]), ("zyx", ["five", 4, 4]), ("zyx", [5, 4])])
 def test_a_transform_that_says_no_size_does_not_count(axes, scale):
-    bad = {"transform": {"axes": list(axes), "scale": scale}}
+    bad = array(8, 8, 8, transform={"axes": list(axes), "scale": scale})
     assert level_scale(0, bad, bad, BASE, []) == BASE
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from utils.ngff.ome_zarr_level import array_level, coordinate_axes, level_of, same_unit, simple_transforms
+from utils.ngff.ome_zarr_level import _simple_transforms, array_level, coordinate_axes, level_of, same_unit
 
 V2 = {"shape": [1, 10, 20, 30], "chunks": [1, 5, 6, 7], "dtype": "<u2", "fill_value": 3}
 AXES = [{"name": "c"}, *({"name": name, "type": "space", "unit": "nanometer"} for name in "zyx")]
@@ -68,10 +68,10 @@ def test_units_that_differ_become_nanometres():
 def test_sequences_are_taken_apart_and_turns_refused():
     shift = {"type": "translation", "translation": [1, 2, 3]}
     nested = {"type": "sequence", "transformations": [scale(1, 2, 3), {"type": "sequence", "transformations": [shift]}]}
-    assert simple_transforms([nested, {"type": "identity"}]) == [scale(1, 2, 3), shift, {"type": "identity"}]
-    assert simple_transforms(None) == []
+    assert _simple_transforms([nested, {"type": "identity"}]) == [scale(1, 2, 3), shift, {"type": "identity"}]
+    assert _simple_transforms(None) == []
     with pytest.raises(ValueError, match="'rotation' is more than scale and translation"):
-        simple_transforms([{"type": "rotation"}])
+        _simple_transforms([{"type": "rotation"}])
 
 
 def test_axes_of_coordinate_systems():

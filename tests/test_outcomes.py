@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.outcomes import Job, Outcome, SomeFailed, describe, failed
+from utils.outcomes import Job, Outcome, SomeFailed, describe, failed, reason_of
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,17 @@ def test_a_job_that_fails_as_a_whole_is_named_by_its_source():
 def test_parts_that_failed_are_told_apart():
     error = SomeFailed({"a.tif": "damaged", "b.tif": "empty"})
     assert str(error) == "a.tif: damaged; b.tif: empty" and error.failures == {"a.tif": "damaged", "b.tif": "empty"}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("a.csv: no table\n  of scores"), "no table of scores"),
+        (ValueError("b.csv: no table"), "b.csv: no table"),
+        (FileNotFoundError(2, "No such file or directory", "a.csv"), "No such file or directory"),
+        (OSError("a.csv: gone"), "gone"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_reasons_are_one_line_without_the_path(error, reason):
+    assert reason_of(error, Path("a.csv")) == reason

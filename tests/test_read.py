@@ -14,7 +14,7 @@ from ngff_images import pyramid, write_json, write_ome_zarr, write_precomputed
 from utils.ngff.access import Access
 from utils.ngff.metadata import Level
 from utils.ngff.multiscale import open_multiscale, open_volume_level
-from utils.ngff.read import open_view
+from utils.ngff.read import _open_view
 
 
 def test_a_passing_refusal_is_asked_again(tmp_path):
@@ -98,7 +98,7 @@ def test_refused_chunks_of_other_codecs_fail_too(tmp_path, codec):
 
 
 def view_of(image, level):
-    return open_view(image.store.kvstore(), level, ts.Context(), 5.0, "what")
+    return _open_view(image.store.kvstore(), level, ts.Context(), 5.0, "what")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from utils.jobs import Outdated
 from utils.records.recipes import known_record
 from utils.sampling.renewal import claim, renewed, tell_orphans
-from utils.sampling.roi_settings import Settings
+from utils.sampling.roi_record import Settings
 
 SETTINGS = Settings(source="/em", volume_name="fly", level=0, seed=0, crop_size=4)
 SPAN = {"z": [0, 4], "y": [0, 4], "x": [0, 4]}

@@ -72,15 +72,12 @@ def test_boxes_of_a_grid_in_c_order():
     for outside in (-1, 12):
         with pytest.raises(IndexError):
             boxes[outside]
-    assert [axis.tolist() for axis in boxes.grid_indices()] == [
-        [0] * 6 + [1] * 6, [0, 0, 1, 1, 2, 2] * 2, [0, 1] * 6,
-    ]  # fmt: skip
+    assert boxes.counts == [2, 3, 2]
 
 
 def test_some_boxes_of_a_grid():
     some = Boxes(SPANS, np.array([1, 7, 10]))
     assert len(some) == 3 and list(some) == [Boxes(SPANS)[i] for i in (1, 7, 10)] and some.places.tolist() == [1, 7, 10]
-    assert [axis.tolist() for axis in some.grid_indices()] == [[0, 1, 1], [0, 0, 2], [1, 1, 0]]
     with pytest.raises(IndexError):
         some[3]
     assert not Boxes(SPANS, np.array([], int))

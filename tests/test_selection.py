@@ -11,8 +11,7 @@ from utils.contrast import NO_CONTRAST
 from utils.jobs import SKIPPED, SomeFailed
 from utils.overlap import without_overlap
 from utils.sampling.roi_crops import Crops
-from utils.sampling.roi_record import RoiRecord
-from utils.sampling.roi_settings import Settings
+from utils.sampling.roi_record import RoiRecord, Settings
 from utils.sampling.rois import GB, Boxes, Roi, grid
 from utils.sampling.selection import fill_budget, settled, shuffled, stratified, within
 

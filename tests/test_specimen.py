@@ -231,7 +231,7 @@ def test_boxes_inside_of_the_mask(tmp_path):
 
     def inside(min_frac, boxes=boxes):
         options = SamplingOptions(min_frac=min_frac, mask=str(mask))
-        return list(room.masked(boxes, replace(plan, options=options), tmp_path))
+        return list(room._masked(boxes, replace(plan, options=options), tmp_path))
 
     assert inside(0.75) == [((0, 16), (16, 32), (0, 16))] == inside(0.5)
     assert len(list((tmp_path / ".overview").glob("fly-mask_s0-*.npy"))) == 1

@@ -21,9 +21,9 @@ from utils.reconstruction.subvolumes import (
     StackOptions,
     Subvolume,
     VolumeGroup,
+    _reflected,
     box_of,
     cut_stack,
-    reflected,
     stack_recipe,
     stack_voxel_size,
     stands,
@@ -42,8 +42,8 @@ from utils.volumes import open_volume
 def test_mirrored_slices_are_numpys(count, index, slices):
     first, stop = window(min(index, count - 1), slices)
     padded = np.pad(np.arange(count), 10, "reflect" if count > 1 else "edge")
-    np.testing.assert_array_equal(reflected(first, stop, count), padded[first + 10 : stop + 10])
-    assert reflected(first, stop, count)[slices // 2] == min(index, count - 1)
+    np.testing.assert_array_equal(_reflected(first, stop, count), padded[first + 10 : stop + 10])
+    assert _reflected(first, stop, count)[slices // 2] == min(index, count - 1)
 
 
 def patch(axis: int | None, first: int = 2, box: Box = Box(1, 3, 2, 6)) -> PatchName:  # noqa: B008 (never changed)

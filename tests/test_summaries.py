@@ -8,7 +8,7 @@ import pytest
 from tqdm import tqdm
 
 from utils.outcomes import Job, Outcome, failed
-from utils.summaries import lines_of, progress, summarize
+from utils.summaries import lines_of, progress, say_failures, summarize
 
 JOB = Job("s3://key:secret@bucket/a.zarr", Path("a.pkl"))
 
@@ -88,3 +88,9 @@ def test_a_bar_is_for_terminals_alone(capsys, monkeypatch, terminal, quiet, bar)
     assert len(steps) == (2 if bar else 0)
     if bar:  # no lock of processes, which would settle how they are started
         assert isinstance(tqdm.get_lock(), type(threading.RLock()))
+
+
+def test_failures_are_named_and_count(capsys):
+    assert say_failures({}) == 0 and capsys.readouterr().err == ""
+    assert say_failures({"a.csv": "gone", "b.csv": "damaged"}) == 1
+    assert capsys.readouterr().err == "a.csv: gone\nb.csv: damaged\n"

@@ -108,6 +108,11 @@ def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False, dask
     group.add_argument("--quiet", action="store_true", help="only warnings and failures")
 
 
+def alike(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """The command line's say about the fields of a dataclass that are called as options are."""
+    return {name: getattr(args, name) for name in kind.__annotations__ if hasattr(args, name)}
+
+
 def usable_cpus() -> int:
     """How many CPUs this process may use: by its affinity, its container's quota and its scheduler's allotment."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -89,3 +89,12 @@ def describe(error: BaseException) -> str:
     if not message or isinstance(error, KeyError | IndexError | AttributeError | TypeError | AssertionError):
         return f"{type(error).__name__}: {message}".rstrip(": ")
     return message
+
+
+def reason_of(error: OSError | ValueError, path: Path) -> str:
+    """Why a file cannot be read, without the path, which stands before it.
+
+    >>> reason_of(ValueError("a.csv: no table"), Path("a.csv"))
+    'no table'
+    """
+    return describe(error).removeprefix(f"{path}: ").removesuffix(f" ({path})")

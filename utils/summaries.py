@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,13 @@ def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
     elif verbose:
         lines.append(f"{source}: {outcome.message or outcome.status}")
     return lines
+
+
+def say_failures(failures: Mapping[str, str]) -> int:
+    """Name what could not be read, by its path, on a line of stderr each; returns the exit code."""
+    for path, reason in failures.items():
+        print(one_line(f"{path}: {reason}"), file=sys.stderr)
+    return 1 if failures else 0
 
 
 def summarize(outcomes: Sequence[Outcome], noun: str, orphaned: Sequence[Path], *, prune: bool, quiet: bool) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from utils.collection.failures import reason_of
 from utils.collection.inventory import Part
 from utils.collection.manifest import PartWriter
 from utils.collection.overviews import Overviews
@@ -17,6 +16,7 @@ from utils.collection.page_files import AROUND, THUMB, Thumbs
 from utils.collection.pixels import read_patch
 from utils.contact_sheet import fit
 from utils.dictionaries import PatchFile
+from utils.outcomes import reason_of
 from utils.records.scores import Score
 
 BINS = 20

@@ -43,10 +43,7 @@ def write_tar(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
 def tar_key(name: str, dataset: str = "") -> str:
     """A patch's key in a shard: its name; with a hash where the name has dots, at the first of which a key ends.
 
-    Parameters
-    ----------
-    dataset : str
-        Of a name that others have, too: part of the hash.
+    The hash is also of the `dataset` of a name that others have, too.
 
     >>> tar_key("fly-LOC-0_1_0-9_0-9"), tar_key("fly.v2-LOC-0_1_0-9_0-9")
     ('fly-LOC-0_1_0-9_0-9', 'fly_v2-LOC-0_1_0-9_0-9-6e81e570')

@@ -16,7 +16,6 @@ from utils.collection.export_formats import (
     write_tar,
     write_zarr_shard,
 )
-from utils.collection.failures import reason_of
 from utils.collection.inventory import Part, by_dataset
 from utils.collection.pixels import patch_size
 from utils.collection.places import Sample
@@ -24,6 +23,7 @@ from utils.collection.provenance import Provenance
 from utils.collection.selection import Rules, Selection, balanced, choose
 from utils.collection.shards import Shard, Writer, dataset_folders, mixed_shards
 from utils.collection.splits import Pair, assign, crossing, seed_that_fills, tied
+from utils.outcomes import reason_of
 
 
 @dataclass

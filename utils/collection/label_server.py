@@ -13,11 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from utils.collection.label_queue import Item
+from utils.collection.label_queue import Item, Neighbours, Stock
 from utils.collection.labels import LABELS, LabelFile
 from utils.collection.page_files import PAGES
 from utils.collection.pixels import png_bytes
-from utils.collection.stock import Neighbours, Stock
 from utils.files import atomic_path, safe_name
 from utils.json_text import parse_json
 

@@ -56,13 +56,11 @@ class Ledger:
 
     def _is_same(self, name: str, entry: Mapping[str, Any], since: int) -> bool:
         path = self.folder / name
-        try:
+        with suppress(OSError):
             status = path.stat()
-        except OSError:
-            return False
-        if status.st_size != entry.get("size"):
-            return False
-        return status.st_mtime_ns <= since or sha256_of(path) == entry.get("sha256")
+            if status.st_size == entry.get("size"):
+                return status.st_mtime_ns <= since or sha256_of(path) == entry.get("sha256")
+        return False
 
     @contextmanager
     def making(

@@ -125,10 +125,9 @@ class Overviews:
 
 def _middle(volume: Any, axis: int) -> np.ndarray:
     """The middle slice, thinned evenly in rows and columns so that neither has much more than `SAMPLED`."""
-    index = volume.shape[axis] // 2
-    box: list[slice] = [slice(None)] * 3
-    box[axis] = slice(index, index + 1)
-    cut = np.squeeze(np.asarray(volume[tuple(box)]), axis)
+    box: list[slice | int] = [slice(None)] * 3
+    box[axis] = volume.shape[axis] // 2
+    cut: np.ndarray = volume[tuple(box)]
     step = max(1, max(cut.shape) // SAMPLED)
     return cut[::step, ::step]
 

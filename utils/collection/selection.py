@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.collection.failures import reason_of
 from utils.collection.inventory import Part, by_dataset
 from utils.collection.places import Sample, place_of
 from utils.collection.spread import Gaps, key_of, spread_order
-from utils.outcomes import describe
+from utils.outcomes import reason_of
 from utils.reading import refuse_special
 
 
@@ -89,9 +88,6 @@ def _can_be_read(part: Part, names: _Names, failures: dict[str, str]) -> bool:
         kept = [decision.name for decision in part.decisions() if decision.kept]
         for name in (part.dataset, *kept):
             name.encode()
-    except UnicodeEncodeError as error:
-        failures[str(part.table)] = describe(error)
-        return False
     except (OSError, ValueError) as error:
         failures[str(part.table)] = reason_of(error, part.table)
         return False
@@ -147,14 +143,10 @@ def select(samples: Sequence[Sample], rules: Rules, warnings: list[str]) -> list
     queues = [_of_volume(by_volume[volume], rules) for volume in volumes]
     chosen: list[Sample] = []
     while queues and (not rules.cap or len(chosen) < rules.cap):
-        for queue in list(queues):
-            if rules.cap and len(chosen) == rules.cap:
-                break
-            if (following := next(queue, None)) is None:
-                queues.remove(queue)
-            else:
-                chosen.append(following)
-    return chosen
+        turn = [(queue, one) for queue in queues if (one := next(queue, None)) is not None]
+        queues = [queue for queue, _ in turn]
+        chosen += [one for _, one in turn]
+    return chosen[: rules.cap or None]
 
 
 def _of_volume(samples: Sequence[Sample], rules: Rules) -> Iterator[Sample]:

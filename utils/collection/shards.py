@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from utils.collection.failures import reason_of
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.pixels import read_patch
 from utils.collection.places import Sample
 from utils.jobs import SKIPPED, Job, SomeFailed
+from utils.outcomes import reason_of
 
 # Of the exported bytes: a new number makes every export anew.
 VERSION = 1

@@ -74,7 +74,7 @@ def _points_of_square(image: np.ndarray, y: int, x: int, most: int | None) -> Po
     create = getattr(cv2, "SIFT_create")  # noqa: B009 - the package's type stubs lack it
     sift = create(nfeatures=most or int(DENSITY * seen.size) + 1, contrastThreshold=CONTRAST)
     found, descriptors = sift.detectAndCompute(seen, None)
-    if descriptors is None or not len(found):
+    if descriptors is None:
         return Points(np.zeros((0, SIZE), np.int8), np.zeros((0, 4), np.float32))
     frames = np.array([(p.pt[1] + 0.5, p.pt[0] + 0.5, p.size, np.radians(p.angle)) for p in found], np.float32)
     frames[:, :2] += y0, x0
@@ -88,21 +88,11 @@ def _codes_of_descriptors(descriptors: np.ndarray) -> np.ndarray:
     joined -= joined.mean(axis=1, keepdims=True)
     length = np.sqrt((joined * joined).sum(axis=1, keepdims=True))
     scaled = np.divide(joined * LENGTH, length, out=np.zeros_like(joined), where=length > 0)
-    codes: np.ndarray = np.rint(np.clip(scaled, -127, 127)).astype(np.int8)
-    return codes
+    return np.asarray(np.rint(np.clip(scaled, -127, 127)), np.int8)
 
 
-def frame_matrices(asked: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The matrices (rows, columns) that take one frame's scale and angle to the other's.
-
-    Parameters
-    ----------
-    asked, found : ndarray, shape (n, 4)
-
-    Returns
-    -------
-    ndarray, shape (n, 2, 2)
-    """
+def _frame_matrices(asked: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The matrices (rows, columns), (n, 2, 2), that take the scale and angle of frames, (n, 4), to those of others."""
     scale, angle = found[:, 2] / asked[:, 2], found[:, 3] - asked[:, 3]
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     return np.stack([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)], 1).astype(np.float64)
@@ -155,7 +145,7 @@ class DeepPoints:
         probe, owner, cosine = self._file.pairs(points.codes, ALIKE, probed=PROBED)
         frames = points.frames.astype(np.float64)[probe]
         asked, found = frames[:, :2] - half, self._frames[owner, :2]
-        matrices = frame_matrices(frames, self._frames[owner]) if len(probe) else np.zeros((0, 2, 2))
+        matrices = _frame_matrices(frames, self._frames[owner])
         middles = found - np.einsum("nij,nj->ni", matrices, asked)
         return Votes(np.zeros(len(probe), np.int64), probe, self._planes[owner], middles, cosine), asked, found
 

@@ -37,30 +37,24 @@ def index_dictionary(job: Job) -> str:
     ValueError
         If it changed while it was read.
     """
-    count = 0
-
-    def fill(writer: IndexWriter) -> dict[str, Any]:
-        nonlocal count
-        with PatchFile(Path(job.source)) as file:
-            count = len(file)
-            return _fill(writer, file)
-
-    return f"{count} patches" if make_index(job.target, Path(job.source), fill) else SKIPPED
+    index = make_index(job.target, Path(job.source), _fill)
+    return f"{index.rows('codes')} patches" if index else SKIPPED
 
 
-def _fill(writer: IndexWriter, file: PatchFile) -> dict[str, Any]:
+def _fill(writer: IndexWriter, dictionary: Path) -> dict[str, Any]:
     """Append what the index holds, a batch of patches in memory at a time; returns what is noted."""
-    rows = range(len(file))
-    places = [file.offset(row) for row in rows]
-    writer.append(
-        codes=np.zeros((0, SIZE), np.int8),
-        shapes=np.array([file.shape(row) for row in rows], np.int64).reshape(-1, 2),
-        offsets=np.array([-1 if place is None else place for place in places], np.int64),
-        names=np.frombuffer(json.dumps(file.names).encode(), np.uint8),
-    )
-    for batch in file.batches():
-        writer.append(codes=embed_all(batch.patches))
-    return {"voxel_size": possible_size(file.meta.get("voxel_size"))}
+    with PatchFile(dictionary) as file:
+        rows = range(len(file))
+        places = [file.offset(row) for row in rows]
+        writer.append(
+            codes=np.zeros((0, SIZE), np.int8),
+            shapes=np.array([file.shape(row) for row in rows], np.int64).reshape(-1, 2),
+            offsets=np.array([-1 if place is None else place for place in places], np.int64),
+            names=np.frombuffer(json.dumps(file.names).encode(), np.uint8),
+        )
+        for batch in file.batches():
+            writer.append(codes=embed_all(batch.patches))
+        return {"voxel_size": possible_size(file.meta.get("voxel_size"))}
 
 
 @dataclass(frozen=True)

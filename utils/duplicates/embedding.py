@@ -42,6 +42,20 @@ def view_of(patch: np.ndarray, view: int) -> np.ndarray:
     return patch[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
+def _relative_views() -> np.ndarray:
+    """The view that makes one image like another, when this view of it is like that view of the other: (8, 8)."""
+    image = np.array([[0, 1], [2, 3]])
+    seen = [view_of(image, view).tolist() for view in range(len(VIEWS))]
+    table = np.empty((len(VIEWS), len(VIEWS)), np.int64)
+    for its_view in range(len(VIEWS)):
+        for view in range(len(VIEWS)):
+            table[seen.index(view_of(view_of(image, view), its_view).tolist()), its_view] = view
+    return table
+
+
+RELATIVE_VIEWS = _relative_views()
+
+
 def view_name(view: int, inverted: bool = False) -> str:
     """How tables call a view; ``rot`` turns counterclockwise.
 
@@ -61,8 +75,7 @@ def _block_sums(patch: np.ndarray) -> np.ndarray:
         rows = BLOCKS * np.add.reduce(patch.astype(exact).reshape(BLOCKS, height // BLOCKS, width), axis=1)
     else:
         rows = _overlaps(height).astype(exact) @ patch.astype(exact)
-    sums: np.ndarray = rows.astype(np.float64) @ _overlaps(width).T
-    return sums
+    return np.asarray(rows.astype(np.float64) @ _overlaps(width).T)
 
 
 @cache
@@ -72,16 +85,14 @@ def _overlaps(side: int) -> np.ndarray:
     pixels = np.arange(side + 1) * BLOCKS
     low = np.maximum(edges[:-1, np.newaxis], pixels[np.newaxis, :-1])
     high = np.minimum(edges[1:, np.newaxis], pixels[np.newaxis, 1:])
-    overlaps: np.ndarray = np.maximum(high - low, 0).astype(np.float64)
-    return overlaps
+    return np.asarray(np.maximum(high - low, 0), np.float64)
 
 
 @cache
 def _cosines(blocks: int) -> np.ndarray:
     """The lowest basis vectors of the cosine transform as integers: (KEPT, blocks)."""
     phase = np.pi * np.arange(KEPT)[:, np.newaxis] * (2 * np.arange(blocks) + 1) / (2 * blocks)
-    basis: np.ndarray = np.rint(PRECISION * np.cos(phase))
-    return basis
+    return np.asarray(np.rint(PRECISION * np.cos(phase)))
 
 
 def transform(sums: np.ndarray) -> np.ndarray:
@@ -96,8 +107,7 @@ def transform(sums: np.ndarray) -> np.ndarray:
     ndarray, shape (..., KEPT, KEPT)
     """
     basis = _cosines(sums.shape[-1])
-    coefficients: np.ndarray = basis @ sums @ basis.T
-    return coefficients
+    return np.asarray(basis @ sums @ basis.T)
 
 
 def codes_of(coefficients: np.ndarray) -> np.ndarray:
@@ -117,8 +127,7 @@ def codes_of(coefficients: np.ndarray) -> np.ndarray:
     flat[:, 0] = 0
     deviation = np.sqrt((flat * flat).sum(axis=1, keepdims=True) / (SIZE - 1))
     scaled = np.divide(flat, deviation, out=np.zeros_like(flat), where=deviation > 0)
-    codes: np.ndarray = np.rint(np.clip(scaled, -CLIP, CLIP) * STEP).astype(np.int8)
-    return codes
+    return np.asarray(np.rint(np.clip(scaled, -CLIP, CLIP) * STEP), np.int8)
 
 
 def embed_all(patches: Sequence[np.ndarray]) -> np.ndarray:
@@ -169,5 +178,4 @@ def lengths(codes: np.ndarray) -> np.ndarray:
     -------
     ndarray of float64, shape (n,)
     """
-    lengths: np.ndarray = np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float64))
-    return lengths
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float64)))

@@ -107,16 +107,14 @@ def index_excluded(job: Job, *, deep: bool = False) -> str:
     ValueError
         If it changed while it was read.
     """
-    sizes: list[int] = []
 
-    def fill(writer: IndexWriter) -> dict[str, Any]:
-        for plane in planes(Path(job.source)):
-            _append(writer, plane, len(sizes), deep)
-            sizes.append(plane.pixels.size)
+    def fill(writer: IndexWriter, source: Path) -> dict[str, Any]:
+        for number, plane in enumerate(planes(source)):
+            _append(writer, plane, number, deep)
         return {}
 
-    made = make_index(job.target, Path(job.source), fill)
-    return f"{len(sizes)} images, {sum(sizes) / 1e6:.1f} megapixels" if made else SKIPPED
+    index = make_index(job.target, Path(job.source), fill)
+    return f"{index.rows('planes')} images, {index.rows('pixels') / 1e6:.1f} megapixels" if index else SKIPPED
 
 
 def planes(source: Path) -> Iterator[Plane]:
@@ -132,10 +130,9 @@ def planes(source: Path) -> Iterator[Plane]:
             if min(np.delete(volume.shape, axis)) < WINDOW * min(LEVELS):
                 continue  # no window fits into such slices
             for index in slices_of(volume, axis):
-                box = [slice(None)] * 3
-                box[axis] = slice(index, index + 1)
-                pixels = to_uint8(volume[tuple(box)], contrast).squeeze(axis)
-                yield Plane(axis, index, volume.shape[axis], np.ascontiguousarray(pixels))
+                box: list[slice | int] = [slice(None)] * 3
+                box[axis] = index
+                yield Plane(axis, index, volume.shape[axis], to_uint8(volume[tuple(box)], contrast))
 
 
 def slices_of(volume: Volume, axis: int) -> list[int]:
@@ -145,7 +142,7 @@ def slices_of(volume: Volume, axis: int) -> list[int]:
     return sorted({*range(0, count, step), count - 1})
 
 
-def _append(writer: IndexWriter, plane: Plane, number: int, deep: bool = False) -> None:
+def _append(writer: IndexWriter, plane: Plane, number: int, deep: bool) -> None:
     """Write a plane's pixels and its windows at all scales."""
     found = [find_windows(plane.pixels, block) for block in LEVELS]
     counts = [len(windows.codes) for windows in found]

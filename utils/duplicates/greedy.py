@@ -193,17 +193,11 @@ def find_duplicates(
     return duplicates
 
 
-def as_rows(representatives: Representatives, which: int, found: Sequence[tuple[int, Match]]) -> list[Duplicate]:
-    """Duplicates of one dictionary as rows of the table."""
-    mine = representatives.dictionaries[which]
-    rows = []
-    for row, match in found:
-        other, its_row = representatives.where(match.owner)
-        turned = view_name(match.view, inverted=match.agreement.correlation < 0)
-        rows.append(
-            Duplicate(
-                *(mine.names[row], mine.label, other.names[its_row], other.label),
-                *(match.agreement.similarity, match.agreement.correlation, turned),
-            )
-        )
-    return rows
+def as_row(representatives: Representatives, which: int, row: int, match: Match) -> Duplicate:
+    """A duplicate of one dictionary as a row of the table."""
+    mine, (other, its_row) = representatives.dictionaries[which], representatives.where(match.owner)
+    turned = view_name(match.view, inverted=match.agreement.correlation < 0)
+    return Duplicate(
+        *(mine.names[row], mine.label, other.names[its_row], other.label),
+        *(match.agreement.similarity, match.agreement.correlation, turned),
+    )

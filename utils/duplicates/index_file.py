@@ -33,8 +33,8 @@ class Index:
         return _mapped(self.folder / f"{name}.bin", kind, tuple(shape), str(self.meta["source"]))
 
     def rows(self, name: str) -> int:
-        """Length of an array; nothing is read."""
-        return int(self.meta["arrays"][name][1][0])
+        """Length of an array, 0 where nothing was appended to it; nothing is read."""
+        return int(self.meta["arrays"][name][1][0]) if name in self.meta["arrays"] else 0
 
 
 class IndexWriter:
@@ -63,10 +63,10 @@ class IndexWriter:
         (self._folder / META).write_text(json.dumps(content), encoding="utf-8")
 
 
-def make_index(folder: Path, source: Path, fill: Callable[[IndexWriter], Mapping[str, Any]]) -> bool:
-    """Make the index of a source, completely or not at all, unless it is there; whether it was made.
+def make_index(folder: Path, source: Path, fill: Callable[[IndexWriter, Path], Mapping[str, Any]]) -> Index | None:
+    """Make the index of a source, completely or not at all; None where it is there already.
 
-    `fill` appends the arrays; what it returns is noted with them.
+    `fill` appends the source's arrays; what it returns is noted with them.
 
     Raises
     ------
@@ -74,14 +74,14 @@ def make_index(folder: Path, source: Path, fill: Callable[[IndexWriter], Mapping
         If the source changed while it was read.
     """
     if current_index(folder, source) is not None:
-        return False
+        return None
     seen = fingerprint([source])
     with one_blas_thread(), atomic_path(folder) as scratch:
         writer = IndexWriter(scratch)
-        writer.finish({**fill(writer), "source": seen})
+        writer.finish({**fill(writer, source), "source": seen})
         if fingerprint([source]) != seen:
             raise ValueError("it changed while it was read; repeat the command")
-    return True
+    return read_index(folder)
 
 
 def read_index(folder: Path) -> Index | None:

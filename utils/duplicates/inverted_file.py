@@ -126,8 +126,7 @@ def greatest(values: np.ndarray, count: int) -> np.ndarray:
         return np.asarray(values.argmax(axis=1)[:, np.newaxis])
     if count == values.shape[1]:
         return np.broadcast_to(np.arange(count), values.shape)
-    places: np.ndarray = np.argpartition(values, -count, axis=1)[:, -count:]
-    return places
+    return np.asarray(np.argpartition(values, -count, axis=1)[:, -count:])
 
 
 def by_cell(cells: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from utils.duplicates import greedy, leaks
 from utils.duplicates.dictionary_index import Dictionary, index_path
 from utils.duplicates.excluded import Excluded
-from utils.duplicates.greedy import Representatives, as_rows, find_duplicates
+from utils.duplicates.greedy import Representatives, find_duplicates
 from utils.duplicates.index_file import VERSION
 from utils.duplicates.inverted_file import cell_count
-from utils.duplicates.leaks import ExcludedWindows, as_row, find_leaks
+from utils.duplicates.leaks import ExcludedWindows, find_leaks
 from utils.files import atomic_path, is_litter, remove, remove_if_empty
 from utils.json_text import parse_json
 from utils.parallel import one_blas_thread
@@ -93,14 +94,14 @@ def judge(
     Excluded patches represent nothing: what resembles them is found in the excluded images by itself, or is another
     tissue. `step` is called after every dictionary.
     """
-    leaks = Leaks(excluded, options, threads)
+    leakage = Leaks(excluded, options, threads)
     representatives = Representatives(dictionaries, options.similarity, within=options.within)
     basis = [VERSION, options.similarity, options.within, cell_count(int(representatives.starts[-1]))]
     rows: list[Duplicate] = []
     chain = key_of(basis)
     for which, dictionary in enumerate(dictionaries):
         with one_blas_thread():
-            leaked = leaks.of(dictionary)
+            leaked = leakage.of(dictionary)
             # Everything before decides: when nothing of it changed, the decision stands.
             chain = key_of(chain, dictionary.label, dictionary.digest, [row for row, _ in leaked])
             found = _duplicates(representatives, which, leaked, chain, threads)
@@ -120,8 +121,7 @@ def _duplicates(representatives: Representatives, which: int, leaked: Rows, key:
         nonlocal asked
         asked = True
         found = find_duplicates(representatives, which, left_out, threads=threads)
-        rows = as_rows(representatives, which, found)
-        return [(row, duplicate) for (row, _), duplicate in zip(found, rows, strict=True)]
+        return [(row, greedy.as_row(representatives, which, row, match)) for row, match in found]
 
     rows = remembered(dictionary.path, "duplicates", key, decide)
     if not asked:
@@ -152,4 +152,4 @@ class Leaks:
         if self._windows is None:
             self._windows = ExcludedWindows(self._excluded, self._options.similarity, deep=self._options.deep)
         found = find_leaks(self._windows, dictionary, threads=self._threads)
-        return [(row, as_row(self._windows, dictionary, row, leak)) for row, leak in found]
+        return [(row, leaks.as_row(self._windows, dictionary, row, leak)) for row, leak in found]

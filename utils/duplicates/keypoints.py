@@ -79,8 +79,7 @@ def _blocks_of(image: np.ndarray, block: int) -> np.ndarray:
     """Sums over blocks of block x block pixels; what is left over at the far edges is left out."""
     rows, columns = (side // block for side in image.shape)
     image = image[: rows * block, : columns * block]
-    sums: np.ndarray = image.reshape(rows, block, columns, block).sum(axis=(1, 3), dtype=np.float64)
-    return sums
+    return np.asarray(image.reshape(rows, block, columns, block).sum(axis=(1, 3), dtype=np.float64))
 
 
 def _blobs(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -136,5 +135,4 @@ def view_matrix(view: int) -> np.ndarray:
     """
     transposed, rows, columns = VIEWS[view]
     matrix = np.array([[0.0, 1.0], [1.0, 0.0]]) if transposed else np.eye(2)
-    turned: np.ndarray = np.diag([-1.0 if rows else 1.0, -1.0 if columns else 1.0]) @ matrix
-    return turned
+    return np.asarray(np.diag([-1.0 if rows else 1.0, -1.0 if columns else 1.0]) @ matrix)

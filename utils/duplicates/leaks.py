@@ -7,7 +7,7 @@ import numpy as np
 
 from utils.duplicates.deep import DeepPoints
 from utils.duplicates.dictionary_index import Dictionary
-from utils.duplicates.embedding import VIEWS, view_name
+from utils.duplicates.embedding import RELATIVE_VIEWS, VIEWS, view_name
 from utils.duplicates.excluded import Excluded
 from utils.duplicates.inverted_file import InvertedFile
 from utils.duplicates.keypoints import BLOCK, LEVELS, find_windows, view_matrix
@@ -27,6 +27,7 @@ SCALED = 0.15
 PROBED = 8
 # Ways of laying a patch into one image.
 KINDS = len(VIEWS) * 2 * len(LEVELS)
+_MATRICES = np.stack([view_matrix(view) for view in range(len(VIEWS))])
 # The places that are compared pixel by pixel, for each patch, and its windows, the strongest: enough that those of half
 # of it, or of a corner, are among them.
 MOST = 24
@@ -72,8 +73,7 @@ class ExcludedWindows:
         return DeepPoints(codes, frames, planes)
 
     def _gathered(self, name: str, dtype: type) -> np.ndarray:
-        parts: list[np.ndarray] = [np.asarray(source.index[name]).astype(dtype) for source in self.sources]
-        return np.concatenate(parts) if parts else np.zeros(0, dtype)
+        return np.concatenate([np.asarray(source.index[name]) for source in self.sources], dtype=dtype)
 
     def find(self, patches: Sequence[np.ndarray]) -> list[Leak | None]:
         """Where each patch lies in an excluded image; None for those that lie in none that could be found.
@@ -82,8 +82,6 @@ class ExcludedWindows:
         ----------
         patches : sequence of ndarray of uint8, shape (h, w)
         """
-        if not patches:
-            return []
         found: list[Leak | None] = [None] * len(patches)
         tried: list[list[tuple[int, np.ndarray]]] = [[] for _ in patches]
         votes, matrices = self._votes(patches)
@@ -117,7 +115,7 @@ class ExcludedWindows:
         middles = np.array([patch.shape for patch in patches]).reshape(-1, 2) / 2
         places = np.concatenate([each.places for each in windows]).reshape(-1, 2)
         probe, owner, cosine = self._file.pairs(codes, ALIKE, probed=PROBED)
-        turn = _RELATIVE[views[probe] % 8, self._views[owner] % 8]
+        turn = RELATIVE_VIEWS[views[probe] % 8, self._views[owner] % 8]  # takes the patch to the image
         matrices = _MATRICES[turn] * (np.array(LEVELS)[self._levels[owner]] / BLOCK)[:, np.newaxis, np.newaxis]
         to_middle = middles[patch_of[probe]] - places[probe]
         middle = self._places[owner] + np.einsum("nij,nj->ni", matrices, to_middle)
@@ -130,11 +128,6 @@ class ExcludedWindows:
 def _is_among(tried: Sequence[tuple[int, np.ndarray]], kind: int, middle: np.ndarray) -> bool:
     """Whether a place was looked at: comparing registers within `REACH` pixels of it."""
     return any(kind == other and np.abs(middle - place).max() < REACH / 2 for other, place in tried)
-
-
-_MATRICES = np.stack([view_matrix(view) for view in range(len(VIEWS))])
-# The view that takes a patch to the image, when the canonical views of a window are these in patch and image.
-_RELATIVE = np.array([[view_of_matrix(image.T @ patch) for image in _MATRICES] for patch in _MATRICES], np.int64)
 
 
 def find_leaks(windows: ExcludedWindows, dictionary: Dictionary, *, threads: int = 1) -> list[tuple[int, Leak]]:

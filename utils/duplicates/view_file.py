@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from utils.duplicates.embedding import SIZE, VIEWS, code_views, lengths, view_of
+from utils.duplicates.embedding import RELATIVE_VIEWS, SIZE, VIEWS, code_views, lengths
 from utils.duplicates.inverted_file import Cell, by_cell, cell_count, centres, greatest
 
 # The centres, in whichever view, that each probe looks at; and probes at a time when they are chosen.
@@ -64,7 +64,7 @@ class ViewFile:
             ):
                 row, view = np.divmod(asked[which], len(VIEWS))
                 owner, its_view = np.divmod(marked, len(VIEWS))
-                yield usable[row], owner, _RELATIVE[view, its_view], cosine
+                yield usable[row], owner, RELATIVE_VIEWS[view, its_view], cosine
 
     def _nearest(self, views: np.ndarray, count: int) -> np.ndarray:
         """The nearest centres of codes in all views, either sign: (n, count), view * cells + cell."""
@@ -74,17 +74,3 @@ class ViewFile:
             near = np.abs(part.reshape(-1, SIZE) @ self._centres.T)
             found[start : start + CHUNK] = greatest(near.reshape(len(part), -1), count)
         return found
-
-
-def _relative() -> np.ndarray:
-    """The view that makes a probe like a code, when one view of the probe is like another of the code: (8, 8)."""
-    image = np.array([[0, 1], [2, 3]])
-    seen = [view_of(image, view).tolist() for view in range(len(VIEWS))]
-    table = np.empty((len(VIEWS), len(VIEWS)), np.int64)
-    for its_view in range(len(VIEWS)):
-        for view in range(len(VIEWS)):
-            table[seen.index(view_of(view_of(image, view), its_view).tolist()), its_view] = view
-    return table
-
-
-_RELATIVE = _relative()

@@ -20,8 +20,6 @@ _S3_HOST = re.compile(r"^(?:(?P<bucket>[a-z0-9.-]+)\.)?s3(?:[.-](?P<region>[a-z]
 # Files that people copy the address of, instead of the folder that they describe.
 _METADATA_FILES = ("info", "zarr.json", ".zattrs", ".zarray", ".zgroup", "attributes.json")
 _ARCHIVE = re.compile(r"(?i)\.(zip|ozx)$")
-
-
 # Before the state of a viewer, or its address, in the address of a page.
 STATE_MARK = "#!"
 

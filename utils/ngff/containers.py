@@ -104,12 +104,10 @@ def _below(entries: Callable[[str], tuple[set[str], set[str]]]) -> Iterator[str]
 
 
 def _local_entries(folder: Path) -> tuple[set[str], set[str]]:
-    files: set[str] = set()
-    folders: set[str] = set()
     with os.scandir(folder) as found:
-        for entry in found:
-            (folders if entry.is_dir() else files).add(entry.name)
-    return files, folders
+        is_folder = {entry.name: entry.is_dir() for entry in found}
+    folders = {name for name, inner in is_folder.items() if inner}
+    return is_folder.keys() - folders, folders
 
 
 def _bucket_entries(store: Store, folder: str) -> tuple[set[str], set[str]]:

@@ -32,29 +32,29 @@ def allowing_labels() -> Iterator[None]:
         _labels_allowed.reset(token)
 
 
-def are_labels_allowed() -> bool:
-    """Whether segmentations may be opened."""
-    return _labels_allowed.get()
+def refuse_segmentation(why: str) -> None:
+    """Refuse a segmentation, unless they are asked for.
 
-
-def labels_error(why: str) -> ValueError:
-    """The refusal of a segmentation."""
-    return ValueError(f"holds labels (a segmentation: {why}), not an image; give the address of the EM image")
+    Raises
+    ------
+    ValueError
+        With why it is one.
+    """
+    if not _labels_allowed.get():
+        raise ValueError(f"holds labels (a segmentation: {why}), not an image; give the address of the EM image")
 
 
 def refuse_labels(path: str, attributes: Mapping[str, Any]) -> None:
     """Refuse what its place or its attributes declare to be a segmentation."""
-    if are_labels_allowed():
-        return
     if "labels" in path.lower().split("/"):
-        raise labels_error("it lies in a folder 'labels'")
+        refuse_segmentation("it lies in a folder 'labels'")
     if "image-label" in attributes:
-        raise labels_error("'image-label' in its metadata")
+        refuse_segmentation("'image-label' in its metadata")
     painted = attributes.get("painteraData")
     if isinstance(painted, Mapping) and painted.get("type") == "label":
-        raise labels_error("painteraData type 'label'")
+        refuse_segmentation("painteraData type 'label'")
     if attributes.get("isLabelMultiset") or attributes.get("type") == "segmentation":
-        raise labels_error("declared in its metadata")
+        refuse_segmentation("declared in its metadata")
 
 
 class NoImageError(ValueError):
@@ -232,8 +232,8 @@ def image_dtype(name: str) -> np.dtype:
         dtype = np.dtype(name).newbyteorder("=")
     except TypeError as error:
         raise ValueError(f"data of type {name!r} cannot be read as gray values") from error
-    if dtype.kind in "iu" and dtype.itemsize == 8 and not are_labels_allowed():
-        raise labels_error(f"its type is {dtype.name}")
+    if dtype.kind in "iu" and dtype.itemsize == 8:
+        refuse_segmentation(f"its type is {dtype.name}")
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ValueError(f"data of type {dtype.name} cannot be read as gray values")
     return dtype

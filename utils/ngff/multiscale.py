@@ -18,13 +18,12 @@ from utils.formats.voxel_size import VoxelSize
 from utils.names import format_level, split_level
 from utils.ngff.access import Access
 from utils.ngff.address import Address, address_name, is_state_link
-from utils.ngff.bdv import bdv_address
 from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
 from utils.ngff.errors import RedirectError
 from utils.ngff.metadata import Lengths, Level, NoImageError
 from utils.ngff.n5 import n5_levels
-from utils.ngff.neuroglancer import state_layer
 from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
+from utils.ngff.pointers import bdv_address, state_layer
 from utils.ngff.precomputed import precomputed_levels
 from utils.ngff.read import LevelReader
 from utils.ngff.store import Store

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeGuard
 
-from utils.ngff.bdv import bdv_unit
 from utils.ngff.metadata import (
     Level,
     NoImageError,
@@ -13,10 +12,10 @@ from utils.ngff.metadata import (
     image_dtype,
     pick_axes,
     readable_levels,
-    refuse_flat,
     refuse_labels,
 )
 from utils.ngff.n5_sizes import Attributes, SizeAndUnit, first_scale, level_scale, sizes_known
+from utils.ngff.pointers import bdv_unit
 from utils.ngff.store import Store
 
 ATTRIBUTES = "attributes.json"
@@ -165,7 +164,6 @@ def _level(path: str, array: Attributes, scale_of: Callable[[], SizeAndUnit | No
     if not isinstance(names, list) or len(names) != len(size):
         names = list("xyzct"[: len(size)])
     z, y, x = pick_axes([str(name) for name in names], size)
-    refuse_flat([size[z], size[y], size[x]])
     scale, own_unit = scale_of() or (None, None)
     return Level(
         path=path,

@@ -61,13 +61,16 @@ def level_scale(
     """Voxel size of one level: its own transform, its own resolution, or the first level's times its factors."""
     if transformed := _transform(array) or _listed_transform(index, groups):
         return transformed
-    own = _pixel_resolution(array)
-    if own and array is not first and own != _pixel_resolution(first):
+    own, stating = _pixel_resolution(array), [array, *groups]
+    if array is first:
+        if own or index == 0:  # the base is this level's: factors of a group's list are none of it
+            stating = [array]
+    elif own and own != _pixel_resolution(first):  # some writers repeat the first level's everywhere
         return own
-    if base is None or (array is first and (own or index == 0) and _factors(array, index) is None):
-        return base
-    stated = (_factors(attributes, index) for attributes in (array, *groups))
-    factors = next(filter(None, stated), None) or _guessed(array, first)
+    if base is None:
+        return None
+    stated = filter(None, (_factors(attributes, index) for attributes in stating))
+    factors = next(stated, None) or _guessed(array, first)
     return triple(length * factor for length, factor in zip(base[0], factors, strict=True)), base[1]
 
 

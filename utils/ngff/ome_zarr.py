@@ -72,15 +72,7 @@ def _refuse_plates(attributes: dict[str, Any], store: Store) -> None:
 
 
 def _only_series(store: Store, declared: bool) -> list[Level]:
-    """The image of a bioformats2raw layout, 0; several (as its OME group lists them, or 0, 1, ...) are named.
-
-    Raises
-    ------
-    ValueError
-        If there are several.
-    NoImageError
-        If there is none.
-    """
+    """The image of a bioformats2raw layout, 0; several (as its OME group lists them, or 0, 1, ...) are named."""
     listed = group_attributes(_groups_of(store, ["OME"])["OME"]).get("series")
     images = [str(name) for name in listed] if isinstance(listed, list) else []
     names = images or [*map(str, range(MOST_SERIES))]

@@ -29,19 +29,13 @@ def coordinate_axes(multiscale: dict[str, Any], attributes: dict[str, Any]) -> S
     return axes
 
 
-def simple_transforms(transforms: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Transformations as scales and translations, sequences taken apart.
-
-    Raises
-    ------
-    ValueError
-        For others (rotation, affine, displacements ...), by name.
-    """
+def _simple_transforms(transforms: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Transformations as scales and translations, sequences taken apart; others (rotation, affine ...) are refused."""
     found = []
     for transform in transforms or []:
         kind = transform.get("type")
         if kind == "sequence":
-            found += simple_transforms(transform.get("transformations"))
+            found += _simple_transforms(transform.get("transformations"))
         elif kind in ("scale", "translation", "identity"):
             found.append(transform)
         else:
@@ -82,7 +76,7 @@ def _axis_names(axes: Sequence[Any]) -> list[str]:
 
 def _scale(multiscale: dict[str, Any], dataset: dict[str, Any], rank: int, order: Triple) -> Lengths | None:
     transforms = [
-        t for owner in (dataset, multiscale) for t in simple_transforms(owner.get("coordinateTransformations"))
+        t for owner in (dataset, multiscale) for t in _simple_transforms(owner.get("coordinateTransformations"))
     ]
     stated = [floats(transform.get("scale"), rank) for transform in transforms if transform.get("type") == "scale"]
     scales = [scale for scale in stated if scale]

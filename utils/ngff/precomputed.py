@@ -8,12 +8,11 @@ import numpy as np
 
 from utils.ngff.metadata import (
     Level,
-    are_labels_allowed,
     floats,
     image_dtype,
-    labels_error,
     readable_levels,
     refuse_flat,
+    refuse_segmentation,
     reversed_triple,
 )
 
@@ -32,8 +31,8 @@ def precomputed_levels(info: dict[str, Any]) -> list[Level]:
     if not isinstance(scales, list) or not scales:
         kind = info.get("@type") or info.get("type") or "something else"
         raise ValueError(f"its info describes {kind}, not a volume with scales")
-    if info.get("type") == "segmentation" and not are_labels_allowed():
-        raise labels_error("type 'segmentation' in its info")
+    if info.get("type") == "segmentation":
+        refuse_segmentation("type 'segmentation' in its info")
     channels = info.get("num_channels", 1)
     if channels != 1:
         raise ValueError(f"the channel axis has {channels} entries; expected one")
@@ -46,9 +45,9 @@ def precomputed_levels(info: dict[str, Any]) -> list[Level]:
 def _level(info: dict[str, Any], index: int, dtype: np.dtype) -> Level:
     scale = info["scales"][index]
     encoding = str(scale.get("encoding", "raw"))
-    if encoding == "compressed_segmentation" and not are_labels_allowed():
-        raise labels_error("encoding 'compressed_segmentation'")
-    if encoding not in (*ENCODINGS, "compressed_segmentation"):
+    if encoding == "compressed_segmentation":
+        refuse_segmentation("encoding 'compressed_segmentation'")
+    elif encoding not in ENCODINGS:
         raise ValueError(f"chunks encoded as {encoding!r} cannot be read; known are {', '.join(ENCODINGS)}")
     try:
         size, chunk = reversed_triple(scale["size"]), reversed_triple(scale["chunk_sizes"][0])

@@ -53,7 +53,7 @@ class LevelReader:
     def _open(self) -> None:
         access = self.store.access
         try:
-            self._view = open_view(self.store.kvstore(), self.level, context(access), access.timeout, self.what)
+            self._view = _open_view(self.store.kvstore(), self.level, context(access), access.timeout, self.what)
         except (ForbiddenError, StalledError):
             raise
         except OSError as error:
@@ -88,7 +88,7 @@ class LevelReader:
         access = self.store.access
         if self._translate is not None:
             memory, level = translated(self.store, self.level, box, self._translate)
-            return self._voxels(open_view(memory, level, context(access), access.timeout, self.what), box), 0
+            return self._voxels(_open_view(memory, level, context(access), access.timeout, self.what), box), 0
         if self._zarr is not None:
             from utils.ngff.zarr_python import read_zarr
 
@@ -132,8 +132,6 @@ class LevelReader:
 
     def _chunk_url(self, box: Region) -> str:
         """Where the first chunk of a box can be asked for; empty where it cannot."""
-        if any(part.stop <= part.start for part in box):
-            return ""
         return self.store.at(self.level.path).url(next(chunk_names(self.level, box)))
 
     def _outer_chunk(self) -> Triple:
@@ -164,14 +162,8 @@ def _chunks(box: Region, chunk: Triple) -> Iterator[Region]:
     yield from product(cuts[0], cuts[1], cuts[2])
 
 
-def open_view(kvstore: Any, level: Level, settings: Any, timeout: float, what: str) -> Any:
-    """Open a level over a key-value store as a tensorstore whose axes are z, y, x and begin at 0.
-
-    Raises
-    ------
-    OSError
-        If tensorstore cannot open it, or its shape is not what the metadata says.
-    """
+def _open_view(kvstore: Any, level: Level, settings: Any, timeout: float, what: str) -> Any:
+    """Open a level over a key-value store as a tensorstore whose axes are z, y, x and begin at 0."""
     try:
         opening = _open(kvstore, level, settings)
     except (ValueError, OverflowError) as error:

@@ -11,7 +11,7 @@ from utils.ngff.address import Address, address_name, is_state_link
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import triple
 from utils.ngff.multiscale import NgffVolume, open_multiscale
-from utils.ngff.neuroglancer import state_layer
+from utils.ngff.pointers import state_layer
 from utils.redaction import redacted
 from utils.table_text import read_rows
 
@@ -24,8 +24,6 @@ Given = tuple[float | None, float | None, float | None]
 # What the columns mean is in the help of scraping/ngff_download.py.
 _YES, _NO = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
 _EMPTY = ("", "x", "none", "nan", "na", "n/a", "-")
-
-
 # Rows of these were written by hand while the metadata were not: older scripts took the metadata's voxel size.
 _METADATA_FIRST = ("cloudvolume", "cloud-volume", "precomputed", "neuroglancer")
 

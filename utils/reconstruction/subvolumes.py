@@ -72,15 +72,11 @@ def box_of(where: PatchName, first: int, stop: int) -> Box3D:
     return spans[0], spans[1], spans[2]
 
 
-def reflected(first: int, stop: int, count: int) -> np.ndarray:
-    """Slice indices first..stop - 1, mirrored about the first and the last slice.
+def _reflected(first: int, stop: int, count: int) -> np.ndarray:
+    """Slice indices first..stop - 1, (stop - first,), mirrored about the first and the last slice.
 
-    >>> reflected(-2, 3, 10).tolist(), reflected(8, 12, 10).tolist()
+    >>> _reflected(-2, 3, 10).tolist(), _reflected(8, 12, 10).tolist()
     ([2, 1, 0, 1, 2], [8, 9, 8, 7])
-
-    Returns
-    -------
-    ndarray of int, shape (stop - first,)
     """
     period = max(1, 2 * (count - 1))
     indices = np.arange(first, stop) % period
@@ -96,7 +92,7 @@ def cut_stack(volume: Volume, where: PatchName, first: int, stop: int) -> np.nda
         In the volume's dtype.
     """
     axis = where.axis or 0
-    slices = reflected(first, stop, volume.shape[axis])
+    slices = _reflected(first, stop, volume.shape[axis])
     lowest = int(slices.min())
     z, y, x = (slice(*span) for span in box_of(where, lowest, int(slices.max()) + 1))
     region = np.moveaxis(volume[z, y, x], axis, 0)

@@ -105,7 +105,7 @@ class _Maker:
             write = partial(write_stack, stack=values if self.options.raw else shown, voxel_size=size)
             _write(wanted.target, write, recipe, before)
             if self.options.flipbook:
-                _write(wanted.files(self.options.flipbook)[1], partial(write_flipbook, stack=shown), recipe, before)
+                _write(wanted.files(self.options.flipbook)[1], partial(_write_flipbook, stack=shown), recipe, before)
         except (OSError, ValueError, MemoryError) as error:
             return describe(error)
         return ""
@@ -170,25 +170,11 @@ def difference(middle: np.ndarray, kept: KeptPixels) -> str:
     )
 
 
-def write_flipbook(path: Path, stack: np.ndarray) -> None:
-    """Write a stack as GIF or MP4 (compressed), by the suffix.
+def _write_flipbook(path: Path, stack: np.ndarray) -> None:
+    """Write a stack of uint8, (n, h, w), as GIF or MP4 (compressed), by the suffix.
 
     A GIF repeats and shows the exact pixels; Pillow stores equal neighbouring frames once, shown longer.
-
-    Parameters
-    ----------
-    path : Path
-    stack : ndarray of uint8, shape (n, h, w)
-
-    Raises
-    ------
-    ValueError
-        If the stack is not uint8.
-    OSError
-        If this OpenCV cannot write MP4.
     """
-    if stack.dtype != np.uint8:
-        raise ValueError(f"a flipbook shows uint8, not {stack.dtype}")
     (_write_mp4 if path.suffix == ".mp4" else _write_gif)(path, stack)
 
 

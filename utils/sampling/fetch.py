@@ -1,6 +1,8 @@
-"""Sparse sampling of one NGFF dataset, the taking: cubes or a whole level, with a record of how."""
+"""Sparse sampling of one NGFF dataset, the taking: cubes or a whole level, with a record of how; or in words."""
 
 import math
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +11,17 @@ from utils.contrast import to_uint8
 from utils.files import atomic_path
 from utils.formats.nrrd import nrrd_header
 from utils.formats.volume_base import Region
+from utils.formats.voxel_size import nm_text
 from utils.jobs import SKIPPED, Outdated
+from utils.ngff.metadata import Level
 from utils.ngff.read import LevelReader
-from utils.sampling.overview import BLOCK_BYTES, blocks, write_blocks
+from utils.sampling.overview import BLOCK_BYTES, blocks, overview_path, survey, write_blocks
 from utils.sampling.plan import SamplingPlan
 from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops, inverted
 from utils.sampling.roi_record import RoiRecord
-from utils.sampling.rois import GB, Boxes
-from utils.sampling.selection import fill_budget
+from utils.sampling.rois import GB, Boxes, Roi
+from utils.sampling.selection import fill_budget, within
 from utils.sampling.specimen import find_specimen, sample_cubes, specimen_contrast, survey_dataset
 from utils.sampling.survey import PaddingError, Survey, not_padding
 
@@ -43,13 +47,13 @@ def sample(plan: SamplingPlan, folder: Path) -> str:
 
     def make(record: RoiRecord) -> str:
         if plan.dataset.crop:
-            return fetch_cubes(plan, record, seen, reader, folder)
-        return fetch_whole(plan, record, seen, reader)
+            return _fetch_cubes(plan, record, seen, reader, folder)
+        return _fetch_whole(plan, record, seen, reader)
 
     return renewed(path, settings, plan.options.update, make)
 
 
-def fetch_cubes(
+def _fetch_cubes(
     plan: SamplingPlan, record: RoiRecord, seen: Survey | None, reader: LevelReader, overviews: Path
 ) -> str:
     """Bring cubes of a dataset, as many as ``-gb`` allows; overviews are kept in the folder `overviews`."""
@@ -77,16 +81,8 @@ def fetch_cubes(
     )
 
 
-def fetch_whole(plan: SamplingPlan, record: RoiRecord, seen: Survey | None, reader: LevelReader) -> str:
-    """Bring a whole level into one file, block by block.
-
-    Raises
-    ------
-    PaddingError
-        If it holds nothing but what stands for missing chunks.
-    ValueError
-        If it is larger than ``-gb`` allows, or holds nothing.
-    """
+def _fetch_whole(plan: SamplingPlan, record: RoiRecord, seen: Survey | None, reader: LevelReader) -> str:
+    """Bring a whole level, if ``-gb`` allows, into one file, block by block; refuse one of missing chunks only."""
     level, target = plan.level, record.path.with_name(f"{plan.name}.nrrd")
     size = math.prod(level.shape)
     if size > plan.budget:
@@ -115,3 +111,79 @@ def fetch_whole(plan: SamplingPlan, record: RoiRecord, seen: Survey | None, read
             raise PaddingError(f"every voxel is {level.fill:g} (chunks are missing): nothing was written")
     record.save_whole(target, contrast)
     return f"{size / GB:.3g} GB brought"
+
+
+def describe(plan: SamplingPlan, folder: Path) -> str:
+    """Levels with shape, voxel size, dtype and bytes; candidate cubes; what would be downloaded.
+
+    Candidates are exact when the overview was fetched by an earlier run, else the number of boxes before padding is
+    told.
+    """
+    lines = [f"{plan.dataset.name}  {plan.dataset}  ({plan.image.format})"]
+    lines += [_level_line(i, level, i == plan.index) for i, level in enumerate(plan.image.levels)]
+    lines.append(f"  level {plan.index}: voxel size {nm_text(plan.voxel_size)} (z, y, x)")
+    content = _crop_lines(plan, folder) if plan.dataset.crop else _whole_lines(plan)
+    return "\n".join([*lines, *content])
+
+
+def _level_line(index: int, level: Level, chosen: bool) -> str:
+    if level.problem:
+        return f"  s{index}  cannot be read: {level.problem}"
+    size = nm_text(level.voxel_size) if level.voxel_size else "voxel size not known"
+    mark, shape = "*" if chosen else " ", " x ".join(map(str, level.shape))
+    return f" {mark}s{index}  {shape} (z, y, x)  {size}  {level.dtype.name}  {_bytes(level.nbytes)}"
+
+
+def _crop_lines(plan: SamplingPlan, folder: Path) -> list[str]:
+    boxes, how, overview = _boxes(plan, folder)
+    taken = within(plan.draw(boxes), plan.budget)
+    chunks, size = chunks_touched(plan.level, taken)
+    written = sum(roi.voxels for roi in taken)
+    also = f" and {_bytes(overview)} for the overview" if overview else ""
+    return [
+        f"  {len(boxes)} candidate cubes of {plan.crop} ({how})",
+        f"  would download {len(taken)} cubes: {_bytes(size)} in {chunks} chunks (before compression){also}, "
+        f"{_bytes(written)} written (-gb {plan.options.gigabytes:g})",
+    ]
+
+
+def chunks_touched(level: Level, rois: Iterable[Roi]) -> tuple[int, int]:
+    """How many chunks hold the boxes, and their bytes before compression: what travels, each chunk once."""
+    touched: set[tuple[int, ...]] = set()
+    for roi in rois:
+        sides = zip(roi, level.chunk, strict=True)
+        touched.update(product(*(range(first // n, -(-stop // n)) for (first, stop), n in sides)))
+    voxels = 0
+    for chunk in touched:
+        ends = zip(chunk, level.shape, level.chunk, strict=True)
+        # Stored whole in Zarr, cut at the border elsewhere.
+        whole = level.grid["kind"].startswith("zarr")
+        voxels += math.prod(side if whole else min(side, n - i * side) for i, n, side in ends)
+    return len(touched), voxels * level.dtype.itemsize
+
+
+def _boxes(plan: SamplingPlan, folder: Path) -> tuple[Boxes, str, int]:
+    """Boxes that would be drawn from, how that is known, and the bytes of an overview that is still to come."""
+    if not plan.overviews:
+        return Boxes(plan.spans), "no overview: padding is told when they are read", 0
+    index = plan.overviews[0]
+    path = overview_path(plan.image, index, folder, plan.dataset.name)
+    if not path.exists():
+        size = plan.image.levels[index].nbytes
+        return Boxes(plan.spans), f"before padding is told from the overview, level {index}, {_bytes(size)}", size
+    seen = survey(plan.image, index, path, plan.index, plan.spans, plan.dataset.padding_value)
+    return seen.candidates(plan.options.min_frac), f"told from the overview, level {index}", 0
+
+
+def _whole_lines(plan: SamplingPlan) -> list[str]:
+    voxels = plan.level.nbytes // plan.level.dtype.itemsize
+    verdict = "would download" if voxels <= plan.budget else f"more than -gb {plan.options.gigabytes:g}: refused"
+    return [f"  crop is false: the whole level, {_bytes(plan.level.nbytes)} read, {_bytes(voxels)} written: {verdict}"]
+
+
+def _bytes(count: float) -> str:
+    units = ["B", "kB", "MB", "GB", "TB", "PB"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.3g} {units[0]}"

@@ -23,7 +23,7 @@ from utils.ngff.read import LevelReader
 from utils.ngff.table import Dataset
 from utils.redaction import redacted
 from utils.sampling.overview import overview_levels
-from utils.sampling.roi_settings import DATASET_COORDINATES, Settings
+from utils.sampling.roi_record import DATASET_COORDINATES, Settings
 from utils.sampling.rois import GB, Boxes, Roi, Spans, grid
 from utils.sampling.selection import shuffled, stratified
 

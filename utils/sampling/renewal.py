@@ -10,8 +10,7 @@ from utils.json_text import json_file
 from utils.records.fingerprints import NO_FILE
 from utils.records.recipes import Recipe, discard, is_of, known_record, record_of, save_record
 from utils.sampling.overview import discard_overviews
-from utils.sampling.roi_record import RoiRecord, read_record
-from utils.sampling.roi_settings import Settings
+from utils.sampling.roi_record import RoiRecord, Settings, read_record
 
 STAGE = "sampling"
 

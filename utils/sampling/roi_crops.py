@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -52,38 +51,27 @@ class Crops:
         """The file of one cube."""
         return self.folder / (self.files.get(roi) or f"{format_roi(self.name, *roi.shifted(self.offset))}.nrrd")
 
-    def make(self, roi: Roi, voxels: np.ndarray, refused: int = 0) -> None:
-        """Convert and write the voxels of one cube, which may be overwritten.
 
-        Parameters
-        ----------
-        roi : Roi
-        voxels : ndarray, shape (z, y, x)
-        refused : int
-            Voxels among them that the server refused.
+def _make_cube(crops: Crops, roi: Roi, voxels: np.ndarray, refused: int) -> None:
+    """Convert and write the voxels (z, y, x) of one cube, which may be overwritten; so many of them were refused.
 
-        Raises
-        ------
-        PaddingError
-            If there is nothing in it.
-        ForbiddenError
-            If voxels that were refused were specimen, as the overview says.
-        """
-        found, why_padding = specimen_share(voxels, self.fills, self.min_frac)
-        if why_padding:
-            raise PaddingError(why_padding)
-        if refused and self.share is not None and found < self.share(roi) - SHORTFALL:
-            raise ForbiddenError(
-                f"{refused} voxels were refused (403): {self.share(roi):.0%} of it is specimen on the overview, "
-                f"{found:.0%} came",
-                refused,
-            )
-        gray = inverted(to_uint8(voxels, self.contrast), self.invert)
-        refuse_flat(gray)
-        del voxels
-        # The record's lock is held, so no other run writes this cube.
-        with atomic_path(self.path(roi)) as scratch:
-            write_nrrd(scratch, gray, self.voxel_size)
+    There is none where it is padding, or where voxels that were refused were specimen, as the overview says.
+    """
+    found, why_padding = specimen_share(voxels, crops.fills, crops.min_frac)
+    if why_padding:
+        raise PaddingError(why_padding)
+    if refused and crops.share is not None and found < crops.share(roi) - SHORTFALL:
+        raise ForbiddenError(
+            f"{refused} voxels were refused (403): {crops.share(roi):.0%} of it is specimen on the overview, "
+            f"{found:.0%} came",
+            refused,
+        )
+    gray = inverted(to_uint8(voxels, crops.contrast), crops.invert)
+    refuse_flat(gray)
+    del voxels
+    # The record's lock is held, so no other run writes this cube.
+    with atomic_path(crops.path(roi)) as scratch:
+        write_nrrd(scratch, gray, crops.voxel_size)
 
 
 def inverted(gray: np.ndarray, invert: bool) -> np.ndarray:
@@ -108,18 +96,22 @@ class Failure:
     reason: str
     refused_voxels: int = 0
 
-
-class CropResults(NamedTuple):
-    """What became of cubes that were to be made."""
-
-    padding: dict[Roi, str]
-    failures: dict[Roi, Failure]
+    def as_dict(self) -> dict[str, object]:
+        """What a record says of it."""
+        return {name: value for name, value in asdict(self).items() if value != 0}
 
 
-def make_crops(crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple) -> CropResults:
+def make_crops(
+    crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple
+) -> tuple[dict[Roi, str], dict[Roi, Failure]]:
     """Make cubes, `threads` of them in flight, those that share chunks one after another.
 
     Where the server stops answering, the rest fails at once: each further cube would wait as long again.
+
+    Returns
+    -------
+    padding, failures : dicts
+        Why there is none of some boxes.
     """
     reading, stalls = threading.Semaphore(threads), 0
 
@@ -130,7 +122,7 @@ def make_crops(crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple) -
                 if stalls >= MOST_STALLS:
                     return TimeoutError("the server had stopped answering; left for the next run")
                 voxels, refused = crops.read(roi)
-            crops.make(roi, voxels, refused)
+            _make_cube(crops, roi, voxels, refused)
         except (OSError, ValueError, MemoryError) as error:
             stalls += isinstance(error, TimeoutError)
             return error
@@ -149,4 +141,4 @@ def make_crops(crops: Crops, rois: Iterable[Roi], threads: int, chunk: Triple) -
         for roi, error in errors.items()
         if roi not in padding
     }
-    return CropResults(padding, failures)
+    return padding, failures

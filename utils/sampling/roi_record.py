@@ -1,12 +1,14 @@
 """The record beside the cubes of a dataset: where they come from, how they were chosen and scaled, which are there.
 
+What a run says of itself are its `Settings`.
+
 It is read and written once per run and in time linear in the dataset's own cubes; the folder is never listed for it.
 """
 
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,79 @@ from utils.contrast import Contrast
 from utils.files import atomic_path
 from utils.json_text import parse_json
 from utils.names import parse_roi
+from utils.ngff.address import is_state_link
 from utils.ngff.metadata import Triple
 from utils.sampling.roi_crops import Crops, Failure
-from utils.sampling.roi_settings import CHOICE, PLACE, Settings
 from utils.sampling.rois import Roi
+
+# With these alike, two runs choose from one random order, and the second only goes further along it.
+CHOICE = ("level", "seed", "crop_size", "min_frac", "padding_value", "overview_level", "stratify", "mask")
+# Where these differ, cubes that are there are not what this run would make.
+CONTENT = ("crop_size", "min_frac", "padding_value", "invert", "voxel_size", "contrast_method", "mask")
+# What boxes are counted from: "dataset", its own origin, which is the level's offset. Records of earlier versions do
+# not say so: theirs are counted from the level's first voxel.
+DATASET_COORDINATES = "dataset"
+ORIGIN = ("coordinates", "voxel_offset")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a run says of a dataset; None where it does not apply, or an earlier version did not say."""
+
+    source: str
+    volume_name: str
+    url: str | None = None
+    level: int | None = None
+    seed: int | None = None
+    crop_size: int | None = None
+    min_frac: float | None = None
+    padding_value: float | None = None
+    invert: bool = False
+    contrast_method: str | None = None
+    voxel_size: list[float] | None = None
+    image: str | None = None
+    format: str | None = None
+    shape: list[int] | None = None
+    voxel_offset: list[int] | None = None
+    coordinates: str | None = None
+    dtype: str | None = None
+    overview_level: int | None = None
+    input: list[int | str] | None = None
+    stratify: bool = False
+    mask: str | None = None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Settings":
+        """The settings in a record; keys that this version does not know are passed over."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{"volume_name": "", **{key: record[key] for key in known & record.keys()}})
+
+    @property
+    def offset(self) -> Triple:
+        """What names and boxes count in: the dataset's origin, or nothing in records of earlier versions."""
+        z, y, x = (self.voxel_offset if self.coordinates == DATASET_COORDINATES else None) or (0, 0, 0)
+        return z, y, x
+
+    def outdated(self, now: "Settings") -> str | None:
+        """Why cubes made with these settings are not what a run with the settings `now` would make; None if they are.
+
+        Another seed, budget or level makes no cube outdated: it chooses others.
+        """
+        # The address of a viewer's page tells no image from another.
+        if is_state_link(now.url or "") and self.image not in (None, now.image):
+            return f"made of {self.image}, now {now.image}"
+        if self.level != now.level:
+            return None
+        if self.input and now.input and self.input != now.input:
+            return "its input has changed"
+        # A record without a key is of a version that did not say it; only without a mask it says that there was none.
+        keys = [key for key in CONTENT if getattr(self, key) is not None or key == "mask"]
+        changed = [key for key in keys if getattr(self, key) != getattr(now, key)]
+        return "; ".join(f"made with {key} {getattr(self, key)}, now {getattr(now, key)}" for key in changed) or None
+
+    def same_choice(self, now: "Settings") -> bool:
+        """Whether two runs choose from one random order."""
+        return all(getattr(self, key) == getattr(now, key) for key in CHOICE)
 
 
 class RoiRecord:
@@ -115,7 +186,7 @@ class RoiRecord:
             kept=[wanted[roi].name for roi in kept],
             pending=boxes(roi for roi in wanted if roi not in there),
             padding=[{**_spans(roi, crops.offset), "reason": reason} for roi, reason in padding.items()],
-            failures=[{**_spans(roi, crops.offset), **_failure(failure)} for roi, failure in failures.items()],
+            failures=[{**_spans(roi, crops.offset), **failure.as_dict()} for roi, failure in failures.items()],
             refused_voxels=sum(failure.refused_voxels for failure in failures.values()),
         )
 
@@ -131,7 +202,7 @@ class RoiRecord:
     def _write(self, contrast: Contrast, **content: Any) -> None:
         earlier = self.earlier.get("earlier", [])
         if self._before and not self._same_choice():
-            earlier = [*earlier, {key: self.earlier.get(key) for key in (*CHOICE, *PLACE, "boxes")}]
+            earlier = [*earlier, {key: self.earlier.get(key) for key in (*CHOICE, *ORIGIN, "boxes")}]
         said = {"version": 2, **asdict(self.settings), "contrast": contrast.as_dict(), **content, "earlier": earlier}
         text = _text({**said, "software": software()})
         if not self.path.exists() or self.path.read_text() != text:
@@ -145,11 +216,6 @@ def _boxes(entry: Mapping[str, Any], key: str = "boxes") -> Iterator[tuple[Roi, 
     for box in entry.get(key) or []:
         roi = Roi(*((int(first), int(stop)) for first, stop in (box[axis] for axis in "zyx")))
         yield roi.shifted((-z, -y, -x)), box
-
-
-def _failure(failure: Failure) -> dict[str, object]:
-    refused = {"refused_voxels": failure.refused_voxels} if failure.refused_voxels else {}
-    return {"reason": failure.reason, **refused}
 
 
 def _text(record: dict[str, Any]) -> str:

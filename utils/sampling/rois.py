@@ -72,10 +72,10 @@ class Boxes(Sequence[Roi]):
     def __init__(self, spans_zyx: Sequence[list[Span]], chosen: np.ndarray | None = None) -> None:
         # Chosen are places in the grid, counted in C order, shape (n,); all of them by default.
         self.spans, self.chosen = spans_zyx, chosen
-        self._counts = [len(spans) for spans in spans_zyx]
+        self.counts = [len(spans) for spans in spans_zyx]
 
     def __len__(self) -> int:
-        return math.prod(self._counts) if self.chosen is None else len(self.chosen)
+        return math.prod(self.counts) if self.chosen is None else len(self.chosen)
 
     @overload
     def __getitem__(self, index: int) -> Roi: ...
@@ -87,20 +87,10 @@ class Boxes(Sequence[Roi]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         place = index if self.chosen is None else int(self.chosen[index])
-        rest, x = divmod(place, self._counts[2])
-        z, y = divmod(rest, self._counts[1])
+        z, y, x = np.unravel_index(place, self.counts)
         return Roi(self.spans[0][z], self.spans[1][y], self.spans[2][x])
 
     @property
     def places(self) -> np.ndarray:
         """Every box's place in the grid, counted in C order, shape (n,)."""
         return np.arange(len(self)) if self.chosen is None else self.chosen
-
-    def grid_indices(self) -> tuple[np.ndarray, ...]:
-        """Every box's place along z, y and x of the grid.
-
-        Returns
-        -------
-        tuple of three ndarray of int, shape (n,)
-        """
-        return np.unravel_index(self.places, self._counts)

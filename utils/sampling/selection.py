@@ -39,7 +39,7 @@ def stratified(boxes: Boxes, seed: int) -> Iterator[Roi]:
     if not count:
         return
     line = np.argsort(_morton(boxes), kind="stable")
-    bits = max(1, (count - 1).bit_length())
+    bits = (count - 1).bit_length()
     shift = int(np.random.default_rng(seed).integers(0, 1 << bits))
     taken = np.zeros(count, bool)
     for draw in range(1 << bits):
@@ -53,7 +53,7 @@ def stratified(boxes: Boxes, seed: int) -> Iterator[Roi]:
 def _morton(boxes: Boxes) -> np.ndarray:
     """Each box's place on Morton's curve: the bits of its indices along z, y and x, interleaved."""
     codes = np.zeros(len(boxes), np.int64)
-    for axis, index in enumerate(boxes.grid_indices()):
+    for axis, index in enumerate(np.unravel_index(boxes.places, boxes.counts)):
         for bit in range(20):
             codes |= (index.astype(np.int64) >> bit & 1) << (3 * bit + axis)
     return codes
@@ -142,10 +142,10 @@ def fill_budget(
         missing = [roi for roi in chosen if roi not in failures and not crops.path(roi).exists()]
         # Before the cubes: it fixes their contrast.
         record.save(crops, chosen, kept, padding=empty, failures=failures)
-        results = make_crops(crops, missing, threads, chunk)
-        failures.update(results.failures)
-        written += len(missing) - len(results.padding)
-        return results.padding
+        found, failed = make_crops(crops, missing, threads, chunk)
+        failures.update(failed)
+        written += len(missing) - len(found)
+        return found
 
     chosen = settled(order, gigabytes * GB, empty, find_padding, kept)
     if not chosen:

@@ -93,7 +93,7 @@ def find_specimen(
     if seen and not boxes:
         raise ValueError(_no_specimen(plan, seen.level))
     if plan.options.mask:
-        boxes = masked(boxes, plan, folder)
+        boxes = _masked(boxes, plan, folder)
     contrast = known or specimen_contrast(plan, seen)
     return Specimen(boxes, contrast, reader) if contrast else sample_cubes(plan, boxes, reader)
 
@@ -166,14 +166,8 @@ def _window(planes: np.ndarray, plan: SamplingPlan) -> Contrast | None:
     return contrast if contrast.low < contrast.high else None
 
 
-def masked(boxes: Boxes, plan: SamplingPlan, folder: Path) -> Boxes:
-    """Those boxes of which at least ``min_frac`` lies where the mask is not 0.
-
-    Raises
-    ------
-    ValueError, OSError
-        If the mask cannot be read, is too large, or leaves no box.
-    """
+def _masked(boxes: Boxes, plan: SamplingPlan, folder: Path) -> Boxes:
+    """Those boxes of which at least ``min_frac`` lies where the mask is not 0; refused where there is none."""
     options = plan.options
     with allowing_labels():
         mask = open_multiscale(str(options.mask), options.access)

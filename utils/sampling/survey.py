@@ -37,8 +37,7 @@ def not_padding(values: np.ndarray, padding: float) -> np.ndarray:
     """
     # A float would make numpy compare in float64, which is slow for bytes.
     differs = values != (int(padding) if float(padding).is_integer() else padding)
-    specimen: np.ndarray = differs & ~np.isnan(values) if values.dtype.kind == "f" else differs
-    return specimen
+    return np.asarray(differs & ~np.isnan(values) if values.dtype.kind == "f" else differs)
 
 
 def refuse_flat(gray: np.ndarray) -> None:
@@ -121,14 +120,16 @@ class Survey:
                 self._open[layer] = self._open[layer] + sums if layer in self._open else sums
         for layer in [i for i in self._open if z == self._z[i][1] - 1]:
             self._done[layer] = self._fractions(layer)
-        self._take(plane if pixels is None else pixels, specimen if pixels is None else None)
+        if pixels is not None:
+            plane, specimen = pixels, not_padding(pixels, self.padding)
+        self._take(plane, specimen)
 
-    def _take(self, plane: np.ndarray, specimen: np.ndarray | None) -> None:
+    def _take(self, plane: np.ndarray, specimen: np.ndarray) -> None:
         """Put bands of a plane's rows into the sample, where the specimen is; it gets at least one of the first."""
         rows, height = len(plane), min(BAND, len(plane))
         band = height * plane.shape[1]
         self._quota += max(1, SAMPLE // self.shape[0]) if self._bands else max(band, SAMPLE // self.shape[0])
-        sums = np.cumsum((not_padding(plane, self.padding) if specimen is None else specimen).sum(axis=1))
+        sums = np.cumsum(specimen.sum(axis=1))
         count = min(self._quota // band, -(-rows // height)) if sums[-1] else 0
         for middle in (np.arange(count) + 0.5) / max(1, count) * sums[-1]:
             first = int(np.searchsorted(sums, middle)) - height // 2
@@ -140,8 +141,7 @@ class Survey:
         """Share of specimen in the boxes of a finished layer, in steps of 1 / LEVELS."""
         z, y, x = ([stop - first for first, stop in spans] for spans in ([self._z[layer]], self._y, self._x))
         share = self._open.pop(layer) / (z[0] * np.outer(y, x))
-        fractions: np.ndarray = np.floor(share * LEVELS + 1e-6).astype(np.uint16)
-        return fractions
+        return np.asarray(np.floor(share * LEVELS + 1e-6), np.uint16)
 
     def candidates(self, min_frac: float) -> Boxes:
         """Boxes of which at least `min_frac` is specimen, in the order of the grid."""
@@ -180,5 +180,4 @@ def _box_sums(mask: np.ndarray, y: list[Span], x: list[Span]) -> np.ndarray:
     np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1, out=table[1:, 1:])
     y0, y1 = np.array(y, int).reshape(-1, 2).T
     x0, x1 = np.array(x, int).reshape(-1, 2).T
-    sums: np.ndarray = table[np.ix_(y1, x1)] - table[np.ix_(y0, x1)] - table[np.ix_(y1, x0)] + table[np.ix_(y0, x0)]
-    return sums
+    return np.asarray(table[np.ix_(y1, x1)] - table[np.ix_(y0, x1)] - table[np.ix_(y1, x0)] + table[np.ix_(y0, x0)])

@@ -12,8 +12,7 @@ from utils.names import parse_roi, parsed
 from utils.records.fingerprints import digest, glance
 from utils.sampling.renewal import renewed, without_cubes
 from utils.sampling.roi_crops import Crops
-from utils.sampling.roi_record import RoiRecord, read_record
-from utils.sampling.roi_settings import Settings
+from utils.sampling.roi_record import RoiRecord, Settings, read_record
 from utils.sampling.rois import Boxes, grid
 from utils.sampling.selection import fill_budget, shuffled
 from utils.sampling.survey import Survey
@@ -81,7 +80,7 @@ def survey_volume(volume: Volume, options: CropOptions) -> Survey:
     boxes = grid(volume.shape, options.crop_size)
     seen = Survey(boxes, (step, stride, stride), shape, options.padding_value)
     for index in range(shape[0]):
-        (pixels,) = volume[index * step : index * step + 1]
+        pixels = volume[index * step]
         seen.add(index, pixels[::stride, ::stride], pixels)
     return seen
 
@@ -91,14 +90,8 @@ def _chunk(volume: Volume) -> tuple[int, int, int]:
     return level.chunk if level is not None else (1, 1, 1)
 
 
-def candidates(seen: Survey, options: CropOptions) -> Boxes:
-    """Boxes worth taking.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
+def _candidates(seen: Survey, options: CropOptions) -> Boxes:
+    """Boxes worth taking; refused where there is none."""
     found = seen.candidates(options.min_frac)
     if not found:
         raise ValueError(
@@ -132,7 +125,7 @@ def crop_volume(path: Path, options: CropOptions, target: Path, stated: Stated =
 
 def _crop(path: Path, volume: Volume, options: CropOptions, record: RoiRecord) -> str:
     seen = survey_volume(volume, options)
-    boxes = candidates(seen, options)
+    boxes = _candidates(seen, options)
     crops = Crops(
         volume_name(path),
         record.path.parent,
