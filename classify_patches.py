@@ -166,8 +166,7 @@ class LazyClassifier:
     @cached_property
     def _classifier(self) -> "Classifier":
         """Find or fetch the weights and put the network on its device."""
-        from utils.classification.devices import take_one_gpu
-        from utils.classification.threads import use_threads
+        from utils.classification.devices import take_one_gpu, use_threads
 
         args = self.args
         if args.device == "cuda" and (args.dask or self.workers > 1):

@@ -117,7 +117,7 @@ def train_command(args: argparse.Namespace) -> int:
     UsageError
         If what --log needs is not installed.
     """
-    from utils.classification.threads import use_threads
+    from utils.classification.devices import use_threads
 
     use_threads()
     from utils.training.runs import summarize_folds

@@ -42,9 +42,9 @@ def compare(args: argparse.Namespace) -> int:
     """Score the same patches at every precision."""
     import torch
 
+    from utils.classification.devices import use_threads
     from utils.classification.precisions import pick_device
     from utils.classification.state_files import load_weights
-    from utils.classification.threads import use_threads
     from utils.classification.weights import LITE
     from utils.dictionaries import PatchFile
 
