@@ -113,6 +113,12 @@ def test_scores_stand_where_all_that_decides_them_is_the_same(classify, tmp_path
     assert stored() is None
 
 
+def test_a_name_that_is_too_long_for_what_lies_beside_a_table(tmp_path):
+    job = Job(tmp_path / "a.pkl", tmp_path / f"{'x' * 230}.csv")
+    with pytest.raises(ValueError, match="of 230 bytes is too long"):
+        classify_dictionary(Scorer, job, tmp_path / "scratch", threshold=0.5)
+
+
 def test_names_that_meet_on_some_file_system():
     _refuse_shared_files(["a", "b", "a.b"])
     with pytest.raises(ValueError, match="two patches would share a file: 'a' and 'A'"):

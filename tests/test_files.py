@@ -1,5 +1,6 @@
 """utils/files.py: names, listings, complete targets, locks."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from utils.files import (
     remove,
     remove_if_empty,
     safe_name,
+    sha256_of,
     stem,
     suffix,
 )
@@ -32,7 +34,18 @@ def test_listing_ignores_litter_and_counts(tmp_path):
     assert [f.name for f in list_files(tmp_path, {".txt"})] == ["a.TXT"]
     assert [d.name for d in list_dirs(tmp_path)] == ["group"]
     (tmp_path / "nowhere.png").symlink_to(tmp_path / "absent")
-    assert [f.name for f in list_files(tmp_path, {".png"})] == ["nowhere.png", "s9.png", "s10.png"]
+    (tmp_path / "itself.png").symlink_to(tmp_path / "itself.png")
+    assert [f.name for f in list_files(tmp_path, {".png"})] == ["itself.png", "nowhere.png", "s9.png", "s10.png"]
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_digest_of_what_is_on_the_disk(tmp_path, monkeypatch, flush):
+    (tmp_path / "a").write_bytes(b"abc")
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    assert sha256_of(tmp_path / "a", flush=flush) == hashlib.sha256(b"abc").hexdigest()
+    assert len(flushed) == flush
+    assert sha256_of(tmp_path / "a") and len(flushed) == flush
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ def test_what_is_written_says_what_it_was_made_from(tmp_path, name, stretch):
     write_gray(tmp_path / name, GRAY, "minmax", source, stretch=stretch)
     with Image.open(tmp_path / name) as image:
         written = np.asarray(image)
+        assert image.format == ("TIFF" if name == "a.tif" else "PNG")
     expected = np.rint(GRAY * (255 / 63)) if stretch else GRAY
     np.testing.assert_array_equal(written, expected)
     if name == "a.tif":

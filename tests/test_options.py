@@ -51,6 +51,12 @@ def test_the_shortest_side(argv, side):
     assert PatchOptions.of(parsed(*argv)).min_side == side
 
 
+def test_what_a_recipe_says():
+    said = {"crop-size": 224, "min-side": None, "edges": "shift", "contrast": "percentile", "stretch": False}
+    assert PatchOptions.of(parsed()).options() == {**said, "keep-labels": False}
+    assert PatchOptions.of(parsed("--min-side", "9", "--stretch")).options()["min-side"] == 9
+
+
 def test_no_side_is_longer_than_the_crop():
     with pytest.raises(UsageError, match=r"^--min-side 65 is more than --crop-size 64: no patch is that large$"):
         PatchOptions.of(parsed("-cs", "64", "--min-side", "65"))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from utils import reading
-from utils.reading import is_hole, open_regular, read_into
+from utils.reading import is_hole, open_regular, open_tiff_file, read_into
 
 NUMBERS = np.arange(100_000, dtype="<u4")
 
@@ -48,6 +49,12 @@ def test_a_short_answer_is_asked_again(path, monkeypatch):
 def test_the_end_is_a_sentence(path):
     with open_regular(path) as file, pytest.raises(ValueError, match="became shorter while it was read: 400000 bytes"):
         read_into(file, 399_000, np.empty(1001, np.uint8))
+
+
+def test_a_tiff(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", NUMBERS[:12].reshape(3, 4))
+    with open_tiff_file(tmp_path / "a.tif") as tif:
+        assert tif.pages.first.shape == (3, 4)
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path, path):

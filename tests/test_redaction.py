@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.redaction import redacted
+from utils.redaction import one_line, redacted
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,7 @@ from utils.redaction import redacted
 )
 def test_what_is_shown(text, shown):
     assert redacted(text) == shown
+
+
+def test_names_obey_no_terminal():
+    assert one_line("a\nb\x1b[2J\u2028.png: none") == r"a\nb\x1b[2J\u2028.png: none"

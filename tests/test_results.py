@@ -65,6 +65,8 @@ def test_of_a_folder_that_is_not_nested_only_its_own(scope):
     assert not own.exists() and deeper.exists() and scope.folder.exists()
     discard_orphans([deeper], scope)
     assert scope.folder.exists() and list(scope.folder.iterdir()) == []  # the folder of the results stays
+    discard_orphans([make(scope, "y.tif")], flat)
+    assert list(scope.folder.iterdir()) == []
 
 
 def test_the_job_of_a_file_and_of_a_source_of_several(tmp_path):

@@ -133,6 +133,7 @@ JPEG = cv2.imencode(".jpg", np.zeros((48, 64), np.uint8))[1].tobytes()
         (JPEG, (48, 64)),
         (JPEG[:2] + b"\xff\xfe\x00\x05abc" + JPEG[2:], (48, 64)),
         (b"\xff\xd8\xff\xc4\x00\x04ab\xff\xc2\x00\x08\x08" + struct.pack(">HH", 300, 5), (300, 5)),
+        (JPEG[:2] + b"\xff\xe0\x01\x01" + bytes(255) + JPEG[2:], (48, 64)),
         (b"\xff\xd8\xff\xc8\x00\x08\x08\x00\x01\x00\x01", None),
         (b"\xff\xd8\xff\xcf\x00\x08\x08\x00\x01\x00\x02", (1, 2)),
         (b"\xff\xd8\xff\xd0\x00\x08\x08\x00\x01\x00\x02", None),

@@ -68,10 +68,28 @@ def test_volumes_in_deeper_folders_only_where_they_are_asked_for(tmp_path):
     assert VolumeIndex([str(tmp_path)], recursive=True).find("deep-b") is not None
 
 
+OFFSET = '"voxel_offset": [3, 2, 1]}'
+
+
 @pytest.mark.parametrize("record", ["{", "[]", '{"coordinates": "dataset", "level": 0}',
+                                    '{"coordinates": "level", "level": 0, ' + OFFSET,
+                                    '{"coordinates": "dataset", "level": 1, ' + OFFSET,
                                     '{"coordinates": "dataset", "level": 0, "voxel_offset": ["1", 2, 3]}'])  # fmt: skip
 def test_records_that_tell_no_offset_rename_nothing(tmp_path, record):
     volume(tmp_path / "fly_s0-ROI-x0-6_y0-5_z0-4.nrrd")
     (tmp_path / "fly.json").write_text(record)
     index = VolumeIndex([str(tmp_path)])
-    assert index.find("fly_s0-ROI-x0-6_y0-5_z0-4") is not None and index.find("fly_s0-ROI-x1-7_y2-7_z3-7") is None
+    assert index.find("fly_s0-ROI-x0-6_y0-5_z0-4") is not None and index.find("fly_s0-ROI-x-1-5_y-2-3_z-3-1") is None
+
+
+def test_a_region_s_own_name_comes_first(tmp_path):
+    own, shifted = (f"fly_s0-ROI-x{x}-{x + 6}_y0-5_z0-4" for x in (0, 6))
+    for name in (own, shifted):
+        volume(tmp_path / f"{name}.nrrd")
+    (tmp_path / "fly.json").write_text('{"coordinates": "dataset", "level": 0, "voxel_offset": [0, 0, 6]}')
+    index = VolumeIndex([str(tmp_path)])
+    assert [index.find(name).address.stem for name in (own, shifted, "fly_s0-ROI-x-6-0_y0-5_z0-4")] == [
+        own,
+        shifted,
+        own,
+    ]

@@ -125,15 +125,27 @@ def test_a_missing_file(tmp_path):
 def test_listing(tmp_path, one_of_each):
     for path in one_of_each[0].parent.iterdir():
         (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
-    for name in ("video.mp4", "notes.txt", "other.raw", "patches.pkl", ".DS_Store", "Thumbs.db", "._raw.nrrd", "z.png"):
+    for name in (
+        "video.mp4",
+        "notes.txt",
+        "other.raw",
+        "patches.pkl",
+        ".DS_Store",
+        "Thumbs.db",
+        "._raw.nrrd",
+        "z.png",
+        "a.csv",
+    ):
         (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "datasets.csv").touch()
     for name in ("empty", "brain.zarr", "plain_zarr3"):
         (tmp_path / name).mkdir()
     (tmp_path / "plain_zarr3" / "zarr.json").write_text("{}")
     volumes, passed = list_volumes(tmp_path)
     expected = [*(p.name for p in one_of_each), "brain.zarr", "plain_zarr3"]
     assert sorted(p.name for p in volumes) == sorted(expected)
-    assert sorted(p.name for p in passed) == ["empty", "notes.txt", "other.raw", "patches.pkl", "video.mp4", "z.png"]
+    others = ["a.csv", "empty", "notes.txt", "other.raw", "patches.pkl", "video.mp4", "z.png"]
+    assert sorted(p.name for p in passed) == others
 
 
 def test_a_folder_of_kept_patches_beside_its_volume_is_no_slices(tmp_path):
