@@ -57,40 +57,23 @@ def parse_options() -> argparse.ArgumentParser:
     """The command line."""
     parser = make_parser(__doc__)
     parser.add_argument("filtered", metavar="FILTERED_DIR", type=input_dir, help="folder of kept patches")
-    parser.add_argument(
-        "-vd",
-        "--volumes",
-        nargs="+",
-        required=True,
-        metavar="DIR|URL|CSV",
-        help="where the volumes are; several may follow",
-    )
+    places = "where the volumes are; several may follow"
+    parser.add_argument("-vd", "--volumes", nargs="+", required=True, metavar="DIR|URL|CSV", help=places)
     parser.add_argument("-sd", "--savedir", required=True, type=output_dir, metavar="SAVE", help="folder to write to")
     parser.add_argument("-nz", "--slices", type=positive_int, default=5, metavar="NZ", help="slices (default 5)")
-    parser.add_argument(
-        "--limit", type=positive_int, metavar="N", help="only N of each dataset, the same ones every time"
-    )
+    few = "only N of each dataset, the same ones every time"
+    parser.add_argument("--limit", type=positive_int, metavar="N", help=few)
     parser.add_argument("--limit-total", type=positive_int, metavar="N", help="only N of them in all")
-    parser.add_argument(
-        "--no-overlap",
-        type=fraction,
-        metavar="F",
-        help="leave out what another one covers by more than this fraction of its volume",
-    )
+    covered = "leave out what another one covers by more than this fraction of its volume"
+    parser.add_argument("--no-overlap", type=fraction, metavar="F", help=covered)
     parser.add_argument("--pad", choices=("reflect",), help="mirror the slices that a patch near the border lacks")
-    parser.add_argument(
-        "--format", choices=("tif", "nrrd"), default="tif", help="TIFF as ImageJ reads it (default), or NRRD"
-    )
+    kinds = "TIFF as ImageJ reads it (default), or NRRD"
+    parser.add_argument("--format", choices=("tif", "nrrd"), default="tif", help=kinds)
     parser.add_argument("--raw", action="store_true", help="write the volume's own values instead of uint8")
-    parser.add_argument(
-        "--contrast",
-        choices=CONTRASTS,
-        default="percentile",
-        help="intensity window of patches that do not record theirs (default percentile)",
-    )
-    parser.add_argument(
-        "--accept-differences", action="store_true", help="write stacks whose middle slice is not the patch too"
-    )
+    window = "intensity window of patches that do not record theirs (default percentile)"
+    parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help=window)
+    differing = "write stacks whose middle slice is not the patch too"
+    parser.add_argument("--accept-differences", action="store_true", help=differing)
     parser.add_argument("--flipbook", choices=FLIPBOOKS, help="an animation beside each stack")
     parser.add_argument("--montage", action="store_true", help="one PNG per dataset that shows its stacks")
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")

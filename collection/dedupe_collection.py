@@ -35,32 +35,16 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Index, compare, write the table; see the module's docstring."""
     parser = make_parser(__doc__)
-    parser.add_argument(
-        "dedupe_dirs", metavar="DEDUPE_DIR", nargs="+", type=input_dir, help="folder of patch dictionaries"
-    )
+    parser.add_argument("dedupe_dirs", metavar="DEDUPE_DIR", nargs="+", type=input_dir, help="of patch dictionaries")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="CSV", help="table of patches to leave out")
-    parser.add_argument(
-        "--exclude",
-        metavar="DIR",
-        nargs="+",
-        type=existing_dir,
-        default=[],
-        help="folders of images and volumes whose tissue must not be in the collection",
-    )
-    parser.add_argument(
-        "--deep",
-        action="store_true",
-        help="also compare with excluded images by SIFT: free rotation, other scales (slower)",
-    )
-    parser.add_argument(
-        "--similarity", metavar="S", type=fraction, default=0.5, help="least mean correlation of tiles (default 0.5)"
-    )
-    parser.add_argument(
-        "--prefer",
-        metavar="name|finer|CSV",
-        default="name",
-        help="which of two is kept: of the first name (default), of finer voxels, of the earlier row of a table",
-    )
+    excluded = "folders of images and volumes whose tissue must not be in the collection"
+    parser.add_argument("--exclude", metavar="DIR", nargs="+", type=existing_dir, default=[], help=excluded)
+    deep = "also compare with excluded images by SIFT: free rotation, other scales (slower)"
+    parser.add_argument("--deep", action="store_true", help=deep)
+    tiles = "least mean correlation of tiles (default 0.5)"
+    parser.add_argument("--similarity", metavar="S", type=fraction, default=0.5, help=tiles)
+    prefer = "which of two is kept: of the first name (default), of finer voxels, of the earlier row of a table"
+    parser.add_argument("--prefer", metavar="name|finer|CSV", default="name", help=prefer)
     parser.add_argument("--within", action="store_true", help="also compare the patches of one dictionary")
     add_run_options(parser)
     return run_script(dedupe, parser, argv)

@@ -46,30 +46,20 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=("webdataset", "parquet", "imagefolder", "zarr"), required=True)
     parser.add_argument("--shard-size", type=positive_int, default=1000, metavar="N", help="patches per shard (1000)")
     choice = parser.add_argument_group("which patches")
+    spread, volume = "at most N of a dataset, over its space", "at most N of a volume or image"
+    choice.add_argument("--cap", type=positive_int, default=0, metavar="N", help=spread)
+    choice.add_argument("--cap-volume", type=positive_int, default=0, metavar="N", help=volume)
+    gap = "between slices that show the same place"
+    choice.add_argument("--min-gap-nm", type=positive_float, default=0, metavar="NM", help=gap)
+    power = "add weights by which to sample: n ** -POWER per dataset of n patches (1: all datasets alike)"
     choice.add_argument(
-        "--cap", type=positive_int, default=0, metavar="N", help="at most N of a dataset, over its space"
-    )
-    choice.add_argument(
-        "--cap-volume", type=positive_int, default=0, metavar="N", help="at most N of a volume or image"
-    )
-    choice.add_argument(
-        "--min-gap-nm", type=positive_float, default=0, metavar="NM", help="between slices that show the same place"
-    )
-    choice.add_argument(
-        *("--balance",),
-        type=positive_float,
-        nargs="?",
-        const=1.0,
-        default=0.0,
-        metavar="POWER",
-        help="add weights by which to sample: n ** -POWER per dataset of n patches (1: all datasets alike)",
+        "--balance", type=positive_float, nargs="?", const=1.0, default=0.0, metavar="POWER", help=power
     )
     splits = parser.add_argument_group("splits")
     splits.add_argument("--split", type=split_shares, default={"train": 1.0}, metavar="train=.9,val=.05,test=.05")
     splits.add_argument("--seed", type=natural_int, default=0, help="seed of every random choice (default 0)")
-    splits.add_argument(
-        *("--duplicates",), type=existing_file, nargs="+", default=[], metavar="CSV", help="what stays on one side"
-    )
+    sides = "what stays on one side"
+    splits.add_argument("--duplicates", type=existing_file, nargs="+", default=[], metavar="CSV", help=sides)
     about = parser.add_argument_group("the card")
     about.add_argument("--table", type=existing_file, nargs="+", default=[], metavar="CSV", help="datasets.csv")
     about.add_argument("--title", default="", help="of the dataset (default: the folder's name)")

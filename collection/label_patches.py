@@ -44,11 +44,8 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("patches", metavar="DEDUPE_DIR|FILTERED", type=existing_dir, help="the patches to look at")
     parser.add_argument("labels", metavar="labels.csv", type=Path, help="the table to write, or to go on with")
     parser.add_argument("--scores", type=existing_dir, metavar="FILTERED", help="scores of the patches of DEDUPE_DIR")
-    parser.add_argument(
-        "--order",
-        choices=("uncertain", "random", "borderline"),
-        help="uncertain: near the threshold, datasets in turn (default with scores); borderline: nearest first",
-    )
+    order = "uncertain: near the threshold, datasets in turn (default with scores); borderline: nearest first"
+    parser.add_argument("--order", choices=("uncertain", "random", "borderline"), help=order)
     parser.add_argument("--dataset", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
     parser.add_argument("--threshold", type=fraction, default=0.5, help="that --order goes by (default 0.5)")
     parser.add_argument("--limit", type=positive_int, default=10000, metavar="N", help="show at most N (default 10000)")

@@ -43,9 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("savedir", type=output_dir, metavar="SAVE", help="folder for the cubes")
     parser.add_argument("-cs", "--crop-size", type=positive_int, default=256, metavar="N", help="side of a cube (256)")
     parser.add_argument("-gb", "--gb", type=positive_float, default=5.0, metavar="X", help="GB per volume (default 5)")
-    parser.add_argument(
-        "--min-size-gb", type=float, default=5.0, metavar="X", help="volumes of a folder up to X GB are left alone (5)"
-    )
+    small = "volumes of a folder up to X GB are left alone (5)"
+    parser.add_argument("--min-size-gb", type=float, default=5.0, metavar="X", help=small)
     parser.add_argument("--padding-value", type=float, default=0.0, metavar="V", help="value outside of the specimen")
     parser.add_argument("--min-frac", type=fraction, default=0.7, help="least share of specimen in a box (default 0.7)")
     parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="how intensities become uint8")

@@ -69,31 +69,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--endpoint", metavar="URL", help="S3 or GCS server to use instead of the public one")
     parser.add_argument("--region", help="region of the S3 server")
     parser.add_argument("--timeout", type=positive_float, default=60.0, metavar="S", help="seconds without an answer")
-    parser.add_argument(
-        "--patience",
-        type=positive_float,
-        default=300.0,
-        metavar="S",
-        help="seconds for a server that says when to ask again",
-    )
+    later = "seconds for a server that says when to ask again"
+    parser.add_argument("--patience", type=positive_float, default=300.0, metavar="S", help=later)
     parser.add_argument("--image", metavar="PATH", help="of a container of several images")
     parser.add_argument("--layer", metavar="NAME", help="of a Neuroglancer link that shows several images")
     signed = parser.add_mutually_exclusive_group()
     signed.add_argument("--anonymous", action="store_true", help="ask S3 and GCS without keys (default)")
     signed.add_argument("--credentials", action="store_true", help="sign with the keys in your environment and files")
-    parser.add_argument(
-        "--requester-pays",
-        action="store_true",
-        help="pay for S3 buckets that ask for it; tensorstore 0.1 sends x-amz-requester-payer, where AWS documents "
-        "x-amz-request-payer: not tried on AWS",
+    pays = (
+        "pay for S3 buckets that ask for it; tensorstore 0.1 sends x-amz-requester-payer, where AWS documents "
+        "x-amz-request-payer: not tried on AWS"
     )
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="H",
-        help="for HTTP servers: 'Authorization: ...'; never stored",
-    )
+    parser.add_argument("--requester-pays", action="store_true", help=pays)
+    header = "for HTTP servers: 'Authorization: ...'; never stored"
+    parser.add_argument("--header", action="append", default=[], metavar="H", help=header)
     parser.add_argument("--mask", metavar="URL", help="segmentation or label; cubes are taken where it is not 0")
     parser.add_argument("--stratify", action="store_true", help="spread cubes evenly over the specimen")
     parser.add_argument("--retries", type=natural_int, default=5, metavar="N", help="tries after the first (default 5)")

@@ -38,17 +38,10 @@ MIRROR = np.diag([1.0, -1.0])
 
 @dataclass(frozen=True)
 class Points:
-    """Keypoints of one image.
+    """Keypoints of one image."""
 
-    Attributes
-    ----------
-    codes : (n, SIZE) int8 array
-    frames : (n, 4) float32 array
-        Row, column, size in pixels, and angle in radians from columns towards rows.
-    """
-
-    codes: np.ndarray
-    frames: np.ndarray
+    codes: np.ndarray  # (n, SIZE) int8
+    frames: np.ndarray  # (n, 4) float32: row, column, size in pixels, and angle in radians from columns towards rows
 
 
 def find_points(image: np.ndarray, most: int | None = None) -> Points:
@@ -99,15 +92,9 @@ def _frame_matrices(asked: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 class DeepPoints:
-    """The keypoints of all excluded images, and the search among them.
+    """The keypoints of all excluded images, as in `Points`, and the search among them.
 
-    Parameters
-    ----------
-    codes : (n, SIZE) int8 array
-    frames : (n, 4) array
-        See `Points`.
-    planes : (n,) int array
-        Running number of the image of each.
+    `planes`, (n,), are the running numbers of their images.
     """
 
     def __init__(self, codes: np.ndarray, frames: np.ndarray, planes: np.ndarray) -> None:

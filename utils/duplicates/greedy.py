@@ -1,7 +1,8 @@
 """Duplicates within a collection: each patch is compared with those that are kept, the preferred ones first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -36,24 +37,15 @@ class Match:
 
 
 class Representatives:
-    """Patches that are kept so far, by running number, and the search among them.
-
-    Parameters
-    ----------
-    dictionaries : sequence of Dictionary
-        In order of preference; their patches are numbered through.
-    similarity : float
-        The least mean correlation of tiles.
-    within : bool
-        Patches of one dictionary are compared too: what a patch matches may itself turn out to be a duplicate, so that
-        all its matches are needed.
-    """
+    """Patches that are kept so far, by running number, and the search among them."""
 
     def __init__(
         self, dictionaries: Sequence[Dictionary], similarity: float = SIMILARITY, *, within: bool = False
     ) -> None:
-        self.dictionaries = dictionaries
-        self.similarity = similarity
+        self.dictionaries = dictionaries  # in order of preference; their patches are numbered through
+        self.similarity = similarity  # the least mean correlation of tiles
+        # Patches of one dictionary are compared too: what a patch matches may itself turn out to be a duplicate, so
+        # that all its matches are needed.
         self.within = within
         self.starts = np.cumsum([0, *map(len, dictionaries)])
         self.kept = np.zeros(self.starts[-1], bool)
@@ -81,8 +73,8 @@ class Representatives:
         """Keep a patch no longer."""
         self.kept[owner] = False
 
-    def matches(self, which: int, rows: np.ndarray) -> Iterator[list[Match]]:
-        """For each patch those that show the same, verified, the most alike code first.
+    def matches(self, which: int, rows: np.ndarray) -> list[list[Match]]:
+        """For each patch those that show the same, verified, the most alike first.
 
         Parameters
         ----------
@@ -90,9 +82,8 @@ class Representatives:
             The dictionary's place.
         rows : ndarray of int, shape (k,)
         """
-        candidates = self._candidates(which, rows)
-        for row, found in zip(rows.tolist(), candidates, strict=True):
-            yield self._verified(which, row, found)
+        candidates = zip(rows.tolist(), self._candidates(which, rows), strict=True)
+        return [self._verified(which, row, found) for row, found in candidates]
 
     def _candidates(self, which: int, rows: np.ndarray) -> list[list[tuple[int, int]]]:
         """(owner, view) of the kept patches whose codes are most alike, for each row."""
@@ -175,11 +166,8 @@ def find_duplicates(
     rows = np.flatnonzero(~left_out)
     if representatives.within:
         representatives.add(which, rows)
-
-    def work(part: np.ndarray) -> list[list[Match]]:
-        return list(representatives.matches(which, part))
-
     parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    work = partial(representatives.matches, which)
     found = [matches for part in ordered_map(work, parts, threads) for matches in part]
     duplicates = []
     for row, matches in zip(rows.tolist(), found, strict=True):

@@ -44,16 +44,9 @@ def centres(count: int) -> np.ndarray:
 class InvertedFile:
     """Codes by cell, each with its owner's number; 76 bytes a code and the room to grow.
 
-    Parameters
-    ----------
-    expected : int
-        How many codes there will be.
-    middle : (n, SIZE) int8 array, optional
-        Centres of the cells, where random textures are none.
-
-    Notes
-    -----
-    Products of codes are whole numbers below 2^24, which float32 holds exactly: every machine finds the same.
+    As many as are `expected` decide how many cells there are. `middle`, (n, SIZE) int8, are centres where random
+    textures are none. Products of codes are whole numbers below 2^24, which float32 holds exactly: every machine finds
+    the same.
     """
 
     def __init__(self, expected: int, middle: np.ndarray | None = None) -> None:

@@ -26,21 +26,11 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of one image.
+    """Windows of one image."""
 
-    Attributes
-    ----------
-    places : (n, 2) float64 array
-        Their middles: row and column in pixels of the image.
-    codes : (n, SIZE) int8 array
-        In the canonical view and polarity.
-    views : (n,) uint8 array
-        The view that is canonical, and 8 more where it is inverted.
-    """
-
-    places: np.ndarray
-    codes: np.ndarray
-    views: np.ndarray
+    places: np.ndarray  # (n, 2) float64: their middles, row and column in pixels of the image
+    codes: np.ndarray  # (n, SIZE) int8, in the canonical view and polarity
+    views: np.ndarray  # (n,) uint8: the view that is canonical, and 8 more where it is inverted
 
 
 def find_windows(image: np.ndarray, block: int, *, most: int | None = None, doubts: bool = False) -> Windows:

@@ -21,20 +21,11 @@ FAINT = 0.25
 
 @dataclass(frozen=True)
 class Placement:
-    """A patch laid into an image: a point (row, column) at p from the patch's middle lies at ``matrix @ p + middle``.
+    """A patch laid into an image: a point (row, column) at p from the patch's middle is at ``matrix @ p + middle``."""
 
-    Attributes
-    ----------
-    plane : int
-        Running number of the image.
-    matrix : (2, 2) array
-        A view, times the scale in pixels of the image per pixel of the patch.
-    middle : (2,) array
-    """
-
-    plane: int
-    matrix: np.ndarray
-    middle: np.ndarray
+    plane: int  # running number of the image
+    matrix: np.ndarray  # (2, 2): a view, times the scale in pixels of the image per pixel of the patch
+    middle: np.ndarray  # (2,)
 
     @property
     def scale(self) -> float:

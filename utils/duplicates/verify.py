@@ -23,21 +23,11 @@ FAINT = 0.15
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well two patches agree where they lie over each other best.
+    """How well two patches agree where they lie over each other best."""
 
-    Attributes
-    ----------
-    similarity : float
-        Mean correlation of corresponding tiles; of an inverted copy too it is positive.
-    correlation : float
-        Of all pixels at once; negative for an inverted copy.
-    shift : tuple of int
-        Rows and columns by which the second is moved.
-    """
-
-    similarity: float
-    correlation: float
-    shift: tuple[int, int] = (0, 0)
+    similarity: float  # mean correlation of corresponding tiles; of an inverted copy too it is positive
+    correlation: float  # of all pixels at once; negative for an inverted copy
+    shift: tuple[int, int] = (0, 0)  # rows and columns by which the second is moved
 
     def holds(self, similarity: float = SIMILARITY) -> bool:
         """Whether this is the same tissue."""

@@ -157,7 +157,7 @@ def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Su
     chosen: list[Subvolume] = []
     taken: Counter[str] = Counter()
     overlapping: Counter[str] = Counter()
-    for subvolume, takes in zip(ordered, free, strict=False):
+    for subvolume, takes in zip(ordered, free, strict=True):
         if len(chosen) == selection.limit_total:
             break
         dataset = dataset_of(subvolume.patch.where.source)
