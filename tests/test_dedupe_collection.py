@@ -18,6 +18,7 @@ from tissue import cut, dictionary, texture
 from utils.dictionaries import load_patches
 from utils.duplicates.embedding import view_of
 from utils.files import list_files
+from utils.formats.nrrd import write_nrrd
 from utils.records.duplicates import LeftOut, read_duplicates
 
 
@@ -257,3 +258,10 @@ def test_real_twins_in_four_formats(real_data, tmp_path):
     rows = read_duplicates(tmp_path / "t.csv")
     assert len(rows) == 3 * len(load_patches(tmp_path / "2d" / "jpg.pkl")["names"])
     assert {row.its_dictionary for row in rows} == {"jpg"} and all(row.name == row.duplicate_of for row in rows)
+
+
+def test_an_excluded_volume_that_no_window_fits_into_is_none(collection, tmp_path):
+    (tmp_path / "bench").mkdir()
+    write_nrrd(tmp_path / "bench/small.nrrd", np.ones((30, 30, 30), np.uint8), (8.0, 8.0, 8.0))
+    assert dedupe(collection, "--exclude", tmp_path / "bench") == 0
+    assert {row.reason for row in read_duplicates(collection / "duplicates.csv")} == {"duplicate"}

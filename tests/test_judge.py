@@ -54,6 +54,9 @@ def test_what_has_not_changed_is_not_decided_again(dictionaries, excluded, monke
     monkeypatch.setattr(room, "find_duplicates", never)
     monkeypatch.setattr(room, "find_leaks", never)
     assert judge(dictionaries, excluded, OPTIONS) == first
+    size, _, content = excluded[0].index.meta["source"]
+    excluded[0].index.meta["source"] = [size, 7, content]  # of another date
+    assert judge(dictionaries, excluded, OPTIONS) == first
     for options in (ComparisonOptions(0.6, False, False), ComparisonOptions(0.5, False, True)):
         with pytest.raises(AssertionError):
             judge(dictionaries, excluded, options)

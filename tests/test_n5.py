@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from n5_images import write_bdv_xml, write_cosem, write_modern, write_spark, write_viewer, write_viewer_above
@@ -106,3 +107,18 @@ def test_the_unit_of_an_xml_counts_where_factors_are_listed(tmp_path):
     listed = json.loads(about.read_text())
     write_json(about, {"downsamplingFactors": FACTORS, "resolution": listed["resolution"]})
     assert open_multiscale(root).levels[0].voxel_size == SIZES[0]
+
+
+@pytest.mark.parametrize("axes", [["x", "y"], "xyzc", None])
+def test_axes_that_do_not_fit_are_x_y_z_c(tmp_path, axes):
+    write_n5_array(tmp_path / "a.n5", pyramid()[0][np.newaxis], axes=axes)
+    (level,) = open_multiscale(tmp_path / "a.n5").levels
+    assert (level.shape, level.axes, level.rank) == (pyramid()[0].shape, (2, 1, 0), 4)
+
+
+def test_another_compression_is_refused_by_name(tmp_path):
+    write_n5_array(tmp_path / "a.n5", pyramid()[0])
+    about = tmp_path / "a.n5/attributes.json"
+    write_json(about, json.loads(about.read_text()) | {"compression": {"type": "jpeg"}})
+    with pytest.raises(ValueError, match="N5 compression 'jpeg' cannot be read; known are raw, gzip"):
+        open_multiscale(tmp_path / "a.n5")

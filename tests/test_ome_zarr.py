@@ -131,3 +131,8 @@ def test_of_several_multiscales_the_first_is_taken_aloud(tmp_path):
     write_json(root / ".zattrs", attributes)
     with pytest.warns(UserWarning, match="several multiscales are described; the first is taken"):
         check(root, pyramid())
+
+
+def test_three_axes_that_nothing_names_are_z_y_x(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", data=pyramid()[0], dimension_names=["a", "b", "c"])
+    check(tmp_path / "a.zarr", pyramid()[:1], sizes=None)

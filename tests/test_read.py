@@ -12,9 +12,13 @@ import tensorstore as ts
 from loopback import serving
 from ngff_images import pyramid, write_json, write_ome_zarr, write_precomputed
 from utils.ngff.access import Access
+from utils.ngff.address import Address
+from utils.ngff.errors import StalledError
+from utils.ngff.hosts import HOSTS
 from utils.ngff.metadata import Level
 from utils.ngff.multiscale import open_multiscale, open_volume_level
-from utils.ngff.read import _open_view
+from utils.ngff.read import LevelReader, _open_view
+from utils.ngff.store import Store
 
 
 def test_a_passing_refusal_is_asked_again(tmp_path):
@@ -136,3 +140,26 @@ def test_a_shape_that_contradicts_the_metadata(tmp_path):
         view_of(image, replace(image.levels[0], shape=(24, 40, 53)))
     with pytest.raises(OSError, match=r"^what: "):
         view_of(image, replace(image.levels[0], spec={"driver": "zarr", "metadata": {"compressor": {"id": "x"}}}))
+
+
+def test_what_cannot_be_read_is_said_before_it_is_asked_for(tmp_path, monkeypatch):
+    root = write_precomputed(tmp_path / "cell", pyramid()[:1])
+    image = open_multiscale(root)
+    with pytest.raises(ValueError, match="a chunk of 1048576 x 1048576 x 1048576 voxels"):
+        LevelReader(image.store, replace(image.levels[0], shape=(1 << 20,) * 3, chunk=(1 << 20,) * 3))
+    with pytest.raises(OSError, match="its array has the shape"):
+        LevelReader(image.store, replace(image.levels[0], shape=(24, 40, 51)))
+
+
+@pytest.mark.usefixtures("fresh_hosts")
+def test_a_server_that_was_silent_is_not_asked_by_another_library():
+    store = Store(Address.parse("http://127.0.0.1:9/a.zarr"), Access())
+    HOSTS.note_silent(store.address, OSError("silence"))
+    with pytest.raises(StalledError, match="did not answer before"):
+        LevelReader(store, Level("0", (4, 4, 4), (4, 4, 4), np.dtype("u1"), grid={"kind": "zarr"}))
+
+
+def test_a_busy_server_is_asked_again_when_it_says(tmp_path):
+    root = write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=None)
+    with serving(tmp_path, lambda path, nth: "retry 0" if path.endswith("/0/0.0.0") and nth == 1 else None) as server:
+        assert (open_volume_level(f"{server.url}/{root.name}", access=Access(5, 0))[:] == pyramid()[0]).all()

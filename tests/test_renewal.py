@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from utils.jobs import Outdated
+from utils.jobs import Outdated, PassedOver
 from utils.records.recipes import known_record
-from utils.sampling.renewal import claim, renewed, tell_orphans
+from utils.sampling.renewal import claim, renewed, tell_orphans, without_cubes
 from utils.sampling.roi_record import Settings
 
 SETTINGS = Settings(source="/em", volume_name="fly", level=0, seed=0, crop_size=4)
@@ -108,7 +108,7 @@ def test_datasets_without_a_row(listed, tmp_path, capsys):
     tell_orphans(listing, folder, set(), prune=True, quiet=True)
     assert capsys.readouterr().err == f"datasets without their {what} (1; removed): fly\n"
     left = [path.name for path in folder.rglob("*") if path.is_file()]
-    assert sorted(left) == ["bad.json", "other.json"]
+    assert sorted(left) == ["bad.json", "other.json"] and not (folder / ".recipes").exists()
 
 
 @pytest.mark.parametrize("other", ["another table", "another folder", "by itself"])
@@ -126,3 +126,15 @@ def test_a_record_of_another_source_is_not_claimed(listed):
     listing, folder = listed
     claim(listing, {folder / "fly.json": "/another/em", folder / "absent.json": "/em"})
     assert known_record(folder / "fly.json") is None and not (folder / ".recipes").exists()
+
+
+def test_a_dataset_that_gives_no_cubes_any_more(folder):
+    found = without_cubes(folder / "fly.json", SETTINGS, False, "a mask")
+    assert isinstance(found, Outdated) and str(found) == "a mask" and len(files_in(folder)) == 2
+    (folder / "a.nrrd").unlink()  # a killed run has begun
+    with pytest.raises(PassedOver, match="a mask"):
+        without_cubes(folder / "fly.json", SETTINGS, True, "a mask")
+    assert list(folder.iterdir()) == []
+    write(folder, replace(SETTINGS, source="/another"), ["a.nrrd"])
+    with pytest.raises(ValueError, match="belongs to /another"):
+        without_cubes(folder / "fly.json", SETTINGS, True, "a mask")

@@ -76,6 +76,7 @@ def test_prune_removes_the_overview_of_a_row_that_is_gone(remote, tmp_path):
     table.write_text("\n".join([text[0], text[2]]) + "\n")
     assert cut(table, tmp_path / "out", "-gb", "0.0001", "-cs", "32", "--prune") == 0
     assert [path.name.rpartition("-")[0] for path in (tmp_path / "out" / ".overview").iterdir()] == ["em_s1_more_s2"]
+    assert [path.name for path in (tmp_path / "out").glob("*.pkl")] == ["em_s1_more_s1.pkl"]
 
 
 @pytest.mark.parametrize("invert", [False, True])
@@ -120,3 +121,22 @@ def test_what_is_no_sampled_row_has_no_cubes(remote, tmp_path):
     for source in (whole, VolumeSource("a", tmp_path / "a.nrrd", gigabytes=1.0)):
         with pytest.raises(ValueError, match="is no row of a table that is sampled"):
             sampled_cubes(source, SamplingOptions(), tmp_path)
+
+
+def test_what_an_overview_has_told_is_not_read_for_it(remote, tmp_path, monkeypatch):
+    shapes = []
+    read = LevelReader.read_counted
+
+    def note(self, box):
+        shapes.append(self.level.shape)
+        return read(self, box)
+
+    monkeypatch.setattr(LevelReader, "read_counted", note)
+    row = {"download_url": remote, "volume_name": "em", "mip": 1, "crop_size": 32, "padding_value": 60000}
+    table = table_of(tmp_path / "t.csv", **row)
+    [source], _ = volume_sources(str(table), gigabytes=1e-4)
+    assert len(sampled_cubes(source, SamplingOptions(), tmp_path).cubes) == 3
+    assert set(shapes) == {(32, 64, 128)}
+    [source], _ = volume_sources(str(table), gigabytes=1e-5)
+    with pytest.raises(ValueError, match="no cube of 32 voxels a side fits into -gb 1e-05"):
+        sampled_cubes(source, SamplingOptions(), tmp_path)

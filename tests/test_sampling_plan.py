@@ -174,3 +174,12 @@ def test_nothing_to_plan():
     assert str(PlannedRow(Dataset("http://me:secret@host/x", "x"))) == "http://host/x" or "secret" not in str(
         PlannedRow(Dataset("http://me:secret@host/x", "x"))
     )
+
+
+def test_at_least_one_cube_is_in_flight(row, monkeypatch):
+    plan = plan_sampling(row, SamplingOptions(crop_size=16, workers=3))
+    assert plan.threads == 3
+    monkeypatch.setattr(room, "MEMORY_BUDGET", 2 * 2 * 16**3)
+    assert plan.threads == 2
+    monkeypatch.setattr(room, "MEMORY_BUDGET", 1)
+    assert plan.threads == 1

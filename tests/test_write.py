@@ -14,7 +14,7 @@ from stacks import SIZE, expected, read, voxels_of
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import SKIPPED, Job, SomeFailed
 from utils.names import parse_name
-from utils.reconstruction.kept_patches import KeptPatch, KeptPixels
+from utils.reconstruction.kept_patches import KeptPatch, KeptPixels, read_kept
 from utils.reconstruction.subvolumes import StackOptions, Subvolume, VolumeGroup
 from utils.reconstruction.write import _write_flipbook, difference, reconstruct_volume
 from utils.records.kept_patch import KeptRecord
@@ -157,3 +157,23 @@ def test_a_movie_has_eight_frames_a_second_and_even_sides(tmp_path):
     movie = cv2.VideoCapture(str(tmp_path / "a.mp4"))
     found = [movie.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)]
     assert found == [8, 34, 48]
+
+
+def test_a_patch_that_changes_while_it_is_read_gives_no_stack(group, tmp_path, monkeypatch):
+    def read_late(path):
+        found = read_kept(path)
+        if path == group.wanted[0].patch.path:
+            path.write_bytes(path.read_bytes() + b"more")
+        return found
+
+    monkeypatch.setattr("utils.reconstruction.write.read_kept", read_late)
+    with pytest.raises(SomeFailed, match="changed while it was read"):
+        write(group, tmp_path)
+    assert [subvolume.target.exists() for subvolume in group.wanted] == [False, True]
+
+
+def test_a_voxel_size_that_nobody_knows_is_said(tmp_path):
+    write_nrrd(tmp_path / "fly.nrrd", voxels_of(), None)
+    paths = keep(tmp_path / "kept", tmp_path / "fly.nrrd", [(2, 9, (3, 15, 5, 19))])
+    with pytest.warns(UserWarning, match=r"^voxel size missing in the volume and in the patch: .* \(stacks: 1\)$"):
+        write(group_of(tmp_path, paths), tmp_path)
