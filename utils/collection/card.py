@@ -165,12 +165,7 @@ def _cell(text: str) -> str:
 def croissant(about: About, columns: Iterable[str], files: Mapping[str, str]) -> dict[str, Any]:
     """The description in Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html).
 
-    Parameters
-    ----------
-    columns : iterable of str
-        Of patches.csv, beside ``file``.
-    files : mapping of str to str
-        SHA-256 of each file of the export, patches.csv among them.
+    `columns` are those of patches.csv beside ``file``; `files` the SHA-256 of each file, patches.csv among them.
     """
     kinds = {"int64": "sc:Integer", "float64": "sc:Float", "string": "sc:Text"}
     names = ["file", *columns]

@@ -64,15 +64,10 @@ def tied(
     rows: Mapping[str, Mapping[str, str]],
     pairs: Iterable[Pair],
 ) -> Ties:
-    """Ties by everything that is known: duplicates, levels of an image, one source file or address.
+    """Ties by all that is known: duplicates, levels of an image, one address, one ``url`` in datasets.csv (`rows`).
 
-    Parameters
-    ----------
-    sources : mapping
-        The addresses (URLs) that each dataset was cut from, as its dictionaries remember them. File names tell
-        nothing: many folders have an ``image_1.tif``.
-    rows : mapping
-        The columns of datasets.csv; datasets of one ``url`` belong together.
+    `sources` are the addresses (URLs) that each dataset was cut from, as its dictionaries remember them. File names
+    tell nothing: many folders have an ``image_1.tif``.
     """
     place = {dataset: i for i, dataset in enumerate(sorted(datasets))}
     urls = {dataset: {rows.get(dataset, {}).get("url", "")} for dataset in place}

@@ -30,13 +30,7 @@ def index_path(dictionary: Path) -> Path:
 
 
 def index_dictionary(job: Job) -> str:
-    """Make the index (the job's target) of a dictionary (its source), unless it is there.
-
-    Raises
-    ------
-    ValueError
-        If it changed while it was read.
-    """
+    """Make the index (the job's target) of a dictionary (its source), unless it is there."""
     index = make_index(job.target, Path(job.source), _fill)
     return f"{index.rows('codes')} patches" if index else SKIPPED
 

@@ -98,15 +98,7 @@ def excluded_path(cache: Path, source: Path, *, deep: bool = False) -> Path:
 
 
 def index_excluded(job: Job, *, deep: bool = False) -> str:
-    """Make the index (the job's target) of an image or a volume (its source), unless it is there.
-
-    With `deep` it holds SIFT's keypoints too.
-
-    Raises
-    ------
-    ValueError
-        If it changed while it was read.
-    """
+    """Make the index (the job's target) of an image or a volume (its source), with `deep` of SIFT's keypoints, too."""
 
     def fill(writer: IndexWriter, source: Path) -> dict[str, Any]:
         for number, plane in enumerate(planes(source)):

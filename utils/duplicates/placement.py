@@ -123,10 +123,7 @@ class Votes:
     def places(self, few: int, certain: float) -> Iterator[tuple[int, np.ndarray]]:
         """For each patch the votes (indices) that agree on a place, the places with most windows first.
 
-        Parameters
-        ----------
-        few : int
-            Places of fewer windows count only with a cosine of `certain`.
+        Places of fewer than `few` windows count only with a cosine of `certain`.
 
         Yields
         ------

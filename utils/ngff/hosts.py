@@ -67,12 +67,8 @@ def host(address: Address) -> str:
 def with_patience(ask: Callable[[], Result], address: Address, key_url: str, access: Access) -> Result:
     """Ask a server that says when to come back (429 or 503 with Retry-After), for as long as anything comes.
 
-    Parameters
-    ----------
-    key_url : str
-        Of what is asked for; its header tells how long to wait. Empty where it is not known.
-    access : Access
-        After its seconds of patience without anything from this server a refusal counts.
+    The header of `key_url`, of what is asked for, tells how long to wait; it is empty where that is not known. After
+    the access' seconds of patience without anything from this server a refusal counts.
 
     Raises
     ------

@@ -24,12 +24,8 @@ def level_voxel_size(
 ) -> Lengths:
     """Voxel size (z, y, x, nm) of level `index`.
 
-    Parameters
-    ----------
-    given : sequence of 3 floats or None
-        z, y, x in nm of level 0, as a table states them; None where it does not.
-    metadata_first : bool
-        Take the metadata's size of precomputed data, where it has one; a contradiction is said either way.
+    What is `given` is z, y, x in nm of level 0, as a table states them; None where it does not. With `metadata_first`
+    the metadata's size of precomputed data counts, where it has one; a contradiction is said either way.
 
     Raises
     ------

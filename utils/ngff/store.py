@@ -56,12 +56,7 @@ class Store:
         return found
 
     def read_chunks(self, keys: Iterable[str], known: Iterable[str]) -> dict[str, bytes | None]:
-        """As `read`, but what is refused is absent only where the store hides what is absent.
-
-        Parameters
-        ----------
-        known : iterable of str
-            Keys of which one surely is there.
+        """As `read`, but what is refused is absent only where the store hides what is absent; one `known` key is there.
 
         Raises
         ------

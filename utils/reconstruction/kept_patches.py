@@ -39,14 +39,7 @@ class Listing:
 
 
 def list_kept(folder: Path, *, without: Path | None = None) -> Listing:
-    """Kept patches in a folder and its subfolders, in natural order.
-
-    Parameters
-    ----------
-    folder : Path
-    without : Path, optional
-        An output folder that may lie inside and is not searched.
-    """
+    """Kept patches in a folder and those below, in natural order, `without` an output folder that lies inside."""
     found = Listing([], [], [])
     for path in _files(folder, without.resolve() if without else None):
         where = parsed(parse_name, stem(path))

@@ -118,13 +118,7 @@ def discard_overviews(folder: Path, name: str) -> None:
 
 
 def fetch_overview(image: Multiscale, index: int, path: Path) -> None:
-    """Bring a level into a ``.npy`` file, unless it is there.
-
-    Raises
-    ------
-    OSError
-        If the level cannot be read.
-    """
+    """Bring a level into a ``.npy`` file, unless it is there."""
     if path.exists():
         return
     level = image.levels[index]

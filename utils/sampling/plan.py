@@ -192,10 +192,7 @@ class PlannedRow:
 def plan_rows(rows: Sequence[Dataset], options: SamplingOptions, grace: float | None = GRACE) -> list[PlannedRow]:
     """Plan rows side by side, one server's second row after its first; those that are quick come first.
 
-    Parameters
-    ----------
-    grace : float, optional
-        Seconds after which the rows that have no answer yet are left to their turn; None waits for all.
+    After so many seconds of `grace` the rows that have no answer yet are left to their turn; None waits for all.
     """
     said: defaultdict[int, list[str]] = defaultdict(list)  # any thread may warn meanwhile
 

@@ -18,12 +18,8 @@ STAGE = "sampling"
 def renewed(path: Path, settings: Settings, update: bool, make: Callable[[RoiRecord], str]) -> str:
     """Make a dataset, or go on with it; what is outdated stays, unless it is to be updated.
 
-    Parameters
-    ----------
-    update : bool
-        Leave what a fresh run would: other choices of earlier runs go, too.
-    make : callable
-        Makes cubes, and the record beside them.
+    With `update` there is then what a fresh run would leave: other choices of earlier runs go, too. `make` makes cubes,
+    and the record beside them.
     """
     record = RoiRecord(path, settings)
     reason = record.outdated
@@ -82,14 +78,9 @@ def claim(listing: Path, wanted: Mapping[Path, str]) -> None:
 
 
 def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune: bool, quiet: bool) -> None:
-    """Name the datasets whose row or volume is gone, and remove them when asked to.
+    """Name the datasets whose row or volume is gone from a table or folder, and remove them when asked to.
 
-    Parameters
-    ----------
-    listing : Path
-        The table, or the folder of volumes, that datasets are gone from; what it never listed is left alone.
-    folder : Path
-        Of the cubes, and of the records of which those of what is listed now are `wanted`.
+    What it never listed is left alone. `wanted` are the records, in the cubes' folder, of what is listed now.
     """
     found = [path for path in sorted(folder.glob("*.json")) if path not in wanted and _was_listed(path, listing)]
     if not found:

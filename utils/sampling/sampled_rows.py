@@ -27,13 +27,7 @@ class Sampled:
 
 
 def candidate_cubes(source: VolumeSource, options: SamplingOptions) -> list[Roi]:
-    """The cubes of a sampled row before any voxel is looked at: their number is right, padding is not yet told.
-
-    Raises
-    ------
-    ValueError, OSError
-        If the dataset cannot be read.
-    """
+    """The cubes of a sampled row before any voxel is looked at: their number is right, padding is not yet told."""
     plan = _planned(source, options)
     return sorted(within(plan.draw(Boxes(plan.spans)), plan.budget))
 
@@ -41,12 +35,7 @@ def candidate_cubes(source: VolumeSource, options: SamplingOptions) -> list[Roi]
 def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) -> Sampled:
     """The cubes of a sampled row that ngff_download would bring, and its contrast window.
 
-    Parameters
-    ----------
-    options : SamplingOptions
-        Level and budget are the source's.
-    folder : Path
-        Where the overview is kept.
+    Level and budget are the source's; the overview is kept in `folder`.
 
     Raises
     ------

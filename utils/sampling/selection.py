@@ -90,14 +90,8 @@ def settled(
 ) -> list[Roi]:
     """The boxes that fit into `budget` bytes, as `within` chooses them, when those that turn out to be padding are out.
 
-    Parameters
-    ----------
-    order : callable
-        Begins the order in which boxes are drawn.
-    padding : dict
-        Boxes known to be padding, and what is known of them; takes up those that are found.
-    find_padding : callable
-        Takes the chosen boxes, and gives those among them that are padding.
+    `order` begins the order in which boxes are drawn. `find_padding` takes the chosen boxes, and gives those among them
+    that are padding, with what is known of them; `padding` takes them up.
     """
     while True:
         chosen = within((roi for roi in order() if roi not in padding), budget, kept)
@@ -117,14 +111,7 @@ def fill_budget(
     chunk: Triple,
     padding: Mapping[Roi, str] | None = None,
 ) -> str:
-    """Make the cubes of a dataset that are missing.
-
-    Parameters
-    ----------
-    order : callable
-        Begins the order in which boxes are drawn.
-    padding : mapping, optional
-        Boxes known to be padding, and what is known of them.
+    """Make the cubes of a dataset that are missing; `order` and `padding` are what `settled` takes.
 
     Raises
     ------
