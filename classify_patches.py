@@ -98,7 +98,7 @@ def classify_command(args: argparse.Namespace) -> int:
     from utils.classification.shared_names import shared_names
     from utils.classification.weights import local_path
     from utils.jobs import Run, run_jobs
-    from utils.records.duplicates import LeftOut
+    from utils.records.duplicates import LeftOut, read_duplicates
     from utils.results import Scope, refuse_nothing_to_do
 
     dictionaries = list_files(args.dedupe_dir, {".pkl"})
@@ -107,7 +107,7 @@ def classify_command(args: argparse.Namespace) -> int:
     weights = local_path(args.weights)
     with as_usage_errors(ValueError):
         decision = read_decision(weights) if weights.is_file() else UNFITTED
-        left_out = LeftOut.read(args.without) if args.without else None
+        left_out = LeftOut(read_duplicates(args.without)) if args.without else None
     threshold = decision.threshold if args.threshold is None else args.threshold
     options = {
         "weights": sha256_of(weights) if weights.is_file() else None,  # what is not here yet has none

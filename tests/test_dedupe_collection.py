@@ -68,7 +68,10 @@ def test_copies_are_found_and_verified(collection, capsys):
         assert next(csv.reader(file)) == [
             *("name", "dictionary", "duplicate_of", "its_dictionary", "similarity", "correlation", "orientation"),
         ]
-    assert LeftOut.read(table).reasons(collection / "2d" / "b.pkl") == {"copy": "duplicate", "half": "duplicate"}
+    assert LeftOut(read_duplicates(table)).reasons(collection / "2d" / "b.pkl") == {
+        "copy": "duplicate",
+        "half": "duplicate",
+    }
 
 
 def test_order_and_processes_do_not_matter(collection):
@@ -192,7 +195,10 @@ def test_excluded_images_are_kept_out(collection, pictures, capsys):
     assert own.its_dictionary == "excluded:bench/deep/test.png" and own.reason == "excluded"
     assert own.duplicate_of == "test-LOC-2d-0-204_0-214" and own.orientation == "same inverted"
     assert rows["c", "turned"].reason == "excluded"
-    assert LeftOut.read(collection / "duplicates.csv").reasons(collection / "2d" / "b.pkl")["own"] == "excluded"
+    assert (
+        LeftOut(read_duplicates(collection / "duplicates.csv")).reasons(collection / "2d" / "b.pkl")["own"]
+        == "excluded"
+    )
     index = next((collection / ".duplicates.excluded").iterdir())
     before = (index / "codes.bin").stat().st_mtime_ns
     (bench / "bad.png").unlink()

@@ -119,7 +119,7 @@ ORDER = keeper.Order("run", "key", (), {}, b"")
 def test_one_child_for_a_row_of_items_and_another_after_a_death(held):
     answers, seconds = keeper.answer(ORDER, [b"a", b"die", b"b"], lambda: True)
     assert answers == [b"A", None, b"B"] and seconds >= 0
-    assert held.count("run") == 0 and len(held._idle["run"]) == 1
+    assert held._busy["run"] == [] and len(held._idle["run"]) == 1
     assert keeper.answer(ORDER, [b"die", b"b"], lambda: False)[0] == [None]  # nobody wants the rest
     assert held._idle["run"] == []
 
@@ -127,9 +127,9 @@ def test_one_child_for_a_row_of_items_and_another_after_a_death(held):
 def test_children_end_with_their_run(held):
     idle, busy = held.acquire(ORDER), held.acquire(ORDER)
     held.release("run", idle, alive=True)
-    assert held.acquire(ORDER) is idle and held.count("run") == 2 and held.count("other") == 0
+    assert held.acquire(ORDER) is idle and held.end_run("other") == 0
     held.release("run", idle, alive=True)
-    held.end_run("run")
+    assert held.end_run("run") == 1
     assert idle.ended and not idle.told and busy.told and not busy.ended
     held.release("run", busy, alive=True)
-    assert busy.ended and held.count("run") == 0
+    assert busy.ended and held.end_run("run") == 0

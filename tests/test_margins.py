@@ -50,6 +50,11 @@ def test_an_audit_that_agrees_changes_nothing():
     assert (watch.tally, watch.margin) == (Tally("int8", audited=2, equal=2), 0.5)
 
 
+def test_what_lies_on_the_threshold_is_not_kept():
+    assert Watch(Tally("int8"), 0.0, 0.5).passes(np.zeros(1), np.array([-0.1]))
+    assert not Watch(Tally("int8"), 0.0, 0.5).passes(np.zeros(1), np.array([0.1]))
+
+
 def test_another_decision_widens_the_margin_twice_beyond_it():
     watch = Watch(Tally("int8"), 0.0, 0.5)
     assert not watch.passes(np.array([-1.0, 2.0]), np.array([0.5, 2.0]))

@@ -10,7 +10,8 @@ import pytest
 
 from utils import memory
 from utils.formats import packed_data
-from utils.formats.packed_data import PackedData, read_to_the_end
+from utils.formats.packed_data import PackedData, open_unpacked, read_to_the_end
+from utils.formats.voxel_size import VoxelSize
 
 VOXELS = np.arange(24, dtype=">i2").reshape(2, 3, 4)
 PACK = {"gzip": lambda data: gzip.compress(data, mtime=0), "zlib": zlib.compress, "bzip2": bz2.compress}
@@ -38,6 +39,17 @@ def test_voxels(tmp_path, monkeypatch, encoding, piece):
         found = data.decode()
         np.testing.assert_array_equal(found, VOXELS)
         assert found.dtype == VOXELS.dtype and data.nbytes == 48
+        with data.volume("a", VoxelSize(None)) as volume:
+            np.testing.assert_array_equal(volume[1], VOXELS[1])
+
+
+def test_whole_files_by_their_suffix(tmp_path):
+    for name, pack in {"a": bytes, "a.GZ": gzip.compress, "a.bz2": bz2.compress}.items():
+        (tmp_path / name).write_bytes(pack(b"voxels"))
+        with open_unpacked(tmp_path / name) as file:
+            assert file.read() == b"voxels"
+    with pytest.raises(ValueError, match="is a folder, expected a file"):
+        open_unpacked(tmp_path)
 
 
 def test_zlib_knows_both_headers(tmp_path):

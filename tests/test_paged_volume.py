@@ -34,8 +34,8 @@ def test_threads_share_what_is_decoded(tmp_path):
 
 
 def test_the_cache_is_bounded(monkeypatch):
-    monkeypatch.setattr("utils.formats.paged_volume.cache_bytes", lambda: 3 * 64)
-    volume = Counted(np.zeros((10, 16, 4), np.uint8))
+    monkeypatch.setattr("utils.formats.paged_volume.cache_bytes", lambda: 3 * 128)
+    volume = Counted(np.zeros((10, 16, 4), np.uint16))
     volume[:]
     assert len(volume._cache) == 3
     volume[7:]

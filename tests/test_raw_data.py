@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from utils.formats.raw_data import RawData, RawVolume
+from utils.formats.raw_data import RawData, RawVolume, StoredVoxels
 from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
 
 SIZE = VoxelSize((1.0, 1.0, 1.0))
+INT16 = np.dtype(">i2")
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
@@ -85,3 +86,17 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path):
             with pytest.raises(ValueError, match="became shorter while it was read"):
                 volume[region]
         np.testing.assert_array_equal(volume[:3], array[:3])
+
+
+def test_sizes(tmp_path):
+    assert StoredVoxels(tmp_path, INT16, (3, 4, 5)).nbytes == 120
+    assert StoredVoxels(tmp_path, INT16, (np.int32(1 << 30),) * 3).nbytes == 1 << 91  # whole numbers without bound
+
+
+def test_headers_that_promise_nothing(tmp_path):
+    (tmp_path / "a").touch()
+    StoredVoxels(tmp_path / "a", INT16, (1, 1, 1)).refuse_no_data()
+    with pytest.raises(ValueError, match=r"promises the shape \(1, 0\): nothing to read"):
+        StoredVoxels(tmp_path / "a", INT16, (1, 0)).refuse_no_data()
+    with pytest.raises(FileNotFoundError, match="the data file b that the header names is missing"):
+        StoredVoxels(tmp_path / "b", INT16, (1,)).refuse_no_data()

@@ -16,7 +16,7 @@ def test_the_table_round_trips_and_says_why(tmp_path):
     save_duplicates(path, rows[::-1])
     assert read_duplicates(path) == rows
     assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
-    left = LeftOut.read(path)
+    left = LeftOut(read_duplicates(path))
     assert left.reasons(tmp_path / "2d" / "fly.pkl") == {"b": "excluded"}
     assert left.reasons(tmp_path / "bee.pkl") == {"a": "duplicate"}
     fly, bee = (left.digest(tmp_path / "2d" / name) for name in ("fly.pkl", "bee.pkl"))

@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from utils.formats.slice_folder import missing_slices
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 200, (6, 4, 5)).astype(np.int16)
@@ -22,6 +23,10 @@ def test_slices_in_natural_order(tmp_path, end):
         np.testing.assert_array_equal(volume[:, 0, 0], np.arange(12) * 20)
         with pytest.warns(UserWarning, match="folder of slices"):
             assert volume.voxel_size is None
+
+
+def test_names_that_differ_in_a_letter_are_no_sequence():
+    assert missing_slices(["a1b", "a1d"]) == missing_slices(["b1", "d1"]) == (0, [])
 
 
 def test_slices_must_be_alike(tmp_path):

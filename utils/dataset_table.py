@@ -31,11 +31,6 @@ class DatasetTable:
     rows: Mapping[str, Stated] = field(default_factory=dict)
     everywhere: Given = NOT_GIVEN
 
-    @property
-    def says_anything(self) -> bool:
-        """Whether there is any volume that it could state something about."""
-        return bool(self.rows) or self.everywhere != NOT_GIVEN
-
     @cached_property
     def _aliases(self) -> dict[str, str]:
         """The names in the table, also without suffix, and the rows' own names."""

@@ -114,7 +114,7 @@ def volume_sources(
     table = stating.in_folder(folder)
     if stating.table is None and folder == Path(where).expanduser():
         table.say_unmatched([source.name for source in sources], stating.quiet)
-    if table.says_anything:
+    if table.rows or table.everywhere != NOT_GIVEN:
         sources = [_with_statement(source, table) for source in sources]
     return sources, [p for p in passed_over if p != table.path]
 

@@ -77,7 +77,7 @@ def kept_files(table: Path, meta: Mapping[str, Any], compression: str = "none") 
     """A place for the TIFFs of a table's kept patches; what is not committed when it ends goes."""
     scratch = table.with_name(f".{table.name}.part.tiffs")
     remove(scratch)
-    scratch.mkdir(parents=True)
+    scratch.mkdir()
     try:
         with background_calls(WRITERS, 2 * WRITERS) as write:
             yield KeptFiles(table, scratch, write, meta, compression)

@@ -19,15 +19,12 @@ def ask_keeper(path: str, order: tuple[Any, ...], items: list[bytes]) -> Any:
 
 
 def end_run(path: str, run: str) -> int:
-    """Tell a run's children on this worker to go; how many are still at work."""
+    """Tell a run's children on this worker to go; how many were at work."""
     import sys
     from pathlib import Path
 
     module = sys.modules.get(f"em_keeper_{Path(path).stat().st_mtime_ns}_{path}")
-    if module is None:
-        return 0
-    module.keeper.end_run(run)
-    return int(module.keeper.count(run))
+    return 0 if module is None else int(module.keeper.end_run(run))
 
 
 # Pickled by value: plain pickle finds no such name in the client's own script.

@@ -153,7 +153,8 @@ class _Keeper:
         if not alive:
             child.end()
 
-    def end_run(self, run: str) -> None:
+    def end_run(self, run: str) -> int:
+        """Have all children of a run go; how many of them were at work."""
         with self._lock:
             self._ended.add(run)
             idle, busy = self._idle.pop(run, []), self._busy[run][:]
@@ -161,11 +162,7 @@ class _Keeper:
             child.tell_to_go()  # who waits for its answer ends it
         for child in idle:
             child.end()
-
-    def count(self, run: str) -> int:
-        """Children of a run that are at work."""
-        with self._lock:
-            return len(self._busy.get(run, []))
+        return len(busy)
 
     def _watch(self) -> None:
         """End those that had nothing to do for long: their run was killed."""

@@ -11,7 +11,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from utils import memory
-from utils.formats.stored_voxels import StoredVoxels
+from utils.formats.raw_data import StoredVoxels
 from utils.formats.volume_base import DecodedVolume, Volume, reading_as
 from utils.formats.voxel_size import VoxelSize
 from utils.reading import open_regular, refuse_special

@@ -49,7 +49,7 @@ def save_duplicates(path: Path, rows: Sequence[Duplicate]) -> None:
 
 
 def read_duplicates(path: Path) -> list[Duplicate]:
-    """Read the table back.
+    """Read back what ``collection/dedupe_collection.py`` wrote.
 
     Raises
     ------
@@ -79,11 +79,6 @@ class LeftOut:
         self._reasons: dict[str, dict[str, str]] = {}
         for row in rows:
             self._reasons.setdefault(row.dictionary, {})[row.name] = row.reason
-
-    @classmethod
-    def read(cls, path: Path) -> "LeftOut":
-        """Of a CSV that ``collection/dedupe_collection.py`` wrote."""
-        return cls(read_duplicates(path))
 
     def reasons(self, dictionary: Path) -> dict[str, str]:
         """Patch name -> ``duplicate`` or ``excluded``, for a dictionary's file.
