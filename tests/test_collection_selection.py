@@ -10,7 +10,7 @@ import pytest
 from made_collection import add_dataset, image_names, volume_names
 from utils.collection.inventory import list_parts
 from utils.collection.places import Sample, place_of
-from utils.collection.selection import Rules, choose, select
+from utils.collection.selection import Rules, balanced, choose, select
 from utils.collection.spread import key_of, spread_order
 
 
@@ -149,3 +149,12 @@ def test_patches_whose_names_say_no_place_go_by_their_keys():
     found = select(samples, Rules(cap=6, min_gap_nm=5), [])
     assert sorted(found, key=lambda sample: sample.key) == by_key and len({sample.volume for sample in samples}) == 1
     assert found == by_key
+
+
+@pytest.mark.parametrize(("power", "ratio"), [(0.0, 1), (0.5, 2), (1.0, 4)])
+def test_weights_balance_datasets_and_are_1_on_average(power, ratio):
+    found = balanced({"large": in_a_row(16), "small": in_a_row(4)}, power)
+    large, small = ({sample.weight for sample in found[name]} for name in ("large", "small"))
+    assert len(large) == len(small) == 1 and small.pop() / large.pop() == pytest.approx(ratio, rel=1e-5)
+    weights = [sample.weight for samples in found.values() for sample in samples]
+    assert len(weights) == 20 and np.mean(weights) == pytest.approx(1, abs=1e-5) and balanced({}, power) == {}

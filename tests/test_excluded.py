@@ -59,6 +59,9 @@ def test_isotropic_volumes_are_indexed_on_three_axes_at_steps(tmp_path):
     assert [(plane.axis, plane.index) for plane in planes(path)] == [(0, z) for z in range(9)]
     with open_volume(path) as volume:
         assert slices_of(volume, 0) == list(range(9))
+    write_nrrd(path, np.zeros((9, 9, 9), np.uint8), (50, 50, 50))
+    with open_volume(path) as volume:
+        assert slices_of(volume, 0) == list(range(9))
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -83,6 +86,7 @@ def test_an_image_has_no_axis(tmp_path):
     Image.fromarray(texture(5, (1100, 1000))).save(tmp_path / "a.png")
     job = Job(tmp_path / "a.png", tmp_path / "cache/a")
     assert index_excluded(job) == "1 images, 1.1 megapixels"
+    assert read_index(job.target)["planes"].tolist() == [[-1, 0, 1, 1100, 1000]]
     assert Excluded("a.png", read_index(job.target)).place(0, Box(0, 40, 7, 9)) == "a-LOC-2d-0-40_7-9"
 
 

@@ -84,3 +84,16 @@ def test_pairs_come_by_probe_and_owner():
     assert np.allclose(cosines, 1) and cosines.dtype == np.float32
     for probes in (codes[:0], np.zeros((2, 64), np.int8)):
         assert [len(column) for column in file.pairs(probes, 0.99, probed=1)] == [0, 0, 0]
+
+
+def test_of_equals_the_first_is_the_greatest_on_every_machine():
+    assert greatest(np.array([[0, 7, 7, 7], [5, 5, 5, 1]]), 1).tolist() == [[1], [0]]
+
+
+def test_more_probes_than_products_are_looked_at_code_by_code(monkeypatch):
+    codes = codes_of(np.random.default_rng(1).standard_normal((4, 8, 8)))
+    cell = Cell()
+    cell.extend(codes, np.arange(4))
+    monkeypatch.setattr(inverted_file, "PRODUCTS", 2)
+    found = [pair for probe, owner, _ in cell.look(codes, 0.99) for pair in zip(probe, owner, strict=True)]
+    assert found == [(i, i) for i in range(4)]

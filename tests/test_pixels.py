@@ -73,3 +73,12 @@ def test_what_is_no_patch(tmp_path, pixels, said):
     for read in (read_patch, patch_size):
         with pytest.raises(ValueError, match=rf"{said} .*, expected one 2D patch of uint8"):
             read(path)
+
+
+def test_strips_that_are_too_short_are_no_pixels(tmp_path, rng):
+    path = write(tmp_path / "a.tiff", rng.integers(0, 256, (30, 40)).astype(np.uint8))
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages.first.tags["StripByteCounts"].overwrite(1199)
+    for read in (read_patch, patch_size):
+        with pytest.raises(ValueError, match="too few for 30 x 40 pixels"):
+            read(path)

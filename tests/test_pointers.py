@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from loopback import serving
 from ngff_images import (
     check,
     pyramid,
@@ -130,3 +131,20 @@ def test_a_state_may_lie_elsewhere(tmp_path):
         read_state(f"https://viewer.org/#!{tmp_path}/list.json")
     with pytest.raises(ValueError, match="is not there"):
         read_state(f"https://viewer.org/#!{tmp_path}/none.json")
+
+
+def test_an_xml_beside_that_cannot_be_read_is_said(tmp_path):
+    with serving(tmp_path, lambda path, nth: 500 if path.endswith(".xml") else None) as server:
+        image = Store(Address.parse(f"{server.url}/a.n5/setup1/timepoint0"), Access(5, 0))
+        with pytest.warns(UserWarning, match="the XML beside it, which may name the unit, cannot be read: "):
+            assert bdv_unit(image) is None
+
+
+@pytest.mark.parametrize(("path", "unit"), [("setup7/timepoint0", "um"), ("raw", "nm"), ("setup3", None)])
+def test_the_unit_is_that_of_the_setup_of_a_path(tmp_path, path, unit):
+    setups = "".join(
+        f"<ViewSetup><id>{i}</id><voxelSize><unit>{name}</unit></voxelSize></ViewSetup>"
+        for i, name in ((0, "nm"), (7, "um"))
+    )
+    (tmp_path / "a.xml").write_text(f"<SpimData>{setups}</SpimData>")
+    assert bdv_unit(Store(Address.parse(tmp_path / "a.n5" / path), Access())) == unit

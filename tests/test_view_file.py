@@ -5,6 +5,7 @@ import pytest
 
 from utils.duplicates import inverted_file, view_file
 from utils.duplicates.embedding import code_views, codes_of, lengths
+from utils.duplicates.inverted_file import cell_count, centres
 from utils.duplicates.view_file import ViewFile
 
 COUNT, COPIES = 6000, 160
@@ -59,3 +60,15 @@ def test_codes_without_contrast_are_left_out():
     file = ViewFile(10)
     file.add(np.zeros((3, 64), np.int8), np.arange(3))
     assert not any(cell.count for cell in file._cells) and list(file.search(np.ones((2, 64), np.int8), 0.1)) == []
+
+
+def test_codes_lie_in_the_cell_that_is_nearest_by_angle(codes):
+    file = ViewFile(20_000)
+    file.add(codes[:100], np.arange(100))
+    middle = centres(len(file._cells)).astype(float)
+    assert len(file._cells) == cell_count(20_000) // 2 == 128
+    middle /= lengths(middle)[:, np.newaxis]
+    for number, cell in enumerate(file._cells):
+        views = code_views(cell._codes[: cell.count]).astype(float)
+        assert (np.abs(np.einsum("nvk,ck->nvc", views, middle)).max(axis=1).argmax(axis=1) == number).all()
+    assert sorted(owner // 8 for cell in file._cells for owner in cell._owners[: cell.count]) == list(range(100))
