@@ -36,6 +36,13 @@ LABELS = {
 }
 
 
+@pytest.mark.parametrize(("rows", "wanted"), [(1, ""), (2, "areas of exactly one value each")])
+def test_classes_lie_in_areas_of_many_pixels(rows, wanted):
+    runs = np.random.default_rng(0).integers(0, 20, (120 // rows, 20)) * 9
+    reason = why_labels(np.kron(runs, np.ones((rows, 12), int)).astype(np.uint8))
+    assert wanted in reason and bool(reason) == bool(wanted)
+
+
 @pytest.mark.parametrize("name", LABELS)
 def test_labels(name):
     assert "label map" in why_labels(LABELS[name])

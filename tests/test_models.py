@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import noise_patches
-from utils.classification.models import SIDES, build_model, detect_arch, prepare, resized
+from utils.classification.models import SIDES, build_model, detect_arch, loaded_model, prepare, resized
 
 
 @pytest.mark.parametrize("arch", ["resnet34", "lite"])
@@ -16,6 +16,13 @@ def test_architectures(arch):
     assert count == {"resnet34": 21_285_185, "lite": 403_041}[arch]
     with pytest.raises(ValueError, match="unknown architecture"):
         build_model("vgg")
+
+
+def test_a_network_computes_with_the_weights_that_it_is_given():
+    network = build_model("lite").eval()
+    loaded = loaded_model("lite", network.state_dict(), "a.pth").eval()
+    x = torch.linspace(-1, 1, 2 * 96 * 96).reshape(2, 1, 96, 96)
+    assert torch.equal(loaded(x), network(x))
 
 
 def test_published_input_is_imagenets():

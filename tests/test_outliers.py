@@ -251,3 +251,11 @@ def test_medians_of_three_neighbours_along_an_axis():
     for values, expected in ((row, [5, 5, 4, 4]), (row[:, :3], [5, 5, 1]), (row[:, :2], [5, 9])):
         assert _median_of_3(values, -1).tolist() == [expected]
         assert _median_of_3(values.T, -2).T.tolist() == [expected]
+
+
+def test_a_picture_between_the_bands_that_are_looked_at_keeps_its_window(monkeypatch):
+    monkeypatch.setattr("utils.planes.SAMPLE", 24 * 64)
+    values = np.zeros((64, 64), np.uint16)
+    values[5] = np.where(np.arange(64) < 62, 100 + np.arange(64) % 20, 900 * np.arange(64))
+    picture, fills, lone = without_outliers(values, values.ravel())
+    assert [fill.low for fill in fills] == [0] and lone == [] and picture.total == 64

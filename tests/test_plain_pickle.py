@@ -445,3 +445,18 @@ def test_arrays_spelled_alike_count_as_what_they_take(tmp_path, monkeypatch):
     path.write_bytes(spelled([np.full((60, 60), i % 256, np.uint8) for i in range(900)]))
     with memory.limited_to(200e-6), path.open("rb") as file, pytest.raises(PlainPickleError, match="max-gb"):
         load(file)
+
+
+class Twin:
+    """Pickles as an array whose bytes are those of others."""
+
+    DATA = bytes(range(256)) * 8
+
+    def __reduce__(self):
+        make, arguments, _ = np.zeros(3, np.uint8).__reduce__()
+        return make, arguments, (1, (2048,), np.dtype(np.uint8), False, self.DATA)
+
+
+def test_arrays_that_share_their_bytes(tmp_path):
+    found = read(tmp_path / "a.pkl", pickletools.optimize(pickle.dumps([Twin(), Twin(), Twin()], 4)))
+    assert [array.tobytes() for array in found] == [Twin.DATA] * 3

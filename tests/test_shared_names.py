@@ -43,6 +43,9 @@ def test_of_many_a_few_are_named(make):
     assert "with that of a-ROI-0.pkl, a-ROI-1.pkl, a-ROI-2.pkl and 2 more; rename one of them" in reasons[paths[5]]
     assert "with that of a-ROI-1.pkl, a-ROI-2.pkl, a-ROI-3.pkl and 2 more; rename one of them" in reasons[paths[0]]
     assert len(reasons) == 6
+    reasons = shared_names(paths[:4])
+    assert "with that of a-ROI-0.pkl, a-ROI-1.pkl, a-ROI-2.pkl; rename one of them" in reasons[paths[3]]
+    assert "a-ROI-2.pkl and 1 more;" in shared_names(paths[:5])[paths[4]]
 
 
 def test_a_case_that_some_disks_ignore(make):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from utils.classification.models import build_model
-from utils.classification.state_files import load_weights
+from utils.classification.state_files import _gist, load_weights
 
 
 class Attack:
@@ -43,6 +43,28 @@ def test_wrong_shapes_missing_and_unknown_layers(tmp_path):
         torch.save(change, path)
         with pytest.raises(ValueError, match=words):
             load_weights(path)
+
+
+def test_what_is_read_is_what_was_saved(tmp_path):
+    state = build_model("lite").state_dict()
+    torch.save(state, tmp_path / "a.pth")
+    loaded = load_weights(tmp_path / "a.pth")
+    assert loaded.keys() == state.keys() and all(torch.equal(loaded[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize(
+    ("said", "gist"),
+    [
+        (
+            "Weights only load failed. WeightsUnpickler error: Unsupported\n  operand 149 Please file",
+            "Unsupported operand 149",
+        ),
+        ("bad magic. Check the documentation of torch.load", "bad magic."),
+        ("WeightsUnpickler error: Unsupported global: GLOBAL os.system was not", "it asks for os.system"),
+    ],
+)
+def test_the_gist_of_what_torch_says(said, gist):
+    assert _gist(ValueError(said)) == gist
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04 cut off", bytes(range(256)) * 9])
