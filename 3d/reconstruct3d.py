@@ -14,9 +14,10 @@ Example:
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from utils.options import add_dataset, add_recursive, use_dataset
 from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
 from utils.reconstruction.plan import ReconstructionPlan, Selection, make_plan
-from utils.reconstruction.subvolumes import StackOptions, Subvolume, VolumeGroup, stands
+from utils.reconstruction.subvolumes import StackOptions, Subvolume, stands
 from utils.reconstruction.write import FLIPBOOKS, reconstruct_volume
 from utils.records.recipes import inputs_of
 from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
@@ -110,13 +111,9 @@ def reconstruct(args: argparse.Namespace) -> int:
         code = max(code, draw_montages(whole.chosen(), args.savedir, run))
     if not args.quiet:
         after = {group: before[group] if group in done else stands(group, options, scope) for group in plan.groups}
-        print(summary(plan, flat(before), flat(after), args.update) + left)
+        was, now = ([*chain.from_iterable(found.values())] for found in (before, after))
+        print(summary(plan, was, now, args.update) + left)
     return 1 if plan.missing or plan.ambiguous else code
-
-
-def flat(standings: Mapping[VolumeGroup, Sequence[str | None]]) -> list[str | None]:
-    """How each chosen subvolume stands; see `utils.reconstruction.subvolumes.stands`."""
-    return [reason for found in standings.values() for reason in found]
 
 
 def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: Run) -> str:

@@ -92,7 +92,8 @@ SOURCES = {
 
 
 def described(kind="webdataset", rows=SOURCES):
-    return croissant(About("EM", kind, 9, [], [], rows), ["score", "z0", "my column"], SHA)
+    row = {"score": 0.5, "z0": None, "my column": "x", "weight": "12 g"}
+    return croissant(About("EM", kind, 9, [], [], rows), row, SHA)
 
 
 def test_columns_of_patches_csv():
@@ -102,6 +103,7 @@ def test_columns_of_patches_csv():
         ("patches/score", "score", "sc:Float"),
         ("patches/z0", "z0", "sc:Integer"),
         ("patches/my_column", "my column", "sc:Text"),
+        ("patches/weight", "weight", "sc:Text"),
     ]
     assert records["field"][3]["name"] == "my_column"
     assert records["field"][3]["source"] == {"fileObject": {"@id": "patches.csv"}, "extract": {"column": "my column"}}

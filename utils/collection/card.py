@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,23 +162,22 @@ def _cell(text: str) -> str:
     return _plain(text) or " "
 
 
-def croissant(about: About, columns: Iterable[str], files: Mapping[str, str]) -> dict[str, Any]:
+def croissant(about: About, row: Mapping[str, object], files: Mapping[str, str]) -> dict[str, Any]:
     """The description in Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html).
 
-    `columns` are those of patches.csv beside ``file``; `files` the SHA-256 of each file, patches.csv among them.
+    `row` is one of patches.csv without its ``file``; `files` the SHA-256 of each file, patches.csv among them.
     """
     kinds = {"int64": "sc:Integer", "float64": "sc:Float", "string": "sc:Text"}
-    names = ["file", *columns]
     fields = [
         {
             "@type": "cr:Field",
             "@id": f"patches/{_id(name)}",
             "name": _id(name),
             "description": name,
-            "dataType": kinds[column_kind(name)],
+            "dataType": kinds[column_kind(name, value)],
             "source": {"fileObject": {"@id": "patches.csv"}, "extract": {"column": name}},
         }
-        for name in names
+        for name, value in {"file": "", **row}.items()
     ]
     licenses = sorted({row["license"] for row in about.datasets.values() if row.get("license")})
     missing = without_license(about.datasets)

@@ -59,8 +59,8 @@ def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shar
 def _write_card(scratch: Path, about: About, shards: Sequence[Shard], sums: Mapping[str, str]) -> None:
     made = {path.relative_to(scratch).as_posix(): sha256_of(path) for path in scratch.rglob("*") if path.is_file()}
     everything = dict(sorted({**sums, **made}.items()))
-    columns = list(shards[0].rows[0]) if shards else []
-    text = json.dumps(croissant(about, columns, everything), indent=1, ensure_ascii=False)
+    row = shards[0].rows[0] if shards else {}
+    text = json.dumps(croissant(about, row, everything), indent=1, ensure_ascii=False)
     (scratch / "croissant.json").write_text(text + "\n", encoding="utf-8")
     lines = "".join(f"{sha}  {name}\n" for name, sha in everything.items())
     (scratch / "SHA256SUMS").write_text(lines, encoding="utf-8", errors="surrogateescape")

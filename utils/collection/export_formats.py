@@ -80,7 +80,7 @@ def parquet_schema(row: Mapping[str, Any]) -> "pa.Schema":
     """The columns of a Parquet file, with the types that `datasets` asks for in its own words."""
     import pyarrow as pa
 
-    kinds = {name: column_kind(name) for name in row}
+    kinds = {name: column_kind(name, value) for name, value in row.items()}
     picture = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     fields = [picture, *(pa.field(name, getattr(pa, kind)()) for name, kind in kinds.items())]
     values = {name: {"dtype": kind, "_type": "Value"} for name, kind in kinds.items()}
@@ -88,8 +88,10 @@ def parquet_schema(row: Mapping[str, Any]) -> "pa.Schema":
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def column_kind(name: str) -> str:
-    """``int64``, ``float64`` or ``string``."""
+def column_kind(name: str, value: object = None) -> str:
+    """``int64``, ``float64`` or ``string``, as all is that tables say of a dataset, however columns are called."""
+    if isinstance(value, str):
+        return "string"
     return "int64" if name in WHOLE else "float64" if name in ("score", "weight", *LENGTHS) else "string"
 
 
