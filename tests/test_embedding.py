@@ -1,6 +1,7 @@
 """utils/duplicates/embedding.py: codes of patches and of their views."""
 
 import hashlib
+from itertools import product
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from tissue import cut, texture
 from utils.duplicates import embedding
-from utils.duplicates.embedding import code_views, embed_all, transform, view_of
+from utils.duplicates.embedding import RELATIVE_VIEWS, code_views, embed_all, transform, view_of
 
 
 def embed(patch):
@@ -65,3 +66,10 @@ def test_transform_is_a_cosine_transform_without_a_constant_part():
     mine = transform(sums)[0, 1:, 1:]
     reference = cv2.dct(sums[0])[1:8, 1:8]
     assert np.allclose(mine / mine.std(), reference / reference.std(), atol=0.02)
+
+
+def test_the_view_by_which_one_view_is_like_another():
+    patch = np.arange(12).reshape(3, 4)
+    for view, its_view in product(range(8), repeat=2):
+        other = view_of(patch, RELATIVE_VIEWS[view, its_view])
+        assert np.array_equal(view_of(patch, view), view_of(other, its_view))

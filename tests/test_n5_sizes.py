@@ -96,3 +96,15 @@ def test_when_nothing_further_up_need_be_asked_for():
     factors = {"downsamplingFactors": [1, 1, 1]}
     assert sizes_known([{**VIEWER, **factors}, array(50, 50, 25, downsamplingFactors=[2, 2, 2])], [])
     assert not sizes_known([array(100, 100, 50)], [{"scales": [[1, 1, 1]]}])
+
+
+def test_a_level_that_is_given_alone_has_its_own_size():
+    group = {"downsamplingFactors": [[1, 1, 1], [2, 2, 2], [4, 4, 2]]}
+    alone = array(25, 25, 25, **VIEWER)
+    assert level_scale(2, alone, alone, BASE, [group]) == BASE  # what it says itself is of itself
+    stated = array(25, 25, 25, downsamplingFactors=[4, 4, 2], **VIEWER)
+    assert level_scale(2, stated, stated, BASE, []) == ((10.0, 16.0, 16.0), "nm")  # n5-viewer repeats the finest's
+    bare = array(25, 25, 25)
+    assert level_scale(2, bare, bare, BASE, [group]) == ((10.0, 16.0, 16.0), "nm")
+    assert level_scale(0, bare, bare, BASE, [{"scales": [[2, 2, 2]]}]) == BASE
+    assert level_scale(0, bare, bare, None, [group]) is None

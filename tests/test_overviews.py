@@ -120,3 +120,10 @@ def test_slices_keep_their_proportions():
     cell = _corner(np.full((10, 40), 200, np.uint8))
     assert (cell[:48] == 200).all() and (cell[48:] == 40).all()
     assert (_corner(np.full((1, 1000), 200, np.uint8))[1:] == 40).all()
+
+
+def test_a_thin_patch_is_a_line():
+    found, name = Overviews(), "v-LOC-0_2_0-9_0-1920"
+    found.begin(PART, decisions(name), (4, 1920, 3840))
+    found.paste(name, np.full((9, 1920), 200, np.uint8))
+    assert (found.cells()[0][0, :96] == 200).all() and (found.cells()[0][1:] == 40).all()

@@ -8,7 +8,7 @@ from test_greedy import indexed
 from tissue import cut, excluded_deeply, texture
 from utils.duplicates import pair_sheet
 from utils.duplicates.embedding import view_name, view_of
-from utils.duplicates.pair_sheet import GAP, draw_pairs
+from utils.duplicates.pair_sheet import GAP, _side_by_side, draw_pairs
 from utils.records.duplicates import EXCLUDED, Duplicate
 
 
@@ -64,3 +64,9 @@ def test_no_more_than_so_many(tmp_path, drawn, monkeypatch):
     draw_pairs(tmp_path / "s.png", rows, [one], [])
     assert drawn[0].heading == "duplicate: 2, the least certain first"
     assert [tile.caption for tile in drawn[0].tiles] == ["0.700 one"]
+
+
+def test_the_smaller_one_is_enlarged_to_the_height_of_the_larger():
+    seen = _side_by_side(np.full((10, 4), 9, np.uint8), np.full((20, 6), 7, np.uint8))
+    assert seen.shape == (20, 8 + GAP + 6)
+    assert seen[5].tolist() == [9] * 8 + [255] * GAP + [7] * 6

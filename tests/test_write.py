@@ -20,6 +20,7 @@ from utils.reconstruction.write import _write_flipbook, difference, reconstruct_
 from utils.records.kept_patch import KeptRecord
 from utils.results import Scope
 from utils.sources import volume_sources
+from utils.volumes import open_volume
 
 OPTIONS = StackOptions(slices=5)
 
@@ -54,8 +55,10 @@ def promised(subvolume, voxels):
 
 def test_stacks_are_cut_once(group, tmp_path):
     assert write(group, tmp_path) == "2 subvolumes" and write(group, tmp_path) == SKIPPED
-    for subvolume in group.wanted:
+    for subvolume, size in zip(group.wanted, (SIZE, (SIZE[2], *SIZE[:2])), strict=True):
         np.testing.assert_array_equal(read(subvolume.target), promised(subvolume, voxels_of()))
+        with open_volume(subvolume.target) as stack:
+            assert stack.voxel_size == pytest.approx(size)
 
 
 def test_flipbooks_beside(group, tmp_path):
@@ -177,3 +180,8 @@ def test_a_voxel_size_that_nobody_knows_is_said(tmp_path):
     paths = keep(tmp_path / "kept", tmp_path / "fly.nrrd", [(2, 9, (3, 15, 5, 19))])
     with pytest.warns(UserWarning, match=r"^voxel size missing in the volume and in the patch: .* \(stacks: 1\)$"):
         write(group_of(tmp_path, paths), tmp_path)
+
+
+def test_a_film_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="choose --flipbook gif"):
+        _write_flipbook(tmp_path / "absent/a.mp4", smooth_volume((3, 32, 32)))

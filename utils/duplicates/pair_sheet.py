@@ -62,8 +62,7 @@ def _side_by_side(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     import cv2
 
     height = max(first.shape[0], second.shape[0])
-    fitted = [
-        cv2.resize(np.ascontiguousarray(p), (max(1, round(p.shape[1] * height / p.shape[0])), height))
-        for p in (first, second)
-    ]
-    return np.hstack([fitted[0], np.full((height, GAP), 255, np.uint8), fitted[1]])
+    left, right = (
+        cv2.resize(np.ascontiguousarray(p), (round(p.shape[1] * height / p.shape[0]), height)) for p in (first, second)
+    )
+    return np.hstack([left, np.full((height, GAP), 255, np.uint8), right])
