@@ -1,12 +1,17 @@
 """utils/interrupts.py: signals at any instant, streams that are closed."""
 
+import os
 import signal
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from conftest import ROOT
+from utils import interrupts
+from utils.interrupts import TerminatedError, deferred, terminable, tolerant_streams
 
 SCRIPT = str(ROOT / "patchify2d.py")
 
@@ -110,3 +115,51 @@ def test_closed_streams_are_no_error(images, redirection):
     done = subprocess.run(["bash", "-c", command], cwd=images, capture_output=True, text=True)
     assert done.stdout.endswith("0\n") and "Traceback" not in done.stderr
     assert (images / "out" / "g.pkl").stat().st_size > 90000
+
+
+def test_signals_wait_until_what_must_be_done_whole_is():
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: interrupts.is_deferred(number) or came.append(number))
+    try:
+        with deferred():
+            pass
+        with deferred():
+            with deferred():
+                os.kill(os.getpid(), signal.SIGTERM)
+            assert came == []
+        assert came == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("lost", [KeyboardInterrupt, TerminatedError])
+def test_a_signal_s_exception_that_python_drops_is_raised_again(lost):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(lost), terminable():
+        sys.unraisablehook(SimpleNamespace(exc_value=lost()))
+        threading.Event().wait(10)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_other_exceptions_that_python_drops_are_told_as_ever(monkeypatch):
+    told: list[object] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", told.append)
+    with terminable():
+        sys.unraisablehook(lost := SimpleNamespace(exc_value=ValueError()))
+    assert told == [lost]
+
+
+def test_other_programs_keep_their_own_signals():
+    interrupts._guard_start()
+    assert signal.getsignal(signal.SIGTERM) is not interrupts._end_at_once
+
+
+@pytest.mark.parametrize("text", ["x", "x" * 100_000])
+def test_what_is_written_to_nobody_goes_nowhere(monkeypatch, text):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with tolerant_streams():
+            print(text)
+        assert sys.stdout is stream

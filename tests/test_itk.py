@@ -172,3 +172,14 @@ def test_other_heads_and_formats(tmp_path):
     with pytest.raises(ValueError, match="8 bytes"):
         require_all_voxels(tmp_path / "a.spr", 9, 9)
     require_all_voxels(tmp_path / "absent.dcm", 10, 10)
+
+
+def test_of_more_axes_one_image_is_taken_and_several_are_refused(tmp_path):
+    for count in (1, 2):
+        sitk.WriteImage(sitk.GetImageFromArray(np.stack([VOXELS] * count), isVector=False), str(tmp_path / "a.mha"))
+        if count == 1:
+            with open_itk(tmp_path / "a.mha") as volume:
+                np.testing.assert_array_equal(volume[:], VOXELS)
+        else:
+            with pytest.raises(ValueError, match=r"has 4 axes of sizes \(2, 2, 3, 4\): expected a single 3D image"):
+                open_itk(tmp_path / "a.mha")

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import overwrite_header
-from utils.formats.mrc import HEADER, IMOD_STAMP, parse_header
+from utils.formats.mrc import HEADER, IMOD_STAMP, mark_order, parse_header
 from utils.images import luminance
 from utils.volumes import open_volume
 
@@ -157,6 +157,7 @@ def test_an_extended_header_that_is_not_there(tmp_path):
         ({"at_12": (3,)}, "complex"),
         ({"at_12": (4,)}, "complex"),
         ({"at_12": (101,)}, "4-bit"),
+        ({"at_12": (0,), "at_152": (IMOD_STAMP, 16)}, "two 4-bit values"),
         ({"at_12": (77,)}, "mode 77"),
         ({"at_0": (0, 4, 3)}, "size 0, 4, 3"),
         ({"at_0": (-5, 4, 3)}, "size -5, 4, 3"),
@@ -185,6 +186,29 @@ def test_cut_short(tmp_path):
     (tmp_path / "b.mrc.gz").write_bytes(gzip.compress(path.read_bytes()))
     with open_volume(tmp_path / "b.mrc.gz") as volume, pytest.raises(ValueError, match="cut short"):
         volume[:]
+
+
+def test_the_checksum_of_a_packed_file_is_compared(tmp_path):
+    path = write_mrc(tmp_path / "a.mrc", VOXELS.astype(np.int16))
+    packed = bytearray(gzip.compress(path.read_bytes() + bytes(1 << 22)))  # far behind the voxels
+    packed[-5] ^= 1
+    (tmp_path / "b.mrc.gz").write_bytes(packed)
+    with open_volume(tmp_path / "b.mrc.gz") as volume, pytest.raises((ValueError, OSError)):
+        volume[:]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "kept"), [((0x44, 0x44), True), ((0x44, 0x41), True), ((0x11, 0x11), False), ((0, 0), False)]
+)
+def test_stamps_of_a_byte_order_stay_and_others_are_mended(tmp_path, stamp, kept):
+    path = write_mrc(tmp_path / "a.mrc", VOXELS.astype(np.int16))
+    header = parse_header(path.read_bytes()[:1024], path.stat().st_size)
+    assert (header.mode, header.dtype) == (1, np.dtype("<i2"))
+    fields = header.fields.copy()
+    fields["machine"], fields["map"] = (*stamp, 7, 7), 0
+    mark_order(fields)
+    assert fields["map"].tobytes() == b"MAP "
+    assert fields["machine"].tolist() == ([*stamp, 7, 7] if kept else [0x44, 0x44, 0, 0])
 
 
 def test_the_layout_is_the_standard_s():

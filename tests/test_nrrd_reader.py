@@ -153,3 +153,20 @@ def test_raw_streams_and_packed_does_not(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.raw"):
         (tmp_path / "c.nhdr").write_bytes(header(data_file="gone.raw"))
         open_nrrd(tmp_path / "c.nhdr")
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape", "size"),
+    [
+        ({"sizes": "4 6 1"}, (1, 6, 4), None),
+        ({"dimension": 2, "sizes": "4 6", "spacings": "4 5"}, (1, 6, 4), None),
+        ({"dimension": 4, "sizes": "4 3 2 1", "spacings": "4 5 6 1"}, (2, 3, 4), (6, 5, 4)),
+        ({"dimension": 4, "sizes": "3 4 1 2", "spacings": "NaN 4 5 6", "kinds": "RGB-color space space space"},
+         (2, 1, 4), (6, 5, 4)),
+        ({"dimension": 4, "sizes": "4 3 1 2", "kinds": "RGBA-color domain domain domain"}, (2, 1, 3), None),
+    ],
+)  # fmt: skip
+def test_axes_of_other_kinds(tmp_path, fields, shape, size):
+    (tmp_path / "a.nrrd").write_bytes(header(type="uchar", **fields) + b"\n" + bytes(range(24)))
+    with open_nrrd(tmp_path / "a.nrrd") as volume:
+        assert volume.shape == volume[:].shape == shape and volume.header_size.nm == size

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from utils.formats.tiff_stack import _ome_planes, _pages, open_tiff
+from utils.formats.tiff_stack import _ome_planes, _pages, _promised_planes, _slice_axis, open_tiff, voxel_size
 from utils.images import luminance
 
 VOXELS = np.random.default_rng(0).integers(1, 250, (24, 40, 50)).astype(np.uint8)
@@ -200,3 +200,24 @@ def test_an_xml_promises_planes_of_the_image_that_it_describes(side, planes):
     series = SimpleNamespace(axes="ZYX", shape=(24, 40, 50), keyframe=SimpleNamespace(samplesperpixel=1))
     xml = f'<OME><Image><Pixels SizeX="{side}" SizeY="40" SizeZ="12" SizeC="2"/></Image></OME>'
     assert _ome_planes(xml, series) == planes
+
+
+@pytest.mark.parametrize(
+    ("metadata", "samples", "planes"),
+    [({"slices": 12, "channels": 3}, 3, 12), ({"slices": 10}, 3, 10), ({"slices": 4, "images": 9}, 1, 9), (None, 1, 1)],
+)
+def test_imagej_counts_colours_as_channels(metadata, samples, planes):
+    series = SimpleNamespace(keyframe=SimpleNamespace(samplesperpixel=samples))
+    assert _promised_planes(SimpleNamespace(is_imagej=True, imagej_metadata=metadata), series) == planes
+
+
+def test_lsm_speaks_of_metres_and_times():
+    said = {"VoxelSizeZ": 3e-8, "VoxelSizeY": 5e-9, "VoxelSizeX": 4e-9, "DimensionZ": 5, "DimensionTime": 2}
+    tif = SimpleNamespace(is_imagej=False, is_ome=False, is_lsm=True, lsm_metadata=said)
+    assert voxel_size(tif).nm == (30, 5, 4) and _promised_planes(tif, None) == 10
+
+
+@pytest.mark.parametrize("axes", ["ZX", "YC", "Q"])
+def test_what_has_no_rows_or_no_columns_is_no_image(axes):
+    with pytest.raises(ValueError, match=f"its axes are {axes}: expected images of y and x"):
+        _slice_axis(axes, (3,) * len(axes))

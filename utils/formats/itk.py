@@ -62,8 +62,7 @@ def _decode(path: Path, stored: tuple[int, ...], dtype: np.dtype, nbytes: int) -
     data = _ask(path, "voxels", _HEADER_SECONDS + nbytes / _SLOWEST_BYTES_PER_SECOND)
     if len(data) != nbytes:
         raise ValueError(f"its header promises {nbytes} bytes of voxels, {len(data)} could be decoded")
-    voxels = np.frombuffer(bytearray(data), dtype).reshape(stored)
-    return luminance(voxels) if stored[-1] > 1 else voxels[..., 0]
+    return luminance(np.frombuffer(bytearray(data), dtype).reshape(stored))
 
 
 def _ask(path: Path, what: str, seconds: float) -> bytes:
