@@ -85,15 +85,15 @@ def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarra
     The xy and the xz patches share their first pass, along x; both second passes then run on an array that is 25
     times smaller. The yz patches are reduced along y, then z.
     """
-    (z, y, x), own = _places(cell)
+    own = _own_slices(cell)
     if 0 in cell.axes or 1 in cell.axes:
-        along_x = _by_slabs(cube[:, :, x], lambda slab: reduce_last(slab, hash_size + 1))
+        along_x = _by_slabs(cube, lambda slab: reduce_last(slab, hash_size + 1))
         if 0 in cell.axes:
-            yield reduce_middle(along_x[own[0], y], hash_size)
+            yield reduce_middle(along_x[own[0]], hash_size)
         if 1 in cell.axes:
-            yield reduce_middle(along_x[z, own[1]].swapaxes(0, 1), hash_size)
+            yield reduce_middle(along_x[:, own[1]].swapaxes(0, 1), hash_size)
     if 2 in cell.axes:
-        along_y = _by_slabs(cube[z, y], lambda slab: reduce_middle(slab, hash_size + 1))
+        along_y = _by_slabs(cube, lambda slab: reduce_middle(slab, hash_size + 1))
         yield reduce_middle(along_y[:, :, own[2]].transpose(2, 0, 1), hash_size)
 
 
@@ -106,13 +106,13 @@ def _enlarged(cube: np.ndarray, cell: Cell, crop: int, hash_size: int) -> Iterat
 
 def _stacks(cube: np.ndarray, cell: Cell) -> Iterator[np.ndarray]:
     """For each axis of the cell its patches (h, w, slices): one operation then is for the same row of all."""
-    (z, y, x), own = _places(cell)
+    own = _own_slices(cell)
     if 0 in cell.axes:
-        yield _slices_last(cube[own[0], y, x])
+        yield _slices_last(cube[own[0]])
     if 1 in cell.axes:
-        yield _slices_last(cube[z, own[1], x].swapaxes(0, 1))
+        yield _slices_last(cube[:, own[1]].swapaxes(0, 1))
     if 2 in cell.axes:
-        yield np.ascontiguousarray(cube[z, y, own[2]])
+        yield np.ascontiguousarray(cube[:, :, own[2]])
 
 
 def _slices_last(patches: np.ndarray) -> np.ndarray:
@@ -129,12 +129,10 @@ def _squared(stack: np.ndarray, crop: int, hash_size: int) -> np.ndarray:
     return np.moveaxis(reduce_middle(rows.reshape(crop, -1), hash_size).reshape(hash_size, hash_size + 1, -1), 2, 0)
 
 
-def _places(cell: Cell) -> tuple[list[slice], list[slice]]:
-    """Where in a cell's cube its tiles lie along z, y, x, and where the slices are that are patches of each axis."""
-    origins = [first for first, _ in cell.region()]
-    tiles = [block.tile_in(origin) for block, origin in zip(cell.blocks, origins, strict=True)]
+def _own_slices(cell: Cell) -> list[slice]:
+    """Where in a cell's cube, along z, y, x, the slices are that are patches of each axis."""
     cut = [cell.slices(axis) for axis in range(3)]
-    return tiles, [slice(c.start - first, c.stop - first, c.step) for c, first in zip(cut, origins, strict=True)]
+    return [slice(c.start - f, c.stop - f, c.step) for c, (f, _) in zip(cut, cell.region(), strict=True)]
 
 
 def _by_slabs(cube: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

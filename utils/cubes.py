@@ -34,10 +34,6 @@ class Block:
         tile = None if self.tile is None else (self.tile[0] + offset, self.tile[1] + offset)
         return Block(tile, (self.slices[0] + offset, self.slices[1] + offset))
 
-    def tile_in(self, origin: int) -> slice:
-        """Where the patches lie in an array that begins at `origin`; all of it where there are none."""
-        return slice(None) if self.tile is None else slice(self.tile[0] - origin, self.tile[1] - origin)
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -81,7 +77,7 @@ class Cell:
         return sum(len(self.slices(axis)) for axis in self.axes)
 
     def region(self) -> tuple[Span, Span, Span]:
-        """The z, y, x intervals of voxels that the patches cover."""
+        """The z, y, x intervals of voxels that the patches cover; along rows and columns of patches just their tile."""
         return tuple(self._extent(side) for side in range(3))  # type: ignore[return-value]
 
     def _extent(self, side: int) -> Span:
@@ -212,6 +208,5 @@ def cut(cube: np.ndarray, cell: Cell, axis: int, index: int) -> np.ndarray:
     -------
     ndarray, shape (h, w)
     """
-    sides = enumerate(zip(cell.blocks, cell.region(), strict=True))
-    where = (index - origin if side == axis else block.tile_in(origin) for side, (block, (origin, _)) in sides)
-    return cube[tuple(where)]
+    origin, _ = cell.region()[axis]
+    return cube[tuple(index - origin if side == axis else slice(None) for side in range(3))]
