@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.collection.spread import Gaps, _cells, key_of, spread_order
+from utils.collection.spread import Gaps, key_of, spread_order
 
 
 def test_keys_are_names_own():
@@ -85,15 +85,3 @@ def test_who_was_refused_does_not_count():
 def test_no_rule():
     gaps = Gaps(0)
     assert all(gaps.admit(("v",), (0, 9, 0, 9), 0) for _ in range(3))
-
-
-@pytest.mark.parametrize(
-    ("box", "cells"),
-    [
-        ((0, 256, 255, 257), [(0, 0), (0, 1)]),
-        ((256, 512, 0, 1), [(1, 0)]),
-        ((255, 513, 256, 512), [(0, 1), (1, 1), (2, 1)]),
-    ],
-)
-def test_boxes_are_found_by_the_cells_that_they_touch(box, cells):
-    assert _cells(box) == cells

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -225,3 +226,25 @@ def test_patchify_names_of_a_local_ngff_folder(tmp_path):
     root = write_ome_zarr(tmp_path / "cell.zarr", pyramid())
     assert crop_rois_from_volume.main([str(root), str(tmp_path / "out"), "-cs", "16"]) == 0
     assert all(name.startswith("cell_s0-ROI-") for name in cubes(tmp_path / "out"))
+
+
+def test_a_volume_of_several_is_chosen_and_scaled_as_asked_for(tmp_path, voxels):
+    with h5py.File(tmp_path / "both.h5", "w") as file:
+        file["other"], file["em"] = voxels // 2, voxels.astype("uint16") * 100
+    options = ["-cs", "16", "--dataset", "em", "--contrast", "minmax"]
+    assert crop_rois_from_volume.main([str(tmp_path / "both.h5"), str(tmp_path / "out"), *options]) == 0
+    contrast = json.loads((tmp_path / "out/both.json").read_text())["contrast"]
+    assert (contrast["method"], contrast["low"], contrast["high"]) == ("minmax", 100.0, 25400.0)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_what_a_table_and_a_threshold_leave_out_is_named(tmp_path, voxels, quiet, capsys):
+    (tmp_path / "in").mkdir()
+    write_nrrd(tmp_path / "in/large.nrrd", voxels, (6, 5, 4))
+    write_nrrd(tmp_path / "in/small.nrrd", voxels[:20], (6, 5, 4))
+    (tmp_path / "in/datasets.csv").write_text("name,organism\nlarge,fly\ngone,bee\n")
+    options = ["-cs", "16", "--min-size-gb", "0.0002", *(["--quiet"] if quiet else [])]
+    assert crop_rois_from_volume.main([str(tmp_path / "in"), str(tmp_path / "out"), *options]) == 0
+    said = capsys.readouterr().err
+    assert ("no volume here is called gone" in said) is not quiet
+    assert (f"left alone, up to 0.0002 GB: {tmp_path}/in/small.nrrd" in said) is not quiet

@@ -1,5 +1,7 @@
 """reconstruct3d: every stack is its patch's surroundings, in every format; borders, voxel sizes, levels, flipbooks."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -7,12 +9,14 @@ import tifffile
 from PIL import Image
 
 import patchify3d
+import reconstruct3d
 from kept_patches import keep, keep_dictionaries, save_kept
 from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomputed
 from stacks import BOX, SHAPE, SIZE, expected, names_in, read, run, stacks_in, voxels_of, write_itk, write_mrc
 from utils.contrast import to_uint8
 from utils.formats.nrrd import write_nrrd
 from utils.names import parse_name
+from utils.reconstruction.plan import ReconstructionPlan
 from utils.volume_samples import volume_contrast
 from utils.volumes import open_volume
 
@@ -251,3 +255,18 @@ def test_real_volumes(tmp_path, real_data, name):
     keep(tmp_path / "kept", source, places)
     assert run(tmp_path / "kept", "-vd", source.parent, "-sd", tmp_path / "out") == 0
     assert len(stacks_in(tmp_path / "out")) == 6
+
+
+def test_stacks_are_not_written_among_the_patches(tmp_path, capsys):
+    save_kept(tmp_path, "v-LOC-0_1_0-9_0-9", np.zeros((9, 9), np.uint8), None)
+    assert run(tmp_path, "-vd", tmp_path, "-sd", tmp_path) == 2
+    assert "-sd names FILTERED_DIR itself; choose another folder" in capsys.readouterr().err
+
+
+def test_what_became_of_the_patches_in_one_line():
+    plan = ReconstructionPlan(refused=Counter(v=2), missing=Counter(w=1))
+    before = [None, "", "old", None]
+    said = "subvolumes: 1 done, 1 done before, 1 outdated, 3 failed, 1 without their volume"
+    assert reconstruct3d.summary(plan, before, ["", "", "old", None], False) == said
+    said = "subvolumes: 2 done, 1 done before, 3 failed, 1 without their volume"
+    assert reconstruct3d.summary(plan, before, ["", "", "", None], True) == said

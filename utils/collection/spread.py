@@ -1,15 +1,17 @@
 """Choosing some of many patches: evenly in space, slices apart, the same whatever else is there."""
 
-from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 
+from utils.overlap import TakenBoxes
+
 # Blocks are halved until each patch has its own; patches of one very place are told apart by their keys.
 FINEST = 20
+# Depths are compared in thousandths of a nm.
+PER_NM = 1000
 
 
 def key_of(seed: int, name: str) -> int:
@@ -57,39 +59,20 @@ class Gaps:
     """Tells whether a slice is at least so many nm from the chosen ones that show the same place; 0: no rule."""
 
     def __init__(self, nm: float) -> None:
-        self.nm = nm
-        self._chosen: defaultdict[tuple[Any, ...], list[tuple[float, tuple[int, int, int, int]]]] = defaultdict(list)
+        self._thickness = round(nm * PER_NM)
+        self._chosen: defaultdict[Hashable, TakenBoxes] = defaultdict(TakenBoxes)
 
-    def admit(self, plane: tuple[Any, ...], box: tuple[int, int, int, int], depth: float) -> bool:
+    def admit(self, plane: Hashable, box: tuple[int, int, int, int], depth: float) -> bool:
         """Whether a patch may be chosen; if so it counts for those that follow.
 
-        A plane is a volume and an axis; a box y0, y1, x0, x1; the depth of the slice is in nm.
+        A plane is a volume and an axis; a box y0, y1, x0, x1; the depth of the slice is in nm. Slices are near each
+        other where slabs overlap that are as thick as the gap.
         """
-        if not self.nm:
+        if not self._thickness:
             return True
-        cells = _cells(box)
-        if any(self._is_near(self._chosen[(*plane, cell)], box, depth) for cell in cells):
+        top, chosen = round(depth * PER_NM), self._chosen[plane]
+        slab = ((top, top + self._thickness), box[:2], box[2:])
+        if chosen.covers(slab):
             return False
-        for cell in cells:
-            insort(self._chosen[(*plane, cell)], (depth, box))
+        chosen.add(slab)
         return True
-
-    def _is_near(
-        self, chosen: Sequence[tuple[float, tuple[int, int, int, int]]], box: tuple[Any, ...], depth: float
-    ) -> bool:
-        at = bisect_left(chosen, (depth - self.nm, (0, 0, 0, 0)))
-        while at < len(chosen) and chosen[at][0] < depth + self.nm:
-            if chosen[at][0] > depth - self.nm and _overlap(chosen[at][1], box):
-                return True
-            at += 1
-        return False
-
-
-def _cells(box: tuple[int, int, int, int], side: int = 256) -> list[tuple[int, int]]:
-    y0, y1, x0, x1 = box
-    rows, columns = range(y0 // side, (y1 - 1) // side + 1), range(x0 // side, (x1 - 1) // side + 1)
-    return [(row, column) for row in rows for column in columns]
-
-
-def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
