@@ -216,7 +216,7 @@ def describe_volume(
         "source": (place if "://" in place else Path(place).name) + pipe + inner,
         "shape": volume.shape,
         "voxel_size": volume.voxel_size,
-        "dataset": source.stated.as_dict(),
+        "dataset": dict(source.stated.fields),
         "dtype": volume.dtype.name,
         "contrast": contrast.as_dict(),
         "patches": patches,

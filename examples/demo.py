@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from utils.argument_types import output_dir, positive_int
 from utils.cli import make_parser, run_script
-from utils.files import list_dirs, list_files
+from utils.files import list_entries, list_files
 
 # Files of a folder that the tree shows before it only counts.
 SHOWN = 3
@@ -102,7 +102,7 @@ class Silent(SimpleHTTPRequestHandler):
 
 def tree(folder: Path, indent: str = "  ") -> Iterator[str]:
     """Lines that show a folder: everything small, the first files of what is large and how many more there are."""
-    for inner in list_dirs(folder):
+    for inner in list_entries(folder).folders:
         yield f"{indent}{inner.name}/"
         yield from tree(inner, indent + "  ")
     files = list_files(folder)

@@ -14,7 +14,7 @@ import tifffile
 
 from conftest import ROOT
 from utils.contrast import to_uint8
-from utils.files import list_dirs
+from utils.files import list_entries
 from utils.names import parse_name
 from utils.records.kept_patch import read_kept_record
 from utils.volumes import list_volumes, open_volume, volume_name
@@ -46,7 +46,7 @@ def curate(folder: Path, out: Path, **options: object) -> tuple[int, str, str]:
 def assert_traced(out: Path) -> int:
     """Every kept patch of a volume equals that region of the volume; returns how many there are."""
     volumes = {volume_name(path): path for path in list_volumes(out / "volumes")[0]}
-    patches = [patch for folder in list_dirs(out / "filtered" / "3d") for patch in folder.glob("*.tiff")]
+    patches = [patch for folder in list_entries(out / "filtered" / "3d").folders for patch in folder.glob("*.tiff")]
     for source, own in groupby(sorted(patches, key=source_of), key=source_of):
         with warnings.catch_warnings(action="ignore"), open_volume(volumes[source]) as volume:  # missing voxel sizes
             voxels, size = volume[:], volume.voxel_size
@@ -73,7 +73,7 @@ def assert_region(patch: Path, voxels: np.ndarray) -> None:
 
 def assert_stacks_hold_patches(out: Path) -> int:
     """The slice in the middle of every stack is the patch that it was made around; returns how many there are."""
-    stacks = [stack for folder in list_dirs(out / "flipbooks") for stack in folder.glob("*.tif")]
+    stacks = [stack for folder in list_entries(out / "flipbooks").folders for stack in folder.glob("*.tif")]
     for stack in stacks:
         around = parse_name(stack.stem)
         voxels = tifffile.imread(stack)

@@ -13,7 +13,7 @@ from utils import files
 from utils.files import (
     atomic_path,
     flush_all,
-    list_dirs,
+    list_entries,
     list_files,
     natural_key,
     remove,
@@ -32,7 +32,7 @@ def test_listing_ignores_litter_and_counts(tmp_path):
         (tmp_path / name).mkdir()
     assert [f.name for f in list_files(tmp_path)] == ["a.TXT", "s9.png", "s10.png"]
     assert [f.name for f in list_files(tmp_path, {".txt"})] == ["a.TXT"]
-    assert [d.name for d in list_dirs(tmp_path)] == ["group"]
+    assert [d.name for d in list_entries(tmp_path).folders] == ["group"]
     (tmp_path / "nowhere.png").symlink_to(tmp_path / "absent")
     (tmp_path / "itself.png").symlink_to(tmp_path / "itself.png")
     assert [f.name for f in list_files(tmp_path, {".png"})] == ["itself.png", "nowhere.png", "s9.png", "s10.png"]

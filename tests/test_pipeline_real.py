@@ -10,7 +10,7 @@ import tifffile
 
 from conftest import ROOT
 from curated import assert_stacks_hold_patches, assert_traced, curate, needs_bash
-from utils.files import list_dirs
+from utils.files import list_entries
 
 pytestmark = needs_bash
 
@@ -44,4 +44,4 @@ def test_real_volumes_and_a_video(real, tmp_path):
     assert code == 0, stdout + stderr
     assert assert_traced(out) > 50
     assert assert_stacks_hold_patches(out) > 0
-    assert {p.name for p in list_dirs(out / "filtered" / "3d")} >= {"flyem_medulla_signed", "isbi2012"}
+    assert {p.name for p in list_entries(out / "filtered" / "3d").folders} >= {"flyem_medulla_signed", "isbi2012"}

@@ -62,7 +62,6 @@ def test_a_statement_that_cannot_be_used_closes_the_volume(tmp_path):
 
 
 def test_what_else_is_stated():
-    assert Stated(fields=(("license", "CC0"), ("organism", "fly"))).as_dict() == {"license": "CC0", "organism": "fly"}
     assert Stated((50.0, None, 4.0)).options() == {"voxel-size": [50.0, None, 4.0]}
 
 

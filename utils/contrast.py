@@ -1,7 +1,6 @@
 """Contrast: the suite's only conversion of intensities to uint8, once per image or volume."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -121,15 +120,11 @@ def _measured(values: np.ndarray, method: str, name: str, padding: float | None)
         picture, fills, lone = without_outliers(values, finite, padding)
         low, high = window(picture)
         if low < high:
-            _say_left_out(fills, lone, name)
+            kinds = (("fill values", fills), ("hot or dead pixels", lone))
+            if said := [f"{kind} {', '.join(map(str, found))}" for kind, found in kinds if found]:
+                _warn(name, f"the contrast window leaves out {' and '.join(said)}")
             return Contrast(method, low, high, (*fills, *lone))
     return Contrast("minmax", float(finite.min()), float(finite.max()))
-
-
-def _say_left_out(fills: Sequence[OutlierRange], lone: Sequence[OutlierRange], name: str) -> None:
-    kinds = (("fill values", fills), ("hot or dead pixels", lone))
-    if said := [f"{kind} {', '.join(map(str, found))}" for kind, found in kinds if found]:
-        _warn(name, f"the contrast window leaves out {' and '.join(said)}")
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

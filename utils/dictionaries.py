@@ -271,7 +271,8 @@ def _patch_list(value: Any, file: BinaryIO) -> list[Any]:
     if isinstance(value, list | tuple):
         return list(value)
     if not isinstance(value, StoredArray) or len(value.shape) != 3:
-        raise ValueError(f"a damaged patch dictionary: its patches are {_kind(value)}, expected a list of 2D arrays")
+        kind = f"an array of shape {value.shape}" if isinstance(value, StoredArray) else type(value).__name__
+        raise ValueError(f"a damaged patch dictionary: its patches are {kind}, expected a list of 2D arrays")
     count, height, width = value.shape
     data = value.data
     if not isinstance(data, Stored) or value.order != "C" or value.axes:
@@ -282,7 +283,3 @@ def _patch_list(value: Any, file: BinaryIO) -> list[Any]:
         StoredArray(Stored(data.offset + index * length, length), value.dtype, (height, width))
         for index in range(count)
     ]
-
-
-def _kind(value: Any) -> str:
-    return f"an array of shape {value.shape}" if isinstance(value, StoredArray) else type(value).__name__

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,21 +89,12 @@ def _kind_of(entry: os.DirEntry[str], found: Entries) -> list[Path]:
         return found.files
 
 
-def list_files(folder: Path, suffixes: Iterable[str] | None = None) -> list[Path]:
+def list_files(folder: Path, suffixes: Collection[str] | None = None) -> list[Path]:
     """Files directly in a folder, in natural order (see `Entries`); on demand those of some `suffixes` only.
 
     These are lower case, with the dot; compound ones such as ``.nii.gz`` count whole.
     """
-    files = list_entries(folder).files
-    if suffixes is None:
-        return files
-    wanted = frozenset(suffixes)
-    return [file for file in files if suffix(file) in wanted]
-
-
-def list_dirs(folder: Path) -> list[Path]:
-    """Folders directly in a folder, in natural order, without hidden and system ones."""
-    return list_entries(folder).folders
+    return [file for file in list_entries(folder).files if suffixes is None or suffix(file) in suffixes]
 
 
 def suffix(path: Path | str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.cli import say_nested, say_passed_over
-from utils.files import list_dirs
+from utils.files import list_entries
 from utils.images import list_images
 from utils.results import Scope, refuse_nothing_to_do
 
@@ -90,7 +90,7 @@ def _folders(folder: Path, excluded: Path | None, *, below: bool = False) -> Ite
         yield folder
     above = {folder.resolve(), *folder.resolve().parents}
     try:
-        inside = list_dirs(folder)
+        inside = list_entries(folder).folders
     except OSError:  # said where its images are listed
         return
     for inner in inside:

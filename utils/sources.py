@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from utils.cli import UsageError, as_usage_errors
 from utils.dataset_table import HEADERS_ONLY, DatasetTable, Stating
-from utils.files import list_dirs, stem, stem_of_file
+from utils.files import list_entries, stem, stem_of_file
 from utils.names import format_level, is_patch_name, parse_level
 from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
@@ -54,7 +54,7 @@ class VolumeSource:
 
     def options(self) -> dict[str, object]:
         """What decides its voxels besides, as a recipe takes it."""
-        stated = {**self.stated.options(), "table": self.stated.as_dict()}
+        stated = {**self.stated.options(), "table": dict(self.stated.fields)}
         if self.row is None:
             return stated
         row = self.row
@@ -140,7 +140,7 @@ def nested_volumes(folder: Path) -> list[Path]:
     What lies in a folder of slices is none, nor are kept patches and stacks, which were cut from a volume.
     """
     try:
-        inside = list_dirs(folder)
+        inside = list_entries(folder).folders
     except OSError:  # may not be looked into
         return []
     if not inside:

@@ -27,10 +27,6 @@ class Stated:
     where: str = ""  # who states it, as messages call it
     problem: str = ""  # why it cannot be used
 
-    def as_dict(self) -> dict[str, str]:
-        """The free columns, for a dictionary's ``meta``."""
-        return dict(self.fields)
-
     def options(self) -> dict[str, object]:
         """What decides a result made of the volume, as a recipe takes it: its voxel size."""
         return {"voxel-size": list(self.voxel_size)}

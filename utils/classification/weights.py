@@ -179,4 +179,4 @@ def _refuse_other(path: Path, wanted: str | None, origin: object) -> None:
 
 def _remember(target: Path, origin: str, digest: str, size: int) -> None:
     with atomic_path(record_of(target)) as scratch:
-        scratch.write_text(json.dumps({"origin": origin, "size": size, "sha256": digest}, indent=1) + "\n")
+        scratch.write_text(json.dumps({"origin": origin, "size": size, "sha256": digest}) + "\n")

@@ -16,7 +16,7 @@ from utils.duplicates.deep import find_points
 from utils.duplicates.embedding import SIZE
 from utils.duplicates.index_file import Index, IndexWriter, make_index
 from utils.duplicates.keypoints import LEVELS, WINDOW, find_windows
-from utils.files import list_dirs, stem, suffix
+from utils.files import list_entries, stem, suffix
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, read_gray
 from utils.jobs import SKIPPED, Job
 from utils.names import format_name_2d, format_name_3d
@@ -72,7 +72,7 @@ def _sources(folder: Path) -> Iterator[Path]:
             yield path
     if _is_deep(folder):
         yield folder
-    for below in list_dirs(folder):
+    for below in list_entries(folder).folders:
         yield from _sources(below)
 
 

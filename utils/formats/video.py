@@ -87,14 +87,10 @@ class Video(AbstractContextManager["Video"]):
         found, packet = self._packets.read()
         return jpeg_size(packet.tobytes()) if found else None
 
-    def close(self) -> None:
-        """Let go of the file."""
+    def __exit__(self, *_: object) -> None:
         self._capture.release()
         if self._packets is not None:
             self._packets.release()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:
