@@ -83,7 +83,8 @@ def make_export(args: argparse.Namespace) -> int:
         If there is nothing to export.
     """
     from utils.collection.export_beside import ABOUT, moved_datasets, write_beside
-    from utils.collection.export_plan import plan_export, writer_of
+    from utils.collection.export_formats import writer_of
+    from utils.collection.export_plan import plan_export
     from utils.collection.inventory import list_parts
     from utils.collection.ledger import Ledger, NothingLeftError
     from utils.collection.provenance import Provenance, find_tables
@@ -105,7 +106,8 @@ def make_export(args: argparse.Namespace) -> int:
         raise NothingLeftError(f"{args.filtered}: not a single kept patch to export")
     args.output.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.output)
-    work = partial(make_shard, args.output, f"{args.format} {args.shard_size}", writer_of(plan, args.shard_size))
+    writer = writer_of(args.format, args.shard_size, plan.side)
+    work = partial(make_shard, args.output, f"{args.format} {args.shard_size}", writer)
     jobs = [Job(shard, args.output / shard.name) for shard in plan.shards]
     if args.shard is not None:
         return max(failed, run_jobs(work, jobs, Run.of(args), noun="shards"))

@@ -9,9 +9,8 @@ import pytest
 
 from made_collection import add_dataset, image_names, volume_names
 from utils.collection.inventory import list_parts
-from utils.collection.places import Sample, place_of
+from utils.collection.places import Sample, key_of, place_of, spread_order
 from utils.collection.selection import Rules, balanced, choose, select
-from utils.collection.spread import key_of, spread_order
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 import tifffile
 
 from made_collection import add_dataset, image_names
-from utils.collection.export_formats import write_folder, write_parquet, write_tar
-from utils.collection.export_plan import plan_export, writer_of
+from utils.collection.export_formats import write_folder, write_parquet, write_tar, writer_of
+from utils.collection.export_plan import plan_export
 from utils.collection.inventory import list_parts
 from utils.collection.provenance import Provenance
 from utils.collection.splits import Pair
@@ -95,5 +95,5 @@ def test_caps(parts):
     ("kind", "writer"), [("webdataset", write_tar), ("parquet", write_parquet), ("imagefolder", write_folder)]
 )
 def test_what_writes(parts, kind, writer):
-    assert writer_of(plan(parts, format=kind), 3) is writer
-    assert writer_of(plan(parts, format="zarr"), 3).args == (3, (32, 32))
+    assert writer_of(kind, 3, (0, 0)) is writer
+    assert writer_of("zarr", 3, plan(parts, format="zarr").side).args == (3, (32, 32))

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from utils.collection.pixels import png_bytes
 from utils.collection.places import LENGTHS, WHOLE
-from utils.collection.shards import Read, Shard
+from utils.collection.shards import Read, Shard, Writer
 from utils.interrupts import deferred
 
 if TYPE_CHECKING:
@@ -150,6 +151,13 @@ def zarr_frame_files(split: str, count: int) -> list[str]:
     """The files that `write_zarr_frame` makes."""
     chunks = [f"names/c/{i}" for i in range(-(-count // NAMES_PER_CHUNK))]
     return [f"{split}.zarr/{name}" for name in ("zarr.json", "images/zarr.json", "names/zarr.json", *chunks)]
+
+
+def writer_of(kind: str, shard_size: int, side: tuple[int, int]) -> Writer:
+    """What writes the shards of a format; those of an array, of patches with these sides."""
+    if kind == "zarr":
+        return partial(write_zarr_shard, shard_size, side)
+    return {"webdataset": write_tar, "parquet": write_parquet, "imagefolder": write_folder}[kind]
 
 
 def one_size(sizes: Mapping[tuple[int, int], int]) -> tuple[int, int]:

@@ -4,24 +4,16 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from utils.collection.export_formats import (
-    SHARD_FILES,
-    one_size,
-    write_folder,
-    write_parquet,
-    write_tar,
-    write_zarr_shard,
-)
+from utils.collection.export_formats import SHARD_FILES, one_size
 from utils.collection.inventory import Part, by_dataset
 from utils.collection.pixels import patch_size
 from utils.collection.places import Sample
 from utils.collection.provenance import Provenance
 from utils.collection.selection import Rules, Selection, balanced, choose
-from utils.collection.shards import Shard, Writer, dataset_folders, mixed_shards
+from utils.collection.shards import Shard, dataset_folders, mixed_shards
 from utils.collection.splits import Pair, assign, crossing, seed_that_fills, tied
 from utils.outcomes import reason_of
 
@@ -108,19 +100,15 @@ def _split(selection: Selection, plan: ExportPlan, pairs: Sequence[Pair], args: 
     apart = crossing(pairs, plan.split_of)
     if apart:
         raise RuntimeError(f"{apart[0].name} and {apart[0].other} show the same tissue and would come apart")
-    together = [group for group in plan.groups if len(group) > 1]
-    reasons = ", ".join(f"{count} by {reason}" for reason, count in sorted(ties.reasons.items()))
-    plan.notes.append(
-        f"Split by dataset: {len(plan.groups)} groups of {len(selection.samples)} datasets"
-        + (f"; {sum(map(len, together))} datasets are tied to others ({reasons})" if together else "")
-        + (
-            f"; checked: none of {len(pairs)} pairs of near-duplicates between datasets crosses a split."
-            if args.duplicates
-            else "."
-        )
-    )
-    if not args.duplicates:
+    note = f"Split by dataset: {len(plan.groups)} groups of {len(selection.samples)} datasets"
+    if together := sum(len(group) for group in plan.groups if len(group) > 1):
+        reasons = ", ".join(f"{count} by {reason}" for reason, count in sorted(ties.reasons.items()))
+        note += f"; {together} datasets are tied to others ({reasons})"
+    if args.duplicates:
+        note += f"; checked: none of {len(pairs)} pairs of near-duplicates between datasets crosses a split"
+    else:
         plan.warnings.append("no --duplicates: datasets that share tissue under other names are not known to the split")
+    plan.notes.append(f"{note}.")
     _say_empty(selection, plan, args)
 
 
@@ -131,10 +119,3 @@ def _say_empty(selection: Selection, plan: ExportPlan, args: argparse.Namespace)
         seed = seed_that_fills(plan.groups, args.split, sizes)
         hint = f"--seed {seed} fills all" if seed is not None else "there are too few datasets"
         plan.warnings.append(f"no dataset falls into {', '.join(empty)} (chance decides, by name and seed); {hint}")
-
-
-def writer_of(plan: ExportPlan, shard_size: int) -> Writer:
-    """What writes the shards of a plan."""
-    if plan.kind == "zarr":
-        return partial(write_zarr_shard, shard_size, plan.side)
-    return {"webdataset": write_tar, "parquet": write_parquet, "imagefolder": write_folder}[plan.kind]

@@ -13,7 +13,7 @@ import numpy as np
 from utils.cli import UsageError
 from utils.collection.inventory import Part, dictionaries, list_parts
 from utils.collection.pixels import read_patch
-from utils.collection.spread import key_of
+from utils.collection.places import key_of
 from utils.contrast import to_uint8
 from utils.dictionaries import PatchFile, load_meta
 from utils.names import dataset_of, parse_name, parsed

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.collection.inventory import Part, by_dataset
-from utils.collection.places import Sample, place_of
-from utils.collection.spread import Gaps, key_of, spread_order
+from utils.collection.places import Gaps, Sample, key_of, place_of, spread_order
 from utils.outcomes import reason_of
 from utils.reading import refuse_special
 
