@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import SimpleITK as sitk
 import ngff_download
 from loopback import serving
 from ngff_images import pyramid, write_json, write_n5_array, write_ome_zarr, write_precomputed
+from utils.cli import UsageError
 from utils.names import parse_roi
 
 SCRIPT = Path(ngff_download.__file__)
@@ -405,3 +407,35 @@ def test_the_shipped_table_reads():
     assert len(rows) >= 4 and all(isinstance(row, Dataset) for row in rows)
     known = "url,source,api,download_url,volume_name,mip,voxel_x,voxel_y,voxel_z,crop,crop_size,invert,padding_value"
     assert path.read_text().splitlines()[0] == known
+
+
+def test_cubes_of_a_row_that_is_gone(tmp_path, cell, capsys):
+    rows = [{"download_url": cell[0] / "cell.zarr", "volume_name": name} for name in ("one", "two")]
+    listing = table(tmp_path / "t.csv", *rows)
+    argv = [str(listing), str(tmp_path / "out"), "-cs", "32", "-gb", "0.00004", "--patience", "7"]
+    assert ngff_download.main(argv) == 0 and len(cubes(tmp_path / "out")) == 2
+    table(listing, rows[1], {"volume_name": "three"})  # which may be of `one`
+    assert ngff_download.main([*argv, "--prune"]) == 1 and len(cubes(tmp_path / "out")) == 2
+    table(listing, rows[1])
+    capsys.readouterr()
+    assert ngff_download.main(argv) == 0
+    assert "datasets without their row (1; --prune removes them): one" in capsys.readouterr().err
+    assert ngff_download.main([*argv, "--prune"]) == 0
+    assert [path.name.partition("_")[0] for path in cubes(tmp_path / "out")] == ["two"]
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["two.json"]
+
+
+def test_a_dataset_that_cannot_be_listed(tmp_path, capsys):
+    assert ngff_download.main([str(tmp_path / "absent.zarr"), str(tmp_path / "out"), "--list"]) == 1
+    assert capsys.readouterr().err == f"{tmp_path}/absent.zarr: no such folder\n"
+
+
+def test_options_become_the_ways_to_reach_a_server():
+    args = Namespace(unit="um", workers=4, header=["a: b"], credentials=False, requester_pays=True, gb=2.0, retries=1)
+    options = ngff_download.sampling_options(args)
+    assert (options.unit, options.workers, options.gigabytes, options.min_frac) == ("um", 4, 2.0, 0.7)
+    access = options.access
+    assert (access.requests, access.headers, access.retries, access.patience) == (32, ("a: b",), 1, 300.0)
+    assert access.credentials and access.requester_pays
+    with pytest.raises(UsageError, match="--unit parsec: is no unit of length"):
+        ngff_download.sampling_options(Namespace(unit="parsec"))

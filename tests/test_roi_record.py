@@ -8,7 +8,7 @@ import pytest
 
 from utils.contrast import NO_CONTRAST, Contrast
 from utils.sampling.roi_crops import Crops, Failure
-from utils.sampling.roi_record import CHOICE, CONTENT, RoiRecord, Settings, cubes_without_record, read_record, software
+from utils.sampling.roi_record import CHOICE, CONTENT, RoiRecord, Settings, read_record, software
 from utils.sampling.rois import Roi
 
 SETTINGS = Settings(
@@ -124,11 +124,11 @@ def test_a_first_run_has_nothing_before_it(tmp_path):
 
 
 def test_cubes_without_a_record_are_found_by_their_names(tmp_path):
-    for name in (A_FILE, B_FILE.replace("fly_s0", "fly_s0-ROI"), "fly_s00-ROI-x0-4_y0-4_z0-4.nrrd", "fly_s0.nrrd"):
+    others = "fly_s00-ROI-x0-4_y0-4_z0-4.nrrd", "fly_s0.nrrd", "fly_s0-ROI-mine.nrrd"
+    for name in (A_FILE, B_FILE.replace("fly_s0", "fly_s0-ROI"), *others):
         (tmp_path / name).touch()
-    assert cubes_without_record(tmp_path, "fly_s0") == {A_FILE: Roi((100, 104), (200, 204), (300, 304))}
     assert record_in(tmp_path).existing(tmp_path, "fly_s0") == {A: A_FILE}
-    assert cubes_without_record(tmp_path / "absent", "fly_s0") == {}
+    assert record_in(tmp_path).existing(tmp_path / "absent", "fly_s0") == {}
 
 
 def test_a_whole_level(tmp_path):
@@ -187,9 +187,10 @@ OTHER = {
 
 
 @pytest.mark.parametrize("key", sorted(OTHER))
-def test_what_decides_the_order(key):
-    assert BASE.same_choice(replace(BASE, **{key: OTHER[key]})) == (key not in CHOICE)
-    assert BASE.same_choice(replace(BASE))
+def test_what_decides_the_order(tmp_path, key):
+    save(RoiRecord(tmp_path / "v.json", BASE), [A])
+    assert RoiRecord(tmp_path / "v.json", BASE).is_fresh
+    assert RoiRecord(tmp_path / "v.json", replace(BASE, **{key: OTHER[key]})).is_fresh == (key not in CHOICE)
 
 
 @pytest.mark.parametrize("key", sorted(OTHER))

@@ -1,7 +1,5 @@
 """The record beside the cubes of a dataset: where they come from, how they were chosen and scaled, which are there.
 
-What a run says of itself are its `Settings`.
-
 It is read and written once per run and in time linear in the dataset's own cubes; the folder is never listed for it.
 """
 
@@ -16,7 +14,7 @@ from typing import Any
 from utils.contrast import Contrast
 from utils.files import atomic_path
 from utils.json_text import parse_json
-from utils.names import parse_roi
+from utils.names import parse_roi, parsed
 from utils.ngff.address import is_state_link
 from utils.ngff.metadata import Triple
 from utils.sampling.roi_crops import Crops, Failure
@@ -87,10 +85,6 @@ class Settings:
         changed = [key for key in keys if getattr(self, key) != getattr(now, key)]
         return "; ".join(f"made with {key} {getattr(self, key)}, now {getattr(now, key)}" for key in changed) or None
 
-    def same_choice(self, now: "Settings") -> bool:
-        """Whether two runs choose from one random order."""
-        return all(getattr(self, key) == getattr(now, key) for key in CHOICE)
-
 
 class RoiRecord:
     """A dataset's record: what an earlier run said, and what this one, with its settings, will say.
@@ -138,9 +132,10 @@ class RoiRecord:
 
     def existing(self, folder: Path, name: str) -> dict[Roi, str]:
         """Cubes of earlier runs that are there, and their files; also those a killed run left."""
-        if not self.earlier:
+        if not self.earlier:  # of cubes without a record their names tell
             z, y, x = self.settings.offset
-            return {roi.shifted((-z, -y, -x)): file for file, roi in cubes_without_record(folder, name).items()}
+            named = {path.name: parsed(parse_roi, path.stem) for path in folder.glob(f"{name}-ROI-*.nrrd")}
+            return {Roi(*roi[1]).shifted((-z, -y, -x)): file for file, roi in named.items() if roi and roi[0] == name}
         entries = [_boxes(self.earlier), _boxes(self.earlier, "pending"), *map(_boxes, self.earlier.get("earlier", []))]
         found: dict[Roi, str] = {}
         for roi, box in chain.from_iterable(entries):
@@ -197,7 +192,9 @@ class RoiRecord:
         self._write(contrast, boxes=[whole] if target.exists() else [], kept=[], failures=[])
 
     def _same_choice(self) -> bool:
-        return self._before is not None and self._before.same_choice(self.settings)
+        """Whether this run chooses from the random order of the earlier one."""
+        before, now = self._before, self.settings
+        return before is not None and all(getattr(before, key) == getattr(now, key) for key in CHOICE)
 
     def _write(self, contrast: Contrast, **content: Any) -> None:
         earlier = self.earlier.get("earlier", [])
@@ -254,16 +251,6 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def _foreign(path: Path, owner: object) -> ValueError:
     return ValueError(f"{path} belongs to {owner}; give this dataset another name or folder")
-
-
-def cubes_without_record(folder: Path, name: str) -> dict[str, Roi]:
-    """Cubes of a dataset whose record is gone, by file; the folder is listed."""
-    found = {}
-    for path in folder.glob(f"{name}-ROI-*.nrrd") if folder.is_dir() else ():
-        dataset, spans = parse_roi(path.stem)
-        if dataset == name:
-            found[path.name] = Roi(*spans)
-    return found
 
 
 def software() -> str:
