@@ -23,7 +23,7 @@ from ngff_images import (
 )
 from utils.ngff.access import Access
 from utils.ngff.metadata import Level
-from utils.ngff.multiscale import Multiscale, mirrored, open_multiscale, open_volume_level
+from utils.ngff.multiscale import Multiscale, _mirrored, open_multiscale, open_volume_level
 from utils.sources import volume_sources
 
 
@@ -78,11 +78,11 @@ def test_a_level_is_a_volume(image):
     ],
 )
 def test_what_was_bright_is_dark(tmp_path, values, others):
-    assert mirrored(values).tolist() == others
-    assert mirrored(values).dtype == values.dtype
+    assert _mirrored(values).tolist() == others
+    assert _mirrored(values).dtype == values.dtype
     voxels = np.resize(values, (2, 2, 8))
     volume = open_multiscale(write_ome_zarr(tmp_path / "a.zarr", [voxels])).open_level(0, invert=True)
-    np.testing.assert_array_equal(volume[:], mirrored(voxels))
+    np.testing.assert_array_equal(volume[:], _mirrored(voxels))
     assert [volume.shown(float(value)) for value in values] == others
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from utils.contrast import NO_CONTRAST
 from utils.ngff.errors import ForbiddenError
-from utils.sampling.roi_crops import Crops, Failure, _make_cube, inverted, make_crops
+from utils.sampling.roi_crops import Crops, Failure, _make_cube, make_crops
 from utils.sampling.rois import Roi
 from utils.sampling.survey import PaddingError
 from utils.volumes import open_volume
@@ -40,12 +40,6 @@ def test_a_cube_says_where_it_was(tmp_path, invert):
 def test_a_cube_keeps_the_name_that_it_has(tmp_path):
     assert crops_in(tmp_path, files={BOX: "old.nrrd"}).path(BOX) == tmp_path / "old.nrrd"
     assert crops_in(tmp_path).path(BOX) == tmp_path / "fly_s0-ROI-x0-4_y0-3_z0-2.nrrd"
-
-
-def test_inverting_takes_no_memory():
-    gray = np.array([0, 1, 255], np.uint8)
-    assert inverted(gray, False) is gray
-    assert inverted(gray, True) is gray and gray.tolist() == [255, 254, 0]
 
 
 def test_a_cube_of_too_little_specimen_is_padding(tmp_path):

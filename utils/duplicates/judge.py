@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,7 @@ class Leaks:
     """Leaks of dictionaries; the windows of excluded images are gathered when the first dictionary needs them."""
 
     def __init__(self, excluded: Sequence[Excluded], options: ComparisonOptions, threads: int) -> None:
-        self._excluded = excluded
-        self._options = options
-        self._threads = threads
-        self._windows: ExcludedWindows | None = None
+        self._excluded, self._options, self._threads = excluded, options, threads
         sources = [[each.name, each.index.meta["source"][2]] for each in excluded]
         self._key = key_of(VERSION, options.similarity, options.deep, sources)
 
@@ -148,8 +146,10 @@ class Leaks:
         key = key_of(self._key, dictionary.label, dictionary.digest)
         return remembered(dictionary.path, "leaks", key, lambda: self._find(dictionary))
 
+    @cached_property
+    def _windows(self) -> ExcludedWindows:
+        return ExcludedWindows(self._excluded, self._options.similarity, deep=self._options.deep)
+
     def _find(self, dictionary: Dictionary) -> Rows:
-        if self._windows is None:
-            self._windows = ExcludedWindows(self._excluded, self._options.similarity, deep=self._options.deep)
         found = find_leaks(self._windows, dictionary, threads=self._threads)
         return [(row, leaks.as_row(self._windows, dictionary, row, leak)) for row, leak in found]

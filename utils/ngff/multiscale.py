@@ -102,7 +102,7 @@ class NgffVolume(Volume):
         if 0 in shape:
             return np.empty(shape, self.dtype)
         voxels = self.reader.read(box)
-        return mirrored(voxels) if self.invert else voxels
+        return _mirrored(voxels) if self.invert else voxels
 
     def shown(self, value: float) -> float:
         """A stored intensity as reading returns it."""
@@ -118,17 +118,8 @@ class NgffVolume(Volume):
         self.reader.close()
 
 
-def mirrored(voxels: np.ndarray) -> np.ndarray:
-    """Intensities mirrored within their type: unsigned 0 is the largest, signed -1 is 0, floats change their sign.
-
-    Parameters
-    ----------
-    voxels : ndarray, any shape
-
-    Returns
-    -------
-    ndarray, same shape and dtype
-    """
+def _mirrored(voxels: np.ndarray) -> np.ndarray:
+    """Intensities mirrored within their type: unsigned 0 is the largest, signed -1 is 0, floats change their sign."""
     return np.logical_not(voxels) if voxels.dtype.kind == "b" else -voxels if voxels.dtype.kind == "f" else ~voxels
 
 

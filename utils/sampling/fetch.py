@@ -18,7 +18,7 @@ from utils.ngff.read import LevelReader
 from utils.sampling.overview import BLOCK_BYTES, blocks, overview_path, survey, write_blocks
 from utils.sampling.plan import SamplingPlan
 from utils.sampling.renewal import renewed
-from utils.sampling.roi_crops import Crops, inverted
+from utils.sampling.roi_crops import Crops
 from utils.sampling.roi_record import RoiRecord
 from utils.sampling.rois import GB, Boxes, Roi
 from utils.sampling.selection import fill_budget, within
@@ -101,7 +101,8 @@ def _fetch_whole(plan: SamplingPlan, record: RoiRecord, seen: Survey | None, rea
         nonlocal empty
         voxels = reader.read(box)
         empty = empty and not not_padding(voxels, level.fill).any()
-        return inverted(to_uint8(voxels, contrast), plan.dataset.invert)
+        gray = to_uint8(voxels, contrast)
+        return np.invert(gray, out=gray) if plan.dataset.invert else gray
 
     with atomic_path(target) as scratch, scratch.open("wb") as file:
         file.write(nrrd_header(level.shape, np.uint8, plan.voxel_size))

@@ -66,27 +66,14 @@ def _make_cube(crops: Crops, roi: Roi, voxels: np.ndarray, refused: int) -> None
             f"{found:.0%} came",
             refused,
         )
-    gray = inverted(to_uint8(voxels, crops.contrast), crops.invert)
+    gray = to_uint8(voxels, crops.contrast)
+    if crops.invert:
+        np.invert(gray, out=gray)
     refuse_flat(gray)
     del voxels
     # The record's lock is held, so no other run writes this cube.
     with atomic_path(crops.path(roi)) as scratch:
         write_nrrd(scratch, gray, crops.voxel_size)
-
-
-def inverted(gray: np.ndarray, invert: bool) -> np.ndarray:
-    """255 minus every value, in place, when asked for.
-
-    Parameters
-    ----------
-    gray : ndarray of uint8, any shape
-    invert : bool
-
-    Returns
-    -------
-    ndarray of uint8, same shape
-    """
-    return np.subtract(255, gray, out=gray) if invert else gray
 
 
 @dataclass(frozen=True)
