@@ -27,6 +27,7 @@ from utils.summaries import lines_of, progress, summarize
 __all__ = ["SKIPPED", "Job", "Outdated", "PassedOver", "Run", "SomeFailed", "WorkResult", "describe", "run_jobs"]
 
 
+_DIED = partial(failed, reason="the process working on it died (killed, or out of memory)")
 StillFails = Callable[[Job, Mapping[str, str]], Mapping[str, str]] | None
 
 
@@ -234,13 +235,9 @@ def _by_path(recipe: Recipe, failures: Mapping[str, str]) -> tuple[tuple[str, st
 def _outcomes(do: _Runner, jobs: Sequence[Job], run: Run, alone: Tells[Job], spread: Tells[Job]) -> Iterator[Outcome]:
     """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
     busy = []
-    for outcome in results(do, jobs, run, _died, alone=alone, spread=spread):
+    for outcome in results(do, jobs, run, _DIED, alone=alone, spread=spread):
         if outcome.status == "busy":
             busy.append(outcome.job)
         else:
             yield outcome
-    yield from results(partial(do, wait=True), busy, replace(run, processes=1), _died, spread=spread)
-
-
-def _died(job: Job) -> Outcome:
-    return failed(job, "the process working on it died (killed, or out of memory)")
+    yield from results(partial(do, wait=True), busy, replace(run, processes=1), _DIED, spread=spread)

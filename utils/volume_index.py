@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.dataset_table import HEADERS_ONLY, Stating
-from utils.json_text import json_file
+from utils.foreign_text import json_file
 from utils.names import format_roi, parse_level, parse_roi, parsed
 from utils.sources import VolumeSource, volume_sources
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from utils.files import atomic_path, sha256_of
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json
 
 SCHEMA = "patch classifier decision 2"
 # The first release measured familiarity another way, by what it stored under other names.

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from utils.classification.download import FetchError, RetryPolicy, download, say
 from utils.cli import UsageError
 from utils.files import atomic_path, sha256_of
-from utils.json_text import json_file
+from utils.foreign_text import json_file
 from utils.locks import locked
 
 RECORD = "https://zenodo.org/records/6458015"

@@ -18,7 +18,7 @@ from utils.collection.labels import LABELS, LabelFile
 from utils.collection.page_files import PAGES
 from utils.collection.pixels import png_bytes
 from utils.files import atomic_path, safe_name
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json
 
 STATIC = {
     "": ("label.html", "text/html; charset=utf-8"),

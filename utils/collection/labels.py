@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import atomic_path
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json
 from utils.locks import locked
 
 COLUMNS = ["path", "label", "source", "who", "time"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from utils.cli import UsageError
 from utils.files import OWN_FOLDER, atomic_path, remove, remove_if_empty, sha256_of
-from utils.json_text import json_file
+from utils.foreign_text import json_file
 from utils.locks import BusyError, locked, sweep
 
 WRITERS = 8

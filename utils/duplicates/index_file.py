@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from utils.files import atomic_path
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json
 from utils.parallel import one_blas_thread
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 

@@ -21,7 +21,7 @@ from utils.duplicates.index_file import VERSION
 from utils.duplicates.inverted_file import cell_count
 from utils.duplicates.leaks import ExcludedWindows, find_leaks
 from utils.files import atomic_path, is_litter, remove, remove_if_empty
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json
 from utils.parallel import one_blas_thread
 from utils.records.duplicates import Duplicate
 

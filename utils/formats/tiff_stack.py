@@ -14,14 +14,13 @@ from xml.etree import ElementTree
 import numpy as np
 
 from utils.files import stem
+from utils.foreign_text import json_object, parse_xml
 from utils.formats.paged_volume import PagedVolume
 from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.volume_base import Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, significant
 from utils.images import check_page, tiff_page
-from utils.json_text import json_object
 from utils.reading import open_tiff_file
-from utils.xml_text import parse_xml
 
 # Where slices hide when no axis is called Z, in order of preference.
 _SLICE_AXES = "ZIQTRCAHLEMPV"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from utils.foreign_text import parse_xml
 from utils.ngff.hosts import ask
 from utils.ngff.store import Store
-from utils.xml_text import parse_xml
 
 # Folders looked into, at most: a bucket may hold millions.
 MOST_FOLDERS = 400

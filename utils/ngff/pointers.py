@@ -7,13 +7,12 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json, parse_xml
 from utils.ngff.access import Access
 from utils.ngff.address import STATE_MARK, Address
 from utils.ngff.containers import HDF5, refusal
 from utils.ngff.store import Store
 from utils.redaction import redacted
-from utils.xml_text import parse_xml
 
 
 def bdv_unit(image: Store) -> str | None:

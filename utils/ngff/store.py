@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json
 from utils.ngff.access import Access, context, http_headers, kvstore_spec
 from utils.ngff.address import Address
 from utils.ngff.errors import ForbiddenError, GoneError, RedirectError, is_silence, wait

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from utils.contrast import Contrast
-from utils.json_text import json_object
+from utils.foreign_text import json_object
 from utils.reading import DAMAGE, open_tiff_file, refuse_special
 
 VERSION = 1

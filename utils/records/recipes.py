@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import OWN_FOLDER, remove
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 
 VERSION = 1

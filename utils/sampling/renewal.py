@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from utils.files import OWN_FOLDER, remove, remove_if_empty, safe_name
+from utils.foreign_text import json_file
 from utils.jobs import Outdated, PassedOver
-from utils.json_text import json_file
 from utils.records.fingerprints import NO_FILE
 from utils.records.recipes import Recipe, discard, is_of, known_record, record_of, save_record
 from utils.sampling.overview import discard_overviews

@@ -13,7 +13,7 @@ from typing import Any
 
 from utils.contrast import Contrast
 from utils.files import atomic_path
-from utils.json_text import parse_json
+from utils.foreign_text import parse_json
 from utils.names import parse_roi, parsed
 from utils.ngff.address import is_state_link
 from utils.ngff.metadata import Triple

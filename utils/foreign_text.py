@@ -1,8 +1,9 @@
-"""JSON that others wrote: what cannot be read is one kind of error, however it was damaged."""
+"""JSON and XML that others wrote: what cannot be read is one kind of error, or nothing, however it was damaged."""
 
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -34,3 +35,18 @@ def json_file(path: Path) -> dict[str, Any]:
         return json_object(path.read_bytes())
     except OSError:
         return {}
+
+
+def parse_xml(text: str | bytes | None) -> ElementTree.Element | None:
+    """The root of an XML text; None where there is no text, or it is no XML.
+
+    Nor where it defines entities, which could grow without bound.
+    """
+    if text is None:
+        return None
+    if b"<!ENTITY" in (text if isinstance(text, bytes) else text.encode("utf-8", "replace")):
+        return None
+    try:
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return None

@@ -1,8 +1,8 @@
-"""utils/json_text.py: what is no JSON is a ValueError."""
+"""utils/foreign_text.py: what is no JSON is a ValueError, what is no XML nothing."""
 
 import pytest
 
-from utils.json_text import json_file, json_object, parse_json
+from utils.foreign_text import json_file, json_object, parse_json, parse_xml
 
 
 def test_plain_json():
@@ -26,3 +26,21 @@ def test_a_file_that_cannot_be_read_is_an_empty_object(tmp_path):
     assert json_file(tmp_path / "a.json") == {}
     (tmp_path / "a.json").write_text('{"µ": 1}', encoding="utf-8")
     assert json_file(tmp_path / "a.json") == {"µ": 1}
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY b "b">]><a>&b;</a>'
+
+
+@pytest.mark.parametrize("text", [None, "", b"", "no xml", "<a>", b"\xff", BOMB, BOMB.encode()])
+def test_what_is_no_plain_xml_is_nothing(text):
+    assert parse_xml(text) is None
+
+
+@pytest.mark.parametrize("text", ["<a><b>1</b></a>", b"<a><b>1</b></a>"])
+def test_the_root_of_xml(text):
+    root = parse_xml(text)
+    assert root.tag == "a" and root.findtext("b") == "1"
+
+
+def test_text_is_text_whatever_it_says_of_its_bytes():
+    assert parse_xml('<?xml version="1.0" encoding="latin-1"?><a>µm</a>').text == "µm"
