@@ -16,7 +16,6 @@ from utils.files import sha256_of
 from utils.table_text import read_rows, write_rows
 
 ABOUT = "about"
-BESIDE = ("patches.csv", "splits.csv", "croissant.json", "SHA256SUMS", "README.md")
 
 
 def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shard_size: int) -> bool:
@@ -45,7 +44,8 @@ def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shar
         return False
     counts = patches_by_split(plan.shards if plan.kind == "zarr" else ())
     frames = [name for split, count in counts.items() for name in zarr_frame_files(split, count)]
-    with ledger.making(ABOUT, [*makers, *frames, *BESIDE[2:]], fingerprint) as scratch:
+    files = [*makers, *frames, "croissant.json", "SHA256SUMS", "README.md"]
+    with ledger.making(ABOUT, files, fingerprint) as scratch:
         for name, make in makers.items():
             (scratch / name).parent.mkdir(exist_ok=True)
             make(scratch / name)

@@ -78,11 +78,9 @@ def _of_one_size(selection: Selection, plan: ExportPlan) -> None:
     if not sizes:
         return
     plan.side = one_size(Counter(sizes.values()))
-    others = sum(size != plan.side for size in sizes.values())
-    if others:
-        plan.warnings.append(
-            f"{others} patches are not of {plan.side[0]} x {plan.side[1]}, as most are; left out of zarr"
-        )
+    if others := sum(size != plan.side for size in sizes.values()):
+        side = " x ".join(map(str, plan.side))
+        plan.warnings.append(f"{others} patches are not of {side}, as most are; left out of zarr")
     for dataset, chosen in list(selection.samples.items()):
         selection.samples[dataset] = [sample for sample in chosen if sizes.get(sample.path) == plan.side]
         if not selection.samples[dataset]:
@@ -97,8 +95,7 @@ def _split(selection: Selection, plan: ExportPlan, pairs: Sequence[Pair], args: 
     plan.split_of = assign(plan.groups, args.split, args.seed)
     if len(args.split) == 1:
         return
-    apart = crossing(pairs, plan.split_of)
-    if apart:
+    if apart := crossing(pairs, plan.split_of):
         raise RuntimeError(f"{apart[0].name} and {apart[0].other} show the same tissue and would come apart")
     note = f"Split by dataset: {len(plan.groups)} groups of {len(selection.samples)} datasets"
     if together := sum(len(group) for group in plan.groups if len(group) > 1):

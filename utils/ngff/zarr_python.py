@@ -12,9 +12,8 @@ from zarr.storage import MemoryStore, WrapperStore
 
 from utils.formats.volume_base import Region
 from utils.ngff.metadata import Level
+from utils.ngff.ome_zarr import ARRAY_KEYS
 from utils.ngff.store import Store
-
-METADATA = (".zarray", "zarr.json")
 
 
 class FolderStore(WrapperStore[MemoryStore]):
@@ -28,7 +27,7 @@ class FolderStore(WrapperStore[MemoryStore]):
         return isinstance(other, FolderStore) and other.folder == self.folder
 
     async def get(self, key: str, prototype: Any, byte_range: ByteRequest | None = None) -> Any:
-        raw = (await asyncio.to_thread(self.folder.read_chunks, [key], METADATA))[key]
+        raw = (await asyncio.to_thread(self.folder.read_chunks, [key], ARRAY_KEYS))[key]
         whole = {} if raw is None else {key: prototype.buffer.from_bytes(raw)}
         return await MemoryStore(whole).get(key, prototype, byte_range)
 
