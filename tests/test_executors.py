@@ -1,7 +1,10 @@
 """A pool of spawned processes: their places, how they end, what they leave to their parent."""
 
+import multiprocessing
 import os
 import signal
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +46,7 @@ def test_every_pool_is_like_the_first_and_hears_of_signals(monkeypatch, method):
 def test_the_method_is_not_what_python_settles_on():
     executors._start_method.cache_clear()
     method = executors._start_method()
+    assert method == (multiprocessing.get_start_method(allow_none=True) or "spawn")
     with executor(1) as pool:
         pool.submit(int).result()
     assert executors._start_method() == method
@@ -60,3 +64,61 @@ def test_processes_of_one_pool_are_bounded(monkeypatch):
     monkeypatch.setattr(executors, "MOST_PROCESSES", 1)
     with executor(100) as pool:
         assert pool._max_workers == 1
+
+
+class Ended(BaseException):
+    """Where a process would have ended."""
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """The exit codes of processes that end at once."""
+    codes: list[int] = []
+
+    def end(code):
+        codes.append(code)
+        raise Ended
+
+    monkeypatch.setattr(os, "_exit", end)
+    return codes
+
+
+def test_a_worker_ends_when_its_parent_has(monkeypatch, ended):
+    executors._end_with_parent()
+    assert ended == []  # this process is nobody's worker
+    joined: list[bool] = []
+    parent = SimpleNamespace(join=lambda: joined.append(ended == []))
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+    with pytest.raises(Ended):
+        executors._end_with_parent()
+    assert (joined, ended) == ([True], [1])
+
+
+def test_sigterm_tidies_up_after_a_job_and_has_nothing_to_tidy_besides(ended):
+    with pytest.raises(SystemExit, match="143"):
+        executors._run_job(executors._exit_on_sigterm, signal.SIGTERM, None)
+    with pytest.raises(Ended):
+        executors._exit_on_sigterm(signal.SIGTERM, None)
+    assert ended == [143]
+
+
+def test_what_python_drops_of_a_signal_ends_the_worker_and_the_rest_is_told(monkeypatch, ended):
+    told: list[object] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", told.append)
+    executors._exit_on_lost_sigterm(lost := SimpleNamespace(exc_value=ValueError()))
+    with pytest.raises(Ended):
+        executors._exit_on_lost_sigterm(SimpleNamespace(exc_value=SystemExit(143)))
+    assert told == [lost] and ended == [143]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_workers_that_a_library_keeps_busy_are_killed(busy):
+    done: list[object] = []
+    worker = SimpleNamespace(
+        terminate=lambda: done.append("told"),
+        join=done.append,
+        is_alive=lambda: busy,
+        kill=lambda: done.append("killed"),
+    )
+    executors._end_workers([worker])
+    assert done == ["told", executors.GRACE_SECONDS, *["killed"] * busy]

@@ -1,8 +1,10 @@
 """Where jobs are done: here, side by side, alone; what kills a process is one job's doing."""
 
+import argparse
 import os
 import signal
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -57,9 +59,9 @@ def test_side_by_side_and_one_that_kills_its_process():
 
 
 def test_those_that_take_all_processes_are_done_last_and_alone():
-    found = list(results(where, [1, 2, 3, 4], Run(2), died, alone=lambda number: number == 1))
+    found = list(results(where, [1, 2], Run(2), died, alone=lambda number: number == 1))
     numbers, places = zip(*found, strict=True)
-    assert numbers[-1] == 1 and sorted(numbers) == [1, 2, 3, 4]
+    assert numbers == (2, 1)
     assert places[-1] not in places[:-1] and os.getpid() not in places
 
 
@@ -73,3 +75,16 @@ def test_which_are_chosen(chosen, parts):
 
 def test_a_run_is_one_process_of_this_machine_unless_it_says_otherwise():
     assert (Run().processes, Run().dask, Run().dask_timeout) == (1, None, 60.0)
+
+
+def test_the_command_line_s_say():
+    said = argparse.Namespace(processes=3, shard=(1, 2), quiet=True, source="in")
+    assert Run.of(said) == Run(processes=3, shard=(1, 2), quiet=True)
+
+
+def test_shares_are_of_names_without_suffix():
+    names = [f"v{number}.nrrd" for number in range(60)]
+    shares = [{name for name in names if Run(shard=(index, 3)).owns(Path("a", name))} for index in (1, 2, 3)]
+    assert set().union(*shares) == set(names) and sum(map(len, shares)) == 60 and min(map(len, shares)) > 9
+    assert all(Run(shard=(1, 3)).owns(Path("b", name).with_suffix(".pkl")) == (name in shares[0]) for name in names)
+    assert Run().owns(Path("a")) is True

@@ -246,9 +246,7 @@ def _refuse_wrong_checksums(path: Path) -> None:
 
 
 def _pillow_pixels(image: "Image.Image") -> np.ndarray:
-    if image.mode == "P":
-        image = image.convert("RGB")
-    elif image.mode in {"CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBa", "La"}:
+    if image.mode in {"P", "CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBa", "La"}:
         image = image.convert("LA" if image.mode in {"PA", "La"} else "RGB")
     pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
