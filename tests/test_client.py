@@ -198,3 +198,14 @@ def test_a_scheduler_that_goes_meanwhile_is_noticed(monkeypatch):
     cluster._client.status = "closed"
     with pytest.raises(UnavailableError, match="is gone"):
         list(cluster.map(str.upper, ["a"]))
+
+
+def test_of_a_scheduler_that_is_gone_nobody_is_waited_for(monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(client.time, "sleep", waits.append)
+    dask = Dask(busy=[2, 0])
+    client.Cluster(dask, "tcp://at", 5.0).close()
+    assert waits == [0.05] and dask.closed == 2
+    dask.status = "closed"
+    client.Cluster(dask, "tcp://at", 5.0).close()
+    assert waits == [0.05]

@@ -71,7 +71,7 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "virtual.h5", "w") as f:
         f.create_virtual_dataset("a", layout)
     with h5py.File(tmp_path / "huge.h5", "w") as f:
-        f.create_dataset("a", (120, 1000, 1000), "u1", chunks=(120, 1000, 1000), compression="gzip")[0, 0, 0] = 1
+        f.create_dataset("a", (60, 1000, 1000), "u2", chunks=(60, 1000, 1000), compression="gzip")[0, 0, 0] = 1
     (tmp_path / "text.h5").write_text("no HDF5")
     monkeypatch.setenv("EM_MAX_GB", "0.1")
     for name, reason in {

@@ -139,8 +139,9 @@ def voxel_size(header: NrrdHeader) -> VoxelSize:
             vectors = [v for v in fields["space directions"].replace(" ", "").split(")") if "(" in v]
             numbers = [float(np.linalg.norm([float(n) for n in v[v.index("(") + 1 :].split(",")])) for v in vectors]
         elif "spacings" in fields:
-            # NaN stands for axes that have none, as that of colours.
-            numbers = [n for n in map(float, fields["spacings"].split()) if not math.isnan(n)]
+            numbers = [float(n) for n in fields["spacings"].split()]
+            if len(numbers) > 3:  # NaN stands for axes that have none, as that of colours
+                numbers = [n for n in numbers if not math.isnan(n)]
     if numbers is None or len(numbers) < 3:
         return checked(None)
     zyx = numbers[2::-1]
