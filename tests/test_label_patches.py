@@ -6,9 +6,11 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -300,3 +302,16 @@ def test_training_reads_what_was_labelled(collection, tmp_path):
 def test_bad_usage(options, said, collection, tmp_path, capsys):
     assert label_patches.main([str(collection / "patches"), str(tmp_path / "l.csv"), *options]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_the_page_is_opened_where_it_is_asked_for(monkeypatch, show):
+    opened, known = [], threading.Event()
+
+    def until_interrupted(poll_interval):
+        known.wait(5 if show else 0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("webbrowser.open", lambda address: (opened.append(address), known.set()))
+    label_patches.serve(SimpleNamespace(address="http://here/", serve_forever=until_interrupted), show)
+    assert opened == (["http://here/"] if show else [])

@@ -12,7 +12,6 @@ from utils.collection.places import (
     Gaps,
     Location,
     Sample,
-    image_of,
     key_of,
     place_columns,
     place_of,
@@ -51,10 +50,6 @@ def test_places_by_column():
     }  # fmt: skip
     assert set(place_columns(place, None)) == {*WHOLE, *LENGTHS}
     assert not any(place_columns(None, None).values()) and place_columns(None, (1.0, 2.0, 3.0))["voxel_x"] == 3
-
-
-def test_levels_show_the_same_image():
-    assert (image_of("fly_s2"), image_of("fly_s"), image_of("fly")) == ("fly", "fly_s", "fly")
 
 
 REGION = "fly-ROI-x100-200_y0-90_z50-99-LOC-1_07_0-9_10-20"

@@ -9,6 +9,7 @@ from utils.collection.splits import (
     Pair,
     assign,
     crossing,
+    image_of,
     position,
     read_pairs,
     seed_that_fills,
@@ -120,3 +121,7 @@ def test_shares_that_are_none(text):
 def test_shares_add_up():
     with pytest.raises(ArgumentTypeError, match=r"the shares add up to 0\.95, not to 1"):
         split_shares("train=.9,val=.05")
+
+
+def test_levels_show_the_same_image():
+    assert (image_of("fly_s2"), image_of("fly_s"), image_of("fly")) == ("fly", "fly_s", "fly")

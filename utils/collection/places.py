@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.names import parse_level, parse_name, parse_roi, parsed
+from utils.names import parse_name, parse_roi, parsed
 from utils.overlap import TakenBoxes
 
 Interval = tuple[int, int]
@@ -70,15 +70,6 @@ def place_columns(place: Location | None, voxel_size: VoxelSize | None) -> dict[
             found[f"{name}{end}_nm"] = None if at is None or side is None else round(at * side, 4)
         found[f"voxel_{name}"] = side
     return found
-
-
-def image_of(dataset: str) -> str:
-    """A dataset's name without the level of a multiscale image: levels show the same tissue.
-
-    >>> image_of("fly_s2"), image_of("fly")
-    ('fly', 'fly')
-    """
-    return (parsed(parse_level, dataset) or (dataset, 0))[0]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 
-from utils.collection.places import image_of
 from utils.components import connected
-from utils.names import dataset_of
+from utils.names import dataset_of, parse_level, parsed
 from utils.records.duplicates import Duplicate, read_duplicates
 from utils.records.scores import EXCLUDED
 
@@ -82,6 +81,15 @@ def tied(
     for dataset, group in zip(place, connected(len(place), ((place[a], place[b]) for a, b, _ in ties)), strict=True):
         groups[group].append(dataset)
     return Ties(list(groups.values()), Counter(reason for _, _, reason in ties))
+
+
+def image_of(dataset: str) -> str:
+    """A dataset's name without the level of a multiscale image: levels show the same tissue.
+
+    >>> image_of("fly_s2"), image_of("fly")
+    ('fly', 'fly')
+    """
+    return (parsed(parse_level, dataset) or (dataset, 0))[0]
 
 
 def _alike(values: Mapping[str, Iterable[str]], reason: str) -> Iterator[tuple[str, str, str]]:
