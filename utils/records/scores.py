@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from utils.files import OWN_FOLDER, atomic_path
 from utils.table_text import open_text, rows_of, write_rows
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DECIMALS = 4
 COLUMNS = ("name", "score", "kept")
@@ -73,7 +75,7 @@ def _score(row: dict[str, str]) -> Score:
     return Score(row["name"], float(row["score"]), kept, row.get(REASON) or (KEPT if kept else LOW_SCORE))
 
 
-def load_distances(table: Path) -> np.ndarray:
+def load_distances(table: Path) -> "np.ndarray":
     """How far each patch of a table lies from what the classifier was trained on.
 
     Returns
@@ -81,12 +83,14 @@ def load_distances(table: Path) -> np.ndarray:
     ndarray, shape (n,)
         Empty if not known.
     """
+    import numpy as np
+
     path = distances_path(table)
     values = path.read_text("utf-8").split() if path.is_file() else []
     return np.array([float(value) for value in values])
 
 
-def save_distances(table: Path, distances: np.ndarray) -> None:
+def save_distances(table: Path, distances: "np.ndarray") -> None:
     """Keep distances beside the table's record, or remove those of other weights.
 
     Parameters
@@ -94,6 +98,8 @@ def save_distances(table: Path, distances: np.ndarray) -> None:
     table : Path
     distances : ndarray, shape (n,)
     """
+    import numpy as np
+
     path = distances_path(table)
     if not np.isfinite(distances).all():
         path.unlink(missing_ok=True)
