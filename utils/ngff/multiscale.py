@@ -28,11 +28,7 @@ from utils.ngff.precomputed import precomputed_levels
 from utils.ngff.read import LevelReader
 from utils.ngff.store import Store
 
-_KEYS = {
-    "precomputed": ("info",),
-    "zarr": (*ARRAY_KEYS, ".zattrs", ".zgroup"),
-    "n5": ("attributes.json",),
-}
+_KEYS = {"precomputed": ("info",), "zarr": (*ARRAY_KEYS, ".zattrs", ".zgroup"), "n5": ("attributes.json",)}
 _N5_INSIDE = ("s0/attributes.json", "c0/attributes.json", "setup0/attributes.json", "data/attributes.json")
 MOST_REDIRECTS = 5
 

@@ -21,12 +21,7 @@ from utils.ngff.store import Store
 FORBIDDEN_RETRIES = 2
 FORBIDDEN_DELAY = 0.1
 # What surely is there, beside the chunks of a level (precomputed: beside its levels).
-METADATA_FILES = {
-    "zarr": (".zarray",),
-    "zarr3": ("zarr.json",),
-    "n5": ("attributes.json",),
-    "precomputed": ("info",),
-}
+METADATA_FILES = {"zarr": (".zarray",), "zarr3": ("zarr.json",), "n5": ("attributes.json",), "precomputed": ("info",)}
 # Other writers add these fields to Zarr metadata; tensorstore refuses what it does not know.
 _EXTRA_FIELDS = ("nthreads", "storage_transformers")
 
