@@ -255,3 +255,11 @@ def test_mrc_statistics_count_finite_voxels(tmp_path):
     with mrcfile.open(tmp_path / "a_bin2.mrc") as mrc:
         assert np.isnan(mrc.data[0, 0, 0]) and mrc.header.dmax == mrc.data[-1, -1, -1]
         assert mrc.header.dmean == pytest.approx(np.nanmean(mrc.data))
+
+
+def test_what_a_table_speaks_of_and_is_not_there_is_said(tmp_path, capsys):
+    write_nrrd(tmp_path / "a.nrrd", VOXELS)
+    (tmp_path / "datasets.csv").write_text("name,voxel_z,voxel_y,voxel_x\na,30,8,6\ngone,1,1,1\n")
+    assert binvol.main([str(tmp_path), "--verbose"]) == 0
+    said = capsys.readouterr().err
+    assert "datasets.csv: no volume here is called gone" in said and "a.nrrd: 3 x 4 x 5 voxels" in said

@@ -172,3 +172,16 @@ def test_real_images(real_data, tmp_path):
     for group in sorted(p for p in (real_data / "2d").iterdir() if p.name != twins):
         assert cleanup2d.main([str(group), "-o", str(tmp_path)]) == 0
     assert cleanup2d.main([str(real_data / "2d" / twins), "-o", str(tmp_path)]) == 1
+
+
+@pytest.mark.parametrize("options", [[], ["-o"]])
+def test_masks_are_passed_over_unless_they_are_wanted(tmp_path, capsys, options):
+    (tmp_path / "in/g").mkdir(parents=True)
+    mask = np.kron([[0, 9], [9, 0]], np.ones((70, 70))).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "in/g/m.tif", mask)
+    where = [*options, *[str(tmp_path / "out")] * len(options)]
+    assert cleanup2d.main([str(tmp_path / "in"), *where]) == 0
+    assert "m.tif: passed over: 2 distinct values" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/g/*.tif")) and np.array_equal(tifffile.imread(tmp_path / "in/g/m.tif"), mask)
+    assert cleanup2d.main([str(tmp_path / "in"), *where, "--keep-labels"]) == 0
+    assert read_gray(tmp_path / ("out" if options else "in") / "g/m.tif").dtype == np.uint8

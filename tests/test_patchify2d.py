@@ -253,3 +253,22 @@ def test_dictionaries_of_older_scripts_are_left_alone(groups, tmp_path):
     (out / "cells.pkl").write_bytes(old)
     assert cut(groups, out, "--update") == 0
     assert (out / "cells.pkl").read_bytes() == old
+
+
+def test_a_group_of_masks_is_passed_over_and_one_mask_beside_images_is_said(groups, tmp_path, capsys):
+    mask = Image.fromarray(np.kron([[0, 255], [255, 0]], np.ones((70, 70))).astype(np.uint8))
+    (groups / "masks").mkdir()
+    for place in ("masks/m.png", "cells/m.png"):
+        mask.save(groups / place)
+    assert cut(groups, tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert "masks: passed over: m.png: 2 distinct values" in said.err and "1 passed over" in said.out
+    assert "cells: warning: m.png: passed over: 2 distinct values" in said.err
+    assert not (tmp_path / "out/masks.pkl").exists()
+
+
+def test_what_a_recipe_says_of_near_duplicates():
+    parser = {"crop": 32, "min_side": 16, "edges": "shift", "contrast_method": "minmax", "stretch": False}
+    plain = patchify2d.Cutting(**parser, keep_labels=False, dedupe=None).options()
+    said = patchify2d.Cutting(**parser, keep_labels=False, dedupe={"hash_size": 8}).options()
+    assert plain["dedupe"] is False and said == {**plain, "dedupe": True, "hash-size": 8}

@@ -258,3 +258,11 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
 def test_a_real_hevc_video(tmp_path):
     assert vid2stack.main([str(SHARED), "-o", str(tmp_path)]) == 0
     assert stack_of(tmp_path / "not_em_input1_video.nrrd").shape == (267, 346, 688)
+
+
+def test_a_table_gives_the_voxel_size_and_what_it_speaks_of_besides_is_said(tmp_path, capsys):
+    encode(tmp_path / "a.avi", frames_of(3))
+    (tmp_path / "datasets.csv").write_text("name,voxel_z,voxel_y,voxel_x\na,50,4,5\ngone,1,1,1\n")
+    assert vid2stack.main([str(tmp_path)]) == 0
+    assert "datasets.csv: no volume here is called gone" in capsys.readouterr().err
+    assert sitk.ReadImage(str(tmp_path / "a_video.nrrd")).GetSpacing() == (5, 4, 50)
