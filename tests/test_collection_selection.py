@@ -157,3 +157,8 @@ def test_weights_balance_datasets_and_are_1_on_average(power, ratio):
     assert len(large) == len(small) == 1 and small.pop() / large.pop() == pytest.approx(ratio, rel=1e-5)
     weights = [sample.weight for samples in found.values() for sample in samples]
     assert len(weights) == 20 and np.mean(weights) == pytest.approx(1, abs=1e-5) and balanced({}, power) == {}
+
+
+def test_without_a_voxel_size_voxels_are_cubes():
+    found = select(in_a_row(16, None), Rules(cap=4), [])
+    assert [sample.name for sample in found] == [sample.name for sample in spread_of(in_a_row(16))[:4]]

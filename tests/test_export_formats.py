@@ -24,6 +24,7 @@ from utils.collection.export_formats import (
     write_tar,
     write_zarr_frame,
     write_zarr_shard,
+    writer_of,
     zarr_frame_files,
 )
 from utils.collection.places import Sample
@@ -136,3 +137,10 @@ def test_an_array_has_no_gaps(tmp_path):
 def test_the_size_that_most_have():
     assert one_size({(9, 9): 3, (8, 8): 4}) == (8, 8)
     assert one_size({(8, 9): 4, (9, 8): 4, (1, 1): 1}) == (9, 8)
+
+
+def test_what_writes_a_format():
+    for kind, writer in (("webdataset", write_tar), ("parquet", write_parquet), ("imagefolder", write_folder)):
+        assert writer_of(kind, 3, (0, 0)) is writer
+    array = writer_of("zarr", 3, (32, 24))
+    assert (array.func, array.args) == (write_zarr_shard, (3, (32, 24)))

@@ -7,7 +7,6 @@ import pytest
 import tifffile
 
 from made_collection import add_dataset, image_names
-from utils.collection.export_formats import write_folder, write_parquet, write_tar, writer_of
 from utils.collection.export_plan import plan_export
 from utils.collection.inventory import list_parts
 from utils.collection.provenance import Provenance
@@ -89,11 +88,3 @@ def test_an_array_takes_one_size(parts):
 
 def test_caps(parts):
     assert len(plan(parts, cap=1).shards[0].samples) == 3
-
-
-@pytest.mark.parametrize(
-    ("kind", "writer"), [("webdataset", write_tar), ("parquet", write_parquet), ("imagefolder", write_folder)]
-)
-def test_what_writes(parts, kind, writer):
-    assert writer_of(kind, 3, (0, 0)) is writer
-    assert writer_of("zarr", 3, plan(parts, format="zarr").side).args == (3, (32, 32))

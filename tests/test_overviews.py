@@ -1,11 +1,13 @@
 """Pictures of whole planes: the middle slice, or the patches nearest to it, in their places."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from utils.collection.overviews import OVERVIEW, SAMPLED, Overviews, _corner, _middle
+from utils.contrast import Contrast, to_uint8
 from utils.records.scores import Score
 
 PART = SimpleNamespace(meta={"contrast": {"method": "none", "low": 0.0, "high": 255.0}})
@@ -127,3 +129,19 @@ def test_a_thin_patch_is_a_line():
     found.begin(PART, decisions(name), (4, 1920, 3840))
     found.paste(name, np.full((9, 1920), 200, np.uint8))
     assert (found.cells()[0][0, :96] == 200).all() and (found.cells()[0][1:] == 40).all()
+
+
+def test_a_slice_has_the_window_of_its_patches():
+    voxels = np.full((8, 96, 96), 1000, np.uint16)
+    source = SimpleNamespace(open=lambda: nullcontext(voxels))
+    found = Overviews(SimpleNamespace(find=lambda name: source))
+    part = SimpleNamespace(meta={"contrast": {"method": "minmax", "low": 0.0, "high": 2000.0}})
+    found.begin(part, decisions("v-LOC-0_1_0-96_0-96"), voxels.shape)
+    assert found.cells()[0][0, 0] == to_uint8(voxels[0], Contrast("minmax", 0.0, 2000.0))[0, 0] == 128
+
+
+def test_a_patch_beyond_its_plane_is_not_shown():
+    found, name = Overviews(), "v-LOC-0_2_0-96_200-296"
+    found.begin(PART, decisions(name), (4, 96, 96))
+    found.paste(name, patch(200))
+    assert (found.cells()[0] == 40).all()

@@ -123,3 +123,8 @@ def test_a_fault_of_the_program_is_no_failed_cube(tmp_path):
     with pytest.raises(RuntimeError, match="a bug"):
         make_crops(crops_in(tmp_path, read), row_of_boxes(200), 1, (1, 1, 1))
     assert len(reads) < 100  # the rest is not begun
+
+
+def test_what_a_record_says_of_a_failure():
+    assert Failure("no", 64).as_dict() == {"reason": "no", "refused_voxels": 64}
+    assert Failure("no", 1).as_dict()["refused_voxels"] == 1 and Failure("no").as_dict() == {"reason": "no"}
