@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 # What a fault function may return for a path and how often it was asked for: a status code, a URL (a redirect by 302,
-# or by a status before it: "308 http://..."), or one of "retry N" (503 with Retry-After: N), "stall", "reset", "short"
-# (body shorter than promised), "truncate" (half of the body), "html", "gzip".
+# or by a status before it: "308 http://...", "302 /path"), or one of "retry N" (503 with Retry-After: N), "stall",
+# "reset", "short" (body shorter than promised), "truncate" (half of the body), "html", "gzip", "endless".
 Fault = str | int | None
 
 
@@ -81,11 +81,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.close_connection = True
+        elif fault == "endless":
+            self._send(200, b" " * (1 << 16), endless=True)
         elif isinstance(fault, int):
             self._send(fault, b"")
         elif fault and fault.startswith("retry "):
             self._send(503, b"", {"retry-after": fault.removeprefix("retry ")})
-        elif fault and "://" in fault:
+        elif fault and "/" in fault:
             status, _, target = fault.rpartition(" ")
             self._send(int(status or 302), b"", {"location": target})
         else:
@@ -118,18 +120,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return max(0, length - int(last)), length
         return int(first), min(length, int(last) + 1) if last else length
 
-    def _send(self, status: int, body: bytes, headers: dict | None = None, short: bool = False) -> None:
+    def _send(
+        self, status: int, body: bytes, headers: dict | None = None, *, short: bool = False, endless: bool = False
+    ) -> None:
         self.send_response(status)
         self.send_header("ETag", '"loopback"')
         self.send_header("x-goog-generation", "1")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if not endless:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":
             return
+        while endless and not self.loopback.released.is_set():
+            self.wfile.write(body)
         self.wfile.write(body[: len(body) // 2] if short else body)
-        self.close_connection = self.close_connection or short
+        self.close_connection = self.close_connection or short or endless
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -92,7 +92,7 @@ def test_an_answer_in_time(monkeypatch):
     future = Future(2)
     assert wait(future, 60.0, "x") == 7
     assert not future.cancelled
-    assert future.asked == [0.5] * 3
+    assert future.asked == [0.1] * 3
     with pytest.raises(GoneError, match="x: is gone"):
         wait(Future(0, ValueError("HTTP code 410")), 60.0, "x")
 

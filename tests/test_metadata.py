@@ -29,6 +29,7 @@ def test_axes_are_picked_by_name():
 @pytest.mark.parametrize(
     ("names", "shape", "reason"),
     [
+        ("zzz", (5, 5, 5), "its axes z, z, z are not different ones"),
         ("yx", (5, 5), r"^2-D data or no z axis \(axes y, x\)"),
         ("tzyx", (2, 5, 5, 5), "the time axis 't' has 2 entries"),
         ("czyx", (3, 5, 5, 5), "the channel axis 'c' has 3 entries"),
@@ -97,9 +98,14 @@ def test_downsampling_is_whole_where_it_explains_both(length, coarse, factor):
 def test_chunks_that_cannot_be():
     LEVEL.refuse_chunk()
     replace(LEVEL, shape=(0, 20, 30), chunk=(1, 1, 1)).refuse_chunk()
-    for shape, chunk in (((10, -1, 5), (5, 5, 5)), ((10, 10, 5), (5, 0, 5)), ((10, 10, 5), (5, 2.5, 5))):
+    for shape, chunk in (
+        ((10, -1, 5), (5, 5, 5)),
+        ((10, 10, 5), (5, 0, 5)),
+        ((10, 10, 5), (5, 2.5, 5)),
+        ((10, 1 << 65, 5), (5, 5, 5)),
+    ):
         with pytest.raises(ValueError, match="its metadata are garbled"):
-            replace(LEVEL, shape=shape, chunk=chunk).refuse_chunk()
+            replace(LEVEL, shape=shape, chunk=chunk)
     huge = replace(LEVEL, chunk=(1 << 20, 1 << 20, 1 << 20))
     with pytest.raises(ValueError, match="a chunk of 1048576 x 1048576 x 1048576 voxels"):
         huge.refuse_chunk()

@@ -213,11 +213,31 @@ def test_redirects_are_followed(served, path):
         check(f"{moved.url}/bucket/{path}", pyramid(), access=Access(timeout=10))
 
 
-def test_endless_redirects_end(served):
+def test_redirects_by_path_alone_are_followed(served):
+    with serving(
+        served, lambda path, nth: f"302 {path.replace('/old/', '/bucket/')}" if "/old/" in path else None
+    ) as server:
+        check(f"{server.url}/old/x.zarr", pyramid(), access=Access(timeout=10))
+
+
+@pytest.mark.parametrize("target", ["{url}{path}", "302 {path}", "file:///etc{path}"])
+def test_redirects_that_lead_nowhere_end(served, target):
     with serving(served) as server:
-        server.fault = lambda path, nth: f"{server.url}{path}"
-        with pytest.raises(OSError, match="redirects"):
+        server.fault = lambda path, nth: target.format(url=server.url, path=path)
+        with pytest.raises(OSError, match=r"the server redirects \(302\)"):
             open_multiscale(f"{server.url}/bucket/x.zarr", Access(timeout=5))
+        assert len(server.log) < 20
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_headers_are_for_the_server_that_was_named(served, elsewhere):
+    access = Access(timeout=10, headers=("Authorization: Bearer tok",))
+    with serving(served) as other, serving(served) as server:
+        to = other if elsewhere else server
+        server.fault = lambda path, nth: f"{to.url}{path.replace('/old/', '/bucket/')}" if "/old/" in path else None
+        check(f"{server.url}/old/x.zarr", pyramid(), access=access)
+        assert set(other.authorizations) == ({None} if elsewhere else set())
+        assert set(server.authorizations) == {"Bearer tok"}
 
 
 @pytest.mark.parametrize("transforms", ["scale", "sequence", "rotation"])

@@ -91,6 +91,8 @@ def _garble(file: Path, **fields) -> None:
     [
         ("a.zarr", "0/.zarray", {"chunks": None}),
         ("a.zarr", "0/.zarray", {"shape": "abc"}),
+        ("a.zarr", "0/.zarray", {"chunks": [0, 16, 16]}),
+        ("a.zarr", "0/.zarray", {"fill_value": 10**400}),
         ("a.zarr", ".zattrs", {"multiscales": [{"axes": list("zyx"), "datasets": [{"path": "0"}], "version": 4}]}),
         ("a.n5", "s0/attributes.json", {"blockSize": None}),
         ("a.n5", "s0/attributes.json", {"transform": {"axes": list("zyx"), "scale": [1, 2, 3], "units": ["nm"]}}),

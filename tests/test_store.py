@@ -1,5 +1,6 @@
 """NGFF over files, HTTP, S3 and GCS: addresses, faults that pass, faults that last."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -202,3 +203,21 @@ def test_where_a_redirect_leads_to(tmp_path, key, target):
         found = store._redirected(key, OSError("the server redirects (302)"))
     assert isinstance(found, RedirectError) and found.target == target
     assert str(found).startswith("the server redirects (302): http://127.0.0.1:9") and "sig" not in str(found)
+
+
+def test_local_files_that_are_none(tmp_path):
+    root = write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=None)
+    chunk, attributes = root / "0/0.0.0", root / ".zattrs"
+    volume = open_volume_level(root)
+    chunk.unlink()
+    os.mkfifo(chunk)
+    with pytest.raises(OSError, match=r"0\.0\.0: is neither a file nor a folder"):
+        volume[:]
+    chunk.unlink()
+    chunk.touch()
+    os.truncate(chunk, 1 << 40)  # nothing but a hole
+    with pytest.raises(OSError, match=r"0\.0\.0: comes without end"):
+        volume[:]
+    os.truncate(attributes, 1 << 40)
+    with pytest.raises(OSError, match=r"zattrs: comes without end"):
+        open_multiscale(root)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
+from utils.ngff.endless import CONNECTIONS, SECONDS
 from utils.redaction import redacted
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ class GoneError(ForbiddenError):
     """The server says that something was there once (410)."""
 
 
+class EndlessError(OSError):
+    """A file is longer than anything here may be."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: comes without end, or is longer than any file here ({CONNECTIONS.longest >> 20} MB)")
+
+
 def wait(future: "Future[T]", timeout: float, what: str) -> T:
     """The result of a tensorstore future; an error when no request was answered for the whole time-out.
 
@@ -55,15 +63,16 @@ def wait(future: "Future[T]", timeout: float, what: str) -> T:
 
     Raises
     ------
-    StalledError, ForbiddenError, OSError
+    StalledError, ForbiddenError, EndlessError, OSError
         With a sentence that names `what`.
     """
-    answered, since = _answers(), time.monotonic()
+    answered, since, cut = _answers(), time.monotonic(), CONNECTIONS.cut
     while True:
         left = timeout - (time.monotonic() - since)
         try:
-            return future.result(timeout=max(0.01, min(left, 0.5)))
+            return future.result(timeout=max(0.01, min(left, SECONDS)))
         except TimeoutError as error:
+            CONNECTIONS.look()
             if _interrupted.is_set():
                 future.cancel()
                 raise StalledError(f"{what}: interrupted") from error
@@ -75,6 +84,8 @@ def wait(future: "Future[T]", timeout: float, what: str) -> T:
                     f"{what}: no answer for {timeout:g} s; try again later or with a longer --timeout"
                 ) from error
         except ValueError as error:
+            if CONNECTIONS.cut > cut and re.search("CURL error|Error reading", str(error)):
+                raise EndlessError(what) from error
             raise explain(error, what) from error
 
 

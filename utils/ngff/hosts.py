@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from utils.ngff.access import Access, basic_authorization, http_headers
 from utils.ngff.address import Address
+from utils.ngff.endless import LONGEST
 from utils.ngff.errors import StalledError, ThrottledError, interrupted
 
 Result = TypeVar("Result")
@@ -125,7 +126,7 @@ def ask(url: str, timeout: float, headers: Iterable[str] = (), *, body: bool = F
     try:
         connection.request("GET", place, headers=sent)
         answer = connection.getresponse()
-        return Answer(answer.status, answer.headers, answer.read() if body else b"")
+        return Answer(answer.status, answer.headers, answer.read(LONGEST) if body else b"")
     except (OSError, HTTPException):
         return None
     finally:

@@ -17,6 +17,8 @@ from utils import memory
 from utils.formats.voxel_size import VoxelSize, checked, nm_per
 
 Item = TypeVar("Item")
+# Voxels along a side that no image has.
+LONGEST = 1 << 40
 Triple = tuple[int, int, int]
 Lengths = tuple[float, float, float]
 _labels_allowed: ContextVar[bool] = ContextVar("labels_allowed", default=False)
@@ -63,7 +65,13 @@ class NoImageError(ValueError):
 
 @dataclass(frozen=True)
 class Level:
-    """One resolution of a multiscale image, seen as z, y, x."""
+    """One resolution of a multiscale image, seen as z, y, x.
+
+    Raises
+    ------
+    ValueError
+        If its sides, or its chunks', are no lengths.
+    """
 
     path: str  # of the level's array, below the multiscale's address
     shape: Triple
@@ -80,6 +88,11 @@ class Level:
     grid: dict[str, Any] = field(default_factory=dict[str, Any])
     fill: float = 0.0  # stands for chunks that are not stored
     problem: str = ""  # why it cannot be read: a coarse level that is broken keeps its place and blocks no other
+
+    def __post_init__(self) -> None:
+        for length, side in zip(self.shape, self.chunk, strict=True):
+            if not (isinstance(length, int) and isinstance(side, int) and 0 <= length < LONGEST and side > 0):
+                raise ValueError(f"its metadata are garbled: shape {self.shape}, chunks {self.chunk}")
 
     @classmethod
     def broken(cls, path: str, problem: str) -> "Level":
@@ -116,7 +129,7 @@ class Level:
         return [sorted(self.axes).index(axis) for axis in self.axes]
 
     def refuse_chunk(self) -> None:
-        """Refuse chunks that take more memory than decoding may, or whose sides are no lengths.
+        """Refuse chunks that take more memory than decoding may.
 
         Raises
         ------
@@ -125,9 +138,6 @@ class Level:
         """
         # Only precomputed stores a chunk that reaches over the end cut.
         cut = self.grid.get("kind") == "precomputed"
-        for length, side in zip(self.shape, self.chunk, strict=True):
-            if not (isinstance(length, int) and isinstance(side, int) and length >= 0 and side > 0):
-                raise ValueError(f"its metadata are garbled: shape {self.shape}, chunks {self.chunk}")
         sides = map(min, self.shape, self.chunk) if cut else self.chunk
         shown = " x ".join(map(str, self.chunk))
         memory.require(math.prod(sides) * self.dtype.itemsize, f"a chunk of {shown} voxels")
@@ -177,7 +187,7 @@ def floats(values: Any, count: int = 3) -> tuple[float, ...] | None:
         return None
     try:
         return tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -191,6 +201,8 @@ def pick_axes(names: Sequence[str], shape: Sequence[int]) -> Triple:
     """
     lower = [str(name).lower() for name in names]
     missing = [axis for axis in "zyx" if axis not in lower]
+    if len(set(lower)) < len(lower):
+        raise ValueError(f"its axes {', '.join(lower)} are not different ones; expected z, y and x, each once")
     if missing:
         raise ValueError(
             f"2-D data or no {missing[0]} axis (axes {', '.join(lower)}); expected a volume with z, y and x"

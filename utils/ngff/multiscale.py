@@ -20,6 +20,7 @@ from utils.ngff.access import Access
 from utils.ngff.address import Address, address_name, is_state_link
 from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
 from utils.ngff.errors import RedirectError
+from utils.ngff.hosts import host
 from utils.ngff.metadata import Lengths, Level, NoImageError
 from utils.ngff.n5 import n5_levels
 from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
@@ -141,7 +142,11 @@ def open_multiscale(url: str | Path, access: Access | None = None) -> Multiscale
         except RedirectError as error:
             if not error.target:
                 raise
-            address = replace(Address.parse(error.target), format=address.format)
+            moved = replace(Address.parse(error.target), format=address.format)
+            scheme = address.root.partition("://")[0]
+            if host(moved) != host(address) or not moved.root.startswith(scheme):  # nor from https to http
+                access = replace(access, headers=())  # whose secrets are for the first server
+            address = moved
     raise OSError(f"{address}: more than {MOST_REDIRECTS} redirects")
 
 
@@ -160,7 +165,7 @@ def _open(text: str, address: Address, access: Access) -> Multiscale:
         levels = _levels(kind, store, found)
     except NoImageError as error:
         return _only_image(text, store, error)
-    except (LookupError, TypeError, AttributeError) as error:  # a field that is missing or of another type
+    except (LookupError, TypeError, AttributeError, OverflowError) as error:  # a field that is missing or another
         raise ValueError(f"its metadata are garbled ({type(error).__name__}: {error})") from error
     return Multiscale(text, kind, store, tuple(levels))
 

@@ -68,7 +68,7 @@ def _axis_names(axes: Sequence[Any]) -> list[str]:
     """z, y, x by name; space axes with other names count as z, y, x in their order."""
     names = [str(axis.get("name") if isinstance(axis, dict) else axis).lower() for axis in axes]
     space = [i for i, axis in enumerate(axes) if isinstance(axis, dict) and axis.get("type") == "space"]
-    if len(space) == 3 and {names[i] for i in space} != set("zyx"):
+    if len(space) == len({names[i] for i in space}) == 3 and {names[i] for i in space} != set("zyx"):
         for i, name in zip(space, "zyx", strict=True):
             names[i] = name
     return names

@@ -12,6 +12,7 @@ import numpy as np
 from utils.formats.volume_base import Region
 from utils.ngff.access import context
 from utils.ngff.chunks import chunk_names, translated, translation
+from utils.ngff.endless import CONNECTIONS
 from utils.ngff.errors import ForbiddenError, GoneError, StalledError, explain, wait
 from utils.ngff.hosts import with_patience
 from utils.ngff.metadata import Level, Triple, triple
@@ -37,6 +38,8 @@ class LevelReader:
 
     def __init__(self, store: Store, level: Level) -> None:
         level.refuse_chunk()
+        stored = level.grid.get("chunk") or level.chunk
+        CONNECTIONS.allow(2 * math.prod(stored) * level.dtype.itemsize)
         self.store, self.level = store, level
         self.what = f"{store}/{level.path}".rstrip("/")
         self._translate = translation(store, level)
@@ -88,6 +91,7 @@ class LevelReader:
             from utils.ngff.zarr_python import read_zarr
 
             return read_zarr(self._zarr, self.level, box, self.what), 0
+        self.store.at(self.level.path).refuse_odd(chunk_names(self.level, box))
         ask = partial(self._voxels, self._view, box)
         try:
             return with_patience(ask, self.store.address, self._chunk_url(box), access), 0

@@ -1,20 +1,27 @@
 """Stores over file, HTTP, S3 and GCS: how they are opened, and the small files in them."""
 
 import re
+import stat
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from utils.foreign_text import parse_json
 from utils.ngff.access import Access, context, http_headers, kvstore_spec
 from utils.ngff.address import Address
-from utils.ngff.errors import ForbiddenError, GoneError, RedirectError, is_silence, wait
+from utils.ngff.endless import CONNECTIONS
+from utils.ngff.errors import EndlessError, ForbiddenError, GoneError, RedirectError, is_silence, wait
 from utils.ngff.hosts import HOSTS, ask, with_patience
 from utils.redaction import redacted
 
 if TYPE_CHECKING:
     import tensorstore as ts
+
+# The list of a zip file of ten million chunks.
+LONGEST_DIRECTORY = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class Store:
         import tensorstore as ts
 
         HOSTS.require_answering(self.address)
+        if self.address.archive is not None:
+            CONNECTIONS.allow(LONGEST_DIRECTORY)
         settings = context(self.access)
         return wait(
             ts.KvStore.open(kvstore_spec(self.address, self.access), context=settings), self.access.timeout, str(self)
@@ -71,8 +80,9 @@ class Store:
         return found | asked_again
 
     def _read(self, keys: Iterable[str]) -> tuple[dict[str, bytes | None], dict[str, ForbiddenError]]:
-        kvstore = self.kvstore()
-        pending = {key: kvstore.read(key) for key in keys}
+        kvstore, keys = self.kvstore(), list(keys)
+        self.refuse_odd(keys)
+        pending = {key: kvstore.read(key.encode()) for key in keys}
         found: dict[str, bytes | None] = {}
         refused: dict[str, ForbiddenError] = {}
         for key, future in pending.items():
@@ -89,6 +99,25 @@ class Store:
                 found[key] = None
         return found, refused
 
+    def refuse_odd(self, keys: Iterable[str]) -> None:
+        """Refuse local files that are none, or too long: tensorstore waits for a pipe, and reads all there is.
+
+        Raises
+        ------
+        OSError, EndlessError
+            By their paths.
+        """
+        for key in keys if self.address.driver == "file" and self.address.archive is None else ():
+            place = Path(self.address.path, key)
+            try:
+                status = place.stat()
+            except OSError:  # for tensorstore to say
+                continue
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                raise OSError(f"{place}: is neither a file nor a folder")
+            if status.st_size > CONNECTIONS.longest:
+                raise EndlessError(str(place))
+
     def _answer(self, kvstore: Any, key: str, future: Any) -> bytes | None:
         """What a key holds; a server that names a time is asked again then."""
         asked = [future]
@@ -96,6 +125,8 @@ class Store:
         def ask() -> bytes | None:
             what = str(self.address.at(key))
             answer = wait(asked.pop() if asked else kvstore.read(key), self.access.timeout, what)
+            if len(answer.value) > CONNECTIONS.longest:  # cut where nothing but the connection's end ends it
+                raise EndlessError(what)
             return bytes(answer.value) if answer.state == "value" else None
 
         return with_patience(ask, self.address, self.url(key), self.access)
@@ -168,11 +199,12 @@ class Store:
         if self.address.driver != "http" or "redirects" not in str(error):
             return error
         answer = ask(self.url(key), self.access.timeout, http_headers(self.address, self.access))
-        target = (answer.headers.get("Location", "") if answer else "").partition("?")
-        if not target[0]:
+        place = urljoin(self.url(key), answer.headers.get("Location", "")) if answer else ""
+        target = place.partition("?")
+        if not place.startswith(("http://", "https://")):
             return error
         base = target[0].removesuffix(f"/{key}")
-        moved = base != target[0]
+        moved = base != target[0] and place != self.url(key)
         return RedirectError(f"{error}: {redacted(base)}", base + target[1] + target[2] if moved else "")
 
 
