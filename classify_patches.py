@@ -60,7 +60,7 @@ def parse_options() -> argparse.ArgumentParser:
         "--views",
         choices=("auto", "1", "8"),
         default="auto",
-        help="8: average over flips and turns, eight times as long; auto: 1, and lite looks twice where it is not sure",
+        help="8: average over flips and turns, eight times as long; auto: 1, and lite looks again where that helps",
     )
     parser.add_argument(
         "--without",

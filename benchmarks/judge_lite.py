@@ -1,8 +1,9 @@
 """Judge the lite network by what it has not seen: a head for each group of sources, fitted without them.
 
 Prints accuracy and AUROC by source; the share of good and bad patches kept as they are, at a tenth of the contrast, as
-12-bit data through --contrast dtype, after a blur of 1 px, and where cells fill a fifth of the patch; and how far each
-source lies from all others, and from all that are not of its group. The bank is that of train_patch_classifier.py.
+12-bit data through --contrast dtype, after a blur of 1 px, and where cells fill a fifth of the patch beside anything
+(padding, noise, gradients, grain) or beside resin; and how far each source lies from all others, and from all that are
+not of its group. The bank is that of train_patch_classifier.py.
 
 Example:
     python benchmarks/judge_lite.py labels.csv trained --bank 5000 --together leaf,rock --together pancreas,fracture
@@ -22,6 +23,8 @@ from utils.cli import make_parser, run_script
 
 AS_IT_IS = "as they are"
 COVER = 0.8
+# Resin is brighter than most of a cell (a percentile), and shows a part of the cell's deviation as noise.
+RESIN, RESIN_NOISE = 85, 0.2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +43,6 @@ def judge(args: argparse.Namespace) -> int:
     """Look once, fit a head per fold, tell."""
     import torch
 
-    from utils.classification.classifier import Classifier
     from utils.classification.state_files import load_weights
     from utils.classification.weights import LITE
     from utils.training.bank import make_bank
@@ -52,26 +54,16 @@ def judge(args: argparse.Namespace) -> int:
     data, recipe = read_labelled(args.labels), recipe_for("lite", "lite", {"bank": args.bank})
     start = {k: v.float() if v.is_floating_point() else v for k, v in load_weights(LITE).items()}
     bank = make_bank(args.trained / "bank", recipe.batches(), data, recipe.bank, start)
-    body = Classifier(start, device="cpu", precision="fp32", views=1)
-    features = {name: looks_at(body, [change(patch) for patch in data.patches]) for name, change in changes().items()}
     kinds = np.unique(data.joined_sources([group.split(",") for group in args.together]), return_inverse=True)[1]
-    scores = left_out_scores(start, bank, features, kinds, data.good)
+    scores, features = left_out_scores(start, bank, data, kinds)
     tell_figures(scores[AS_IT_IS], data)
     for name, told in scores.items():
         kept = told > 0.5
         print(f"{name:24} good kept {kept[data.good].mean():.3f}  bad kept {kept[~data.good].mean():.3f}")
-    tell_distances(bank, features[AS_IT_IS][:, 0], data, kinds)
+    tell_distances(bank, features, data, kinds)
     if args.sheet:
         save_worst(args.sheet, data, scores[AS_IT_IS])
     return 0
-
-
-def looks_at(body: Any, patches: list[np.ndarray]) -> np.ndarray:
-    """What the body sees in each patch at the first and at the second look, (n, looks, f)."""
-    from utils.classification.second_look import further_looks
-
-    seen = [body.outputs([patch, *further_looks(patch)])[1] for patch in patches]
-    return np.stack(seen)
 
 
 def changes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -80,45 +72,52 @@ def changes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
     from utils.training.synthetic.negatives import cover_mask, filler
 
-    def covered(patch: np.ndarray) -> np.ndarray:
+    def covered(patch: np.ndarray, fill: Callable[[np.random.Generator, np.ndarray], np.ndarray]) -> np.ndarray:
         rng, side = np.random.default_rng(int(patch.sum())), 224
         image = cv2.resize(patch, (side, side)).astype(np.float32)
         mask = cover_mask(rng, side, COVER)
-        mixed: np.ndarray = np.clip(image * (1 - mask) + filler(rng, side) * mask, 0, 255).round().astype(np.uint8)
+        mixed: np.ndarray = np.clip(image * (1 - mask) + fill(rng, image) * mask, 0, 255).round().astype(np.uint8)
         return mixed
+
+    def resin(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        return rng.normal(np.percentile(image, RESIN), RESIN_NOISE * image.std(), image.shape)
 
     return {
         AS_IT_IS: lambda patch: patch,
         "a tenth of the contrast": lambda patch: np.round((patch - patch.mean()) * 0.1 + patch.mean()).astype(np.uint8),
         "12 bits as 16": lambda patch: patch // 16,
         "blurred by 1 px": lambda patch: cv2.GaussianBlur(patch, (0, 0), 1),
-        "a fifth is left": covered,
+        "a fifth is left": lambda patch: covered(patch, lambda rng, image: filler(rng, len(image))),
+        "a fifth beside resin": lambda patch: covered(patch, resin),
     }
 
 
 def left_out_scores(
-    start: dict[str, Any], bank: Any, features: dict[str, np.ndarray], kinds: np.ndarray, good: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Calibrated scores of each change, of heads that have not seen the kind; calibrated by the other kinds."""
+    start: dict[str, Any], bank: Any, data: Any, kinds: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Calibrated scores by change, of heads that have not seen the kind, calibrated by the other kinds; features."""
+    from utils.classification.classifier import Classifier
     from utils.classification.decision import Decision
-    from utils.classification.second_look import combined
     from utils.training.calibration import calibrate
     from utils.training.heads import with_head
 
-    logits = {name: np.empty(len(good)) for name in features}
+    good, features = data.good, np.empty((len(data), bank.features.shape[1]))
+    logits = {name: np.empty(len(data)) for name in changes()}
     for kind in np.unique(kinds):
         own = np.flatnonzero(kinds == kind)
-        state = with_head(start, bank.without(own))[0]
-        for name, seen in features.items():
-            logits[name][own] = combined(seen[own] @ state["fc.weight"][0].numpy() + float(state["fc.bias"]))
+        network = Classifier(with_head(start, bank.without(own))[0], device="cpu", precision="fp32")
+        for name, change in changes().items():
+            logits[name][own], seen = network.outputs([change(data.patches[i]) for i in own])
+            if name == AS_IT_IS:
+                features[own] = seen
     weights = 1 / np.sqrt(np.bincount(kinds)[kinds])
-    scores = {name: np.empty(len(good)) for name in features}
+    scores = {name: np.empty(len(data)) for name in logits}
     for kind in np.unique(kinds):
         own = kinds == kind
         scale, bias = calibrate(logits[AS_IT_IS][~own], good[~own], weights[~own])
-        for name in features:
+        for name in scores:
             scores[name][own] = Decision(scale=scale, bias=bias).scores(logits[name][own])
-    return scores
+    return scores, features
 
 
 def tell_figures(scores: np.ndarray, data: Any) -> None:

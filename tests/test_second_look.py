@@ -1,4 +1,4 @@
-"""utils/classification/second_look.py: patches in doubt are looked at again, all others as they were."""
+"""utils/classification/second_look.py: patches in doubt and patches mostly empty are looked at again, no others."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import pytest
 from conftest import noise_patches
 from utils.classification import second_look
 from utils.classification.classifier import Classifier
-from utils.classification.second_look import DOUBT, FADE, PART, combined, further_looks, look_twice
+from utils.classification.second_look import DOUBT, FADE, PART, combined, further_looks, look_twice, sparseness, turned
+from utils.classification.structure import densest_window, structured_blocks
 
 LOOKS = 5
 
@@ -53,6 +54,33 @@ def test_only_patches_in_doubt_are_looked_at_again():
     assert seen == [len(patches), LOOKS * PART, LOOKS * 2]
     assert logits == pytest.approx([0, 3.9, 4, 20] + [1] * PART)
     assert features.ravel().tolist() == [0, 39, 40, 200] + [10] * PART
+
+
+def test_turns():
+    patch = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert [look.tolist() for look in turned(patch)] == [patch.tolist(), np.rot90(patch).tolist()]
+
+
+def test_the_emptier_the_more_its_window_counts():
+    shares = np.array([0, 0.01, 0.2, 0.4, 0.45, 0.5, 1])
+    assert sparseness(shares) == pytest.approx([0, 1, 1, 1, 0.5, 0, 0])
+
+
+def test_a_sparse_patch_is_judged_by_its_densest_window():
+    ground = np.random.default_rng(0).integers(0, 100, (64, 64)).astype(np.uint8)
+    sparse = np.full((64, 64), 200, np.uint8)
+    sparse[32:, :32] = ground[:32, :32]
+    seen = []
+
+    def run(patches):
+        seen.append([patch.shape for patch in patches])
+        return np.array([patch.mean() for patch in patches]), np.array([[patch.mean()] for patch in patches])
+
+    logits, features = look_twice(run, [ground, sparse])
+    assert seen == [[(64, 64)] * 2, [(32, 32)] * 2]
+    window = densest_window(sparse, structured_blocks(sparse))
+    assert logits == pytest.approx([ground.mean(), window.mean()]) and window.mean() < 100
+    assert features.ravel() == pytest.approx([ground.mean(), sparse.mean()])
 
 
 def test_large_patches_are_looked_at_one_by_one(monkeypatch):

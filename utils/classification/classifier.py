@@ -44,7 +44,7 @@ class Classifier:
         How scores are made of the network's output.
     views : int, optional
         1, or 8 to average the output over all flips and quarter turns of a patch. By default 1; the lite network looks
-        twice at patches that it is not sure of (`utils.classification.second_look`).
+        twice at patches that it is not sure of or that are mostly empty (`utils.classification.second_look`).
     origin : str
         Where the weights come from, for messages.
 

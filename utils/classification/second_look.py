@@ -1,12 +1,16 @@
-"""A second look at patches that the lite network is not sure of: turned, and by windows of half its size.
+"""A second look of the lite network: at patches that it is not sure of, and at those that are mostly empty.
 
 Patches near even odds are where most of its errors lie. There, the mean with a quarter turn and the best of four
-windows know better than one look: judged by experiments and kinds of things left out (MODEL_CARD.md).
+windows know better than one look. Cells that fill a fifth of a patch are lost in the whole: there the window decides
+that holds most structure. Both judged by experiments and kinds of things left out (MODEL_CARD.md).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
+
+from utils.classification.structure import densest_window, structured_blocks
 
 # Logits nearer to 0 are looked at again; over the last FADE of it the second look counts less and less, so that no
 # score jumps.
@@ -14,6 +18,8 @@ DOUBT, FADE = 4.0, 1.0
 TURNS = 2
 # So many of the four windows count: those that see most.
 BEST = 2
+# A patch of which less shows structure is judged by its densest window; over the first SPARSE_FADE less and less so.
+SPARSE, SPARSE_FADE = 0.5, 0.1
 # Patches looked at together: so many, or fewer large ones, which bounds the memory.
 PART, PART_BYTES = 64, 64 << 20
 
@@ -21,7 +27,7 @@ Outputs = tuple[np.ndarray, np.ndarray]
 
 
 def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence[np.ndarray]) -> Outputs:
-    """Logits and features of patches; those in doubt are looked at again, of which only their logits know.
+    """Logits and features of patches; those in doubt or with little structure are looked at again, for their logits.
 
     Parameters
     ----------
@@ -34,14 +40,59 @@ def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence
     logits, features : ndarray, shapes (n,) and (n, f)
     """
     logits, features = run(patches)
-    doubtful = np.flatnonzero(np.abs(logits) < DOUBT)
-    largest = max((2 * patches[int(i)].nbytes for i in doubtful), default=1)
-    step = max(1, min(PART, PART_BYTES // largest))
-    for part in (doubtful[start : start + step] for start in range(0, len(doubtful), step)):
-        looks = [look for i in part for look in further_looks(patches[i])]
-        seen = run(looks)[0].reshape(len(part), -1)
-        logits[part] = combined(np.column_stack([logits[part], seen]))
+    for part, looks in _looked_again(run, patches, np.flatnonzero(np.abs(logits) < DOUBT), further_looks):
+        logits[part] = combined(np.column_stack([logits[part], looks]))
+    blocks = [structured_blocks(patch) for patch in patches]
+    sparse = sparseness(np.array([found.mean() for found in blocks]))
+    windows = {i: densest_window(patches[i], blocks[i]) for i in np.flatnonzero(sparse).tolist()}
+    for part, looks in _looked_again(run, windows, np.flatnonzero(sparse), turned):
+        logits[part] += sparse[part] * (looks.mean(axis=1) - logits[part])
     return logits, features
+
+
+def _looked_again(
+    run: Callable[[Sequence[np.ndarray]], Outputs],
+    patches: Sequence[np.ndarray] | Mapping[int, np.ndarray],
+    chosen: np.ndarray,
+    looks_at: Callable[[np.ndarray], Iterator[np.ndarray]],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of some patches (m,), and the logits of all looks at them, (m, looks); part by part."""
+    largest = max((2 * patches[int(i)].nbytes for i in chosen), default=1)
+    step = max(1, min(PART, PART_BYTES // largest))
+    for part in (chosen[start : start + step] for start in range(0, len(chosen), step)):
+        looks = [look for i in part for look in looks_at(patches[int(i)])]
+        yield part, run(looks)[0].reshape(len(part), -1)
+
+
+def sparseness(shares: np.ndarray) -> np.ndarray:
+    """How much the densest window of a patch counts, from 0 to 1, by the share of it that shows structure.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        0 where a patch is full, and where nothing in it differs.
+    """
+    weights: np.ndarray = np.clip((SPARSE - shares) / SPARSE_FADE, 0, 1) * (shares > 0)
+    return weights
+
+
+def turned(patch: np.ndarray) -> Iterator[np.ndarray]:
+    """A patch, and its quarter turn.
+
+    Parameters
+    ----------
+    patch : ndarray of uint8, shape (h, w)
+
+    Yields
+    ------
+    ndarray of uint8, shapes (h, w) and (w, h)
+    """
+    for turn in range(TURNS):
+        yield np.ascontiguousarray(np.rot90(patch, turn))
 
 
 def further_looks(patch: np.ndarray) -> Iterator[np.ndarray]:
@@ -55,8 +106,7 @@ def further_looks(patch: np.ndarray) -> Iterator[np.ndarray]:
     ------
     ndarray of uint8, shapes (w, h) and (h / 2, w / 2)
     """
-    for turn in range(1, TURNS):
-        yield np.ascontiguousarray(np.rot90(patch, turn))
+    yield from islice(turned(patch), 1, None)
     (height, width), half = patch.shape, [max(1, side // 2) for side in patch.shape]
     for y, x in np.ndindex(2, 2):
         top, left = (height - half[0]) * y, (width - half[1]) * x
