@@ -33,12 +33,12 @@ def boxes(draw):
     case=boxes(),
     code=st.sampled_from(["u1", "<u2", ">i4"]),
     block=st.sampled_from([1, 64, 1 << 20]),
-    sparse=st.sampled_from([1, 16]),
+    gap=st.sampled_from([-1, 2, 1 << 16]),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_box(tmp_path, monkeypatch, case, code, block, sparse):
+def test_any_box(tmp_path, monkeypatch, case, code, block, gap):
     shape, box = case
-    monkeypatch.setattr(raw_reader, "_SPARSE", sparse)
+    monkeypatch.setattr(raw_reader, "_GAP", gap)
     monkeypatch.setattr(raw_reader, "BLOCK_BYTES", block)
     array = (np.arange(math.prod(shape)) % 251).astype(code).reshape(shape)
     (tmp_path / "a.raw").write_bytes(b"before" + array.tobytes() + b"behind")

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from utils.volume_samples import why_labels_volume
 from utils.volumes import Volume, is_isotropic
 
 # Rows of cells are cut up so far that each thread has some, lest one has the last.
-ROWS_PER_THREAD = 16
+ROWS_PER_THREAD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +128,12 @@ def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[
     -------
     hashes, flat : ndarray of uint64, shape (n, words), and of bool, shape (n,)
     """
-    most = len(cells) // (ROWS_PER_THREAD * breadth(threads))
-    rows = side_by_side(cells, reading.volume.dtype.itemsize, most)
-    return _joined(spread_map(partial(_hash_row, reading), rows, threads, largest=64))
+    return _joined(spread_map(partial(_hash_row, reading), _rows(reading, cells, threads), threads, largest=64))
+
+
+def _rows(reading: Reading, cells: Sequence[Cell], threads: int) -> list[list[Cell]]:
+    """Cells that lie side by side together, but enough of them apart for all threads."""
+    return side_by_side(cells, reading.volume.dtype.itemsize, len(cells) // (ROWS_PER_THREAD * breadth(threads)))
 
 
 def _hash_row(reading: Reading, cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +141,7 @@ def _hash_row(reading: Reading, cells: Sequence[Cell]) -> tuple[np.ndarray, np.n
     how, region = reading.cutting, common_region(cells)
     if reading.holds_one_value(region) or is_one_value(row := reading.voxels(region)):
         return flat_hashes(sum(map(len, cells)), how.hash_size)
-    cubes = (np.ascontiguousarray(row[within(cell.region(), region)]) for cell in cells)
+    cubes = (row[within(cell.region(), region)] for cell in cells)
     return _joined(map(partial(hash_cell, crop=how.crop, hash_size=how.hash_size, method=how.hash), cubes, cells))
 
 
@@ -163,7 +167,10 @@ def kept_patches(
     ------
     name, patch : str and ndarray of uint8, shape (h, w)
     """
-    for patches in spread_map(partial(_fetch, reading), _by_cell(kept, cells), threads):
+    chosen = _by_cell(kept, cells)
+    following = iter(chosen)
+    rows = [list(islice(following, len(row))) for row in _rows(reading, [cell for cell, _ in chosen], threads)]
+    for patches in spread_map(partial(_fetch, reading), rows, threads):
         yield from patches
 
 
@@ -179,14 +186,15 @@ def _by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[t
     return grouped
 
 
-def _fetch(reading: Reading, chosen: tuple[Cell, list[tuple[int, int]]]) -> list[tuple[str, np.ndarray]]:
-    """The kept patches of one cell, with their names."""
-    cell, wanted = chosen
-    cube, volume = reading.voxels(cell.region()), reading.volume
+def _fetch(reading: Reading, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]]) -> list[tuple[str, np.ndarray]]:
+    """The kept patches of cells that lie side by side, with their names."""
+    volume, region = reading.volume, common_region([cell for cell, _ in chosen])
+    row = reading.voxels(region)
     return [
         (
             format_name_3d(volume.name, axis, index, volume.shape[axis], cell.box(axis)),
-            np.ascontiguousarray(cut(cube, cell, axis, index)),
+            np.ascontiguousarray(cut(row[within(cell.region(), region)], cell, axis, index)),
         )
+        for cell, wanted in chosen
         for axis, index in wanted
     ]

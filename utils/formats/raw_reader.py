@@ -16,8 +16,8 @@ from utils.reading import is_hole, open_regular, read_into
 
 # Bytes of whole rows that are read at a time where a part of each is wanted.
 BLOCK_BYTES = 1 << 20
-# Rows of which less is wanted than one part in so many are read one by one.
-_SPARSE = 16
+# Rows with more bytes between them are read one by one: to ask for one takes as long as to pass over so many.
+_GAP = 1 << 16
 
 
 class _Piece(NamedTuple):
@@ -69,7 +69,7 @@ class RawReader:
             done += target.size
             if piece.rows == 1:
                 read_into(file, piece.offset, target)
-            elif piece.length * _SPARSE < piece.stride:
+            elif piece.stride - piece.length > _GAP:
                 for row in range(piece.rows):
                     read_into(file, piece.offset + row * piece.stride, target[row])
             else:
