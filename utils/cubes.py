@@ -13,8 +13,9 @@ import numpy as np
 from utils import memory
 from utils.patches import Box, Span, tiles
 
-# Voxels of cells side by side that are read at once.
-ROW_BYTES = 64 << 20
+# Voxels of cells side by side that are read at once: they stay in a cache, and of 32 MB and more the memory is not used
+# again but asked of the system every time.
+ROW_BYTES = 31 << 20
 # Of a cell's own memory, and of a patch's hash with what choosing exemplars takes for it.
 CELL_BYTES = 1000
 HASH_BYTES = 16
