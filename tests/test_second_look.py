@@ -83,6 +83,19 @@ def test_a_sparse_patch_is_judged_by_its_densest_window():
     assert features.ravel() == pytest.approx([ground.mean(), sparse.mean()])
 
 
+def test_what_its_window_decides_is_looked_at_no_further():
+    sparse = np.full((64, 64), 200, np.uint8)
+    sparse[40:, :24] = np.random.default_rng(0).integers(0, 100, (24, 24))
+    seen = []
+
+    def run(patches):
+        seen.append([patch.shape for patch in patches])
+        return np.zeros(len(patches)), np.zeros((len(patches), 1))
+
+    look_twice(run, [sparse])
+    assert seen == [[(64, 64)], [(32, 32)] * 2]
+
+
 def test_large_patches_are_looked_at_one_by_one(monkeypatch):
     monkeypatch.setattr(second_look, "PART_BYTES", 100)
     seen = []

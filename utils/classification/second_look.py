@@ -40,10 +40,12 @@ def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence
     logits, features : ndarray, shapes (n,) and (n, f)
     """
     logits, features = run(patches)
-    for part, looks in _looked_again(run, patches, np.flatnonzero(np.abs(logits) < DOUBT), further_looks):
-        logits[part] = combined(np.column_stack([logits[part], looks]))
     blocks = [structured_blocks(patch) for patch in patches]
     sparse = sparseness(np.array([found.mean() for found in blocks]))
+    # Where the window alone decides, no other look would count.
+    doubtful = np.flatnonzero((np.abs(logits) < DOUBT) & (sparse < 1))
+    for part, looks in _looked_again(run, patches, doubtful, further_looks):
+        logits[part] = combined(np.column_stack([logits[part], looks]))
     windows = {i: densest_window(patches[i], blocks[i]) for i in np.flatnonzero(sparse).tolist()}
     for part, looks in _looked_again(run, windows, np.flatnonzero(sparse), turned):
         logits[part] += sparse[part] * (looks.mean(axis=1) - logits[part])
