@@ -90,6 +90,12 @@ def test_chunks_that_are_no_lengths(tmp_path, ending, garbled):
         open_volume(KINDS[ending](tmp_path / f"a{ending}", [100, 100, 100], garbled))
 
 
+def test_a_chunk_that_is_no_length_along_an_axis_beside_z_y_and_x(tmp_path):
+    image = n5(tmp_path / "a.n5", [100, 100, 100, 1], [64, 64, 64, "x"])
+    with pytest.raises(ValueError, match=r"its metadata are garbled: chunks \[64, 64, 64, 'x'\]"):
+        open_volume(image)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("ending", KINDS)
 def test_a_vast_volume_that_is_mostly_empty_is_read_by_region(tmp_path, ending):

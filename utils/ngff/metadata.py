@@ -176,6 +176,21 @@ def triple(values: Iterable[Item]) -> tuple[Item, Item, Item]:
     return z, y, x
 
 
+def chunk_sides(values: Iterable[Any]) -> list[int]:
+    """The sides of stored chunks along all axes, as metadata state them.
+
+    Raises
+    ------
+    ValueError
+        If they are no numbers.
+    """
+    stated = list(values)
+    try:
+        return [int(side) for side in stated]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"its metadata are garbled: chunks {stated}") from error
+
+
 def reversed_triple(values: Sequence[Any]) -> tuple[Any, Any, Any]:
     """x, y, z of a file as z, y, x (or the other way round)."""
     return values[2], values[1], values[0]

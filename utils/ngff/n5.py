@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 from utils.ngff.metadata import (
     Level,
     NoImageError,
+    chunk_sides,
     first_multiscale,
     image_dtype,
     pick_axes,
@@ -175,7 +176,7 @@ def _level(path: str, array: Attributes, scale_of: Callable[[], SizeAndUnit | No
         axes=(z, y, x),
         rank=len(size),
         spec={"driver": "n5", "metadata": _clean(array)},
-        grid={"kind": "n5", "chunk": list(block)},
+        grid={"kind": "n5", "chunk": chunk_sides(block)},
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from utils.formats.voxel_size import nm_per
-from utils.ngff.metadata import Lengths, Level, Triple, floats, image_dtype, pick_axes, triple
+from utils.ngff.metadata import Lengths, Level, Triple, chunk_sides, floats, image_dtype, pick_axes, triple
 
 
 def coordinate_axes(multiscale: dict[str, Any], attributes: dict[str, Any]) -> Sequence[Any]:
@@ -100,7 +100,7 @@ def array_level(
     v3 = array.get("node_type") == "array"
     name = array.get("data_type" if v3 else "dtype")
     dtype = image_dtype(name if isinstance(name, str) else repr(name))
-    outer = array["chunk_grid"]["configuration"]["chunk_shape"] if v3 else array["chunks"]
+    outer = chunk_sides(array["chunk_grid"]["configuration"]["chunk_shape"] if v3 else array["chunks"])
     chunk = _inner_chunk(array) or outer
     fill = array.get("fill_value")
     return Level(
@@ -113,7 +113,7 @@ def array_level(
         axes=order,
         rank=len(array["shape"]),
         spec={"driver": "zarr3" if v3 else "zarr"},
-        grid={"kind": "zarr3" if v3 else "zarr", "metadata": array, "chunk": list(outer)},
+        grid={"kind": "zarr3" if v3 else "zarr", "metadata": array, "chunk": outer},
         fill=float(fill) if isinstance(fill, int | float) else (float("nan") if fill == "NaN" else 0.0),
     )
 
