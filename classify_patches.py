@@ -15,7 +15,6 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 import argparse
-import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from utils.argument_types import existing_file, fraction, input_dir, output_dir,
 from utils.cli import UnavailableError, add_run_options, as_usage_errors, make_parser, run_script
 from utils.files import list_files, sha256_of, stem
 from utils.names import dataset_of
+from utils.redaction import say
 
 if TYPE_CHECKING:
     from utils.classification.classifier import Classifier
@@ -197,7 +197,7 @@ class LazyClassifier:
             classifier.measure(sample[:MOST])
         classifier.network = f"weights {path} ({classifier.arch}) on {classifier.device}{note}"
         if self.is_alone and not args.quiet:
-            print(classifier.network, file=sys.stderr)
+            say(classifier.network)
         return classifier
 
     def _weights(self) -> "tuple[Path, State]":
@@ -255,7 +255,7 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision:
     run = replace(run, processes=min(run.processes, 1 + len(sheets) // SHEETS_A_PROCESS), update=True, shard=None)
     code = run_jobs(partial(draw_dataset, threshold), sheets, run, noun="contact sheets", scope=scope)
     for dataset in unfamiliar:
-        print(unfamiliar_line(dataset), file=sys.stderr)
+        say(unfamiliar_line(dataset))
     return code
 
 

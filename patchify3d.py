@@ -15,7 +15,6 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 import argparse
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -32,6 +31,7 @@ from utils.dictionaries import save_records
 from utils.exemplars import exemplars
 from utils.jobs import Job, PassedOver, Run, describe, run_jobs
 from utils.options import add_dataset, add_dedupe_options, add_patch_options, add_recursive, dedupe_rule, use_dataset
+from utils.redaction import one_line, say
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
 from utils.volume_patches import Cutting, Reading, axes_to_cut, cells_of, hash_volume, kept_patches, refuse_unwanted
@@ -145,9 +145,11 @@ def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
             failures[str(source)] = describe(error)
             continue
         nm = " x ".join(f"{side:g}" for side in size) if size else "missing"
-        print(source.name, " x ".join(map(str, volume.shape)), nm, " ".join(map(str, axes)), patches, sep="\t")
+        print(
+            one_line(source.name), " x ".join(map(str, volume.shape)), nm, " ".join(map(str, axes)), patches, sep="\t"
+        )
     for path, reason in failures.items():
-        print(f"{path}: {reason}", file=sys.stderr)
+        say(f"{path}: {reason}")
     return 1 if failures else 0
 
 

@@ -16,7 +16,6 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from utils.argument_types import existing_file, fraction, natural_int, output_dir, positive_float, positive_int
 from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, run_script
+from utils.redaction import say
 
 if TYPE_CHECKING:
     from utils.records.recipes import Recipe
@@ -199,7 +199,7 @@ def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
             return Judging(held=np.array(held, int))
         if not args.quiet:
             sentence = f"no choice of whole experiments could judge: {FOLDS} folds do; the last epoch is kept"
-            print(sentence, file=sys.stderr)
+            say(sentence)
     folds = fold_by_group(groups, data.good, args.folds or FOLDS, args.seed)
     return Judging({f"fold{k + 1}of{len(folds)}": fold for k, fold in enumerate(folds)})
 

@@ -42,6 +42,7 @@ from utils.reconstruction.plan import ReconstructionPlan, Selection, make_plan
 from utils.reconstruction.subvolumes import StackOptions, Subvolume, stands
 from utils.reconstruction.write import FLIPBOOKS, reconstruct_volume
 from utils.records.recipes import inputs_of
+from utils.redaction import one_line, say
 from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
 from utils.volume_index import VolumeIndex
 
@@ -134,7 +135,7 @@ def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: 
         if chosen := [path for path in orphans if kept[path] is is_kept]:
             said += f", {len(chosen)} {what}{' removed' if remove else ''}"
             if not remove:
-                print(f"stacks {what} ({len(chosen)}; {how}): {', '.join(map(str, chosen))}", file=sys.stderr)
+                say(f"stacks {what} ({len(chosen)}; {how}): {', '.join(map(str, chosen))}")
             else:
                 discard_orphans(chosen, scope)
     return said
@@ -153,7 +154,7 @@ def list_patches(args: argparse.Namespace, scope: Scope) -> Listing:
     listing = list_kept(args.filtered, without=args.savedir)
     say_passed_over(listing.passed_over, "patches", args.quiet)
     if listing.flat and not args.quiet:
-        print(f"passed over: {len(listing.flat)} patches of 2D images, which have no volume", file=sys.stderr)
+        say(f"passed over: {len(listing.flat)} patches of 2D images, which have no volume")
     looked_for = "patch of a volume in it (looked for images named VOLUME-LOC-0_12_0-224_0-224)"
     refuse_nothing_to_do(listing.patches, scope, args.prune, looked_for)
     return listing
@@ -181,7 +182,7 @@ def say_left_out(plan: ReconstructionPlan, slices: int, verbose: bool) -> None:
             lines.append(f"{why} ({volumes.total()} patches):")
             lines += [f"  {name}: {count} patches" for name, count in volumes.items()]
     for line in lines:
-        print(line, file=sys.stderr)
+        say(line)
 
 
 def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> int:
@@ -190,9 +191,9 @@ def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> 
     for group in plan.groups:
         stacks = group.wanted
         done = sum(reason is not None for reason in stands(group, options, scope))
-        print(group.source.name, len(stacks), done, sum(s.voxels() for s in stacks), sep="\t")
+        print(one_line(group.source.name), len(stacks), done, sum(s.voxels() for s in stacks), sep="\t")
         for path, reason in group.refused.items():
-            print(f"{path}: {reason}", file=sys.stderr)
+            say(f"{path}: {reason}")
     return 1 if plan.refused.total() or plan.missing or plan.ambiguous else 0
 
 

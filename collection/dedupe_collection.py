@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.argument_types import existing_dir, fraction, input_dir
 from utils.cli import UsageError, add_run_options, make_parser, run_script
+from utils.redaction import say
 
 if TYPE_CHECKING:
     from utils.duplicates.dictionary_index import Dictionary
@@ -69,7 +70,7 @@ def dedupe(args: argparse.Namespace) -> int:
     sources, rank = list_excluded(args.exclude), rank_of(args.prefer)
     dictionaries, code = index_collection(args, paths, rank)
     if args.prefer not in PREFERENCES and dictionaries and all(rank(each) == float("inf") for each in dictionaries):
-        print(f"warning: --prefer {args.prefer} names no dataset of this collection: names decide", file=sys.stderr)
+        say(f"warning: --prefer {args.prefer} names no dataset of this collection: names decide")
     excluded, its_code = index_sources(args, sources)
     if args.prune:
         prune(args, paths, sources)
@@ -77,7 +78,7 @@ def dedupe(args: argparse.Namespace) -> int:
         return max(code, its_code)  # the other shares are indexed elsewhere; a run without --shard judges
     written = write_table(args, dictionaries, excluded)
     if not args.quiet and args.output.exists():
-        say(args.output, sum(map(len, dictionaries)))
+        say_left_out(args.output, sum(map(len, dictionaries)))
     return max(code, its_code, written)
 
 
@@ -186,10 +187,10 @@ def prune(args: argparse.Namespace, paths: Sequence[Path], sources: Sequence[tup
         discard(args.output.with_suffix(".png"))
         discard(args.output)
     if gone:
-        print(f"without their input ({len(gone)}; removed): {', '.join(gone)}", file=sys.stderr)
+        say(f"without their input ({len(gone)}; removed): {', '.join(gone)}")
 
 
-def say(table: Path, patches: int) -> None:
+def say_left_out(table: Path, patches: int) -> None:
     """How many patches are to be left out, and why."""
     from utils.records.duplicates import read_duplicates
 

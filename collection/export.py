@@ -28,6 +28,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 from utils.argument_types import existing_file, input_dir, natural_int, output_dir, positive_float, positive_int
 from utils.cli import add_run_options, as_usage_errors, make_parser, run_script
 from utils.collection.splits import read_pairs, split_shares
+from utils.redaction import one_line, say
 
 if TYPE_CHECKING:
     from utils.collection.export_plan import ExportPlan
@@ -98,7 +99,7 @@ def make_export(args: argparse.Namespace) -> int:
         pairs = read_pairs(args.duplicates)
     plan = plan_export(parts, provenance, pairs, args)
     for sentence in [*plan.warnings, *moved_datasets(args.output, plan)]:
-        print(f"warning: {sentence}", file=sys.stderr)
+        say(f"warning: {sentence}")
     failed = say_failures({**provenance.failures, **plan.failures})
     if not plan.shards:
         if failed:
@@ -115,10 +116,10 @@ def make_export(args: argparse.Namespace) -> int:
         ledger.drop_all_but([*(shard.name for shard in plan.shards), ABOUT])
         code = run_jobs(work, jobs, Run.of(args), noun="shards")
         if any(ledger.record(shard.name).get("fingerprint", "") == "" for shard in plan.shards):
-            print(f"{args.output}: not whole yet, so that it has no new card", file=sys.stderr)
+            say(f"{args.output}: not whole yet, so that it has no new card")
             return 1
         write_beside(plan, args.output, args.title or args.output.resolve().name, rules(args), args.shard_size)
-    say(plan, args)
+    say_held(plan, args)
     return max(code, failed)
 
 
@@ -133,7 +134,7 @@ def rules(args: argparse.Namespace) -> list[str]:
     return [sentence for value, sentence in sentences if value]
 
 
-def say(plan: "ExportPlan", args: argparse.Namespace) -> None:
+def say_held(plan: "ExportPlan", args: argparse.Namespace) -> None:
     """What the export holds, and what it lacks."""
     from utils.collection.card import without_license
     from utils.collection.shards import patches_by_split
@@ -141,7 +142,7 @@ def say(plan: "ExportPlan", args: argparse.Namespace) -> None:
     if args.quiet:
         return
     for note in plan.notes:
-        print(note)
+        print(one_line(note))
     if missing := without_license(plan.rows):
         print(f"no license is known for {len(missing)} of {len(plan.rows)} datasets (column license of datasets.csv)")
     held = []

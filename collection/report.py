@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.argument_types import existing_dir, existing_file, fraction, input_dir, output_dir
 from utils.cli import add_run_options, make_parser, run_script
+from utils.redaction import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +62,7 @@ def make_report(args: argparse.Namespace) -> int:
     found = list_collection(args)
     datasets, failed = found.datasets, say_failures(found.failures)
     for name in found.unused:
-        print(f"warning: no dataset here is called {name!r}, as a table says", file=sys.stderr)
+        say(f"warning: no dataset here is called {name!r}, as a table says")
     args.output.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.output)
     jobs = [Job(dataset, args.output / "datasets" / dataset.slug) for dataset in datasets]

@@ -30,6 +30,7 @@ from utils.contrast import CONTRASTS
 from utils.dataset_table import DatasetTable, Stating, add_table_options
 from utils.jobs import Job, Run, run_jobs
 from utils.options import add_dataset, use_dataset
+from utils.redaction import say
 from utils.volumes import volume_name
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def large_volumes(args: argparse.Namespace, volumes: Sequence[Path], table: Data
         except (OSError, ValueError):
             large.append(path)  # fails, with its reason, when its turn comes
     if small and not args.quiet:
-        print(f"left alone, up to {args.min_size_gb:g} GB: {', '.join(str(path) for path in small)}", file=sys.stderr)
+        say(f"left alone, up to {args.min_size_gb:g} GB: {', '.join(str(path) for path in small)}")
     return large
 
 

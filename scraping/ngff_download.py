@@ -45,6 +45,7 @@ from utils.contrast import CONTRASTS
 from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, Run, run_jobs
 from utils.ngff.errors import interruptible
+from utils.redaction import say
 
 if TYPE_CHECKING:
     from utils.ngff.table import Dataset
@@ -182,9 +183,9 @@ def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: P
                 print(describe(row.result(options), folder))
             except (OSError, ValueError) as error:
                 failed += 1
-                print(f"{row}: {error}", file=sys.stderr)
+                say(f"{row}: {error}")
         for warning in caught:
-            print(f"{row}: warning: {warning.message}", file=sys.stderr)
+            say(f"{row}: warning: {warning.message}")
     return 1 if failed else 0
 
 

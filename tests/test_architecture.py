@@ -108,6 +108,12 @@ def test_only_the_runner_catches_everything():
         assert len(broad) == (1 if path.name in ("jobs.py", "child.py") else 0), path
 
 
+def test_what_is_said_is_one_line_without_secrets():
+    """Names of files and addresses reach the log by `say`, or as the lines of a job, which are cleaned alike."""
+    speaking = [path.name for path in [*SCRIPTS, *ROOMS] if "file=sys.stderr" in path.read_text()]
+    assert speaking == ["redaction.py", "summaries.py"]
+
+
 def test_every_room_has_tests_of_its_own():
     """``test_{room}.py``, or with the room's package before it; rooms that share a name have a file each."""
     files = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}

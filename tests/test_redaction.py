@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.redaction import one_line, redacted
+from utils.redaction import one_line, redacted, say
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,8 @@ def test_what_is_shown(text, shown):
 
 def test_names_obey_no_terminal():
     assert one_line("a\nb\x1b[2J\u2028.png: none") == r"a\nb\x1b[2J\u2028.png: none"
+
+
+def test_what_is_said(capsys):
+    say("a\x1b[2J\n.png at http://me:pw@host: none")
+    assert capsys.readouterr() == ("", "a\\x1b[2J\\n.png at http://***@host: none\n")

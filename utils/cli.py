@@ -12,7 +12,7 @@ from typing import Any
 from utils import memory
 from utils.argument_types import positive_float, positive_int, shard
 from utils.interrupts import TerminatedError, terminable, tolerant_streams
-from utils.redaction import one_line, redacted
+from utils.redaction import say
 
 Errors = type[Exception] | tuple[type[Exception], ...]
 
@@ -135,14 +135,14 @@ def _quota(groups: Path = Path("/sys/fs/cgroup")) -> int:
 def say_passed_over(paths: Sequence[Path], expected: str, quiet: bool = False) -> None:
     """Name, once and on stderr, what lies among the inputs and is none."""
     if paths and not quiet:
-        print(one_line(f"passed over, no {expected}: {', '.join(map(str, paths))}"), file=sys.stderr)
+        say(f"passed over, no {expected}: {', '.join(map(str, paths))}")
 
 
 def say_nested(paths: Sequence[Path], expected: str, layout: str, quiet: bool = False) -> None:
     """Say, on stderr, how many inputs lie deeper than they are looked for."""
     if paths and not quiet:
         what = f"passed over, nested deeper than {layout}: {len(paths)} {expected}, such as {paths[0]}"
-        print(f"{what}; --recursive takes them", file=sys.stderr)
+        say(f"{what}; --recursive takes them")
 
 
 def run_script(
@@ -165,10 +165,10 @@ def run_script(
         except UsageError as error:
             return _complain(parser, error, args, 2)
         except TerminatedError:
-            print(f"{parser.prog}: terminated; the same command goes on from here", file=sys.stderr)
+            say(f"{parser.prog}: terminated; the same command goes on from here")
             return 143
         except KeyboardInterrupt:
-            print(f"{parser.prog}: interrupted; the same command goes on from here", file=sys.stderr)
+            say(f"{parser.prog}: interrupted; the same command goes on from here")
             return 130
         except (UnavailableError, OSError, ValueError) as error:
             return _complain(parser, error, args, 1)
@@ -177,5 +177,5 @@ def run_script(
 def _complain(parser: argparse.ArgumentParser, error: Exception, args: argparse.Namespace, code: int) -> int:
     if getattr(args, "verbose", False):
         traceback.print_exc()
-    print(redacted(f"{parser.prog}: error: {error}"), file=sys.stderr)
+    say(f"{parser.prog}: error: {error}")
     return code

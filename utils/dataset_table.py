@@ -6,7 +6,6 @@ with or without suffix, and for what is made of it: its regions, the stack of a 
 """
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from utils.cli import as_usage_errors
 from utils.files import NGFF_ENDING, suffix
 from utils.formats.voxel_size import LARGEST_NM, SMALLEST_NM
 from utils.names import dataset_of, parse_binned, parse_level, parsed
+from utils.redaction import say
 from utils.stated import NOT_GIVEN, NOTHING_STATED, SIZES, TABLE_NAME, Given, Stated
 from utils.table_text import Row, read_rows
 
@@ -51,7 +51,7 @@ class DatasetTable:
             return
         known = {name for volume in volumes for name, _ in table_names(volume)}
         if unmatched := [row for row in self.rows if not known & {row, without_suffix(row)}]:
-            print(f"{self.path}: no volume here is called {', '.join(unmatched)}", file=sys.stderr)
+            say(f"{self.path}: no volume here is called {', '.join(unmatched)}")
 
 
 NO_TABLE = DatasetTable()

@@ -1,6 +1,7 @@
 """Redaction: addresses are used with their secrets, and never printed nor written with them; names obey no terminal."""
 
 import re
+import sys
 
 _USER = re.compile(r"(?<=://)[^/\s?#]*@")
 _QUERY = re.compile(r"(?<=[?&])([^=&\s#?]*)=(?:[^&\s#'\",;):]|:(?!\s))*")
@@ -23,3 +24,8 @@ def redacted(text: str) -> str:
     'https://***@host/a.zarr?sig=***&x=***: 404'
     """
     return _QUERY.sub(r"\1=***", _USER.sub("***@", text)) if "://" in text else text
+
+
+def say(sentence: str) -> None:
+    """Print a sentence to the log, which is stderr: on one line, without secrets."""
+    print(one_line(redacted(sentence)), file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from utils.outcomes import Outcome
-from utils.redaction import one_line, redacted
+from utils.redaction import one_line, redacted, say
 
 
 def lines_of(outcome: Outcome, verbose: bool) -> list[str]:
@@ -32,7 +32,7 @@ def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
 def say_failures(failures: Mapping[str, str]) -> int:
     """Name what could not be read, by its path, on a line of stderr each; returns the exit code."""
     for path, reason in failures.items():
-        print(one_line(f"{path}: {reason}"), file=sys.stderr)
+        say(f"{path}: {reason}")
     return 1 if failures else 0
 
 
@@ -43,12 +43,12 @@ def summarize(outcomes: Sequence[Outcome], noun: str, orphaned: Sequence[Path], 
     optional = {"outdated", "passed over"}
     parts = [f"{count[s]} {name}" for s, name in words.items() if count[s] or s not in optional]
     if orphaned:
-        names = one_line(", ".join(str(path) for path in orphaned))
+        names = ", ".join(str(path) for path in orphaned)
         what = "removed" if prune else "--prune removes them"
-        print(f"results without their input ({len(orphaned)}; {what}): {names}", file=sys.stderr)
+        say(f"results without their input ({len(orphaned)}; {what}): {names}")
         parts.append(f"{len(orphaned)} without their input{' removed' if prune else ''}")
     if count["outdated"] and not quiet:
-        print("outdated results are kept; --update redoes them", file=sys.stderr)
+        say("outdated results are kept; --update redoes them")
     if not quiet:
         print(f"{noun}: {', '.join(parts)}, {count['failed']} failed")
     return 1 if count["failed"] else 0
@@ -59,11 +59,11 @@ def progress(total: int, noun: str, quiet: bool) -> Iterator[Callable[[list[str]
     """Yield a step function that advances a bar (on a terminal only) and prints lines above it, to stderr."""
     if quiet or not sys.stderr.isatty():
 
-        def say(lines: list[str]) -> None:
+        def plain(lines: list[str]) -> None:
             for line in lines:
                 print(line, file=sys.stderr)
 
-        yield say
+        yield plain
         return
     from tqdm import tqdm
 

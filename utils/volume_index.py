@@ -1,7 +1,6 @@
 """Volumes by the names that their patches carry."""
 
 import functools
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 from utils.dataset_table import HEADERS_ONLY, Stating
 from utils.foreign_text import json_file
 from utils.names import format_roi, parse_level, parse_roi, parsed
+from utils.redaction import say
 from utils.sources import VolumeSource, volume_sources
 
 
@@ -44,7 +44,7 @@ class VolumeIndex:
             found, others = volume_sources(place, stating=stating, recursive=recursive)
             self.passed_over += others
             for source in (s for s in found if s.problem):
-                print(f"{source}: {source.problem}", file=sys.stderr)
+                say(f"{source}: {source.problem}")
             sources |= {(source.name, _resolved(source.address)): source for source in found}
         stating.say_unmatched([source.name for source in sources.values()])
         by_name: defaultdict[str, list[VolumeSource]] = defaultdict(list)

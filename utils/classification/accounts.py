@@ -1,8 +1,9 @@
 """What a run is told of the networks that scored for it, in however many processes and on whatever machines."""
 
-import sys
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+
+from utils.redaction import say
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Accounts:
         """Add one."""
         if self._says_networks and account.network and account.network not in self._networks:
             self._networks.add(account.network)
-            print(account.network, file=sys.stderr)
+            say(account.network)
         self._tallies = _summed(self._tallies, account.tallies, 1)
 
     def summary(self) -> list[str]:

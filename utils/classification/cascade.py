@@ -1,6 +1,5 @@
 """Levels of precision, from quick to exact: each computes again what the one before cannot decide."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from utils.classification.accounts import Tally
 from utils.classification.margins import LEAST, MOST, ROUND, STABLE, Watch, is_audited, margin_of
+from utils.redaction import say
 
 Outputs = tuple[np.ndarray, np.ndarray]
 
@@ -109,4 +109,4 @@ class Cascade:
             del self.watches[place], self.levels[place]
             self._ended.append(watch)
             what = f"is not used any longer; {self.levels[0].name} takes its place"
-        print(f"{watch.tally.name} strayed from {self.exact.name} in an audit: it now {what}", file=sys.stderr)
+        say(f"{watch.tally.name} strayed from {self.exact.name} in an audit: it now {what}")

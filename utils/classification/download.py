@@ -1,7 +1,6 @@
 """Downloads that end: retries with back-off, Retry-After, dead and dripping connections, truncation."""
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
+
+from utils.redaction import say
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -60,11 +61,6 @@ def download(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:
             wait = 2.0 ** (tries - 1) if error.wait is None else error.wait
             say(f"{url}: {error}; trying again in {wait:.0f} s")
             retries.sleep(wait)
-
-
-def say(sentence: str) -> None:
-    """Print a sentence to the log, which is stderr."""
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def _try_once(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:

@@ -13,11 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from utils.classification.download import FetchError, RetryPolicy, download, say
+from utils.classification.download import FetchError, RetryPolicy, download
 from utils.cli import UsageError
 from utils.files import atomic_path, sha256_of
 from utils.foreign_text import json_file
 from utils.locks import locked
+from utils.redaction import say
 
 RECORD = "https://zenodo.org/records/6458015"
 FILE_NAME = "patch_quality_classifier_nn.pth"

@@ -6,7 +6,6 @@ So a second run makes only what changed, takes away only what is its own, and go
 import argparse
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from utils.cli import UsageError
 from utils.files import OWN_FOLDER, atomic_path, remove, remove_if_empty, sha256_of
 from utils.foreign_text import json_file
 from utils.locks import BusyError, locked, sweep
+from utils.redaction import say
 
 WRITERS = 8
 
@@ -193,7 +193,7 @@ def run_or_take_back(body: Callable[[argparse.Namespace], int], args: argparse.N
             count = ledger.drop_all_but([])
         for folder in (args.output / OWN_FOLDER, args.output):
             remove_if_empty(folder)
-        print(f"{error}; what was made before is removed", file=sys.stderr)
+        say(f"{error}; what was made before is removed")
         if not args.quiet:
             print(f"{noun}: 0 done, 0 done before, {count} without their input removed, 0 failed")
         return 0

@@ -15,6 +15,7 @@ from utils.formats.voxel_size import nm_text
 from utils.jobs import SKIPPED, Outdated
 from utils.ngff.metadata import Level
 from utils.ngff.read import LevelReader
+from utils.redaction import one_line
 from utils.sampling.overview import BLOCK_BYTES, blocks, overview_path, survey, write_blocks
 from utils.sampling.plan import SamplingPlan
 from utils.sampling.renewal import renewed
@@ -124,7 +125,7 @@ def describe(plan: SamplingPlan, folder: Path) -> str:
     lines += [_level_line(i, level, i == plan.index) for i, level in enumerate(plan.image.levels)]
     lines.append(f"  level {plan.index}: voxel size {nm_text(plan.voxel_size)} (z, y, x)")
     content = _crop_lines(plan, folder) if plan.dataset.crop else _whole_lines(plan)
-    return "\n".join([*lines, *content])
+    return "\n".join(map(one_line, [*lines, *content]))
 
 
 def _level_line(index: int, level: Level, chosen: bool) -> str:

@@ -1,6 +1,5 @@
 """Datasets whose cubes are not what a run would make now: named and kept, or made anew and put in their place."""
 
-import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from utils.foreign_text import json_file
 from utils.jobs import Outdated, PassedOver
 from utils.records.fingerprints import NO_FILE
 from utils.records.recipes import Recipe, discard, is_of, known_record, record_of, save_record
+from utils.redaction import say
 from utils.sampling.overview import discard_overviews
 from utils.sampling.roi_record import RoiRecord, Settings, read_record
 
@@ -90,10 +90,7 @@ def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune
     if not quiet or prune:
         what = "removed" if prune else "--prune removes them"
         names = ", ".join(path.stem for path in found)
-        print(
-            f"datasets without their {'volume' if listing.is_dir() else 'row'} ({len(found)}; {what}): {names}",
-            file=sys.stderr,
-        )
+        say(f"datasets without their {'volume' if listing.is_dir() else 'row'} ({len(found)}; {what}): {names}")
 
 
 def _was_listed(path: Path, listing: Path) -> bool:

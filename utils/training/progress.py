@@ -1,9 +1,9 @@
 """What a training says while it runs: a line an epoch, and events for TensorBoard."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from utils.redaction import say
 from utils.training.setting import Setting
 
 
@@ -12,7 +12,7 @@ def report_epoch(setting: Setting, folder: Path, row: Mapping[str, float]) -> No
     figures = {name: value for name, value in row.items() if name != "epoch"}
     if not setting.quiet:
         said = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-        print(f"epoch {row['epoch']}/{setting.recipe.epochs}: {said}", file=sys.stderr, flush=True)
+        say(f"epoch {row['epoch']}/{setting.recipe.epochs}: {said}")
     if setting.log == "tensorboard":
         from torch.utils.tensorboard import SummaryWriter
 

@@ -1,7 +1,6 @@
 """Whole trainings as jobs: one per fold that is left out, and the one that writes a weights file."""
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,6 +15,7 @@ from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.state_files import State
 from utils.files import atomic_path, safe_name, sha256_of
 from utils.jobs import Job
+from utils.redaction import say
 from utils.training.calibration import calibrate, threshold_for
 from utils.training.familiarity import known_from, known_from_bank, left_out_parts, limit_for
 from utils.training.figures import by_experiment, confusion, pooled, scores_of, table_of
@@ -55,7 +55,7 @@ def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, s
     checkpoint.unlink(missing_ok=True)
     right = float(np.mean((logits[left] > 0) == data.good[left]))
     if not setting.quiet:
-        print(f"{job.source}: {len(left)} patches, accuracy {right:.3f}", file=sys.stderr, flush=True)
+        say(f"{job.source}: {len(left)} patches, accuracy {right:.3f}")
     return f"accuracy {right:.3f}"
 
 
