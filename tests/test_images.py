@@ -3,11 +3,13 @@
 import logging
 import os
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
+from utils import memory
 from utils.contrast import to_uint8
 from utils.images import LUMINANCE, list_images, luminance, read_gray
 
@@ -263,3 +265,22 @@ def test_of_a_moving_picture_the_first_frame_aloud(tmp_path, gray):
     first.save(tmp_path / "a.png", save_all=True, append_images=[second])
     with pytest.warns(UserWarning, match=r"a\.png holds 2 frames: the first was taken"):
         np.testing.assert_array_equal(read_gray(tmp_path / "a.png"), gray)
+
+
+def test_a_picture_that_a_codec_alone_knows_is_held_to_its_claims(tmp_path):
+    """40 kB of a JPEG XL can be a gigabyte."""
+    (tmp_path / "a.jxl").write_bytes(imagecodecs.jpegxl_encode(np.zeros((500, 400), np.uint8), lossless=True))
+    with memory.limited_to(0.002), pytest.raises(ValueError, match="--max-gb"):
+        read_gray(tmp_path / "a.jxl")
+    frames = np.stack([np.full((20, 30), value, np.uint8) for value in (7, 8)])
+    (tmp_path / "b.jxl").write_bytes(imagecodecs.jpegxl_encode(frames, lossless=True))
+    with pytest.warns(UserWarning, match=r"b\.jxl holds several frames: the first was taken"):
+        assert np.array_equal(read_gray(tmp_path / "b.jxl"), frames[0])
+
+
+@pytest.mark.parametrize("begin", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", b"8BPS\0\1"])
+def test_no_program_is_started_for_what_lies_about_its_format(tmp_path, begin):
+    """Pillow hands PostScript to Ghostscript, whatever a file is called."""
+    (tmp_path / "a.png").write_bytes(begin + bytes(200))
+    with pytest.raises(ValueError, match="no image format that can be read"):
+        read_gray(tmp_path / "a.png")

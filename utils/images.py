@@ -4,7 +4,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from utils.files import list_entries, suffix
 from utils.memory import require, require_possible
+from utils.picture_sizes import codec_of, picture_size
 from utils.reading import DAMAGE, open_tiff_file, refuse_special
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _TIFF_ENCODINGS = {
     1: "raw", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits", 50000: "zstd", 34926: "zstd", 34925: "lzma",
 }  # fmt: skip
 _PNG = b"\x89PNG\r\n\x1a\n"
+# What Pillow may take a file for by its content, as the suffixes above have it: for PostScript it starts a program.
+_PILLOWS = ("PNG", "JPEG", "JPEG2000", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA", "PCX", "QOI", "SGI")
 _COPIES = 3  # of an image's pixels in memory while it is decoded and becomes one channel
 
 
@@ -69,13 +72,23 @@ def read_gray(path: Path) -> np.ndarray:
     refuse_special(path)
     if path.stat().st_size == 0:
         raise ValueError("the file is empty")
-    try:
+    with _decoding(*DAMAGE):
         pixels = _read_tiff(path) if is_tiff(path) else _read_picture(path)
-    except DAMAGE as error:
-        raise ValueError(f"a damaged image, or none: {error or type(error).__name__}") from error
     if pixels.ndim != 2 or 0 in pixels.shape:
         raise ValueError(f"expected a 2D image, found an array of shape {pixels.shape}")
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+
+@contextmanager
+def _decoding(*damage: type[Exception]) -> Iterator[None]:
+    """Within, what a decoder throws at damaged files becomes one sentence; what the system says stays."""
+    try:
+        yield
+    except damage as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        said = "" if isinstance(error, UnicodeError) else f": {error or type(error).__name__}"  # words of no language
+        raise ValueError(f"a damaged image, or none{said}") from error
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:
@@ -201,12 +214,12 @@ def open_picture(path: Path) -> "Iterator[Image.Image | None]":
     from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # EM images are larger than what Pillow takes for an attack
-    try:
-        image = Image.open(path)
-    except UnidentifiedImageError:
-        yield None
-        return
-    with image:
+    with _decoding(OSError, ValueError):
+        try:
+            image = Image.open(path, formats=_PILLOWS)
+        except UnidentifiedImageError:
+            image = None
+    with image or nullcontext():
         yield image
 
 
@@ -221,7 +234,9 @@ def _read_picture(path: Path) -> np.ndarray:
                 bits = image.width * image.height * (1 if image.mode in "1P" else 8 * channels)
                 require_possible(bits // 8, path.stat().st_size, "deflate", "pixels")
                 _refuse_wrong_checksums(path)
-            if not _is_deep_colour(path):
+            if _is_deep_colour(path):
+                return _decoded(path, "png")
+            with _decoding(OSError, ValueError):
                 return luminance(_pillow_pixels(image))
     return _read_with_codecs(path)
 
@@ -260,10 +275,22 @@ def _is_deep_colour(path: Path) -> bool:
 
 
 def _read_with_codecs(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        if not (codec := codec_of(file)):
+            raise ValueError(f"no image format that can be read, whatever its name says ({path.suffix})")
+        height, width, animated = picture_size(file)
+    if codec == "png":  # of which Pillow takes no wrong checksum at all
+        _refuse_wrong_checksums(path)
+    require(_COPIES * height * width * 4, "the image")
+    if animated:
+        warnings.warn(f"{path.name} holds several frames: the first was taken", stacklevel=4)
+    return _decoded(path, codec, **({"index": 0} if codec == "jpegxl" else {}))
+
+
+def _decoded(path: Path, codec: str, **options: int) -> np.ndarray:
+    """By one codec: trying all would have programs for every format at work on every file."""
     import imagecodecs
 
-    try:
-        pixels = imagecodecs.imread(path)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"no image format that can be read, whatever its name says ({path.suffix})") from error
+    with _decoding(ValueError):
+        pixels: np.ndarray = getattr(imagecodecs, f"{codec}_decode")(path.read_bytes(), **options)
     return pixels if pixels.ndim == 2 else luminance(pixels)

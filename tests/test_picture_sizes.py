@@ -1,0 +1,43 @@
+"""utils/picture_sizes.py: what the headers of pictures claim, before a decoder believes it."""
+
+import struct
+from io import BytesIO
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from utils.picture_sizes import codec_of, picture_size
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (63, 64), (256, 128), (257, 300), (800, 960), (9, 16), (3000, 20)])
+@pytest.mark.parametrize("boxes", [False, True])
+def test_size_of_a_jpeg_xl(rng, shape, boxes):
+    pixels = rng.integers(0, 255, shape, np.uint8)
+    file = BytesIO(imagecodecs.jpegxl_encode(pixels, lossless=True, usecontainer=boxes))
+    assert (codec_of(file), picture_size(file)) == ("jpegxl", (*shape, False))
+
+
+def test_a_jpeg_xl_of_many_frames():
+    file = BytesIO(imagecodecs.jpegxl_encode(np.zeros((3, 20, 30), np.uint8), lossless=True))
+    assert picture_size(file) == (20, 30, True)
+
+
+def test_size_of_a_jpeg_xr(rng):
+    file = BytesIO(imagecodecs.jpegxr_encode(rng.integers(0, 255, (63, 80), np.uint8)))
+    assert (codec_of(file), picture_size(file)) == ("jpegxr", (63, 80, False))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"II\xbc\x01",
+        b"II\xbc\x01" + struct.pack("<IH", 8, 0),
+        b"II\xbc\x01" + struct.pack("<IH", 8, 65535) + bytes(24),
+        b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x03free",
+        b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x09free",
+    ],
+)
+def test_headers_without_a_size(damaged):
+    with pytest.raises(ValueError, match="its header"):
+        picture_size(BytesIO(damaged))
