@@ -284,3 +284,53 @@ def test_no_program_is_started_for_what_lies_about_its_format(tmp_path, begin):
     (tmp_path / "a.png").write_bytes(begin + bytes(200))
     with pytest.raises(ValueError, match="no image format that can be read"):
         read_gray(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "webp", "jpegxl", "png"])
+def test_parts_of_a_tiff_are_no_larger_than_its_page(tmp_path, compression):
+    """A strip that is a picture of its own says how large it is, and its decoder believes it."""
+    path = tmp_path / "a.tif"
+    image = np.zeros((640, 640, 3), np.uint8)
+    tifffile.imwrite(path, image, compression=compression, photometric="rgb", tile=(640, 640))
+    assert not read_gray(path).any()
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        for tag in ("ImageWidth", "ImageLength", "TileWidth", "TileLength"):
+            tif.pages.first.tags[tag].overwrite(64)
+    with pytest.raises(ValueError, match="a part of the image claims 640 x 640 pixels, more than it can have"):
+        read_gray(path)
+
+
+def test_a_tile_must_fit_into_memory_too(tmp_path, gray):
+    tifffile.imwrite(tmp_path / "a.tif", gray[:16, :16], tile=(1024, 1024), compression="zlib")
+    with memory.limited_to(0.001), pytest.raises(ValueError, match="--max-gb"):
+        read_gray(tmp_path / "a.tif")
+
+
+@pytest.mark.filterwarnings("error")
+def test_complex_numbers_are_no_image(tmp_path, gray):
+    tifffile.imwrite(tmp_path / "a.tif", gray.astype(np.complex64))
+    with pytest.raises(ValueError, match="holds complex64 pixels: only integers and real numbers are images"):
+        read_gray(tmp_path / "a.tif")
+
+
+OME = (
+    '<OME><Image><Pixels DimensionOrder="XYZCT" SizeX="50" SizeY="40" SizeZ="1" SizeC="1" SizeT="1">{}'
+    "</Pixels></Image></OME>"
+)
+SCAN = '<StructuredAnnotations><XMLAnnotation ID="a" Namespace="modulo"><Value><Modulo><AlongT Start="0" End="{}"/>'
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        (OME.replace('SizeC="1"', 'SizeC="999999999"'), "count planes up to 999999999"),
+        (OME.format('<TiffData IFD="9" PlaneCount="999999999999"/>'), "count planes up to 999999999999"),
+        (OME.format('<TiffData PlaneCount="1"><UUID FileName="pipe">urn:uuid:x</UUID></TiffData>'), "pipe is a pipe"),
+        (f"<OME>{SCAN.format('1e12')}</Modulo></Value></XMLAnnotation></StructuredAnnotations></OME>", "count steps"),
+    ],
+)
+def test_ome_metadata_that_would_fill_the_memory_or_wait(tmp_path, gray, metadata, said):
+    os.mkfifo(tmp_path / "pipe")
+    tifffile.imwrite(tmp_path / "a.tif", gray, description=metadata, metadata=None)
+    with pytest.raises(ValueError, match=said):
+        read_gray(tmp_path / "a.tif")

@@ -1,10 +1,12 @@
 """2D images: read any common format as one channel, the way it would be displayed."""
 
+import math
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -39,6 +41,11 @@ _CMYK, _GRAY_FIRST, _JPEG = 5, frozenset({6, 8, 9, 10}), frozenset({6, 7, 33007,
 _TIFF_ENCODINGS = {
     1: "raw", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits", 50000: "zstd", 34926: "zstd", 34925: "lzma",
 }  # fmt: skip
+# Those of TIFF's compressions that are pictures of their own: JPEG, JPEG 2000, XR and XL, WebP, PNG.
+_PICTURES_IN_TIFF = frozenset(
+    {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 22610, 34934, 50001, 34927, 50002, 52546, 34933}
+)
+_PART_HEADER, _LEAST_PART = 1 << 16, 1 << 16
 _PNG = b"\x89PNG\r\n\x1a\n"
 # What Pillow may take a file for by its content, as the suffixes above have it: for PostScript it starts a program.
 _PILLOWS = ("PNG", "JPEG", "JPEG2000", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA", "PCX", "QOI", "SGI")
@@ -76,6 +83,8 @@ def read_gray(path: Path) -> np.ndarray:
         pixels = _read_tiff(path) if is_tiff(path) else _read_picture(path)
     if pixels.ndim != 2 or 0 in pixels.shape:
         raise ValueError(f"expected a 2D image, found an array of shape {pixels.shape}")
+    if pixels.dtype.kind not in "buif":
+        raise ValueError(f"holds {pixels.dtype} pixels: only integers and real numbers are images")
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
 
 
@@ -144,14 +153,18 @@ def check_page(page: "TiffPage | TiffFrame") -> None:
         If the file is cut short.
     """
     key = cast("TiffPage", page.keyframe)
+    if not all(isinstance(side, int) and side > 0 for side in (key.imagelength, key.imagewidth)):
+        raise ValueError(f"a page of it has {key.imagewidth} x {key.imagelength} pixels: damaged")
     size = page.parent.filehandle.size
+    if min((*page.dataoffsets, *page.databytecounts), default=0) < 0:
+        raise ValueError("its pixels lie before the file begins: damaged")
     end = max((o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
     if end > size:
         raise ValueError(f"the file is cut short: {size} bytes, its pages reach to byte {end}")
     stored = sum(page.databytecounts)
     raw_bits = key.imagelength * key.imagewidth * key.imagedepth * key.samplesperpixel * max(1, key.bitspersample)
     require_possible(raw_bits // 8, stored, _TIFF_ENCODINGS.get(key.compression, ""), "pixels")
-    require(_COPIES * key.nbytes, "the image")
+    require(_COPIES * max(key.nbytes, math.prod(key.chunks) * key.bitspersample // 8), "the image")
 
 
 def _planes(series: "TiffPageSeries") -> int:
@@ -166,9 +179,11 @@ def tiff_page(page: "TiffPage | TiffFrame") -> np.ndarray:
     -------
     ndarray, shape (h, w)
     """
+    key = cast("TiffPage", page.keyframe)  # later pages of a stack know only what differs from it
+    if key.compression in _PICTURES_IN_TIFF:
+        _refuse_large_parts(page, key)
     pixels = page.asarray()
     axes = page.axes
-    key = cast("TiffPage", page.keyframe)  # later pages of a stack know only what differs from it
     if "S" in axes:
         pixels = luminance(_shown(np.moveaxis(pixels, axes.index("S"), -1), key))
         axes = axes.replace("S", "")
@@ -178,6 +193,27 @@ def tiff_page(page: "TiffPage | TiffFrame") -> np.ndarray:
     if key.photometric == 0:  # MINISWHITE
         return _inverted(pixels, key.bitspersample)
     return pixels
+
+
+def _refuse_large_parts(page: "TiffPage | TiffFrame", key: "TiffPage") -> None:
+    """Refuse strips and tiles that are pictures larger than the page has them: their decoders believe them."""
+    file = page.parent.filehandle
+    most = 2 * max(math.prod(key.chunks), _LEAST_PART)  # blocks are filled up
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        with file.lock:
+            file.seek(offset)
+            part = BytesIO(file.read(min(count, _PART_HEADER)))
+        try:
+            if codec_of(part):
+                height, width, _ = picture_size(part)
+            elif picture := _opened_by_pillow(part):
+                width, height = picture.size
+            else:
+                continue
+        except (*DAMAGE, OSError, ValueError):
+            continue  # its decoder says what is wrong with it
+        if height * width > most:
+            raise ValueError(f"a part of the image claims {width} x {height} pixels, more than it can have")
 
 
 def _shown(samples: np.ndarray, key: "TiffPage") -> np.ndarray:
@@ -211,16 +247,20 @@ def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
 @contextmanager
 def open_picture(path: Path) -> "Iterator[Image.Image | None]":
     """A file as Pillow opens it; None where it is of no format that Pillow knows."""
+    with _decoding(OSError, ValueError):
+        image = _opened_by_pillow(path)
+    with image or nullcontext():
+        yield image
+
+
+def _opened_by_pillow(file: Path | BytesIO) -> "Image.Image | None":
     from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # EM images are larger than what Pillow takes for an attack
-    with _decoding(OSError, ValueError):
-        try:
-            image = Image.open(path, formats=_PILLOWS)
-        except UnidentifiedImageError:
-            image = None
-    with image or nullcontext():
-        yield image
+    try:
+        return Image.open(file, formats=_PILLOWS)
+    except UnidentifiedImageError:
+        return None
 
 
 def _read_picture(path: Path) -> np.ndarray:

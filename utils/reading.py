@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 from isal import isal_zlib
 
+from utils.foreign_text import parse_xml
+
 if TYPE_CHECKING:
     from tifffile import TiffFile
 
@@ -24,6 +26,12 @@ DAMAGE = (
     *(SyntaxError, struct.error, cast(type[Exception], isal_zlib.error)),
 )
 _SEEKING = threading.Lock()
+# What OME metadata count, and how many digits that may have, as steps of a scan.
+_COUNTS = {
+    "Pixels": ("SizeZ", "SizeC", "SizeT"),
+    "TiffData": ("IFD", "PlaneCount", "NumPlanes", "FirstZ", "FirstC", "FirstT"),
+}
+_MOST_DIGITS = 7
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -57,7 +65,29 @@ def open_tiff_file(path: Path, **options: Any) -> "TiffFile":
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     refuse_special(path)
-    return tifffile.TiffFile(path, **options)
+    tif = tifffile.TiffFile(path, **options)
+    try:
+        if tif.is_ome:
+            _refuse_hostile_ome(tif.ome_metadata, path.parent)
+    except BaseException:
+        tif.close()
+        raise
+    return tif
+
+
+def _refuse_hostile_ome(xml: str | None, folder: Path) -> None:
+    """Refuse metadata of which tifffile would make endless lists, or wait for what it names as another of its files."""
+    root = parse_xml(xml)
+    for node in () if root is None else root.iter():
+        kind = node.tag.rpartition("}")[2]
+        if kind == "UUID" and (other := folder / node.get("FileName", "")).exists():
+            refuse_special(other)
+        if kind in _COUNTS and len(most := max((node.get(name, "") for name in _COUNTS[kind]), key=len)) > _MOST_DIGITS:
+            raise ValueError(f"its OME metadata count planes up to {most[:30]}")
+        if kind.startswith("Along") and node.get("Start"):
+            begin, end, step = (float(node.get(name, 1)) for name in ("Start", "End", "Step"))
+            if not abs(end - begin) < abs(step) * 10**_MOST_DIGITS:
+                raise ValueError(f"its OME metadata count steps of {step:g} from {begin:g} to {end:g}")
 
 
 def read_into(file: BinaryIO, offset: int, target: np.ndarray) -> None:
