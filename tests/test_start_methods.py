@@ -1,6 +1,7 @@
 """The same bytes however processes are started, and however many there are."""
 
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,19 +15,19 @@ from utils.formats.nrrd import write_nrrd
 
 # Imported by name, as worker processes do: what lives in __main__ could only be found by forked ones.
 RUN = """
-import importlib, multiprocessing, sys
-method, module, folder, *argv = sys.argv[1:]
-sys.path[:0] = [folder]
+import importlib, json, multiprocessing, pathlib, sys
+method, commands = sys.argv[1], json.loads(sys.argv[2])
+sys.path[:0] = sorted({str(pathlib.Path(script).parent) for script, *_ in commands})
 if __name__ == "__main__":
     multiprocessing.set_start_method(method)
-    sys.exit(importlib.import_module(module).main(argv))
+    sys.exit(any([importlib.import_module(pathlib.Path(script).stem).main(argv) for script, *argv in commands]))
 """
 METHODS = [m for m in ("spawn", "fork", "forkserver") if m in __import__("multiprocessing").get_all_start_methods()]
 
 
-def run(method, script, *arguments):
-    path = ROOT / script
-    command = [sys.executable, "-c", RUN, method, path.stem, str(path.parent), *map(str, arguments)]
+def run(method, commands):
+    argv = [[str(ROOT / script), *map(str, arguments)] for script, *arguments in commands]
+    command = [sys.executable, "-c", RUN, method, json.dumps(argv)]
     done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
 
@@ -72,6 +73,5 @@ def commands(images, volumes, out, processes):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_same_bytes(method, images, volumes, alone, tmp_path):
-    for command in commands(images, volumes, tmp_path, 2):
-        run(method, *command)
+    run(method, commands(images, volumes, tmp_path, 2))
     assert content(tmp_path) == alone and len(alone) == 2 * (6 + 2 + 3)  # each with its recipe
