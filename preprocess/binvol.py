@@ -31,7 +31,7 @@ from utils.argument_types import input_dir, int_from, output_dir
 from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
 from utils.cli import add_run_options, make_parser, run_script, say_passed_over
 from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
-from utils.files import atomic_path, list_files, suffix
+from utils.files import atomic_path, list_files, resolved, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.formats.mrc_writer import MrcWriter
 from utils.formats.nrrd import NrrdWriter
@@ -41,7 +41,7 @@ from utils.names import format_binned, parse_binned, parsed
 from utils.options import add_dataset, use_dataset
 from utils.results import Scope, refuse_nothing_to_do
 from utils.volume_samples import slabs
-from utils.volumes import DETACHED, Volume, data_files, list_volumes, open_volume, volume_inputs, volume_name
+from utils.volumes import DETACHED, Volume, data_files, list_volumes, open_volume, own_data, volume_inputs, volume_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -175,13 +175,14 @@ def _compare(result: Volume, volume: Volume, factors: Factors, expected: int) ->
 def _delete(source: Path) -> None:
     """Delete a volume's file, and the data file beside its detached header where no other header needs it.
 
-    A header may name any file of the disk; what does not lie beside it is not known to be the volume's alone.
+    A header may name any file of the disk; what does not lie beside it, or is a volume of its own, is not known to be
+    this one's alone.
     """
-    own = [data for data in data_files(source) if data.resolve().parent == source.parent.resolve()]
+    own = [data for data in own_data(source) if resolved(data).parent == resolved(source.parent)]
     if own:
         siblings = [path for path in list_files(source.parent, DETACHED) if path != source]
-        shared = {data.resolve() for sibling in siblings for data in data_files(sibling)}
-        own = [data for data in own if data.resolve() not in shared]
+        shared = {resolved(data) for sibling in siblings for data in data_files(sibling)}
+        own = [data for data in own if resolved(data) not in shared]
     source.unlink()
     for data in own:
         data.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from utils.argument_types import fraction, output_dir, positive_float, positive_
 from utils.cli import UsageError, add_run_options, alike, make_parser, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.dataset_table import DatasetTable, Stating, add_table_options
+from utils.files import resolved
 from utils.jobs import Job, Run, run_jobs
 from utils.options import add_dataset, use_dataset
 from utils.redaction import say
@@ -72,7 +73,7 @@ def crop(args: argparse.Namespace) -> int:
     one_at_a_time = replace(Run.of(args), processes=1)
     code = run_jobs(partial(crop_one, options=options, table=table), jobs, one_at_a_time, noun="volumes")
     if many:
-        wanted = {volume_target(path, args.savedir): str(path.resolve()) for path in volumes}
+        wanted = {volume_target(path, args.savedir): str(resolved(path)) for path in volumes}
         claim(args.source, wanted)
         tell_orphans(args.source, args.savedir, wanted, prune=args.prune, quiet=args.quiet)
     return code

@@ -86,12 +86,13 @@ def test_folder_crops_the_large_and_leaves_the_others(tmp_path, voxels, capsys):
     write_nrrd(folder / "large.nrrd", voxels)
     write_nrrd(folder / "small.nrrd", voxels[:20])
     (folder / "bad.nrrd").write_bytes(b"no")
+    (folder / "loop.nrrd").symlink_to(folder / "loop.nrrd")
     (folder / "notes.txt").write_text("x")
     argv = [str(folder), str(tmp_path / "out"), "-cs", "16", "--min-size-gb", "0.0002"]
     assert crop_rois_from_volume.main(argv) == 1
     said = capsys.readouterr()
-    assert "1 done" in said.out and "1 failed" in said.out
-    assert "small.nrrd" in said.err and "bad.nrrd" in said.err and "notes.txt" in said.err
+    assert "1 done" in said.out and "2 failed" in said.out
+    assert "small.nrrd" in said.err and "loop.nrrd" in said.err and "bad.nrrd" in said.err and "notes.txt" in said.err
     assert {parse_roi(name.removesuffix(".nrrd"))[0] for name in cubes(tmp_path / "out")} == {"large"}
 
 

@@ -13,11 +13,13 @@ from utils import files
 from utils.files import (
     atomic_path,
     flush_all,
+    is_there,
     list_entries,
     list_files,
     natural_key,
     remove,
     remove_if_empty,
+    resolved,
     safe_name,
     sha256_of,
     stem,
@@ -163,6 +165,14 @@ def test_one_call_hands_all_of_a_file_system_over(tmp_path):
     assert open_files() == opened
     with pytest.raises(FileNotFoundError):
         files._sync_file_system(tmp_path / "gone")
+
+
+def test_paths_that_lead_nowhere(tmp_path):
+    """Names come from headers, and links from anybody: neither may end a run."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert is_there(tmp_path)
+    assert not any(is_there(tmp_path / name) for name in ("a", "a" * 5000, "a\0b", "loop"))
+    assert resolved(tmp_path / "loop").name == "loop"
 
 
 def test_folders_that_hold_nothing_go(tmp_path):

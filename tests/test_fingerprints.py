@@ -80,6 +80,20 @@ def test_folders_that_are_linked_count(tmp_path):
     assert fingerprint([tmp_path / "a"]).size == 1 != before.size
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_that_go_round_are_followed_once(tmp_path):
+    """Two of them would be 2^40 folders before the system gives up."""
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_text("0")
+    for name in ("x/a", "x/b"):
+        (tmp_path / name).symlink_to(tmp_path / "y")
+    for name in ("y/a", "y/b", "up", "again"):
+        (tmp_path / name).symlink_to(tmp_path / "x")
+    (tmp_path / "x" / "up").symlink_to(tmp_path)
+    assert fingerprint([tmp_path]).size == 2
+
+
 def test_litter_in_a_folder_is_no_change(tmp_path):
     (tmp_path / "0.png").write_text("0")
     before = fingerprint([tmp_path])

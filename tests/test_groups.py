@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from utils.groups import list_groups
+from utils.sources import nested_volumes
 
 
 def made(folder: Path, *names: str) -> Path:
@@ -48,9 +49,14 @@ def test_an_output_folder_inside_is_no_group(tmp_path):
 
 
 def test_a_link_to_a_folder_above_ends_the_listing(tmp_path):
-    folder = made(tmp_path / "in", "a/x.png")
+    folder = made(tmp_path / "in", "a/x.png", "b/y.png")
     (folder / "a" / "up").symlink_to(folder)
-    assert listed(folder, recursive=True) == {"a": ["x.png"]}
+    for name in "cd":  # two folders that lead to each other, twice: 2^40 before the system gives up
+        for one, other in ("ab", "ba"):
+            (folder / one / name).symlink_to(folder / other)
+    assert listed(folder) == {"a": ["x.png"], "b": ["y.png"]}
+    assert list(listed(folder, recursive=True)) == ["a", "a-c", "a-d", "b", "b-c", "b-d"]
+    assert nested_volumes(folder) == []
 
 
 def test_a_folder_that_may_not_be_looked_into_stops_no_other(tmp_path, lock_folder):

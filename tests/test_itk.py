@@ -80,6 +80,13 @@ def test_complaints_are_simpleitk_s_own(tmp_path):
         open_itk(tmp_path / "a.mnc")
 
 
+def test_what_itk_says_of_its_own_is_no_header(tmp_path):
+    head = "ObjectType = Image\nNDims = 99\nDimSize = " + "2 " * 99
+    (tmp_path / "a.mha").write_text(f"{head}\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n")
+    with pytest.raises(ValueError, match=r"^cannot be read as \.mha: SimpleITK makes nothing of its header$"):
+        open_itk(tmp_path / "a.mha")
+
+
 @pytest.mark.usefixtures("here")
 def test_too_large_an_image_is_not_decoded(tmp_path):
     path = written(tmp_path / "a.vtk")

@@ -62,6 +62,8 @@ def test_compressed_claims_are_checked_before_anything_is_read(tmp_path):
     ("s%02d.raw 1 6 1", ""), ("s%02d.raw 1 5 1", "the header promises 6 slices and names 5 files$"),
     ("s%02d.raw 1 7 1", r"the header promises 6 slices and names 7 files, s07\.raw is missing$"),
     ("s%02d.raw 2 12 2", r"names 6 files, s08\.raw is missing$"),
+    ("s%02d.raw 1 999999999999 1", r"names 999999999999 files, s07\.raw is missing$"),
+    ("s%999999999d.raw 1 6 1", "expected a number in it"), ("s%n.raw 1 6 1", "expected a number in it"),
     ("LIST\ns01.raw\ns02.raw\ns03.raw\ns04.raw\ns05.raw\ns06.raw", ""),
     ("LIST\ns01.raw\ns02.raw", "names 2 files$"),
 ])  # fmt: skip

@@ -65,6 +65,7 @@ def test_one_value_is_told_and_what_is_closed_is_not_read(tmp_path):
         ((1, 1, 12), {}, "cut short: 11 bytes, 12 needed"),
         ((1, 1, 11), {"skip": -2}, "cut short"),
         ((1, 1, 4), {"start": 8, "skip": -1}, "cut short"),
+        ((1, 1, 1), {"start": 10**30}, "cut short"),
         ((1, 1, 1), {"lines": 3}, "more than the data has"),
         ((2**40, 2**40, 2**40), {}, "cut short"),
     ],

@@ -14,7 +14,7 @@ from PIL import Image
 from utils.formats.nrrd import write_nrrd
 from utils.records.fingerprints import fingerprint
 from utils.records.recipes import Recipe, record_of, save_record
-from utils.volumes import is_isotropic, list_volumes, open_volume, volume_inputs, volume_name
+from utils.volumes import is_isotropic, list_volumes, open_volume, own_data, volume_inputs, volume_name
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHAPE = (7, 9, 11)
@@ -289,3 +289,16 @@ def test_the_files_that_a_volume_is_made_of(tmp_path):
     assert volume_inputs("https://h/a.zarr") == {"https://h/a.zarr": ()}
     (tmp_path / "d.mhd").write_bytes(b"damaged")
     assert volume_inputs(tmp_path / "d.mhd") == {"d.mhd": (tmp_path / "d.mhd",)}
+
+
+def test_a_header_takes_no_other_volume_away(tmp_path):
+    """Nor does it vanish by naming itself, and a name that no file can have costs nobody else a thing."""
+    write_nrrd(tmp_path / "a.nrrd", voxels_of("uint8"))
+    for name, data in (("b.nhdr", "a.nrrd"), ("c.nhdr", "c.nhdr"), ("d.nhdr", "x" * 5000)):
+        fields = "type: uint8\ndimension: 3\nsizes: 11 9 7\nencoding: raw\n"
+        (tmp_path / name).write_text(f"NRRD0004\n{fields}data file: {data}\n")
+    assert [path.name for path in list_volumes(tmp_path)[0]] == ["a.nrrd", "b.nhdr", "c.nhdr", "d.nhdr"]
+    assert own_data(tmp_path / "b.nhdr") == [] != volume_inputs(tmp_path / "b.nhdr")
+    assert volume_inputs(tmp_path / "d.nhdr") == {"d.nhdr": (tmp_path / "d.nhdr",)}
+    with pytest.raises(FileNotFoundError, match=r"the data file x{220} that the header names is missing"):
+        open_volume(tmp_path / "d.nhdr")

@@ -168,6 +168,20 @@ def atomic_path(target: Path) -> Iterator[Path]:
         remove(scratch)
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path leads to anything: where no path can be like that, it does not."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def resolved(path: Path | str) -> Path:
+    """A path without links: of links that lead in a circle, as far as they can be followed."""
+    return Path(os.path.realpath(path))
+
+
 def remove(path: Path) -> None:
     """Remove a file, a link or a folder with all that is in it; nothing when it is not there."""
     if path.is_dir() and not path.is_symlink():

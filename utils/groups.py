@@ -84,15 +84,18 @@ def groups_of(args: argparse.Namespace, scope: Scope) -> Groups:
     return found
 
 
-def _folders(folder: Path, excluded: Path | None, *, below: bool = False) -> Iterator[Path]:
-    """A folder and all below it, parents first, in natural order; a link to a folder above is not followed."""
+def _folders(
+    folder: Path, excluded: Path | None, above: frozenset[Path] = frozenset(), *, below: bool = False
+) -> Iterator[Path]:
+    """A folder and all below it, parents first, in natural order; links that go round are not followed."""
     if not below:
         yield folder
-    above = {folder.resolve(), *folder.resolve().parents}
+    here = folder.resolve()
+    above = above | {here, *here.parents}
     try:
         inside = list_entries(folder).folders
     except OSError:  # said where its images are listed
         return
     for inner in inside:
         if inner.resolve() != excluded and inner.resolve() not in above:
-            yield from _folders(inner, excluded)
+            yield from _folders(inner, excluded, above)

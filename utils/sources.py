@@ -134,8 +134,8 @@ def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
     return replace(source, stated=stated)
 
 
-def nested_volumes(folder: Path) -> list[Path]:
-    """Volumes deeper than directly in a folder, in natural order.
+def nested_volumes(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
+    """Volumes deeper than directly in a folder, in natural order; `above` are folders that lead there.
 
     What lies in a folder of slices is none, nor are kept patches and stacks, which were cut from a volume.
     """
@@ -147,10 +147,12 @@ def nested_volumes(folder: Path) -> list[Path]:
         return []
     volumes = set(list_volumes(folder)[0])
     found: list[Path] = []
+    here = folder.resolve()
+    above = above | {here, *here.parents}
     for inner in inside:
-        if inner not in volumes and inner.resolve() not in {folder.resolve(), *folder.resolve().parents}:
+        if inner not in volumes and inner.resolve() not in above:
             found += [path for path in list_volumes(inner)[0] if not is_patch_name(stem_of_file(path))]
-            found += nested_volumes(inner)
+            found += nested_volumes(inner, above)
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.dataset_table import HEADERS_ONLY, Stating
+from utils.files import resolved
 from utils.foreign_text import json_file
 from utils.names import format_roi, parse_level, parse_roi, parsed
 from utils.redaction import say
@@ -102,4 +103,4 @@ def _recorded_offset(path: Path, level: int) -> tuple[int, ...]:
 
 
 def _resolved(address: Path | str) -> str:
-    return address if isinstance(address, str) and "://" in address else str(Path(address).resolve())
+    return address if isinstance(address, str) and "://" in address else str(resolved(address))

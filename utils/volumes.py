@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.contact_sheet import MONTAGES, SHEETS
-from utils.files import NGFF_ENDING, list_entries, list_files, stem, stem_of_file, suffix
+from utils.files import NGFF_ENDING, is_there, list_entries, list_files, stem, stem_of_file, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
 from utils.formats.hdf5 import HDF5_SUFFIXES, open_hdf5
 from utils.formats.itk import open_itk
@@ -41,6 +41,7 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
 # Headers whose voxels lie in another file: of the same name, or of one that they name.
 PAIRED = frozenset({".hdr", ".hdr.gz", ".spr"})
 DETACHED = PAIRED | {".nhdr", ".mhd"}
+_HALVES = frozenset({".img", ".img.gz"})
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # z may differ from x and y by a quarter before slices along x and y would look squeezed.
 ANISOTROPY = 0.25
@@ -93,7 +94,7 @@ def volume_inputs(source: Path | str) -> dict[str, tuple[Path, ...]]:
     if _is_url(source) and not str(source).startswith("file://"):
         return {str(source): ()}
     path = Path(source)
-    return {path.name: (path, *(data for data in data_files(path) if data.exists()))}
+    return {path.name: (path, *(data for data in data_files(path) if is_there(data)))}
 
 
 def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -109,7 +110,7 @@ def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     entries = list_entries(folder)
     ends = [suffix(f) for f in entries.files]
-    owned = {data for f, end in zip(entries.files, ends, strict=True) if end in DETACHED for data in data_files(f)}
+    owned = {data for f, end in zip(entries.files, ends, strict=True) if end in DETACHED for data in own_data(f)}
     volumes: list[Path] = []
     others: list[Path] = []
     for path, end in zip(entries.files, ends, strict=True):
@@ -189,3 +190,8 @@ def data_files(header: Path) -> list[Path]:
     except (ValueError, OSError):  # a damaged header fails by itself, later
         return []
     return [header.parent / name] if name else []
+
+
+def own_data(header: Path) -> list[Path]:
+    """Of its data files those that are no volumes by themselves: a header may name any file, another volume, too."""
+    return [data for data in data_files(header) if (end := suffix(data)) not in OPENERS or end in _HALVES]

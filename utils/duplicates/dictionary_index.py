@@ -15,7 +15,7 @@ from utils.cli import UsageError
 from utils.dictionaries import PatchFile, load_patches
 from utils.duplicates.embedding import SIZE, embed_all
 from utils.duplicates.index_file import Index, IndexWriter, make_index
-from utils.files import list_files, stem
+from utils.files import list_files, resolved, stem
 from utils.jobs import SKIPPED, Job
 from utils.names import dataset_of
 from utils.records.kept_patch import possible_size
@@ -120,7 +120,7 @@ def list_dictionaries(folders: Sequence[Path], *, may_be_empty: bool = False) ->
         if not files and not may_be_empty:
             raise UsageError(f"{folder}: no {'patch dictionaries (.pkl) in it' if folder.is_dir() else 'such folder'}")
         for path in files:
-            found.setdefault(path.resolve(), path)
+            found.setdefault(resolved(path), path)
     return sorted(found.values(), key=lambda path: (path.name, path.as_posix()))
 
 

@@ -44,7 +44,10 @@ def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
     """
     refuse_special(path)
     answer = _ask(path, "header", _HEADER_SECONDS)
-    header = parse_json(answer.partition(b"\n")[0])
+    try:
+        header = parse_json(answer.partition(b"\n")[0])
+    except ValueError as error:  # ITK says on its own what it does not understand, and goes on
+        raise ValueError(f"cannot be read as {path.suffix}: SimpleITK makes nothing of its header") from error
     shape, spacing = tuple(reversed(header["size"])), tuple(reversed(header["spacing"]))
     if len(shape) > 3 and max(shape[:-3]) > 1:
         raise ValueError(f"has {len(shape)} axes of sizes {shape}: expected a single 3D image")

@@ -3,6 +3,7 @@
 The format: https://itk.org/Wiki/ITK/MetaIO/Documentation
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ _TYPES = {
     "LONG_LONG": "i8", "ULONG_LONG": "u8", "FLOAT": "f4", "DOUBLE": "f8",
 }  # fmt: skip
 _LONGEST_LINE = 1 << 16
+_PATTERN = re.compile(r"[^%]*%0?\d?d[^%]*")  # of the names of slices; others could ask for gigabytes of spaces
 
 
 def open_metaimage(path: Path) -> Volume:
@@ -63,17 +65,21 @@ def _check_parts(path: Path, start: int, names: str, count: int) -> None:
     """Refuse slices that lie in fewer files than there are slices: SimpleITK shows memory that nobody wrote."""
     words = names.split()
     if "%" in names:
+        if not _PATTERN.fullmatch(words[0]):
+            raise ValueError(f"its header names slices {words[0][:80]!r}: expected a number in it, such as s%03d.raw")
         with reading_as("MetaImage"):
             first, last, step = (int(word) for word in words[1:4])
-            parts = [words[0] % index for index in range(first, last + 1, step)]
+            indices = range(first, last + 1, step)
+        parts, named = [words[0] % index for index in indices[: count + 1]], len(indices)
     else:
         with open_regular(path) as f:
             f.seek(start)
             parts = [line.decode("utf-8", "replace").strip() for line in f.read(1 << 22).splitlines() if line.strip()]
+        named = len(parts)
     missing = [name for name in parts if not (path.parent / name).is_file()]
-    if missing or len(parts) != count:
+    if missing or named != count:
         gone = f", {missing[0]} is missing" if missing else ""
-        raise ValueError(f"the header promises {count} slices and names {len(parts)} files{gone}")
+        raise ValueError(f"the header promises {count} slices and names {named} files{gone}")
 
 
 def _is_true(fields: dict[str, str], key: str, default: str = "False") -> bool:

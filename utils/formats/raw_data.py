@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.files import LONGEST_NAME, is_there
 from utils.formats.raw_reader import RawReader
 from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
-from utils.reading import open_regular
+from utils.reading import open_regular, refuse_special
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class StoredVoxels:
         """
         if min(self.shape) < 1:
             raise ValueError(f"the header promises the shape {self.shape}: nothing to read")
-        if not self.path.exists():
-            raise FileNotFoundError(f"the data file {self.path.name} that the header names is missing")
+        if not is_there(self.path):
+            raise FileNotFoundError(f"the data file {self.path.name[:LONGEST_NAME]} that the header names is missing")
 
 
 class RawData(StoredVoxels):
@@ -55,6 +56,7 @@ class RawData(StoredVoxels):
             If the file is too short, or the header's shape is impossible.
         """
         self.refuse_no_data()
+        refuse_special(self.path)
         size = self.path.stat().st_size
         begin = size - self.nbytes + self.skip + 1 if self.skip < 0 else self._after_lines() + self.skip
         if begin < self.start or begin + self.nbytes > size:
@@ -65,6 +67,8 @@ class RawData(StoredVoxels):
         return begin
 
     def _after_lines(self) -> int:
+        if not self.lines:
+            return self.start
         with open_regular(self.path) as f:
             f.seek(self.start)
             for _ in range(self.lines):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import xxhash
 
-from utils.files import atomic_path
+from utils.files import atomic_path, resolved
 from utils.records import scores
 from utils.table_text import open_text, rows_of, write_rows
 
@@ -85,7 +85,7 @@ class LeftOut:
 
         The table calls it by its name without suffix, and by as many folders before it as were needed.
         """
-        parts = dictionary.resolve().with_name(dictionary.name.removesuffix(".pkl")).parts
+        parts = resolved(dictionary).with_name(dictionary.name.removesuffix(".pkl")).parts
         for depth in range(len(parts), 0, -1):
             found = self._reasons.get("/".join(parts[-depth:]))
             if found is not None:

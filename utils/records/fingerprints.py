@@ -81,11 +81,22 @@ def _members(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _walk(folder: Path) -> Iterable[str]:
+    """All files by their path inside; of links that go round, or lead to one folder, the first is followed."""
+    seen = {_identity(folder)}
     for top, folders, names in os.walk(folder, followlinks=True, onerror=_give_up):
-        folders[:] = [name for name in folders if not _is_noise(name)]
+        inside, folders[:] = sorted(folders), []
+        for name in inside:
+            if not _is_noise(name) and (there := _identity(Path(top, name))) not in seen:
+                seen.add(there)
+                folders.append(name)
         for name in names:
             if not _is_noise(name):
                 yield Path(top, name).relative_to(folder).as_posix()
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _give_up(error: OSError) -> None:
