@@ -29,8 +29,11 @@ from utils.cubes import Cell
 from utils.dataset_table import Stating, add_table_options
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
+from utils.files import safe_name
 from utils.jobs import Job, PassedOver, Run, describe, run_jobs
+from utils.names import format_name_3d
 from utils.options import add_dataset, add_dedupe_options, add_patch_options, add_recursive, dedupe_rule, use_dataset
+from utils.patches import Box
 from utils.redaction import one_line, say
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
@@ -199,6 +202,8 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
     """
     threads = processes if job.source.is_large() else 1
     with job.source.open() as volume:
+        end = max(volume.shape)
+        safe_name(format_name_3d(job.source.name, 0, end, end, Box(end, end, end, end)))  # as long as any patch's
         cells, contrast = cells_and_contrast(job.source, volume, cutting, job.target.parent)
         reading = Reading(job.source, volume, contrast, cutting)
         hashes, flat = hash_volume(reading, cells, threads)

@@ -7,7 +7,7 @@ import pytest
 
 from tissue import cut, dictionary, texture
 from utils.cli import UsageError
-from utils.dictionaries import load_patches
+from utils.dictionaries import load_patches, save_patches
 from utils.duplicates.dictionary_index import (
     Dictionary,
     index_dictionary,
@@ -54,6 +54,13 @@ def test_a_failure_leaves_no_index(tmp_path):
     with pytest.raises(ValueError, match="no more"):
         make_index(tmp_path / "index", tmp_path / "source", fill)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_no_file_beside_it_can_have_costs_itself_only(tmp_path):
+    path = tmp_path / f"{'a' * 240}.pkl"
+    save_patches(path, ["a"], [np.zeros((9, 9), np.uint8)])
+    with pytest.raises(ValueError, match="of 240 bytes"):
+        index_dictionary(Job(path, index_path(path)))
 
 
 def test_each_file_once_whatever_the_order(tmp_path):

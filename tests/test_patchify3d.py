@@ -1,6 +1,7 @@
 """patchify3d.py: volumes to deduplicated dictionaries, the same on every machine."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,9 +177,11 @@ def test_a_second_run_skips(volumes, tmp_path, capsys):
 def test_a_volume_that_cannot_be_read_stops_no_other(volumes, tmp_path, capsys):
     (volumes / "broken.nrrd").write_bytes(b"NRRD0005\ntype: uint8\n")
     (volumes / "short.mrc").write_bytes(b"\0" * 100)
+    for name in ("a" * 210, "b\\c"):  # their patches could become no files
+        shutil.copyfile(volumes / "iso.nrrd", volumes / f"{name}.nrrd")
     assert cut(volumes, tmp_path / "out", "-p", "2") == 1
     out, err = capsys.readouterr()
-    assert out == "volumes: 3 done, 0 done before, 2 failed\n"
+    assert out == "volumes: 3 done, 0 done before, 4 failed\n" and err.count(": the name '") == 2
     assert err.count(f"{volumes / 'broken.nrrd'}: ") == 1
     assert "Traceback" not in err
 

@@ -14,7 +14,11 @@ from utils.records.scores import (
     save_scores,
 )
 
-ROWS = [Score("a,b", 0.25, False, "low score"), Score("c\nd", 1.0, True, "kept"), Score("é", 0.9, False, "duplicate")]
+ROWS = [
+    Score("a,b", 0.25, False, "low score"),
+    Score("c\nd\r", 1.0, True, "kept"),
+    Score("é", 0.9, False, "duplicate"),
+]
 
 
 def test_scores_round_trip(tmp_path):

@@ -89,7 +89,20 @@ def _columns(cells: list[str], path: Path) -> list[str]:
 def write_rows(path: Path, rows: Iterable[Iterable[object]]) -> None:
     """Write a table as all stages read it: commas, UTF-8; names that are none keep their bytes."""
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+        row_writer(file).writerows(rows)
+
+
+def row_writer(file: TextIO) -> Any:
+    """A writer of the csv module whose lines end in a newline; cells are quoted that hold any end of a line."""
+    return csv.writer(_Newlines(file), lineterminator="\r\n")
+
+
+class _Newlines:
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
 def open_text(path: Path) -> TextIO:

@@ -12,6 +12,7 @@ from typing import Any
 from utils.files import atomic_path
 from utils.foreign_text import parse_json
 from utils.locks import locked
+from utils.table_text import row_writer
 
 COLUMNS = ["path", "label", "source", "who", "time"]
 LABELS = ("good", "bad", "none")
@@ -132,7 +133,7 @@ class LabelFile:
 
     def _text(self, rows: Any) -> str:
         out = io.StringIO()
-        csv.DictWriter(out, self._columns, restval="", lineterminator="\n").writerows(rows)
+        row_writer(out).writerows([row.get(name, "") for name in self._columns] for row in rows)
         return out.getvalue()
 
     def _remember(self, entry: Mapping[str, Any]) -> None:

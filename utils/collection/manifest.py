@@ -1,6 +1,5 @@
 """manifest.parquet and manifest.csv: a row per patch with every stage's decision on it."""
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,6 +9,7 @@ from utils.collection.inventory import Part
 from utils.collection.places import LENGTHS, WHOLE, place_columns, place_of
 from utils.collection.provenance import csv_text
 from utils.records.scores import Score
+from utils.table_text import row_writer
 
 # Rows that are in memory at a time.
 ROWS = 10000
@@ -101,7 +101,7 @@ def join_parts(parts: Iterable[Path], free: Sequence[str], parquet: Path, table:
         pq.ParquetWriter(parquet, schema, compression="zstd") as out,
         table.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
+        writer = row_writer(file)
         writer.writerow(map(csv_text, schema.names))
         for found in (batch for path in parts for batch in _batches(path)):
             count += len(found)

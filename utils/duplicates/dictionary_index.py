@@ -15,7 +15,7 @@ from utils.cli import UsageError
 from utils.dictionaries import PatchFile, load_patches
 from utils.duplicates.embedding import SIZE, embed_all
 from utils.duplicates.index_file import Index, IndexWriter, make_index
-from utils.files import list_files, resolved, stem
+from utils.files import list_files, resolved, safe_name, stem
 from utils.jobs import SKIPPED, Job
 from utils.names import dataset_of
 from utils.records.kept_patch import possible_size
@@ -31,6 +31,7 @@ def index_path(dictionary: Path) -> Path:
 
 def index_dictionary(job: Job) -> str:
     """Make the index (the job's target) of a dictionary (its source), unless it is there."""
+    safe_name(Path(job.source).stem)
     index = make_index(job.target, Path(job.source), _fill)
     return f"{index.rows('codes')} patches" if index else SKIPPED
 
