@@ -6,7 +6,7 @@ import pytest
 
 from made_collection import add_dataset, image_names, volume_names
 from utils.cli import UsageError
-from utils.collection.inventory import Part, dictionaries, list_parts
+from utils.collection.inventory import Part, by_dataset, dictionaries, list_parts
 
 NAMES = image_names(["a"])
 
@@ -27,6 +27,7 @@ def test_tables_and_their_patches(root):
     assert [row.name for row in tem.decisions()] == NAMES
     assert fly.dictionary is None and fly.meta["source"] == f"{fly.name}.nrrd" and "patches" not in fly.meta
     assert fly.voxel_size == (9.0, 4.0, 4.0) and tem.voxel_size is None
+    assert by_dataset([fly, tem, fly]) == {"fly": [fly, fly], "tem": [tem]}
 
 
 def test_dictionaries_know_more(root):

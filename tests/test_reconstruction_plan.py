@@ -118,3 +118,6 @@ def test_groups_in_memory_order_and_spread(tmp_path):
     assert [(s.first, s.patch.where.box.x0) for s in fly.wanted] == [(0, 0), (0, 3), (5, 0)]
     assert (fly.spread, bee.spread, bad.spread) == (True, False, False)  # 3 of 4 are more than half
     assert bad.wanted == () and bad.refused == {"bad": "no"}
+    assert not any(
+        each.spread for each in group(chosen[2:], headers, {name: {} for name in ("fly", "bee", "none", "bad")}, 2)
+    )

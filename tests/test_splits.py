@@ -95,6 +95,7 @@ def test_a_seed_is_found_by_which_no_split_is_empty():
     assert seed is not None and set(assign(few, SHARES, seed).values()) == set(SHARES)
     assert seed_that_fills(few[:2], SHARES, sizes) is None
     assert seed_that_fills(few, SHARES, {"d0": 10}) is None
+    assert seed_that_fills([[str(n)] for n in range(1000)], SHARES, {}) is None  # of so many any seed fills all
 
 
 def test_pairs_that_cross_are_told():
@@ -103,6 +104,7 @@ def test_pairs_that_cross_are_told():
     assert crossing([across, within, Pair("p", "a", "q", "elsewhere"), Pair("p", "else", "q", "b")], split_of) == [
         across
     ]
+    assert crossing([across], {"a": "train", "b": "val"}) == [across]
 
 
 def test_shares_are_read():
