@@ -22,10 +22,11 @@ import classify_patches
 from conftest import results
 from utils.classification.accounts import Account
 from utils.classification.classifier import Classifier
-from utils.classification.classifying import _refuse_shared_files, classify_dictionary
+from utils.classification.classifying import classify_dictionary
 from utils.classification.decision import Decision, Examined, Familiarity, read_decision, save_decision
 from utils.classification.download import RetryPolicy
 from utils.classification.lite_net import FEATURES
+from utils.classification.shared_names import refuse_shared_files
 from utils.classification.weights import LITE
 from utils.contrast import Contrast
 from utils.dictionaries import PatchFile, save_patches
@@ -231,7 +232,7 @@ def test_a_dictionary_whose_name_no_result_can_have_stops_no_other(tmp_path, nam
 
 def test_two_patches_of_one_name_are_refused(tmp_path, capsys):
     with pytest.raises(ValueError, match="share a file"):
-        _refuse_shared_files(["a-LOC", "A-loc"])
+        refuse_shared_files(["a-LOC", "A-loc"])
     for roi, seed in (("x0-1_y0-1_z0-1", 0), ("x1-2_y0-1_z0-1", 4)):
         save_patches(tmp_path / "in" / f"d-ROI-{roi}.pkl", ["same"], cells(1, seed=seed))
     (tmp_path / "all.pth").symlink_to(ROOT / "utils" / "lite_weights.pth")

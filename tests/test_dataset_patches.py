@@ -47,6 +47,13 @@ def test_every_patch_once(part, tmp_path):
     assert list(overviews.sizes) == [("fly", 0)] and SIDE == 32
 
 
+@pytest.mark.parametrize("shape", [None, [1, 2], [-1, 1e99, None], "abc", ["a"] * 3])
+def test_a_shape_that_is_none(part, tmp_path, shape):
+    found = load_patches(part.dictionary)
+    save_patches(part.dictionary, found["names"], found["patches"], meta={**found["meta"], "shape": shape})
+    assert gathered(tmp_path, [part])[0].shapes == {}
+
+
 def test_without_a_dictionary_there_are_kept_patches(part, tmp_path):
     kept = [d.name for d in part.decisions() if d.kept]
     found, _, rows, _ = gathered(tmp_path, [Part(part.name, part.table)])

@@ -61,6 +61,9 @@ def test_a_name_that_no_file_beside_it_can_have_costs_itself_only(tmp_path):
     save_patches(path, ["a"], [np.zeros((9, 9), np.uint8)])
     with pytest.raises(ValueError, match="of 240 bytes"):
         index_dictionary(Job(path, index_path(path)))
+    save_patches(path := tmp_path / "a.pkl", ["a\ud800"], [np.zeros((9, 9), np.uint8)])
+    with pytest.raises(ValueError, match="half of a character"):
+        index_dictionary(Job(path, index_path(path)))
 
 
 def test_each_file_once_whatever_the_order(tmp_path):

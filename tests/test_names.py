@@ -114,7 +114,9 @@ def test_roi_names_round_trip(spans):
     assert dataset_of(name) == dataset_of(f"{name}-LOC-0_1_0-2_0-2") == "cell_s2"
 
 
-@pytest.mark.parametrize("name", ["plain", "v-LOC-3_1_0-1_0-1", "v-LOC-2d-0-1", "-LOC-2d-0-1_0-1"])
+@pytest.mark.parametrize(
+    "name", ["plain", "v-LOC-3_1_0-1_0-1", "v-LOC-2d-0-1", "-LOC-2d-0-1_0-1", f"v-LOC-0_{'9' * 20}_0-1_0-1"]
+)
 def test_other_patch_names_are_refused(name):
     with pytest.raises(ValueError, match="is no patch name"):
         parse_name(name)

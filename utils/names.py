@@ -17,13 +17,14 @@ from utils.patches import Box
 
 Parsed = TypeVar("Parsed")
 
-_NAME_2D = re.compile(r"^(?P<source>.+)-LOC-2d-(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$", re.DOTALL)
+_N = r"\d{1,18}"  # a number that 64 bits hold
+_NAME_2D = re.compile(rf"^(?P<source>.+)-LOC-2d-(?P<y0>{_N})-(?P<y1>{_N})_(?P<x0>{_N})-(?P<x1>{_N})$", re.DOTALL)
 _NAME_3D = re.compile(
-    r"^(?P<source>.+)-LOC-(?P<axis>[012])_(?P<first>-?\d+)(-(?P<stop>\d+))?"
-    r"_(?P<y0>\d+)-(?P<y1>\d+)_(?P<x0>\d+)-(?P<x1>\d+)$",
+    rf"^(?P<source>.+)-LOC-(?P<axis>[012])_(?P<first>-?{_N})(-(?P<stop>{_N}))?"
+    rf"_(?P<y0>{_N})-(?P<y1>{_N})_(?P<x0>{_N})-(?P<x1>{_N})$",
     re.DOTALL,
 )
-_ROI = re.compile(r"^(?P<dataset>.+?)-ROI-x(-?\d+)-(-?\d+)_y(-?\d+)-(-?\d+)_z(-?\d+)-(-?\d+)$", re.DOTALL)
+_ROI = re.compile(rf"^(?P<dataset>.+?)-ROI-x(-?{_N})-(-?{_N})_y(-?{_N})-(-?{_N})_z(-?{_N})-(-?{_N})$", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from utils.classification.accounts import Account
 from utils.classification.background import prefetched
 from utils.classification.decision import Examined
 from utils.classification.kept_files import kept_files
+from utils.classification.shared_names import refuse_shared_files
 from utils.dictionaries import PatchFile
 from utils.files import safe_name
 from utils.jobs import Job, WorkResult
@@ -95,7 +96,7 @@ def classify_dictionary(
         raise ValueError(reason)
     reasons = left_out.reasons(Path(job.source)) if left_out else {}
     with PatchFile(Path(job.source)) as file:
-        _refuse_shared_files(file.names)
+        refuse_shared_files(file.names)
         stored = _stored_scores(job, file.names)
         scorer: Scorer = network() if stored is None else _StoredScores(stored)
         before_all = scorer.account
@@ -151,12 +152,3 @@ def _stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
         if [row.name for row in rows] == list(names):
             return np.array([row.score for row in rows])
     return None
-
-
-def _refuse_shared_files(names: Sequence[str]) -> None:
-    """Refuse names that are no file names, and names that meet on some file system."""
-    seen: dict[str, str] = {}
-    for name in names:
-        other = seen.setdefault(safe_name(name).casefold(), name)
-        if other is not name:
-            raise ValueError(f"two patches would share a file: {other!r} and {name!r}")

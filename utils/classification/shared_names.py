@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from utils.dictionaries import PatchFile, load_meta
-from utils.files import stem_of_file
+from utils.files import safe_name, stem_of_file
 from utils.names import dataset_of
 
 # Dictionaries that a sentence names.
@@ -62,3 +62,18 @@ def _sentence(path: Path, same: Mapping[Path, str]) -> str:
         f"its patch {same[path]!r} would share a file of the folder {folder} with that of {', '.join(others)}{more}; "
         "rename one of them"
     )
+
+
+def refuse_shared_files(names: Iterable[str]) -> None:
+    """Refuse names within one dictionary that are no file names, or that meet on some file system.
+
+    Raises
+    ------
+    ValueError
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        folded = safe_name(name).casefold()
+        if folded in seen:
+            raise ValueError(f"two patches would share a file: {seen[folded]!r} and {name!r}")
+        seen[folded] = name

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,9 @@ def gather(parts: Sequence[Part], pieces: Pieces) -> Gathered:
 
 def _shape(part: Part) -> list[int] | None:
     shape = part.meta.get("shape")
-    return [int(side) for side in shape] if isinstance(shape, list | tuple) and len(shape) == 3 else None
+    if not isinstance(shape, list | tuple) or len(shape) != 3:
+        return None
+    return [int(side) for side in shape] if all(isinstance(side, Integral) for side in shape) else None
 
 
 def _add(found: Gathered, part: Part, decision: Score, pixels: "Pixels", pieces: Pieces) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.classification.shared_names import refuse_shared_files
 from utils.cli import UsageError
 from utils.dictionaries import PatchFile, load_patches
 from utils.duplicates.embedding import SIZE, embed_all
@@ -39,6 +40,7 @@ def index_dictionary(job: Job) -> str:
 def _fill(writer: IndexWriter, dictionary: Path) -> dict[str, Any]:
     """Append what the index holds, a batch of patches in memory at a time; returns what is noted."""
     with PatchFile(dictionary) as file:
+        refuse_shared_files(file.names)
         rows = range(len(file))
         places = [file.offset(row) for row in rows]
         writer.append(
