@@ -42,6 +42,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 from utils.argument_types import fraction, natural_int, output_dir, positive_float, positive_int
 from utils.cli import UsageError, add_run_options, alike, as_usage_errors, make_parser, run_script
 from utils.contrast import CONTRASTS
+from utils.files import expanded
 from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, Run, run_jobs
 from utils.ngff.errors import interruptible
@@ -111,7 +112,7 @@ def download(args: argparse.Namespace) -> int:
         jobs = [Job(row, target_of(row.row, args.savedir)) for row in planned]
         code = run_jobs(partial(sample_row, options=options), jobs, run, noun="datasets")
     if is_table(args.source):
-        table, wanted = Path(args.source).expanduser(), {target_of(row, args.savedir): row.address for row in rows}
+        table, wanted = expanded(args.source), {target_of(row, args.savedir): row.address for row in rows}
         claim(table, wanted)
         if not any(row.problem for row in rows):  # which may be of a dataset that would be taken for gone
             tell_orphans(table, args.savedir, wanted, prune=args.prune, quiet=args.quiet)
@@ -136,7 +137,7 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
 
     with as_usage_errors():
         if is_table(args.source):
-            return read_table(Path(args.source).expanduser())
+            return read_table(expanded(args.source))
         return [dataset_of_url(args.source, args.layer, args.image)]
 
 
@@ -173,6 +174,7 @@ def sample_row(job: Job, *, options: "SamplingOptions") -> str:
 
 def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: Path) -> int:
     """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
+    from utils.outcomes import describe as sentence
     from utils.sampling.fetch import describe
 
     failed = 0
@@ -183,7 +185,7 @@ def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: P
                 print(describe(row.result(options), folder))
             except (OSError, ValueError) as error:
                 failed += 1
-                say(f"{row}: {error}")
+                say(f"{row}: {sentence(error)}")
         for warning in caught:
             say(f"{row}: warning: {warning.message}")
     return 1 if failed else 0

@@ -116,6 +116,7 @@ def test_what_lies_beside_is_named_once(capsys):
     ("error", "code", "said"),
     [
         (UnavailableError("no weights"), 1, "error: no weights"),
+        (OSError(30, "Read-only file system", "a.png"), 1, "error: a.png: Read-only file system"),
         (ValueError("https://me:pw@h/x"), 1, "error: https://***@h/x"),
         (TerminatedError(), 143, "terminated; the same command goes on from here"),
         (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),

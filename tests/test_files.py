@@ -12,6 +12,7 @@ from conftest import on_linux
 from utils import files
 from utils.files import (
     atomic_path,
+    expanded,
     flush_all,
     is_there,
     list_entries,
@@ -173,6 +174,7 @@ def test_paths_that_lead_nowhere(tmp_path):
     assert is_there(tmp_path)
     assert not any(is_there(tmp_path / name) for name in ("a", "a" * 5000, "a\0b", "loop"))
     assert resolved(tmp_path / "loop").name == "loop"
+    assert expanded("~nobody-of-this-name/a") == Path("~nobody-of-this-name/a") and expanded("~").is_absolute()
 
 
 def test_folders_that_hold_nothing_go(tmp_path):

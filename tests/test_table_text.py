@@ -1,9 +1,11 @@
 """utils/table_text.py: tables as spreadsheets of any country write them."""
 
 import csv
+import os
 
 import pytest
 
+from utils import memory
 from utils.table_text import open_text, read_rows
 
 ROWS = [["name", "voxel_z", "note"], ["fly", "50", "Müller"], ["", "", ""], ["# off", "1", ""], ["mouse", "", ""]]
@@ -85,3 +87,13 @@ def test_long_cells_are_read_and_endless_ones_refused(tmp_path):
     (tmp_path / "a.csv").write_text("name,notes\na," + "x" * 20_000_000 + "\n")
     with pytest.raises(ValueError, match="is no table: field larger than field limit"):
         read_rows(tmp_path / "a.csv")
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    for read in (read_rows, open_text):
+        with pytest.raises(ValueError, match=r"a\.csv is a pipe, expected a file"):
+            read(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("name\n" + "a\n" * 999)
+    with memory.limited_to(1e-6), pytest.raises(ValueError, match="the table takes .*--max-gb"):
+        read_rows(tmp_path / "b.csv")

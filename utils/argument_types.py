@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from utils.files import expanded
+
 Number = TypeVar("Number", int, float)
 
 
@@ -38,7 +40,7 @@ def _path(is_wanted: Callable[[Path], bool], refusal: str) -> Callable[[str], Pa
     """An argument type: paths that are wanted."""
 
     def path_of(text: str) -> Path:
-        path = Path(text).expanduser()
+        path = expanded(text)
         if not is_wanted(path):
             kind = " (it is a file)" if path.is_file() else " (it is a folder)" if path.is_dir() else ""
             raise argparse.ArgumentTypeError(f"{text}: {refusal}{kind}")

@@ -32,9 +32,13 @@ def as_usage_errors(errors: Errors = (OSError, ValueError)) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        if isinstance(error, OSError) and error.filename:
-            raise UsageError(f"{error.filename}: {error.strerror}") from error
-        raise UsageError(str(error)) from error
+        raise UsageError(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 class UnavailableError(Exception):
@@ -177,5 +181,5 @@ def run_script(
 def _complain(parser: argparse.ArgumentParser, error: Exception, args: argparse.Namespace, code: int) -> int:
     if getattr(args, "verbose", False):
         traceback.print_exc()
-    say(f"{parser.prog}: error: {error}")
+    say(f"{parser.prog}: error: {_sentence(error)}")
     return code

@@ -168,6 +168,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
         remove(scratch)
 
 
+def expanded(text: str | Path) -> Path:
+    """A path with the home folder for ``~``; of a user that there is none it stays, and leads nowhere."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's raises RuntimeError
+
+
 def is_there(path: Path) -> bool:
     """Whether a path leads to anything: where no path can be like that, it does not."""
     try:

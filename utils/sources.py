@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from utils.cli import UsageError, as_usage_errors
 from utils.dataset_table import HEADERS_ONLY, DatasetTable, Stating
-from utils.files import list_entries, stem, stem_of_file
+from utils.files import expanded, list_entries, stem, stem_of_file
 from utils.names import format_level, is_patch_name, parse_level
 from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
@@ -112,7 +112,7 @@ def volume_sources(
     if gigabytes is not None and is_table(where):
         sources = [replace(s, gigabytes=gigabytes) if s.row and s.row.crop else s for s in sources]
     table = stating.in_folder(folder)
-    if stating.table is None and folder == Path(where).expanduser():
+    if stating.table is None and folder == expanded(where):
         table.say_unmatched([source.name for source in sources], stating.quiet)
     if table.rows or table.everywhere != NOT_GIVEN:
         sources = [_with_statement(source, table) for source in sources]
@@ -160,7 +160,7 @@ def _found(where: str, level: int | None, *, recursive: bool) -> tuple[list[Volu
     """Volumes, what lies beside them and is none, and the folder that they lie in."""
     if "://" in where:
         return [_ngff_source(where, level)], [], None
-    path = Path(where).expanduser()
+    path = expanded(where)
     if is_table(where) and path.is_file():
         return _table(path, level), [], None
     if path.is_file() or (path.is_dir() and is_ngff(path)):

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from utils.memory import require
+from utils.reading import open_regular
+
 DELIMITERS = ",;\t"
 _LONGEST_CELL = 1 << 24
+_COPIES = 8  # of a table's bytes in memory while it is read
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
@@ -41,8 +45,11 @@ def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[
     ValueError
         If it is no text, two columns have one name, or a row has more cells than there are columns.
     """
+    with open_regular(path) as file:
+        require(_COPIES * path.stat().st_size, "the table")
+        text = decode(file.read(), path)
     # Not `splitlines`: what copies of spreadsheets have inside of cells (form feeds, U+2028) ends no row.
-    lines = list(io.StringIO(decode(path.read_bytes(), path), newline=""))
+    lines = list(io.StringIO(text, newline=""))
     header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     delimiter = max(DELIMITERS, key=header.count)  # spreadsheets write what their country's decimal comma leaves free
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -107,7 +114,7 @@ class _Newlines:
 
 def open_text(path: Path) -> TextIO:
     """Open a table for the csv module, by its byte order mark; bytes of UTF-8 that are none stay what they are."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         encoding = _encoding(file.read(4))
     return path.open(newline="", encoding=encoding, errors="surrogateescape" if encoding == "utf-8" else "strict")
 

@@ -42,6 +42,7 @@ OPENERS: dict[str, Callable[[Path], Volume]] = {
 PAIRED = frozenset({".hdr", ".hdr.gz", ".spr"})
 DETACHED = PAIRED | {".nhdr", ".mhd"}
 _HALVES = frozenset({".img", ".img.gz"})
+_LONGEST_INFO = 1 << 25
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # z may differ from x and y by a quarter before slices along x and y would look squeezed.
 ANISOTROPY = 0.25
@@ -156,9 +157,14 @@ def is_ngff(folder: Path) -> bool:
     info = folder / "info"  # precomputed; a name that notes beside slices may have, too
     with contextlib.suppress(OSError):  # may not be looked into
         return any((folder / name).is_file() for name in NGFF_FILES) or (
-            info.is_file() and b'"scales"' in info.read_bytes()
+            info.is_file() and b'"scales"' in _beginning(info)
         )
     return False
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LONGEST_INFO)
 
 
 def has_slices(folder: Path) -> bool:

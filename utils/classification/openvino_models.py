@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from utils.classification.cascade import Outputs
 from utils.cli import UsageError
-from utils.files import atomic_path
+from utils.files import atomic_path, expanded
 from utils.locks import locked
 
 # Patches that the int8 model's ranges are measured on.
@@ -160,4 +160,4 @@ def _user_cache() -> Path:
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "em-patch-classifier"
+    return expanded(base) / "em-patch-classifier"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from utils.classification.download import FetchError, RetryPolicy, download
 from utils.cli import UsageError
-from utils.files import atomic_path, sha256_of
+from utils.files import atomic_path, expanded, sha256_of
 from utils.foreign_text import json_file
 from utils.locks import locked
 from utils.redaction import say
@@ -67,7 +67,7 @@ def local_path(weights: str) -> Path:
         return cache_folder() / FILE_NAME
     if _is_url(weights):
         return cache_folder() / cache_name(weights)
-    return LITE if weights == "lite" else Path(weights).expanduser()
+    return LITE if weights == "lite" else expanded(weights)
 
 
 def _is_url(weights: str) -> bool:
@@ -112,7 +112,7 @@ def fetch_cached(
 def cache_folder() -> Path:
     """Where torch.hub keeps checkpoints (``TORCH_HOME`` moves it), told without the time that importing torch takes."""
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return expanded(home) / "hub" / "checkpoints"
 
 
 def cache_name(url: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from utils.collection.inventory import Part
 from utils.contrast import to_uint8
 from utils.names import parse_name, parsed
+from utils.outcomes import describe
 from utils.records.kept_patch import possible_contrast
 from utils.records.scores import Score
 
@@ -67,7 +68,7 @@ class Overviews:
                         self._pictures[source, axis] = _corner(to_uint8(_middle(volume, axis), window))
                         self._whole.add((source, axis))
         except (OSError, ValueError, LookupError) as error:
-            self.failures[str(found)] = f"no overview: {error}"
+            self.failures[str(found)] = f"no overview: {describe(error)}"
 
     def paste(self, name: str, patch: np.ndarray) -> None:
         """Paste a patch, unless the whole slice is there, or a patch nearer to the middle has been.

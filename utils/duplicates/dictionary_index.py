@@ -19,6 +19,7 @@ from utils.duplicates.index_file import Index, IndexWriter, make_index
 from utils.files import list_files, resolved, safe_name, stem
 from utils.jobs import SKIPPED, Job
 from utils.names import dataset_of
+from utils.outcomes import describe
 from utils.records.kept_patch import possible_size
 
 FOLDER = ".duplicates"
@@ -185,7 +186,7 @@ def _read_order(path: Path) -> dict[str, int]:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(
-            f"--prefer {path}: neither {' nor '.join(PREFERENCES)}, nor a readable CSV ({error})"
+            f"--prefer {path}: neither {' nor '.join(PREFERENCES)}, nor a readable CSV ({describe(error)})"
         ) from error
     if not rows:
         raise UsageError(f"--prefer {path}: the table is empty")

@@ -13,6 +13,7 @@ from utils.formats.paged_volume import PagedVolume
 from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize
 from utils.images import TIFF_SUFFIXES, list_images, open_picture, read_gray
+from utils.outcomes import describe
 from utils.reading import open_tiff_file
 
 # Two detectors in one file are common; more pages are a stack of its own.
@@ -39,7 +40,7 @@ class SliceFolder(PagedVolume):
         try:
             return read_gray(self._slices[z])
         except (OSError, ValueError) as error:
-            raise ValueError(f"slice {self._slice_name(z)}: {error}") from error
+            raise ValueError(f"slice {self._slice_name(z)}: {describe(error)}") from error
 
     def _slice_name(self, z: int) -> str:
         return self._slices[z].name
@@ -113,4 +114,4 @@ def _tiff_shape(path: Path) -> tuple[int, int]:
             page = tif.pages.first
             return (page.imagelength, page.imagewidth)
     except (ValueError, OSError, IndexError, KeyError) as error:
-        raise ValueError(f"slice {path.name}: {error}") from error
+        raise ValueError(f"slice {path.name}: {describe(error)}") from error

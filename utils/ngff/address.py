@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from utils.files import expanded
 from utils.names import image_name
 from utils.redaction import redacted
 
@@ -58,7 +59,7 @@ class Address:
         prefix, mark, rest = text.partition("://")
         if mark and prefix.lower() in FORMATS:
             return replace(cls.parse(rest), format=FORMATS[prefix.lower()], url=text)
-        address = _parse_url(text, prefix.lower()) if mark else cls(text, "file", "", _local(Path(text).expanduser()))
+        address = _parse_url(text, prefix.lower()) if mark else cls(text, "file", "", _local(expanded(text)))
         return _in_archive(address.at("..") if address.name in _METADATA_FILES else address)
 
     def at(self, *parts: str) -> "Address":

@@ -21,6 +21,7 @@ from utils.ngff.metadata import Lengths, Level
 from utils.ngff.multiscale import Multiscale, open_multiscale
 from utils.ngff.read import LevelReader
 from utils.ngff.table import Dataset
+from utils.outcomes import describe
 from utils.redaction import redacted
 from utils.sampling.overview import overview_levels
 from utils.sampling.roi_record import DATASET_COORDINATES, Settings
@@ -204,7 +205,7 @@ def plan_rows(rows: Sequence[Dataset], options: SamplingOptions, grace: float | 
         try:
             return PlannedRow(row, plan_sampling(row, options), said=tuple(own))
         except (OSError, ValueError) as error:
-            return PlannedRow(row, reason=str(error) or type(error).__name__, said=tuple(own))
+            return PlannedRow(row, reason=describe(error), said=tuple(own))
 
     queues: defaultdict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):

@@ -17,6 +17,7 @@ from utils.foreign_text import parse_json
 from utils.names import parse_roi, parsed
 from utils.ngff.address import is_state_link
 from utils.ngff.metadata import Triple
+from utils.outcomes import describe
 from utils.sampling.roi_crops import Crops, Failure
 from utils.sampling.rois import Roi
 
@@ -243,7 +244,7 @@ def read_record(path: Path) -> dict[str, Any]:
     try:
         record = parse_json(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path}: is no record of an earlier run ({error}); move it away") from error
+        raise ValueError(f"{path}: is no record of an earlier run ({describe(error)}); move it away") from error
     if not isinstance(record, dict):
         raise _foreign(path, "something else")
     return record

@@ -5,6 +5,7 @@ from pathlib import Path
 from utils.classification.models import build_model, load_state, torchvision_models
 from utils.classification.state_files import State, load_weights, read_state
 from utils.classification.weights import LITE, fetch_cached
+from utils.files import expanded
 
 
 def first_weights(init: str, arch: str) -> State | None:
@@ -25,7 +26,7 @@ def first_weights(init: str, arch: str) -> State | None:
                 "--init imagenet is for ResNet34; the bundled lite weights (--init lite) were made of ImageNet's"
             )
         return _imagenet_weights()
-    path = LITE if init == "lite" else Path(init).expanduser()
+    path = LITE if init == "lite" else expanded(init)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file; --init takes imagenet, random, lite or a path")
     state = load_weights(path)

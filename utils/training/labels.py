@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.contrast import to_uint8
 from utils.images import read_gray
+from utils.outcomes import reason_of
 from utils.pickled_arrays import possible_text
 from utils.reading import DAMAGE
 from utils.table_text import read_rows
@@ -131,7 +132,7 @@ def _read_patch(path: Path) -> np.ndarray:
     try:
         return to_uint8(read_gray(path))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {reason_of(error, path)}") from error
 
 
 def has_both(good: np.ndarray) -> bool:
