@@ -95,5 +95,5 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
         with pytest.raises(ValueError, match=r"a\.csv is a pipe, expected a file"):
             read(tmp_path / "a.csv")
     (tmp_path / "b.csv").write_text("name\n" + "a\n" * 999)
-    with memory.limited_to(1e-6), pytest.raises(ValueError, match="the table takes .*--max-gb"):
+    with memory.limited_to(1e-6), pytest.raises(ValueError, match=r"the table takes .*--max-gb"):
         read_rows(tmp_path / "b.csv")
