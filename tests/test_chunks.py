@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import struct
 
 import numcodecs
 import numpy as np
@@ -75,6 +76,18 @@ def test_damaged_gzip_files_are_said(tmp_path):
         open_volume_level(root)[:]
 
 
+def test_a_chunk_unpacks_to_twice_its_voxels_at_most(tmp_path):
+    root = write_precomputed(tmp_path / "a", pyramid()[:1])
+    for file in [f for f in root.rglob("*_*_*") if f.is_file()]:
+        file.with_name(file.name + ".gz").write_bytes(gzip.compress(bytes(10_000_000)))
+        file.unlink()
+    with pytest.raises(OSError, match=r"cannot be decoded: it unpacks to more than \d+ bytes, twice what"):
+        open_volume_level(root)[:]
+    for packed in (b"LZ4Block\x20" + struct.pack("<III", 20, 1 << 30, 0) + bytes(20), bytes(20)):
+        with pytest.raises(ValueError, match="more than 5000 bytes"):
+            _n5_lz4_to_raw(struct.pack(">HHIII", 0, 3, 1 << 10, 1 << 10, 1 << 10) + packed, 1, 5000)
+
+
 def level(kind, **grid):
     """Levels of 10 x 20 x 30 voxels in chunks of 4 x 8 x 16."""
     axes = grid.pop("axes", (0, 1, 2))
@@ -119,13 +132,16 @@ def test_frames_of_lz4():
 
     packed = numcodecs.LZ4().encode(b"a" * 100)[4:]
     end = frame(0x16, b"", 0)
-    assert b"".join(_lz4_frames(frame(0x26, packed, 100) + frame(0x16, b"bc", 2) + end + b"rest")) == b"a" * 100 + b"bc"
+    assert (
+        b"".join(_lz4_frames(frame(0x26, packed, 100) + frame(0x16, b"bc", 2) + end + b"rest", 102))
+        == b"a" * 100 + b"bc"
+    )
     with pytest.raises(ValueError, match=r"truncated: 3 of \d+ bytes"):
-        list(_lz4_frames(frame(0x26, packed, 100)[:24]))
+        list(_lz4_frames(frame(0x26, packed, 100)[:24], 100))
     with pytest.raises(ValueError, match="does not begin with 'LZ4Block'"):
-        list(_lz4_frames(frame(0x16, b"bc", 2) + b"x" * 30))
+        list(_lz4_frames(frame(0x16, b"bc", 2) + b"x" * 30, 100))
     header = (1).to_bytes(2, "big") + (2).to_bytes(2, "big") + (4).to_bytes(4, "big") * 2 + (16).to_bytes(4, "big")
     whole = numcodecs.LZ4().encode(bytes(range(32)))[4:]
-    assert _n5_lz4_to_raw(header + whole, 2) == header + bytes(range(32))  # mode 1 counts its elements
+    assert _n5_lz4_to_raw(header + whole, 2, 32) == header + bytes(range(32))  # mode 1 counts its elements
     plain = (0).to_bytes(2, "big") + header[2:12]
-    assert _n5_lz4_to_raw(plain + whole, 2) == plain + bytes(range(32))
+    assert _n5_lz4_to_raw(plain + whole, 2, 32) == plain + bytes(range(32))

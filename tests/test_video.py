@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from utils import memory
 from utils.formats.video import Video, jpeg_size, promised_bytes
 
 FRAMES = np.stack([np.full((48, 64), 20 * i + 10, np.uint8) for i in range(6)])
@@ -94,6 +95,14 @@ def test_where_no_count_is_stored_time_tells(tmp_path, seconds, reached):
 def test_no_videos_are_refused(tmp_path):
     (tmp_path / "a.avi").write_bytes(b"nothing" * 50)
     with pytest.raises(ValueError, match="is no video that OpenCV can read"):
+        Video(tmp_path / "a.avi")
+
+
+def test_a_frame_must_fit_into_memory(tmp_path):
+    out = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    out.write(np.zeros((48, 64, 3), np.uint8))
+    out.release()
+    with memory.limited_to(1e-6), pytest.raises(ValueError, match=r"a frame takes .* \(--max-gb\)"):
         Video(tmp_path / "a.avi")
 
 

@@ -4,6 +4,7 @@ How long a file should be its own outermost lengths tell: a cut inside its last 
 ISO/IEC 14496-12 (MP4, MOV), RIFF (AVI), RFC 8794 (Matroska).
 """
 
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from utils.images import luminance
+from utils.memory import require
 
+_COPIES = 8  # of a frame's pixels in memory while it is decoded and becomes one channel: bytes for each
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv"})
 # Matroska stores no number of frames: OpenCV's is duration x rate, and only time tells whether the end was reached.
 _COUNTLESS = frozenset({".mkv"})
@@ -45,6 +48,8 @@ class Video(AbstractContextManager["Video"]):
         if not self._capture.isOpened():
             raise ValueError("is no video that OpenCV can read (damaged, cut off before its index, or not a video)")
         cv2 = _cv2()
+        sides = (self._capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        require(_COPIES * math.prod(max(0, int(side)) for side in sides), "a frame")
         count, self._rate = self._capture.get(cv2.CAP_PROP_FRAME_COUNT), self._capture.get(cv2.CAP_PROP_FPS)
         self.promised = int(count) if abs(count) < 2**53 else 0
         self._seconds = 0.0

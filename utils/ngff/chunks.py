@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Translate = Callable[[bytes], bytes]
 _LZ4_MAGIC = b"LZ4Block"
 _LZ4_STORED = 0x10
+_SMALL_CHUNK = 1 << 16
 
 
 def chunk_names(level: Level, box: Region) -> Iterator[str]:
@@ -70,13 +72,18 @@ def translation(store: Store, level: Level) -> Translate | None:
         If they are compressed in a way that cannot be read here.
     """
     if level.grid["kind"] == "n5" and level.spec["metadata"]["compression"]["type"] == "lz4":
-        return partial(_n5_lz4_to_raw, itemsize=level.dtype.itemsize)
+        return partial(_n5_lz4_to_raw, itemsize=level.dtype.itemsize, most=_most_bytes(level))
     if level.grid["kind"] != "precomputed" or store.address.driver != "file" or level.grid["sharded"]:
         return None
     ending = _file_ending(Path(store.address.path, level.path))
     if ending in (".br", ".zstd", ".xz", ".bz2"):
         raise ValueError(f"its chunks are {ending} files, which cannot be read; expected plain or .gz files")
-    return _ungzip if ending == ".gz" else None
+    return partial(_ungzip, most=_most_bytes(level)) if ending == ".gz" else None
+
+
+def _most_bytes(level: Level) -> int:
+    """What a chunk may unpack to: twice its voxels, since it may be encoded or longer than it need be."""
+    return 2 * math.prod(level.chunk) * level.dtype.itemsize + _SMALL_CHUNK
 
 
 def _file_ending(folder: Path) -> str:
@@ -87,12 +94,22 @@ def _file_ending(folder: Path) -> str:
         return next((Path(e.name).suffix for e in entries if "." in e.name and e.name[0] in "-0123456789"), "")
 
 
-def _ungzip(raw: bytes) -> bytes:
+def _ungzip(raw: bytes, most: int) -> bytes:
     """Undo gzip where a chunk has it."""
-    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    with gzip.GzipFile(fileobj=BytesIO(raw)) as file:
+        unpacked = file.read(most + 1)
+    _refuse_more(len(unpacked), most)
+    return unpacked
 
 
-def _n5_lz4_to_raw(raw: bytes, itemsize: int) -> bytes:
+def _refuse_more(nbytes: int, most: int) -> None:
+    if nbytes > most:
+        raise ValueError(f"it unpacks to more than {most} bytes, twice what its voxels take")
+
+
+def _n5_lz4_to_raw(raw: bytes, itemsize: int, most: int) -> bytes:
     """An N5 block compressed as lz4 as an uncompressed block with the same header.
 
     n5-java writes frames ("LZ4Block"), z5 one bare block.
@@ -103,14 +120,16 @@ def _n5_lz4_to_raw(raw: bytes, itemsize: int) -> bytes:
     start = 4 + 4 * rank + (4 if mode == 1 else 0)
     header, body = raw[:start], raw[start:]
     if body.startswith(_LZ4_MAGIC):
-        return header + b"".join(_lz4_frames(body))
+        return header + b"".join(_lz4_frames(body, most))
     nbytes = itemsize * math.prod(struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank]))
+    _refuse_more(nbytes, most)
     return header + bytes(decompress(struct.pack("<I", nbytes) + body))
 
 
-def _lz4_frames(data: bytes) -> Iterator[bytes]:
+def _lz4_frames(data: bytes, most: int) -> Iterator[bytes]:
     from numcodecs.lz4 import decompress
 
+    total = 0
     while data:
         if len(data) < 21 or data[:8] != _LZ4_MAGIC:
             raise ValueError("the lz4 block does not begin with 'LZ4Block'")
@@ -120,6 +139,7 @@ def _lz4_frames(data: bytes) -> Iterator[bytes]:
             raise ValueError(f"the lz4 block is truncated: {len(body)} of {packed} bytes")
         if unpacked == 0:
             return
+        _refuse_more(total := total + unpacked, most)
         stored = method & 0xF0 == _LZ4_STORED
         yield body if stored else bytes(decompress(struct.pack("<I", unpacked) + body))
 
@@ -130,7 +150,7 @@ def translated(store: Store, level: Level, box: Region, translate: Translate) ->
 
     folder = store.at(level.path)
     names = list(chunk_names(level, box))
-    alternatives = [f"{name}.gz" for name in names] if translate is _ungzip else []
+    alternatives = [f"{name}.gz" for name in names] if level.grid["kind"] == "precomputed" else []
     known = ("attributes.json",) if level.grid["kind"] == "n5" else ()
     found = folder.read_chunks([*names, *alternatives], known)
     memory = ts.KvStore.open({"driver": "memory"}, context=ts.Context()).result()
