@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
 
+from utils import memory
 from utils.classification.models import build_model
-from utils.classification.state_files import _gist, load_weights
+from utils.classification.state_files import _gist, load_weights, read_state
 
 
 class Attack:
@@ -83,3 +85,17 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
     torch.save(state, tmp_path / "a.pth")
     with pytest.raises(ValueError, match=f"1 layers hold values that are not finite, the first is {name}"):
         load_weights(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("values", [torch.empty(2, device="meta"), torch.zeros(2, dtype=torch.complex64)])
+def test_layers_without_real_numbers_are_refused(tmp_path, values):
+    torch.save({"fc.weight": values}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"1 layers hold no real numbers, the first is fc\.weight"):
+        read_state(tmp_path / "w.pth")
+
+
+def test_weights_must_fit_into_memory_unpacked(tmp_path):
+    with ZipFile(tmp_path / "w.pth", "w", ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10_000_000))
+    with memory.limited_to(0.001), pytest.raises(ValueError, match=r"the weights file takes 0\.01 GB .*--max-gb"):
+        read_state(tmp_path / "w.pth")

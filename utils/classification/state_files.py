@@ -3,11 +3,14 @@
 import pickle
 import re
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import Tensor
 
 from utils.classification.models import detect_arch, loaded_model
+from utils.memory import require
+from utils.reading import DAMAGE
 
 State = dict[str, Tensor]
 
@@ -35,6 +38,7 @@ def read_state(path: Path) -> State:
     ValueError
         If the file holds anything else, or is damaged.
     """
+    require(_unpacked_bytes(path), "the weights file")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -43,7 +47,19 @@ def read_state(path: Path) -> State:
         raise ValueError(f"{path}: not a readable weights file: {_gist(error) or type(error).__name__}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path}: not a state_dict: expected a plain dict of tensors, found {type(state).__name__}")
+    if odd := [f"{name} ({v.dtype})" for name, v in state.items() if v.is_meta or v.is_complex()]:
+        raise ValueError(f"{path}: {len(odd)} layers hold no real numbers, the first is {odd[0]}")
     return state
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """What a file takes once it is unpacked: weights are an archive, whose parts may be compressed."""
+    size = path.stat().st_size
+    try:
+        with ZipFile(path) as archive:
+            return max(size, sum(part.file_size for part in archive.infolist()))
+    except (BadZipFile, OSError, *DAMAGE):
+        return size  # older weights are a pickle; what is neither, torch says
 
 
 def _gist(error: Exception) -> str:
