@@ -98,7 +98,8 @@ def out(classified: Path, deduped: Path, tmp_path: Path) -> Path:
 def test_good_path(deduped, tmp_path, capsys):
     out = tmp_path / "out"
     assert classify(deduped, out, "--threshold", "0.3") == 0
-    assert "3 done" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "3 done" in said.out and said.err.count("(lite) on cpu") == 1
     for dictionary in deduped.iterdir():
         rows = table(out / f"{dictionary.stem}.csv")
         dataset = dictionary.stem.split("-ROI-")[0]
@@ -106,6 +107,12 @@ def test_good_path(deduped, tmp_path, capsys):
         for name, score, kept in rows:
             assert kept == (score > 0.3) == (out / dataset / f"{name}.tiff").exists()
     assert {p.name for p in out.glob("*.png")} == {"fly.png", "mouse.v1.2.png"}
+
+
+def test_a_share_of_nothing_is_done(tmp_path, capsys):
+    save_patches(tmp_path / "in" / "a.pkl", ["p"], np.zeros((1, 9, 9), np.uint8))
+    codes = [classify(tmp_path / "in", tmp_path / "out", "--shard", f"{share}/2") for share in (1, 2)]
+    assert codes == [0, 0] and "dictionaries: 0 done" in capsys.readouterr().out
 
 
 def test_csv_has_exactly_the_columns(out):
@@ -149,6 +156,11 @@ def test_several_processes_write_what_one_does(deduped, tmp_path):
     classifier = classify_patches.LazyClassifier(args, decision, 0.3, workers=2)
     first, again = (pickle.loads(pickle.dumps(classifier)) for _ in range(2))
     assert first is again  # its network is loaded once
+    on_cluster = classify_patches.parse_options().parse_args([*argv, "--dask", "tcp://127.0.0.1:9"])
+    alone = [
+        classify_patches.LazyClassifier(each, decision, 0.3, n).is_alone for each, n in ((args, 1), (on_cluster, 1))
+    ]
+    assert alone == [True, False] and not classifier.is_alone
     jobs = [Job(path, args.save / f"{path.stem}.csv", Recipe("x", {}, {})) for path in sorted(deduped.iterdir())]
     assert run_jobs(partial(classify_dictionary, classifier, threshold=0.3), jobs, Run(processes=2)) == 0
     tables = {name: content for name, content in results(tmp_path / "one").items() if not name.endswith(".png")}
