@@ -3,6 +3,7 @@
 import csv
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -348,6 +349,11 @@ def test_another_threshold_is_applied_to_the_stored_scores(deduped, out, tmp_pat
     assert "weights" not in capsys.readouterr().err, "no network was loaded"
     assert classify(deduped, fresh, "--threshold", "0.3") == 0
     assert results(out) == results(fresh)
+    edited = out / "mouse.v1.2.csv"
+    edited.write_text(re.sub(r",[01]\.\d+,", ",0.1234,", edited.read_text(), count=1))
+    os.utime(edited, ns=(2**62, 2**62))
+    assert classify(deduped, out, "--threshold", "0.3", "--update") == 0
+    assert results(out) == results(fresh), "what was edited is scored anew"
 
 
 def trained_weights(folder: Path, threshold: float, limit: float) -> Path:

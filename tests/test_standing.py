@@ -112,9 +112,17 @@ def test_what_holds_but_for_some_options(made, tmp_path):
     recipe, result = made
     record = load_record(result)
     other = changed(recipe, **{"crop-size": 9})
-    assert same_but_for(other, record, {"crop-size"}) and not same_but_for(other, record, {"limit"})
+    assert same_but_for(other, result, record, {"crop-size"}) and not same_but_for(other, result, record, {"limit"})
+    made_of, written = result.read_bytes(), result.stat().st_mtime_ns
+    result.write_bytes(made_of[::-1])
+    os.utime(result, ns=(2**62, 2**62))
+    assert not same_but_for(other, result, record, {"crop-size"}), "it was edited"
+    result.write_bytes(made_of)
+    os.utime(result, ns=(2**62, 2**62))
+    assert same_but_for(other, result, record, {"crop-size"}), "the same under another date"
+    os.utime(result, ns=(written, written))
     (tmp_path / "a.tif").write_text("changed")
-    assert not same_but_for(other, record, {"crop-size"})
+    assert not same_but_for(other, result, record, {"crop-size"})
 
 
 def test_replaced_inputs(made, tmp_path):

@@ -146,7 +146,7 @@ def _stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
     """The scores of a table that is there, where everything that decides them is the same; None where it is not."""
     with suppress(ValueError, OSError):
         record = load_record(job.target)
-        if record is None or job.recipe is None or not same_but_for(job.recipe, record, NO_SCORE):
+        if record is None or job.recipe is None or not same_but_for(job.recipe, job.target, record, NO_SCORE):
             return None
         rows = list(read_scores(job.target))
         if [row.name for row in rows] == list(names):

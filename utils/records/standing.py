@@ -78,10 +78,12 @@ def is_replaced(recipe: Recipe, result: Path) -> bool:
     return {name: entry.digest for name, entry in now.items()} != {n: e.digest for n, e in record.inputs.items()}
 
 
-def same_but_for(recipe: Recipe, record: Record, ignored: set[str]) -> bool:
-    """Whether a record holds, were it not for some options."""
+def same_but_for(recipe: Recipe, result: Path, record: Record, ignored: set[str]) -> bool:
+    """Whether a record holds, were it not for some options, and the result is still what was made."""
     now = {name: entry for name, entry in recipe.options.items() if name not in ignored}
     if recipe.inputs.keys() != record.inputs.keys() or _option_reasons(record.options, now):
+        return False
+    if not _untouched(result, record) and digest([result]) != record.result.digest:
         return False
     seen = glances(recipe)
     return all(
