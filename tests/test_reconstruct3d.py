@@ -1,6 +1,7 @@
 """reconstruct3d: every stack is its patch's surroundings, in every format; borders, voxel sizes, levels, flipbooks."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from stacks import BOX, SHAPE, SIZE, expected, names_in, read, run, stacks_in, v
 from utils.contrast import to_uint8
 from utils.formats.nrrd import write_nrrd
 from utils.names import parse_name
+from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.plan import ReconstructionPlan
+from utils.reconstruction.subvolumes import Subvolume
 from utils.volume_samples import volume_contrast
 from utils.volumes import open_volume
 
@@ -270,3 +273,16 @@ def test_what_became_of_the_patches_in_one_line():
     assert reconstruct3d.summary(plan, before, ["", "", "old", None], False) == said
     said = "subvolumes: 2 done, 1 done before, 3 failed, 1 without their volume"
     assert reconstruct3d.summary(plan, before, ["", "", "", None], True) == said
+
+
+def test_patches_near_the_border_are_named_up_to_a_number(capsys):
+    names = [f"v-LOC-0_{index:03d}_0-9_0-9" for index in range(reconstruct3d.MOST_NAMES + 2)]
+    near = [Subvolume(KeptPatch(Path(f"{name}.tiff"), parse_name(name)), 0, 5, Path("x.tif")) for name in names]
+    reconstruct3d.say_left_out(ReconstructionPlan(border=near), 5, verbose=False)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"too close to the border for 5 slices ({len(near)}); --pad reflect adds them:"
+    assert said[1:] == [*(f"  {name}" for name in names[:-2]), "  and 2 more; --verbose lists all"]
+    reconstruct3d.say_left_out(ReconstructionPlan(border=near), 5, verbose=True)
+    assert capsys.readouterr().err.splitlines()[1:] == [f"  {name}" for name in names]
+    reconstruct3d.say_left_out(ReconstructionPlan(border=near[:1]), 4, verbose=False)
+    assert capsys.readouterr().err.splitlines()[0].endswith("is at index 2, with 2 slices before it, 1 after")
