@@ -45,7 +45,7 @@ from utils.contrast import CONTRASTS
 from utils.files import expanded
 from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, Run, run_jobs
-from utils.ngff.errors import interruptible
+from utils.ngff.waiting import interruptible
 from utils.redaction import say
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def download(args: argparse.Namespace) -> int:
     """List the datasets, then sample (or only describe) each."""
-    from utils.ngff.hosts import HOSTS
+    from utils.ngff.access import HOSTS
     from utils.sampling.plan import GRACE, PlannedRow, plan_rows
     from utils.sampling.renewal import claim, tell_orphans
     from utils.sources import is_table

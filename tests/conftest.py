@@ -96,7 +96,7 @@ def real_data() -> Path:
 @pytest.fixture
 def fresh_hosts() -> None:
     """Nothing is known of the hosts that other tests asked."""
-    from utils.ngff.hosts import HOSTS
+    from utils.ngff.access import HOSTS
 
     HOSTS.forget()
 

@@ -11,14 +11,13 @@ import tensorstore as ts
 
 from loopback import serving
 from ngff_images import pyramid, write_json, write_ome_zarr, write_precomputed
-from utils.ngff.access import Access
+from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
-from utils.ngff.errors import StalledError
-from utils.ngff.hosts import HOSTS
 from utils.ngff.metadata import Level
 from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.ngff.read import LevelReader, _open_view
 from utils.ngff.store import Store
+from utils.ngff.waiting import StalledError
 
 
 def test_a_passing_refusal_is_asked_again(tmp_path):

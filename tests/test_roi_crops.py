@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from utils.contrast import NO_CONTRAST
-from utils.ngff.errors import ForbiddenError
+from utils.ngff.waiting import ForbiddenError
 from utils.sampling.roi_crops import Crops, Failure, _make_cube, make_crops
 from utils.sampling.rois import Roi
 from utils.sampling.survey import PaddingError

@@ -15,12 +15,11 @@ from ngff_images import (
     write_ome_zarr,
     write_precomputed,
 )
-from utils.ngff.access import Access
+from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
-from utils.ngff.errors import ForbiddenError, RedirectError, StalledError
-from utils.ngff.hosts import HOSTS
 from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.ngff.store import Store
+from utils.ngff.waiting import ForbiddenError, RedirectError, StalledError
 
 QUICK = Access(timeout=2, retries=3)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from utils.foreign_text import parse_xml
-from utils.ngff.hosts import ask
+from utils.ngff.access import ask
 from utils.ngff.store import Store
 
 # Folders looked into, at most: a bucket may hold millions.

@@ -16,11 +16,9 @@ import numpy as np
 from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
 from utils.names import format_level, split_level
-from utils.ngff.access import Access
+from utils.ngff.access import Access, host
 from utils.ngff.address import Address, address_name, is_state_link
 from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
-from utils.ngff.errors import RedirectError
-from utils.ngff.hosts import host
 from utils.ngff.metadata import Lengths, Level, NoImageError
 from utils.ngff.n5 import n5_levels
 from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
@@ -28,6 +26,7 @@ from utils.ngff.pointers import bdv_address, state_layer
 from utils.ngff.precomputed import precomputed_levels
 from utils.ngff.read import LevelReader
 from utils.ngff.store import Store
+from utils.ngff.waiting import RedirectError
 
 _KEYS = {"precomputed": ("info",), "zarr": (*ARRAY_KEYS, ".zattrs", ".zgroup"), "n5": ("attributes.json",)}
 _N5_INSIDE = ("s0/attributes.json", "c0/attributes.json", "setup0/attributes.json", "data/attributes.json")

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from utils.foreign_text import parse_json
-from utils.ngff.access import Access, context, http_headers, kvstore_spec
+from utils.ngff.access import HOSTS, Access, ask, context, http_headers, kvstore_spec, with_patience
 from utils.ngff.address import Address
-from utils.ngff.endless import CONNECTIONS
-from utils.ngff.errors import EndlessError, ForbiddenError, GoneError, RedirectError, is_silence, wait
-from utils.ngff.hosts import HOSTS, ask, with_patience
+from utils.ngff.waiting import CONNECTIONS, EndlessError, ForbiddenError, GoneError, RedirectError, is_silence, wait
 from utils.redaction import redacted
 
 if TYPE_CHECKING:

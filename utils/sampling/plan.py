@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from utils.names import format_level
-from utils.ngff.access import Access
+from utils.ngff.access import Access, host
 from utils.ngff.address import Address
-from utils.ngff.hosts import host
 from utils.ngff.level_size import level_voxel_size
 from utils.ngff.metadata import Lengths, Level
 from utils.ngff.multiscale import Multiscale, open_multiscale

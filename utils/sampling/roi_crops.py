@@ -13,8 +13,8 @@ from utils.files import atomic_path
 from utils.formats.nrrd import write_nrrd
 from utils.jobs import describe
 from utils.names import format_roi
-from utils.ngff.errors import ForbiddenError
 from utils.ngff.metadata import Triple
+from utils.ngff.waiting import ForbiddenError
 from utils.sampling.rois import Roi
 from utils.sampling.survey import PaddingError, refuse_flat, specimen_share
 

@@ -1,14 +1,19 @@
-"""What tensorstore reports as one sentence of the right kind, and waiting that ends."""
+"""What tensorstore reports as one sentence of the right kind, waiting that ends, and answers without end, cut."""
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
 
 from loopback import serving
-from utils.ngff import errors
-from utils.ngff.errors import (
+from ngff_images import pyramid, write_ome_zarr
+from utils.ngff import waiting
+from utils.ngff.access import Access, ask
+from utils.ngff.multiscale import open_volume_level
+from utils.ngff.waiting import (
+    CONNECTIONS,
     ForbiddenError,
     GoneError,
     StalledError,
@@ -19,6 +24,40 @@ from utils.ngff.errors import (
     is_silence,
     wait,
 )
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a connection has brought")
+
+
+@on_linux
+@pytest.mark.usefixtures("fresh_hosts")
+@pytest.mark.parametrize(("part", "failed"), [(".zattrs", ".zattrs"), ("0/.zarray", "0/.zarray"), ("0/0.0.0", "0")])
+def test_an_answer_without_end_is_cut(tmp_path, monkeypatch, part, failed):
+    monkeypatch.setattr(CONNECTIONS, "longest", 1 << 20)
+    for name in "ab":
+        write_ome_zarr(tmp_path / f"{name}.zarr", pyramid()[:1], compressors=None)
+    with serving(tmp_path, lambda path, nth: "endless" if path.endswith(f"a.zarr/{part}") else None) as server:
+        access = Access(timeout=5, retries=0)
+        with pytest.raises(OSError, match=rf"a\.zarr/{failed}: comes without end, or .* \(1 MB\)"):
+            open_volume_level(f"{server.url}/a.zarr", access=access)[:]
+        assert (open_volume_level(f"{server.url}/b.zarr", access=access)[:] == pyramid()[0]).all()
+
+
+@on_linux
+@pytest.mark.usefixtures("fresh_hosts")
+def test_chunks_and_lists_of_zip_files_may_be_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(CONNECTIONS, "longest", 4000)
+    write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=None)
+    with open_volume_level(tmp_path / "a.zarr") as volume:
+        assert CONNECTIONS.longest == 2 * 16**3
+        assert volume.level.chunk == (16, 16, 16)
+
+
+@on_linux
+@pytest.mark.usefixtures("fresh_hosts")
+def test_an_answer_of_our_own_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.ngff.access.LONGEST", 1000)
+    with serving(tmp_path, lambda path, nth: "endless") as server:
+        assert ask(f"{server.url}/list", 5, body=True).body == b" " * 1000
 
 
 @pytest.mark.parametrize(
@@ -88,7 +127,7 @@ class Future:
 
 
 def test_an_answer_in_time(monkeypatch):
-    monkeypatch.setattr(errors, "_answers", lambda: 0.0)
+    monkeypatch.setattr(waiting, "_answers", lambda: 0.0)
     future = Future(2)
     assert wait(future, 60.0, "x") == 7
     assert not future.cancelled
@@ -103,15 +142,15 @@ def test_every_answer_counts_also_that_nothing_is_there(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     with serving(tmp_path) as server:
         store = ts.KvStore.open({"driver": "http", "base_url": server.url, "path": "/"}).result()
-        before = errors._answers()
+        before = waiting._answers()
         store.read("a").result()
-        first = errors._answers()
+        first = waiting._answers()
         store.read("gone").result()
-        assert before < first < errors._answers()
+        assert before < first < waiting._answers()
 
 
 def test_silence_ends(monkeypatch):
-    monkeypatch.setattr(errors, "_answers", lambda: 0.0)
+    monkeypatch.setattr(waiting, "_answers", lambda: 0.0)
     future = Future(10**9)
     with pytest.raises(StalledError, match=r"x: no answer for 0.02 s; try again later or with a longer --timeout"):
         wait(future, 0.02, "x")
@@ -121,13 +160,13 @@ def test_silence_ends(monkeypatch):
 
 def test_whatever_comes_starts_the_clock_again(monkeypatch):
     answers, clock = iter(range(100)), iter(range(0, 10**6, 10))
-    monkeypatch.setattr(errors, "_answers", lambda: float(next(answers)))
-    monkeypatch.setattr(errors.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(waiting, "_answers", lambda: float(next(answers)))
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: float(next(clock)))
     assert wait(Future(20), 15.0, "x") == 7
 
 
 def test_ctrl_c_ends_the_waiting_of_other_threads(monkeypatch):
-    monkeypatch.setattr(errors, "_answers", lambda: 0.0)
+    monkeypatch.setattr(waiting, "_answers", lambda: 0.0)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), interruptible():
         assert not interrupted(0)
