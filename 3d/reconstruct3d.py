@@ -166,7 +166,7 @@ def say_left_out(plan: ReconstructionPlan, slices: int, verbose: bool) -> None:
     lines = []
     if before != after:
         lines.append(
-            f"-nz {slices} is even: the patch is at index {before}, with {before} slices before it, {after} after"
+            f"-nz {slices} is even: the patch is at index {before}, with {before} slice{'s' * (before != 1)} before it, {after} after"
         )
     if plan.border:
         lines.append(f"too close to the border for {slices} slices ({len(plan.border)}); --pad reflect adds them:")
