@@ -165,9 +165,8 @@ def say_left_out(plan: ReconstructionPlan, slices: int, verbose: bool) -> None:
     before, after = slices // 2, slices - slices // 2 - 1
     lines = []
     if before != after:
-        lines.append(
-            f"-nz {slices} is even: the patch is at index {before}, with {before} slice{'s' * (before != 1)} before it, {after} after"
-        )
+        some = f"{before} slice{'s' * (before != 1)}"
+        lines.append(f"-nz {slices} is even: the patch is at index {before}, with {some} before it, {after} after")
     if plan.border:
         lines.append(f"too close to the border for {slices} slices ({len(plan.border)}); --pad reflect adds them:")
         shown = plan.border if verbose else plan.border[:MOST_NAMES]
