@@ -23,7 +23,7 @@ import numpy as np
 import classify_patches
 import patchify3d
 from utils.dictionaries import load_patches
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.volumes import open_volume
 
 

@@ -117,7 +117,7 @@ def make_inputs(folder: Path, count: int) -> None:
     import tifffile
 
     from ngff_images import write_ome_zarr
-    from utils.formats.nrrd import write_nrrd
+    from utils.formats.writers import write_nrrd
 
     tissue = tissues(np.random.default_rng(0))
     for name in ("images", "mrc", "volumes", "zarr"):

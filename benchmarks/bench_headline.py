@@ -129,7 +129,7 @@ def own(*arguments: str | Path) -> list[str]:
 
 def cut_volumes(args: argparse.Namespace, folder: Path, tissue: np.ndarray, ours: Cost, older: Cost) -> None:
     """patchify3d over all volumes of each shape, and the naive loop over the first; volumes go again at once."""
-    from utils.formats.nrrd import write_nrrd
+    from utils.formats.writers import write_nrrd
 
     for number, (shape, dtype, voxel_size) in enumerate(SHAPES):
         volumes = folder / "volumes"

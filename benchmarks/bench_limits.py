@@ -222,9 +222,9 @@ def dictionary(folder: Path, gigabytes: float) -> Measured:
 
 def kept_tiffs(folder: Path, count: int) -> None:
     """A dictionary, its table and its kept TIFFs, as classify_patches.py would have left them, and their volume."""
-    from utils.classification.kept_tiff import KeptTiffs
+    from utils.classification.kept_files import KeptTiffs
     from utils.dictionaries import save_records
-    from utils.formats.nrrd import write_nrrd
+    from utils.formats.writers import write_nrrd
     from utils.names import format_name_3d
     from utils.patches import patch_boxes
     from utils.records.kept_patch import KeptRecord

@@ -28,7 +28,7 @@ def make_volume(path: Path, side: int, dtype: str) -> None:
     """A raw NRRD of blobs that differ from slice to slice on every axis, like tissue; 10 nm voxels."""
     from scipy.ndimage import zoom
 
-    from utils.formats.nrrd import write_nrrd
+    from utils.formats.writers import write_nrrd
 
     coarse = np.random.default_rng(0).random((side // 16 + 1,) * 3, dtype=np.float32)
     voxels = zoom(coarse, side / coarse.shape[0], order=1)[:side, :side, :side]

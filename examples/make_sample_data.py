@@ -51,7 +51,7 @@ def make_one(job: Job, scratch: Path, size: int, seed: int) -> None:
 
 def isotropic_volume(path: Path, size: int, seed: int) -> None:
     """FIB-SEM: 10 nm in all directions, resin from two thirds of y on."""
-    from utils.formats.nrrd import write_nrrd
+    from utils.formats.writers import write_nrrd
 
     depth = size * 7 // 12
     voxels = sections(Tissue(seed, size * 6.5), np.arange(depth) * 10.0, (size, size), 10.0)

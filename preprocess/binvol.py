@@ -33,9 +33,7 @@ from utils.cli import add_run_options, make_parser, run_script, say_passed_over
 from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
 from utils.files import atomic_path, list_files, resolved, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
-from utils.formats.mrc_writer import MrcWriter
-from utils.formats.nrrd import NrrdWriter
-from utils.formats.slab_writer import SlabWriter
+from utils.formats.writers import MrcWriter, NrrdWriter, SlabWriter
 from utils.jobs import SKIPPED, Job, Run, run_jobs
 from utils.names import format_binned, parse_binned, parsed
 from utils.options import add_dataset, use_dataset

@@ -28,8 +28,8 @@ from utils.argument_types import input_dir, output_dir
 from utils.cli import add_run_options, make_parser, run_script
 from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
 from utils.files import list_files
-from utils.formats.nrrd import NrrdWriter
 from utils.formats.video import VIDEO_SUFFIXES, Video
+from utils.formats.writers import NrrdWriter
 from utils.jobs import Job, Run, run_jobs
 from utils.names import format_video
 from utils.results import Scope, refuse_nothing_to_do

@@ -13,7 +13,7 @@ import tifffile
 
 from conftest import visible
 from preprocess import binvol
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.jobs import SKIPPED, Job
 from utils.volumes import open_volume
 
@@ -187,7 +187,7 @@ def test_a_result_that_differs_protects_the_original(tmp_path, capsys):
 
 
 def test_a_disk_that_loses_bytes_is_noticed(tmp_path, capsys, monkeypatch):
-    from utils.formats.nrrd import NrrdWriter
+    from utils.formats.writers import NrrdWriter
 
     write = NrrdWriter.write
     monkeypatch.setattr(NrrdWriter, "write", lambda self, slab: write(self, np.zeros_like(slab)))

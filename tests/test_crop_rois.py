@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 import crop_rois_from_volume
 from ngff_images import pyramid, write_ome_zarr
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.names import parse_roi
 from utils.volumes import volume_name
 

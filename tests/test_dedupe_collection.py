@@ -18,7 +18,7 @@ from tissue import cut, dictionary, texture
 from utils.dictionaries import load_patches
 from utils.duplicates.embedding import view_of
 from utils.files import list_files
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.records.duplicates import LeftOut, read_duplicates
 
 

@@ -12,7 +12,7 @@ from utils.duplicates.embedding import SIZE
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.index_file import read_index
 from utils.duplicates.leaks import ExcludedWindows, orientation
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.jobs import Job
 from utils.names import parse_name
 

@@ -13,7 +13,7 @@ from tissue import texture
 from utils.cli import UsageError
 from utils.duplicates.excluded import Excluded, excluded_path, index_excluded, list_excluded, planes, slices_of
 from utils.duplicates.index_file import read_index
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.jobs import SKIPPED, Job
 from utils.patches import Box
 from utils.volumes import open_volume

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 200, (6, 4, 5)).astype(np.int16)
@@ -136,7 +136,7 @@ def test_a_closed_volume_lets_its_file_go(tmp_path, name):
 
 
 def test_rows_are_read_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("utils.formats.raw_reader.BLOCK_BYTES", 100)
+    monkeypatch.setattr("utils.formats.raw_data.BLOCK_BYTES", 100)
     write_nrrd(tmp_path / "a.nrrd", VOXELS)
     with open_volume(tmp_path / "a.nrrd") as volume:
         for z in range(6):

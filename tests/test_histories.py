@@ -22,7 +22,7 @@ import patchify3d
 import reconstruct3d
 from conftest import results, smooth_volume
 from stacks import write_mrc
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 
 NAMES = ("a", "b.v2", "c")
 KINDS = st.sampled_from(("image", "volume", "tomogram"))

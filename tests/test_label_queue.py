@@ -12,7 +12,7 @@ from made_collection import add_dataset, image_names, pixels
 from utils.cli import UsageError
 from utils.collection.label_queue import OPEN_VOLUMES, Item, Neighbours, Stock, list_items, ordered
 from utils.dictionaries import save_patches
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 
 
 def test_uncertain_patches_come_first_and_datasets_take_turns():

@@ -13,7 +13,7 @@ from made_collection import add_dataset, image_names, pixels
 from utils.collection.label_queue import Item, Neighbours, Stock
 from utils.collection.label_server import Board, LabelServer
 from utils.collection.labels import LabelFile
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 
 NAMES = image_names(["a"])
 

@@ -14,7 +14,7 @@ from utils.duplicates.keypoints import view_matrix
 from utils.duplicates.leaks import ExcludedWindows, Leak, _is_among, find_leaks, orientation
 from utils.duplicates.placement import Placement, place_patch
 from utils.duplicates.verify import Agreement
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.jobs import Job
 from utils.names import parse_name
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.jobs import Job
 from utils.reconstruction import montages as room
 from utils.reconstruction.montages import StacksOfDataset, draw_montage, montage_jobs, three_slices

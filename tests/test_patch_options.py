@@ -19,7 +19,7 @@ import vid2stack
 from conftest import smooth_volume
 from kept_patches import save_kept
 from utils.dictionaries import load_meta, load_patches
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.names import parse_name
 from utils.volumes import open_volume
 

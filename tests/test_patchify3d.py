@@ -17,7 +17,7 @@ from conftest import ROOT, on_linux, peak_memory, smooth_volume
 from utils.contrast import Contrast, to_uint8
 from utils.dhash import hash_patches
 from utils.dictionaries import load_meta, load_patches
-from utils.formats.raw_reader import RawReader
+from utils.formats.raw_data import RawReader
 from utils.names import parse_name
 from utils.near_hashes import hamming
 from utils.patches import tiles

@@ -15,7 +15,7 @@ from kept_patches import keep, keep_dictionaries, save_kept
 from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomputed
 from stacks import BOX, SHAPE, SIZE, expected, names_in, read, run, stacks_in, voxels_of, write_itk, write_mrc
 from utils.contrast import to_uint8
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.names import parse_name
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.plan import ReconstructionPlan

@@ -9,7 +9,7 @@ from PIL import Image
 
 from kept_patches import keep, save_kept
 from stacks import BOX, SIZE, names_in, run, stacks_in, voxels_of, write_itk, write_mrc
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 
 
 def test_a_volume_takes_only_its_own_patches(tmp_path, capsys):

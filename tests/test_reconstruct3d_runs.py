@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from kept_patches import keep
 from stacks import BOX, SIZE, contents, names_in, run, stacks_in, voxels_of, write_itk
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.names import parse_name
 
 

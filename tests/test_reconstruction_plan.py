@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.names import parse_name
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.plan import Selection, VolumeHeader, choose, group, make_plan

@@ -12,7 +12,7 @@ import ngff_download
 import patchify3d
 from loopback import serving
 from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomputed
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.names import parse_roi
 from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.sources import volume_sources

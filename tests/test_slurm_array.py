@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, smooth_volume, visible
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 

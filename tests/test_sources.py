@@ -12,7 +12,7 @@ from ngff_images import pyramid, write_ome_zarr
 from utils import sources as room
 from utils.cli import UsageError
 from utils.dataset_table import Stating
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.ngff.table import Dataset
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
 

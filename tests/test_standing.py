@@ -1,22 +1,33 @@
-"""utils/records/standing.py: whether a result is what its recipe would make now."""
+"""utils/records/standing.py: whether a result is what its recipe would make now; fingerprints beside the work."""
 
 import os
+import threading
 
 import pytest
 
 from remembered import changed, remembered
+from utils.records import standing as own_room
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import (
     Recipe,
     discard,
     fingerprints,
+    glances,
     inputs_of,
     load_record,
     record_of,
     record_path,
+    refuse_changed,
     save_record,
 )
-from utils.records.standing import holds_at_a_glance, is_replaced, outdated, same_but_for, standing
+from utils.records.standing import (
+    fingerprints_in_background,
+    holds_at_a_glance,
+    is_replaced,
+    outdated,
+    same_but_for,
+    standing,
+)
 
 
 @pytest.fixture
@@ -142,3 +153,40 @@ def test_an_input_that_is_gone_has_changed(made, tmp_path):
     (tmp_path / "a.tif").unlink()
     assert outdated(recipe, result, load_record(result)) == "a.tif has changed"
     assert fingerprints(recipe)["a.tif"] == NO_FILE
+
+
+def test_fingerprints_beside_the_work_are_those_of_its_begin(made, tmp_path, monkeypatch):
+    recipe, _ = made
+    known = fingerprints(recipe)
+    for large in (1 << 20, 0):
+        monkeypatch.setattr(own_room, "LARGE_BYTES", large)
+        assert fingerprints_in_background(recipe)() == known
+    begun = threading.Event()
+    monkeypatch.setattr(own_room, "fingerprints", lambda asked: begun.wait() and fingerprints(asked))
+    taken = fingerprints_in_background(recipe)
+    (tmp_path / "b.tif").write_text("another")
+    begun.set()
+    with pytest.raises(ValueError, match=r"b\.tif changed while it was read"):
+        refuse_changed(recipe, taken())
+
+
+def test_memory_that_lacks_beside_the_work_is_told(made, monkeypatch):
+    def lacking(_recipe):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(own_room, "LARGE_BYTES", 0)
+    monkeypatch.setattr(own_room, "fingerprints", lacking)
+    with pytest.raises(MemoryError, match="no more"):
+        fingerprints_in_background(made[0])()
+
+
+@pytest.mark.parametrize(("more", "threads"), [(0, [True]), (1, [])])
+def test_large_inputs_have_a_thread_that_keeps_no_process_alive(made, monkeypatch, more, threads):
+    recipe, look, found = made[0], own_room._look, []
+    size = sum(entry.size for entry in glances(recipe).values())
+    monkeypatch.setattr(own_room, "LARGE_BYTES", size + more)
+    monkeypatch.setattr(
+        own_room, "_look", lambda *given: found.append(threading.current_thread().daemon) or look(*given)
+    )
+    assert fingerprints_in_background(recipe)() == fingerprints(recipe)
+    assert found == threads

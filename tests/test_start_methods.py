@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT, smooth_volume
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 
 # Imported by name, as worker processes do: what lives in __main__ could only be found by forked ones.
 RUN = """

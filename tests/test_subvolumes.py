@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kept_patches import save_kept
-from utils.formats.nrrd import write_nrrd
 from utils.formats.volume_base import DecodedVolume
 from utils.formats.voxel_size import VoxelSize
+from utils.formats.writers import write_nrrd
 from utils.names import PatchName, parse_name
 from utils.patches import Box
 from utils.reconstruction.kept_patches import KeptPatch

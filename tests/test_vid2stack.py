@@ -219,7 +219,7 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
 from preprocess import vid2stack
-from utils.formats.nrrd import NrrdWriter
+from utils.formats.writers import NrrdWriter
 write = NrrdWriter.write
 def write_and_die(self, slab):
     write(self, slab)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from conftest import smooth_volume
 from ngff_images import pyramid, write_ome_zarr
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.jobs import SKIPPED, Outdated, PassedOver
 from utils.names import parse_roi
 from utils.sampling.volume_crops import (

@@ -6,7 +6,7 @@ import pytest
 import ngff_download
 from ngff_images import pyramid, write_ome_zarr, write_precomputed
 from utils.dataset_table import Stating
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.volume_index import VolumeIndex
 
 

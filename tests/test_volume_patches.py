@@ -8,7 +8,7 @@ import pytest
 
 from utils.contrast import NO_CONTRAST
 from utils.cubes import cut
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.hashing import is_flat, patch_hasher
 from utils.names import format_name_3d
 from utils.outcomes import PassedOver

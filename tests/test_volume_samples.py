@@ -8,7 +8,7 @@ import tifffile
 
 from label_pictures import PICTURE, SHAPE, cells
 from utils.contrast import Contrast
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.volume_samples import slabs, volume_contrast, why_labels_volume
 from utils.volumes import open_volume
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.records.fingerprints import fingerprint
 from utils.records.recipes import Recipe, record_of, save_record
 from utils.volumes import is_isotropic, list_volumes, open_volume, own_data, volume_inputs, volume_name

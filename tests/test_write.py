@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 from conftest import smooth_volume, visible
 from kept_patches import keep
 from stacks import SIZE, expected, read, voxels_of
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.jobs import SKIPPED, Job, SomeFailed
 from utils.names import parse_name
 from utils.reconstruction.kept_patches import KeptPatch, KeptPixels, read_kept

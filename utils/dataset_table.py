@@ -1,4 +1,4 @@
-"""What a table says of local datasets: voxel sizes that headers lack, and where the data comes from.
+"""What is known of volumes outside of their files: voxel sizes that headers lack, and where the data comes from.
 
 ``datasets.csv`` in the input folder (or ``--table FILE``) has the columns ``name``, ``voxel_z``, ``voxel_y``,
 ``voxel_x`` (nm; empty where it is not known) and any others, which travel along. A row is for the volume of its name,
@@ -6,19 +6,98 @@ with or without suffix, and for what is made of it: its regions, the stack of a 
 """
 
 import argparse
+import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from utils.argument_types import existing_file, positive_float
 from utils.cli import as_usage_errors
 from utils.files import NGFF_ENDING, suffix
-from utils.formats.voxel_size import LARGEST_NM, SMALLEST_NM
+from utils.formats.volume_base import Volume
+from utils.formats.voxel_size import LARGEST_NM, SMALLEST_NM, VoxelSize, nm_text, significant
 from utils.names import dataset_of, parse_binned, parse_level, parsed
 from utils.redaction import say
-from utils.stated import NOT_GIVEN, NOTHING_STATED, SIZES, TABLE_NAME, Given, Stated
 from utils.table_text import Row, read_rows
+
+TABLE_NAME = "datasets.csv"
+SIZES = ("voxel_z", "voxel_y", "voxel_x")
+# z, y, x in nm; None for what is left to the header.
+Given = tuple[float | None, float | None, float | None]
+NOT_GIVEN: Given = (None, None, None)
+AnyVolume = TypeVar("AnyVolume", bound=Volume)
+# A header's number may be rounded by so much and still say the same.
+SAME = 0.01
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What is stated about one volume outside of its file."""
+
+    voxel_size: Given = NOT_GIVEN  # z, y, x in nm; None for an axis that is left to the header
+    fields: tuple[tuple[str, str], ...] = ()  # the table's other columns that are not empty, and what they say
+    where: str = ""  # who states it, as messages call it
+    problem: str = ""  # why it cannot be used
+
+    def options(self) -> dict[str, object]:
+        """What decides a result made of the volume, as a recipe takes it: its voxel size."""
+        return {"voxel-size": list(self.voxel_size)}
+
+    def applied(self, volume: AnyVolume) -> AnyVolume:
+        """The volume with the voxel size that is stated for it; a warning says where its header says another.
+
+        Raises
+        ------
+        ValueError
+            If the statement cannot be used; the volume is closed.
+        """
+        if self.problem:
+            volume.close()
+            raise ValueError(self.problem)
+        if self.voxel_size == NOT_GIVEN:
+            return volume
+        header = volume.header_size.nm
+        sides = [given or (header[i] if header else None) for i, given in enumerate(self.voxel_size)]
+        if header and any(not math.isclose(a, b, rel_tol=SAME) for a, b in zip(header, sides, strict=True) if b):
+            said = f"the header says {nm_text(header)}, {self.where} {nm_text(sides)} (z, y, x)"
+            warnings.warn(f"voxel size: {said}: the latter is taken", stacklevel=2)
+        volume.header_size = self._size(sides)
+        return volume
+
+    def _size(self, sides: list[float | None]) -> VoxelSize:
+        z, y, x = sides
+        if z is None or y is None or x is None:
+            lacking = ", ".join(name for name, side in zip(SIZES, sides, strict=True) if side is None)
+            return VoxelSize(None, f"the header has none, and {self.where} has no {lacking}")
+        return VoxelSize((z, y, x))
+
+    def whole_size(self) -> tuple[float, float, float] | None:
+        """The voxel size where it is stated for all axes, for a file whose header has none.
+
+        Raises
+        ------
+        ValueError
+            If the statement cannot be used.
+        """
+        if self.problem:
+            raise ValueError(self.problem)
+        return self._size(list(self.voxel_size)).nm
+
+    def scaled(self, factors: tuple[float, float, float] | None) -> "Stated":
+        """The same of a copy whose voxels are larger by factors z, y, x; None where that is not known."""
+        if factors is None:
+            return replace(self, voxel_size=NOT_GIVEN)
+        z, y, x = (
+            side and significant(side * factor, 12) for side, factor in zip(self.voxel_size, factors, strict=True)
+        )
+        return replace(self, voxel_size=(z, y, x))
+
+
+NOTHING_STATED = Stated()
+
 
 _EMPTY = ("", "-", "none", "nan", "na", "n/a", "?", "unknown")
 

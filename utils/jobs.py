@@ -15,10 +15,9 @@ from utils.interrupts import raise_received
 from utils.locks import BusyError, locked, sweep
 from utils.outcomes import SKIPPED, Job, Outcome, Outdated, PassedOver, SomeFailed, Work, WorkResult, describe, failed
 from utils.parallel import gathered_warnings
-from utils.records.digesting import fingerprints_in_background
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
-from utils.records.standing import holds_at_a_glance, is_replaced, outdated
+from utils.records.standing import fingerprints_in_background, holds_at_a_glance, is_replaced, outdated
 from utils.results import Scope, discard_orphans, list_orphans
 from utils.runs import Run, Tells, results
 from utils.settings import apply_settings, settings

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli import UsageError, as_usage_errors
-from utils.dataset_table import HEADERS_ONLY, DatasetTable, Stating
+from utils.dataset_table import HEADERS_ONLY, NOT_GIVEN, NOTHING_STATED, DatasetTable, Stated, Stating
 from utils.files import expanded, list_entries, stem, stem_of_file
 from utils.names import format_level, is_patch_name, parse_level
-from utils.stated import NOT_GIVEN, NOTHING_STATED, Stated
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
 
 if TYPE_CHECKING:

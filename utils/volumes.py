@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.contact_sheet import MONTAGES, SHEETS
+from utils.dataset_table import NOTHING_STATED, TABLE_NAME, Stated
 from utils.files import NGFF_ENDING, is_there, list_entries, list_files, stem, stem_of_file, suffix
 from utils.formats import metaimage, nifti, nrrd_reader
 from utils.formats.hdf5 import HDF5_SUFFIXES, open_hdf5
@@ -16,7 +17,6 @@ from utils.formats.volume_base import Volume
 from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from utils.names import is_patch_name, is_video, level_name
 from utils.records.recipes import stage_of
-from utils.stated import NOTHING_STATED, TABLE_NAME, Stated
 
 __all__ = ["Volume", "has_slices", "is_isotropic", "is_ngff", "list_volumes", "open_volume", "volume_name"]
 

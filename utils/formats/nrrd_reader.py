@@ -13,11 +13,11 @@ import numpy as np
 
 from utils.files import stem
 from utils.formats.itk import open_itk
-from utils.formats.nrrd import TYPE_NAMES
 from utils.formats.packed_data import PackedData
 from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.volume_base import Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
+from utils.formats.writers import TYPE_NAMES
 from utils.reading import open_regular
 
 _TYPES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.files import safe_name
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.names import PatchName, dataset_of
 from utils.overlap import Box3D
 from utils.reconstruction.kept_patches import KeptPatch

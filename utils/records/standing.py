@@ -1,6 +1,8 @@
-"""How a result stands: whether its recipe still holds, or why not. Content decides."""
+"""How a result stands: whether its recipe still holds, or why not. Content decides; large inputs are digested aside."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,31 @@ def _spelled(name: str, value: Any, *, short: bool = False) -> str:
         return f"with --{name}"
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if short else f"with --{name} {text}"
+
+
+# Less than this is digested in the time that a thread's start is worth.
+LARGE_BYTES = 32 << 20
+
+Fingerprints = dict[str, Fingerprint]
+
+
+def fingerprints_in_background(recipe: Recipe) -> Callable[[], Fingerprints]:
+    """Begin to take the fingerprints of a recipe's inputs; call what comes back for them, when the work is done.
+
+    Sizes and times are those of now. Who compares them with those after the work (`refuse_changed`) knows that the
+    content was the same throughout.
+    """
+    before = glances(recipe)
+    if sum(entry.size for entry in before.values()) < LARGE_BYTES:
+        known = fingerprints(recipe)
+        return lambda: known
+    found: Future[Fingerprints] = Future()
+    threading.Thread(target=_look, args=(recipe, found), daemon=True).start()
+    return lambda: {name: before[name]._replace(digest=entry.digest) for name, entry in found.result().items()}
+
+
+def _look(recipe: Recipe, found: "Future[Fingerprints]") -> None:
+    try:
+        found.set_result(fingerprints(recipe))
+    except MemoryError as error:
+        found.set_exception(error)

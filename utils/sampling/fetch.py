@@ -9,9 +9,9 @@ import numpy as np
 
 from utils.contrast import to_uint8
 from utils.files import atomic_path
-from utils.formats.nrrd import nrrd_header
 from utils.formats.volume_base import Region
 from utils.formats.voxel_size import nm_text
+from utils.formats.writers import nrrd_header
 from utils.jobs import SKIPPED, Outdated
 from utils.ngff.metadata import Level
 from utils.ngff.read import LevelReader

@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.contrast import Contrast, to_uint8
 from utils.files import atomic_path
-from utils.formats.nrrd import write_nrrd
+from utils.formats.writers import write_nrrd
 from utils.jobs import describe
 from utils.names import format_roi
 from utils.ngff.metadata import Triple

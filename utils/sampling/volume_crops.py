@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from utils.contrast import measure_contrast
+from utils.dataset_table import NOTHING_STATED, Stated
 from utils.files import list_files, stem
 from utils.images import IMAGE_SUFFIXES
 from utils.jobs import PassedOver
@@ -16,7 +17,6 @@ from utils.sampling.roi_record import RoiRecord, Settings, read_record
 from utils.sampling.rois import Boxes, grid
 from utils.sampling.selection import fill_budget, shuffled
 from utils.sampling.survey import Survey
-from utils.stated import NOTHING_STATED, Stated
 from utils.volume_samples import why_labels_volume
 from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
 
