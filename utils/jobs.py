@@ -59,7 +59,7 @@ def run_jobs(
     alone : callable, optional
         Tells the jobs whose work uses all processes by itself (as threads): they run one after another.
     spread : callable, optional
-        Tells the jobs whose work uses a whole cluster by itself (`utils.spread`): they run here, one after another.
+        Tells the jobs whose work uses a whole cluster by itself (`utils.runs`): they run here, one after another.
     still_fails : callable, optional
         Given a job and the failures of the run before, those that fail again: the target is made anew where one does
         not, and stays as it is otherwise.

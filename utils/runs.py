@@ -1,7 +1,9 @@
-"""Runs: how jobs are done, and where: here, in processes of this machine, or on a cluster."""
+"""Runs: how jobs are done, and where: here, in processes of this machine, or on a cluster; their parts likewise."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -9,10 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 import xxhash
 
 from utils.files import stem
+from utils.parallel import ordered_map
 
 if TYPE_CHECKING:
     from utils.cluster.client import Cluster
 
+Item = TypeVar("Item")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Do = Callable[[Job], Result]
@@ -77,7 +81,6 @@ def _on_cluster(
     do: Do[Job, Result], jobs: Sequence[Job], connected: "Cluster", died: Do[Job, Result], spread: Tells[Job]
 ) -> Iterator[Result]:
     from utils.cluster.client import WorkerDied
-    from utils.spread import spreading_over
 
     large, whole = _split(jobs, spread)
     for index, result in connected.map(do, whole):
@@ -120,3 +123,58 @@ def _split(jobs: Sequence[Job], chosen: Tells[Job]) -> tuple[list[Job], list[Job
     for job in jobs:
         (first if chosen is not None and chosen(job) else second).append(job)
     return first, second
+
+
+_CLUSTER: ContextVar["Cluster | None"] = ContextVar("cluster", default=None)
+
+
+@contextmanager
+def spreading_over(cluster: "Cluster | None") -> Iterator[None]:
+    """Within, `spread_map` uses a cluster."""
+    token = _CLUSTER.set(cluster)
+    try:
+        yield
+    finally:
+        _CLUSTER.reset(token)
+
+
+def breadth(threads: int) -> int:
+    """How many items of a `spread_map` are worked on at once: by the cluster's threads, or by these."""
+    cluster = _CLUSTER.get()
+    return threads if cluster is None else cluster.threads
+
+
+def spread_map(
+    work: Callable[[Item], Result], items: Sequence[Item], threads: int, *, largest: int = 1
+) -> Iterator[Result]:
+    """Yield ``work(item)`` for each item, in order.
+
+    Parameters
+    ----------
+    work : callable
+        That can be pickled, as can the items and what it returns.
+    threads : int
+        Where there is no cluster.
+    largest : int
+        Items of which the results travel together at most.
+
+    Raises
+    ------
+    RuntimeError
+        If a process of the cluster died at an item.
+    """
+    cluster = _CLUSTER.get()
+    if cluster is None:
+        yield from ordered_map(work, items, threads)
+        return
+    from utils.cluster.client import WorkerDied
+
+    waiting: dict[int, Result] = {}
+    following = 0
+    for index, result in cluster.map(work, items, largest=largest):
+        if isinstance(result, WorkerDied):
+            raise RuntimeError("a process working on a part of it died (killed, or out of memory)")
+        waiting[index] = result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1

@@ -16,8 +16,8 @@ from utils.names import format_name_3d
 from utils.options import PatchOptions
 from utils.outcomes import PassedOver
 from utils.patches import Span, too_small
+from utils.runs import breadth, spread_map
 from utils.sources import VolumeSource
-from utils.spread import breadth, spread_map
 from utils.volume_samples import why_labels_volume
 from utils.volumes import Volume, is_isotropic
 
