@@ -111,6 +111,19 @@ def test_a_few_lone_pixels_are_not_worth_a_word():
     assert not measured(values)[1]
 
 
+@pytest.mark.parametrize(("count", "left_out"), [(7, []), (8, [OutlierRange(9999, 9999, 0.01)])])
+def test_fewer_than_eight_values_are_no_picture_beside_which_others_are_wrong(count, left_out):
+    values = (100 + np.arange(10_000).reshape(100, 100) * 37 % count).astype(np.uint16)
+    values[::10, ::10] = 9999
+    assert measured(values)[1] == left_out
+
+
+def test_lone_pixels_of_pictures_between_0_and_1():
+    values = (PICTURE / 2**16).astype(np.float32)
+    values[SOME[0.005]] = RNG.uniform(0.5, 1, int(SOME[0.005].sum()))
+    assert_seen_through(values, PICTURE / 2**16)
+
+
 @pytest.mark.parametrize("fill", [0.0, 0.5])
 def test_what_lone_pixels_were_is_recorded_exactly(fill):
     values = (PICTURE + 30000).astype(np.uint16)

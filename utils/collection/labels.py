@@ -96,9 +96,8 @@ class LabelFile:
 
     def _steps(self) -> list[Changes]:
         steps: list[Changes] = []
-        if not self._history_path.is_file():
-            return steps
-        for line in self._history_path.read_bytes().splitlines():
+        history = self._history_path.read_bytes() if self._history_path.is_file() else b""
+        for line in history.splitlines():
             if not (entry := _entry(line)) or entry.get("who") != self.who:
                 continue
             if entry.get("undo"):
