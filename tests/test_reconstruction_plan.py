@@ -1,11 +1,13 @@
 """What is to be reconstructed: patches meet their volumes, clashes fail, the choice is seeded and bounded."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stacks import write_mrc
 from utils.formats.writers import write_nrrd
 from utils.names import parse_name
 from utils.reconstruction.kept_patches import KeptPatch
@@ -42,11 +44,13 @@ def plan(volumes, names, folder=None, **options):
 
 def test_patches_meet_their_volumes(volumes):
     names = ["fly-LOC-0_2_0-10_0-10", "fly-LOC-0_1_0-10_0-10", "fly-LOC-2_27_0-10_0-20",
-             "fly-LOC-2_28_0-10_0-20", "gone-LOC-0_1_0-9_0-9", "gone-LOC-0_2_0-9_0-9",
+             "fly-LOC-2_28_0-10_0-20", "fly-LOC-0_8_0-10_0-10", "gone-LOC-0_1_0-9_0-9", "gone-LOC-0_2_0-9_0-9",
              "fly-LOC-0_2_0-10_0-31", "bee-LOC-0_1_0-9_0-9"]  # fmt: skip
     found = plan(volumes, names)
     assert found.missing == Counter({"gone": 2}) and found.ambiguous == Counter() and found.overlapping.total() == 0
-    assert sorted(s.patch.name for s in found.border) == ["fly-LOC-0_1_0-10_0-10", "fly-LOC-2_28_0-10_0-20"]
+    assert sorted(s.patch.name for s in found.border) == [
+        "fly-LOC-0_1_0-10_0-10", "fly-LOC-0_8_0-10_0-10", "fly-LOC-2_28_0-10_0-20",
+    ]  # fmt: skip
     assert {s.target.name for s in found.chosen()} == {"fly-LOC-0_0-5_0-10_0-10.tif", "fly-LOC-2_25-30_0-10_0-20.tif"}
     assert {s.target.parent for s in found.chosen()} == {volumes.parent / "out/fly"}
     assert found.refused == {"fly": 1, "bee": 1}  # one outside of its volume, one of a damaged volume
@@ -59,7 +63,7 @@ def test_patches_meet_their_volumes(volumes):
     assert [each.source.name for each in of_fly.groups] == ["fly"] and of_gone.groups == of_gone.border == []
     assert of_fly.border == found.border and of_fly.chosen() == found.chosen()
     padded = plan(volumes, names, pad=True)
-    assert padded.border == [] and len(padded.chosen()) == 4
+    assert padded.border == [] and len(padded.chosen()) == 5
     assert "fly-LOC-0_-1-4_0-10_0-10.tif" in {s.target.name for s in padded.chosen()}
 
 
@@ -72,6 +76,13 @@ def test_patches_that_would_become_one_file_fail_all(volumes, tmp_path):
     refused = next(each for each in found.groups if each.refused).refused
     said = f"with {tmp_path}/b/{name}.tiff; rename or move one of them"
     assert refused[str(tmp_path / f"a/{name}.tiff")].endswith(said)
+
+
+def test_what_a_header_lacks_is_said_when_its_volume_is_worked_on(volumes):
+    write_mrc(volumes / "ant.mrc", np.zeros((10, 20, 30), np.uint8))
+    with (volumes / "ant.mrc").open("ab") as file:
+        file.write(b"more")  # a warning where it is opened, which fails a test
+    assert len(plan(volumes, ["ant-LOC-0_2_0-10_0-10"]).chosen()) == 1
 
 
 def test_names_that_two_volumes_share(volumes):
@@ -105,6 +116,8 @@ def test_none_overlaps_another_too_much():
     assert choose(regions, Selection(5, most_overlap=0.0))[1].total() == 1  # the same place of the dataset
     regions[0] = subvolume("fly-ROI-x0-50_y0-50_z0-50", 2)
     assert choose(regions, Selection(5, most_overlap=0.0))[1].total() == 0
+    whole = [subvolume("fly", 2, x=x) for x in (30, 50)]  # on both sides of the region's
+    assert choose([*whole, regions[1]], Selection(5, most_overlap=0.0))[1].total() == 0
 
 
 def test_groups_in_memory_order_and_spread(tmp_path):
@@ -118,6 +131,8 @@ def test_groups_in_memory_order_and_spread(tmp_path):
     assert [(s.first, s.patch.where.box.x0) for s in fly.wanted] == [(0, 0), (0, 3), (5, 0)]
     assert (fly.spread, bee.spread, bad.spread) == (True, False, False)  # 3 of 4 are more than half
     assert bad.wanted == () and bad.refused == {"bad": "no"}
+    folders = [replace(headers[1], source=VolumeSource("bee", tmp_path), streams=streams) for streams in (True, False)]
+    assert [group(chosen, [folder], {"bee": {}}, 2)[0].spread for folder in folders] == [False, True]
     assert not any(
         each.spread for each in group(chosen[2:], headers, {name: {} for name in ("fly", "bee", "none", "bad")}, 2)
     )
