@@ -12,9 +12,9 @@ from conftest import ROOT
 
 # Imported under another name than they are installed by.
 DISTRIBUTION = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image"}
-DISTRIBUTION["xdist"] = "pytest-xdist"
+DISTRIBUTION |= {"xdist": "pytest-xdist", "nrrd": "pynrrd"}
 # Used by the Makefile, or only when another package is imported; not by an import of ours.
-TOOLS = {"ruff", "mypy", "pytest-timeout", "scikit-image", "uv", "pynrrd"}
+TOOLS = {"ruff", "mypy", "pytest-timeout", "scikit-image", "uv"}
 FOR_DEVELOPERS = ("tests", "benchmarks", "docs")
 
 
