@@ -15,7 +15,7 @@ from utils.formats.writers import write_nrrd
 from utils.jobs import SKIPPED, Job, SomeFailed
 from utils.names import parse_name
 from utils.reconstruction.kept_patches import KeptPatch, KeptPixels, read_kept
-from utils.reconstruction.subvolumes import StackOptions, Subvolume, VolumeGroup
+from utils.reconstruction.subvolumes import StackOptions, Subvolume, VolumeGroup, stands
 from utils.reconstruction.write import _write_flipbook, difference, reconstruct_volume
 from utils.records.kept_patch import KeptRecord
 from utils.results import Scope
@@ -173,6 +173,19 @@ def test_a_patch_that_changes_while_it_is_read_gives_no_stack(group, tmp_path, m
     with pytest.raises(SomeFailed, match="changed while it was read"):
         write(group, tmp_path)
     assert [subvolume.target.exists() for subvolume in group.wanted] == [False, True]
+
+
+def test_stacks_of_a_volume_that_is_replaced_once_it_is_open_are_outdated(group, tmp_path, monkeypatch):
+    def open_early(source):
+        volume = open_volume(tmp_path / "fly.nrrd")
+        write_nrrd(tmp_path / "new.nrrd", voxels_of() // 2, SIZE)
+        (tmp_path / "new.nrrd").replace(tmp_path / "fly.nrrd")
+        return volume
+
+    monkeypatch.setattr(type(group.source), "open", open_early)
+    write(group, tmp_path)
+    reasons = stands(group, OPTIONS, Scope("reconstruct3d", tmp_path, tmp_path / "out"))
+    assert all("fly" in (reason or "") for reason in reasons)
 
 
 def test_a_voxel_size_that_nobody_knows_is_said(tmp_path):

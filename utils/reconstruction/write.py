@@ -65,10 +65,11 @@ def make_all(
     group: VolumeGroup, wanted: Sequence[Subvolume], options: StackOptions, scope: Scope, threads: int
 ) -> dict[str, str]:
     """Open a group's volume and write subvolumes; the patches that failed, each with its reason."""
+    before = fingerprint(group.volume_paths())  # of one that is replaced now the stacks will be outdated, not done
     with group.source.open() as volume:
         if not volume.streams:
             volume[:1, :1, :1]  # what cannot be decoded fails here, once, and not once per patch
-        maker = _Maker(group, volume, options, scope)
+        maker = _Maker(group, volume, before, options, scope)
         reasons = list(ordered_map(maker.make, wanted, threads))
     maker.warn()
     return {str(s.patch.path): reason for s, reason in zip(wanted, reasons, strict=True) if reason}
@@ -77,9 +78,16 @@ def make_all(
 class _Maker:
     """Makes the subvolumes of one open volume; its threads share what is measured only once."""
 
-    def __init__(self, group: VolumeGroup, volume: Volume, options: StackOptions, scope: Scope) -> None:
-        self.group, self.volume, self.options, self.scope = group, volume, options, scope
-        self.volume_print = fingerprint(group.volume_paths())
+    def __init__(
+        self, group: VolumeGroup, volume: Volume, volume_print: Fingerprint, options: StackOptions, scope: Scope
+    ) -> None:
+        self.group, self.volume, self.volume_print, self.options, self.scope = (
+            group,
+            volume,
+            volume_print,
+            options,
+            scope,
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a patch may know what the header does not; see `warn`
             self.voxel_size = volume.voxel_size
