@@ -13,7 +13,16 @@ from utils.hashing import is_flat, patch_hasher
 from utils.names import format_name_3d
 from utils.outcomes import PassedOver
 from utils.sources import VolumeSource
-from utils.volume_patches import Cutting, Reading, axes_to_cut, cells_of, hash_volume, kept_patches, refuse_unwanted
+from utils.volume_patches import (
+    Cutting,
+    Reading,
+    _rows,
+    axes_to_cut,
+    cells_of,
+    hash_volume,
+    kept_patches,
+    refuse_unwanted,
+)
 
 CUTTING = Cutting(
     crop=16, min_side=8, edges="shift", contrast_method="percentile", stretch=False, keep_labels=False,
@@ -104,3 +113,20 @@ def test_hashes_and_kept_patches(source):
     assert list(found) == names
     for i, patch in zip(kept, found.values(), strict=True):
         np.testing.assert_array_equal(patch, images[i])
+
+
+def test_each_thread_gets_rows_and_cells_without_kept_patches_are_not_read(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr("utils.volume_patches.ROWS_PER_THREAD", 2)
+    read = []
+
+    class Watching(Reading):
+        def voxels(self, region):
+            read.append(region)
+            return super().voxels(region)
+
+    long = source_of(tmp_path / "long.nrrd", rng.integers(0, 256, (16, 16, 128)).astype(np.uint8))
+    with long.open() as volume:
+        reading, cells = Watching(long, volume, NO_CONTRAST, CUTTING), cells_of(volume, CUTTING)
+        assert [[len(row) for row in _rows(reading, cells, threads)] for threads in (1, 2)] == [[4, 4], [2, 2, 2, 2]]
+        assert len(list(kept_patches(reading, np.array([len(cells[0])]), cells, 1))) == 1
+    assert read == [cells[1].region()]
