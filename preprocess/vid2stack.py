@@ -26,7 +26,7 @@ import numpy as np
 
 from utils.argument_types import input_dir, output_dir
 from utils.cli import add_run_options, make_parser, run_script
-from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
+from utils.dataset_table import DatasetTable, Stating, add_table_options
 from utils.files import list_files
 from utils.formats.video import VIDEO_SUFFIXES, Video
 from utils.formats.writers import NrrdWriter
@@ -61,7 +61,7 @@ def convert(args: argparse.Namespace) -> int:
     return run_jobs(work, jobs, Run.of(args), noun="videos", scope=scope)
 
 
-def write_stack(job: Job, scratch: Path, keep_partial: bool = False, table: DatasetTable = NO_TABLE) -> str:
+def write_stack(job: Job, scratch: Path, keep_partial: bool, table: DatasetTable) -> str:
     """Write one video as NRRD, with the voxel size that a table gives.
 
     Raises

@@ -59,6 +59,15 @@ def test_what_is_tied_stays_together(parts):
     assert "no --duplicates: datasets that share tissue under other names are not known to the split" in alone.warnings
 
 
+@pytest.mark.parametrize(("source", "groups"), [("https://em.org/v.zarr", 1), ("image_1.tif", 2)])
+def test_one_address_ties_and_one_name_of_a_file_does_not(tmp_path, source, groups):
+    for name in ("bee", "fly"):
+        add_dataset(tmp_path, name, image_names([name]), source=source)
+    (tmp_path / "datasets.csv").write_text("name\n")
+    found = plan(list_parts(tmp_path / "filtered"), split={"train": 0.5, "test": 0.5})
+    assert len(found.groups) == groups
+
+
 def test_an_empty_split_is_said(parts):
     shares = {"train": 0.999999, "test": 0.000001}
     found = plan(parts[:1], split=shares, duplicates=["x"])

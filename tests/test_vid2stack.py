@@ -69,11 +69,12 @@ def hand_made_avi(path, frames):
 
 def test_mjpg_equals_an_independent_decode(tmp_path, capsys):
     video = encode(tmp_path / "cells.avi", frames_of())
-    assert vid2stack.main([str(tmp_path)]) == 0
+    assert vid2stack.main([str(tmp_path), "--verbose"]) == 0
     stack = stack_of(tmp_path / "cells_video.nrrd")
     assert stack.dtype == np.uint8 and stack.shape == (12, 48, 64)
     np.testing.assert_array_equal(stack, gray(decode(video)))
-    assert "1 done" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "1 done" in said.out and "12 frames -> cells_video.nrrd" in said.out + said.err
 
 
 @pytest.mark.parametrize("end", ["mp4", "mov", "mkv"])
