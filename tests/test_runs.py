@@ -74,7 +74,9 @@ def test_which_are_chosen(chosen, parts):
 
 
 def test_a_run_is_one_process_of_this_machine_unless_it_says_otherwise():
-    assert (Run().processes, Run().dask, Run().dask_timeout) == (1, None, 60.0)
+    run = Run()
+    assert (run.processes, run.dask, run.dask_timeout) == (1, None, 60.0)
+    assert not (run.update or run.prune or run.verbose or run.quiet)
 
 
 def test_the_command_line_s_say():
