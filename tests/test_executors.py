@@ -58,6 +58,7 @@ def test_the_method_is_not_what_python_settles_on():
 def test_what_goes_wrong_in_the_block_ends_the_workers():
     with pytest.raises(KeyError), executor(1) as pool:
         pid = pool.submit(os.getpid).result()
+        pool.submit(signal.pause)
         raise KeyError
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -98,11 +99,19 @@ def test_a_worker_ends_when_its_parent_has(monkeypatch, ended):
 
 
 def test_sigterm_tidies_up_after_a_job_and_has_nothing_to_tidy_besides(ended):
-    with pytest.raises(SystemExit, match="143"):
-        executors._run_job(executors._exit_on_sigterm, signal.SIGTERM, None)
+    tidied: list[int] = []
+
+    def job():
+        try:
+            executors._exit_on_sigterm(signal.SIGTERM, None)
+        finally:
+            tidied.append(len(ended))
+
+    with pytest.raises(Ended):
+        executors._run_job(job)
     with pytest.raises(Ended):
         executors._exit_on_sigterm(signal.SIGTERM, None)
-    assert ended == [143]
+    assert (tidied, ended) == ([0], [143, 143])
 
 
 def test_what_python_drops_of_a_signal_ends_the_worker_and_the_rest_is_told(monkeypatch, ended):

@@ -101,6 +101,8 @@ def _run_job(do: Callable[..., Any], *args: Any, **options: Any) -> Any:
     _in_job = True
     try:
         return do(*args, **options)
+    except SystemExit:  # a pool would send it home as the job's answer, and wait for the next
+        os._exit(143)
     finally:
         _in_job = False
 
