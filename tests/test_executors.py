@@ -99,7 +99,7 @@ def test_a_worker_ends_when_its_parent_has(monkeypatch, ended):
 
 
 def test_sigterm_tidies_up_after_a_job_and_has_nothing_to_tidy_besides(ended):
-    tidied: list[int] = []
+    tidied = []
 
     def job():
         try:
