@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -99,6 +100,9 @@ def test_second_run_skips_and_larger_budget_adds(tmp_path, cell, capsys):
         assert "1 done before" in capsys.readouterr().out
         assert snapshot(tmp_path) == before
         assert not any("/0/0." in path or "/0/1." in path for path in server.log)
+        os.truncate(cubes(tmp_path)[1], 20_000)  # as a copy that broke off leaves it
+        assert ngff_download.main([*command, "-gb", "0.0001"]) == 0
+        assert snapshot(tmp_path) == before
         assert ngff_download.main([*command, "-gb", "0.0002"]) == 0
         after = snapshot(tmp_path)
         assert len(cubes(tmp_path)) == 6
@@ -239,6 +243,10 @@ def test_whole_level(tmp_path, cell, capsys):
     assert record(tmp_path / "out") == written
     assert ngff_download.main(argv) == 0
     assert "1 done before" in capsys.readouterr().out
+    whole = (tmp_path / "out/cell_s1.nrrd").read_bytes()
+    os.truncate(tmp_path / "out/cell_s1.nrrd", 20_000)
+    assert ngff_download.main(argv) == 0
+    assert (tmp_path / "out/cell_s1.nrrd").read_bytes() == whole and record(tmp_path / "out") == written
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ SETTINGS = Settings(
 )  # fmt: skip
 WINDOW = Contrast("percentile", 3.0, 7.0)
 A, B, C = (Roi((0, 4), (0, 4), (4 * i, 4 * i + 4)) for i in range(3))
+CUBE = b"head" + bytes(64)
 A_FILE, B_FILE = "fly_s0-ROI-x300-304_y200-204_z100-104.nrrd", "fly_s0-ROI-x304-308_y200-204_z100-104.nrrd"
 
 
@@ -36,7 +37,7 @@ def save(record, chosen, kept=(), padding=None, failures=None, existing=None):
 @pytest.fixture
 def saved(tmp_path):
     """A record of a run that made A, has B to come, found C to be padding; A's file."""
-    (tmp_path / A_FILE).touch()
+    (tmp_path / A_FILE).write_bytes(CUBE)
     failure = Failure("refused", 64)
     save(record_in(tmp_path), [A, B], padding={C: "all 0"}, failures={B: failure})
     return tmp_path
@@ -70,7 +71,7 @@ def test_it_is_read_back(saved):
     record = record_in(saved)
     assert record.contrast == WINDOW and record.outdated is None and record.is_fresh
     assert record.existing(saved, "fly_s0") == {A: A_FILE}
-    (saved / B_FILE).touch()  # a killed run made it after it had written the record
+    (saved / B_FILE).write_bytes(CUBE)  # a killed run made it after it had written the record
     assert record.existing(saved, "fly_s0") == {A: A_FILE, B: B_FILE}
     assert record.existing(saved, "fl") == {}
     assert record.padding == {C: "all 0"}
@@ -126,7 +127,7 @@ def test_a_first_run_has_nothing_before_it(tmp_path):
 def test_cubes_without_a_record_are_found_by_their_names(tmp_path):
     others = "fly_s00-ROI-x0-4_y0-4_z0-4.nrrd", "fly_s0.nrrd", "fly_s0-ROI-mine.nrrd"
     for name in (A_FILE, B_FILE.replace("fly_s0", "fly_s0-ROI"), *others):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(CUBE)
     assert record_in(tmp_path).existing(tmp_path, "fly_s0") == {A: A_FILE}
     assert record_in(tmp_path).existing(tmp_path / "absent", "fly_s0") == {}
 
@@ -135,7 +136,7 @@ def test_a_whole_level(tmp_path):
     record, target = record_in(tmp_path, crop_size=None), tmp_path / "fly_s0.nrrd"
     record.save_whole(target, NO_CONTRAST)
     assert json.loads(record.path.read_text())["boxes"] == []
-    target.touch()
+    target.write_bytes(bytes(600))
     record.save_whole(target, NO_CONTRAST)
     box = {"file": "fly_s0.nrrd", "z": [100, 108], "y": [200, 208], "x": [300, 308]}
     assert json.loads(record.path.read_text())["boxes"] == [box]

@@ -58,6 +58,7 @@ BOX = Roi((1, 4), (10, 15), (100, 107))
 
 def test_a_box():
     assert BOX.voxels == 3 * 5 * 7 and BOX.slices == np.s_[1:4, 10:15, 100:107]
+    assert Roi.of((3, 4, 5)) == ((0, 3), (0, 4), (0, 5))
     assert BOX.shifted((1, -2, 3)) == ((2, 5), (8, 13), (103, 110))
 
 

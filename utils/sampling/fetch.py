@@ -21,7 +21,7 @@ from utils.sampling.plan import SamplingPlan
 from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops
 from utils.sampling.roi_record import RoiRecord
-from utils.sampling.rois import GB, Boxes, Roi
+from utils.sampling.rois import GB, Boxes, Roi, is_whole
 from utils.sampling.selection import fill_budget, within
 from utils.sampling.specimen import find_specimen, sample_cubes, specimen_contrast, survey_dataset
 from utils.sampling.survey import PaddingError, Survey, not_padding
@@ -94,7 +94,7 @@ def _fetch_whole(plan: SamplingPlan, record: RoiRecord, seen: Survey | None, rea
     contrast = record.contrast or specimen_contrast(plan, seen)
     contrast = contrast or sample_cubes(plan, Boxes(plan.spans), reader).contrast
     record.save_whole(target, contrast)  # also where a killed run left the level without its record
-    if target.exists():
+    if is_whole(target, Roi.of(level.shape)):
         return SKIPPED
     empty = True
 

@@ -19,7 +19,7 @@ from utils.ngff.address import is_state_link
 from utils.ngff.metadata import Triple
 from utils.outcomes import describe
 from utils.sampling.roi_crops import Crops, Failure
-from utils.sampling.rois import Roi
+from utils.sampling.rois import Roi, is_whole
 
 # With these alike, two runs choose from one random order, and the second only goes further along it.
 CHOICE = ("level", "seed", "crop_size", "min_frac", "padding_value", "overview_level", "stratify", "mask")
@@ -141,7 +141,7 @@ class RoiRecord:
         found: dict[Roi, str] = {}
         for roi, box in chain.from_iterable(entries):
             file = str(box["file"])
-            if file.startswith(f"{name}-ROI-") and roi not in found and (folder / file).exists():
+            if file.startswith(f"{name}-ROI-") and roi not in found and is_whole(folder / file, roi):
                 found[roi] = file
         return found
 
@@ -171,7 +171,7 @@ class RoiRecord:
         """Say which cubes are there, which failed, and which are still to come."""
         # Cubes that a larger budget brought stay, so they stay in the record.
         wanted = {roi: crops.path(roi) for roi in dict.fromkeys([*chosen, *crops.files])}
-        there = {roi for roi, path in wanted.items() if path.exists()}
+        there = {roi for roi, path in wanted.items() if is_whole(path, roi)}
 
         def boxes(rois: Iterable[Roi]) -> list[dict[str, Any]]:
             return [{"file": wanted[roi].name, **_spans(roi, crops.offset)} for roi in rois]
@@ -188,9 +188,9 @@ class RoiRecord:
 
     def save_whole(self, target: Path, contrast: Contrast) -> None:
         """Say whether the whole level is there, and its contrast."""
-        z, y, x = self.settings.shape or (0, 0, 0)
-        whole = {"file": target.name, **_spans(Roi((0, z), (0, y), (0, x)), self.settings.offset)}
-        self._write(contrast, boxes=[whole] if target.exists() else [], kept=[], failures=[])
+        whole = Roi.of(self.settings.shape or (0, 0, 0))
+        box = {"file": target.name, **_spans(whole, self.settings.offset)}
+        self._write(contrast, boxes=[box] if is_whole(target, whole) else [], kept=[], failures=[])
 
     def _same_choice(self) -> bool:
         """Whether this run chooses from the random order of the earlier one."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -22,6 +23,12 @@ class Roi(NamedTuple):
     y: Span
     x: Span
 
+    @classmethod
+    def of(cls, shape: Sequence[int]) -> "Roi":
+        """All of a volume."""
+        z, y, x = shape
+        return cls((0, z), (0, y), (0, x))
+
     @property
     def slices(self) -> tuple[slice, slice, slice]:
         """For indexing a volume."""
@@ -35,6 +42,14 @@ class Roi(NamedTuple):
     def shifted(self, offsets: Triple) -> "Roi":
         """The same box in coordinates that begin `offsets` (z, y, x) voxels earlier."""
         return Roi(*((first + step, stop + step) for (first, stop), step in zip(self, offsets, strict=True)))
+
+
+def is_whole(path: Path, roi: Roi) -> bool:
+    """Whether the file of a box is there with all its voxels, of a byte each: others may have cut it short."""
+    try:
+        return path.stat().st_size > roi.voxels
+    except OSError:
+        return False
 
 
 def spans(length: int, crop: int) -> list[Span]:

@@ -11,7 +11,7 @@ from utils.ngff.metadata import Triple
 from utils.overlap import TakenBoxes
 from utils.sampling.roi_crops import Crops, Failure, make_crops
 from utils.sampling.roi_record import RoiRecord
-from utils.sampling.rois import GB, Boxes, Roi
+from utils.sampling.rois import GB, Boxes, Roi, is_whole
 
 
 def shuffled(rois: Sequence[Roi], seed: int) -> Iterator[Roi]:
@@ -126,7 +126,7 @@ def fill_budget(
 
     def find_padding(chosen: list[Roi]) -> Mapping[Roi, str]:
         nonlocal written
-        missing = [roi for roi in chosen if roi not in failures and not crops.path(roi).exists()]
+        missing = [roi for roi in chosen if roi not in failures and not is_whole(crops.path(roi), roi)]
         # Before the cubes: it fixes their contrast.
         record.save(crops, chosen, kept, padding=empty, failures=failures)
         found, failed = make_crops(crops, missing, threads, chunk)
