@@ -85,12 +85,18 @@ def recorded_port(record: Path) -> int:
 @contextmanager
 def served(folder: Path, port: int = 0) -> Iterator[str]:
     """Serve a folder over HTTP, reachable from this machine only; yield its address."""
-    with ThreadingHTTPServer(("127.0.0.1", port), partial(Silent, directory=str(folder))) as server:
+    with Server(("127.0.0.1", port), partial(Silent, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+
+
+class Server(ThreadingHTTPServer):
+    """A server that several chunks are asked of at once."""
+
+    request_queue_size = 64  # of the default of 5 the others wait for seconds
 
 
 class Silent(SimpleHTTPRequestHandler):
