@@ -1,6 +1,6 @@
 # make demo      a first result: generated sample data through every stage, into ./demo
 # make test      the tests (ARGS="tests/test_dhash.py -x" chooses)
-# make fuzz      property tests and faults on new examples (EXAMPLES=1000 each; SEED=N repeats a run, ARGS=... chooses)
+# make fuzz      property tests and faults on new examples, the chain over real data (EXAMPLES=1000 each; SEED=N repeats a run, ARGS=... chooses)
 # make mutants   small faults put into a sample of the code: would the tests notice? (ARGS="utils/cubes.py -n 40" chooses)
 # make bench-headline   hours for a curation of the published size (TISSUE=FOLDER of slices, else generated)
 # make check     rules, format, types, and what docstrings must say

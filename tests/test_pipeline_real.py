@@ -1,5 +1,6 @@
 """The whole chain over real volumes and a video, where there are some."""
 
+import os
 import runpy
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from conftest import ROOT
 from curated import assert_stacks_hold_patches, assert_traced, curate, needs_bash
 from utils.files import list_entries
 
-pytestmark = needs_bash
+# The same chain over made data is test_pipeline's, in every `make test`.
+on_fuzz = pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "fuzz", reason="make fuzz runs it")
+pytestmark = [needs_bash, pytest.mark.fuzz, on_fuzz]
 
 
 @pytest.fixture
