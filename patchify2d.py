@@ -93,7 +93,7 @@ def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) 
     SomeFailed
         If images failed; the patches of the others are written.
     """
-    safe_name(job.target.stem)
+    safe_name(job.target.stem)  # patches and folders are called by it
     images, failures = without_shared_names(job.source.images)
     kept = choose_exemplars(images, cutting, threads) if cutting.dedupe else None
     meta = {"source": job.target.stem, **cutting.options(), "min-side": cutting.min_side}

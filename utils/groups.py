@@ -97,5 +97,6 @@ def _folders(
     except OSError:  # said where its images are listed
         return
     for inner in inside:
-        if inner.resolve() != excluded and inner.resolve() not in above:
+        place = inner.resolve()
+        if place != excluded and place not in above:
             yield from _folders(inner, excluded, above)

@@ -14,7 +14,7 @@ import numpy as np
 
 from utils.files import list_entries, suffix
 from utils.memory import require, require_possible
-from utils.picture_sizes import codec_of, picture_size
+from utils.picture_sizes import PNG, codec_of, picture_size
 from utils.reading import DAMAGE, open_tiff_file, refuse_special
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ _PICTURES_IN_TIFF = frozenset(
     {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 22610, 34934, 50001, 34927, 50002, 52546, 34933}
 )
 _PART_HEADER, _LEAST_PART = 1 << 16, 1 << 16
-_PNG = b"\x89PNG\r\n\x1a\n"
 # What Pillow may take a file for by its content, as the suffixes above have it: for PostScript it starts a program.
 _PILLOWS = ("PNG", "JPEG", "JPEG2000", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA", "PCX", "QOI", "SGI")
 _COPIES = 3  # of an image's pixels in memory while it is decoded and becomes one channel
@@ -287,7 +286,7 @@ def _refuse_wrong_checksums(path: Path) -> None:
     Where the file ends within a chunk, the decoder tells whether pixels are missing.
     """
     with path.open("rb") as f:
-        f.seek(len(_PNG))
+        f.seek(len(PNG))
         while len(head := f.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
             checksum, left = zlib.crc32(kind), length
@@ -311,7 +310,7 @@ def _is_deep_colour(path: Path) -> bool:
     """Whether this is a PNG of 16-bit colour, which Pillow would cut to 8 bits."""
     with path.open("rb") as f:
         head = f.read(26)
-    return head[:8] == _PNG and head[24] == 16 and head[25] in (2, 4, 6)
+    return head[:8] == PNG and head[24] == 16 and head[25] in (2, 4, 6)
 
 
 def _read_with_codecs(path: Path) -> np.ndarray:

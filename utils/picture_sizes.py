@@ -4,8 +4,8 @@ import struct
 from typing import BinaryIO
 
 # How a file begins: a JPEG XL picture alone, in boxes, a JPEG XR, a PNG.
-_JXL, _JXL_BOXES, _JXR, _PNG = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"II\xbc\x01", b"\x89PNG\r\n\x1a\n"
-_CODECS = {_JXL: "jpegxl", _JXL_BOXES: "jpegxl", _JXR: "jpegxr", _PNG: "png"}
+_JXL, _JXL_BOXES, _JXR, PNG = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"II\xbc\x01", b"\x89PNG\r\n\x1a\n"
+_CODECS = {_JXL: "jpegxl", _JXL_BOXES: "jpegxl", _JXR: "jpegxr", PNG: "png"}
 # JPEG XL: how many bits a side takes by the two bits before it; widths as shares of the height (the first: none).
 _SIDE_BITS = (9, 13, 18, 30)
 _RATIOS = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -102,6 +102,6 @@ def _jpegxr_size(file: BinaryIO) -> tuple[int, int, bool]:
 
 
 def _png_size(file: BinaryIO) -> tuple[int, int, bool]:
-    file.seek(len(_PNG) + 8)
+    file.seek(len(PNG) + 8)
     width, height = struct.unpack(">II", file.read(8))
     return height, width, False

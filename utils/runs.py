@@ -22,6 +22,9 @@ Result = TypeVar("Result")
 Do = Callable[[Job], Result]
 Tells = Callable[[Job], bool] | None
 
+# What `spread_map` uses.
+_CLUSTER: ContextVar["Cluster | None"] = ContextVar("cluster", default=None)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -123,9 +126,6 @@ def _split(jobs: Sequence[Job], chosen: Tells[Job]) -> tuple[list[Job], list[Job
     for job in jobs:
         (first if chosen is not None and chosen(job) else second).append(job)
     return first, second
-
-
-_CLUSTER: ContextVar["Cluster | None"] = ContextVar("cluster", default=None)
 
 
 @contextmanager

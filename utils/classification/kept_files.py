@@ -22,6 +22,9 @@ from utils.records.scores import Score, distances_path, read_scores
 
 # Patches of one dictionary differ in pixels and in the digits of their scores; more kinds are not worth remembering.
 MOST_KINDS = 64
+WRITERS = 4
+# Bytes that a writer takes at a time: forty patches of the usual size.
+AT_ONCE = 2 << 20
 
 
 class KeptTiffs:
@@ -69,11 +72,6 @@ class KeptTiffs:
         with io.BytesIO() as file:
             tifffile.imwrite(file, patch, compression=self._compression, description=description, **options)
             return file.getvalue()
-
-
-WRITERS = 4
-# Bytes that a writer takes at a time: forty patches of the usual size.
-AT_ONCE = 2 << 20
 
 
 class KeptFiles:

@@ -33,7 +33,7 @@ def index_path(dictionary: Path) -> Path:
 
 def index_dictionary(job: Job) -> str:
     """Make the index (the job's target) of a dictionary (its source), unless it is there."""
-    safe_name(Path(job.source).stem)
+    safe_name(Path(job.source).stem)  # the table calls it so
     index = make_index(job.target, Path(job.source), _fill)
     return f"{index.rows('codes')} patches" if index else SKIPPED
 

@@ -13,6 +13,15 @@ from numpy.typing import DTypeLike
 
 from utils.formats.mrc import HEADER_BYTES, IMOD_STAMP, SIGNED_BYTES, MrcHeader, byte_order, mark_order
 
+TYPE_NAMES = {
+    "i1": "int8", "u1": "uint8", "i2": "int16", "u2": "uint16", "i4": "int32", "u4": "uint32",
+    "i8": "int64", "u8": "uint64", "f4": "float", "f8": "double",
+}  # fmt: skip
+# Digits reserved for the number of slices while it is not known.
+_Z_UNKNOWN = b"0" * 12
+# Of MRC, by the code of a dtype.
+_MODES = {"i1": 0, "u1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
+
 
 class SlabWriter(AbstractContextManager["SlabWriter"]):
     """Writes (z, y, x) slabs behind a header that is completed at the end; memory is one slab, whatever the volume.
@@ -82,14 +91,6 @@ class SlabWriter(AbstractContextManager["SlabWriter"]):
             self.close()
         else:  # the count of what came before would hide the error that stopped it
             self._file.close()
-
-
-TYPE_NAMES = {
-    "i1": "int8", "u1": "uint8", "i2": "int16", "u2": "uint16", "i4": "int32", "u4": "uint32",
-    "i8": "int64", "u8": "uint64", "f4": "float", "f8": "double",
-}  # fmt: skip
-# Digits reserved for the number of slices while it is not known.
-_Z_UNKNOWN = b"0" * 12
 
 
 class NrrdWriter(SlabWriter):
@@ -164,9 +165,6 @@ def nrrd_header(
     if voxel_size is not None:
         lines += [f"spacings: {' '.join(repr(float(s)) for s in reversed(voxel_size))}", 'units: "nm" "nm" "nm"']
     return "\n".join([*lines, "", ""]).encode()
-
-
-_MODES = {"i1": 0, "u1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
 
 
 class MrcWriter(SlabWriter):

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 # A server that sends less than this counts as stalled, so that a byte now and then cannot hold a run up for ever.
 SLOWEST_BYTES_PER_SECOND = 256
+# A server that names no time is not waited for; one that names a very long one is asked again after this many seconds.
+LONGEST_WAIT = 60.0
+# What its answer to when may take.
+ASK_SECONDS = 10.0
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -118,13 +124,6 @@ def context(access: Access) -> "ts.Context":
         settings[f"{kind}_request_retries"] = retries
         settings[f"{kind}_request_concurrency"] = {"limit": access.requests}
     return ts.Context(settings)
-
-
-Result = TypeVar("Result")
-# A server that names no time is not waited for; one that names a very long one is asked again after this many seconds.
-LONGEST_WAIT = 60.0
-# What its answer to when may take.
-ASK_SECONDS = 10.0
 
 
 class Hosts:

@@ -81,13 +81,8 @@ class _Maker:
     def __init__(
         self, group: VolumeGroup, volume: Volume, volume_print: Fingerprint, options: StackOptions, scope: Scope
     ) -> None:
-        self.group, self.volume, self.volume_print, self.options, self.scope = (
-            group,
-            volume,
-            volume_print,
-            options,
-            scope,
-        )
+        self.group, self.volume, self.volume_print = group, volume, volume_print
+        self.options, self.scope = options, scope
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a patch may know what the header does not; see `warn`
             self.voxel_size = volume.voxel_size

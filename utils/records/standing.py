@@ -22,6 +22,11 @@ from utils.records.recipes import (
     save_record,
 )
 
+# Less than this is digested in the time that a thread's start is worth.
+LARGE_BYTES = 32 << 20
+
+Fingerprints = dict[str, Fingerprint]
+
 
 def holds_at_a_glance(recipe: Recipe, result: Path, record: Record) -> bool:
     """Whether a record holds, told by sizes and times alone; where it does not, only a closer look tells."""
@@ -49,7 +54,7 @@ def outdated(recipe: Recipe, result: Path, record: Record) -> str:
     )
     reasons += _option_reasons(record.options, recipe.options)
     untouched = _untouched(result, record)
-    if not untouched and digest([result]) != record.result.digest:
+    if not (untouched or _is_as_made(result, record)):
         reasons.append("it is not what was made")
     if not reasons and (seen != record.inputs or not untouched):
         save_record(result, replace(record, inputs=seen))
@@ -85,7 +90,7 @@ def same_but_for(recipe: Recipe, result: Path, record: Record, ignored: set[str]
     now = {name: entry for name, entry in recipe.options.items() if name not in ignored}
     if recipe.inputs.keys() != record.inputs.keys() or _option_reasons(record.options, now):
         return False
-    if not _untouched(result, record) and digest([result]) != record.result.digest:
+    if not (_untouched(result, record) or _is_as_made(result, record)):
         return False
     seen = glances(recipe)
     return all(
@@ -101,6 +106,11 @@ def _untouched(result: Path, record: Record) -> bool:
     if now == NO_FILE or result.is_dir():
         return True
     return result.stat().st_mtime_ns <= record_path(result).stat().st_mtime_ns
+
+
+def _is_as_made(result: Path, record: Record) -> bool:
+    """Whether a result has the content that it was made with, whatever its date says."""
+    return digest([result]) == record.result.digest
 
 
 def _seen(entry: Input, now: Fingerprint, before: Fingerprint) -> Fingerprint:
@@ -140,12 +150,6 @@ def _spelled(name: str, value: Any, *, short: bool = False) -> str:
         return f"with --{name}"
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if short else f"with --{name} {text}"
-
-
-# Less than this is digested in the time that a thread's start is worth.
-LARGE_BYTES = 32 << 20
-
-Fingerprints = dict[str, Fingerprint]
 
 
 def fingerprints_in_background(recipe: Recipe) -> Callable[[], Fingerprints]:
