@@ -34,9 +34,10 @@ from utils.jobs import Job, PassedOver, Run, describe, run_jobs
 from utils.names import format_name_3d
 from utils.options import add_dataset, add_dedupe_options, add_patch_options, add_recursive, dedupe_rule, use_dataset
 from utils.patches import Box
-from utils.redaction import one_line, say
+from utils.redaction import one_line
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
+from utils.summaries import say_failures
 from utils.volume_patches import Cutting, Reading, axes_to_cut, cells_of, hash_volume, kept_patches, refuse_unwanted
 from utils.volume_samples import volume_contrast
 from utils.volumes import Volume, is_ngff
@@ -151,9 +152,7 @@ def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
         print(
             one_line(source.name), " x ".join(map(str, volume.shape)), nm, " ".join(map(str, axes)), patches, sep="\t"
         )
-    for path, reason in failures.items():
-        say(f"{path}: {reason}")
-    return 1 if failures else 0
+    return say_failures(failures)
 
 
 def cells_before(source: VolumeSource, volume: Volume, cutting: Cutting) -> list[Cell]:

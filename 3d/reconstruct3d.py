@@ -44,6 +44,7 @@ from utils.reconstruction.write import FLIPBOOKS, reconstruct_volume
 from utils.records.recipes import inputs_of
 from utils.redaction import one_line, say
 from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do
+from utils.summaries import say_failures
 from utils.volume_index import VolumeIndex
 
 # Names of patches near the border that are worth a line each; a collection may have thousands.
@@ -191,8 +192,7 @@ def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> 
         stacks = group.wanted
         done = sum(reason is not None for reason in stands(group, options, scope))
         print(one_line(group.source.name), len(stacks), done, sum(s.voxels() for s in stacks), sep="\t")
-        for path, reason in group.refused.items():
-            say(f"{path}: {reason}")
+        say_failures(group.refused)
     return 1 if plan.refused.total() or plan.missing or plan.ambiguous else 0
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+Item = TypeVar("Item")
 # The stages that draw a picture of each dataset, beside its folder: of patches, and of stacks.
 SHEETS, MONTAGES = "classify_patches sheets", "reconstruct3d montages"
 TILE = 112
@@ -49,6 +51,17 @@ def save_sheet(path: Path, sections: Sequence[Section], *, columns: int = COLUMN
             pen.text((x0, y0 + TILE), tile.caption, fill=0)
         y += 2 * LINE + count * row
     sheet.save(path, format="PNG")
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many of a row, two or more, at even steps from the first to the last.
+
+    >>> evenly("abcdefg", 3), evenly("ab", 3)
+    (['a', 'd', 'g'], ['a', 'b'])
+    """
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def fit(patch: np.ndarray, side: int, around: int) -> np.ndarray:

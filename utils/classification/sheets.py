@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.classification.decision import Decision, unfamiliar_line
-from utils.contact_sheet import COLUMNS, Section, Tile, save_sheet
+from utils.contact_sheet import COLUMNS, Section, Tile, evenly, save_sheet
 from utils.dictionaries import PatchFile
 from utils.jobs import Job
 from utils.records.scores import Score, load_distances, read_scores
@@ -15,8 +15,6 @@ from utils.records.scores import Score, load_distances, read_scores
 SHOWN = 3 * COLUMNS
 # A sheet takes a third of a second, a process's start more than one.
 SHEETS_A_PROCESS = 8
-# A patch by the number of its dictionary, and its row.
-Row = tuple[int, Score]
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ def draw_dataset(threshold: float, job: Job, scratch: Path) -> str:
     border = sorted(rows, key=lambda row: (abs(row[1].score - threshold), row[1].name))[:SHOWN]
     border.sort(key=lambda row: (row[1].score, row[1].name), reverse=True)
     groups = {
-        f"{dataset}: kept {len(kept)} of {len(rows)} (score above {threshold:g})": _spread(kept),
-        f"rejected {len(rejected)}": _spread(rejected),
+        f"{dataset}: kept {len(kept)} of {len(rows)} (score above {threshold:g})": evenly(kept, SHOWN),
+        f"rejected {len(rejected)}": evenly(rejected, SHOWN),
         "borderline: nearest to the threshold": border,
     }
     pictures = _fetch(dataset.dictionaries, {(i, row.name) for group in groups.values() for i, row in group})
@@ -66,13 +64,6 @@ def draw_dataset(threshold: float, job: Job, scratch: Path) -> str:
         sections.insert(0, Section(unfamiliar_line(dataset.name), []))
     save_sheet(scratch, sections)
     return f"{len(rows)} patches of {len(dataset.tables)} dictionaries"
-
-
-def _spread(rows: list[Row]) -> list[Row]:
-    """At most `SHOWN` rows, at even steps from first to last."""
-    if len(rows) <= SHOWN:
-        return rows
-    return [rows[round(i * (len(rows) - 1) / (SHOWN - 1))] for i in range(SHOWN)]
 
 
 def _caption(row: Score) -> str:

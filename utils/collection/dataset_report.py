@@ -16,6 +16,7 @@ from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.manifest import PartWriter
 from utils.collection.overviews import OVERVIEW_SHEET, Overviews
 from utils.collection.page_files import SHEET, THUMB, Thumbs, page_html, save_sheets
+from utils.contact_sheet import evenly
 from utils.jobs import SKIPPED, Job, SomeFailed
 
 VERSION = 5
@@ -124,8 +125,7 @@ def _make_page(dataset: DatasetJob, here: Path, thumbs: Thumbs) -> dict[str, Any
     save_sheets(here, "sheet", (thumbs[i] for i in order), SHEET)
     save_sheets(here, "overview", overviews.cells(), OVERVIEW_SHEET)
     chosen = [i for i in order if found.decisions[i].kept] or list(order)
-    steps = np.linspace(0, len(chosen) - 1, min(STRIP, len(chosen))).round().astype(int)
-    _save_strip(here / "strip.jpg", [thumbs[chosen[i]] for i in steps])
+    _save_strip(here / "strip.jpg", [thumbs[i] for i in evenly(chosen, STRIP)])
     summary = summarize(dataset.dataset, dataset.slug, dataset.split, dataset.free, found)
     save_script(here / "data.js", {**summary, **_columns(dataset, found, order, overviews)})
     (here / "index.html").write_text(page_html("dataset", "Dataset", "../../"), encoding="utf-8")

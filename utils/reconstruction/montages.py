@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.contact_sheet import Section, Tile, save_sheet
+from utils.contact_sheet import Section, Tile, evenly, save_sheet
 from utils.contrast import to_uint8
 from utils.files import natural_key, stem
 from utils.jobs import Job
@@ -36,9 +36,7 @@ def montage_jobs(stacks: Sequence[Path], scope: Scope) -> list[Job]:
             by_folder[path.parent.name].append(path)
     jobs = []
     for name, paths in by_folder.items():
-        shown = paths
-        if len(paths) > MOST_STACKS:
-            shown = [paths[round(i * (len(paths) - 1) / (MOST_STACKS - 1))] for i in range(MOST_STACKS)]
+        shown = evenly(paths, MOST_STACKS)
         recipe = scope.recipe({path.name: (path,) for path in shown}, {"stacks": len(paths)})
         jobs.append(Job(StacksOfDataset(name, tuple(shown), len(paths)), scope.folder / f"{name}.png", recipe))
     return jobs
