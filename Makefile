@@ -49,7 +49,7 @@ fuzz: $(installed_dev)
 	code=$$?; echo "to repeat: make fuzz SEED=$$seed EXAMPLES=$(EXAMPLES)"; exit $$code
 
 mutants: $(installed_dev)
-	$(python) tests/mutants.py $(ARGS)
+	OMP_NUM_THREADS=1 $(python) tests/mutants.py $(ARGS)
 
 bench-headline: $(installed_dev)
 	OMP_NUM_THREADS=1 $(python) benchmarks/bench_headline.py $(if $(TISSUE),--tissue "$(TISSUE)") $(ARGS)

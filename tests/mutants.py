@@ -1,16 +1,17 @@
 """Would the tests notice? Changes rooms a little, one change at a time, and runs the tests that know the room.
 
-    python tests/mutants.py                          a sample of all rooms (make mutants)
+    python tests/mutants.py                          a sample of all rooms and scripts (make mutants)
     python tests/mutants.py utils/exemplars.py -n 40 one room
     python tests/mutants.py --each 10                ten of every room, and a line for each
 
 A mutant survives when the tests pass with it; survivors are printed as they are to be read: file, line, change. The
 change is made in a copy of the project, which nothing else sees. Pytest and what it loads are loaded once: the tests
-of each mutant run in a fork.
+of each mutant run in a fork, those that reach the changed line first.
 """
 
 import argparse
 import ast
+import json
 import os
 import random
 import re
@@ -18,17 +19,25 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 import cv2  # noqa: F401  loaded for the tests, as the next ones
 import hypothesis.strategies  # noqa: F401
 import pytest
+import torch  # noqa: F401
 import zarr  # noqa: F401
 
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
 Mutant = tuple[Path, int, str, str]
+Reached = dict[str, list[str]]  # by "FILE:LINE", the tests that come by
 
 ROOT = Path(__file__).resolve().parents[1]
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -39,6 +48,7 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 # Arguments that refuse what no input brings about: a record that is changed, lists of unequal length.
 GUARDS = ("frozen", "strict", "slots")
 HANG_S, POLL_S = 300, 0.02
+SCRIPT_FOLDERS = (".", "preprocess", "scraping", "3d", "collection")
 NOT_COPIED = (".git", ".venv", "demo", "site", "__pycache__", ".hypothesis")
 
 
@@ -73,12 +83,20 @@ def is_inert(value: ast.expr) -> bool:
 
 
 def tests_of(room: Path) -> tuple[str, ...]:
-    """The test file of a room's name, its packages' before it or not; else the smallest three that import it."""
+    """The test files of a room's name, its packages' before it or not; else the smallest three that import it."""
     parts = room.relative_to(ROOT).with_suffix("").parts
     parts = parts[1:] or parts
+    rooms = {path.stem for path in all_rooms()}
     for start in range(len(parts)):
-        if (own := ROOT / "tests" / f"test_{'_'.join(parts[start:])}.py").exists():
-            return (str(own.relative_to(ROOT)),)
+        name = "_".join(parts[start:])
+        if (ROOT / "tests" / f"test_{name}.py").exists():
+            own = sorted((ROOT / "tests").glob(f"test_{name}*.py"))
+            further = {path: path.stem.removeprefix(f"test_{name}") for path in own}
+            return tuple(
+                str(path.relative_to(ROOT))
+                for path, rest in further.items()
+                if not rest or (rest[0] == "_" and f"{name}{rest}" not in rooms)
+            )
     module = ".".join(room.relative_to(ROOT).with_suffix("").parts)
     package, _, name = module.rpartition(".")
     known = re.compile(rf"{re.escape(module)}\b|from {re.escape(package)} import [^\n]*\b{name}\b")
@@ -86,11 +104,47 @@ def tests_of(room: Path) -> tuple[str, ...]:
     return tuple(str(path.relative_to(ROOT)) for path in sorted(found, key=lambda path: path.stat().st_size)[:3])
 
 
-def noticed(copy: Path, tests: tuple[str, ...], limit_s: float) -> bool:
+def all_rooms() -> list[Path]:
+    """Every room under utils, and the scripts."""
+    scripts = [path for folder in SCRIPT_FOLDERS for path in (ROOT / folder).glob("*.py")]
+    return sorted([*scripts, *(path for path in (ROOT / "utils").rglob("*.py") if path.stem != "__init__")])
+
+
+class Watch:
+    """A pytest plugin: notes which lines of files each test comes by, and puts chosen tests first."""
+
+    def __init__(self, files: frozenset[str], note: Path, first: list[str]) -> None:
+        self.files, self.note, self.first = files, note, set(first)
+        self.lines: defaultdict[str, set[str]] = defaultdict(set)
+        self.test = ""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: item.nodeid not in self.first)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.test = item.nodeid
+        if self.files:
+            threading.settrace(self.trace)
+            sys.settrace(self.trace)
+        return (yield)
+
+    def trace(self, frame: FrameType, event: str, _: object) -> "TraceFunction | None":
+        if (file := frame.f_code.co_filename) not in self.files:
+            return None
+        self.lines[f"{file}:{frame.f_lineno}"].add(self.test)
+        return self.trace
+
+    def pytest_sessionfinish(self) -> None:
+        if self.files:
+            self.note.write_text(json.dumps({line: sorted(tests) for line, tests in self.lines.items()}))
+
+
+def noticed(copy: Path, tests: tuple[str, ...], limit_s: float, watch: Watch) -> bool:
     """Whether tests fail in a copy of the project. What hangs is noticed."""
     child = os.fork()
     if child == 0:
-        run_tests(copy, tests)
+        run_tests(copy, tests, watch)
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -102,7 +156,7 @@ def noticed(copy: Path, tests: tuple[str, ...], limit_s: float) -> bool:
     return True
 
 
-def run_tests(copy: Path, tests: tuple[str, ...]) -> NoReturn:
+def run_tests(copy: Path, tests: tuple[str, ...], watch: Watch) -> NoReturn:
     """Become the tests' process, silent and in a group of its own, and end with their exit code."""
     os.setsid()
     os.chdir(copy)
@@ -114,7 +168,7 @@ def run_tests(copy: Path, tests: tuple[str, ...]) -> NoReturn:
         os.dup2(silence, stream)
     code = 1
     try:
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", *tests]))
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", *tests], [watch]))
     finally:
         os._exit(code)
 
@@ -128,35 +182,38 @@ def sample(rooms: list[Path], number: int, seed: int) -> list[Mutant]:
 def survivors(drawn: list[Mutant]) -> Iterator[Mutant]:
     """Those that the tests do not notice."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "project"
+        copy = Path(folder).resolve() / "project"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
-        limits = {tests: time_limit(copy, tests) for tests in {tests_of(room) for room, *_ in drawn}}
+        rooms: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+        for room, *_ in drawn:
+            rooms[tests_of(room)].add(str(copy / room.relative_to(ROOT)))
+        known = {tests: unchanged(copy, tests, frozenset(files)) for tests, files in rooms.items()}
         for room, line, change, text in drawn:
             changed, tests = copy / room.relative_to(ROOT), tests_of(room)
+            limit, reached = known[tests]
             original = changed.read_text(encoding="utf-8")
             changed.write_text(text, encoding="utf-8")
-            if not noticed(copy, tests, limits[tests]):
+            if not noticed(copy, tests, limit, Watch(frozenset(), copy, reached.get(f"{changed}:{line}", []))):
                 yield room, line, change, text
             changed.write_text(original, encoding="utf-8")
 
 
-def time_limit(copy: Path, tests: tuple[str, ...]) -> float:
-    """Seconds after which tests hang: several times what they take on the code as it is, which they must pass."""
-    begun = time.monotonic()
-    if noticed(copy, tests, HANG_S):
+def unchanged(copy: Path, tests: tuple[str, ...], files: frozenset[str]) -> tuple[float, Reached]:
+    """Run tests on the code as it is, which they must pass: seconds after which they hang, and what they reach."""
+    begun, note = time.monotonic(), copy / "reached.json"
+    if noticed(copy, tests, HANG_S, Watch(files, note, [])):
         raise SystemExit(f"{' '.join(tests)}: fails on the code as it is")
-    return 10 + 5 * (time.monotonic() - begun)
+    return 10 + 5 * (time.monotonic() - begun), json.loads(note.read_text(encoding="utf-8"))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="would the tests notice small faults?")
-    parser.add_argument("rooms", nargs="*", type=Path, help="files (default: all of utils that a test file knows)")
+    parser.add_argument("rooms", nargs="*", type=Path, help="files (default: all that a test file knows)")
     parser.add_argument("-n", type=int, default=30, help="how many mutants (30)")
     parser.add_argument("--each", type=int, help="so many of every room instead")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    every = sorted(path for path in (ROOT / "utils").rglob("*.py") if path.stem != "__init__")
-    rooms = [room.resolve() for room in args.rooms] or every
+    rooms = [room.resolve() for room in args.rooms] or all_rooms()
     known = [room for room in rooms if tests_of(room)]
     print(f"{len(known)} of {len(rooms)} rooms have tests that name them")
     samples = (
