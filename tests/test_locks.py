@@ -1,6 +1,7 @@
 """utils/locks.py: one writer of a target at a time; a dead one never blocks."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,21 @@ def test_who_does_not_wait_is_told(tmp_path):
         locked(tmp_path / "a", wait=False),
     ):
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waits_has_it_when_it_is_free(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path / "a"):
+            waiting = pool.submit(locked(tmp_path / "a").__enter__)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.1)
+        waiting.result()
+
+
+def test_an_output_folder_that_was_removed_meanwhile_is_no_error(tmp_path):
+    with locked(tmp_path / "out" / "a"):
+        shutil.rmtree(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -45,7 +45,7 @@ def _acquired(target: Path, *, wait: bool) -> "FileLock":
     while True:
         lock = FileLock(folder / f"{target.name}.lock")
         try:
-            lock.acquire(timeout=-1 if wait else 0)
+            lock.acquire(blocking=wait)
         except (FileNotFoundError, FileExistsError):  # another run tidied up the empty folder at this moment
             if folder.is_file():
                 raise
