@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from conftest import noise_patches
-from utils.contact_sheet import TILE, Section, Tile, fit, save_sheet
+from utils.contact_sheet import TILE, Section, Tile, evenly, fit, save_sheet
 
 
 def test_rows_of_patches_with_captions_below_headings(tmp_path):
@@ -41,3 +41,8 @@ def test_a_picture_keeps_its_proportions(rng):
     np.testing.assert_array_equal(fit(patch, 64, 56), np.kron(patch, np.ones((2, 2), np.uint8)))
     assert np.abs(fit(patch, 16, 56) - patch.reshape(16, 2, 16, 2).mean(axis=(1, 3))).max() <= 1
     assert (fit(np.full((1, 1000), 200, np.uint8), 16, 56) == 200).sum() == 16
+
+
+def test_even_steps():
+    rows = list(range(10))
+    assert evenly(rows, 4) == [0, 3, 6, 9] and evenly(rows[:4], 4) == [0, 1, 2, 3] and evenly([], 4) == []

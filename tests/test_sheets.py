@@ -70,14 +70,6 @@ def test_a_patch_that_is_gone_is_left_out(parts, tmp_path, drawn):
     assert [gray for _, gray in shown(drawn[0])] == [55]
 
 
-def test_even_steps():
-    rows = list(range(10))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "SHOWN", 4)
-        assert room._spread(rows) == [0, 3, 6, 9] and room._spread(rows[:4]) == [0, 1, 2, 3]
-        assert room._spread([]) == []
-
-
 def test_datasets_that_are_unlike_all(tmp_path):
     targets = {name: tmp_path / f"{name}.csv" for name in ("near", "far", "mixed")}
     for name, distances in (("near", [0.1, 0.1]), ("far", [0.4]), ("mixed", [0.1, 0.5])):
