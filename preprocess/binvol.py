@@ -28,7 +28,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 import numpy as np
 
 from utils.argument_types import input_dir, int_from, output_dir
-from utils.binning import Factors, binned_dtype, binned_shape, binned_slabs
+from utils.axes import Lengths, Triple, triple
+from utils.binning import binned_dtype, binned_shape, binned_slabs
 from utils.cli import add_run_options, make_parser, run_script, say_passed_over
 from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
 from utils.files import atomic_path, list_files, resolved, suffix
@@ -80,14 +81,14 @@ def bin_volumes(args: argparse.Namespace) -> int:
     return run_jobs(partial(bin_volume, factors=factors, table=table), jobs, Run.of(args), noun="volumes", scope=scope)
 
 
-def result_name(source: Path, factors: Factors) -> str:
+def result_name(source: Path, factors: Triple) -> str:
     """The file name of a binned volume."""
     unpacked = Path(suffix(source)).stem  # of .mrc.gz it is .mrc
     end = unpacked if source.is_file() and unpacked in MRC_SUFFIXES else ".nrrd"
     return format_binned(volume_name(source), factors[2], xy=factors[0] == 1) + end
 
 
-def bin_volume(job: Job, scratch: Path, factors: Factors, table: DatasetTable) -> str:
+def bin_volume(job: Job, scratch: Path, factors: Triple, table: DatasetTable) -> str:
     """Write one binned volume and read it back.
 
     Raises
@@ -103,7 +104,7 @@ def bin_volume(job: Job, scratch: Path, factors: Factors, table: DatasetTable) -
         return f"{' x '.join(map(str, binned_shape(volume.shape, factors)))} voxels"
 
 
-def replace_volume(job: Job, factors: Factors, table: DatasetTable = NO_TABLE) -> str:
+def replace_volume(job: Job, factors: Triple, table: DatasetTable = NO_TABLE) -> str:
     """Bin one volume and delete the original once the result is verified; raises as `bin_volume` does."""
     source = Path(job.source)
     if job.target.exists() and not source.exists():
@@ -122,7 +123,7 @@ def replace_volume(job: Job, factors: Factors, table: DatasetTable = NO_TABLE) -
     return said
 
 
-def write_binned(volume: Volume, source: Path, target: Path, factors: Factors) -> int:
+def write_binned(volume: Volume, source: Path, target: Path, factors: Triple) -> int:
     """Write the binned volume in its source's family of formats; the checksum of its voxels."""
     shape, dtype = binned_shape(volume.shape, factors), binned_dtype(volume.dtype)
     size = binned_voxel_size(volume, factors)
@@ -142,12 +143,11 @@ def _written(parts: Iterable[np.ndarray], writer: SlabWriter) -> Iterator[np.nda
         yield part
 
 
-def binned_voxel_size(volume: Volume, factors: Factors) -> tuple[float, float, float] | None:
+def binned_voxel_size(volume: Volume, factors: Triple) -> Lengths | None:
     """The voxel size times the factors; None where it is missing."""
     if volume.voxel_size is None:
         return None
-    z, y, x = (side * factor for side, factor in zip(volume.voxel_size, factors, strict=True))
-    return (z, y, x)
+    return triple(side * factor for side, factor in zip(volume.voxel_size, factors, strict=True))
 
 
 def _checksum(parts: Iterable[np.ndarray], dtype: np.dtype) -> int:
@@ -158,7 +158,7 @@ def _checksum(parts: Iterable[np.ndarray], dtype: np.dtype) -> int:
     return found
 
 
-def _compare(result: Volume, volume: Volume, factors: Factors, expected: int) -> None:
+def _compare(result: Volume, volume: Volume, factors: Triple, expected: int) -> None:
     """Raise unless a file holds the binned volume: shape, voxel size and every voxel."""
     size = binned_voxel_size(volume, factors)
     same_size = size is None or (

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from utils.axes import Triple, triple
 from utils.formats.volume_base import Volume
 
 # Voxels of the source at a time.
 SLAB_VOXELS = 1 << 22
 
-Factors = tuple[int, int, int]
 
-
-def binned_shape(shape: tuple[int, int, int], factors: Factors) -> tuple[int, int, int]:
+def binned_shape(shape: Triple, factors: Triple) -> Triple:
     """The shape after binning by (z, y, x) factors; what is left over at the end of an axis is dropped.
 
     Raises
@@ -23,8 +22,7 @@ def binned_shape(shape: tuple[int, int, int], factors: Factors) -> tuple[int, in
     for axis, n, factor in zip("zyx", shape, factors, strict=True):
         if n < factor:
             raise ValueError(f"has {n} voxels along {axis}, too few to bin by {factor}")
-    z, y, x = (n // factor for n, factor in zip(shape, factors, strict=True))
-    return (z, y, x)
+    return triple(n // factor for n, factor in zip(shape, factors, strict=True))
 
 
 def binned_dtype(dtype: np.dtype) -> np.dtype:
@@ -32,7 +30,7 @@ def binned_dtype(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.uint8) if dtype.kind == "b" else dtype
 
 
-def bin_block(block: np.ndarray, factors: Factors) -> np.ndarray:
+def bin_block(block: np.ndarray, factors: Triple) -> np.ndarray:
     """Average whole blocks of voxels.
 
     Integers are averaged exactly and rounded to the nearest, halves up (2.5 -> 3, -2.5 -> -2); 64-bit integers and
@@ -68,7 +66,7 @@ def bin_block(block: np.ndarray, factors: Factors) -> np.ndarray:
     return (np.rint(mean) if block.dtype.kind in "iu" else mean).astype(block.dtype)
 
 
-def binned_slabs(volume: Volume, factors: Factors) -> Iterator[np.ndarray]:
+def binned_slabs(volume: Volume, factors: Triple) -> Iterator[np.ndarray]:
     """The binned volume in order of z, a few slices at a time.
 
     Yields

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils import memory
-from utils.patches import Box, Span, tiles
+from utils.axes import Box3D, Span, triple
+from utils.patches import Box, tiles
 
 # Voxels of cells side by side that are read at once: they stay in a cache, and of 32 MB and more the memory is not used
 # again but asked of the system every time.
@@ -49,8 +50,8 @@ class Cell:
 
     def shifted(self, offsets: Sequence[int]) -> "Cell":
         """The same cell of a box that begins at `offsets` (z, y, x)."""
-        z, y, x = (block.shifted(step) for block, step in zip(self.blocks, offsets, strict=True))
-        return Cell((z, y, x), self.axes, self.spacing)
+        blocks = (block.shifted(step) for block, step in zip(self.blocks, offsets, strict=True))
+        return Cell(triple(blocks), self.axes, self.spacing)
 
     def slices(self, axis: int) -> range:
         """Indices of the slices that this cell cuts across an axis."""
@@ -77,9 +78,9 @@ class Cell:
     def __len__(self) -> int:
         return sum(len(self.slices(axis)) for axis in self.axes)
 
-    def region(self) -> tuple[Span, Span, Span]:
+    def region(self) -> Box3D:
         """The z, y, x intervals of voxels that the patches cover; along rows and columns of patches just their tile."""
-        return tuple(self._extent(side) for side in range(3))  # type: ignore[return-value]
+        return triple(self._extent(side) for side in range(3))
 
     def _extent(self, side: int) -> Span:
         spans = [self.blocks[side].tile] if any(axis != side for axis in self.axes) else []
@@ -134,17 +135,15 @@ def _size(cells: Sequence[Cell]) -> int:
     return math.prod(stop - start for start, stop in common_region(cells))
 
 
-def common_region(cells: Sequence[Cell]) -> tuple[Span, Span, Span]:
+def common_region(cells: Sequence[Cell]) -> Box3D:
     """The z, y, x intervals that hold the regions of all cells."""
     sides = zip(*(cell.region() for cell in cells), strict=True)
-    z, y, x = ((min(start for start, _ in spans), max(stop for _, stop in spans)) for spans in sides)
-    return z, y, x
+    return triple((min(start for start, _ in spans), max(stop for _, stop in spans)) for spans in sides)
 
 
-def within(region: tuple[Span, Span, Span], outer: tuple[Span, Span, Span]) -> tuple[slice, slice, slice]:
+def within(region: Box3D, outer: Box3D) -> tuple[slice, slice, slice]:
     """Where a region lies in an array that holds an outer one."""
-    z, y, x = (slice(a - start, b - start) for (a, b), (start, _) in zip(region, outer, strict=True))
-    return z, y, x
+    return triple(slice(a - start, b - start) for (a, b), (start, _) in zip(region, outer, strict=True))
 
 
 def _refuse_endless(shape: Sequence[int], crop: int, axes: Sequence[int], spacing: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from utils.argument_types import existing_file, positive_float
+from utils.axes import GivenLengths, Lengths, triple
 from utils.cli import as_usage_errors
 from utils.files import NGFF_ENDING, suffix
 from utils.formats.volume_base import Volume
@@ -25,9 +26,7 @@ from utils.table_text import Row, read_rows
 
 TABLE_NAME = "datasets.csv"
 SIZES = ("voxel_z", "voxel_y", "voxel_x")
-# z, y, x in nm; None for what is left to the header.
-Given = tuple[float | None, float | None, float | None]
-NOT_GIVEN: Given = (None, None, None)
+NOT_GIVEN: GivenLengths = (None, None, None)
 AnyVolume = TypeVar("AnyVolume", bound=Volume)
 # A header's number may be rounded by so much and still say the same.
 SAME = 0.01
@@ -37,7 +36,7 @@ SAME = 0.01
 class Stated:
     """What is stated about one volume outside of its file."""
 
-    voxel_size: Given = NOT_GIVEN  # z, y, x in nm; None for an axis that is left to the header
+    voxel_size: GivenLengths = NOT_GIVEN  # z, y, x in nm; None for an axis that is left to the header
     fields: tuple[tuple[str, str], ...] = ()  # the table's other columns that are not empty, and what they say
     where: str = ""  # who states it, as messages call it
     problem: str = ""  # why it cannot be used
@@ -74,7 +73,7 @@ class Stated:
             return VoxelSize(None, f"the header has none, and {self.where} has no {lacking}")
         return VoxelSize((z, y, x))
 
-    def whole_size(self) -> tuple[float, float, float] | None:
+    def whole_size(self) -> Lengths | None:
         """The voxel size where it is stated for all axes, for a file whose header has none.
 
         Raises
@@ -86,14 +85,12 @@ class Stated:
             raise ValueError(self.problem)
         return self._size(list(self.voxel_size)).nm
 
-    def scaled(self, factors: tuple[float, float, float] | None) -> "Stated":
+    def scaled(self, factors: Lengths | None) -> "Stated":
         """The same of a copy whose voxels are larger by factors z, y, x; None where that is not known."""
         if factors is None:
             return replace(self, voxel_size=NOT_GIVEN)
-        z, y, x = (
-            side and significant(side * factor, 12) for side, factor in zip(self.voxel_size, factors, strict=True)
-        )
-        return replace(self, voxel_size=(z, y, x))
+        sides = zip(self.voxel_size, factors, strict=True)
+        return replace(self, voxel_size=triple(side and significant(side * factor, 12) for side, factor in sides))
 
 
 NOTHING_STATED = Stated()
@@ -108,7 +105,7 @@ class DatasetTable:
 
     path: Path | None = None
     rows: Mapping[str, Stated] = field(default_factory=dict)
-    everywhere: Given = NOT_GIVEN
+    everywhere: GivenLengths = NOT_GIVEN
 
     @cached_property
     def _aliases(self) -> dict[str, str]:
@@ -142,7 +139,7 @@ def without_suffix(name: str) -> str:
     return name[: ending.start()] if ending else name[: len(name) - len(suffix(name))]
 
 
-def table_names(volume: str) -> Iterator[tuple[str, tuple[float, float, float] | None]]:
+def table_names(volume: str) -> Iterator[tuple[str, Lengths | None]]:
     """The names under which a table may speak of a volume, and how much larger its voxels are than those."""
     yield volume, (1, 1, 1)
     name, factors = dataset_of(volume), (1.0, 1.0, 1.0)
@@ -188,8 +185,7 @@ def _stated(row: Row, where: str) -> Stated:
         (column, text) for column, text in row.cells.items() if column and text and column not in ("name", *SIZES)
     )
     try:
-        z, y, x = (_length(column, row.cells.get(column, "")) for column in SIZES)
-        return Stated((z, y, x), fields, where)
+        return Stated(triple(_length(column, row.cells.get(column, "")) for column in SIZES), fields, where)
     except ValueError as error:
         return Stated(fields=fields, where=where, problem=f"{where}: {error}")
 
@@ -211,7 +207,7 @@ class Stating:
     """What the command line says about where voxel sizes come from."""
 
     table: Path | None = None  # the table to go by; without it ``datasets.csv`` in an input folder, if there is one
-    voxel_size: tuple[float, float, float] | None = None  # z, y, x in nm of all volumes of the run
+    voxel_size: Lengths | None = None  # z, y, x in nm of all volumes of the run
     quiet: bool = False  # do not say what the table speaks of and is not there
 
     @classmethod

@@ -6,10 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import product
 from math import prod
 
-from utils.patches import Span
-
-Box3D = tuple[Span, Span, Span]
-Sides = tuple[int, int, int]
+from utils.axes import Box3D, Span, Triple, triple
 
 
 def seeded_order(name: str, seed: int) -> bytes:
@@ -43,7 +40,7 @@ class TakenBoxes:
     """Boxes on one grid for each size of box, so that a look concerns the neighbours only, however many there are."""
 
     def __init__(self) -> None:
-        self._grids: dict[Sides, defaultdict[tuple[int, ...], list[Box3D]]] = {}
+        self._grids: dict[Triple, defaultdict[tuple[int, ...], list[Box3D]]] = {}
 
     def add(self, box: Box3D) -> None:
         """Take a box."""
@@ -64,12 +61,11 @@ class TakenBoxes:
         return False
 
 
-def _sides(box: Box3D) -> Sides:
-    z, y, x = (stop - first for first, stop in box)
-    return z, y, x
+def _sides(box: Box3D) -> Triple:
+    return triple(stop - first for first, stop in box)
 
 
-def _cells(box: Box3D, sides: Sides) -> Iterator[tuple[int, ...]]:
+def _cells(box: Box3D, sides: Triple) -> Iterator[tuple[int, ...]]:
     return product(*(range(first // side, -(-stop // side)) for (first, stop), side in zip(box, sides, strict=True)))
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from utils.axes import Span
+
 EDGES = ("shift", "keep", "drop")
-# From the first to past the last.
-Span = tuple[int, int]
 
 
 class Box(NamedTuple):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.axes import triple
 from utils.cli import UsageError, as_usage_errors
 from utils.dataset_table import HEADERS_ONLY, NOT_GIVEN, NOTHING_STATED, DatasetTable, Stated, Stating
 from utils.files import expanded, list_entries, stem, stem_of_file
@@ -128,8 +129,8 @@ def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
     stated = table.of(source.name)
     if source.row and source.level and stated.voxel_size == NOT_GIVEN:
         finest = table.of(parse_level(source.name)[0]).voxel_size
-        z, y, x = (a or b for a, b in zip(finest, source.row.given_size, strict=True))
-        return replace(source, stated=stated, row=replace(source.row, given_size=(z, y, x)))
+        size = triple(a or b for a, b in zip(finest, source.row.given_size, strict=True))
+        return replace(source, stated=stated, row=replace(source.row, given_size=size))
     return replace(source, stated=stated)
 
 

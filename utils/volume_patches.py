@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from utils.axes import Box3D, Span, triple
 from utils.cell_hashes import flat_hashes, hash_cell, is_one_value
 from utils.contrast import Contrast, to_uint8
 from utils.cubes import Cell, axes_with_patches, common_region, cut, grid, side_by_side, within
 from utils.names import format_name_3d
 from utils.options import PatchOptions
 from utils.outcomes import PassedOver
-from utils.patches import Span, too_small
+from utils.patches import too_small
 from utils.runs import breadth, spread_map
 from utils.sources import VolumeSource
 from utils.volume_samples import why_labels_volume
@@ -102,11 +103,11 @@ class Reading:
                 self._volume = self.source.open()
         return self._volume
 
-    def holds_one_value(self, region: tuple[Span, Span, Span]) -> bool:
+    def holds_one_value(self, region: Box3D) -> bool:
         """Whether a region is known to be one value without reading it into memory."""
         return self.volume.holds_one_value(_slices(region))
 
-    def voxels(self, region: tuple[Span, Span, Span]) -> np.ndarray:
+    def voxels(self, region: Box3D) -> np.ndarray:
         """Read a region.
 
         Returns
@@ -116,9 +117,8 @@ class Reading:
         return to_uint8(self.volume[_slices(region)], self.contrast)
 
 
-def _slices(region: tuple[Span, Span, Span]) -> tuple[slice, slice, slice]:
-    z, y, x = region
-    return slice(*z), slice(*y), slice(*x)
+def _slices(region: Box3D) -> tuple[slice, slice, slice]:
+    return triple(slice(*span) for span in region)
 
 
 def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from utils.axes import Lengths
 from utils.cli import UsageError
 from utils.collection.ledger import NothingLeftError
 from utils.dictionaries import load_meta
@@ -65,7 +66,7 @@ class Part:
         return {}
 
     @property
-    def voxel_size(self) -> tuple[float, float, float] | None:
+    def voxel_size(self) -> Lengths | None:
         """z, y, x in nm; None where it is not known."""
         return possible_size(self.meta.get("voxel_size"))
 

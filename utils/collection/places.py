@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from utils.axes import Box3D, Lengths, triple
 from utils.names import parse_name, parse_roi, parsed
 from utils.overlap import TakenBoxes
 
-Interval = tuple[int, int]
-VoxelSize = tuple[float, float, float]
 AXES = ("z", "y", "x")
 # The columns of a place: whole numbers, and lengths in nm.
 WHOLE = ("axis", "slice", *(f"{axis}{end}" for axis in AXES for end in (0, 1)))
@@ -32,7 +31,7 @@ class Location:
     axis: int | None  # 0 = xy, 1 = xz, 2 = yz; None in a 2D image
     index: int  # of the slice, in the region's own count
     # z, y, x in the dataset's voxels, the offset of a region counted in; of an image z is 0..1.
-    box: tuple[Interval, Interval, Interval]
+    box: Box3D
 
 
 def place_of(name: str) -> Location | None:
@@ -51,11 +50,11 @@ def place_of(name: str) -> Location | None:
     box = [rows, columns]
     box.insert(found.axis, slices)
     volume, offsets = parsed(parse_roi, found.source) or (found.source, ((0, 0),) * 3)
-    z, y, x = ((a + start, b + start) for (a, b), (start, _) in zip(box, offsets, strict=True))
-    return Location(volume, found.axis, found.first, (z, y, x))
+    moved = triple((a + start, b + start) for (a, b), (start, _) in zip(box, offsets, strict=True))
+    return Location(volume, found.axis, found.first, moved)
 
 
-def place_columns(place: Location | None, voxel_size: VoxelSize | None) -> dict[str, int | float | None]:
+def place_columns(place: Location | None, voxel_size: Lengths | None) -> dict[str, int | float | None]:
     """A place by column, with the voxel size (z, y, x in nm); None where it is not known, and for the z of an image.
 
     >>> place_columns(place_of("cell-LOC-2d-5-14_0-9"), (1, 4, 4))["y1_nm"]
@@ -83,7 +82,7 @@ class Sample:
     path: Path  # its TIFF
     score: float
     place: Location | None
-    voxel_size: VoxelSize | None  # z, y, x in nm
+    voxel_size: Lengths | None  # z, y, x in nm
     key: int  # its place in every random order
     weight: float | None = None
     repeated: bool = False  # whether other datasets have a patch of that name

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from utils import memory
+from utils.axes import Triple, triple
 from utils.files import stem
 from utils.formats.packed_data import encoding_of, open_unpacked, read_to_the_end
 from utils.formats.raw_data import RawData, RawVolume
@@ -55,13 +56,12 @@ class MrcHeader:
         return int(self.fields["mode"])
 
     @property
-    def axes(self) -> tuple[int, int, int]:
+    def axes(self) -> Triple:
         """Which stored axis (sections, rows, columns) is z, y, x; the usual order when the header makes no sense."""
         columns_rows_sections = [int(a) for a in self.fields["axes"]]
         if sorted(columns_rows_sections) != [1, 2, 3]:
             return (0, 1, 2)
-        z, y, x = (2 - columns_rows_sections.index(axis) for axis in (3, 2, 1))
-        return (z, y, x)
+        return triple(2 - columns_rows_sections.index(axis) for axis in (3, 2, 1))
 
     @property
     def voxel_size(self) -> VoxelSize:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 import numpy as np
 
 from utils import memory
+from utils.axes import Lengths, triple
 from utils.formats.voxel_size import VoxelSize
 from utils.images import luminance
 from utils.reading import DAMAGE
@@ -45,13 +46,13 @@ class Volume(AbstractContextManager["Volume"]):
         if np.dtype(dtype).kind not in "biuf":
             raise ValueError(f"holds {np.dtype(dtype)} voxels: only integers and real numbers are images")
         self.name = name
-        self.shape: tuple[int, int, int] = (int(shape[0]), int(shape[1]), int(shape[2]))
+        self.shape = triple(map(int, shape))
         self.dtype = np.dtype(dtype).newbyteorder("=")
         self.header_size = size
         self._said = False
 
     @property
-    def voxel_size(self) -> tuple[float, float, float] | None:
+    def voxel_size(self) -> Lengths | None:
         """Voxel size in nm (z, y, x); None when the header has none, which the first look at it says aloud."""
         if self.header_size.nm is None and not self._said:
             self._said = True
@@ -63,10 +64,11 @@ class Volume(AbstractContextManager["Volume"]):
         keys = key if isinstance(key, tuple) else (key,)
         if len(keys) > 3:
             raise IndexError(f"a volume has 3 axes, got {len(keys)} indices")
-        box = [_span(k, n) for k, n in zip(keys + (slice(None),) * (3 - len(keys)), self.shape, strict=True)]
+        whole = (slice(None),) * (3 - len(keys))
+        box = triple(_span(k, n) for k, n in zip(keys + whole, self.shape, strict=True))
         wanted = math.prod(part.stop - part.start for part in box) * self.dtype.itemsize
         memory.require(wanted, f"a region of {' x '.join(str(part.stop - part.start) for part in box)} voxels")
-        voxels = self._copy((box[0], box[1], box[2]))
+        voxels = self._copy(box)
         single = tuple(axis for axis, k in enumerate(keys) if not isinstance(k, slice))
         return voxels.squeeze(axis=single) if single else voxels
 

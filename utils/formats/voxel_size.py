@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from utils.axes import Lengths, triple
+
 SMALLEST_NM = 0.01  # below the radius of an atom
 LARGEST_NM = 1e6  # a millimetre: no electron microscope's pixel
 _NM = {
@@ -19,7 +21,7 @@ _NM = {
 class VoxelSize(NamedTuple):
     """A voxel size in nm (z, y, x), or None with the reason why there is none."""
 
-    nm: tuple[float, float, float] | None
+    nm: Lengths | None
     why_missing: str = ""
 
 
@@ -71,9 +73,9 @@ def checked(zyx: Sequence[float] | None, unit: str = "nm") -> VoxelSize:
     factor = nm_per(unit)
     if factor is None:
         return VoxelSize(None, f"the header's unit is {unit!r}")
-    size = tuple(significant(float(number) * factor, 12) for number in zyx)
+    size = triple(significant(float(number) * factor, 12) for number in zyx)
     if all(math.isfinite(number) and SMALLEST_NM <= number <= LARGEST_NM for number in size):
-        return VoxelSize((size[0], size[1], size[2]))
+        return VoxelSize(size)
     return VoxelSize(None, f"the header says {', '.join(f'{float(n):g}' for n in zyx)} {unit} (z, y, x)")
 
 

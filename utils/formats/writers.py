@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import DTypeLike
 
+from utils.axes import Lengths, Triple
 from utils.formats.mrc import HEADER_BYTES, IMOD_STAMP, SIGNED_BYTES, MrcHeader, byte_order, mark_order
 
 TYPE_NAMES = {
@@ -107,7 +108,7 @@ class NrrdWriter(SlabWriter):
         path: Path,
         shape: tuple[int | None, int, int],
         dtype: DTypeLike,
-        voxel_size: tuple[float, float, float] | None = None,
+        voxel_size: Lengths | None = None,
     ) -> None:
         header = nrrd_header(shape, dtype, voxel_size)
         self._z_offset = header.find(_Z_UNKNOWN)
@@ -123,7 +124,7 @@ class NrrdWriter(SlabWriter):
             self._file.write(f"{self.slices:0{len(_Z_UNKNOWN)}d}".encode())
 
 
-def write_nrrd(path: Path, voxels: np.ndarray, voxel_size: tuple[float, float, float] | None = None) -> None:
+def write_nrrd(path: Path, voxels: np.ndarray, voxel_size: Lengths | None = None) -> None:
     """Write an array as raw NRRD.
 
     Parameters
@@ -144,9 +145,7 @@ def write_nrrd(path: Path, voxels: np.ndarray, voxel_size: tuple[float, float, f
         out.write(voxels)
 
 
-def nrrd_header(
-    shape: tuple[int | None, int, int], dtype: DTypeLike, voxel_size: tuple[float, float, float] | None = None
-) -> bytes:
+def nrrd_header(shape: tuple[int | None, int, int], dtype: DTypeLike, voxel_size: Lengths | None = None) -> bytes:
     """The header of a raw NRRD of little-endian voxels, for writers that put them in place themselves, in any order.
 
     Raises
@@ -183,10 +182,10 @@ class MrcWriter(SlabWriter):
     def __init__(
         self,
         path: Path,
-        shape: tuple[int, int, int],
+        shape: Triple,
         dtype: np.dtype,
         template: MrcHeader,
-        voxel_size: tuple[float, float, float] | None,
+        voxel_size: Lengths | None,
     ) -> None:
         code = f"{dtype.kind}{dtype.itemsize}"
         if code not in _MODES:
@@ -198,7 +197,7 @@ class MrcWriter(SlabWriter):
         self._moments = np.zeros(3)  # number, sum and sum of squares of the finite voxels
         self._range = [np.inf, -np.inf]
 
-    def _describe(self, mode: int, xyz: tuple[int, int, int], voxel_size: tuple[float, float, float] | None) -> None:
+    def _describe(self, mode: int, xyz: Triple, voxel_size: Lengths | None) -> None:
         fields = self._fields
         fields["size"] = fields["grid"] = xyz
         fields["mode"], fields["axes"], fields["start"], fields["extended"] = mode, (1, 2, 3), 0, 0

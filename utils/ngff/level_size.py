@@ -3,8 +3,9 @@
 import warnings
 from collections.abc import Sequence
 
+from utils.axes import Lengths, triple
 from utils.formats.voxel_size import nm_text, significant
-from utils.ngff.metadata import Lengths, downsampling, triple
+from utils.ngff.metadata import downsampling
 from utils.ngff.multiscale import Multiscale
 
 # Two statements of one length that differ by less are roundings of each other.

@@ -14,13 +14,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from utils import memory
+from utils.axes import Lengths, Triple, triple
 from utils.formats.voxel_size import VoxelSize, checked, nm_per
 
 Item = TypeVar("Item")
 # Voxels along a side that no image has.
 LONGEST = 1 << 40
-Triple = tuple[int, int, int]
-Lengths = tuple[float, float, float]
 _labels_allowed: ContextVar[bool] = ContextVar("labels_allowed", default=False)
 
 
@@ -168,12 +167,6 @@ def first_multiscale(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
     """The first image that a group's ``multiscales`` describe; None where they describe none."""
     listed = attributes.get("multiscales")
     return listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else None
-
-
-def triple(values: Iterable[Item]) -> tuple[Item, Item, Item]:
-    """What there is along z, y and x, each once."""
-    z, y, x = values
-    return z, y, x
 
 
 def chunk_sides(values: Iterable[Any]) -> list[int]:

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from utils.axes import Lengths
 from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
 from utils.names import format_level, split_level
 from utils.ngff.access import Access, host
 from utils.ngff.address import Address, address_name, is_state_link
 from utils.ngff.containers import SCHEMES, foreign_format, images_below, refusal, several_images
-from utils.ngff.metadata import Lengths, Level, NoImageError
+from utils.ngff.metadata import Level, NoImageError
 from utils.ngff.n5 import n5_levels
 from utils.ngff.ome_zarr import ARRAY_KEYS, zarr_levels
 from utils.ngff.pointers import bdv_address, state_layer

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeGuard
 
+from utils.axes import Lengths, triple
 from utils.ngff.metadata import (
-    Lengths,
     Level,
     NoImageError,
     chunk_sides,
@@ -17,7 +17,6 @@ from utils.ngff.metadata import (
     readable_levels,
     refuse_labels,
     reversed_triple,
-    triple,
 )
 from utils.ngff.ome_zarr import same_unit
 from utils.ngff.pointers import bdv_unit

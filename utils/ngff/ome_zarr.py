@@ -7,13 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from utils.axes import Lengths, Triple, triple
 from utils.formats.voxel_size import nm_per
 from utils.ngff.containers import several_images
 from utils.ngff.metadata import (
-    Lengths,
     Level,
     NoImageError,
-    Triple,
     chunk_sides,
     first_multiscale,
     floats,
@@ -22,7 +21,6 @@ from utils.ngff.metadata import (
     readable_levels,
     refuse_flat,
     refuse_labels,
-    triple,
 )
 from utils.ngff.store import Store
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from utils.axes import Triple, triple
 from utils.formats.volume_base import Region
 from utils.ngff.access import context, with_patience
 from utils.ngff.chunks import chunk_names, translated, translation
-from utils.ngff.metadata import Level, Triple, triple
+from utils.ngff.metadata import Level
 from utils.ngff.store import Store
 from utils.ngff.waiting import CONNECTIONS, ForbiddenError, GoneError, StalledError, explain, wait
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.axes import GivenLengths, triple
 from utils.files import LONGEST_NAME, safe_name
 from utils.names import image_name, split_level
 from utils.ngff.access import Access
 from utils.ngff.address import Address, address_name, is_state_link
 from utils.ngff.level_size import level_voxel_size
-from utils.ngff.metadata import triple
 from utils.ngff.multiscale import NgffVolume, open_multiscale
 from utils.ngff.pointers import state_layer
 from utils.redaction import redacted
@@ -18,9 +18,6 @@ from utils.table_text import read_rows
 # Characters of a table's columns that a message shows.
 _MOST_SHOWN = 200
 _REGION_BYTES = 80  # what a level and a region add to a dataset's name
-# z, y, x in nm at level 0; None for an axis that the table leaves to the metadata.
-Given = tuple[float | None, float | None, float | None]
-
 # What the columns mean is in the help of scraping/ngff_download.py.
 _YES, _NO = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
 _EMPTY = ("", "x", "none", "nan", "na", "n/a", "-")
@@ -35,7 +32,7 @@ class Dataset:
     url: str
     name: str
     level: int | None = None
-    given_size: Given = (None, None, None)
+    given_size: GivenLengths = (None, None, None)  # in nm at level 0
     crop: bool = True
     crop_size: int | None = None
     invert: bool = False

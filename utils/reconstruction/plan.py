@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.axes import Box3D, Triple, triple
 from utils.files import safe_name
 from utils.jobs import describe
 from utils.names import dataset_of, format_name_subvolume, parse_roi, parsed
-from utils.overlap import Box3D, seeded_order, without_overlap
+from utils.overlap import seeded_order, without_overlap
 from utils.parallel import ordered_map
 from utils.reconstruction.kept_patches import KeptPatch
-from utils.reconstruction.subvolumes import Shape, Subvolume, VolumeGroup, box_of, why_outside, window
+from utils.reconstruction.subvolumes import Subvolume, VolumeGroup, box_of, why_outside, window
 from utils.sources import VolumeSource
 from utils.volume_index import VolumeIndex
 
@@ -65,7 +66,7 @@ class VolumeHeader:
     """A volume's header: its shape and whether it streams, or the reason why it cannot be read."""
 
     source: VolumeSource
-    shape: Shape
+    shape: Triple
     streams: bool = True
     reason: str = ""
 
@@ -133,7 +134,7 @@ def _read_header(source: VolumeSource) -> VolumeHeader:
         return VolumeHeader(source, (0, 0, 0), reason=describe(error))
 
 
-def _subvolume_of(patch: KeptPatch, slices: int, shape: Shape, savedir: Path, suffix: str) -> Subvolume:
+def _subvolume_of(patch: KeptPatch, slices: int, shape: Triple, savedir: Path, suffix: str) -> Subvolume:
     """The slices around a patch, and the file that they become."""
     where, axis = patch.where, patch.where.axis or 0
     first, stop = window(where.first, slices)
@@ -175,8 +176,7 @@ def _box_in_dataset(subvolume: Subvolume) -> tuple[str, Box3D]:
     where = subvolume.patch.where
     box = box_of(where, subvolume.first, subvolume.stop)
     dataset, region = parsed(parse_roi, where.source) or (where.source, ((0, 0),) * 3)
-    z, y, x = ((a + origin, b + origin) for (a, b), (origin, _) in zip(box, region, strict=True))
-    return dataset, (z, y, x)
+    return dataset, triple((a + origin, b + origin) for (a, b), (origin, _) in zip(box, region, strict=True))
 
 
 def group(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.axes import Box3D, Lengths, Triple, triple
 from utils.files import safe_name
 from utils.formats.writers import write_nrrd
 from utils.names import PatchName, dataset_of
-from utils.overlap import Box3D
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 from utils.records.recipes import Input, Recipe
@@ -18,7 +18,6 @@ from utils.results import Scope
 from utils.sources import VolumeSource
 from utils.volumes import Volume
 
-Shape = tuple[int, int, int]
 # ImageJ's own header knows these only; tifffile's says the same of other types, as JSON.
 IMAGEJ_DTYPES = frozenset({"uint8", "uint16", "int16", "float32"})
 
@@ -52,7 +51,7 @@ def window(index: int, slices: int) -> tuple[int, int]:
     return first, first + slices
 
 
-def why_outside(where: PatchName, shape: Shape) -> str:
+def why_outside(where: PatchName, shape: Triple) -> str:
     """Why a patch cannot be of a volume of this shape; empty when it can."""
     count = shape[where.axis or 0]
     rows, columns = (side for axis, side in enumerate(shape) if axis != where.axis)
@@ -69,7 +68,7 @@ def box_of(where: PatchName, first: int, stop: int) -> Box3D:
     """The z, y, x intervals of a subvolume."""
     spans = [(where.box.y0, where.box.y1), (where.box.x0, where.box.x1)]
     spans.insert(where.axis or 0, (first, stop))
-    return spans[0], spans[1], spans[2]
+    return triple(spans)
 
 
 def _reflected(first: int, stop: int, count: int) -> np.ndarray:
@@ -99,7 +98,7 @@ def cut_stack(volume: Volume, where: PatchName, first: int, stop: int) -> np.nda
     return np.ascontiguousarray(region[slices - lowest])
 
 
-def stack_voxel_size(voxel_size: tuple[float, float, float] | None, axis: int) -> tuple[float, float, float] | None:
+def stack_voxel_size(voxel_size: Lengths | None, axis: int) -> Lengths | None:
     """Voxel size of a stack (along the slicing axis, rows, columns) from the volume's (z, y, x), nm."""
     if voxel_size is None:
         return None
@@ -107,7 +106,7 @@ def stack_voxel_size(voxel_size: tuple[float, float, float] | None, axis: int) -
     return voxel_size[axis], rows, columns
 
 
-def write_stack(path: Path, stack: np.ndarray, voxel_size: tuple[float, float, float] | None) -> None:
+def write_stack(path: Path, stack: np.ndarray, voxel_size: Lengths | None) -> None:
     """Write a stack with its voxel size, as NRRD, or as TIFF with the entries that ImageJ reads, by the suffix.
 
     Booleans become uint8 and half precision becomes float32: few readers know them.

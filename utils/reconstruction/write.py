@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.axes import Lengths
 from utils.contrast import NO_CONTRAST, Contrast, to_uint8
 from utils.files import atomic_path
 from utils.jobs import SKIPPED, Job, SomeFailed, describe
@@ -113,7 +114,7 @@ class _Maker:
             return describe(error)
         return ""
 
-    def _size(self, kept: KeptPixels) -> tuple[float, float, float] | None:
+    def _size(self, kept: KeptPixels) -> Lengths | None:
         size = self.voxel_size or kept.record.voxel_size
         if size is None:
             self._note("voxel size missing in the volume and in the patch: none is written")

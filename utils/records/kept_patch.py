@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.axes import Lengths, triple
 from utils.contrast import Contrast
 from utils.foreign_text import json_object
 from utils.reading import DAMAGE, open_tiff_file, refuse_special
@@ -24,7 +25,7 @@ class KeptRecord:
     score: float | None = None
     source: str | None = None  # file or address of the volume, or name of the group
     contrast: Contrast | None = None  # the window by which the volume was converted to uint8
-    voxel_size: tuple[float, float, float] | None = None  # z, y, x in nm, of the volume
+    voxel_size: Lengths | None = None  # z, y, x in nm, of the volume
 
     @classmethod
     def of_meta(cls, meta: Mapping[str, Any], dictionary: str, score: float) -> "KeptRecord":
@@ -99,12 +100,12 @@ def possible_contrast(values: object) -> Contrast | None:
         return None
 
 
-def possible_size(values: object) -> tuple[float, float, float] | None:
+def possible_size(values: object) -> Lengths | None:
     """A voxel size z, y, x in nm as a dictionary or a TIFF remembers it; None where it cannot be one."""
     if not isinstance(values, list | tuple | np.ndarray) or len(values) != 3:
         return None
     try:
-        z, y, x = (float(value) for value in values)
+        size = triple(float(value) for value in values)
     except (TypeError, ValueError):
         return None
-    return (z, y, x) if all(0 < side < float("inf") for side in (z, y, x)) else None
+    return size if all(0 < side < float("inf") for side in size) else None

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from utils.axes import Lengths
 from utils.names import format_level
 from utils.ngff.access import Access, host
 from utils.ngff.address import Address
 from utils.ngff.level_size import level_voxel_size
-from utils.ngff.metadata import Lengths, Level
+from utils.ngff.metadata import Level
 from utils.ngff.multiscale import Multiscale, open_multiscale
 from utils.ngff.read import LevelReader
 from utils.ngff.table import Dataset

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.axes import Lengths, Triple
 from utils.contrast import Contrast, to_uint8
 from utils.files import atomic_path
 from utils.formats.writers import write_nrrd
 from utils.jobs import describe
 from utils.names import format_roi
-from utils.ngff.metadata import Triple
 from utils.ngff.waiting import ForbiddenError
 from utils.sampling.rois import Roi
 from utils.sampling.survey import PaddingError, refuse_flat, specimen_share
@@ -37,7 +37,7 @@ class Crops:
     folder: Path
     read: Read
     contrast: Contrast
-    voxel_size: tuple[float, float, float] | None  # z, y, x in nm
+    voxel_size: Lengths | None  # z, y, x in nm
     invert: bool = False
     # A cube of nothing but one of these (padding, value of missing chunks) is none.
     fills: tuple[float, ...] = (0.0,)

@@ -11,12 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from utils.axes import Triple, triple
 from utils.contrast import Contrast
 from utils.files import atomic_path
 from utils.foreign_text import parse_json
 from utils.names import parse_roi, parsed
 from utils.ngff.address import is_state_link
-from utils.ngff.metadata import Triple
 from utils.outcomes import describe
 from utils.sampling.roi_crops import Crops, Failure
 from utils.sampling.rois import Roi, is_whole
@@ -66,8 +66,7 @@ class Settings:
     @property
     def offset(self) -> Triple:
         """What names and boxes count in: the dataset's origin, or nothing in records of earlier versions."""
-        z, y, x = (self.voxel_offset if self.coordinates == DATASET_COORDINATES else None) or (0, 0, 0)
-        return z, y, x
+        return triple((self.voxel_offset if self.coordinates == DATASET_COORDINATES else None) or (0, 0, 0))
 
     def outdated(self, now: "Settings") -> str | None:
         """Why cubes made with these settings are not what a run with the settings `now` would make; None if they are.

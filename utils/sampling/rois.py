@@ -7,8 +7,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from utils.ngff.metadata import Triple, triple
-from utils.patches import Span
+from utils.axes import Span, Triple, triple
 
 Spans = tuple[list[Span], list[Span], list[Span]]
 GB = 10**9
@@ -26,8 +25,7 @@ class Roi(NamedTuple):
     @classmethod
     def of(cls, shape: Sequence[int]) -> "Roi":
         """All of a volume."""
-        z, y, x = shape
-        return cls((0, z), (0, y), (0, x))
+        return cls(*((0, side) for side in shape))
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:

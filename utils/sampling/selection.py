@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from utils.axes import Triple
 from utils.jobs import SKIPPED, SomeFailed
-from utils.ngff.metadata import Triple
 from utils.overlap import TakenBoxes
 from utils.sampling.roi_crops import Crops, Failure, make_crops
 from utils.sampling.roi_record import RoiRecord

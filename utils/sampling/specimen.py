@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.axes import Lengths, Triple, triple
 from utils.contrast import NO_CONTRAST, Contrast, measure_contrast
-from utils.ngff.metadata import Lengths, Level, Triple, allowing_labels, downsampling, triple
+from utils.ngff.metadata import Level, allowing_labels, downsampling
 from utils.ngff.multiscale import Multiscale, open_multiscale
 from utils.ngff.read import LevelReader
 from utils.parallel import ordered_map

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from utils.ngff.metadata import Triple
-from utils.patches import Span
+from utils.axes import Span, Triple
 from utils.sampling.rois import Boxes, Roi
 
 # Share of voxels that may differ in a cube of one value: the percentiles of a contrast window ignore as many.
