@@ -85,7 +85,7 @@ def test_places(monkeypatch, text, number):
 
 
 PAGES = """
-import resource
+import gc, resource
 import numpy as np
 from utils.classification.classifier import Classifier
 from utils.classification.state_files import load_weights
@@ -100,6 +100,7 @@ for keeps in (False, True):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     network.scores(patches)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+assert gc.isenabled() and gc.get_freeze_count() > 100_000
 """
 
 
