@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"  # trio's, for one: it loads all of trio
 from hypothesis import settings
 
 # Thousands of tests are collected once and stay: to look through them for garbage again and again takes minutes.

@@ -3,6 +3,7 @@
 python tests/read_exports.py FOLDER     (with webdataset/, parquet/, imagefolder/ and zarr/ in it)
 """
 
+import gc
 import json
 import sys
 import warnings
@@ -13,6 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+gc.disable()  # a process of a moment: what libraries make when they are loaded is no garbage
 from utils.classification.models import torchvision_models
 
 warnings.simplefilter("ignore")  # the libraries' own

@@ -187,8 +187,9 @@ def test_killed_training_ends_like_an_unbroken_one(labels, start, trained, tmp_p
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
-        import torch, utils.training.loop, train_patch_classifier
-        torch.set_num_threads(1)
+        from utils.classification.devices import use_threads
+        use_threads(1)
+        import utils.training.loop, train_patch_classifier
         save = utils.training.loop._save
         def killed(*args):
             save(*args)
