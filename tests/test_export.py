@@ -27,7 +27,7 @@ SPLIT = ("--split", "train=.6,val=.4", "--seed", "3")
 
 @pytest.fixture
 def filtered(tmp_path) -> Path:
-    return small_collection(tmp_path / "collection", slices=6, grid=2)
+    return small_collection(tmp_path / "collection", slices=4, grid=2)
 
 
 def run(filtered: Path, out: Path, kind: str = "webdataset", *options: object) -> int:

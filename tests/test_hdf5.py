@@ -93,13 +93,13 @@ def test_scripts_take_the_dataset_that_is_named(tmp_path, processes):
             f["t0/raw"], f["t1/raw"] = VOXELS, VOXELS + 1
             for volume in (f["t0/raw"], f["t1/raw"]):
                 volume.attrs["resolution"] = (4.0, 4.0, 4.0)
-    bin_by = [str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-p", str(processes)]
+    bin_by = [str(tmp_path / "in"), "-o", str(tmp_path / "out")]
     assert binvol.main(bin_by) == 1
     assert binvol.main([*bin_by, "--dataset", "t0/raw"]) == 0
     first = (tmp_path / "out" / "a_bin2.nrrd").read_bytes()
     assert binvol.main([*bin_by, "--dataset", "t1/raw"]) == 0
     assert (tmp_path / "out" / "a_bin2.nrrd").read_bytes() == first  # outdated, kept
-    assert binvol.main([*bin_by, "--dataset", "t1/raw", "--update"]) == 0
+    assert binvol.main([*bin_by, "--dataset", "t1/raw", "--update", "-p", str(processes)]) == 0
     assert (tmp_path / "out" / "a_bin2.nrrd").read_bytes() != first
     cut = [str(tmp_path / "in"), str(tmp_path / "patches"), "-cs", "16", "-p", str(processes)]
     assert patchify3d.main([*cut, "--dataset", "t1/raw"]) == 0

@@ -27,7 +27,7 @@ HOSTILE = "<img src=x onerror=\"document.title='owned'\">&'</script>"
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    small_collection(tmp_path / "collection")
+    small_collection(tmp_path / "collection", slices=4)
     return tmp_path / "collection"
 
 
@@ -170,14 +170,14 @@ def test_the_page_of_a_dataset_shows_borderline_first_and_where_a_patch_lies(roo
     with browser(700, 800) as driver:
         driver.get(f"file://{tmp_path}/out/datasets/fly/index.html")
         wait_for(driver, "document.body.dataset.ready")
-        assert "keeps 36 of 72" in driver.find_element("id", "keeps").text
+        assert "keeps 18 of 36" in driver.find_element("id", "keeps").text
         gaps = driver.execute_script("return order.map((i) => Math.abs(DATA.score[i] - 0.5))")
         assert gaps == sorted(gaps)
         driver.execute_script(
             "const t = document.getElementById('threshold'); t.value = 0.9; t.dispatchEvent(new Event('input'))"
         )
-        assert "keeps 7 of 72" in driver.find_element("id", "keeps").text
-        assert driver.execute_script("return document.querySelectorAll('.cell.kept').length") == 7
+        assert "keeps 4 of 36" in driver.find_element("id", "keeps").text
+        assert driver.execute_script("return document.querySelectorAll('.cell.kept').length") == 4
         driver.execute_script("show(order.find((i) => DATA.loc[i] === '0_3_32-64_64-96'))")
         assert "xy 3, at 30 nm" in driver.find_element("id", "said").text
         box = "document.querySelector('#over i').style"
@@ -288,7 +288,7 @@ def test_missing_pixels_and_damaged_rows_cost_themselves(root, tmp_path, capsys)
     assert run(root, tmp_path / "out", "--table", root / "datasets.csv") == 1
     assert f"{root}/datasets.csv:3: 4 cells, but 2 columns" in capsys.readouterr().err
     fly = [row for row in manifest(tmp_path / "out") if row["dataset"] == "fly"]
-    assert len(fly) == 72 and sum(not row["sha256"] for row in fly) == 5 and fly[0]["license"] == "CC0"
+    assert len(fly) == 36 and sum(not row["sha256"] for row in fly) == 5 and fly[0]["license"] == "CC0"
     assert "5 patches without a picture" in (tmp_path / "out" / "data.js").read_text()
 
 
