@@ -231,7 +231,7 @@ def _classifier_here(key: str, *description: Any) -> LazyClassifier:
 def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision: "Decision", run: "Run") -> int:
     """Bring the contact sheet of every dataset up to date with its CSVs, and name the unfamiliar datasets."""
     from utils.classification.decision import unfamiliar_line
-    from utils.classification.sheets import SHEETS_A_PROCESS, Dataset, draw_dataset, unfamiliar_datasets
+    from utils.classification.sheets import SHEETS_A_PROCESS, SheetSource, draw_dataset, unfamiliar_datasets
     from utils.contact_sheet import SHEETS
     from utils.jobs import Job, run_jobs
     from utils.results import Scope
@@ -248,7 +248,7 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision:
             options = {"threshold": threshold, **({"unfamiliar": True} if dataset in unfamiliar else {})}
             recipe = scope.recipe({part.target.name: (part.target,) for part in done}, options)
             tables, dictionaries = zip(*((part.target, part.source) for part in done), strict=True)
-            source = Dataset(dataset, tables, dictionaries, dataset in unfamiliar)
+            source = SheetSource(dataset, tables, dictionaries, dataset in unfamiliar)
             sheets.append(Job(source, folder / f"{dataset}.png", recipe))
     if not sheets and not run.prune:
         return 0

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cutting(PatchOptions):
+class GroupCutting(PatchOptions):
     """How a group is cut."""
 
     dedupe: Mapping[str, Any] | None
@@ -70,7 +70,7 @@ class Cutting(PatchOptions):
 def patchify(args: argparse.Namespace) -> int:
     """List the groups, cut what is not cut yet."""
     rule = dedupe_rule(args)
-    cutting = Cutting.of(args, dedupe=rule if args.dedupe else None)
+    cutting = GroupCutting.of(args, dedupe=rule if args.dedupe else None)
     scope = Scope("patchify2d", args.dir, args.savedir)
     found = groups_of(args, scope)
     options = cutting.options()
@@ -83,7 +83,7 @@ def patchify(args: argparse.Namespace) -> int:
     return run_jobs(work, jobs, Run.of(args), noun="groups", scope=scope, still_fails=retry, unlisted=found.unlisted)
 
 
-def patchify_group(job: Job, scratch: Path, cutting: Cutting, threads: int = 1) -> WorkResult:
+def patchify_group(job: Job, scratch: Path, cutting: GroupCutting, threads: int = 1) -> WorkResult:
     """Write the dictionary of one `Group`; images that cannot be read or would share names cost themselves only.
 
     Raises
@@ -126,7 +126,7 @@ def without_shared_names(images: Sequence[Path]) -> tuple[list[Path], dict[str, 
     return [image for image in images if image.name not in failures], failures
 
 
-def still_unreadable(job: Job, failures: Mapping[str, str], cutting: Cutting) -> dict[str, str]:
+def still_unreadable(job: Job, failures: Mapping[str, str], cutting: GroupCutting) -> dict[str, str]:
     """Of the images that a dictionary lacks, those that fail again; removed ones are missed by nobody."""
     _, again = without_shared_names(job.source.images)
     for image in job.source.images:
@@ -136,7 +136,7 @@ def still_unreadable(job: Job, failures: Mapping[str, str], cutting: Cutting) ->
 
 
 def cut_group(
-    images: Sequence[Path], cutting: Cutting, threads: int, kept: set[str] | None, failures: dict[str, str]
+    images: Sequence[Path], cutting: GroupCutting, threads: int, kept: set[str] | None, failures: dict[str, str]
 ) -> Generator[tuple[str, np.ndarray], None, dict[str, Any]]:
     """Yield a group's patches with their names; return what is known of each image.
 
@@ -171,7 +171,7 @@ def cut_group(
     return {"images": contrasts, "passed_over": passed_over, "patches": patches}
 
 
-def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> set[str]:
+def choose_exemplars(images: Sequence[Path], cutting: GroupCutting, threads: int) -> set[str]:
     """Names of the patches that stand for their near-duplicates within a group."""
     rule = cutting.dedupe or {}
     hash_one = patch_hasher(cutting.crop, rule["hash_size"], rule["hash"])
@@ -188,7 +188,7 @@ def choose_exemplars(images: Sequence[Path], cutting: Cutting, threads: int) -> 
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadImage:
     """An image as gray uint8 with the contrast it was converted by; or why it could not be read or is passed over."""
 
     image: Path
@@ -198,23 +198,23 @@ class Reading:
     passed_over: str = ""
 
 
-def read_image(image: Path, cutting: Cutting) -> Reading:
+def read_image(image: Path, cutting: GroupCutting) -> ReadImage:
     """Read and convert one image; a damaged one becomes a reason, so that it costs its group nothing else."""
     try:
         pixels = read_gray(image)
         if why := too_small(pixels.shape, cutting.min_side):
-            return Reading(image, None, NO_CONTRAST, passed_over=why)
+            return ReadImage(image, None, NO_CONTRAST, passed_over=why)
         height, width = pixels.shape
         safe_name(format_name_2d(stem(image), Box(height, height, width, width)))  # as long as any patch's
         if not cutting.keep_labels and (why := why_labels(pixels)):
-            return Reading(image, None, NO_CONTRAST, passed_over=why)
+            return ReadImage(image, None, NO_CONTRAST, passed_over=why)
         contrast = measure_contrast(pixels, cutting.contrast_method, name=image.name, stretch=cutting.stretch)
-        return Reading(image, to_uint8(pixels, contrast), contrast)
+        return ReadImage(image, to_uint8(pixels, contrast), contrast)
     except (OSError, ValueError, MemoryError) as error:
-        return Reading(image, None, NO_CONTRAST, describe(error))
+        return ReadImage(image, None, NO_CONTRAST, describe(error))
 
 
-def named_patches(reading: Reading, cutting: Cutting) -> Iterator[tuple[str, np.ndarray]]:
+def named_patches(reading: ReadImage, cutting: GroupCutting) -> Iterator[tuple[str, np.ndarray]]:
     """The patches of an image, row by row, each with its name.
 
     Yields

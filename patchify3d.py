@@ -26,7 +26,7 @@ from utils.argument_types import natural_int, output_dir, positive_float, positi
 from utils.cli import UsageError, add_run_options, make_parser, run_script, say_nested, say_passed_over
 from utils.contrast import Contrast
 from utils.cubes import Cell
-from utils.dataset_table import Stating, add_table_options
+from utils.dataset_table import TableOptions, add_table_options
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
 from utils.files import safe_name
@@ -38,7 +38,15 @@ from utils.redaction import one_line
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
 from utils.summaries import say_failures
-from utils.volume_patches import Cutting, Reading, axes_to_cut, cells_of, hash_volume, kept_patches, refuse_unwanted
+from utils.volume_patches import (
+    VolumeCutting,
+    VolumeReader,
+    axes_to_cut,
+    cells_of,
+    hash_volume,
+    kept_patches,
+    refuse_unwanted,
+)
 from utils.volume_samples import volume_contrast
 from utils.volumes import Volume, is_ngff
 
@@ -84,7 +92,7 @@ def patchify(args: argparse.Namespace) -> int:
     dataset = use_dataset(args)
     scope = scope_of(args)
     axes = tuple(sorted(set(args.axes)))
-    cutting = Cutting.of(args, axes=axes, spacing=args.spacing, **dedupe_rule(args))
+    cutting = VolumeCutting.of(args, axes=axes, spacing=args.spacing, **dedupe_rule(args))
     sources = list_sources(args, scope)
     if args.list:
         return list_work(sources, cutting)
@@ -119,9 +127,9 @@ def scope_of(args: argparse.Namespace) -> Scope:
 def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:
     """The volumes that the command line names; what lies beside them is said."""
     try:
-        stating = Stating.of(args)
+        table_options = TableOptions.of(args)
         sources, passed_over = volume_sources(
-            args.source, args.level, stating, recursive=args.recursive, gigabytes=args.gb
+            args.source, args.level, table_options, recursive=args.recursive, gigabytes=args.gb
         )
     except UsageError:
         if args.prune and list_orphans(scope, set()):
@@ -130,11 +138,11 @@ def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:
     say_passed_over(passed_over, "volumes", args.quiet)
     if not args.recursive and scope.root.is_dir() and not is_ngff(scope.root):
         say_nested(nested_volumes(scope.root), "volumes", "DIR/VOLUME", args.quiet)
-    stating.say_unmatched([source.name for source in sources])
+    table_options.say_unmatched([source.name for source in sources])
     return sources
 
 
-def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
+def list_work(sources: Sequence[VolumeSource], cutting: VolumeCutting) -> int:
     """Print what would be done: volume, shape, voxel size, axes and number of patches, with tabs between them."""
     print("volume\tshape_zyx\tvoxel_size_zyx_nm\taxes\tpatches")
     failures = {}
@@ -155,7 +163,7 @@ def list_work(sources: Sequence[VolumeSource], cutting: Cutting) -> int:
     return say_failures(failures)
 
 
-def cells_before(source: VolumeSource, volume: Volume, cutting: Cutting) -> list[Cell]:
+def cells_before(source: VolumeSource, volume: Volume, cutting: VolumeCutting) -> list[Cell]:
     """The cells of a volume as far as they are known before a voxel is read."""
     if source.gigabytes is None:
         return cells_of(volume, cutting)
@@ -164,7 +172,7 @@ def cells_before(source: VolumeSource, volume: Volume, cutting: Cutting) -> list
     return cells_of(volume, cutting, candidate_cubes(source, sampling(cutting)))
 
 
-def sampling(cutting: Cutting) -> "SamplingOptions":
+def sampling(cutting: VolumeCutting) -> "SamplingOptions":
     """The options by which the cubes of a row are chosen."""
     from utils.sampling.plan import SamplingOptions
 
@@ -172,7 +180,7 @@ def sampling(cutting: Cutting) -> "SamplingOptions":
 
 
 def cells_and_contrast(
-    source: VolumeSource, volume: Volume, cutting: Cutting, folder: Path
+    source: VolumeSource, volume: Volume, cutting: VolumeCutting, folder: Path
 ) -> tuple[list[Cell], Contrast]:
     """The cells to cut and the contrast window; the overview of a row that is sampled is kept in a folder.
 
@@ -194,7 +202,7 @@ def cells_and_contrast(
     return cells, sampled.contrast
 
 
-def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 1) -> str:
+def patchify_volume(job: Job, scratch: Path, cutting: VolumeCutting, processes: int = 1) -> str:
     """Hash every patch of one `VolumeSource`, choose exemplars, write their pixels.
 
     A large volume is spread over `processes` threads, or over the run's cluster; small ones run side by side instead.
@@ -204,7 +212,7 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
         end = max(volume.shape)
         safe_name(format_name_3d(job.source.name, 0, end, end, Box(end, end, end, end)))  # as long as any patch's
         cells, contrast = cells_and_contrast(job.source, volume, cutting, job.target.parent)
-        reading = Reading(job.source, volume, contrast, cutting)
+        reading = VolumeReader(job.source, volume, contrast, cutting)
         hashes, flat = hash_volume(reading, cells, threads)
         kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
         patches = kept_patches(reading, kept, cells, threads)
@@ -214,7 +222,7 @@ def patchify_volume(job: Job, scratch: Path, cutting: Cutting, processes: int = 
 
 
 def describe_volume(
-    source: VolumeSource, volume: Volume, contrast: Contrast, cutting: Cutting, patches: int
+    source: VolumeSource, volume: Volume, contrast: Contrast, cutting: VolumeCutting, patches: int
 ) -> dict[str, Any]:
     """What the dictionary remembers, so that the conversion can be repeated exactly; the same on every machine."""
     place, pipe, inner = str(source.address).partition("|")

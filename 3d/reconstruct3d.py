@@ -31,7 +31,7 @@ from utils.argument_types import fraction, input_dir, output_dir, positive_int
 from utils.cli import UsageError, add_run_options, make_parser, run_script, say_passed_over
 from utils.contact_sheet import MONTAGES
 from utils.contrast import CONTRASTS
-from utils.dataset_table import Stating, add_table_options
+from utils.dataset_table import TableOptions, add_table_options
 from utils.files import stem
 from utils.jobs import Job, Run, run_jobs
 from utils.names import dataset_of, parse_name
@@ -92,7 +92,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     use_dataset(args)
     scope = Scope("reconstruct3d", args.filtered, args.savedir, nested=True)
     listing = list_patches(args, scope)
-    index = VolumeIndex(args.volumes if listing.patches else [], Stating.of(args), recursive=args.recursive)
+    index = VolumeIndex(args.volumes if listing.patches else [], TableOptions.of(args), recursive=args.recursive)
     say_passed_over(index.passed_over, "volumes", args.quiet)
     selection = Selection(args.slices, args.pad is not None, args.no_overlap, args.limit, args.limit_total, args.seed)
     whole = make_plan(listing.patches, index, selection, args.savedir, f".{args.format}", args.processes)

@@ -31,7 +31,7 @@ from utils.argument_types import input_dir, int_from, output_dir
 from utils.axes import Lengths, Triple, triple
 from utils.binning import binned_dtype, binned_shape, binned_slabs
 from utils.cli import add_run_options, make_parser, run_script, say_passed_over
-from utils.dataset_table import NO_TABLE, DatasetTable, Stating, add_table_options
+from utils.dataset_table import NO_TABLE, DatasetTable, TableOptions, add_table_options
 from utils.files import atomic_path, list_files, resolved, suffix
 from utils.formats.mrc import MRC_SUFFIXES, read_mrc_header
 from utils.formats.writers import MrcWriter, NrrdWriter, SlabWriter
@@ -66,7 +66,7 @@ def bin_volumes(args: argparse.Namespace) -> int:
     scope = Scope("binvol", args.dir, args.output or args.dir)
     looked_for = "volumes (looked for .nrrd, .mrc, .tif, .nii and others, folders of slices)"
     refuse_nothing_to_do(found, scope, args.prune, looked_for)
-    table = Stating.of(args).in_folder(args.dir)
+    table = TableOptions.of(args).in_folder(args.dir)
     say_passed_over([path for path in passed_over if path != table.path], "volumes", args.quiet)
     table.say_unmatched([volume_name(source) for source in sources], args.quiet)
     factors = (args.factor if args.axes == "xyz" else 1, args.factor, args.factor)

@@ -26,7 +26,7 @@ import numpy as np
 
 from utils.argument_types import input_dir, output_dir
 from utils.cli import add_run_options, make_parser, run_script
-from utils.dataset_table import DatasetTable, Stating, add_table_options
+from utils.dataset_table import DatasetTable, TableOptions, add_table_options
 from utils.files import list_files
 from utils.formats.video import VIDEO_SUFFIXES, Video
 from utils.formats.writers import NrrdWriter
@@ -51,7 +51,7 @@ def convert(args: argparse.Namespace) -> int:
     videos = list_files(args.dir, VIDEO_SUFFIXES)
     scope = Scope("vid2stack", args.dir, args.output or args.dir)
     refuse_nothing_to_do(videos, scope, args.prune, f"videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
-    table = Stating.of(args).in_folder(args.dir)
+    table = TableOptions.of(args).in_folder(args.dir)
     table.say_unmatched(map(format_video, videos), args.quiet)
     jobs = []
     for video in videos:

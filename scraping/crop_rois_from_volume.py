@@ -25,9 +25,9 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 from utils.argument_types import fraction, output_dir, positive_float, positive_int
-from utils.cli import UsageError, add_run_options, alike, make_parser, run_script, say_passed_over
+from utils.cli import UsageError, add_run_options, make_parser, options_for, run_script, say_passed_over
 from utils.contrast import CONTRASTS
-from utils.dataset_table import DatasetTable, Stating, add_table_options
+from utils.dataset_table import DatasetTable, TableOptions, add_table_options
 from utils.files import resolved
 from utils.jobs import Job, Run, run_jobs
 from utils.options import add_dataset, use_dataset
@@ -63,9 +63,9 @@ def crop(args: argparse.Namespace) -> int:
     from utils.sampling.volume_crops import CropOptions, find_volumes, volume_target
 
     use_dataset(args)
-    options = CropOptions(gigabytes=args.gb, threads=args.processes, **alike(args, CropOptions))
+    options = CropOptions(gigabytes=args.gb, threads=args.processes, **options_for(args, CropOptions))
     volumes, others, many = find_volumes(args.source, args.savedir)
-    table = Stating.of(args).in_folder(args.source if many else args.source.parent)
+    table = TableOptions.of(args).in_folder(args.source if many else args.source.parent)
     refuse_no_volumes(args, volumes)
     say_passed_over([path for path in others if path != table.path], "volume", args.quiet)
     chosen = large_volumes(args, volumes, table) if many else volumes

@@ -40,7 +40,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 from utils.argument_types import fraction, natural_int, output_dir, positive_float, positive_int
-from utils.cli import UsageError, add_run_options, alike, as_usage_errors, make_parser, run_script
+from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, options_for, run_script
 from utils.contrast import CONTRASTS
 from utils.files import expanded
 from utils.formats.voxel_size import nm_per
@@ -156,13 +156,13 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
         raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")
     access = Access(
         **{
-            **alike(args, Access),
+            **options_for(args, Access),
             "requests": 8 * args.workers,
             "headers": tuple(args.header),
             "credentials": args.credentials or args.requester_pays,
         }
     )
-    return SamplingOptions(gigabytes=args.gb, access=access, **alike(args, SamplingOptions))
+    return SamplingOptions(gigabytes=args.gb, access=access, **options_for(args, SamplingOptions))
 
 
 def sample_row(job: Job, *, options: "SamplingOptions") -> str:

@@ -12,7 +12,7 @@ from utils.dataset_table import (
     NOTHING_STATED,
     DatasetTable,
     Stated,
-    Stating,
+    TableOptions,
     add_table_options,
     read_dataset_table,
 )
@@ -101,7 +101,7 @@ own_bin2,1,2,3,,
 @pytest.fixture
 def table(tmp_path) -> DatasetTable:
     (tmp_path / "datasets.csv").write_text(TABLE)
-    return Stating().in_folder(tmp_path)
+    return TableOptions().in_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -151,25 +151,25 @@ def test_names_that_match_nothing_are_said(table, capsys):
 
 
 def test_one_size_for_a_whole_run(table, tmp_path):
-    everywhere = Stating(voxel_size=(7.0, 6.0, 5.0)).in_folder(tmp_path)
+    everywhere = TableOptions(voxel_size=(7.0, 6.0, 5.0)).in_folder(tmp_path)
     assert everywhere.of("fly_bin2") == Stated((7, 6, 5), table.of("fly").fields, "--voxel-size")
     assert everywhere.of("nothing of the table").voxel_size == (7, 6, 5)
-    assert Stating(voxel_size=(7.0, 6.0, 5.0)).in_folder(None).of("x").voxel_size == (7, 6, 5)
+    assert TableOptions(voxel_size=(7.0, 6.0, 5.0)).in_folder(None).of("x").voxel_size == (7, 6, 5)
 
 
 def test_which_table(tmp_path):
-    assert Stating().in_folder(tmp_path) == Stating().in_folder(None) == DatasetTable()
+    assert TableOptions().in_folder(tmp_path) == TableOptions().in_folder(None) == DatasetTable()
     (tmp_path / "other.csv").write_text("name\nfly\n")
-    assert list(Stating(tmp_path / "other.csv").in_folder(tmp_path).rows) == ["fly"]
-    assert list(Stating(tmp_path / "other.csv").in_folder(None).rows) == ["fly"]
+    assert list(TableOptions(tmp_path / "other.csv").in_folder(tmp_path).rows) == ["fly"]
+    assert list(TableOptions(tmp_path / "other.csv").in_folder(None).rows) == ["fly"]
     with pytest.raises(UsageError, match=r"absent\.csv"):
-        Stating(tmp_path / "absent.csv").in_folder(None)
+        TableOptions(tmp_path / "absent.csv").in_folder(None)
 
 
 def test_a_table_that_a_link_leads_to_nowhere_is_missed_aloud(tmp_path):
     (tmp_path / "datasets.csv").symlink_to("nowhere.csv")
     with pytest.raises(UsageError, match=r"datasets\.csv"):
-        Stating().in_folder(tmp_path)
+        TableOptions().in_folder(tmp_path)
 
 
 def test_the_command_lines_say(tmp_path):
@@ -177,9 +177,9 @@ def test_the_command_lines_say(tmp_path):
     parser = argparse.ArgumentParser()
     add_table_options(parser)
     add_run_options(parser)
-    assert Stating.of(parser.parse_args([])) == Stating()
+    assert TableOptions.of(parser.parse_args([])) == TableOptions()
     args = parser.parse_args(["--table", str(tmp_path / "a.csv"), "--voxel-size", "40", "4.5", "4.5", "--quiet"])
-    assert Stating.of(args) == Stating(tmp_path / "a.csv", (40, 4.5, 4.5), quiet=True)
+    assert TableOptions.of(args) == TableOptions(tmp_path / "a.csv", (40, 4.5, 4.5), quiet=True)
     for bad in (["4", "4"], ["4", "4", "0"], ["4", "4", "x"]):
         with pytest.raises(SystemExit):
             parser.parse_args(["--voxel-size", *bad])
@@ -187,17 +187,17 @@ def test_the_command_lines_say(tmp_path):
 
 def test_names_of_a_table_that_was_asked_for_are_matched_once_for_a_whole_run(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("name\nfly\nmouse\nfish\n")
-    Stating(tmp_path / "a.csv").say_unmatched(["fly", "fish_s0"])
+    TableOptions(tmp_path / "a.csv").say_unmatched(["fly", "fish_s0"])
     assert capsys.readouterr().err == f"{tmp_path / 'a.csv'}: no volume here is called mouse\n"
-    Stating(tmp_path / "a.csv", quiet=True).say_unmatched([])
-    Stating().say_unmatched([])
+    TableOptions(tmp_path / "a.csv", quiet=True).say_unmatched([])
+    TableOptions().say_unmatched([])
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ("fly,x,4,4", "datasets.csv:2: voxel_z is 'x'; expected nanometres, or nothing"),
+        ("fly,thick,4,4", "datasets.csv:2: voxel_z is 'thick'; expected a number"),
         ("fly,4,0,4", "datasets.csv:2: voxel_y is 0; expected 0.01 to 1e+06 nm, or nothing"),
         ("fly,4,4,-3", "datasets.csv:2: voxel_x is -3; expected"),
         ("fly,nan,inf,3", "datasets.csv:2: voxel_y is inf; expected"),

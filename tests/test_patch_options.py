@@ -292,7 +292,7 @@ def test_a_bad_row_costs_its_volume_only(stated, tmp_path, capsys):
     assert patchify3d.main([str(stated), str(tmp_path / "out"), "-cs", "32"]) == 1
     out, err = capsys.readouterr()
     assert "2 done" in out and "1 failed" in out
-    assert "b.nrrd: datasets.csv:2: voxel_z is 'thick'; expected nanometres, or nothing" in err
+    assert "b.nrrd: datasets.csv:2: voxel_z is 'thick'; expected a number" in err
 
 
 def test_binned_volumes_have_the_stated_size(stated, tmp_path, capsys):

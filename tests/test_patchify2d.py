@@ -269,6 +269,6 @@ def test_a_group_of_masks_is_passed_over_and_one_mask_beside_images_is_said(grou
 
 def test_what_a_recipe_says_of_near_duplicates():
     parser = {"crop": 32, "min_side": 16, "edges": "shift", "contrast_method": "minmax", "stretch": False}
-    plain = patchify2d.Cutting(**parser, keep_labels=False, dedupe=None).options()
-    said = patchify2d.Cutting(**parser, keep_labels=False, dedupe={"hash_size": 8}).options()
+    plain = patchify2d.GroupCutting(**parser, keep_labels=False, dedupe=None).options()
+    said = patchify2d.GroupCutting(**parser, keep_labels=False, dedupe={"hash_size": 8}).options()
     assert plain["dedupe"] is False and said == {**plain, "dedupe": True, "hash-size": 8}

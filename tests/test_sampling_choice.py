@@ -13,7 +13,7 @@ from ngff_images import write_json, write_ome_zarr, write_precomputed
 from utils.names import parse_roi
 from utils.sampling import plan as planning
 from utils.sampling.rois import Boxes, grid, spans
-from utils.sampling.selection import shuffled, stratified, within
+from utils.sampling.selection import boxes_that_fit, shuffled, stratified
 
 CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0)]
 
@@ -31,7 +31,7 @@ def places(folder) -> set[tuple[int, int, int]]:
 @pytest.mark.parametrize("order", [shuffled, stratified])
 def test_the_choice_is_uniform_over_200_seeds(order):
     boxes = Boxes(grid((64, 64, 64), 16))  # 64 boxes, 8 taken with each seed
-    drawn = Counter(roi for seed in range(200) for roi in within(order(boxes, seed), 8 * 16**3))
+    drawn = Counter(roi for seed in range(200) for roi in boxes_that_fit(order(boxes, seed), 8 * 16**3))
     assert sum(drawn.values()) == 1600 and len(drawn) == 64
     expected = 1600 / 64
     chi_square = sum((count - expected) ** 2 / expected for count in drawn.values())
@@ -56,7 +56,7 @@ def test_every_voxel_is_reached_by_simulation(crop):
     shape = (64, 70, 75)
     reached = np.zeros(shape, bool)
     for seed in range(200):
-        for roi in within(shuffled(Boxes(grid(shape, crop)), seed), 8 * crop**3):
+        for roi in boxes_that_fit(shuffled(Boxes(grid(shape, crop)), seed), 8 * crop**3):
             reached[roi.slices] = True
     assert reached.all()
 

@@ -13,7 +13,7 @@ from utils.overlap import without_overlap
 from utils.sampling.roi_crops import Crops
 from utils.sampling.roi_record import RoiRecord, Settings
 from utils.sampling.rois import GB, Boxes, Roi, grid
-from utils.sampling.selection import fill_budget, settled, shuffled, stratified, within
+from utils.sampling.selection import boxes_that_fit, choose_without_padding, fill_budget, shuffled, stratified
 
 sides = st.integers(1, 120)
 
@@ -23,7 +23,7 @@ def test_a_larger_budget_keeps_and_adds(seed, budget, factor):
     rois = Boxes(grid((20, 24, 28), 8))
     order = list(shuffled(rois, seed))
     assert sorted(order) == list(rois) and order == list(shuffled(rois, seed))
-    less, more = within(order, budget), within(order, budget * factor)
+    less, more = boxes_that_fit(order, budget), boxes_that_fit(order, budget * factor)
     assert more[: len(less)] == less
     assert sum(roi.voxels for roi in more) <= budget * factor
 
@@ -31,8 +31,8 @@ def test_a_larger_budget_keeps_and_adds(seed, budget, factor):
 def test_kept_boxes_count_first_and_are_not_overlapped():
     order = [Roi((0, 8), (0, 8), (x, x + 8)) for x in (0, 8, 16)]
     kept = [Roi((0, 8), (0, 8), (4, 10))]
-    assert within(order, 384 + 512, kept) == [*kept, order[2]]
-    assert within(order, 384, kept) == kept
+    assert boxes_that_fit(order, 384 + 512, kept) == [*kept, order[2]]
+    assert boxes_that_fit(order, 384, kept) == kept
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -44,12 +44,12 @@ def test_seeds_differ(seed):
 def test_a_petabyte_costs_no_more_than_a_gigabyte():
     rois = Boxes(grid((13_000, 130_000, 190_000), 256))
     assert len(rois) > 19_000_000
-    assert 298 <= len(within(shuffled(rois, 0), 5e9)) < 320
+    assert 298 <= len(boxes_that_fit(shuffled(rois, 0), 5e9)) < 320
 
 
 @given(st.integers(0, 2**31), st.integers(7, 40))
 def test_no_two_chosen_boxes_overlap(seed, crop):
-    chosen = within(shuffled(Boxes(grid((30, 47, 61), crop)), seed), 1e9)
+    chosen = boxes_that_fit(shuffled(Boxes(grid((30, 47, 61), crop)), seed), 1e9)
     assert len(chosen) >= 1
     assert list(without_overlap((("", roi) for roi in chosen), 0)) == [True] * len(chosen)
 
@@ -58,7 +58,7 @@ def test_the_choice_is_uniform_over_seeds():
     boxes = Boxes(grid((64, 64, 64), 16))
     counts = dict.fromkeys(boxes, 0)
     for seed in range(200):
-        for roi in within(shuffled(boxes, seed), 16 * 16**3):
+        for roi in boxes_that_fit(shuffled(boxes, seed), 16 * 16**3):
             counts[roi] += 1
     expected = 200 * 16 / 64
     # Chi-square with 63 degrees of freedom (less, since draws are without replacement): 103 is passed 1 in 1000 times.
@@ -83,8 +83,8 @@ def test_stratified_takes_every_box_of_an_odd_number_once():
 
 def test_topping_up_thousands_is_quick():
     boxes = Boxes(grid((512, 512, 512), 16))
-    kept = within(shuffled(boxes, 0), 4000 * 16**3)
-    chosen = within(shuffled(boxes, 1), 6025 * 16**3, kept)
+    kept = boxes_that_fit(shuffled(boxes, 0), 4000 * 16**3)
+    chosen = boxes_that_fit(shuffled(boxes, 1), 6025 * 16**3, kept)
     assert len(chosen) == 6025 and chosen[:4000] == kept and len(set(chosen)) == 6025
 
 
@@ -105,10 +105,10 @@ def test_boxes_that_turn_out_to_be_padding_are_replaced():
         asked.append(list(chosen))
         return {roi: "found" for roi in chosen if roi in order[1:3]}
 
-    assert settled(lambda: order, 2 * 512, padding, find) == order[3:5]
+    assert choose_without_padding(lambda: order, 2 * 512, padding, find) == order[3:5]
     assert asked == [order[1:3], order[3:5]]
     assert padding == {order[0]: "known", order[1]: "found", order[2]: "found"}
-    assert settled(lambda: order, 2 * 512, padding, find, order[5:]) == [order[5], order[3]]
+    assert choose_without_padding(lambda: order, 2 * 512, padding, find, order[5:]) == [order[5], order[3]]
 
 
 BOXES = [Roi((0, 4), (0, 4), (4 * i, 4 * i + 4)) for i in range(5)]  # 64 voxels each

@@ -7,7 +7,7 @@ import pytest
 
 from utils.classification import sheets as room
 from utils.classification.decision import Decision, Familiarity
-from utils.classification.sheets import Dataset, draw_dataset, unfamiliar_datasets
+from utils.classification.sheets import SheetSource, draw_dataset, unfamiliar_datasets
 from utils.dictionaries import save_patches
 from utils.jobs import Job
 from utils.records.scores import Score, save_distances, save_scores
@@ -38,7 +38,7 @@ def parts(tmp_path):
 
 def draw(parts, folder, unfamiliar=()):
     tables, dictionaries = zip(*((part.target, part.source) for part in parts), strict=True)
-    dataset = Dataset("fly", tables, dictionaries, "fly" in unfamiliar)
+    dataset = SheetSource("fly", tables, dictionaries, "fly" in unfamiliar)
     return draw_dataset(0.5, Job(dataset, folder / "fly.png"), folder / "s")
 
 

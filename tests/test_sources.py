@@ -11,7 +11,7 @@ from conftest import smooth_volume
 from ngff_images import pyramid, write_ome_zarr
 from utils import sources as room
 from utils.cli import UsageError
-from utils.dataset_table import Stating
+from utils.dataset_table import TableOptions
 from utils.formats.writers import write_nrrd
 from utils.ngff.table import Dataset
 from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
@@ -108,8 +108,8 @@ def test_what_is_stated_counts(folder):
 def test_names_in_a_folder_s_table_that_are_for_none_of_its_volumes_are_said(folder, capsys):
     (folder / "datasets.csv").write_text("name,license\na,CC0\ngone,CC0\n")
     volume_sources(str(folder / "a.nrrd"))  # of one volume nobody asks for the others
-    volume_sources(str(folder), stating=Stating(quiet=True))
-    volume_sources(str(folder), stating=Stating(folder / "datasets.csv"))  # whose rows may be for other folders
+    volume_sources(str(folder), table_options=TableOptions(quiet=True))
+    volume_sources(str(folder), table_options=TableOptions(folder / "datasets.csv"))  # of other folders, too
     assert capsys.readouterr().err == ""
     volume_sources(str(folder))
     assert capsys.readouterr().err == f"{folder}/datasets.csv: no volume here is called gone\n"

@@ -5,7 +5,7 @@ import pytest
 
 import ngff_download
 from ngff_images import pyramid, write_ome_zarr, write_precomputed
-from utils.dataset_table import Stating
+from utils.dataset_table import TableOptions
 from utils.formats.writers import write_nrrd
 from utils.volume_index import VolumeIndex
 
@@ -56,7 +56,7 @@ def test_rows_that_cannot_be_used_and_names_that_are_not_there_are_said(tmp_path
     volume(tmp_path / "one/a.nrrd")
     (tmp_path / "t.csv").write_text("url,volume_name\n,fly\n")
     (tmp_path / "stated.csv").write_text("name\na\ngone\n")
-    VolumeIndex([str(tmp_path / "t.csv"), str(tmp_path / "one")], Stating(tmp_path / "stated.csv"))
+    VolumeIndex([str(tmp_path / "t.csv"), str(tmp_path / "one")], TableOptions(tmp_path / "stated.csv"))
     said = capsys.readouterr().err.splitlines()
     assert "no address" in said[0] and said[1:] == [f"{tmp_path}/stated.csv: no volume here is called gone"]
 

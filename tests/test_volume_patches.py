@@ -14,8 +14,8 @@ from utils.names import format_name_3d
 from utils.outcomes import PassedOver
 from utils.sources import VolumeSource
 from utils.volume_patches import (
-    Cutting,
-    Reading,
+    VolumeCutting,
+    VolumeReader,
     _rows,
     axes_to_cut,
     cells_of,
@@ -24,7 +24,7 @@ from utils.volume_patches import (
     refuse_unwanted,
 )
 
-CUTTING = Cutting(
+CUTTING = VolumeCutting(
     crop=16, min_side=8, edges="shift", contrast_method="percentile", stretch=False, keep_labels=False,
     axes=(0, 1, 2), spacing=3, hash="dhash", hash_size=8, distance=12, seed=0,
 )  # fmt: skip
@@ -43,8 +43,8 @@ def source_of(path, voxels, size=(4.0, 4.0, 4.0)):
     return VolumeSource(path.stem, path)
 
 
-def changed(**fields) -> Cutting:
-    return Cutting(**{**vars(CUTTING), **fields})
+def changed(**fields) -> VolumeCutting:
+    return VolumeCutting(**{**vars(CUTTING), **fields})
 
 
 def test_the_axes_that_are_cut(tmp_path, source):
@@ -94,7 +94,7 @@ def test_hashes_and_kept_patches(source):
     with source.open() as volume, warnings.catch_warnings(action="error"):
         cells = cells_of(volume, CUTTING)
         patches = [(cell, axis, index) for cell in cells for axis, index in cell.patches()]
-        reading = Reading(source, volume, NO_CONTRAST, CUTTING)
+        reading = VolumeReader(source, volume, NO_CONTRAST, CUTTING)
         hashes, flat = hash_volume(reading, cells, 1)
         for again in (hash_volume(reading, cells, 2), hash_volume(pickle.loads(pickle.dumps(reading)), cells, 1)):
             np.testing.assert_array_equal(again[0], hashes)
@@ -119,7 +119,7 @@ def test_each_thread_gets_rows_and_cells_without_kept_patches_are_not_read(tmp_p
     monkeypatch.setattr("utils.volume_patches.ROWS_PER_THREAD", 2)
     read = []
 
-    class Watching(Reading):
+    class Watching(VolumeReader):
         def voxels(self, region):
             read.append(region)
             return super().voxels(region)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.formats.voxel_size import checked, checked_unitless, nm_per, nm_text
+from utils.formats.voxel_size import checked, checked_unitless, nm_per, nm_text, stated_size
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,10 @@ def test_units_without_a_name():
     assert checked_unitless((0, 0, 0)).why_missing == "the header says 0, 0, 0 nm (z, y, x)"
     assert nm_text((30, 4.5, None)) == "30 x 4.5 x ? nm"
     assert checked_unitless((1, 1, 2)).nm == (1, 1, 2) and checked_unitless(None).why_missing == "the header has none"
+
+
+def test_what_a_row_states():
+    assert stated_size({"voxel_z": "4,5", "voxel_y": "x", "name": "fly"}) == (4.5, None, None)
+    for said, why in (("1e7", "voxel_x is 1e[+]07; expected 0.01 to 1e[+]06 nm"), ("two", "voxel_x is 'two'")):
+        with pytest.raises(ValueError, match=why):
+            stated_size({"voxel_x": said})

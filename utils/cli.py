@@ -112,7 +112,7 @@ def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False, dask
     group.add_argument("--quiet", action="store_true", help="only warnings and failures")
 
 
-def alike(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+def options_for(args: argparse.Namespace, kind: type) -> dict[str, Any]:
     """The command line's say about the fields of a dataclass that are called as options are."""
     return {name: getattr(args, name) for name in kind.__annotations__ if hasattr(args, name)}
 

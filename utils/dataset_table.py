@@ -19,13 +19,12 @@ from utils.axes import GivenLengths, Lengths, triple
 from utils.cli import as_usage_errors
 from utils.files import NGFF_ENDING, suffix
 from utils.formats.volume_base import Volume
-from utils.formats.voxel_size import LARGEST_NM, SMALLEST_NM, VoxelSize, nm_text, significant
+from utils.formats.voxel_size import VOXEL_COLUMNS, VoxelSize, nm_text, significant, stated_size
 from utils.names import dataset_of, parse_binned, parse_level, parsed
 from utils.redaction import say
 from utils.table_text import Row, read_rows
 
 TABLE_NAME = "datasets.csv"
-SIZES = ("voxel_z", "voxel_y", "voxel_x")
 NOT_GIVEN: GivenLengths = (None, None, None)
 AnyVolume = TypeVar("AnyVolume", bound=Volume)
 # A header's number may be rounded by so much and still say the same.
@@ -69,7 +68,7 @@ class Stated:
     def _size(self, sides: list[float | None]) -> VoxelSize:
         z, y, x = sides
         if z is None or y is None or x is None:
-            lacking = ", ".join(name for name, side in zip(SIZES, sides, strict=True) if side is None)
+            lacking = ", ".join(name for name, side in zip(VOXEL_COLUMNS, sides, strict=True) if side is None)
             return VoxelSize(None, f"the header has none, and {self.where} has no {lacking}")
         return VoxelSize((z, y, x))
 
@@ -94,9 +93,6 @@ class Stated:
 
 
 NOTHING_STATED = Stated()
-
-
-_EMPTY = ("", "-", "none", "nan", "na", "n/a", "?", "unknown")
 
 
 @dataclass(frozen=True)
@@ -181,29 +177,16 @@ def read_dataset_table(path: Path) -> DatasetTable:
 
 
 def _stated(row: Row, where: str) -> Stated:
-    fields = tuple(
-        (column, text) for column, text in row.cells.items() if column and text and column not in ("name", *SIZES)
-    )
+    own = ("", "name", *VOXEL_COLUMNS)
+    fields = tuple((column, text) for column, text in row.cells.items() if text and column not in own)
     try:
-        return Stated(triple(_length(column, row.cells.get(column, "")) for column in SIZES), fields, where)
+        return Stated(stated_size(row.cells), fields, where)
     except ValueError as error:
         return Stated(fields=fields, where=where, problem=f"{where}: {error}")
 
 
-def _length(column: str, text: str) -> float | None:
-    if text.lower() in _EMPTY:
-        return None
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError as error:
-        raise ValueError(f"{column} is {text!r}; expected nanometres, or nothing") from error
-    if not SMALLEST_NM <= value <= LARGEST_NM:
-        raise ValueError(f"{column} is {text}; expected {SMALLEST_NM:g} to {LARGEST_NM:g} nm, or nothing")
-    return value
-
-
 @dataclass(frozen=True)
-class Stating:
+class TableOptions:
     """What the command line says about where voxel sizes come from."""
 
     table: Path | None = None  # the table to go by; without it ``datasets.csv`` in an input folder, if there is one
@@ -211,7 +194,7 @@ class Stating:
     quiet: bool = False  # do not say what the table speaks of and is not there
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> "Stating":
+    def of(cls, args: argparse.Namespace) -> "TableOptions":
         """The command line's say; see `add_table_options`."""
         return cls(args.table, None if args.voxel_size is None else tuple(args.voxel_size), args.quiet)
 
@@ -235,7 +218,7 @@ class Stating:
             self.in_folder(None).say_unmatched(volumes, self.quiet)
 
 
-HEADERS_ONLY = Stating()
+HEADERS_ONLY = TableOptions()
 
 
 def add_table_options(parser: argparse.ArgumentParser) -> None:

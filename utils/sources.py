@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from utils.axes import triple
 from utils.cli import UsageError, as_usage_errors
-from utils.dataset_table import HEADERS_ONLY, NOT_GIVEN, NOTHING_STATED, DatasetTable, Stated, Stating
+from utils.dataset_table import HEADERS_ONLY, NOT_GIVEN, NOTHING_STATED, DatasetTable, Stated, TableOptions
 from utils.files import expanded, list_entries, stem, stem_of_file
 from utils.names import format_level, is_patch_name, parse_level
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
@@ -83,7 +83,7 @@ class VolumeSource:
 def volume_sources(
     where: str,
     level: int | None = None,
-    stating: Stating = HEADERS_ONLY,
+    table_options: TableOptions = HEADERS_ONLY,
     *,
     recursive: bool = False,
     gigabytes: float | None = None,
@@ -96,7 +96,7 @@ def volume_sources(
         A folder of volumes, one volume (file, NGFF folder), the URL of an NGFF image, or a CSV of such.
     level : int, optional
         Of NGFF images, where a table does not say; 0 by default.
-    stating : Stating
+    table_options : TableOptions
         Where voxel sizes and provenance come from besides headers.
     recursive : bool
         Take the volumes in folders within the folder, too, each named by its path.
@@ -111,9 +111,9 @@ def volume_sources(
     sources, passed_over, folder = _found(where, level, recursive=recursive)
     if gigabytes is not None and is_table(where):
         sources = [replace(s, gigabytes=gigabytes) if s.row and s.row.crop else s for s in sources]
-    table = stating.in_folder(folder)
-    if stating.table is None and folder == expanded(where):
-        table.say_unmatched([source.name for source in sources], stating.quiet)
+    table = table_options.in_folder(folder)
+    if table_options.table is None and folder == expanded(where):
+        table.say_unmatched([source.name for source in sources], table_options.quiet)
     if table.rows or table.everywhere != NOT_GIVEN:
         sources = [_with_statement(source, table) for source in sources]
     return sources, [p for p in passed_over if p != table.path]

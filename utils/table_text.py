@@ -13,6 +13,8 @@ from utils.memory import require
 from utils.reading import open_regular
 
 DELIMITERS = ",;\t"
+# What people write into a cell that says nothing.
+NOTHING = frozenset({"", "x", "-", "?", "none", "nan", "na", "n/a", "unknown"})
 _LONGEST_CELL = 1 << 24
 _COPIES = 8  # of a table's bytes in memory while it is read
 _MARKS = {
@@ -69,6 +71,23 @@ def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[
         else:
             rows.append(Row(reader.line_num, dict(zip(columns, cells + [""] * len(columns), strict=False))))
     return columns, rows
+
+
+def number_in(cells: Mapping[str, str], column: str) -> float | None:
+    """The number in a cell of a row, with a point or a comma; None where it says nothing.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    text = cells.get(column, "")
+    if text.lower() in NOTHING:
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError as error:
+        raise ValueError(f"{column} is {text!r}; expected a number") from error
 
 
 def rows_of(reader: Any, path: Path) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from utils.dataset_table import HEADERS_ONLY, Stating
+from utils.dataset_table import HEADERS_ONLY, TableOptions
 from utils.files import resolved
 from utils.foreign_text import json_file
 from utils.names import format_roi, parse_level, parse_roi, parsed
@@ -22,7 +22,7 @@ class VolumeIndex:
     ----------
     places : sequence of str
         Folders of volumes, single volumes, URLs, CSVs of URLs; see `utils.sources.volume_sources`.
-    stating : Stating
+    table_options : TableOptions
         Where voxel sizes come from besides headers.
 
     Attributes
@@ -38,16 +38,18 @@ class VolumeIndex:
         If a place holds no volume.
     """
 
-    def __init__(self, places: Sequence[str], stating: Stating = HEADERS_ONLY, *, recursive: bool = False) -> None:
+    def __init__(
+        self, places: Sequence[str], table_options: TableOptions = HEADERS_ONLY, *, recursive: bool = False
+    ) -> None:
         self.passed_over: list[Path] = []
         sources: dict[tuple[Any, ...], VolumeSource] = {}
         for place in places:
-            found, others = volume_sources(place, stating=stating, recursive=recursive)
+            found, others = volume_sources(place, table_options=table_options, recursive=recursive)
             self.passed_over += others
             for source in (s for s in found if s.problem):
                 say(f"{source}: {source.problem}")
             sources |= {(source.name, _resolved(source.address)): source for source in found}
-        stating.say_unmatched([source.name for source in sources.values()])
+        table_options.say_unmatched([source.name for source in sources.values()])
         by_name: defaultdict[str, list[VolumeSource]] = defaultdict(list)
         for source in sources.values():
             by_name[source.name].append(source)

@@ -27,7 +27,7 @@ ROWS_PER_THREAD = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cutting(PatchOptions):
+class VolumeCutting(PatchOptions):
     """How a volume is cut; recorded in its dictionary."""
 
     axes: tuple[int, ...]
@@ -38,7 +38,7 @@ class Cutting(PatchOptions):
     seed: int
 
 
-def axes_to_cut(volume: Volume, cutting: Cutting) -> tuple[tuple[int, ...], str]:
+def axes_to_cut(volume: Volume, cutting: VolumeCutting) -> tuple[tuple[int, ...], str]:
     """The chosen axes on which there are patches, of an anisotropic volume or a video only axis 0; and what is lost.
 
     Raises
@@ -53,7 +53,7 @@ def axes_to_cut(volume: Volume, cutting: Cutting) -> tuple[tuple[int, ...], str]
     return axes_with_patches(volume.shape, (0,), cutting.min_side)
 
 
-def refuse_unwanted(volume: Volume, cutting: Cutting) -> None:
+def refuse_unwanted(volume: Volume, cutting: VolumeCutting) -> None:
     """Refuse a volume that gives no patches worth having, or that is no image.
 
     Raises
@@ -71,7 +71,7 @@ def refuse_unwanted(volume: Volume, cutting: Cutting) -> None:
         warnings.warn(lost, stacklevel=2)
 
 
-def cells_of(volume: Volume, cutting: Cutting, cubes: Sequence[Sequence[Span]] | None = None) -> list[Cell]:
+def cells_of(volume: Volume, cutting: VolumeCutting, cubes: Sequence[Sequence[Span]] | None = None) -> list[Cell]:
     """The cells of a volume, in memory order; or of cubes of it, each of which is cut as if it were a volume."""
     axes, _ = axes_to_cut(volume, cutting)
     edges, spacing, min_side = cutting.edges, cutting.spacing, cutting.min_side
@@ -85,10 +85,10 @@ def cells_of(volume: Volume, cutting: Cutting, cubes: Sequence[Sequence[Span]] |
     return [cell for cell in cells if len(cell)]
 
 
-class Reading:
+class VolumeReader:
     """A source and how its voxels become patches; where it has travelled to, it opens the source anew."""
 
-    def __init__(self, source: VolumeSource, volume: Volume, contrast: Contrast, cutting: Cutting) -> None:
+    def __init__(self, source: VolumeSource, volume: Volume, contrast: Contrast, cutting: VolumeCutting) -> None:
         self.source, self.contrast, self.cutting = source, contrast, cutting
         self._volume: Volume | None = volume
 
@@ -121,7 +121,7 @@ def _slices(region: Box3D) -> tuple[slice, slice, slice]:
     return triple(slice(*span) for span in region)
 
 
-def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[np.ndarray, np.ndarray]:
+def hash_volume(reading: VolumeReader, cells: Sequence[Cell], threads: int) -> tuple[np.ndarray, np.ndarray]:
     """Hashes and flatness of every patch, cell by cell; see `utils.cell_hashes.hash_cell`.
 
     Returns
@@ -131,12 +131,12 @@ def hash_volume(reading: Reading, cells: Sequence[Cell], threads: int) -> tuple[
     return _joined(spread_map(partial(_hash_row, reading), _rows(reading, cells, threads), threads, largest=64))
 
 
-def _rows(reading: Reading, cells: Sequence[Cell], threads: int) -> list[list[Cell]]:
+def _rows(reading: VolumeReader, cells: Sequence[Cell], threads: int) -> list[list[Cell]]:
     """Cells that lie side by side together, but enough of them apart for all threads."""
     return side_by_side(cells, reading.volume.dtype.itemsize, len(cells) // (ROWS_PER_THREAD * breadth(threads)))
 
 
-def _hash_row(reading: Reading, cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
+def _hash_row(reading: VolumeReader, cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
     """Hashes and flatness of the patches of cells that lie side by side, which are read at once."""
     how, region = reading.cutting, common_region(cells)
     if reading.holds_one_value(region) or is_one_value(row := reading.voxels(region)):
@@ -151,13 +151,13 @@ def _joined(parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray,
 
 
 def kept_patches(
-    reading: Reading, kept: np.ndarray, cells: Sequence[Cell], threads: int
+    reading: VolumeReader, kept: np.ndarray, cells: Sequence[Cell], threads: int
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the kept patches with their names, reading each cell once more.
 
     Parameters
     ----------
-    reading : Reading
+    reading : VolumeReader
     kept : ndarray of int, shape (k,)
         Places of the kept patches among all, ascending.
     cells : sequence of Cell
@@ -186,7 +186,7 @@ def _by_cell(kept: np.ndarray, cells: Sequence[Cell]) -> list[tuple[Cell, list[t
     return grouped
 
 
-def _fetch(reading: Reading, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]]) -> list[tuple[str, np.ndarray]]:
+def _fetch(reading: VolumeReader, chosen: Sequence[tuple[Cell, list[tuple[int, int]]]]) -> list[tuple[str, np.ndarray]]:
     """The kept patches of cells that lie side by side, with their names."""
     volume, region = reading.volume, common_region([cell for cell, _ in chosen])
     row = reading.voxels(region)

@@ -18,7 +18,7 @@ SHEETS_A_PROCESS = 8
 
 
 @dataclass(frozen=True)
-class Dataset:
+class SheetSource:
     """What a sheet shows: the tables and the dictionaries of one dataset, side by side."""
 
     name: str
@@ -39,12 +39,12 @@ def unfamiliar_datasets(by_dataset: Mapping[str, Sequence[Job]], decision: Decis
 
 
 def draw_dataset(threshold: float, job: Job, scratch: Path) -> str:
-    """Draw the contact sheet of one `Dataset` over all its dictionaries.
+    """Draw the contact sheet of one `SheetSource` over all its dictionaries.
 
     Kept and rejected patches are taken at even steps of their ranking, so that the sheet shows the range; borderline
     ones are those nearest to the threshold.
     """
-    dataset: Dataset = job.source
+    dataset: SheetSource = job.source
     rows = [(i, row) for i, table in enumerate(dataset.tables) for row in read_scores(table)]
     rows.sort(key=lambda row: (row[1].score, row[1].name), reverse=True)
     kept, rejected = ([row for row in rows if row[1].kept is choice] for choice in (True, False))

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from utils.collection.inventory import Part
 from utils.dataset_table import table_names, without_suffix
+from utils.formats.voxel_size import VOXEL_COLUMNS
 from utils.table_text import read_rows
 
 NAME_COLUMNS = ("name", "dataset")
 # They are the patch stages' own, and stand in a dictionary as measured or overruled.
-NOT_FREE = {"voxel_z", "voxel_y", "voxel_x"}
+NOT_FREE = frozenset(VOXEL_COLUMNS)
 
 
 class Provenance:

@@ -30,13 +30,13 @@ Rows = list[tuple[int, Duplicate]]
 KINDS = ("leaks", "duplicates")
 
 
-def key_of(*parts: Any) -> str:
+def digest_of(*parts: Any) -> str:
     """A digest of everything that a decision depends on."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]) -> Rows:
-    """The rows of one of `KINDS` that were decided under a key (see `key_of`), or what `decide` says now."""
+    """The rows of one of `KINDS` that were decided under a key (see `digest_of`), or what `decide` says now."""
     path = _decision_path(index_path(dictionary), kind)
     if (known := _read(path, key)) is not None:
         return known
@@ -99,12 +99,12 @@ def judge(
     representatives = Representatives(dictionaries, options.similarity, within=options.within)
     basis = [VERSION, options.similarity, options.within, cell_count(int(representatives.starts[-1]))]
     rows: list[Duplicate] = []
-    chain = key_of(basis)
+    chain = digest_of(basis)
     for which, dictionary in enumerate(dictionaries):
         with one_blas_thread():
             leaked = leakage.of(dictionary)
             # Everything before decides: when nothing of it changed, the decision stands.
-            chain = key_of(chain, dictionary.label, dictionary.digest, [row for row, _ in leaked])
+            chain = digest_of(chain, dictionary.label, dictionary.digest, [row for row, _ in leaked])
             found = _duplicates(representatives, which, leaked, chain, threads)
         rows += [duplicate for _, duplicate in [*leaked, *found]]
         step()
@@ -137,13 +137,13 @@ class Leaks:
     def __init__(self, excluded: Sequence[Excluded], options: ComparisonOptions, threads: int) -> None:
         self._excluded, self._options, self._threads = excluded, options, threads
         sources = [[each.name, each.index.meta["source"][2]] for each in excluded]
-        self._key = key_of(VERSION, options.similarity, options.deep, sources)
+        self._key = digest_of(VERSION, options.similarity, options.deep, sources)
 
     def of(self, dictionary: Dictionary) -> Rows:
         """The patches of a dictionary that show what an excluded image shows."""
         if not self._excluded:
             return []
-        key = key_of(self._key, dictionary.label, dictionary.digest)
+        key = digest_of(self._key, dictionary.label, dictionary.digest)
         return remembered(dictionary.path, "leaks", key, lambda: self._find(dictionary))
 
     @cached_property

@@ -1,13 +1,16 @@
 """Voxel sizes: units to nanometres, and numbers in headers that cannot be true."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from utils.axes import Lengths, triple
+from utils.axes import GivenLengths, Lengths, triple
+from utils.table_text import number_in
 
 SMALLEST_NM = 0.01  # below the radius of an atom
 LARGEST_NM = 1e6  # a millimetre: no electron microscope's pixel
+# Of tables; in nm.
+VOXEL_COLUMNS = ("voxel_z", "voxel_y", "voxel_x")
 _NM = {
     **dict.fromkeys(("a", "å", "ångström", "angstrom", "ångstrom"), 0.1),
     **dict.fromkeys(("nm", "nanometer", "nanometre"), 1.0),
@@ -91,3 +94,18 @@ def checked_unitless(zyx: Sequence[float] | None) -> VoxelSize:
     if zyx is not None and all(0 < number < SMALLEST_NM / 10 for number in zyx):
         return checked(zyx, "mm")
     return checked(zyx)
+
+
+def stated_size(cells: Mapping[str, str]) -> GivenLengths:
+    """What a row of a table states in its `VOXEL_COLUMNS`; None for an axis of which it says nothing.
+
+    Raises
+    ------
+    ValueError
+        If a cell holds no number, or no voxel has such a side.
+    """
+    size = triple(number_in(cells, column) for column in VOXEL_COLUMNS)
+    for column, side in zip(VOXEL_COLUMNS, size, strict=True):
+        if side is not None and not SMALLEST_NM <= side <= LARGEST_NM:
+            raise ValueError(f"{column} is {side:g}; expected {SMALLEST_NM:g} to {LARGEST_NM:g} nm, or nothing")
+    return size

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
-from utils.axes import GivenLengths, triple
+from utils.axes import GivenLengths
 from utils.files import LONGEST_NAME, safe_name
+from utils.formats.voxel_size import stated_size
 from utils.names import image_name, split_level
 from utils.ngff.access import Access
 from utils.ngff.address import Address, address_name, is_state_link
@@ -13,14 +15,13 @@ from utils.ngff.level_size import level_voxel_size
 from utils.ngff.multiscale import NgffVolume, open_multiscale
 from utils.ngff.pointers import state_layer
 from utils.redaction import redacted
-from utils.table_text import read_rows
+from utils.table_text import NOTHING, number_in, read_rows
 
 # Characters of a table's columns that a message shows.
 _MOST_SHOWN = 200
 _REGION_BYTES = 80  # what a level and a region add to a dataset's name
 # What the columns mean is in the help of scraping/ngff_download.py.
 _YES, _NO = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
-_EMPTY = ("", "x", "none", "nan", "na", "n/a", "-")
 # Rows of these were written by hand while the metadata were not: older scripts took the metadata's voxel size.
 _METADATA_FIRST = ("cloudvolume", "cloud-volume", "precomputed", "neuroglancer")
 
@@ -123,11 +124,11 @@ def _dataset(cells: Mapping[str, str], table: Path, line: int) -> Dataset:
             address,
             _checked_name(name),
             marked if level is None else level,
-            triple(_length(cells, column) for column in ("voxel_z", "voxel_y", "voxel_x")),
+            stated_size(cells),
             _flag(cells, "crop", True),
             _whole(cells, "crop_size", 1),
             _flag(cells, "invert", False),
-            _number(cells, "padding_value") or 0.0,
+            nan if cells.get("padding_value", "").lower() == "nan" else number_in(cells, "padding_value") or 0.0,
             cells.get("api", "").lower() in _METADATA_FIRST,
         )
     except ValueError as error:
@@ -144,28 +145,11 @@ def _checked_name(name: str) -> str:
     return safe_name(name, LONGEST_NAME - _REGION_BYTES)
 
 
-def _number(cells: Mapping[str, str], column: str) -> float | None:
-    text = cells.get(column, "")
-    if text.lower() in _EMPTY and not (column == "padding_value" and text.lower() == "nan"):
-        return None
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ValueError(f"{column} is {text!r}; expected a number") from error
-
-
 def _whole(cells: Mapping[str, str], column: str, least: int) -> int | None:
-    value = _number(cells, column)
+    value = number_in(cells, column)
     if value is not None and (value < least or value % 1):
         raise ValueError(f"{column} is {value:g}; expected a whole number of at least {least}")
     return None if value is None else int(value)
-
-
-def _length(cells: Mapping[str, str], column: str) -> float | None:
-    value = _number(cells, column)
-    if value is not None and not 0 < value < float("inf"):
-        raise ValueError(f"{column} is {value:g}; expected nanometres above 0, or nothing")
-    return value
 
 
 def _flag(cells: Mapping[str, str], column: str, default: bool) -> bool:
@@ -174,6 +158,6 @@ def _flag(cells: Mapping[str, str], column: str, default: bool) -> bool:
         return True
     if text in _NO:
         return False
-    if text in _EMPTY:
+    if text in NOTHING:
         return default
     raise ValueError(f"{column} is {text!r}; expected true or false")

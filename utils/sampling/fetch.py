@@ -22,7 +22,7 @@ from utils.sampling.renewal import renewed
 from utils.sampling.roi_crops import Crops
 from utils.sampling.roi_record import RoiRecord
 from utils.sampling.rois import GB, Boxes, Roi, is_whole
-from utils.sampling.selection import fill_budget, within
+from utils.sampling.selection import boxes_that_fit, fill_budget
 from utils.sampling.specimen import find_specimen, sample_cubes, specimen_contrast, survey_dataset
 from utils.sampling.survey import PaddingError, Survey, not_padding
 
@@ -138,7 +138,7 @@ def _level_line(index: int, level: Level, chosen: bool) -> str:
 
 def _crop_lines(plan: SamplingPlan, folder: Path) -> list[str]:
     boxes, how, overview = _boxes(plan, folder)
-    taken = within(plan.draw(boxes), plan.budget)
+    taken = boxes_that_fit(plan.draw(boxes), plan.budget)
     chunks, size = chunks_touched(plan.level, taken)
     written = sum(roi.voxels for roi in taken)
     also = f" and {_bytes(overview)} for the overview" if overview else ""

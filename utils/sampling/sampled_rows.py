@@ -12,7 +12,7 @@ from utils.records.recipes import discard
 from utils.sampling.overview import discard_overviews
 from utils.sampling.plan import SamplingOptions, SamplingPlan, plan_sampling
 from utils.sampling.rois import Boxes, Roi
-from utils.sampling.selection import settled, within
+from utils.sampling.selection import boxes_that_fit, choose_without_padding
 from utils.sampling.specimen import find_specimen, survey_dataset
 from utils.sampling.survey import specimen_share
 from utils.sources import VolumeSource
@@ -29,7 +29,7 @@ class Sampled:
 def candidate_cubes(source: VolumeSource, options: SamplingOptions) -> list[Roi]:
     """The cubes of a sampled row before any voxel is looked at: their number is right, padding is not yet told."""
     plan = _planned(source, options)
-    return sorted(within(plan.draw(Boxes(plan.spans)), plan.budget))
+    return sorted(boxes_that_fit(plan.draw(Boxes(plan.spans)), plan.budget))
 
 
 def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) -> Sampled:
@@ -56,7 +56,7 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
         told = {roi: specimen_share(found.read(roi)[0], plan.fills, plan.options.min_frac)[1] for roi in new}
         return {roi: why_padding for roi, why_padding in told.items() if why_padding}
 
-    cubes = settled(partial(plan.draw, found.boxes), plan.budget, dict(found.padding), find_padding)
+    cubes = choose_without_padding(partial(plan.draw, found.boxes), plan.budget, dict(found.padding), find_padding)
     reader.close()
     if not cubes:
         raise ValueError(f"no cube of {plan.crop} voxels a side fits into -gb {plan.options.gigabytes:g}")

@@ -59,7 +59,7 @@ def _morton(boxes: Boxes) -> np.ndarray:
     return codes
 
 
-def within(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> list[Roi]:
+def boxes_that_fit(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> list[Roi]:
     """The boxes that fit into `budget` bytes of uint8: those `kept`, then as many as fit from the front of `order`.
 
     None overlaps another. A larger budget gives the same boxes and more, because the choice stops at the first that
@@ -81,20 +81,20 @@ def within(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> lis
     return chosen
 
 
-def settled(
+def choose_without_padding(
     order: Callable[[], Iterable[Roi]],
     budget: float,
     padding: dict[Roi, str],
     find_padding: Callable[[list[Roi]], Mapping[Roi, str]],
     kept: Sequence[Roi] = (),
 ) -> list[Roi]:
-    """The boxes that fit into `budget` bytes, as `within` chooses them, when those that turn out to be padding are out.
+    """The `boxes_that_fit` into `budget` bytes when those that turn out to be padding are left out.
 
     `order` begins the order in which boxes are drawn. `find_padding` takes the chosen boxes, and gives those among them
     that are padding, with what is known of them; `padding` takes them up.
     """
     while True:
-        chosen = within((roi for roi in order() if roi not in padding), budget, kept)
+        chosen = boxes_that_fit((roi for roi in order() if roi not in padding), budget, kept)
         found = find_padding(chosen)
         if not found:
             return chosen
@@ -111,7 +111,7 @@ def fill_budget(
     chunk: Triple,
     padding: Mapping[Roi, str] | None = None,
 ) -> str:
-    """Make the cubes of a dataset that are missing; `order` and `padding` are what `settled` takes.
+    """Make the cubes of a dataset that are missing; `order` and `padding` are what `choose_without_padding` takes.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def fill_budget(
         written += len(missing) - len(found)
         return found
 
-    chosen = settled(order, gigabytes * GB, empty, find_padding, kept)
+    chosen = choose_without_padding(order, gigabytes * GB, empty, find_padding, kept)
     if not chosen:
         raise ValueError(_nothing(order(), empty, gigabytes))
     record.save(crops, chosen, kept, padding=empty, failures=failures)
