@@ -1,5 +1,7 @@
 """A picture of 8 bits, and maps of areas, to tell from each other."""
 
+from functools import cache
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
@@ -11,6 +13,7 @@ NOISE = RNG.normal(size=SHAPE)
 PICTURE = np.clip(128 + gaussian_filter(NOISE, 4) * 400 + RNG.normal(0, 4, SHAPE), 0, 255).astype(np.uint8)
 
 
+@cache
 def cells(count: int, empty: float = 0.3, classes: int = 0) -> np.ndarray:
     """Areas around random points, each with its number or its class; a share of them is background."""
     rng = np.random.default_rng(6)

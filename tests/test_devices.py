@@ -86,13 +86,14 @@ def test_places(monkeypatch, text, number):
 
 PAGES = """
 import gc, resource
+gc.disable()
 import numpy as np
 from utils.classification.classifier import Classifier
 from utils.classification.state_files import load_weights
 from utils.classification.devices import use_threads
 from utils.classification.weights import LITE
 
-network, patches = Classifier(load_weights(LITE), device="cpu", views=1), np.zeros((64, 96, 96), np.uint8)
+network, patches = Classifier(load_weights(LITE), device="cpu", views=1), np.zeros((32, 96, 96), np.uint8)
 for keeps in (False, True):
     if keeps:
         use_threads(1)

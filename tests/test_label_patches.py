@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -22,6 +24,27 @@ from browser import browser, complaints, needs_browser, wait_for
 from conftest import ROOT
 from made_collection import add_dataset, image_names, pixels, small_collection, volume_names
 from utils.training.labels import read_labelled
+
+
+@contextmanager
+def opened(*arguments: object) -> Iterator[str]:
+    """Run the script in a thread; yields the page's address."""
+    servers: SimpleQueue = SimpleQueue()
+
+    def serve(server, show: bool) -> None:
+        servers.put(server)
+        server.serve_forever(poll_interval=0.01)
+
+    args = label_patches.parse_options().parse_args(list(map(str, arguments)))
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(label_patches, "serve", serve)
+        running = pool.submit(label_patches.label_command, args)
+        server = servers.get(timeout=60)
+        try:
+            yield server.address
+        finally:
+            server.shutdown()
+    assert running.result() == 0
 
 
 @contextmanager
@@ -70,12 +93,12 @@ def page(collection, tmp_path):
     """A server over the dictionaries with their scores, and a browser that shows its page."""
     table = tmp_path / "labels.csv"
     with (
-        served(collection / "patches", table, "--scores", collection / "filtered") as (address, process),
+        opened(collection / "patches", table, "--scores", collection / "filtered") as address,
         browser() as driver,
     ):
         driver.get(address)
         wait_for(driver, "document.body.dataset.ready")
-        yield driver, table, address, process
+        yield driver, table, address
 
 
 def press(driver, *keys: str) -> None:
@@ -88,7 +111,7 @@ def press(driver, *keys: str) -> None:
 
 @needs_browser
 def test_keys_label_and_advance_and_undo_takes_all_back(page):
-    driver, table, _, _ = page
+    driver, table, _ = page
     press(driver, "g", "b", "n", "1", "2")
     assert [row["label"] for row in rows(table)] == ["good", "bad", "none", "good", "bad"]
     assert driver.execute_script("return here") == 5
@@ -114,7 +137,7 @@ def test_arrows_selections_and_dragging(page):
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.keys import Keys
 
-    driver, table, _, _ = page
+    driver, table, _ = page
     press(driver, Keys.ARROW_RIGHT, "x", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "x", "b")
     names = driver.execute_script("return items.map((item) => item[0])")
     assert {Path(row["path"]).stem: row["label"] for row in rows(table)} == {names[1]: "bad", names[3]: "bad"}
@@ -138,7 +161,7 @@ def test_arrows_selections_and_dragging(page):
 
 @needs_browser
 def test_two_tabs_share_what_is_labelled(page):
-    driver, table, address, _ = page
+    driver, table, address = page
     first = driver.current_window_handle
     press(driver, "g", "b")
     driver.switch_to.new_window("tab")
@@ -154,26 +177,30 @@ def test_two_tabs_share_what_is_labelled(page):
 
 
 @needs_browser
-def test_a_kill_loses_nothing_and_the_page_says_so(page, collection):
-    driver, table, _, process = page
-    press(driver, *"gbgbg")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert [row["label"] for row in rows(table)] == ["good", "bad", "good", "bad", "good"]
-    press(driver, "g")
-    assert "not saved" in driver.find_element("id", "trouble").text
-    assert driver.execute_script("return labels.filter(Boolean).length") == 5
-    with served(collection / "patches", table, "--scores", collection / "filtered") as (address, _):
+def test_a_kill_loses_nothing_and_the_page_says_so(collection, tmp_path):
+    table = tmp_path / "labels.csv"
+    command = (collection / "patches", table, "--scores", collection / "filtered")
+    with served(*command) as (address, process), browser() as driver:
         driver.get(address)
         wait_for(driver, "document.body.dataset.ready")
-        press(driver, "u")
-        assert [row["label"] for row in rows(table)] == ["good", "bad", "good", "bad"]
+        press(driver, *"gbgbg")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert [row["label"] for row in rows(table)] == ["good", "bad", "good", "bad", "good"]
+        press(driver, "g")
+        assert "not saved" in driver.find_element("id", "trouble").text
+        assert driver.execute_script("return labels.filter(Boolean).length") == 5
+        with opened(*command) as address:
+            driver.get(address)
+            wait_for(driver, "document.body.dataset.ready")
+            press(driver, "u")
+            assert [row["label"] for row in rows(table)] == ["good", "bad", "good", "bad"]
 
 
 @needs_browser
 def test_ten_thousand_patches_scroll(tmp_path):
     add_dataset(tmp_path, "many", image_names([f"i{n:04d}" for n in range(2500)]), kept=0.002)
-    with served(tmp_path / "patches", tmp_path / "l.csv", "--order", "random") as (address, _), browser() as driver:
+    with opened(tmp_path / "patches", tmp_path / "l.csv", "--order", "random") as address, browser() as driver:
         driver.get(address)
         wait_for(driver, "document.body.dataset.ready")
         assert driver.execute_script("return items.length") == 10000
@@ -199,7 +226,7 @@ def test_the_zoom_shows_the_slices_around(tmp_path):
     tifffile.imwrite(tmp_path / "volumes" / "fly.tif", volume, photometric="minisblack")
     add_dataset(tmp_path, "fly", volume_names("fly", grid=1), contrast={"method": "none", "low": 0.0, "high": 255.0})
     options = ("--scores", tmp_path / "filtered", "--volumes", tmp_path / "volumes")
-    with served(tmp_path / "patches", tmp_path / "labels.csv", *options) as (address, _), browser(500, 700) as driver:
+    with opened(tmp_path / "patches", tmp_path / "labels.csv", *options) as address, browser(500, 700) as driver:
         driver.get(address)
         wait_for(driver, "document.body.dataset.ready")
         at = driver.execute_script("return items.findIndex((item) => item[0].includes('-LOC-0_4_'))")
@@ -222,7 +249,7 @@ def test_the_zoom_shows_the_slices_around(tmp_path):
 def test_hostile_names_stay_text(tmp_path):
     name = "<img src=x onerror=document.title='owned'>\"'&"
     add_dataset(tmp_path, name, image_names([name]))
-    with served(tmp_path / "patches", tmp_path / "l.csv") as (address, _), browser() as driver:
+    with opened(tmp_path / "patches", tmp_path / "l.csv") as address, browser() as driver:
         driver.get(address)
         wait_for(driver, "document.body.dataset.ready")
         press(driver, "\ue007", "g")
@@ -231,7 +258,7 @@ def test_hostile_names_stay_text(tmp_path):
 
 
 def test_only_who_has_the_address_is_answered(collection, tmp_path):
-    with served(collection / "patches", tmp_path / "labels.csv") as (address, _):
+    with opened(collection / "patches", tmp_path / "labels.csv") as address:
         port = urlsplit(address).port
         assert urlsplit(address).hostname == "127.0.0.1"
         assert ask(address)[0] == 200
@@ -266,8 +293,6 @@ def test_ctrl_c_ends_it_with_a_summary(collection, tmp_path):
 
 
 def test_two_servers_fill_one_table_at_once(collection, tmp_path):
-    from concurrent.futures import ThreadPoolExecutor
-
     table, label = tmp_path / "labels.csv", {"anna": "good", "ben": "bad"}
     common = (collection / "patches", table, "--order", "random", "--who")
     with served(*common, "anna") as (anna, _), served(*common, "ben") as (ben, _), ThreadPoolExecutor(2) as pool:
@@ -287,7 +312,7 @@ def test_two_servers_fill_one_table_at_once(collection, tmp_path):
 
 
 def test_training_reads_what_was_labelled(collection, tmp_path):
-    with served(collection / "patches", tmp_path / "labels.csv") as (address, _):
+    with opened(collection / "patches", tmp_path / "labels.csv") as address:
         for i in range(80):
             ask(address, "POST", "label", {"items": [i], "label": ("good", "bad")[i % 2]})
     data = read_labelled(tmp_path / "labels.csv")
