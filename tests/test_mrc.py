@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from conftest import overwrite_header
 from utils.formats.mrc import HEADER, IMOD_STAMP, mark_order, parse_header
-from utils.images import luminance
+from utils.luminance import luminance
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 100, (3, 4, 5))

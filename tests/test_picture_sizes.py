@@ -6,8 +6,9 @@ from io import BytesIO
 import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 
-from utils.picture_sizes import codec_of, picture_size
+from utils.picture_sizes import claimed_size, codec_of, picture_size
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (63, 64), (256, 128), (257, 300), (800, 960), (9, 16), (3000, 20)])
@@ -41,3 +42,11 @@ def test_size_of_a_jpeg_xr(rng):
 def test_headers_without_a_size(damaged):
     with pytest.raises(ValueError, match="its header"):
         picture_size(BytesIO(damaged))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_whoever_decodes_it(kind):
+    file = BytesIO()
+    Image.new("L", (30, 20)).save(file, kind)
+    assert claimed_size(file) == (20, 30)
+    assert claimed_size(BytesIO(b"no picture")) == (0, 0)

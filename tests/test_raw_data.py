@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from utils.formats import raw_data
 from utils.formats.raw_data import RawData, RawReader, RawVolume, StoredVoxels
 from utils.formats.voxel_size import VoxelSize
-from utils.images import luminance
+from utils.luminance import luminance
 from utils.reading import is_hole
 
 SIZE = VoxelSize((1.0, 1.0, 1.0))

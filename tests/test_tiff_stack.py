@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from utils.formats.tiff_stack import _ome_planes, _pages, _promised_planes, _slice_axis, open_tiff, voxel_size
-from utils.images import luminance
+from utils.luminance import luminance
 
 VOXELS = np.random.default_rng(0).integers(1, 250, (24, 40, 50)).astype(np.uint8)
 LAYOUTS = {

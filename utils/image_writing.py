@@ -6,8 +6,9 @@ import numpy as np
 
 from utils.contrast import measure_contrast, to_uint8
 from utils.files import suffix
-from utils.images import is_tiff, open_picture
+from utils.images import open_picture
 from utils.reading import open_tiff_file
+from utils.tiff_pages import is_tiff
 
 
 def is_clean(path: Path) -> bool:

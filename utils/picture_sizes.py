@@ -1,7 +1,12 @@
-"""Height and width of pictures that Pillow does not take: what their header claims, before a decoder believes it."""
+"""Height and width that pictures claim by their headers, told before a decoder believes them."""
 
 import struct
-from typing import BinaryIO
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # How a file begins: a JPEG XL picture alone, in boxes, a JPEG XR, a PNG.
 _JXL, _JXL_BOXES, _JXR, PNG = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"II\xbc\x01", b"\x89PNG\r\n\x1a\n"
@@ -11,6 +16,33 @@ _SIDE_BITS = (9, 13, 18, 30)
 _RATIOS = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _JXR_SIDES = (0xBC81, 0xBC80)
 _MOST_TAGS = 100
+# What Pillow may take a file for by its content, as the suffixes of images have it: for PostScript it starts a program.
+_PILLOWS = ("PNG", "JPEG", "JPEG2000", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA", "PCX", "QOI", "SGI")
+
+
+def claimed_size(file: BytesIO) -> tuple[int, int]:
+    """Height and width of a picture of any format that is decoded here; (0, 0) of what is none.
+
+    Raises
+    ------
+    ValueError, OSError
+        If its header is damaged.
+    """
+    if codec_of(file):
+        return picture_size(file)[:2]
+    picture = opened_by_pillow(file)
+    return (picture.height, picture.width) if picture else (0, 0)
+
+
+def opened_by_pillow(file: Path | BytesIO) -> "Image.Image | None":
+    """A file as Pillow opens it, its header read; None where it is of no format that Pillow knows."""
+    from PIL import Image, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = None  # EM images are larger than what Pillow takes for an attack
+    try:
+        return Image.open(file, formats=_PILLOWS)
+    except UnidentifiedImageError:
+        return None
 
 
 def codec_of(file: BinaryIO) -> str:
@@ -27,7 +59,7 @@ def codec_of(file: BinaryIO) -> str:
 
 
 def picture_size(file: BinaryIO) -> tuple[int, int, bool]:
-    """Height and width of a picture that has a codec, and whether it is animated, by its header.
+    """Height and width of a picture that has a codec (see `codec_of`), and whether it is animated, by its header.
 
     Raises
     ------

@@ -14,9 +14,10 @@ from utils.formats.mrc import MRC_SUFFIXES, open_mrc
 from utils.formats.slice_folder import open_slices
 from utils.formats.tiff_stack import open_tiff
 from utils.formats.volume_base import Volume
-from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES
+from utils.images import IMAGE_SUFFIXES
 from utils.names import is_patch_name, is_video, level_name
 from utils.records.recipes import stage_of
+from utils.tiff_pages import TIFF_SUFFIXES
 
 __all__ = ["Volume", "has_slices", "is_isotropic", "is_ngff", "list_volumes", "open_volume", "volume_name"]
 

@@ -17,10 +17,11 @@ from utils.duplicates.embedding import SIZE
 from utils.duplicates.index_file import Index, IndexWriter, make_index
 from utils.duplicates.keypoints import LEVELS, WINDOW, find_windows
 from utils.files import list_entries, stem, suffix
-from utils.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, read_gray
+from utils.images import IMAGE_SUFFIXES, read_gray
 from utils.jobs import SKIPPED, Job
 from utils.names import format_name_2d, format_name_3d
 from utils.patches import Box
+from utils.tiff_pages import TIFF_SUFFIXES
 from utils.volume_samples import volume_contrast
 from utils.volumes import Volume, has_slices, is_isotropic, is_ngff, list_volumes, open_volume
 

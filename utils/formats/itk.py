@@ -19,7 +19,7 @@ from utils.files import stem, suffix
 from utils.foreign_text import parse_json
 from utils.formats.volume_base import DecodedVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked_unitless
-from utils.images import luminance
+from utils.luminance import luminance
 from utils.reading import open_regular, refuse_special
 
 _CHILD = Path(__file__).with_name("itk_child.py")

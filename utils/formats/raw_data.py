@@ -17,7 +17,7 @@ import numpy as np
 from utils.files import LONGEST_NAME, is_there
 from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize
-from utils.images import luminance
+from utils.luminance import luminance
 from utils.reading import is_hole, open_regular, read_into, refuse_special
 
 # Bytes of whole rows that are read at a time where a part of each is wanted.

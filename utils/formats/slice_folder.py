@@ -12,9 +12,10 @@ from utils.files import stem, stem_of_file, suffix
 from utils.formats.paged_volume import PagedVolume
 from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize
-from utils.images import TIFF_SUFFIXES, list_images, open_picture, read_gray
+from utils.images import list_images, open_picture, read_gray
 from utils.outcomes import describe
 from utils.reading import open_tiff_file
+from utils.tiff_pages import TIFF_SUFFIXES
 
 # Two detectors in one file are common; more pages are a stack of its own.
 _MOST_PAGES = 2

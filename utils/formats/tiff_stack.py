@@ -19,8 +19,8 @@ from utils.formats.paged_volume import PagedVolume
 from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.volume_base import Volume, reading_as
 from utils.formats.voxel_size import VoxelSize, checked, significant
-from utils.images import check_page, tiff_page
 from utils.reading import open_tiff_file
+from utils.tiff_pages import check_page, tiff_page
 
 # Where slices hide when no axis is called Z, in order of preference.
 _SLICE_AXES = "ZIQTRCAHLEMPV"

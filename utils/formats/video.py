@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from utils.images import luminance
+from utils.luminance import luminance
 from utils.memory import require
 
 _COPIES = 8  # of a frame's pixels in memory while it is decoded and becomes one channel: bytes for each

@@ -12,7 +12,7 @@ import numpy as np
 from utils import memory
 from utils.axes import Lengths, triple
 from utils.formats.voxel_size import VoxelSize
-from utils.images import luminance
+from utils.luminance import luminance
 from utils.reading import DAMAGE
 
 Region = tuple[slice, slice, slice]

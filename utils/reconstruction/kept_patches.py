@@ -8,12 +8,13 @@ import numpy as np
 
 from utils.files import is_litter, natural_key, stem, suffix
 from utils.formats.volume_base import reading_as
-from utils.images import IMAGE_SUFFIXES, is_tiff, read_gray, tiff_page
+from utils.images import IMAGE_SUFFIXES, read_gray
 from utils.names import PatchName, parse_name, parsed
 from utils.reading import open_tiff_file
 from utils.records.kept_patch import KeptRecord
 from utils.records.recipes import stage_of
 from utils.records.scores import is_scores_table
+from utils.tiff_pages import is_tiff, tiff_page
 
 
 @dataclass(frozen=True)

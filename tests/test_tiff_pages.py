@@ -1,0 +1,77 @@
+"""Pages of TIFF files: all there or refused, and shown as a viewer shows them."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from utils import memory
+from utils.images import read_gray
+from utils.luminance import LUMINANCE, luminance
+from utils.tiff_pages import is_tiff, read_first_page
+
+
+@pytest.fixture
+def gray(rng):
+    return rng.integers(0, 256, (40, 50), dtype=np.uint8)
+
+
+def test_told_by_content(tmp_path, gray):
+    for name, options in (("a.png", {}), ("b.dat", {"bigtiff": True, "byteorder": ">"})):
+        tifffile.imwrite(tmp_path / name, gray, **options)
+        assert is_tiff(tmp_path / name) and np.array_equal(read_first_page(tmp_path / name), gray)
+    Image.fromarray(gray).save(tmp_path / "c.tif", format="PNG")
+    assert not is_tiff(tmp_path / "c.tif")
+
+
+def test_tiffs_of_other_colour_spaces(tmp_path, gray):
+    """Ink is no light: CMYK taken as RGB would come out inverted."""
+    colour = Image.fromarray(np.stack([gray] * 3, axis=-1))
+    for mode in ("CMYK", "YCbCr"):
+        colour.convert(mode).save(tmp_path / f"{mode}.tif")
+        assert np.abs(read_gray(tmp_path / f"{mode}.tif").astype(int) - gray).max() <= 1
+    colour.convert("LAB").save(tmp_path / "LAB.tif")
+    assert np.corrcoef(read_gray(tmp_path / "LAB.tif").ravel(), gray.ravel())[0, 1] > 0.99
+    smooth = np.broadcast_to(np.arange(64, dtype=np.uint8) * 4, (64, 64))
+    tinted = np.stack([smooth, smooth // 2, smooth], -1)
+    options = {"compression": "jpeg", "compressionargs": {"outcolorspace": "YCBCR"}}  # what its codec turns into RGB
+    tifffile.imwrite(tmp_path / "jpeg.tif", tinted, photometric="rgb", **options)
+    assert np.abs(read_gray(tmp_path / "jpeg.tif") - luminance(tinted).astype(int)).max() <= 2
+
+
+def test_a_palette_of_bytes_in_a_tiff(tmp_path):
+    """TIFF's palettes reach to 65,535; some writers fill them with bytes."""
+    colours = np.random.default_rng(0).integers(0, 256, (3, 256)).astype(np.uint16)
+    indices = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for factor in (1, 257):
+        tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=colours * factor, metadata=None)
+        expected = np.rint(LUMINANCE @ colours.astype(float)).reshape(16, 16)
+        assert np.abs(read_gray(tmp_path / "a.tif") - expected).max() <= 1
+
+
+def test_a_tiff_cut_short(tmp_path, gray):
+    tifffile.imwrite(tmp_path / "a.tif", gray)
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data[:-500])
+    with pytest.raises((ValueError, OSError)):
+        read_gray(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "webp", "jpegxl", "png"])
+def test_parts_of_a_tiff_are_no_larger_than_its_page(tmp_path, compression):
+    """A strip that is a picture of its own says how large it is, and its decoder believes it."""
+    path = tmp_path / "a.tif"
+    image = np.zeros((640, 640, 3), np.uint8)
+    tifffile.imwrite(path, image, compression=compression, photometric="rgb", tile=(640, 640))
+    assert not read_gray(path).any()
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        for tag in ("ImageWidth", "ImageLength", "TileWidth", "TileLength"):
+            tif.pages.first.tags[tag].overwrite(64)
+    with pytest.raises(ValueError, match="a part of the image claims 640 x 640 pixels, more than it can have"):
+        read_gray(path)
+
+
+def test_a_tile_must_fit_into_memory_too(tmp_path, gray):
+    tifffile.imwrite(tmp_path / "a.tif", gray[:16, :16], tile=(1024, 1024), compression="zlib")
+    with memory.limited_to(0.001), pytest.raises(ValueError, match="--max-gb"):
+        read_gray(tmp_path / "a.tif")
