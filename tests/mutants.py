@@ -22,19 +22,16 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
 import cv2  # noqa: F401  loaded for the tests, as the next ones
 import hypothesis.strategies  # noqa: F401
 import pytest
 import torch  # noqa: F401
 import zarr  # noqa: F401
-
-if TYPE_CHECKING:
-    from _typeshed import TraceFunction
 
 Mutant = tuple[Path, int, str, str]
 Reached = dict[str, list[str]]  # by "FILE:LINE", the tests that come by
@@ -129,7 +126,7 @@ class Watch:
             sys.settrace(self.trace)
         return (yield)
 
-    def trace(self, frame: FrameType, event: str, _: object) -> "TraceFunction | None":
+    def trace(self, frame: FrameType, event: str, _: object) -> Callable[[FrameType, str, Any], Any] | None:
         if (file := frame.f_code.co_filename) not in self.files:
             return None
         self.lines[f"{file}:{frame.f_lineno}"].add(self.test)
