@@ -46,43 +46,21 @@ def parse_options() -> argparse.ArgumentParser:
     parser = make_parser(__doc__)
     parser.add_argument("dedupe_dir", metavar="DEDUPE_DIR", type=input_dir, help="folder of patch dictionaries")
     parser.add_argument("save", metavar="SAVE", type=output_dir, help="folder to write to")
-    parser.add_argument(
-        "--weights",
-        default="zenodo",
-        metavar="zenodo|lite|PATH|URL",
-        help="the published ResNet34 (fetched once, default), the small model that comes along, or your own",
-    )
+    weights = "the published ResNet34 (fetched once, default), the small model that comes along, or your own"
+    parser.add_argument("--weights", default="zenodo", metavar="zenodo|lite|PATH|URL", help=weights)
     parser.add_argument("--sha256", metavar="HEX", help="accept no other weights file than the one with this SHA-256")
-    parser.add_argument(
-        "--threshold", type=fraction, help="keep patches that score above (default: what training chose, or 0.5)"
-    )
-    parser.add_argument(
-        "--views",
-        choices=("auto", "1", "8"),
-        default="auto",
-        help="8: average over flips and turns, eight times as long; auto: 1, and lite looks again where that helps",
-    )
-    parser.add_argument(
-        "--without",
-        type=existing_file,
-        metavar="CSV",
-        help="keep none of these: duplicates.csv of collection/dedupe_collection.py",
-    )
-    parser.add_argument(
-        "--compression", choices=("none", "zstd"), default="none", help="of kept TIFFs; zstd: a tenth smaller"
-    )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda", "mps"),
-        default="auto",
-        help="auto: one GPU if there is one; cuda: all GPUs, shared by -p N processes, at least one each",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16", "int8"),
-        default="auto",
-        help="auto: int8 or half precision where it is faster; auto, int8: doubtful patches once more in fp32",
-    )
+    threshold = "keep patches that score above (default: what training chose, or 0.5)"
+    parser.add_argument("--threshold", type=fraction, help=threshold)
+    views = "8: average over flips and turns, eight times as long; auto: 1, and lite looks again where that helps"
+    parser.add_argument("--views", choices=("auto", "1", "8"), default="auto", help=views)
+    without = "keep none of these: duplicates.csv of collection/dedupe_collection.py"
+    parser.add_argument("--without", type=existing_file, metavar="CSV", help=without)
+    compression = "of kept TIFFs; zstd: a tenth smaller"
+    parser.add_argument("--compression", choices=("none", "zstd"), default="none", help=compression)
+    device = "auto: one GPU if there is one; cuda: all GPUs, shared by -p N processes, at least one each"
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help=device)
+    precision = "auto: int8 or half precision where it is faster; auto, int8: doubtful patches once more in fp32"
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16", "int8"), default="auto", help=precision)
     parser.add_argument("--batch-size", type=positive_int, help="patches at once (default 32 on a CPU, 256 on CUDA)")
     add_run_options(parser)
     return parser

@@ -60,28 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("source", metavar="DIR|URL|CSV", help="folder of volumes, URL of an NGFF image, or CSV of URLs")
     parser.add_argument("savedir", type=output_dir, metavar="SAVE", help="folder for the patch dictionaries")
     add_patch_options(parser)
-    parser.add_argument(
-        "-a",
-        "--axes",
-        type=int,
-        nargs="+",
-        choices=(0, 1, 2),
-        default=[0, 1, 2],
-        help="0 = xy, 1 = xz, 2 = yz (default all)",
-    )
-    parser.add_argument(
-        "-s", "--spacing", type=positive_int, default=1, metavar="N", help="cut every N-th slice (default 1)"
-    )
-    parser.add_argument(
-        "--level", type=natural_int, metavar="N", help="level of NGFF images (default: CSV's mip, or 0)"
-    )
+    axes = "0 = xy, 1 = xz, 2 = yz (default all)"
+    parser.add_argument("-a", "--axes", type=int, nargs="+", choices=(0, 1, 2), default=[0, 1, 2], help=axes)
+    spacing = "cut every N-th slice (default 1)"
+    parser.add_argument("-s", "--spacing", type=positive_int, default=1, metavar="N", help=spacing)
+    level = "level of NGFF images (default: CSV's mip, or 0)"
+    parser.add_argument("--level", type=natural_int, metavar="N", help=level)
     add_dataset(parser)
     add_dedupe_options(parser)
     add_table_options(parser)
     add_recursive(parser)
-    parser.add_argument(
-        "-gb", "--gb", type=positive_float, default=5.0, metavar="X", help="GB of cubes per row of a CSV (default 5)"
-    )
+    gb = "GB of cubes per row of a CSV (default 5)"
+    parser.add_argument("-gb", "--gb", type=positive_float, default=5.0, metavar="X", help=gb)
     parser.add_argument("--list", action="store_true", help="print what would be done, and do nothing")
     add_run_options(parser, seed=True)
     return run_script(patchify, parser, argv)

@@ -49,56 +49,42 @@ def parse_options() -> argparse.ArgumentParser:
     parser.add_argument("labels", nargs="+", type=existing_file, help="LABELS.csv, or PATHS.npy LABELS.npy")
     parser.add_argument("save", type=output_dir, help="folder to write to")
     parser.add_argument("--arch", choices=("resnet34", "lite"), default="resnet34", help="network (default resnet34)")
-    parser.add_argument(
-        "--init",
-        metavar="imagenet|random|lite|PATH",
-        help="weights to begin with (default imagenet; lite: lite, the bundled ones)",
-    )
+    start = "weights to begin with (default imagenet; lite: lite, the bundled ones)"
+    parser.add_argument("--init", metavar="imagenet|random|lite|PATH", help=start)
     recipe = parser.add_argument_group("recipe (the published one by default; lite has its own)")
-    recipe.add_argument(
-        "--unfreeze",
-        choices=("all", "layer4", "head"),
-        help="what is trained: everything, the last stage and the head, or the head (default layer4; lite: head; "
-        "from random weights: all)",
+    unfreeze = (
+        "what is trained: everything, the last stage and the head, or the head (default layer4; lite: head; "
+        "from random weights: all)"
     )
-    recipe.add_argument(
-        "--epochs", type=positive_int, help="default 30, from random weights 60; lite: 1 for the head, else 90"
-    )
+    recipe.add_argument("--unfreeze", choices=("all", "layer4", "head"), help=unfreeze)
+    epochs = "default 30, from random weights 60; lite: 1 for the head, else 90"
+    recipe.add_argument("--epochs", type=positive_int, help=epochs)
     recipe.add_argument("--batch-size", type=positive_int, help="default 64; ResNet34 from random weights: 32")
     recipe.add_argument("--lr", type=positive_float, help="learning rate of Adam, default 1e-3; lite: 4e-3")
-    recipe.add_argument(
-        "--patience",
-        type=natural_int,
-        help="stop after so many epochs without a better one (default 10, from random weights 20; lite: 0, never)",
-    )
+    patience = "stop after so many epochs without a better one (default 10, from random weights 20; lite: 0, never)"
+    recipe.add_argument("--patience", type=natural_int, help=patience)
     recipe.add_argument("--class-weights", choices=("none", "balanced"), help="weights of the loss (default none)")
     recipe.add_argument("--generated", type=fraction, help="share of generated patches, default 0; all of lite: 1/3")
-    recipe.add_argument(
-        "--augmentation", choices=("published", "mild", "heavy"), help="default published; lite: mild, all of it: heavy"
+    augmentation = "default published; lite: mild, all of it: heavy"
+    recipe.add_argument("--augmentation", choices=("published", "mild", "heavy"), help=augmentation)
+    sides = (
+        "side of training patches, default 224, to which a ResNet34 will bring what it is asked about, too; lite: "
+        "224 for the head, else 96"
     )
-    recipe.add_argument(
-        "--side",
-        type=positive_int,
-        help="side of training patches, default 224, to which a ResNet34 will bring what it is asked about, too; lite: "
-        "224 for the head, else 96",
-    )
+    recipe.add_argument("--side", type=positive_int, help=sides)
     recipe.add_argument("--bank", type=positive_int, help="patches that lite's head learns from (default 4000)")
     recipe.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
     judging = parser.add_argument_group("judging (by whole experiments: sources, and what overlaps them)")
-    judging.add_argument(
-        "--validation",
-        type=fraction,
-        default=0.15,
-        help="share held out to choose the best epoch (default 0.15); where no choice of experiments could judge, "
-        "folds do; 0 trains on everything and judges nothing",
+    validation = (
+        "share held out to choose the best epoch (default 0.15); where no choice of experiments could judge, "
+        "folds do; 0 trains on everything and judges nothing"
     )
+    judging.add_argument("--validation", type=fraction, default=0.15, help=validation)
     judging.add_argument("--folds", type=natural_int, help="judge every patch by one of N networks that did not see it")
-    judging.add_argument(
-        "--together", action="append", default=[], metavar="A,B", help="sources that count as one (may be repeated)"
-    )
-    judging.add_argument(
-        "--leave-one-source-out", action="store_true", help="only judge: score each source by training on the others"
-    )
+    together = "sources that count as one (may be repeated)"
+    judging.add_argument("--together", action="append", default=[], metavar="A,B", help=together)
+    leave_one_source_out = "only judge: score each source by training on the others"
+    judging.add_argument("--leave-one-source-out", action="store_true", help=leave_one_source_out)
     aim = judging.add_mutually_exclusive_group()
     aim.add_argument("--target-recall", type=fraction, help="threshold that keeps this share of the good ones")
     aim.add_argument("--target-precision", type=fraction, help="threshold above which this share is good")

@@ -80,14 +80,8 @@ def make_parser(doc: str | None) -> argparse.ArgumentParser:
 def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False, dask: bool = True) -> None:
     """Add the options that every script has; with `seed` also ``--seed``."""
     group = parser.add_argument_group("running")
-    group.add_argument(
-        "-p",
-        "--processes",
-        type=positive_int,
-        default=usable_cpus(),
-        metavar="N",
-        help="work with N processes (default: the CPUs that this one may use)",
-    )
+    processes = "work with N processes (default: the CPUs that this one may use)"
+    group.add_argument("-p", "--processes", type=positive_int, default=usable_cpus(), metavar="N", help=processes)
     if seed:
         group.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
     group.add_argument("--update", action="store_true", help="redo results whose inputs or options have changed")
@@ -95,19 +89,10 @@ def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False, dask
     group.add_argument("--shard", type=shard, metavar="I/N|auto", help="do the I-th of N shares (auto: of a job array)")
     if dask:
         group.add_argument("--dask", metavar="ADDRESS", help="run the jobs on the Dask cluster at ADDRESS instead")
-        group.add_argument(
-            "--dask-timeout",
-            type=positive_float,
-            default=60.0,
-            metavar="S",
-            help="give up when the scheduler is silent, or has no worker, for S seconds (default 60)",
-        )
-    group.add_argument(
-        "--max-gb",
-        type=positive_float,
-        metavar="X",
-        help="refuse what takes more than X GB to decode (default: three quarters of the memory)",
-    )
+        dask_timeout = "give up when the scheduler is silent, or has no worker, for S seconds (default 60)"
+        group.add_argument("--dask-timeout", type=positive_float, default=60.0, metavar="S", help=dask_timeout)
+    max_gb = "refuse what takes more than X GB to decode (default: three quarters of the memory)"
+    group.add_argument("--max-gb", type=positive_float, metavar="X", help=max_gb)
     group.add_argument("--verbose", action="store_true", help="a line for every job; tracebacks for failures")
     group.add_argument("--quiet", action="store_true", help="only warnings and failures")
 

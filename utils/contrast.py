@@ -169,8 +169,7 @@ def _looked_up(values: np.ndarray, contrast: Contrast) -> np.ndarray:
     """The same for integers of 8 or 16 bits, (n,), each of which is computed once."""
     import cv2
 
-    found: np.ndarray = cv2.LUT(as_unsigned(values), _table(values.dtype, contrast)).ravel()
-    return found
+    return np.asarray(cv2.LUT(as_unsigned(values), _table(values.dtype, contrast)).ravel())
 
 
 @lru_cache(maxsize=8)

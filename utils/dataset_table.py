@@ -223,17 +223,10 @@ HEADERS_ONLY = TableOptions()
 
 def add_table_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that state what the headers of volumes lack."""
-    parser.add_argument(
-        "--table",
-        type=existing_file,
-        metavar="FILE",
-        help="table of voxel sizes and provenance: name, voxel_z, voxel_y, voxel_x in nm, and any other columns "
-        f"(default: {TABLE_NAME} beside the inputs, if there is one)",
+    table = (
+        "table of voxel sizes and provenance: name, voxel_z, voxel_y, voxel_x in nm, and any other columns "
+        f"(default: {TABLE_NAME} beside the inputs, if there is one)"
     )
-    parser.add_argument(
-        "--voxel-size",
-        type=positive_float,
-        nargs=3,
-        metavar=("Z", "Y", "X"),
-        help="voxel size of all volumes in nm, whatever their headers and the table say",
-    )
+    parser.add_argument("--table", type=existing_file, metavar="FILE", help=table)
+    voxel_size = "voxel size of all volumes in nm, whatever their headers and the table say"
+    parser.add_argument("--voxel-size", type=positive_float, nargs=3, metavar=("Z", "Y", "X"), help=voxel_size)

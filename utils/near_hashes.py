@@ -30,8 +30,7 @@ def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     -------
     ndarray of uint16, shape (...,)
     """
-    distances: np.ndarray = np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.uint16)
-    return distances
+    return np.asarray(np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.uint16))
 
 
 def near_any(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarray:

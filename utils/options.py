@@ -41,19 +41,13 @@ def use_dataset(args: argparse.Namespace) -> dict[str, str]:
 
 def add_patch_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how an image or a slice becomes patches."""
-    parser.add_argument(
-        "-cs", "--crop-size", type=positive_int, default=224, metavar="PX", help="side of a patch (default 224)"
-    )
-    parser.add_argument(
-        "--min-side",
-        type=natural_int,
-        metavar="PX",
-        help="cut no patch with a shorter side (default half the crop size; 0: any)",
-    )
+    crop_size = "side of a patch (default 224)"
+    parser.add_argument("-cs", "--crop-size", type=positive_int, default=224, metavar="PX", help=crop_size)
+    min_side = "cut no patch with a shorter side (default half the crop size; 0: any)"
+    parser.add_argument("--min-side", type=natural_int, metavar="PX", help=min_side)
     parser.add_argument("--edges", choices=EDGES, default="shift", help="what the last tile of a side does")
-    parser.add_argument(
-        "--contrast", choices=CONTRASTS, default="percentile", help="intensity window (default percentile)"
-    )
+    contrast = "intensity window (default percentile)"
+    parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help=contrast)
     add_image_options(parser)
 
 
@@ -99,9 +93,8 @@ class PatchOptions:
 def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which patches are near-duplicates."""
     parser.add_argument("--hash", choices=HASHES, default="dhash", help="perceptual hash (default dhash)")
-    parser.add_argument(
-        "-hs", "--hash-size", type=positive_int, default=8, metavar="N", help="N x N bits per hash (default 8)"
-    )
+    hash_size = "N x N bits per hash (default 8)"
+    parser.add_argument("-hs", "--hash-size", type=positive_int, default=8, metavar="N", help=hash_size)
     parser.add_argument(
         "-d",
         "--distance",

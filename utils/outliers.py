@@ -176,8 +176,7 @@ def _beside_others(values: np.ndarray, picture: Histogram, fills: Sequence[Outli
     smooth = np.where(other, middle, values)
     for axis in (-1, -2):
         smooth = _median_of_3(smooth, axis)
-    smoothed: np.ndarray = smooth[~other]
-    return smoothed
+    return np.asarray(smooth[~other])
 
 
 def _median_of_3(values: np.ndarray, axis: int) -> np.ndarray:

@@ -42,8 +42,7 @@ class Familiarity:
         ndarray, shape (n,)
             From 0 to 0.5.
         """
-        deviations: np.ndarray = _sigmoid(features @ self.weights.T + self.biases).std(axis=1)
-        return deviations
+        return np.asarray(_sigmoid(features @ self.weights.T + self.biases).std(axis=1))
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,7 @@ class Examined:
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    odds: np.ndarray = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
-    return odds
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -60, 60))))
 
 
 def unfamiliar_line(dataset: str) -> str:

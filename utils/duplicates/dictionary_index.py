@@ -69,8 +69,7 @@ class Dictionary:
     @cached_property
     def names(self) -> list[str]:
         """The patches' names."""
-        names: list[str] = json.loads(self.index["names"].tobytes())
-        return names
+        return list(json.loads(self.index["names"].tobytes()))
 
     @property
     def digest(self) -> str:
@@ -106,8 +105,7 @@ class Dictionary:
 
     @cached_property
     def _all(self) -> list[np.ndarray]:
-        patches: list[np.ndarray] = load_patches(self.path)["patches"]
-        return patches
+        return list(load_patches(self.path)["patches"])
 
 
 def list_dictionaries(folders: Sequence[Path], *, may_be_empty: bool = False) -> list[Path]:

@@ -28,8 +28,7 @@ class Hdf5Volume(Volume):
         if not self._file:
             raise ValueError("the volume is closed")
         with reading_as("HDF5"):
-            voxels: np.ndarray = self._dataset[box]
-            return voxels
+            return np.asarray(self._dataset[box])
 
     def close(self) -> None:
         self._file.close()

@@ -153,8 +153,7 @@ def known_record(result: Path) -> Record | None:
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as JSON gives them back."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(options)))
-    return plain
+    return dict(json.loads(json.dumps(dict(options))))
 
 
 def _root(root: Path | None, result: Path) -> tuple[str, str]:
