@@ -132,6 +132,72 @@ def list_sources(args: argparse.Namespace, scope: Scope) -> list[VolumeSource]:
     return sources
 
 
+def patchify_volume(job: Job, scratch: Path, cutting: VolumeCutting, processes: int = 1) -> str:
+    """Hash every patch of one `VolumeSource`, choose exemplars, write their pixels.
+
+    A large volume is spread over `processes` threads, or over the run's cluster; small ones run side by side instead.
+    """
+    threads = processes if job.source.is_large() else 1
+    with job.source.open() as volume:
+        end = max(volume.shape)
+        safe_name(format_name_3d(job.source.name, 0, end, end, Box(end, end, end, end)))  # as long as any patch's
+        cells, contrast = cells_and_contrast(job.source, volume, cutting, job.target.parent)
+        reading = VolumeReader(job.source, volume, contrast, cutting)
+        hashes, flat = hash_volume(reading, cells, threads)
+        kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
+        patches = kept_patches(reading, kept, cells, threads)
+        meta = describe_volume(job.source, volume, contrast, cutting, len(hashes))
+        save_records(scratch, patches, hashes=hashes[kept], meta=meta)
+    return f"{len(hashes)} patches, {len(kept)} kept"
+
+
+def cells_and_contrast(
+    source: VolumeSource, volume: Volume, cutting: VolumeCutting, folder: Path
+) -> tuple[list[Cell], Contrast]:
+    """The cells to cut and the contrast window; the overview of a row that is sampled is kept in a folder.
+
+    Raises
+    ------
+    PassedOver
+        If its cubes give no patches.
+    """
+    if source.gigabytes is None:
+        refuse_unwanted(volume, cutting)
+        cells = cells_of(volume, cutting)
+        return cells, volume_contrast(volume, cutting.contrast_method, stretch=cutting.stretch)
+    from utils.sampling.sampled_rows import sampled_cubes
+
+    sampled = sampled_cubes(source, sampling(cutting), folder)
+    cells = cells_of(volume, cutting, sampled.cubes)
+    if not cells:
+        raise PassedOver(f"its cubes give no patches: --min-side {cutting.min_side}")
+    return cells, sampled.contrast
+
+
+def sampling(cutting: VolumeCutting) -> "SamplingOptions":
+    """The options by which the cubes of a row are chosen."""
+    from utils.sampling.plan import SamplingOptions
+
+    return SamplingOptions(seed=cutting.seed, contrast=cutting.contrast_method, stretch=cutting.stretch)
+
+
+def describe_volume(
+    source: VolumeSource, volume: Volume, contrast: Contrast, cutting: VolumeCutting, patches: int
+) -> dict[str, Any]:
+    """What the dictionary remembers, so that the conversion can be repeated exactly; the same on every machine."""
+    place, pipe, inner = str(source.address).partition("|")
+    return {
+        "source": (place if "://" in place else Path(place).name) + pipe + inner,
+        "shape": volume.shape,
+        "voxel_size": volume.voxel_size,
+        "dataset": dict(source.stated.fields),
+        "dtype": volume.dtype.name,
+        "contrast": contrast.as_dict(),
+        "patches": patches,
+        **asdict(cutting),
+    }
+
+
 def list_work(sources: Sequence[VolumeSource], cutting: VolumeCutting) -> int:
     """Print what would be done: volume, shape, voxel size, axes and number of patches, with tabs between them."""
     print("volume\tshape_zyx\tvoxel_size_zyx_nm\taxes\tpatches")
@@ -160,72 +226,6 @@ def cells_before(source: VolumeSource, volume: Volume, cutting: VolumeCutting) -
     from utils.sampling.sampled_rows import candidate_cubes
 
     return cells_of(volume, cutting, candidate_cubes(source, sampling(cutting)))
-
-
-def sampling(cutting: VolumeCutting) -> "SamplingOptions":
-    """The options by which the cubes of a row are chosen."""
-    from utils.sampling.plan import SamplingOptions
-
-    return SamplingOptions(seed=cutting.seed, contrast=cutting.contrast_method, stretch=cutting.stretch)
-
-
-def cells_and_contrast(
-    source: VolumeSource, volume: Volume, cutting: VolumeCutting, folder: Path
-) -> tuple[list[Cell], Contrast]:
-    """The cells to cut and the contrast window; the overview of a row that is sampled is kept in a folder.
-
-    Raises
-    ------
-    PassedOver
-        If its cubes give no patches.
-    """
-    if source.gigabytes is None:
-        refuse_unwanted(volume, cutting)
-        cells = cells_of(volume, cutting)
-        return cells, volume_contrast(volume, cutting.contrast_method, stretch=cutting.stretch)
-    from utils.sampling.sampled_rows import sampled_cubes
-
-    sampled = sampled_cubes(source, sampling(cutting), folder)
-    cells = cells_of(volume, cutting, sampled.cubes)
-    if not cells:
-        raise PassedOver(f"its cubes give no patches: --min-side {cutting.min_side}")
-    return cells, sampled.contrast
-
-
-def patchify_volume(job: Job, scratch: Path, cutting: VolumeCutting, processes: int = 1) -> str:
-    """Hash every patch of one `VolumeSource`, choose exemplars, write their pixels.
-
-    A large volume is spread over `processes` threads, or over the run's cluster; small ones run side by side instead.
-    """
-    threads = processes if job.source.is_large() else 1
-    with job.source.open() as volume:
-        end = max(volume.shape)
-        safe_name(format_name_3d(job.source.name, 0, end, end, Box(end, end, end, end)))  # as long as any patch's
-        cells, contrast = cells_and_contrast(job.source, volume, cutting, job.target.parent)
-        reading = VolumeReader(job.source, volume, contrast, cutting)
-        hashes, flat = hash_volume(reading, cells, threads)
-        kept = exemplars(hashes, cutting.distance, cutting.seed, last=flat)
-        patches = kept_patches(reading, kept, cells, threads)
-        meta = describe_volume(job.source, volume, contrast, cutting, len(hashes))
-        save_records(scratch, patches, hashes=hashes[kept], meta=meta)
-    return f"{len(hashes)} patches, {len(kept)} kept"
-
-
-def describe_volume(
-    source: VolumeSource, volume: Volume, contrast: Contrast, cutting: VolumeCutting, patches: int
-) -> dict[str, Any]:
-    """What the dictionary remembers, so that the conversion can be repeated exactly; the same on every machine."""
-    place, pipe, inner = str(source.address).partition("|")
-    return {
-        "source": (place if "://" in place else Path(place).name) + pipe + inner,
-        "shape": volume.shape,
-        "voxel_size": volume.voxel_size,
-        "dataset": dict(source.stated.fields),
-        "dtype": volume.dtype.name,
-        "contrast": contrast.as_dict(),
-        "patches": patches,
-        **asdict(cutting),
-    }
 
 
 if __name__ == "__main__":

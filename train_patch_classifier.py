@@ -115,24 +115,13 @@ def train_command(args: argparse.Namespace) -> int:
     judging = judging_plan(args, setting)
     tables: list[Path] = []
     if args.leave_one_source_out or args.update or not (args.save / TARGET).exists():
-        setting = begun(args, setting, init)
+        setting = with_start(args, setting, init)
         code, tables = train_folds(args, setting, judging)
         if code == 0 and args.leave_one_source_out:
             print(summarize_folds(args.save, setting, tables, "leave one source out"))
         if code or args.leave_one_source_out:
             return code
     return train_final(args, setting, judging, tables)
-
-
-def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
-    """What the results of this command are made from."""
-    from utils.results import Scope
-
-    scope = Scope("train_patch_classifier", args.labels[0].parent, args.save)
-    inputs = {**{path.name: (path,) for path in args.labels}, "patches": tuple(setting.data.paths)}
-    asked = {name: getattr(args, name) for name in ASKED}
-    options = {**asked, "together": ";".join(args.together), **asdict(setting.recipe)}
-    return scope.recipe(inputs, {name.replace("_", "-"): value for name, value in options.items()})
 
 
 def chosen_recipe(args: argparse.Namespace) -> "tuple[TrainingRecipe, str]":
@@ -145,19 +134,28 @@ def chosen_recipe(args: argparse.Namespace) -> "tuple[TrainingRecipe, str]":
         return recipe_for(args.arch, init, options), init
 
 
-def begun(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
-    """The setting with the weights to begin with and, where only a head is fitted, what their body sees."""
-    from utils.training.bank import make_bank
-    from utils.training.first_weights import first_weights
+def read_setting(args: argparse.Namespace, recipe: "TrainingRecipe") -> "Setting":
+    """The labelled patches that the command line names, the groups that judging keeps together, and how to train.
 
-    recipe, data = setting.recipe, setting.data
-    with as_usage_errors(ValueError):
-        start = first_weights(init, args.arch)
-        if start is None or not recipe.bank:
-            return replace(setting, start=start)
-        folder, device = args.save / "bank", setting.device
-        bank = make_bank(folder, recipe.batches(), data, recipe.bank, start, device, update=args.update)
-    return replace(setting, start=start, bank=bank)
+    Raises
+    ------
+    UsageError
+        If the lists are none.
+    """
+    from utils.classification.precisions import pick_device
+    from utils.training.labels import read_labelled
+    from utils.training.overlaps import overlapping_pairs
+    from utils.training.setting import Setting
+    from utils.training.split import group_patches
+
+    if len(args.labels) > 2 or (len(args.labels) == 1 and args.labels[0].suffix.lower() != ".csv"):
+        raise UsageError("expected LABELS.csv SAVE, or PATHS.npy LABELS.npy SAVE")
+    with as_usage_errors():
+        data = read_labelled(*args.labels)
+        sources = data.joined_sources([group.split(",") for group in args.together])
+    groups = group_patches(sources, len(data))
+    groups = group_patches(sources, len(data), overlapping_pairs(data.patches, groups))
+    return Setting(recipe, data, groups, None, pick_device(args.device), args.half, args.quiet, args.log)
 
 
 def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
@@ -190,6 +188,21 @@ def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
     return Judging({f"fold{k + 1}of{len(folds)}": fold for k, fold in enumerate(folds)})
 
 
+def with_start(args: argparse.Namespace, setting: "Setting", init: str) -> "Setting":
+    """The setting with the weights to begin with and, where only a head is fitted, what their body sees."""
+    from utils.training.bank import make_bank
+    from utils.training.first_weights import first_weights
+
+    recipe, data = setting.recipe, setting.data
+    with as_usage_errors(ValueError):
+        start = first_weights(init, args.arch)
+        if start is None or not recipe.bank:
+            return replace(setting, start=start)
+        folder, device = args.save / "bank", setting.device
+        bank = make_bank(folder, recipe.batches(), data, recipe.bank, start, device, update=args.update)
+    return replace(setting, start=start, bank=bank)
+
+
 def train_folds(args: argparse.Namespace, setting: "Setting", judging: "Judging") -> tuple[int, list[Path]]:
     """Train without each fold; returns the exit code and the tables."""
     from utils.jobs import Job, Run, run_jobs
@@ -214,28 +227,15 @@ def train_final(args: argparse.Namespace, setting: "Setting", judging: "Judging"
     return run_jobs(work, [job], Run.of(args), noun="trainings")
 
 
-def read_setting(args: argparse.Namespace, recipe: "TrainingRecipe") -> "Setting":
-    """The labelled patches that the command line names, the groups that judging keeps together, and how to train.
+def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
+    """What the results of this command are made from."""
+    from utils.results import Scope
 
-    Raises
-    ------
-    UsageError
-        If the lists are none.
-    """
-    from utils.classification.precisions import pick_device
-    from utils.training.labels import read_labelled
-    from utils.training.overlaps import overlapping_pairs
-    from utils.training.setting import Setting
-    from utils.training.split import group_patches
-
-    if len(args.labels) > 2 or (len(args.labels) == 1 and args.labels[0].suffix.lower() != ".csv"):
-        raise UsageError("expected LABELS.csv SAVE, or PATHS.npy LABELS.npy SAVE")
-    with as_usage_errors():
-        data = read_labelled(*args.labels)
-        sources = data.joined_sources([group.split(",") for group in args.together])
-    groups = group_patches(sources, len(data))
-    groups = group_patches(sources, len(data), overlapping_pairs(data.patches, groups))
-    return Setting(recipe, data, groups, None, pick_device(args.device), args.half, args.quiet, args.log)
+    scope = Scope("train_patch_classifier", args.labels[0].parent, args.save)
+    inputs = {**{path.name: (path,) for path in args.labels}, "patches": tuple(setting.data.paths)}
+    asked = {name: getattr(args, name) for name in ASKED}
+    options = {**asked, "together": ";".join(args.together), **asdict(setting.recipe)}
+    return scope.recipe(inputs, {name.replace("_", "-"): value for name, value in options.items()})
 
 
 if __name__ == "__main__":

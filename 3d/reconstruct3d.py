@@ -118,30 +118,6 @@ def reconstruct(args: argparse.Namespace) -> int:
     return 1 if plan.missing or plan.ambiguous else code
 
 
-def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: Run) -> str:
-    """See to stacks of an earlier run that this one would not make; a part of the summary.
-
-    Those whose patch is gone go with ``--prune``. Those whose patch is there, but which another --slices or --limit
-    would not give, are outdated and go with ``--update``, since their successors are there now.
-    """
-    targets = {path for subvolume in plan.chosen() for kind in (None, *FLIPBOOKS) for path in subvolume.files(kind)}
-    patches = {patch.path.name for patch in listing.patches}
-    said = ""
-    orphans = [path for path in list_orphans(scope, targets) if run.owns(path.with_name(parse_name(stem(path)).source))]
-    kept = {path: bool(patches & set(inputs_of(path))) for path in orphans}
-    for is_kept, remove, what, how in (
-        (False, run.prune, "without their input", "--prune removes them"),
-        (True, run.update, "no longer asked for", "--update removes them"),
-    ):
-        if chosen := [path for path in orphans if kept[path] is is_kept]:
-            said += f", {len(chosen)} {what}{' removed' if remove else ''}"
-            if not remove:
-                say(f"stacks {what} ({len(chosen)}; {how}): {', '.join(map(str, chosen))}")
-            else:
-                discard_orphans(chosen, scope)
-    return said
-
-
 def list_patches(args: argparse.Namespace, scope: Scope) -> Listing:
     """The patches of volumes; what else lies beside them is named, once.
 
@@ -196,6 +172,41 @@ def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> 
     return 1 if plan.refused.total() or plan.missing or plan.ambiguous else 0
 
 
+def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: Run) -> str:
+    """See to stacks of an earlier run that this one would not make; a part of the summary.
+
+    Those whose patch is gone go with ``--prune``. Those whose patch is there, but which another --slices or --limit
+    would not give, are outdated and go with ``--update``, since their successors are there now.
+    """
+    targets = {path for subvolume in plan.chosen() for kind in (None, *FLIPBOOKS) for path in subvolume.files(kind)}
+    patches = {patch.path.name for patch in listing.patches}
+    said = ""
+    orphans = [path for path in list_orphans(scope, targets) if run.owns(path.with_name(parse_name(stem(path)).source))]
+    kept = {path: bool(patches & set(inputs_of(path))) for path in orphans}
+    for is_kept, remove, what, how in (
+        (False, run.prune, "without their input", "--prune removes them"),
+        (True, run.update, "no longer asked for", "--update removes them"),
+    ):
+        if chosen := [path for path in orphans if kept[path] is is_kept]:
+            said += f", {len(chosen)} {what}{' removed' if remove else ''}"
+            if not remove:
+                say(f"stacks {what} ({len(chosen)}; {how}): {', '.join(map(str, chosen))}")
+            else:
+                discard_orphans(chosen, scope)
+    return said
+
+
+def draw_montages(chosen: Sequence[Subvolume], savedir: Path, run: Run) -> int:
+    """Bring every dataset's montage up to date with its stacks."""
+    scope = Scope(MONTAGES, savedir, savedir)
+    # In shards whoever makes a dataset's last stack draws it.
+    open_ = {s.target.parent for s in chosen if run.shard is not None and not s.target.exists()}
+    jobs = montage_jobs([s.target for s in chosen if s.target.parent not in open_], scope)
+    if not jobs and not run.prune:
+        return 0
+    return run_jobs(draw_montage, jobs, replace(run, update=True, shard=None), noun="montages", scope=scope)
+
+
 def summary(plan: ReconstructionPlan, before: Sequence[str | None], after: Sequence[str | None], update: bool) -> str:
     """What became of the patches, in one line."""
     redone = [was is None or (update and was) for was in before]
@@ -212,17 +223,6 @@ def summary(plan: ReconstructionPlan, before: Sequence[str | None], after: Seque
     ]
     always = {"done", "done before", "failed"}
     return "subvolumes: " + ", ".join(f"{count} {what}" for count, what in parts if count or what in always)
-
-
-def draw_montages(chosen: Sequence[Subvolume], savedir: Path, run: Run) -> int:
-    """Bring every dataset's montage up to date with its stacks."""
-    scope = Scope(MONTAGES, savedir, savedir)
-    # In shards whoever makes a dataset's last stack draws it.
-    open_ = {s.target.parent for s in chosen if run.shard is not None and not s.target.exists()}
-    jobs = montage_jobs([s.target for s in chosen if s.target.parent not in open_], scope)
-    if not jobs and not run.prune:
-        return 0
-    return run_jobs(draw_montage, jobs, replace(run, update=True, shard=None), noun="montages", scope=scope)
 
 
 if __name__ == "__main__":

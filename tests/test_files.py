@@ -25,6 +25,7 @@ from utils.files import (
     sha256_of,
     stem,
     suffix,
+    walk,
 )
 
 
@@ -190,3 +191,12 @@ def test_folders_that_hold_nothing_go(tmp_path):
     assert (tmp_path / "b/c").exists()
     remove(tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_folders_below_in_natural_order_without_rounds(tmp_path):
+    for name in ("b10/inner", "b9", "left out/inner", ".hidden"):
+        (tmp_path / "a" / name).mkdir(parents=True)
+    if hasattr(os, "symlink"):
+        (tmp_path / "a/b9/up").symlink_to(tmp_path, target_is_directory=True)
+    found = walk(tmp_path / "a", lambda inner: inner.name != "left out")
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a", "a/b9", "a/b10", "a/b10/inner"]

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,23 @@ def _kind_of(entry: os.DirEntry[str], found: Entries) -> list[Path]:
         return found.files if entry.is_file() or not Path(entry.path).exists() else found.special
     except OSError:  # a link to itself, say
         return found.files
+
+
+def walk(folder: Path, enters: Callable[[Path], bool], above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """A folder and all below it that are entered, parents first, in natural order.
+
+    Links that go round are not followed; of a folder that may not be looked into, who lists its files says so.
+    """
+    yield folder
+    here = folder.resolve()
+    above = above | {here, *here.parents}
+    try:
+        inside = list_entries(folder).folders
+    except OSError:
+        return
+    for inner in inside:
+        if enters(inner) and inner.resolve() not in above:
+            yield from walk(inner, enters, above)
 
 
 def list_files(folder: Path, suffixes: Collection[str] | None = None) -> list[Path]:

@@ -1,12 +1,12 @@
 """Groups of 2D images: the subfolders of a folder, and the loose images in it."""
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from utils.cli import say_nested, say_passed_over
-from utils.files import list_entries
+from utils.files import walk
 from utils.images import list_images
 from utils.results import Scope, refuse_nothing_to_do
 
@@ -53,7 +53,11 @@ def list_groups(folder: Path, *, without: Path | None = None, recursive: bool = 
     """
     found = Groups([], [], [])
     excluded = without.resolve() if without else None
-    for place in _folders(folder, excluded):
+
+    def enters(inner: Path) -> bool:
+        return inner.resolve() != excluded
+
+    for place in walk(folder, enters):
         depth = len(place.relative_to(folder).parts)
         try:
             images, others = list_images(place)
@@ -70,7 +74,7 @@ def list_groups(folder: Path, *, without: Path | None = None, recursive: bool = 
         if images:
             where = place.relative_to(folder) if depth else Path(folder.resolve().name)
             found.groups.append(Group(where, place, tuple(images)))
-        elif depth == 1 and not any(_folders(place, excluded, below=True)):
+        elif depth == 1 and len([*islice(walk(place, enters), 2)]) == 1:
             found.passed_over.append(place)
     return found
 
@@ -82,21 +86,3 @@ def groups_of(args: argparse.Namespace, scope: Scope) -> Groups:
     say_nested(found.nested, "images", "DIR/GROUP/IMAGE", args.quiet)
     refuse_nothing_to_do([*found.groups, *found.unlisted], scope, args.prune, _LOOKED_FOR)
     return found
-
-
-def _folders(
-    folder: Path, excluded: Path | None, above: frozenset[Path] = frozenset(), *, below: bool = False
-) -> Iterator[Path]:
-    """A folder and all below it, parents first, in natural order; links that go round are not followed."""
-    if not below:
-        yield folder
-    here = folder.resolve()
-    above = above | {here, *here.parents}
-    try:
-        inside = list_entries(folder).folders
-    except OSError:  # said where its images are listed
-        return
-    for inner in inside:
-        place = inner.resolve()
-        if place != excluded and place not in above:
-            yield from _folders(inner, excluded, above)

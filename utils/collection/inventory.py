@@ -12,7 +12,7 @@ from utils.axes import Lengths
 from utils.cli import UsageError
 from utils.collection.ledger import NothingLeftError
 from utils.dictionaries import load_meta
-from utils.files import list_entries, suffix
+from utils.files import list_files, walk
 from utils.names import dataset_of
 from utils.records.kept_patch import possible_size, read_description
 from utils.records.scores import Score, is_scores_table, read_scores
@@ -83,7 +83,7 @@ def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:
     UsageError
         If dictionaries of one name cannot be told apart.
     """
-    found = [Part(path.stem, path) for path in _walk(filtered, ".csv") if is_scores_table(path)]
+    found = [Part(path.stem, path) for path in _files_below(filtered, ".csv") if is_scores_table(path)]
     if not found:
         why = "no tables of classify_patches.py (CSV: name,score,kept) in it" if filtered.is_dir() else "no such folder"
         raise NothingLeftError(f"{filtered}: {why}")
@@ -105,7 +105,7 @@ def dictionaries(dedupe_dirs: Sequence[Path]) -> dict[str, list[Path]]:
     """Patch dictionaries by their names, in natural order; folders are searched through."""
     found: dict[str, list[Path]] = {}
     for folder in dedupe_dirs:
-        for path in _walk(folder, ".pkl"):
+        for path in _files_below(folder, ".pkl"):
             if path not in found.setdefault(path.stem, []):
                 found[path.stem].append(path)
     return found
@@ -120,15 +120,10 @@ def _of_part(part: Part, paths: Sequence[Path]) -> Path | None:
     return paths[0] if paths else None
 
 
-def _walk(folder: Path, ending: str, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Files of an ending, in natural order; folders of kept patches are not looked through, nor links that go round."""
-    here = folder.resolve()
-    if here in above:
-        return
-    there = list_entries(folder)
-    wanted = [path for path in there.files if suffix(path) == ending]
-    yield from wanted
-    own = {dataset_of(path.stem) for path in wanted}
-    for inner in there.folders:
-        if inner.name not in own:
-            yield from _walk(inner, ending, above | {here})
+def _files_below(folder: Path, ending: str) -> Iterator[Path]:
+    """Files of an ending, in natural order; folders of kept patches are not looked through."""
+    kept: set[Path] = set()
+    for place in walk(folder, lambda inner: inner not in kept):
+        wanted = list_files(place, {ending})
+        kept.update(place / dataset_of(path.stem) for path in wanted)
+        yield from wanted

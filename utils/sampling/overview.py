@@ -29,6 +29,67 @@ FINE_ENOUGH = 8
 BLOCK_BYTES = 16 << 20
 
 
+def overview_levels(image: Multiscale, level: int, crop: int) -> list[int]:
+    """Levels of at most 256 MB on which boxes of `level` can be judged, the best one first.
+
+    That is the coarsest on which a cube spans at least 8 voxels per axis; then finer ones, then coarser ones.
+    """
+    small = [i for i in range(len(image.levels)) if image.levels[i].nbytes <= LARGEST and _coarser(image, i, level)]
+    fine = {i for i in small if min(_spanned(image, i, level, crop)) >= FINE_ENOUGH}
+    size = {i: math.prod(image.levels[i].shape) for i in small}
+    return sorted(small, key=lambda i: (i not in fine, size[i] if i in fine else -size[i]))
+
+
+def _coarser(image: Multiscale, index: int, level: int) -> bool:
+    if image.levels[index].problem:
+        return False
+    pairs = zip(image.levels[index].shape, image.levels[level].shape, strict=True)
+    return all(a <= b for a, b in pairs)
+
+
+def _spanned(image: Multiscale, index: int, level: int, crop: int) -> list[float]:
+    """Overview voxels that a cube spans, z, y, x; an axis shorter than a cube is spanned whole."""
+    return [min(crop, n) / r for n, r in zip(image.levels[level].shape, ratio(image, index, level), strict=True)]
+
+
+def ratio(image: Multiscale, index: int, level: int) -> Lengths:
+    """Voxels of `level` per voxel of level `index`, z, y, x."""
+    return triple(a / b for a, b in zip(factors(image, index), factors(image, level), strict=True))
+
+
+def overview_path(image: Multiscale, index: int, folder: Path, name: str) -> Path:
+    """Where an overview is kept; the address is part of the name, lest two images share one."""
+    return folder / FOLDER / f"{name}_s{index}-{zlib.crc32(str(image.store).encode()):08x}.npy"
+
+
+def fetch_overview(image: Multiscale, index: int, path: Path) -> None:
+    """Bring a level into a ``.npy`` file, unless it is there."""
+    if path.exists():
+        return
+    level = image.levels[index]
+    reader = LevelReader(image.store, level)
+    boxes = blocks(level.shape, level.chunk, BLOCK_BYTES, level.dtype.itemsize)
+    with atomic_path(path) as scratch:
+        write_npy(scratch, level.shape, level.dtype, boxes, reader.read)
+    reader.close()
+
+
+def survey(image: Multiscale, index: int, path: Path, level: int, spans_zyx: Spans, padding: float) -> Survey:
+    """The boxes of `level`, seen on the overview that was fetched to `path`."""
+    seen = Survey(spans_zyx, ratio(image, index, level), image.levels[index].shape, padding, index)
+    for z, plane in enumerate(npy_planes(path)):
+        seen.add(z, plane)
+    return seen
+
+
+def discard_overviews(folder: Path, name: str) -> None:
+    """Remove what is kept of a dataset's overviews, and of its mask's."""
+    own = re.compile(rf"{re.escape(name)}(-mask)?_s\d+-[0-9a-f]{{8}}\.npy")
+    for path in list_files(folder / FOLDER):
+        if own.fullmatch(path.name):
+            path.unlink()
+
+
 def blocks(shape: Triple, chunk: Triple, most_bytes: int, itemsize: int) -> Iterator[Region]:
     """Boxes that cover a volume, made of whole chunks as far as `most_bytes` allows, in z, y, x order."""
     z, y, x = (min(c, n) for c, n in zip(chunk, shape, strict=True))
@@ -74,64 +135,3 @@ def npy_planes(path: Path) -> Iterator[np.ndarray]:
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         for _ in range(shape[0]):
             yield np.fromfile(file, dtype, shape[1] * shape[2]).reshape(shape[1:])
-
-
-def overview_levels(image: Multiscale, level: int, crop: int) -> list[int]:
-    """Levels of at most 256 MB on which boxes of `level` can be judged, the best one first.
-
-    That is the coarsest on which a cube spans at least 8 voxels per axis; then finer ones, then coarser ones.
-    """
-    small = [i for i in range(len(image.levels)) if image.levels[i].nbytes <= LARGEST and _coarser(image, i, level)]
-    fine = {i for i in small if min(_spanned(image, i, level, crop)) >= FINE_ENOUGH}
-    size = {i: math.prod(image.levels[i].shape) for i in small}
-    return sorted(small, key=lambda i: (i not in fine, size[i] if i in fine else -size[i]))
-
-
-def _coarser(image: Multiscale, index: int, level: int) -> bool:
-    if image.levels[index].problem:
-        return False
-    pairs = zip(image.levels[index].shape, image.levels[level].shape, strict=True)
-    return all(a <= b for a, b in pairs)
-
-
-def _spanned(image: Multiscale, index: int, level: int, crop: int) -> list[float]:
-    """Overview voxels that a cube spans, z, y, x; an axis shorter than a cube is spanned whole."""
-    return [min(crop, n) / r for n, r in zip(image.levels[level].shape, ratio(image, index, level), strict=True)]
-
-
-def ratio(image: Multiscale, index: int, level: int) -> Lengths:
-    """Voxels of `level` per voxel of level `index`, z, y, x."""
-    return triple(a / b for a, b in zip(factors(image, index), factors(image, level), strict=True))
-
-
-def overview_path(image: Multiscale, index: int, folder: Path, name: str) -> Path:
-    """Where an overview is kept; the address is part of the name, lest two images share one."""
-    return folder / FOLDER / f"{name}_s{index}-{zlib.crc32(str(image.store).encode()):08x}.npy"
-
-
-def discard_overviews(folder: Path, name: str) -> None:
-    """Remove what is kept of a dataset's overviews, and of its mask's."""
-    own = re.compile(rf"{re.escape(name)}(-mask)?_s\d+-[0-9a-f]{{8}}\.npy")
-    for path in list_files(folder / FOLDER):
-        if own.fullmatch(path.name):
-            path.unlink()
-
-
-def fetch_overview(image: Multiscale, index: int, path: Path) -> None:
-    """Bring a level into a ``.npy`` file, unless it is there."""
-    if path.exists():
-        return
-    level = image.levels[index]
-    reader = LevelReader(image.store, level)
-    boxes = blocks(level.shape, level.chunk, BLOCK_BYTES, level.dtype.itemsize)
-    with atomic_path(path) as scratch:
-        write_npy(scratch, level.shape, level.dtype, boxes, reader.read)
-    reader.close()
-
-
-def survey(image: Multiscale, index: int, path: Path, level: int, spans_zyx: Spans, padding: float) -> Survey:
-    """The boxes of `level`, seen on the overview that was fetched to `path`."""
-    seen = Survey(spans_zyx, ratio(image, index, level), image.levels[index].shape, padding, index)
-    for z, plane in enumerate(npy_planes(path)):
-        seen.add(z, plane)
-    return seen
