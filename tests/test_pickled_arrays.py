@@ -14,6 +14,7 @@ from utils.pickled_arrays import (
     StoredArray,
     StoredDtype,
     array_of,
+    arrays_alike,
     possible_text,
     shown,
 )
@@ -150,3 +151,13 @@ def test_text_of_characters_that_there_are():
 )  # fmt: skip
 def test_values_in_messages_are_short(value, text):
     assert shown(value) == text
+
+
+def test_what_follows_and_is_spelled_alike(tmp_path):
+    (tmp_path / "a").write_bytes(b"".join(b"head" + bytes([n]) * 8 + b"tail" for n in range(4)) + b"headDIFFERENTtail")
+    first = StoredArray(Stored(20, 8), np.dtype(np.uint8), (8,))  # the second, which ends at byte 32
+    with (tmp_path / "a").open("rb") as file:
+        found = list(arrays_alike(file, 16, first, 32))
+        assert [(array.data, end) for array, end in found] == [(Stored(36, 8), 48), (Stored(52, 8), 64)]
+        assert [array_of(array, file).tolist() for array, _ in found] == [[2] * 8, [3] * 8]
+        assert not list(arrays_alike(file, 16, StoredArray(bytes(8), first.dtype, (8,)), 32))

@@ -1,8 +1,9 @@
 """Numeric arrays, dtypes and scalars as pickles spell them: checked before anything is made of them."""
 
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -11,6 +12,8 @@ import numpy as np
 from utils import memory
 from utils.reading import read_into
 
+LAZY_BYTES = 1024  # fewer are read at once, and do not stay in the file
+_FRAME = 9  # bytes of a mark that pickles put before a part
 _LAST_CHARACTER = 0x10FFFF
 _DTYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|U[0-9]{1,6}")
 
@@ -117,6 +120,30 @@ def array_of(stored: StoredArray, file: BinaryIO) -> np.ndarray:
         values[:] = np.frombuffer(stored.data or b"", stored.dtype)
     array = possible_text(values).reshape(stored.shape, order=stored.order)
     return array.transpose(stored.axes) if stored.axes else array
+
+
+def arrays_alike(file: BinaryIO, before: int, array: StoredArray, end: int) -> Iterator[tuple[StoredArray, int]]:
+    """The arrays that follow one and are spelled as it is, byte for byte but for their values; and where each ends.
+
+    The one is spelled from where the array `before` ends up to its own `end`.
+    """
+    # Windows has no reads by position: there each array is built by itself.
+    if not hasattr(os, "pread") or not isinstance(array.data, Stored) or array.data.offset - before > LAZY_BYTES:
+        return
+    descriptor, offset, length = file.fileno(), array.data.offset, array.data.length
+    head = _unframed(os.pread(descriptor, offset - before, before))
+    tail = os.pread(descriptor, end - offset - length, offset + length)
+    while (found := _unframed(ahead := os.pread(descriptor, _FRAME + len(head), end))).startswith(head):
+        offset = end + len(ahead) - len(found) + len(head)
+        if os.pread(descriptor, len(tail), offset + length) != tail:
+            return
+        end = offset + length + len(tail)
+        yield StoredArray(Stored(offset, length), array.dtype, array.shape, array.order), end
+
+
+def _unframed(spelled: bytes) -> bytes:
+    """Without the frame that may begin there: how many bytes follow is for readers of sockets."""
+    return spelled[_FRAME:] if spelled.startswith(b"\x95") else spelled
 
 
 def possible_text(values: np.ndarray) -> np.ndarray:

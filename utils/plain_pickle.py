@@ -15,7 +15,17 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from utils import memory
-from utils.pickled_arrays import MAKERS, Global, PlainPickleError, Stored, StoredArray, StoredDtype, shown
+from utils.pickled_arrays import (
+    LAZY_BYTES,
+    MAKERS,
+    Global,
+    PlainPickleError,
+    Stored,
+    StoredArray,
+    StoredDtype,
+    arrays_alike,
+    shown,
+)
 from utils.reading import read_into
 
 _LONGEST_TEXT = 64 << 20
@@ -23,10 +33,8 @@ _LONGEST_INTEGER = 64
 # What a value costs at most while it is on the stack, in a list or in the memo.
 _VALUE_BYTES = 120
 _ARRAY_VALUES = 3  # what an array that stays in the file takes is so many times that
-_FRAME = 9  # bytes
 _DEEPEST = 100
 _MOST_OTHER_KEYS = 10_000
-_LAZY_BYTES = 1024
 _GLOBALS = {
     ("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"),
     ("numpy._core.numeric", "_frombuffer"), ("numpy", "ndarray"), ("numpy", "dtype"),
@@ -136,7 +144,7 @@ class _Machine:
 
     def data(self, length: int, *, is_text: bool = False) -> None:
         """Push the bytes that follow; many of them stay in the file."""
-        if length < _LAZY_BYTES and not is_text:
+        if length < LAZY_BYTES and not is_text:
             self.stack.append(self.exactly(length))
             return
         start = self.file.tell()
@@ -249,30 +257,13 @@ class _Machine:
         The same bytes do the same again, where they touch neither the memo nor what was there before.
         """
         before, depth, end = self.last, len(self.stack), self.file.tell()
-        self.last = _Place(array, depth, end, self.effects)
-        if (before.depth, before.effects) != (depth - 1, self.effects) or self.stack[-2] is not before.array:
-            return
-        if not isinstance(array.data, Stored) or array.data.offset - before.end > _LAZY_BYTES:
-            return
-        if not hasattr(os, "pread"):  # Windows has no reads by position: there each array is built by itself
-            return
-        file, offset, length = self.file.fileno(), array.data.offset, array.data.length
-        head = _unframed(os.pread(file, offset - before.end, before.end))
-        tail = os.pread(file, end - offset - length, offset + length)
-        while (found := _unframed(ahead := os.pread(file, _FRAME + len(head), end))).startswith(head):
-            offset = end + len(ahead) - len(found) + len(head)
-            if os.pread(file, len(tail), offset + length) != tail:
-                break
-            end = offset + length + len(tail)
-            self.spend(_ARRAY_VALUES)
-            self.stack.append(StoredArray(Stored(offset, length), array.dtype, array.shape, array.order))
-        self.file.seek(end)
+        if (before.depth, before.effects) == (depth - 1, self.effects) and self.stack[-2] is before.array:
+            for found, its_end in arrays_alike(self.file, before.end, array, end):
+                self.spend(_ARRAY_VALUES)
+                self.stack.append(found)
+                end = its_end
+            self.file.seek(end)
         self.last = _Place(self.stack[-1], len(self.stack), end, self.effects)
-
-
-def _unframed(spelled: bytes) -> bytes:
-    """Without the frame that may begin there: how many bytes follow is for readers of sockets."""
-    return spelled[_FRAME:] if spelled.startswith(b"\x95") else spelled
 
 
 def _text(layout: str, encoding: str = "utf-8") -> Callable[[_Machine], None]:

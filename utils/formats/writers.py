@@ -104,11 +104,7 @@ class NrrdWriter(SlabWriter):
     """
 
     def __init__(
-        self,
-        path: Path,
-        shape: tuple[int | None, int, int],
-        dtype: DTypeLike,
-        voxel_size: Lengths | None = None,
+        self, path: Path, shape: tuple[int | None, int, int], dtype: DTypeLike, voxel_size: Lengths | None = None
     ) -> None:
         header = nrrd_header(shape, dtype, voxel_size)
         self._z_offset = header.find(_Z_UNKNOWN)
@@ -180,12 +176,7 @@ class MrcWriter(SlabWriter):
     """
 
     def __init__(
-        self,
-        path: Path,
-        shape: Triple,
-        dtype: np.dtype,
-        template: MrcHeader,
-        voxel_size: Lengths | None,
+        self, path: Path, shape: Triple, dtype: np.dtype, template: MrcHeader, voxel_size: Lengths | None
     ) -> None:
         code = f"{dtype.kind}{dtype.itemsize}"
         if code not in _MODES:

@@ -17,11 +17,7 @@ EDGE = 2
 
 
 def level_voxel_size(
-    image: Multiscale,
-    index: int,
-    given: Sequence[float | None] = (None, None, None),
-    *,
-    metadata_first: bool = False,
+    image: Multiscale, index: int, given: Sequence[float | None] = (None, None, None), *, metadata_first: bool = False
 ) -> Lengths:
     """Voxel size (z, y, x, nm) of level `index`.
 
