@@ -12,6 +12,7 @@ import imagecodecs
 import PIL.Image
 import pytest
 
+import cleanup2d
 from conftest import ROOT
 from utils import memory
 from utils.settings import MAX_GB, choose
@@ -79,16 +80,17 @@ def test_what_is_possible(encoding, pack):
     memory.require_possible(10**15, 1, "jpeg2000", "pixels")
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_the_option_of_every_script(tmp_path, run_script, processes):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_the_option_of_every_script(tmp_path, capfd, processes):
     (tmp_path / "in" / "g").mkdir(parents=True)
     for name in "ab":
         PIL.Image.new("L", (2000, 2000), 9).save(tmp_path / "in" / "g" / f"{name}.png")
-    run = ["preprocess/cleanup2d.py", tmp_path / "in", "-o", tmp_path / "out", "-p", processes]
-    refused = run_script(*run, "--max-gb", "0.001")
-    assert refused.returncode == 1 and "0.001 GB are allowed (--max-gb)" in refused.stderr, refused.stderr
-    assert run_script(*run, "--max-gb", "1").returncode == 0
-    assert run_script(*run, "--max-gb", "0").returncode == 2
+    run = [str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-p", processes]
+    assert cleanup2d.main([*run, "--max-gb", "0.001"]) == 1
+    assert "0.001 GB are allowed (--max-gb)" in capfd.readouterr().err
+    assert cleanup2d.main([*run, "--max-gb", "1"]) == 0
+    with pytest.raises(SystemExit, match="2"):
+        cleanup2d.main([*run, "--max-gb", "0"])
 
 
 def test_the_limit_of_a_run_ends_with_it(monkeypatch):

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import tifffile
 
+import cleanup2d
+import patchify2d
+import patchify3d
 from conftest import results, smooth_volume
 
 SMALL, LARGE = "400k", "64m"
@@ -46,23 +49,25 @@ def volumes(tmp_path: Path) -> Path:
 
 
 COMMANDS = {
-    "cleanup2d": ("preprocess/cleanup2d.py", "images", ["-o"]),
-    "patchify2d": ("patchify2d.py", "images", []),
-    "patchify3d": ("patchify3d.py", "volumes", ["-cs", "64", "-d", "0", "--seed", "1"]),
+    cleanup2d: ("images", ["-o"]),
+    patchify2d: ("images", []),
+    patchify3d: ("volumes", ["-cs", "64", "-d", "0", "--seed", "1"]),
 }
 
 
-@pytest.mark.parametrize("stage", COMMANDS)
-def test_what_does_not_fit_fails_by_name(stage, disk, tmp_path, run_script, request):
-    script, kind, options = COMMANDS[stage]
+@pytest.mark.parametrize("script", COMMANDS, ids=lambda script: script.__name__)
+def test_what_does_not_fit_fails_by_name(script, disk, tmp_path, request, capfd):
+    kind, options = COMMANDS[script]
     source = request.getfixturevalue(kind)
-    into = [*options, disk / "out"] if options[-1:] == ["-o"] else [disk / "out", *options]
-    first = run_script(script, source, *into)
-    assert first.returncode == 1 and "Traceback" not in first.stderr, first.stderr
-    assert "No space left on device" in first.stderr or "is the disk full?" in first.stderr
+
+    def run(into: Path) -> int:
+        words = [*options, into] if options[-1:] == ["-o"] else [into, *options]
+        return script.main(list(map(str, [source, *words])))
+
+    assert run(disk / "out") == 1
+    said = capfd.readouterr().err
+    assert ("No space left on device" in said or "is the disk full?" in said) and "Traceback" not in said
     assert not [path for path in disk.rglob("*") if ".part" in path.name or path.name.endswith(".lock")]
     subprocess.run(["mount", "-o", f"remount,size={LARGE}", str(disk)], check=True)
-    assert run_script(script, source, *into).returncode == 0
-    whole = [*options, tmp_path / "whole"] if options[-1:] == ["-o"] else [tmp_path / "whole", *options]
-    assert run_script(script, source, *whole).returncode == 0
+    assert run(disk / "out") == run(tmp_path / "whole") == 0
     assert results(disk / "out") == results(tmp_path / "whole")
