@@ -25,10 +25,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from utils.argument_types import positive_int
 from utils.cli import make_parser, run_script
-from utils.dictionaries import PatchFile, load_meta, save_records
+from utils.dictionaries import load_meta, save_records
 from utils.files import list_files, stem
 from utils.jobs import Job, Run, run_jobs
 from utils.names import format_name_3d
+from utils.patch_file import PatchFile
 from utils.patches import Box
 from utils.records.scores import Score, read_scores, save_scores
 from utils.results import Scope, list_orphans

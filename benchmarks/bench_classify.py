@@ -46,7 +46,7 @@ def compare(args: argparse.Namespace) -> int:
     from utils.classification.precisions import pick_device
     from utils.classification.state_files import load_weights
     from utils.classification.weights import LITE
-    from utils.dictionaries import PatchFile
+    from utils.patch_file import PatchFile
 
     torch.set_num_threads(args.threads)
     patches, kinds = generated(args.patches)

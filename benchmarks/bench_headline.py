@@ -34,7 +34,8 @@ from bench_patchify3d import CROP, measure
 from utils.argument_types import existing_dir, positive_int
 from utils.classification.devices import SHARING, gpus
 from utils.cli import make_parser, run_script, usable_cpus
-from utils.dictionaries import PatchFile, save_records
+from utils.dictionaries import save_records
+from utils.patch_file import PatchFile
 
 CUT, JUDGED = 5.3e6, 1.1e6
 # Voxels (z, y, x), type, and voxel size in nm: isotropic, 16 bit, serial sections (only xy is cut), small ones.

@@ -207,7 +207,7 @@ def reading(folder: Path, gigabytes: float) -> Measured:
     """One dictionary, read in batches."""
     path, count = folder / "in" / "v.pkl", int(gigabytes * GB / 224**2)
     prepare(dictionary_of_noise, path, count)
-    code = "from pathlib import Path; from utils.dictionaries import PatchFile; "
+    code = "from pathlib import Path; from utils.patch_file import PatchFile; "
     yield f"{count} patches read", measure(here(code + "[None for _ in PatchFile(Path(sys.argv[1])).batches()]", path))
 
 

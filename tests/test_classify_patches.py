@@ -30,9 +30,10 @@ from utils.classification.lite_net import FEATURES
 from utils.classification.shared_names import refuse_shared_files
 from utils.classification.weights import LITE
 from utils.contrast import Contrast
-from utils.dictionaries import PatchFile, save_patches
+from utils.dictionaries import save_patches
 from utils.files import sha256_of
 from utils.jobs import Job, Run, run_jobs
+from utils.patch_file import PatchFile
 from utils.records.duplicates import Duplicate, save_duplicates
 from utils.records.kept_patch import read_kept_record
 from utils.records.recipes import Recipe

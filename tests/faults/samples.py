@@ -69,7 +69,8 @@ def read_image(path: Path) -> str:
 
 def read_dictionary(path: Path) -> str:
     """Names, patches and the rest, streamed and whole; the copy of meta alone."""
-    from utils.dictionaries import PatchFile, load_meta, load_patches
+    from utils.dictionaries import load_meta, load_patches
+    from utils.patch_file import PatchFile
 
     load_meta(path)
     with PatchFile(path) as file:

@@ -13,9 +13,9 @@ from utils.classification.background import prefetched
 from utils.classification.decision import Examined
 from utils.classification.kept_files import kept_files
 from utils.classification.shared_names import refuse_shared_files
-from utils.dictionaries import PatchFile
 from utils.files import safe_name
 from utils.jobs import Job, WorkResult
+from utils.patch_file import PatchFile
 from utils.records.duplicates import LeftOut
 from utils.records.recipes import load_record
 from utils.records.scores import KEPT, LOW_SCORE, Score, read_scores, save_distances, save_scores

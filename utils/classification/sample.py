@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from utils.dictionaries import PatchFile
+from utils.patch_file import PatchFile
 
 LEAST_OF_EACH = 16
 MOST_BYTES = 256 << 20

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from utils.dictionaries import PatchFile, load_meta
+from utils.dictionaries import load_meta
 from utils.files import safe_name, stem_of_file
 from utils.names import dataset_of
+from utils.patch_file import PatchFile
 
 # Dictionaries that a sentence names.
 MOST_NAMES = 3

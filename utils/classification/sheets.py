@@ -8,8 +8,8 @@ import numpy as np
 
 from utils.classification.decision import Decision, unfamiliar_line
 from utils.contact_sheet import COLUMNS, Section, Tile, evenly, save_sheet
-from utils.dictionaries import PatchFile
 from utils.jobs import Job
+from utils.patch_file import PatchFile
 from utils.records.scores import Score, load_distances, read_scores
 
 SHOWN = 3 * COLUMNS

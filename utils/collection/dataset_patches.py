@@ -16,8 +16,8 @@ from utils.collection.overviews import Overviews
 from utils.collection.page_files import AROUND, THUMB, Thumbs
 from utils.collection.pixels import read_patch
 from utils.contact_sheet import fit
-from utils.dictionaries import PatchFile
 from utils.outcomes import reason_of
+from utils.patch_file import PatchFile
 from utils.records.scores import Score
 
 BINS = 20

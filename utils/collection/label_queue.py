@@ -15,9 +15,10 @@ from utils.collection.inventory import Part, dictionaries, list_parts
 from utils.collection.pixels import read_patch
 from utils.collection.places import key_of
 from utils.contrast import to_uint8
-from utils.dictionaries import PatchFile, load_meta
+from utils.dictionaries import load_meta
 from utils.names import dataset_of, parse_name, parsed
 from utils.outcomes import reason_of
+from utils.patch_file import PatchFile
 from utils.records.kept_patch import possible_contrast, read_description
 
 # Scores so near to each other are as uncertain as each other: within a band datasets take turns.

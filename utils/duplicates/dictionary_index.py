@@ -13,13 +13,14 @@ import numpy as np
 
 from utils.classification.shared_names import refuse_shared_files
 from utils.cli import UsageError
-from utils.dictionaries import PatchFile, load_patches
+from utils.dictionaries import load_patches
 from utils.duplicates.embedding import SIZE, embed_all
 from utils.duplicates.index_file import Index, IndexWriter, make_index
 from utils.files import list_files, resolved, safe_name, stem
 from utils.jobs import SKIPPED, Job
 from utils.names import dataset_of
 from utils.outcomes import describe
+from utils.patch_file import PatchFile
 from utils.records.kept_patch import possible_size
 
 FOLDER = ".duplicates"
