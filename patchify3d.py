@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.argument_types import natural_int, output_dir, positive_float, positive_int
+from utils.argument_types import is_table, natural_int, output_dir, positive_float, positive_int
 from utils.cli import UsageError, add_run_options, make_parser, run_script, say_nested, say_passed_over
 from utils.contrast import Contrast
 from utils.cubes import Cell
@@ -36,7 +36,7 @@ from utils.options import add_dataset, add_dedupe_options, add_patch_options, ad
 from utils.patches import Box
 from utils.redaction import one_line
 from utils.results import Scope, list_orphans
-from utils.sources import VolumeSource, is_table, nested_volumes, volume_sources
+from utils.sources import VolumeSource, nested_volumes, volume_sources
 from utils.summaries import say_failures
 from utils.volume_patches import (
     VolumeCutting,

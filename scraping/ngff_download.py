@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
-from utils.argument_types import fraction, natural_int, output_dir, positive_float, positive_int
+from utils.argument_types import fraction, is_table, natural_int, output_dir, positive_float, positive_int
 from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, options_for, run_script
 from utils.contrast import CONTRASTS
 from utils.files import expanded
@@ -97,7 +97,6 @@ def download(args: argparse.Namespace) -> int:
     from utils.ngff.access import HOSTS
     from utils.sampling.plan import GRACE, PlannedRow, plan_rows
     from utils.sampling.renewal import claim, tell_orphans
-    from utils.sources import is_table
 
     rows, run = read_rows(args), Run.of(args)
     options = sampling_options(args)
@@ -133,7 +132,6 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
         If a table is not there or is no table.
     """
     from utils.ngff.table import dataset_of_url, read_table
-    from utils.sources import is_table
 
     with as_usage_errors():
         if is_table(args.source):

@@ -1,11 +1,11 @@
-"""utils/overlap.py: a seeded order, and boxes that do not cover each other too much."""
+"""utils/overlap.py: boxes that do not cover each other too much."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from utils import overlap
-from utils.overlap import TakenBoxes, seeded_order, without_overlap
+from utils.overlap import TakenBoxes, without_overlap
 
 SPANS = st.tuples(st.integers(-5, 40), st.integers(1, 12)).map(lambda s: (s[0], s[0] + s[1]))
 BOXES = st.lists(st.tuples(SPANS, SPANS, SPANS), max_size=60)
@@ -53,11 +53,3 @@ def test_a_hundred_thousand_boxes_meet_their_neighbours_only(monkeypatch):
     ]
     taken = sum(without_overlap([("a", box) for box in grid], 0))
     assert taken == 50 * 20 and len(looks) < 8 * len(grid)
-
-
-def test_order_depends_on_name_and_seed_alone():
-    names = [f"v-LOC-0_{i}_0-9_0-9" for i in range(200)]
-    order = sorted(names, key=lambda name: seeded_order(name, 0))
-    assert order == sorted(set(names), key=lambda name: seeded_order(name, 0)) != names
-    assert order != sorted(names, key=lambda name: seeded_order(name, 1))
-    assert [n for n in order if n in names[:50]] == sorted(names[:50], key=lambda name: seeded_order(name, 0))

@@ -11,7 +11,7 @@ from stacks import write_mrc
 from utils.formats.writers import write_nrrd
 from utils.names import parse_name
 from utils.reconstruction.kept_patches import KeptPatch
-from utils.reconstruction.plan import Selection, VolumeHeader, choose, group, make_plan
+from utils.reconstruction.plan import Selection, VolumeHeader, choose, group, make_plan, seeded_order
 from utils.reconstruction.subvolumes import Subvolume
 from utils.sources import VolumeSource
 from utils.volume_index import VolumeIndex
@@ -136,3 +136,11 @@ def test_groups_in_memory_order_and_spread(tmp_path):
     assert not any(
         each.spread for each in group(chosen[2:], headers, {name: {} for name in ("fly", "bee", "none", "bad")}, 2)
     )
+
+
+def test_order_depends_on_name_and_seed_alone():
+    names = [f"v-LOC-0_{i}_0-9_0-9" for i in range(200)]
+    order = sorted(names, key=lambda name: seeded_order(name, 0))
+    assert order == sorted(set(names), key=lambda name: seeded_order(name, 0)) != names
+    assert order != sorted(names, key=lambda name: seeded_order(name, 1))
+    assert [n for n in order if n in names[:50]] == sorted(names[:50], key=lambda name: seeded_order(name, 0))

@@ -1,20 +1,11 @@
-"""Boxes taken one after another, none of which overlaps one before it too much; and a seeded order to take them in."""
+"""Boxes taken one after another, none of which overlaps one before it too much."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import product
 from math import prod
 
 from utils.axes import Box3D, Span, Triple, triple
-
-
-def seeded_order(name: str, seed: int) -> bytes:
-    """Sort key of a random order that depends on nothing but names and seed.
-
-    Taking more of an order, or adding names to it, keeps what was chosen before at its place.
-    """
-    return hashlib.blake2b(f"{seed}:{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
 def without_overlap(boxes: Iterable[tuple[Hashable, Box3D]], most: float) -> Iterator[bool]:

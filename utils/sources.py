@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.argument_types import is_table
 from utils.axes import triple
 from utils.cli import UsageError, as_usage_errors
 from utils.dataset_table import HEADERS_ONLY, NOT_GIVEN, NOTHING_STATED, DatasetTable, Stated, TableOptions
@@ -117,11 +118,6 @@ def volume_sources(
     if table.rows or table.everywhere != NOT_GIVEN:
         sources = [_with_statement(source, table) for source in sources]
     return sources, [p for p in passed_over if p != table.path]
-
-
-def is_table(source: str) -> bool:
-    """Whether an argument is a table rather than the address of one image."""
-    return source.lower().endswith((".csv", ".tsv")) and "://" not in source
 
 
 def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:

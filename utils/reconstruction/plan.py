@@ -1,5 +1,6 @@
 """What is to be reconstructed: every patch meets its volume's header, and the choice is made, before any work."""
 
+import hashlib
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +11,7 @@ from utils.axes import Box3D, Triple, triple
 from utils.files import safe_name
 from utils.jobs import describe
 from utils.names import dataset_of, format_name_subvolume, parse_roi, parsed
-from utils.overlap import seeded_order, without_overlap
+from utils.overlap import without_overlap
 from utils.parallel import ordered_map
 from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.subvolumes import Subvolume, VolumeGroup, box_of, why_outside, window
@@ -169,6 +170,14 @@ def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Su
             taken[dataset] += 1
         overlapping[subvolume.patch.where.source] += not takes
     return chosen, overlapping
+
+
+def seeded_order(name: str, seed: int) -> bytes:
+    """Sort key of a random order that depends on nothing but names and seed.
+
+    Taking more of an order, or adding names to it, keeps what was chosen before at its place.
+    """
+    return hashlib.blake2b(f"{seed}:{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
 def _box_in_dataset(subvolume: Subvolume) -> tuple[str, Box3D]:
