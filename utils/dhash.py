@@ -24,14 +24,8 @@ _EXACT = 1 << 24
 
 
 @cache
-def lanczos_weights(length: int, reduced: int) -> np.ndarray:
-    """Pillow's integer Lanczos weights that resize a side.
-
-    Returns
-    -------
-    ndarray of int64, shape (length, reduced)
-        Fixed point with `PRECISION_BITS` binary digits; each column sums to nearly ``2**PRECISION_BITS``.
-    """
+def _lanczos_weights(length: int, reduced: int) -> np.ndarray:
+    """Pillow's Lanczos weights that resize a side: int64 (length, reduced), whose columns sum to 2**PRECISION_BITS."""
     scale = length / reduced
     filter_scale = max(scale, 1.0)
     support = _SUPPORT * filter_scale
@@ -68,7 +62,7 @@ def _split_weights(length: int, reduced: int) -> tuple[np.ndarray, int]:
 
     The base is the largest for which 255 * (sum of a column's |digits|) stays below 2^24.
     """
-    weights = lanczos_weights(length, reduced)
+    weights = _lanczos_weights(length, reduced)
     bits = next(b for b in range(12, 0, -1) if 255 * np.abs(_digit(weights, b)).sum(axis=0).max() < _EXACT)
     digits = []
     while 255 * np.abs(weights).sum(axis=0).max() >= _EXACT:

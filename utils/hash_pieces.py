@@ -49,20 +49,7 @@ class Piece:
 
 @cache
 def pieces_of(bits: int, distance: int, count: int) -> tuple[Piece, ...]:
-    """The pieces by which it costs least to find what is near among so many.
-
-    Parameters
-    ----------
-    bits : int
-        Of a hash.
-    distance : int
-    count : int
-        Of hashes, as a power of 2.
-
-    Returns
-    -------
-    tuple of Piece
-    """
+    """The pieces by which it costs least to find what is near among 2**count hashes of so many bits."""
 
     def cost(width: int, radius: int) -> float:
         return SORTED + _ball(width, radius) * (LOOK + FOUND * 2.0 ** (count - width))

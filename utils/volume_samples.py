@@ -18,27 +18,22 @@ SAMPLE_BANDS = 8
 def volume_contrast(volume: Volume, method: str = "percentile", *, stretch: bool = False) -> Contrast:
     """The contrast window of a whole volume; `method` and `stretch` as in `utils.contrast.measure_contrast`.
 
-    Percentiles come from `volume_sample`, the same on every machine. `minmax` looks at every voxel, slab by slab, so
+    Percentiles come from `_volume_sample`, the same on every machine. `minmax` looks at every voxel, slab by slab, so
     that none is clipped.
     """
     as_it_is = volume.dtype == np.uint8 and not stretch
     if as_it_is or volume.dtype.kind == "b" or (method == "dtype" and volume.dtype.kind in "iu"):
         return measure_contrast(np.zeros(1, volume.dtype), method, stretch=stretch)
     if method == "percentile":
-        sample = volume_sample(volume)
+        sample = _volume_sample(volume)
         # One value throughout: what a sparse volume holds lies between the bands, and only a look at all of it tells.
         if sample.shape == volume.shape or np.unique(_extremes(sample, volume.padding)).size > 1:
             return measure_contrast(sample, method, stretch=stretch, padding=volume.padding)
     return _whole_range(volume, stretch)
 
 
-def volume_sample(volume: Volume) -> np.ndarray:
-    """At most 4 M voxels: all of a small volume, else bands of rows of 32 slices.
-
-    Returns
-    -------
-    ndarray, shape (n, rows, columns)
-    """
+def _volume_sample(volume: Volume) -> np.ndarray:
+    """At most 4 M voxels, (n, rows, columns): all of a small volume, else bands of rows of 32 slices."""
     sample = np.concatenate([volume[box] for box in _sample_boxes(volume.shape)])
     return sample[..., :: max(1, -(-sample.size // SAMPLE_VOXELS))]
 
@@ -97,7 +92,7 @@ def why_labels_volume(volume: Volume) -> str:
     A few values in the sample of a large volume prove nothing: what it holds may lie between the bands that were looked
     at. Then the first slices with more of them decide.
     """
-    sample = volume_sample(volume)
+    sample = _volume_sample(volume)
     if sample.shape == volume.shape or len(_values(sample)) > FEW:
         return why_labels(sample)
     found = np.empty(0)

@@ -118,12 +118,12 @@ def write_zarr_shard(size: int, side: tuple[int, int], shard: Shard, reads: Iter
     if len(patches) != len(shard.samples):
         raise ValueError(f"{len(shard.samples) - len(patches)} patches cannot be read; remove their TIFFs")
     with deferred():  # its tasks in a thread of their own would complain, at length
-        array = zarr.create_array(folder / "array", **zarr_layout(len(patches), size, side))
+        array = zarr.create_array(folder / "array", **_zarr_layout(len(patches), size, side))
         array[:] = np.stack(patches)
     (folder / "array" / "c" / "0" / "0" / "0").replace(folder / shard.files[0])
 
 
-def zarr_layout(count: int, size: int, side: tuple[int, int]) -> dict[str, Any]:
+def _zarr_layout(count: int, size: int, side: tuple[int, int]) -> dict[str, Any]:
     """How patches lie in the array: each a chunk of its own, `size` of them in a file, as raw bytes."""
     return {
         "shape": (count, *side),
@@ -142,7 +142,7 @@ def write_zarr_frame(split: str, names: Sequence[str], size: int, side: tuple[in
     root = folder / f"{split}.zarr"
     with deferred():
         zarr.create_group(root)
-        zarr.create_array(root / "images", **zarr_layout(len(names), size, side))
+        zarr.create_array(root / "images", **_zarr_layout(len(names), size, side))
         array = zarr.create_array(root / "names", shape=(len(names),), chunks=(NAMES_PER_CHUNK,), dtype=str)
         array[:] = np.array(names, dtype=object)
 

@@ -81,7 +81,7 @@ def write_index(out: Path, jobs: Sequence[DatasetJob], unclassified: Sequence[st
         free = list(dict.fromkeys(name for row in rows for name in row["free"]))
         parts = [out / "datasets" / job.slug / "manifest.parquet" for job in made]
         join_parts(parts, free, scratch / "manifest.parquet", scratch / "manifest.csv")
-        save_script(scratch / "data.js", index_data(rows, free, unclassified, title))
+        save_script(scratch / "data.js", _index_data(rows, free, unclassified, title))
     return True
 
 
@@ -92,7 +92,7 @@ def _failed(job: DatasetJob) -> dict[str, Any]:
     return {**nothing, "parts": len(job.parts), "flags": [said]}
 
 
-def index_data(
+def _index_data(
     rows: Sequence[dict[str, Any]], free: Sequence[str], unclassified: Sequence[str], title: str
 ) -> dict[str, Any]:
     """What the first page shows."""

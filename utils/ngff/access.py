@@ -94,10 +94,10 @@ def http_headers(address: Address, access: Access) -> list[str]:
         found = None
     if not found or not found[0] or "@" in server.netloc:
         return [*access.headers]
-    return [*access.headers, basic_authorization(found[0], found[2] or "")]
+    return [*access.headers, _basic_authorization(found[0], found[2] or "")]
 
 
-def basic_authorization(user: str, password: str) -> str:
+def _basic_authorization(user: str, password: str) -> str:
     """The header of a user's name and password."""
     return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
@@ -227,7 +227,7 @@ def ask(url: str, timeout: float, headers: Iterable[str] = (), *, body: bool = F
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=timeout)
     if parts.username:
-        headers = [*headers, basic_authorization(unquote(parts.username), unquote(parts.password or ""))]
+        headers = [*headers, _basic_authorization(unquote(parts.username), unquote(parts.password or ""))]
     sent = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
     place = quote(parts.path or "/", safe="/%") + (f"?{parts.query}" if parts.query else "")
     try:

@@ -41,26 +41,26 @@ def zarr_levels(store: Store, found: Mapping[str, dict[str, Any] | None]) -> lis
     NoImageError
         If there is no Zarr metadata.
     """
-    attributes = group_attributes(found)
+    attributes = _group_attributes(found)
     refuse_labels(store.address.path, attributes)
     _refuse_plates(attributes, store)
     if "multiscales" in attributes:
         return _multiscale_levels(store, attributes, v3=found.get("zarr.json") is not None)
-    if array_metadata(found):
+    if _array_metadata(found):
         return [_level_of_parent(store, found) or _plain_level(found)]
     if found.get(".zattrs") is None and found.get("zarr.json") is None and found.get(".zgroup") is None:
         raise NoImageError("no Zarr metadata (.zattrs, .zarray or zarr.json)")
     return _only_series(store, "bioformats2raw.layout" in attributes)
 
 
-def group_attributes(found: Mapping[str, dict[str, Any] | None]) -> dict[str, Any]:
+def _group_attributes(found: Mapping[str, dict[str, Any] | None]) -> dict[str, Any]:
     """Attributes of a group; those of OME-Zarr 0.5 are lifted out of ``ome``."""
     v3 = (found.get("zarr.json") or {}).get("attributes") or {}
     ome = v3.get("ome")
     return {**(found.get(".zattrs") or {}), **v3, **(ome if isinstance(ome, dict) else {})}
 
 
-def array_metadata(found: Mapping[str, dict[str, Any] | None]) -> dict[str, Any] | None:
+def _array_metadata(found: Mapping[str, dict[str, Any] | None]) -> dict[str, Any] | None:
     """The metadata of an array (Zarr 2 or 3) among files already fetched; None for a group."""
     v3 = found.get("zarr.json")
     if v3 and v3.get("node_type") == "array":
@@ -78,12 +78,12 @@ def _refuse_plates(attributes: dict[str, Any], store: Store) -> None:
 
 def _only_series(store: Store, declared: bool) -> list[Level]:
     """The image of a bioformats2raw layout, 0; several (as its OME group lists them, or 0, 1, ...) are named."""
-    listed = group_attributes(_groups_of(store, ["OME"])["OME"]).get("series")
+    listed = _group_attributes(_groups_of(store, ["OME"])["OME"]).get("series")
     images = [str(name) for name in listed] if isinstance(listed, list) else []
     names = images or [*map(str, range(MOST_SERIES))]
     inner = _groups_of(store, _plain(names)) if len(images) < 2 else {}
     if inner:
-        images = [name for name, files in inner.items() if "multiscales" in group_attributes(files)]
+        images = [name for name, files in inner.items() if "multiscales" in _group_attributes(files)]
     if len(images) > 1:
         raise several_images(images)
     if not images or images[0] not in inner:
@@ -118,7 +118,7 @@ def _multiscale_levels(store: Store, attributes: dict[str, Any], *, v3: bool) ->
     paths = [str(dataset["path"]) for dataset in datasets]
     arrays = _arrays(store, paths, v3)
     return readable_levels(
-        (path, partial(level_of, path, array_metadata(arrays[path]), axes, multiscale, dataset))
+        (path, partial(level_of, path, _array_metadata(arrays[path]), axes, multiscale, dataset))
         for path, dataset in zip(paths, datasets, strict=True)
     )
 
@@ -138,17 +138,19 @@ def _level_of_parent(store: Store, found: Mapping[str, dict[str, Any] | None]) -
     """A level whose own address was given, with the size that the multiscale above it gives it."""
     pieces = [piece for piece in store.address.path.split("/") if piece]
     for up in range(1, min(MOST_ANCESTORS, len(pieces)) + 1):
-        attributes = group_attributes(store.at(*[".."] * up).read_json(GROUP_KEYS))
+        attributes = _group_attributes(store.at(*[".."] * up).read_json(GROUP_KEYS))
         multiscale = first_multiscale(attributes) or {}
         path = "/".join(pieces[-up:])
         for dataset in multiscale.get("datasets") or []:
             if str(dataset.get("path")).strip("/") == path:
-                return level_of("", array_metadata(found), coordinate_axes(multiscale, attributes), multiscale, dataset)
+                return level_of(
+                    "", _array_metadata(found), coordinate_axes(multiscale, attributes), multiscale, dataset
+                )
     return None
 
 
 def _plain_level(found: Mapping[str, dict[str, Any] | None]) -> Level:
-    array = array_metadata(found) or {}
+    array = _array_metadata(found) or {}
     shape = array.get("shape") or []
     if len(shape) != 3:
         names = [str(n) for n in array.get("dimension_names") or "tczyx"[-len(shape) :]]

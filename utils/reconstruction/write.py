@@ -56,13 +56,13 @@ def reconstruct_volume(
     if not missing and not group.refused:
         return SKIPPED
     threads = max(WRITERS, processes * group.spread)
-    failed = make_all(group, missing, options, scope, threads) if missing else {}
+    failed = _make_all(group, missing, options, scope, threads) if missing else {}
     if failures := {**group.refused, **failed}:
         raise SomeFailed(failures)
     return f"{len(missing)} subvolumes"
 
 
-def make_all(
+def _make_all(
     group: VolumeGroup, wanted: Sequence[Subvolume], options: StackOptions, scope: Scope, threads: int
 ) -> dict[str, str]:
     """Open a group's volume and write subvolumes; the patches that failed, each with its reason."""

@@ -61,7 +61,7 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
     if not cubes:
         raise ValueError(f"no cube of {plan.crop} voxels a side fits into -gb {plan.options.gigabytes:g}")
     level = plan.image.open_level(plan.index, invert=plan.dataset.invert)
-    return Sampled(sorted(cubes), shown_contrast(found.contrast, level))
+    return Sampled(sorted(cubes), _shown_contrast(found.contrast, level))
 
 
 def discard_sampled(result: Path) -> None:
@@ -76,7 +76,7 @@ def _planned(source: VolumeSource, options: SamplingOptions) -> SamplingPlan:
     return plan_sampling(source.row, replace(options, level=source.level, gigabytes=source.gigabytes))
 
 
-def shown_contrast(contrast: Contrast, volume: NgffVolume) -> Contrast:
+def _shown_contrast(contrast: Contrast, volume: NgffVolume) -> Contrast:
     """A window of stored intensities for those that reading returns, which may be mirrored."""
     if not volume.invert or contrast == NO_CONTRAST:
         return contrast
