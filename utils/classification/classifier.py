@@ -88,6 +88,8 @@ class Classifier:
         model = loaded_model(self.arch, state, origin)
         self.head = cast(nn.Linear, model.fc).to(self.device)
         model.fc = nn.Identity()
+        windows = cast(nn.Linear | None, getattr(model, "window_fc", None))
+        self.window_head = windows and (windows.weight[0].detach().numpy(), float(windows.bias))
         body = fold_batch_norms(model)
         if self.arch == "resnet34":
             body.conv1 = GrayStem(cast(nn.Conv2d, body.conv1), self.side)
@@ -194,7 +196,9 @@ class Classifier:
 
     def _level(self, dtype: torch.dtype) -> Precision:
         run = partial(self._outputs, batch=partial(self._batch, dtype=dtype))
-        return Precision(NAMES[dtype], partial(look_twice, run) if self.looks_twice else run)
+        return Precision(
+            NAMES[dtype], partial(look_twice, run, window_head=self.window_head) if self.looks_twice else run
+        )
 
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Any]) -> Outputs:
         if self.arch == "resnet34":

@@ -1,6 +1,7 @@
 """The lite network: the first twelve blocks of EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946), made slimmer.
 
-What it sees in a patch is the mean and the deviation of each channel of its last block; one linear layer decides.
+What it sees in a patch is the mean and the deviation of each channel of its last block; one linear layer decides, and
+perhaps another of windows of patches that are mostly empty.
 """
 
 from collections.abc import Sequence
@@ -64,9 +65,9 @@ class InvertedBottleneck(nn.Module):
 
 
 class LiteNet(nn.Module):
-    """The network; its layers are `stem`, `stem_norm`, `stage1` to `stage6` and `fc`."""
+    """The network; its layers are `stem`, `stem_norm`, `stage1` to `stage6` and `fc`, and `window_fc` where it is asked for."""
 
-    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS, *, windows: bool = False) -> None:
         super().__init__()
         self.stem = nn.Conv2d(1, STEM, 3, 2, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(STEM, eps=EPSILON)
@@ -79,6 +80,7 @@ class LiteNet(nn.Module):
                 inputs = outputs
             self.add_module(f"stage{k + 1}", stage)
         self.fc = nn.Linear(FEATURES, 1)
+        self.window_fc = nn.Linear(FEATURES, 1) if windows else None
 
     def blocks(self) -> list[InvertedBottleneck]:
         """All blocks in order."""

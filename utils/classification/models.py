@@ -18,6 +18,8 @@ ARCHITECTURES = ("resnet34", "lite")
 SIDES = {"resnet34": 224, "lite": 96}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# What the lite network may have besides: a head for windows of patches that are mostly empty.
+WINDOW_HEAD = {"window_fc.weight", "window_fc.bias"}
 # Below this standard deviation (gray levels) a patch is not stretched any further: what is left is mostly noise.
 LEAST_STD = 1.5
 # Padding is black or white, or after JPEG nearly so: within this part of the range above black, at most MARGIN levels
@@ -121,7 +123,7 @@ def loaded_model(arch: str, state: Mapping[str, Tensor], origin: str) -> nn.Modu
         Where they come from, for messages.
     """
     with torch.device("meta"):
-        model = build_model(arch)
+        model = LiteNet(windows=WINDOW_HEAD <= state.keys()) if arch == "lite" else build_model(arch)
     load_state(model, state, origin)
     return model
 

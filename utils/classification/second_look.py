@@ -2,7 +2,8 @@
 
 Patches near even odds are where most of its errors lie. There, the mean with a quarter turn and the best of four
 windows know better than one look. Cells that fill a fifth of a patch are lost in the whole: there the window decides
-that holds most structure. Both judged by experiments and kinds of things left out (MODEL_CARD.md).
+that holds most structure, by a head that learnt from such windows where the weights have one. Both judged by experiments
+and kinds of things left out (MODEL_CARD.md).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,13 +23,19 @@ TURNS = 2
 BEST = 2
 # A patch of which less shows structure is judged by its densest window; over the first SPARSE_FADE less and less so.
 SPARSE, SPARSE_FADE = 0.5, 0.1
+# Blocks of that window a side.
+WINDOW = 6
 # Patches looked at together: so many, or fewer large ones, which bounds the memory.
 PART, PART_BYTES = 64, 64 << 20
 
 Outputs = tuple[np.ndarray, np.ndarray]
 
 
-def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence[np.ndarray]) -> Outputs:
+def look_twice(
+    run: Callable[[Sequence[np.ndarray]], Outputs],
+    patches: Sequence[np.ndarray],
+    window_head: tuple[np.ndarray, float] | None = None,
+) -> Outputs:
     """Logits and features of patches; those in doubt or with little structure are looked at again, for their logits.
 
     Parameters
@@ -36,6 +43,8 @@ def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence
     run : callable
         Gives logits (n,) and features (n, f) of patches.
     patches : sequence of ndarray of uint8, shape (h, w)
+    window_head : tuple of ndarray, shape (f,), and float, optional
+        Weights and bias that make logits of what is seen in the densest windows; by default `run`'s own are taken.
 
     Returns
     -------
@@ -46,10 +55,12 @@ def look_twice(run: Callable[[Sequence[np.ndarray]], Outputs], patches: Sequence
     sparse = sparseness(np.array([found.mean() for found in blocks]))
     # Where the window alone decides, no other look would count.
     doubtful = np.flatnonzero((np.abs(logits) < DOUBT) & (sparse < 1))
-    for part, looks in _looked_again(run, patches, doubtful, further_looks):
+    for part, looks, _ in _looked_again(run, patches, doubtful, further_looks):
         logits[part] = combined(np.column_stack([logits[part], looks]))
     windows = {i: densest_window(patches[i], blocks[i]) for i in np.flatnonzero(sparse).tolist()}
-    for part, looks in _looked_again(run, windows, np.flatnonzero(sparse), turned):
+    for part, looks, seen in _looked_again(run, windows, np.flatnonzero(sparse), turned):
+        if window_head:
+            looks = (seen @ window_head[0] + window_head[1]).reshape(looks.shape)
         logits[part] += sparse[part] * (looks.mean(axis=1) - logits[part])
     return logits, features
 
@@ -59,13 +70,14 @@ def _looked_again(
     patches: Sequence[np.ndarray] | Mapping[int, np.ndarray],
     chosen: np.ndarray,
     looks_at: Callable[[np.ndarray], Iterator[np.ndarray]],
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Indices of some patches (m,), and the logits of all looks at them, (m, looks); part by part."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Indices of some patches (m,), the logits of all looks at them (m, looks), and their features; part by part."""
     largest = max((2 * patches[int(i)].nbytes for i in chosen), default=1)
     step = max(1, min(PART, PART_BYTES // largest))
     for part in (chosen[start : start + step] for start in range(0, len(chosen), step)):
         looks = [look for i in part for look in looks_at(patches[int(i)])]
-        yield part, run(looks)[0].reshape(len(part), -1)
+        logits, features = run(looks)
+        yield part, logits.reshape(len(part), -1), features
 
 
 def sparseness(shares: np.ndarray) -> np.ndarray:
@@ -163,7 +175,7 @@ def structured_blocks(patch: np.ndarray) -> np.ndarray:
 
 
 def densest_window(patch: np.ndarray, structured: np.ndarray) -> np.ndarray:
-    """The window of half a patch's height and width that holds most of its structure; the first of several.
+    """The window of 6/16 of a patch's height and width that holds most of its structure; the first of several.
 
     Parameters
     ----------
@@ -173,14 +185,14 @@ def densest_window(patch: np.ndarray, structured: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray, shape (h / 2, w / 2)
+    ndarray, shape (6 h / 16, 6 w / 16)
         A view.
     """
-    half = BLOCKS // 2
     held = np.zeros((BLOCKS + 1, BLOCKS + 1), int)
     held[1:, 1:] = structured.cumsum(axis=0).cumsum(axis=1)
-    counts = held[half:, half:] - held[:-half, half:] - held[half:, :-half] + held[:-half, :-half]
+    counts = held[WINDOW:, WINDOW:] - held[:-WINDOW, WINDOW:] - held[WINDOW:, :-WINDOW] + held[:-WINDOW, :-WINDOW]
     corner = np.unravel_index(np.argmax(counts), counts.shape)
     starts = [int(at) * side // BLOCKS for at, side in zip(corner, patch.shape, strict=True)]
-    rows, columns = (slice(at, at + max(1, side // 2)) for at, side in zip(starts, patch.shape, strict=True))
+    sides = [max(1, WINDOW * side // BLOCKS) for side in patch.shape]
+    rows, columns = (slice(at, at + side) for at, side in zip(starts, sides, strict=True))
     return patch[rows, columns]

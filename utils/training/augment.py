@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 
 from utils.training.synthetic.fields import Image, Rng, field, gradient, noise
-from utils.training.synthetic.negatives import cover_mask, filler
+from utils.training.synthetic.negatives import cover_mask, filler, island_mask
 
 # Of mildly augmented patches this share is whole and as it is.
 WHOLE = 0.8
+# What is left of a patch that is mostly covered.
+LEFT = 0.12, 0.5
 
 
 def published(rng: Rng, patch: Image, size: int) -> Image:
@@ -50,6 +52,19 @@ def heavy_picture(rng: Rng, image: Image) -> Image:
         mask = cover_mask(rng, size, rng.uniform(0.1, 0.8))
         image = image * (1 - mask) + filler(rng, size) * mask
     return exposure(rng, image)
+
+
+def mostly_covered(rng: Rng, patch: Image, size: int) -> Image:
+    """A whole patch, flipped, of which an eighth to a half is left beside padding, resin or an empty field; clipped."""
+    image = _flipped(rng, cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32))
+    draw_mask = island_mask if rng.random() < 0.4 else cover_mask
+    mask, ground = draw_mask(rng, size, 1 - rng.uniform(*LEFT)), rng.random()
+    if ground < 0.6:
+        beside = filler(rng, size)
+    else:
+        gray, deviation = np.percentile(image, rng.uniform(5, 98)), rng.uniform(0.02, 0.35) * image.std()
+        beside = rng.normal(gray, deviation, image.shape).astype(np.float32)
+    return np.clip(image * (1 - mask) + beside * mask, 0, 255)
 
 
 def exposure(rng: Rng, image: Image) -> Image:

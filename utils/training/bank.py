@@ -1,25 +1,29 @@
-"""A bank of augmented patches as a frozen body sees them: looked at once, learnt from by every fold.
+"""A bank of augmented patches, and of windows of sparse ones, as a frozen body sees them: learnt from by every fold.
 
 Each remembers which labelled patch it was made of; a fold takes those that its left-out patches had no part in. The
 bank is written in parts, so that a run that ends goes on from the last one.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from utils.classification.classifier import Classifier
+from utils.classification.second_look import WINDOW, densest_window, sparseness, structured_blocks
 from utils.classification.state_files import State
 from utils.files import atomic_path
 from utils.reading import DAMAGE
+from utils.training.augment import mostly_covered
 from utils.training.batches import BatchRule
 from utils.training.labels import Labelled
 
 # Whole patches are seen as they are.
 SIDE = 224
+# One in so many is covered, too, for its window.
+COVERED = 3
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,14 @@ class Bank:
         1 good, 0 bad.
     origins : ndarray of int, shape (n,)
         Index of the labelled patch that it was made of; -1 for what is drawn.
+    windows : Bank, optional
+        What it sees in the densest windows of those that are mostly empty, and of others that were covered.
     """
 
     features: np.ndarray
     labels: np.ndarray
     origins: np.ndarray
+    windows: "Bank | None" = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +58,8 @@ class Bank:
             Their indices.
         """
         chosen = np.flatnonzero(~np.isin(self.origins, left_out))
-        return Bank(self.features[chosen], self.labels[chosen], self.origins[chosen])
+        windows = self.windows and self.windows.without(left_out)
+        return Bank(self.features[chosen], self.labels[chosen], self.origins[chosen], windows)
 
 
 def make_bank(
@@ -75,7 +83,7 @@ def make_bank(
         If there are such parts, and they are not to be made anew, or damaged ones.
     """
     labels = [(path.as_posix(), bool(good)) for path, good in zip(data.paths, data.good, strict=True)]
-    digest = hashlib.sha256(repr((rule, labels)).encode())
+    digest = hashlib.sha256(repr((rule, labels, COVERED, WINDOW)).encode())
     for name in sorted(start.keys() - {"fc.weight", "fc.bias"}):
         digest.update(start[name].cpu().numpy().tobytes())
     mark = digest.hexdigest()
@@ -83,13 +91,14 @@ def make_bank(
     parts = []
     for epoch in range(-(-count // (rule.steps(len(data)) * rule.size))):
         path = folder / f"part{epoch + 1}.npz"
-        if not path.exists() or (update and _read_part(path)[0] != mark):
+        if not path.exists() or (update and _read_part(path, mark) is None):
             _make_part(path, mark, rule, data, epoch, body)
-        made_by, *arrays = _read_part(path)
-        if made_by != mark:
+        if (arrays := _read_part(path, mark)) is None:
             raise ValueError(f"{path} was made with other options or labels; delete it, or use another folder")
         parts.append(arrays)
-    return Bank(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    *columns, windowed = (np.concatenate(column) for column in zip(*parts, strict=True))
+    whole, windows = (Bank(*(column[own] for column in columns)) for own in (~windowed, windowed))
+    return replace(whole, windows=windows)
 
 
 def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: int, body: Classifier) -> None:
@@ -97,15 +106,27 @@ def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: in
     order = rule.order(data, epoch)
     batches = [rule.batch(data, order, epoch, step) for step in range(rule.steps(len(data)))]
     images, labels, origins = (np.concatenate(column) for column in zip(*batches, strict=True))
-    features = body.outputs(list(np.clip(np.round(images), 0, 255).astype(np.uint8)))[1]
+    rng, chosen = np.random.default_rng([rule.seed, epoch]), order[::COVERED]
+    covered = [mostly_covered(rng, data.patches[i], rule.side) for i in chosen]
+    patches = list(np.clip(np.round([*images, *covered]), 0, 255).astype(np.uint8))
+    labels = np.append(labels, data.good[chosen].astype(labels.dtype))
+    origins = np.append(origins, chosen)
+    blocks = [structured_blocks(patch) for patch in patches]
+    sparse = np.flatnonzero(sparseness(np.array([found.mean() for found in blocks])))
+    looks = [*range(len(images)), *sparse]
+    windows = [densest_window(patches[i], blocks[i]) for i in sparse]
+    features = body.outputs(patches[: len(images)] + windows)[1]
+    windowed = np.arange(len(looks)) >= len(images)
     with atomic_path(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, mark=mark, features=features, labels=labels, origins=origins)
+        np.savez(file, mark=mark, features=features, labels=labels[looks], origins=origins[looks], windowed=windowed)
 
 
-def _read_part(path: Path) -> list[np.ndarray]:
-    """Its mark, features, labels and origins."""
+def _read_part(path: Path, mark: str) -> list[np.ndarray] | None:
+    """Its features, labels, origins and which are of windows; None where its mark is another."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return [stored[name] for name in ("mark", "features", "labels", "origins")]
+            if stored["mark"] != mark:
+                return None
+            return [stored[name] for name in ("features", "labels", "origins", "windowed")]
     except (*DAMAGE, ValueError, BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it") from error

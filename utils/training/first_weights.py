@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from utils.classification.models import build_model, load_state, torchvision_models
+from utils.classification.models import WINDOW_HEAD, build_model, load_state, loaded_model, torchvision_models
 from utils.classification.state_files import State, load_weights, read_state
 from utils.classification.weights import LITE, fetch_cached
 from utils.files import expanded
@@ -10,6 +10,8 @@ from utils.files import expanded
 
 def first_weights(init: str, arch: str) -> State | None:
     """The weights that a training begins with: ``imagenet``, ``lite`` (bundled) or a path; None for ``random``.
+
+    A head for windows, which only a bank teaches, is left out.
 
     Raises
     ------
@@ -30,8 +32,8 @@ def first_weights(init: str, arch: str) -> State | None:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file; --init takes imagenet, random, lite or a path")
     state = load_weights(path)
-    load_state(build_model(arch), state, str(path))
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    loaded_model(arch, state, str(path))
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items() if k not in WINDOW_HEAD}
 
 
 def imagenet_url() -> str:

@@ -5,20 +5,30 @@ import torch
 
 from utils.classification.state_files import State
 from utils.training.bank import Bank
+from utils.training.labels import has_both
 
 # How little weights are held back, whatever the size of the bank; chosen on left-out kinds of matter and tissue.
 FREEDOM = 100.0
 ROUNDS = 500
+# Where little is left to judge by, what may be cells is kept: so much is added to the logits of windows.
+FAVOUR = 1.5
 
 
 def with_head(start: State, bank: Bank) -> tuple[State, list[dict[str, float]]]:
-    """The network with a head fitted to the bank that its body made, of both classes, and one row of figures."""
+    """The network with heads fitted to the bank that its body made, of both classes, and one row of figures."""
     good = bank.labels > 0.5
     weight, bias = fit_linear(bank.features, good)
     logits = bank.features @ weight + bias
     loss = float(np.logaddexp(0, np.where(good, -logits, logits)).mean())
-    head = {"fc.weight": torch.from_numpy(weight[None]).float(), "fc.bias": torch.tensor([bias])}
-    return {**start, **head}, [{"epoch": 1, "loss": loss, "accuracy": float(((logits > 0) == good).mean())}]
+    heads = _layer("fc", weight, bias)
+    if bank.windows is not None and has_both(bank.windows.labels > 0.5):
+        weight, bias = fit_linear(bank.windows.features, bank.windows.labels > 0.5)
+        heads |= _layer("window_fc", weight, bias + FAVOUR)
+    return {**start, **heads}, [{"epoch": 1, "loss": loss, "accuracy": float(((logits > 0) == good).mean())}]
+
+
+def _layer(name: str, weight: np.ndarray, bias: float) -> State:
+    return {f"{name}.weight": torch.from_numpy(weight[None]).float(), f"{name}.bias": torch.tensor([bias])}
 
 
 def fit_linear(features: np.ndarray, good: np.ndarray) -> tuple[np.ndarray, float]:

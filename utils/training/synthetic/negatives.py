@@ -46,9 +46,15 @@ def cover_mask(rng: Rng, size: int, share: float) -> Image:
         ramp = standard(gradient(rng, size)) + 0.3 * field(rng, size, rng.uniform(8, 60))
     else:
         ramp = field(rng, size, rng.uniform(30, 120))
-    mask = (ramp <= np.quantile(ramp, share)).astype(np.float32)
-    soft: Image = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.3, 2.5))
-    return soft
+    return _softened(rng, ramp <= np.quantile(ramp, share))
+
+
+def island_mask(rng: Rng, size: int, share: float) -> Image:
+    """Draw a soft mask, 1 where covered, over the given share of the area: all but a disc or a rectangle."""
+    stretch = np.exp(rng.normal(0, 0.3))
+    y, x = np.abs(np.arange(size) - rng.uniform(0, size, (2, 1)))
+    distance = (np.hypot if rng.random() < 0.5 else np.maximum)(y[:, None] * stretch, x / stretch)
+    return _softened(rng, distance >= np.quantile(distance, 1 - share))
 
 
 def filler(rng: Rng, size: int) -> Image:
@@ -116,6 +122,11 @@ def uninformative(rng: Rng, good: Image) -> tuple[Image, bool]:
     if choice < 0.36:
         return lettering(rng, len(good)), False
     return SCENES[rng.integers(0, len(SCENES))](rng, len(good)), False
+
+
+def _softened(rng: Rng, covered: np.ndarray) -> Image:
+    soft: Image = cv2.GaussianBlur(covered.astype(np.float32), (0, 0), rng.uniform(0.3, 2.5))
+    return soft
 
 
 def _pixel(point: np.ndarray) -> tuple[int, int]:
