@@ -86,15 +86,15 @@ def simulate(args: argparse.Namespace) -> int:
 def make_pool(tables: Sequence[Path], folder: Path, count: int) -> Pool:
     """Read the patches, and let the body look at them and at their augmented copies."""
     from utils.classification.classifier import Classifier
-    from utils.classification.state_files import load_weights
-    from utils.classification.weights import LITE
     from utils.training.bank import make_bank
+    from utils.training.first_weights import first_weights
     from utils.training.labels import read_labelled
     from utils.training.recipe import recipe_for
 
     folder.mkdir(parents=True, exist_ok=True)
     data = read_labelled(joined(tables, folder / "labels.csv"))
-    start = {k: v.float() if v.is_floating_point() else v for k, v in load_weights(LITE).items()}
+    start = first_weights("lite", "lite")
+    assert start is not None
     bank = make_bank(folder / "bank", recipe_for("lite", "lite", {"bank": count}).batches(), data, count, start)
     features = Classifier(start, device="cpu", precision="fp32", views=1).outputs(data.patches)[1]
     items = [Item(path.stem, source, path) for path, source in zip(data.paths, data.sources, strict=True)]

@@ -43,16 +43,16 @@ def judge(args: argparse.Namespace) -> int:
     """Look once, fit a head per fold, tell."""
     import torch
 
-    from utils.classification.state_files import load_weights
-    from utils.classification.weights import LITE
     from utils.training.bank import make_bank
+    from utils.training.first_weights import first_weights
     from utils.training.labels import read_labelled
     from utils.training.recipe import recipe_for
     from utils.training.report import save_worst
 
     torch.set_num_threads(args.threads)
     data, recipe = read_labelled(args.labels), recipe_for("lite", "lite", {"bank": args.bank})
-    start = {k: v.float() if v.is_floating_point() else v for k, v in load_weights(LITE).items()}
+    start = first_weights("lite", "lite")
+    assert start is not None
     bank = make_bank(args.trained / "bank", recipe.batches(), data, recipe.bank, start)
     kinds = np.unique(data.joined_sources([group.split(",") for group in args.together]), return_inverse=True)[1]
     scores, features = left_out_scores(start, bank, data, kinds)

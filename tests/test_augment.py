@@ -5,7 +5,7 @@ import pytest
 
 from drawn import assert_drawn
 from utils.training import augment
-from utils.training.augment import exposure, heavy, heavy_picture, mild, published
+from utils.training.augment import exposure, heavy, heavy_picture, mild, mostly_covered, published
 
 PATCH = (np.add.outer(np.arange(64), 2 * np.arange(64)) % 200).astype(np.uint8)
 DRAWN = {
@@ -91,6 +91,15 @@ def test_good_patches_are_covered_now_and_then():
     changed = [heavy_picture(np.random.default_rng(s), flat).std() > 25 for s in range(200)]
     plain = [exposure(np.random.default_rng(s), flat).std() > 25 for s in range(200)]
     assert sum(changed) > sum(plain)
+
+
+def test_of_mostly_covered_ones_an_eighth_to_a_half_is_left():
+    white, left = np.full((64, 64), 255, np.uint8), []
+    for seed in range(60):
+        drawn = mostly_covered(np.random.default_rng(seed), white, 64)
+        assert drawn.shape == (64, 64) and drawn.dtype == np.float32 and drawn.min() >= 0 and drawn.max() <= 255
+        left.append((drawn > 254).mean())
+    assert 0.1 < np.quantile(left, 0.1) < 0.2 and np.quantile(left, 0.8) > 0.4
 
 
 def test_windows_keep_the_whole_in_sight():

@@ -1,5 +1,6 @@
 """The bank: drawn once, looked at once, in parts; a fold learns nothing from what it leaves out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from utils.classification.classifier import Classifier
 from utils.classification.models import build_model
-from utils.training.bank import make_bank
+from utils.training.bank import Bank, make_bank
 from utils.training.batches import BatchRule
 from utils.training.labels import Labelled
 
@@ -27,6 +28,13 @@ def data() -> Labelled:
     return Labelled(tuple(Path(f"{i}.png") for i in range(8)), patches, np.arange(8) % 2 == 0, ("a", "b") * 4)
 
 
+def equal(one: Bank, other: Bank) -> bool:
+    assert one.windows is not None and other.windows is not None
+    names = ("features", "labels", "origins")
+    pairs = ((one, other), (one.windows, other.windows))
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for a, b in pairs for name in names)
+
+
 def test_it_goes_on_from_the_last_part(start, tmp_path):
     whole = make_bank(tmp_path / "bank", RULE, data(), 20, start)
     assert len(whole) == 32 == len(whole.features) and set(whole.labels) == {0, 1}
@@ -35,7 +43,7 @@ def test_it_goes_on_from_the_last_part(start, tmp_path):
     assert [part.name for part in parts] == ["part1.npz", "part2.npz"]
     parts[1].unlink()
     again = make_bank(tmp_path / "bank", RULE, data(), 20, start)
-    assert all(np.array_equal(getattr(whole, name), getattr(again, name)) for name in vars(whole))
+    assert equal(whole, again)
 
 
 def test_features_are_what_the_body_sees_in_what_the_rule_draws(start, tmp_path, monkeypatch):
@@ -48,6 +56,20 @@ def test_features_are_what_the_body_sees_in_what_the_rule_draws(start, tmp_path,
     for part in (slice(0, 8), slice(8, 16)):
         assert np.allclose(bank.features[part], seen, atol=1e-5)
         assert (bank.labels[part] == labels).all() and (bank.origins[part] == origins).all()
+
+
+def test_windows_of_what_is_sparse_and_of_what_was_covered(start, tmp_path):
+    patches = tuple(np.where(np.arange(40) < 8, patch, 90).astype(np.uint8) for patch in data().patches)
+    sparse = replace(data(), patches=patches)
+    rule = BatchRule(8, 64, 0.0, "mild", 0)
+    whole, order = make_bank(tmp_path, rule, sparse, 8, start), rule.order(sparse, 0)
+    windows = whole.windows
+    assert windows is not None and windows.features.shape == (len(windows), 384)
+    # Every patch of this epoch is sparse, and every third is covered, too.
+    assert set(order) <= set(windows.origins) and len(windows) > len(whole)
+    assert (windows.labels == sparse.good[windows.origins]).all()
+    left = whole.without(order[:1]).windows
+    assert left is not None and set(left.origins) == set(windows.origins) - {order[0]}
 
 
 def test_a_bank_of_other_labels_or_another_body_is_refused(start, tmp_path):
@@ -64,7 +86,7 @@ def test_a_bank_is_made_anew_where_it_is_asked_for(start, tmp_path):
     make_bank(tmp_path / "bank", RULE, data(), 8, start)
     anew = make_bank(tmp_path / "bank", RULE, fewer, 8, start, update=True)
     fresh = make_bank(tmp_path / "fresh", RULE, fewer, 8, start)
-    assert all(np.array_equal(getattr(anew, name), getattr(fresh, name)) for name in vars(fresh))
+    assert equal(anew, fresh)
     before = (tmp_path / "bank" / "part1.npz").stat().st_mtime_ns
     make_bank(tmp_path / "bank", RULE, fewer, 8, start, update=True)
     assert (tmp_path / "bank" / "part1.npz").stat().st_mtime_ns == before

@@ -9,6 +9,7 @@ from utils.training.synthetic.negatives import (
     cover_mask,
     covered,
     filler,
+    island_mask,
     lettering,
     pressed,
     scrambled,
@@ -78,11 +79,24 @@ def test_a_seed_draws_the_same():
     assert_drawn(lambda rng: filler(rng, 48), FILLERS, 0.3)
 
 
+@pytest.mark.parametrize("draw", [cover_mask, island_mask])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.85])
-def test_masks_cover_their_share(share):
+def test_masks_cover_their_share(draw, share):
     for seed in range(12):
-        mask = cover_mask(np.random.default_rng(seed), 64, share)
+        mask = draw(np.random.default_rng(seed), 64, share)
         assert mask.mean() == pytest.approx(share, abs=0.02) and mask.min() >= 0 and mask.max() <= 1 + 1e-6
+
+
+def test_islands_are_discs_and_rectangles():
+    kinds = set()
+    for seed in range(40):
+        left = island_mask(np.random.default_rng(seed), 64, 0.95) < 0.5
+        (height, width), area = (np.ptp(np.argwhere(left), axis=0) + 1), left.sum()
+        if left[0].any() or left[-1].any() or left[:, 0].any() or left[:, -1].any():
+            continue
+        kinds.add("rectangle" if area > 0.95 * height * width else "disc")
+        assert area > 0.7 * height * width
+    assert kinds == {"rectangle", "disc"}
 
 
 def test_at_least_85_in_a_hundred_are_covered():

@@ -12,6 +12,7 @@ from utils.classification.second_look import (
     DOUBT,
     FADE,
     PART,
+    WINDOW,
     combined,
     densest_window,
     further_looks,
@@ -74,24 +75,24 @@ def test_a_few_bright_specks_do_not_outshine_the_rest():
     assert structured_blocks(patch)[2:8, 8:14].all()
 
 
-@pytest.mark.parametrize(("top", "left"), [(0, 0), (3, 5), (8, 8), (8, 0)])
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (3, 5), (10, 10), (10, 0)])
 def test_the_densest_window(top, left):
     patch = np.arange(160 * 320, dtype=np.int32).reshape(160, 320)
-    window = densest_window(patch, box(top, left, 8, 8))
-    assert window.shape == (80, 160) and window[0, 0] == patch[top * 10, left * 20]
+    window = densest_window(patch, box(top, left, WINDOW, WINDOW))
+    assert window.shape == (60, 120) and window[0, 0] == patch[top * 10, left * 20]
     assert np.shares_memory(window, patch)
 
 
 def test_of_equal_windows_the_first():
     patch = np.arange(256).reshape(16, 16)
-    assert densest_window(patch, box(6, 9, 1, 1))[0, 0] == patch[0, 2]
+    assert densest_window(patch, box(6, 9, 1, 1))[0, 0] == patch[1, 4]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 17), (2, 500)])
 def test_small_and_long_patches(shape):
     patch = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
     window = densest_window(patch, structured_blocks(patch))
-    assert window.shape == tuple(max(1, side // 2) for side in shape)
+    assert window.shape == tuple(max(1, 6 * side // 16) for side in shape)
 
 
 LOOKS = 5
@@ -162,10 +163,12 @@ def test_a_sparse_patch_is_judged_by_its_densest_window():
         return np.array([patch.mean() for patch in patches]), np.array([[patch.mean()] for patch in patches])
 
     logits, features = look_twice(run, [ground, sparse])
-    assert seen == [[(64, 64)] * 2, [(32, 32)] * 2]
+    assert seen == [[(64, 64)] * 2, [(24, 24)] * 2]
     window = densest_window(sparse, structured_blocks(sparse))
     assert logits == pytest.approx([ground.mean(), window.mean()]) and window.mean() < 100
     assert features.ravel() == pytest.approx([ground.mean(), sparse.mean()])
+    by_head, _ = look_twice(run, [ground, sparse], (np.array([2.0]), 5))
+    assert by_head == pytest.approx([ground.mean(), 2 * window.mean() + 5])
 
 
 def test_what_its_window_decides_is_looked_at_no_further():
@@ -178,7 +181,7 @@ def test_what_its_window_decides_is_looked_at_no_further():
         return np.zeros(len(patches)), np.zeros((len(patches), 1))
 
     look_twice(run, [sparse])
-    assert seen == [[(64, 64)], [(32, 32)] * 2]
+    assert seen == [[(64, 64)], [(24, 24)] * 2]
 
 
 def test_large_patches_are_looked_at_one_by_one(monkeypatch):
@@ -207,3 +210,15 @@ def test_lite_looks_twice_unless_told_how_often(lite, resnet):
     assert both[0] == pytest.approx(again, abs=1e-4) and both[0][0] != first[0][0]
     assert np.array_equal(both[1], first[1])
     assert not Classifier(resnet, device="cpu", precision="fp32").looks_twice
+
+
+def test_the_bundled_windows_have_a_head_of_their_own(lite):
+    window = densest_window(patch := sparse_patch(28, 112), structured_blocks(patch))
+    turns = list(turned(window))
+    told = Classifier(lite, device="cpu").outputs([patch])[0]
+    without = {name: values for name, values in lite.items() if not name.startswith("window_fc")}
+    one_look = Classifier(without, device="cpu", views=1)
+    logits, features = one_look.outputs(turns)
+    assert Classifier(without, device="cpu").outputs([patch])[0] == pytest.approx([logits.mean()], abs=1e-3)
+    by_head = features @ lite["window_fc.weight"][0].float().numpy() + float(lite["window_fc.bias"])
+    assert told == pytest.approx([by_head.mean()], abs=1e-3) and abs(by_head.mean() - logits.mean()) > 0.1

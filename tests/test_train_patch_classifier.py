@@ -117,10 +117,8 @@ def test_the_bundled_body_gets_a_new_head(labels, tmp_path, capsys):
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["recipe"]["unfreeze"] == "head" and metrics["recipe"]["bank"] == 32
     new, old = load_weights(tmp_path / "out" / "patch_quality_classifier_nn.pth"), load_weights(LITE_WEIGHTS)
-    assert {name for name in new if not torch.equal(new[name], old[name].to(new[name].dtype))} == {
-        "fc.weight",
-        "fc.bias",
-    }
+    changed = {name for name in new if not torch.equal(new[name], old[name].to(new[name].dtype))}
+    assert changed == {"fc.weight", "fc.bias", "window_fc.weight", "window_fc.bias"}
     (tmp_path / "out" / "patch_quality_classifier_nn.pth").unlink()
     assert train(labels, tmp_path / "out", *options, "--seed", "3") == 2
     assert "part1.npz was made with other options" in capsys.readouterr().err

@@ -89,7 +89,7 @@ class Classifier:
         self.head = cast(nn.Linear, model.fc).to(self.device)
         model.fc = nn.Identity()
         windows = cast(nn.Linear | None, getattr(model, "window_fc", None))
-        self.window_head = windows and (windows.weight[0].detach().numpy(), float(windows.bias))
+        self.window_head = (windows.weight[0].detach().numpy(), windows.bias.item()) if windows else None
         body = fold_batch_norms(model)
         if self.arch == "resnet34":
             body.conv1 = GrayStem(cast(nn.Conv2d, body.conv1), self.side)
@@ -196,9 +196,8 @@ class Classifier:
 
     def _level(self, dtype: torch.dtype) -> Precision:
         run = partial(self._outputs, batch=partial(self._batch, dtype=dtype))
-        return Precision(
-            NAMES[dtype], partial(look_twice, run, window_head=self.window_head) if self.looks_twice else run
-        )
+        look = partial(look_twice, run, window_head=self.window_head) if self.looks_twice else run
+        return Precision(NAMES[dtype], look)
 
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Any]) -> Outputs:
         if self.arch == "resnet34":

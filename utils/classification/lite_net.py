@@ -65,7 +65,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class LiteNet(nn.Module):
-    """The network; its layers are `stem`, `stem_norm`, `stage1` to `stage6` and `fc`, and `window_fc` where it is asked for."""
+    """The network; its layers are `stem`, `stem_norm`, `stage1` to `stage6`, `fc` and, with `windows`, `window_fc`."""
 
     def __init__(self, widths: Sequence[int] = WIDTHS, *, windows: bool = False) -> None:
         super().__init__()

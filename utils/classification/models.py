@@ -123,7 +123,7 @@ def loaded_model(arch: str, state: Mapping[str, Tensor], origin: str) -> nn.Modu
         Where they come from, for messages.
     """
     with torch.device("meta"):
-        model = LiteNet(windows=WINDOW_HEAD <= state.keys()) if arch == "lite" else build_model(arch)
+        model = LiteNet(windows=state.keys() >= WINDOW_HEAD) if arch == "lite" else build_model(arch)
     load_state(model, state, origin)
     return model
 

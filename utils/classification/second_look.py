@@ -2,8 +2,8 @@
 
 Patches near even odds are where most of its errors lie. There, the mean with a quarter turn and the best of four
 windows know better than one look. Cells that fill a fifth of a patch are lost in the whole: there the window decides
-that holds most structure, by a head that learnt from such windows where the weights have one. Both judged by experiments
-and kinds of things left out (MODEL_CARD.md).
+that holds most structure, by a head that learnt from such windows, where the weights have one. Both were judged by
+experiments and kinds of things left out (MODEL_CARD.md).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -64,7 +64,8 @@ def mostly_covered(rng: Rng, patch: Image, size: int) -> Image:
     else:
         gray, deviation = np.percentile(image, rng.uniform(5, 98)), rng.uniform(0.02, 0.35) * image.std()
         beside = rng.normal(gray, deviation, image.shape).astype(np.float32)
-    return np.clip(image * (1 - mask) + beside * mask, 0, 255)
+    mixed: Image = np.clip(image * (1 - mask) + beside * mask, 0, 255).astype(np.float32)
+    return mixed
 
 
 def exposure(rng: Rng, image: Image) -> Image:

@@ -10,8 +10,8 @@ from utils.training.labels import has_both
 # How little weights are held back, whatever the size of the bank; chosen on left-out kinds of matter and tissue.
 FREEDOM = 100.0
 ROUNDS = 500
-# Where little is left to judge by, what may be cells is kept: so much is added to the logits of windows.
-FAVOUR = 1.5
+# Windows share the calibration of whole patches, whose even odds lie near this logit.
+EVEN = 1.5
 
 
 def with_head(start: State, bank: Bank) -> tuple[State, list[dict[str, float]]]:
@@ -23,7 +23,7 @@ def with_head(start: State, bank: Bank) -> tuple[State, list[dict[str, float]]]:
     heads = _layer("fc", weight, bias)
     if bank.windows is not None and has_both(bank.windows.labels > 0.5):
         weight, bias = fit_linear(bank.windows.features, bank.windows.labels > 0.5)
-        heads |= _layer("window_fc", weight, bias + FAVOUR)
+        heads |= _layer("window_fc", weight, bias + EVEN)
     return {**start, **heads}, [{"epoch": 1, "loss": loss, "accuracy": float(((logits > 0) == good).mean())}]
 
 
