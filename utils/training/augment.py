@@ -11,8 +11,8 @@ from utils.training.synthetic.negatives import cover_mask, filler, island_mask
 
 # Of mildly augmented patches this share is whole and as it is.
 WHOLE = 0.8
-# What is left of a patch that is mostly covered.
-LEFT = 0.12, 0.5
+# Of a patch that is mostly covered so much is left; or so little that it informs no longer.
+LEFT, LOST = (0.12, 0.5), (0.0, 0.04)
 
 
 def published(rng: Rng, patch: Image, size: int) -> Image:
@@ -54,18 +54,30 @@ def heavy_picture(rng: Rng, image: Image) -> Image:
     return exposure(rng, image)
 
 
-def mostly_covered(rng: Rng, patch: Image, size: int) -> Image:
-    """A whole patch, flipped, of which an eighth to a half is left beside padding, resin or an empty field; clipped."""
+def mostly_covered(rng: Rng, patch: Image, size: int) -> tuple[Image, bool]:
+    """Cover a patch, flipped, but for a part: with padding, resin or an empty field, and perhaps an edge of padding.
+
+    Returns
+    -------
+    image : ndarray of float32, shape (size, size)
+        Clipped to 0..255.
+    informs : bool
+        Whether enough is left to inform, if the patch does: `LEFT` of it, rather than `LOST`.
+    """
     image = _flipped(rng, cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32))
+    informs = bool(rng.random() < 0.85)
     draw_mask = island_mask if rng.random() < 0.4 else cover_mask
-    mask, ground = draw_mask(rng, size, 1 - rng.uniform(*LEFT)), rng.random()
+    mask, ground = draw_mask(rng, size, 1 - rng.uniform(*(LEFT if informs else LOST))), rng.random()
     if ground < 0.6:
         beside = filler(rng, size)
     else:
         gray, deviation = np.percentile(image, rng.uniform(5, 98)), rng.uniform(0.02, 0.35) * image.std()
-        beside = rng.normal(gray, deviation, image.shape).astype(np.float32)
-    mixed: Image = np.clip(image * (1 - mask) + beside * mask, 0, 255).astype(np.float32)
-    return mixed
+        beside = rng.normal(gray, deviation, image.shape)
+    mixed = image * (1 - mask) + beside * mask
+    if rng.random() < 0.3:
+        edge = cover_mask(rng, size, rng.uniform(0.05, 0.4)) * mask
+        mixed = mixed * (1 - edge) + rng.choice([0, 255]) * edge
+    return np.clip(mixed, 0, 255).astype(np.float32), informs
 
 
 def exposure(rng: Rng, image: Image) -> Image:

@@ -107,9 +107,9 @@ def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: in
     batches = [rule.batch(data, order, epoch, step) for step in range(rule.steps(len(data)))]
     images, labels, origins = (np.concatenate(column) for column in zip(*batches, strict=True))
     rng, chosen = np.random.default_rng([rule.seed, epoch]), order[::COVERED]
-    covered = [mostly_covered(rng, data.patches[i], rule.side) for i in chosen]
+    covered, inform = zip(*(mostly_covered(rng, data.patches[i], rule.side) for i in chosen), strict=True)
     patches = list(np.clip(np.round([*images, *covered]), 0, 255).astype(np.uint8))
-    labels = np.append(labels, data.good[chosen].astype(labels.dtype))
+    labels = np.append(labels, (data.good[chosen] & inform).astype(labels.dtype))
     origins = np.append(origins, chosen)
     blocks = [structured_blocks(patch) for patch in patches]
     sparse = np.flatnonzero(sparseness(np.array([found.mean() for found in blocks])))
