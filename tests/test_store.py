@@ -213,6 +213,12 @@ def test_local_files_that_are_none(tmp_path):
     with pytest.raises(OSError, match=r"0\.0\.0: is neither a file nor a folder"):
         volume[:]
     chunk.unlink()
+    chunk.mkdir()
+    with pytest.raises(OSError, match=r"0\.0\.0: is a folder, in the place of a chunk"):
+        volume[:]
+    with pytest.raises(OSError, match=r"0\.0\.0: is a folder"):
+        Store(Address.parse(str(root)), QUICK).read_chunks(["0/0.0.0"], [])
+    chunk.rmdir()
     chunk.touch()
     os.truncate(chunk, 1 << 40)  # nothing but a hole
     with pytest.raises(OSError, match=r"0\.0\.0: comes without end"):

@@ -90,7 +90,7 @@ class LevelReader:
             from utils.ngff.zarr_python import read_zarr
 
             return read_zarr(self._zarr, self.level, box, self.what), 0
-        self.store.at(self.level.path).refuse_odd(chunk_names(self.level, box))
+        self.store.at(self.level.path).refuse_odd(chunk_names(self.level, box), chunks=True)
         ask = partial(self._voxels, self._view, box)
         try:
             return with_patience(ask, self.store.address, self._chunk_url(box), access), 0

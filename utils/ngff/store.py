@@ -70,16 +70,18 @@ class Store:
         ForbiddenError
             If chunks were refused.
         """
-        found, refused = self._read(keys)
+        found, refused = self._read(keys, chunks=True)
         asked_again, refused = self._read(refused) if refused else ({}, {})
         refused = {key: error for key, error in refused.items() if not isinstance(error, GoneError)}
         if refused and (not self.hides_missing_keys(self, known) or self.lists(refused)):
             raise ForbiddenError(f"{len(refused)} chunks were refused: {next(iter(refused.values()))}")
         return found | asked_again
 
-    def _read(self, keys: Iterable[str]) -> tuple[dict[str, bytes | None], dict[str, ForbiddenError]]:
+    def _read(
+        self, keys: Iterable[str], *, chunks: bool = False
+    ) -> tuple[dict[str, bytes | None], dict[str, ForbiddenError]]:
         kvstore, keys = self.kvstore(), list(keys)
-        self.refuse_odd(keys)
+        self.refuse_odd(keys, chunks=chunks)
         pending = {key: kvstore.read(key.encode()) for key in keys}
         found: dict[str, bytes | None] = {}
         refused: dict[str, ForbiddenError] = {}
@@ -97,8 +99,10 @@ class Store:
                 found[key] = None
         return found, refused
 
-    def refuse_odd(self, keys: Iterable[str]) -> None:
+    def refuse_odd(self, keys: Iterable[str], *, chunks: bool = False) -> None:
         """Refuse local files that are none, or too long: tensorstore waits for a pipe, and reads all there is.
+
+        A folder in the place of one of the `chunks` is none, either: it would pass for a chunk that was never written.
 
         Raises
         ------
@@ -111,6 +115,8 @@ class Store:
                 status = place.stat()
             except OSError:  # for tensorstore to say
                 continue
+            if stat.S_ISDIR(status.st_mode) and chunks:
+                raise OSError(f"{place}: is a folder, in the place of a chunk")
             if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
                 raise OSError(f"{place}: is neither a file nor a folder")
             if status.st_size > CONNECTIONS.longest:
