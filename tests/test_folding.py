@@ -6,14 +6,13 @@ import torch
 
 from conftest import noise_patches
 from utils.classification.classifier import Classifier
-from utils.classification.models import build_model, detect_arch, prepare, resized
+from utils.classification.models import build_model, detect_arch, loaded_model, prepare, resized
 
 
 def unfolded(state: dict, patches: np.ndarray) -> np.ndarray:
     """Logits of the network as it was trained: three channels, batch norms of their own."""
     arch = detect_arch(state)
-    model = build_model(arch)
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    model = loaded_model(arch, state, "weights")
     stack = torch.from_numpy(patches)
     with torch.inference_mode():
         stack = resized(stack).squeeze(1) if arch == "lite" else stack

@@ -16,7 +16,7 @@ from utils.interrupts import TerminatedError, deferred, terminable, tolerant_str
 SCRIPT = str(ROOT / "patchify2d.py")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_a_signal_while_modules_are_imported(tmp_path, number, code):
     """The script is held where it imports numpy, by a module of that name that sends the signal."""
     (tmp_path / "numpy.py").write_text(f"import os; os.kill(os.getpid(), {int(number)})\n")
@@ -115,6 +115,27 @@ def test_closed_streams_are_no_error(images, redirection):
     done = subprocess.run(["bash", "-c", command], cwd=images, capture_output=True, text=True)
     assert done.stdout.endswith("0\n") and "Traceback" not in done.stderr
     assert (images / "out" / "g.pkl").stat().st_size > 90000
+
+
+def test_a_terminal_that_is_closed_ends_a_script_as_sigterm_does(tmp_path):
+    """What it says then goes nowhere: to write to a terminal that is gone is an error of the system's."""
+    ours, terminal = os.openpty()
+    run = (
+        TIDYING.format(root=str(ROOT)).replace("SIGTERM", "SIGHUP").replace('"tidied"', '"tidied", file=open("t", "w")')
+    )
+    command = [sys.executable, "-c", f"input()\n{run}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, cwd=tmp_path) as process:
+        os.close(terminal)
+        os.close(ours)
+        process.communicate(b"\n")
+    assert process.returncode == 143 and (tmp_path / "t").read_text() == "tidied\n"
+
+
+def test_what_nohup_began_outlives_its_terminal():
+    code = "import signal, utils.interrupts as i; print(signal.SIGHUP in i._CODES)"
+    command = f'nohup "{sys.executable}" -c "{code}"'
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n"
 
 
 def test_signals_wait_until_what_must_be_done_whole_is():

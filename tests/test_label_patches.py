@@ -56,7 +56,7 @@ def served(*arguments: object) -> Iterator[tuple[str, subprocess.Popen]]:
         assert process.stdout is not None
         yield process.stdout.readline().rsplit(" ", 1)[1].strip(), process
     finally:
-        process.kill()
+        process.terminate()
         process.wait()
         if process.stdout:
             process.stdout.close()
@@ -154,6 +154,7 @@ def test_arrows_selections_and_dragging(page):
     drag.w3c_actions.pointer_action.move_to_location(int(x1), int(y1))
     drag.w3c_actions.pointer_action.pointer_up()
     drag.perform()
+    wait_for(driver, "chosen.size === 3")
     press(driver, "n")
     assert {Path(row["path"]).stem for row in rows(table) if row["label"] == "none"} == set(names[4:7])
     assert complaints(driver) == []

@@ -54,7 +54,7 @@ def demo(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     first = demonstrate(folder)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "\nkept 4" in first.stdout and "--weights lite" in first.stdout and "sample_s0/" in first.stdout
+    assert "\nkept 39" in first.stdout and "--weights lite" in first.stdout and "sample_s0/" in first.stdout
     return folder
 
 

@@ -80,11 +80,13 @@ def _end_workers(workers: list[Any]) -> None:
 
 
 def _start_worker() -> None:
-    """A worker leaves Ctrl-C to its parent, tidies up on SIGTERM, and ends when its parent was killed."""
+    """A worker leaves Ctrl-C and SIGHUP to its parent, tidies up on SIGTERM, and ends when its parent was killed."""
     memory.retain_freed()
     number = re.search(r"\d+$", multiprocessing.current_process().name)  # those of a pool follow each other
     os.environ[PLACE] = str(int(number[0]) - 1 if number else 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _exit_on_sigterm)

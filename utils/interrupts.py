@@ -6,6 +6,7 @@ it does after the work; when the interpreter itself is being taken down the exit
 
 import atexit
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -17,10 +18,12 @@ from typing import Any, NoReturn, TextIO
 
 _RERAISE_SECONDS = 0.005
 _CODES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # so nohup leaves it
+    _CODES[signal.SIGHUP] = _CODES[signal.SIGTERM]
 
 
 class TerminatedError(BaseException):
-    """SIGTERM, what schedulers send: like KeyboardInterrupt, not to be caught by the way."""
+    """SIGTERM, what schedulers send, or SIGHUP of a closed terminal: like KeyboardInterrupt, not caught by the way."""
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
@@ -46,7 +49,7 @@ def _raise(number: int, _frame: FrameType | None) -> None:
 def raise_received() -> None:
     """Raise what a signal raised, where one came: other code may have made an error of its own of it."""
     if _received:
-        raise TerminatedError if _received[-1] == signal.SIGTERM else KeyboardInterrupt
+        raise KeyboardInterrupt if _received[-1] == signal.SIGINT else TerminatedError
 
 
 def _ignore() -> None:
@@ -110,7 +113,7 @@ def _guard_start() -> None:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Within, SIGINT raises KeyboardInterrupt and SIGTERM `TerminatedError`, so that what was begun is tidied up."""
+    """Within, SIGINT raises KeyboardInterrupt, SIGTERM and SIGHUP `TerminatedError`: what was begun is tidied up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -131,7 +134,7 @@ def terminable() -> Iterator[None]:
 
 
 class _TolerantStream:
-    """A stream whose reader may go away (``| head -1``): what is written after that goes nowhere."""
+    """A stream whose reader (``| head -1``) or terminal may go away: what is written after that goes nowhere."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -139,17 +142,19 @@ class _TolerantStream:
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
-            self._divert()
+        except OSError as error:
+            self._divert(error)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._divert()
+        except OSError as error:
+            self._divert(error)
 
-    def _divert(self) -> None:
+    def _divert(self, error: OSError) -> None:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise error
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - the file must stay a plain descriptor
             os.dup2(nowhere.fileno(), self._stream.fileno())
 
