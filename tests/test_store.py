@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numcodecs
@@ -202,6 +203,18 @@ def test_where_a_redirect_leads_to(tmp_path, key, target):
         found = store._redirected(key, OSError("the server redirects (302)"))
     assert isinstance(found, RedirectError) and found.target == target
     assert str(found).startswith("the server redirects (302): http://127.0.0.1:9") and "sig" not in str(found)
+
+
+def test_entries_of_zip_files_that_tensorstore_passes_over(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as file:
+        file.writestr("a.zarr/0/.zarray", "{}")
+        file.writestr("a.zarr/0/0.0.0", bytes(8))
+        file.writestr("a.zarr/0/0.0.1", bytes(8), zipfile.ZIP_LZMA)
+        file.writestr("a.zarr/0/0.0.2/c", b"")
+    store = Store(Address.parse(f"{tmp_path}/a.zarr.zip|zip:a.zarr/0"), QUICK)
+    assert store.read(["0.0.0", "0.0.3"]) == {"0.0.0": bytes(8), "0.0.3": None}
+    with pytest.raises(OSError, match=r"a\.zarr\.zip: a\.zarr/0/0\.0\.1 cannot be unpacked"):
+        store.read_chunks(["0.0.0", "0.0.1"], [])
 
 
 def test_local_files_that_are_none(tmp_path):

@@ -2,9 +2,11 @@
 
 import re
 import stat
+import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -103,12 +105,18 @@ class Store:
         """Refuse local files that are none, or too long: tensorstore waits for a pipe, and reads all there is.
 
         A folder in the place of one of the `chunks` is none, either: it would pass for a chunk that was never written.
+        So would an entry of a zip file that tensorstore passes over.
 
         Raises
         ------
         OSError, EndlessError
             By their paths.
         """
+        if self.address.driver == "file" and self.address.archive is not None and chunks:
+            passed_over = _passed_over(self.address.archive, Path(self.address.archive).stat().st_mtime_ns)
+            if odd := sorted(passed_over.intersection(str(self.address.at(key).path) for key in keys)):
+                why = "encrypted, packed in a rare way, or too long"
+                raise OSError(f"{self.address.archive}: {odd[0]} cannot be unpacked: {why}")
         for key in keys if self.address.driver == "file" and self.address.archive is None else ():
             place = Path(self.address.path, key)
             try:
@@ -210,6 +218,22 @@ class Store:
         base = target[0].removesuffix(f"/{key}")
         moved = base != target[0] and place != self.url(key)
         return RedirectError(f"{error}: {redacted(base)}", base + target[1] + target[2] if moved else "")
+
+
+@lru_cache(maxsize=8)
+def _passed_over(archive: str, mtime_ns: int) -> frozenset[str]:
+    """Entries of a local zip file that tensorstore does not list: they pass for chunks that were never written."""
+    import tensorstore as ts
+
+    del mtime_ns  # a file that was replaced is looked at again
+    base = {"driver": "file", "path": archive}
+    keys = ts.KvStore.open({"driver": "zip", "base": base}).result().list().result()
+    listed = {key.decode(errors="replace") for key in keys}
+    try:
+        with zipfile.ZipFile(archive) as file:
+            return frozenset(info.filename for info in file.infolist() if not info.is_dir()) - listed
+    except zipfile.BadZipFile:  # what tensorstore alone can read has nothing to compare with
+        return frozenset()
 
 
 def _json_object(raw: bytes | None, what: str) -> tuple[dict[str, Any] | None, str | None]:
