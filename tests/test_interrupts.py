@@ -16,12 +16,21 @@ from utils.interrupts import TerminatedError, deferred, terminable, tolerant_str
 SCRIPT = str(ROOT / "patchify2d.py")
 
 
+def hang_up_ends() -> None:
+    """Where tests are run by nohup, too, a child has a terminal to lose."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_a_signal_while_modules_are_imported(tmp_path, number, code):
     """The script is held where it imports numpy, by a module of that name that sends the signal."""
     (tmp_path / "numpy.py").write_text(f"import os; os.kill(os.getpid(), {int(number)})\n")
     done = subprocess.run(
-        [sys.executable, SCRIPT, "in", "out"], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+        [sys.executable, SCRIPT, "in", "out"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        preexec_fn=hang_up_ends,
     )
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == 1 and "the same command goes on" in done.stderr
@@ -124,7 +133,9 @@ def test_a_terminal_that_is_closed_ends_a_script_as_sigterm_does(tmp_path):
         TIDYING.format(root=str(ROOT)).replace("SIGTERM", "SIGHUP").replace('"tidied"', '"tidied", file=open("t", "w")')
     )
     command = [sys.executable, "-c", f"input()\n{run}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal, cwd=tmp_path) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=terminal, cwd=tmp_path, preexec_fn=hang_up_ends
+    ) as process:
         os.close(terminal)
         os.close(ours)
         process.communicate(b"\n")
