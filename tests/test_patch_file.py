@@ -5,20 +5,14 @@ import pickle
 import numpy as np
 import pytest
 
-from utils.dictionaries import load_patches, save_patches
+from made_dictionary import NAMES, PATCHES, STACK, write_dictionary
+from utils.dictionaries import load_patches
 from utils.patch_file import PatchFile
-
-RNG = np.random.default_rng(0)
-PATCHES = [RNG.integers(0, 255, (40 + i % 3, 50), dtype=np.uint8) for i in range(25)]
-NAMES = [f"a-LOC-2d-{i}" for i in range(25)]
-STACK = RNG.integers(0, 255, (7, 40, 50), dtype=np.uint8)
 
 
 @pytest.fixture
 def path(tmp_path):
-    """A dictionary as our own scripts write it."""
-    save_patches(tmp_path / "a.pkl", NAMES, iter(PATCHES), hashes=np.arange(25, dtype=np.uint64), meta={"crop": 50})
-    return tmp_path / "a.pkl"
+    return write_dictionary(tmp_path / "a.pkl")
 
 
 def test_names_and_patches_by_index(path):

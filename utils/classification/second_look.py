@@ -51,13 +51,11 @@ def look_twice(
     logits, features : ndarray, shapes (n,) and (n, f)
     """
     logits, features = run(patches)
-    blocks = [structured_blocks(patch) for patch in patches]
-    sparse = sparseness(np.array([found.mean() for found in blocks]))
+    sparse, windows = sparse_windows(patches)
     # Where the window alone decides, no other look would count.
     doubtful = np.flatnonzero((np.abs(logits) < DOUBT) & (sparse < 1))
     for part, looks, _ in _looked_again(run, patches, doubtful, further_looks):
         logits[part] = combined(np.column_stack([logits[part], looks]))
-    windows = {i: densest_window(patches[i], blocks[i]) for i in np.flatnonzero(sparse).tolist()}
     for part, looks, seen in _looked_again(run, windows, np.flatnonzero(sparse), turned):
         if window_head:
             looks = (seen @ window_head[0] + window_head[1]).reshape(looks.shape)
@@ -78,6 +76,25 @@ def _looked_again(
         looks = [look for i in part for look in looks_at(patches[int(i)])]
         logits, features = run(looks)
         yield part, logits.reshape(len(part), -1), features
+
+
+def sparse_windows(patches: Sequence[np.ndarray]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """How much the densest window of each patch counts, and the window itself where it does.
+
+    Parameters
+    ----------
+    patches : sequence of ndarray of uint8, shape (h, w)
+
+    Returns
+    -------
+    sparse : ndarray, shape (n,)
+        Of `sparseness`.
+    windows : dict of ndarray, shape (6 h / 16, 6 w / 16)
+        By the index of their patch; views.
+    """
+    blocks = [structured_blocks(patch) for patch in patches]
+    sparse = sparseness(np.array([found.mean() for found in blocks]))
+    return sparse, {i: densest_window(patches[i], blocks[i]) for i in np.flatnonzero(sparse).tolist()}
 
 
 def sparseness(shares: np.ndarray) -> np.ndarray:

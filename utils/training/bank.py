@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from utils.classification.classifier import Classifier
-from utils.classification.second_look import WINDOW, densest_window, sparseness, structured_blocks
+from utils.classification.second_look import WINDOW, sparse_windows
 from utils.classification.state_files import State
 from utils.files import atomic_path
 from utils.reading import DAMAGE
@@ -111,11 +111,9 @@ def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: in
     patches = list(np.clip(np.round([*images, *covered]), 0, 255).astype(np.uint8))
     labels = np.append(labels, (data.good[chosen] & inform).astype(labels.dtype))
     origins = np.append(origins, chosen)
-    blocks = [structured_blocks(patch) for patch in patches]
-    sparse = np.flatnonzero(sparseness(np.array([found.mean() for found in blocks])))
-    looks = [*range(len(images)), *sparse]
-    windows = [densest_window(patches[i], blocks[i]) for i in sparse]
-    features = body.outputs(patches[: len(images)] + windows)[1]
+    windows = sparse_windows(patches)[1]
+    looks = [*range(len(images)), *windows]
+    features = body.outputs([*patches[: len(images)], *windows.values()])[1]
     windowed = np.arange(len(looks)) >= len(images)
     with atomic_path(path) as scratch, scratch.open("wb") as file:
         np.savez(file, mark=mark, features=features, labels=labels[looks], origins=origins[looks], windowed=windowed)
