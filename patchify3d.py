@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.argument_types import is_table, natural_int, output_dir, positive_float, positive_int
+from utils.argument_types import natural_int, output_dir, positive_float, positive_int
 from utils.cli import UsageError, add_run_options, make_parser, run_script, say_nested, say_passed_over
 from utils.contrast import Contrast
 from utils.cubes import Cell
@@ -31,7 +31,7 @@ from utils.dictionaries import save_records
 from utils.exemplars import exemplars
 from utils.files import safe_name
 from utils.jobs import Job, PassedOver, Run, describe, run_jobs
-from utils.names import format_name_3d
+from utils.names import format_name_3d, is_table
 from utils.options import add_dataset, add_dedupe_options, add_patch_options, add_recursive, dedupe_rule, use_dataset
 from utils.patches import Box
 from utils.redaction import one_line

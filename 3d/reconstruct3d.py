@@ -36,11 +36,11 @@ from utils.files import stem
 from utils.jobs import Job, Run, run_jobs
 from utils.names import dataset_of, parse_name
 from utils.options import add_dataset, add_recursive, use_dataset
-from utils.reconstruction.kept_patches import Listing, list_kept
 from utils.reconstruction.montages import draw_montage, montage_jobs
 from utils.reconstruction.plan import ReconstructionPlan, Selection, make_plan
 from utils.reconstruction.subvolumes import StackOptions, Subvolume, stands
 from utils.reconstruction.write import FLIPBOOKS, reconstruct_volume
+from utils.records.kept_patch import Listing, list_kept
 from utils.records.recipes import inputs_of
 from utils.redaction import one_line, say
 from utils.results import Scope, discard_orphans, list_orphans, refuse_nothing_to_do

@@ -39,12 +39,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
-from utils.argument_types import fraction, is_table, natural_int, output_dir, positive_float, positive_int
+from utils.argument_types import fraction, natural_int, output_dir, positive_float, positive_int
 from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, options_for, run_script
 from utils.contrast import CONTRASTS
 from utils.files import expanded
 from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, Run, run_jobs
+from utils.names import is_table
 from utils.ngff.waiting import interruptible
 from utils.redaction import say
 

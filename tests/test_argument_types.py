@@ -10,7 +10,6 @@ from utils.argument_types import (
     fraction,
     input_dir,
     int_from,
-    is_table,
     natural_int,
     output_dir,
     positive_float,
@@ -69,7 +68,3 @@ def test_shares(text):
 def test_what_is_no_share(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is no share; expected I/N with 1 <= I <= N, or auto"):
         shard(text)
-
-
-def test_tables_are_told_from_addresses():
-    assert is_table("a.CSV") and is_table("a.tsv") and not is_table("https://h/a.csv") and not is_table("a.zarr")

@@ -17,6 +17,7 @@ from utils.names import (
     format_video,
     image_name,
     is_patch_name,
+    is_table,
     is_video,
     level_name,
     parse_binned,
@@ -140,3 +141,7 @@ def test_images_are_called_by_the_last_telling_part(url, name):
 
 def test_datasets_stand_before_regions_and_places():
     assert [dataset_of(name) for name in ("fly-LOC-2d-0-9_0-9", "a-ROI-b-ROI-c", "-LOC-x")] == ["fly", "a", "-LOC-x"]
+
+
+def test_tables_are_told_from_addresses():
+    assert is_table("a.CSV") and is_table("a.tsv") and not is_table("https://h/a.csv") and not is_table("a.zarr")

@@ -1,4 +1,4 @@
-"""utils/reading.py: bytes by position, and files that are none."""
+"""utils/reading.py: bytes by position, files that are none, and decoders' complaints."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from utils import reading
-from utils.reading import is_hole, open_regular, open_tiff_file, read_into
+from utils.reading import is_hole, open_regular, open_tiff_file, read_into, reading_as
 
 NUMBERS = np.arange(100_000, dtype="<u4")
 
@@ -102,3 +102,24 @@ def test_holes_are_what_was_never_written(tmp_path, monkeypatch):
         monkeypatch.undo()
         monkeypatch.delattr(os, "SEEK_DATA")
         assert not is_hole(file, *holes[0])
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RuntimeError("first\n sitk::ERROR: last \n"), "cannot be read as X: last"),
+        (KeyError("sizes"), "cannot be read as X: its header has no 'sizes'"),
+        (EOFError(), "cannot be read as X: EOFError"),
+    ],
+)
+def test_decoders_complaints(error, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}$") as caught, reading_as("X"):
+        raise error
+    assert caught.value.__cause__ is error
+
+
+def test_what_is_no_damage_stays_what_it_is():
+    with pytest.raises(KeyboardInterrupt), reading_as("X"):
+        raise KeyboardInterrupt
+    with pytest.raises(ValueError, match=r"^as it was$"), reading_as("X"):
+        raise ValueError("as it was")

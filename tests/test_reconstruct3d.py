@@ -17,9 +17,9 @@ from stacks import BOX, SHAPE, SIZE, expected, names_in, read, run, stacks_in, v
 from utils.contrast import to_uint8
 from utils.formats.writers import write_nrrd
 from utils.names import parse_name
-from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.plan import ReconstructionPlan
 from utils.reconstruction.subvolumes import Subvolume
+from utils.records.kept_patch import KeptPatch
 from utils.volume_samples import volume_contrast
 from utils.volumes import open_volume
 

@@ -10,9 +10,9 @@ import pytest
 from stacks import write_mrc
 from utils.formats.writers import write_nrrd
 from utils.names import parse_name
-from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.plan import Selection, VolumeHeader, choose, group, make_plan, seeded_order
 from utils.reconstruction.subvolumes import Subvolume
+from utils.records.kept_patch import KeptPatch
 from utils.sources import VolumeSource
 from utils.volume_index import VolumeIndex
 

@@ -15,7 +15,6 @@ from utils.formats.voxel_size import VoxelSize
 from utils.formats.writers import write_nrrd
 from utils.names import PatchName, parse_name
 from utils.patches import Box
-from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.subvolumes import (
     IMAGEJ_DTYPES,
     StackOptions,
@@ -32,6 +31,7 @@ from utils.reconstruction.subvolumes import (
     write_stack,
 )
 from utils.records.fingerprints import fingerprint
+from utils.records.kept_patch import KeptPatch
 from utils.records.recipes import fingerprints, record_of, save_record
 from utils.results import Scope
 from utils.sources import volume_sources

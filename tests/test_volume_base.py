@@ -1,12 +1,13 @@
-"""What every volume does: regions clipped as numpy's, sizes said once, decoders' complaints in one sentence."""
+"""What every volume does: regions clipped as numpy's, sizes said once; pages are shared, within bounds."""
 
+import threading
 import warnings
 
 import numpy as np
 import pytest
 
 from utils import memory
-from utils.formats.volume_base import DecodedVolume, reading_as
+from utils.formats.volume_base import DecodedVolume, PagedVolume, cache_bytes
 from utils.formats.voxel_size import VoxelSize
 
 SIZE = VoxelSize((3.0, 2.0, 1.0))
@@ -110,22 +111,57 @@ def test_colours_are_luminance():
     assert volume.shape == (2, 2, 2) and (volume[:] == round(100 * 0.7154)).all()
 
 
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (RuntimeError("first\n sitk::ERROR: last \n"), "cannot be read as X: last"),
-        (KeyError("sizes"), "cannot be read as X: its header has no 'sizes'"),
-        (EOFError(), "cannot be read as X: EOFError"),
-    ],
-)
-def test_decoders_complaints(error, sentence):
-    with pytest.raises(ValueError, match=f"^{sentence}$") as caught, reading_as("X"):
-        raise error
-    assert caught.value.__cause__ is error
+class Counted(PagedVolume):
+    """Pages that count how often they are decoded."""
+
+    def __init__(self, pages):
+        super().__init__("a", pages.shape, pages.dtype, VoxelSize(None))
+        self.pages, self.decoded = pages, []
+
+    def _decode_page(self, z):
+        self.decoded.append(z)
+        return self.pages[z]
 
 
-def test_what_is_no_damage_stays_what_it_is():
-    with pytest.raises(KeyboardInterrupt), reading_as("X"):
-        raise KeyboardInterrupt
-    with pytest.raises(ValueError, match=r"^as it was$"), reading_as("X"):
-        raise ValueError("as it was")
+def test_threads_share_what_is_decoded(tmp_path):
+    volume = Counted(np.random.default_rng(0).integers(0, 255, (20, 8, 8)).astype(np.uint8))
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(volume[:, 2:5])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(volume.decoded) == list(range(20))
+    assert all(np.array_equal(r, volume.pages[:, 2:5]) for r in results) and len(results) == 8
+
+
+def test_the_cache_is_bounded(monkeypatch):
+    monkeypatch.setattr("utils.formats.volume_base.cache_bytes", lambda: 3 * 128)
+    volume = Counted(np.zeros((10, 16, 4), np.uint16))
+    volume[:]
+    assert len(volume._cache) == 3
+    volume[7:]
+    assert len(volume.decoded) == 10
+    volume[7], volume[0], volume[7]  # what was not used for longest goes
+    assert volume.decoded[10:] == [0]
+    monkeypatch.setattr("utils.formats.volume_base.cache_bytes", lambda: 7)
+    volume = Counted(np.zeros((10, 8, 8), np.uint8))
+    volume[3], volume[3], volume[4]
+    assert volume.decoded == [3, 4] and len(volume._cache) == 1  # the latest, at least
+    volume.close()
+    volume[4]
+    assert volume.decoded == [3, 4, 4]
+
+
+def test_slices_of_one_volume_are_alike():
+    volume = Counted(np.zeros((3, 8, 8), np.uint8))
+    for page in (np.zeros((8, 9), np.uint8), np.zeros((8, 8), np.uint16)):
+        volume.pages = [page] * 3
+        with pytest.raises(ValueError, match=r"slice 1 is 8 x [89] uint(8|16), the first one 8 x 8 uint8"):
+            volume[1]
+
+
+@pytest.mark.parametrize(("memory", "kept"), [(1 << 30, 256 << 20), (64 << 30, 8 << 30)])
+def test_pages_keep_an_eighth_of_the_memory_that_a_container_grants(monkeypatch, memory, kept):
+    monkeypatch.setattr("utils.memory.total_bytes", lambda: memory)
+    assert cache_bytes() == kept

@@ -14,10 +14,9 @@ from stacks import SIZE, expected, read, voxels_of
 from utils.formats.writers import write_nrrd
 from utils.jobs import SKIPPED, Job, SomeFailed
 from utils.names import parse_name
-from utils.reconstruction.kept_patches import KeptPatch, KeptPixels, read_kept
 from utils.reconstruction.subvolumes import StackOptions, Subvolume, VolumeGroup, stands
 from utils.reconstruction.write import _write_flipbook, difference, reconstruct_volume
-from utils.records.kept_patch import KeptRecord
+from utils.records.kept_patch import KeptPatch, KeptPixels, KeptRecord, read_kept
 from utils.results import Scope
 from utils.sources import volume_sources
 from utils.volumes import open_volume

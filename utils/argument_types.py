@@ -74,8 +74,3 @@ def int_from(least: int) -> Callable[[str], int]:
 natural_int, positive_int = int_from(0), int_from(1)
 positive_float = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
 fraction = _number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
-
-
-def is_table(source: str) -> bool:
-    """Whether a word names a table rather than the address of one image."""
-    return source.lower().endswith((".csv", ".tsv")) and "://" not in source

@@ -22,7 +22,7 @@ from utils.formats.mrc import (
 )
 from utils.formats.packed_data import encoding_of, open_unpacked
 from utils.formats.raw_data import RawData, RawVolume
-from utils.formats.volume_base import reading_as
+from utils.reading import reading_as
 from utils.volume_samples import slabs, volume_contrast
 
 # Voxels at a time; counting them takes eight bytes each.

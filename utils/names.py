@@ -204,6 +204,11 @@ def level_name(url: str | Path) -> str:
     return format_level(image_name(url), split_level(str(url))[1] or 0)
 
 
+def is_table(source: str) -> bool:
+    """Whether a word names a table rather than the address of one image."""
+    return source.lower().endswith((".csv", ".tsv")) and "://" not in source
+
+
 _BINNED = re.compile(r"^(?P<volume>.+)_bin(?P<factor>\d+)(?P<xy>xy)?$", re.DOTALL)
 
 

@@ -1,6 +1,6 @@
-"""Bytes from a place in an open file: a file that became shorter is an error here, never a signal.
+"""Files that others wrote: what is none is not waited for, and whatever is wrong with one becomes a sentence.
 
-A mapped file that shrinks ends its reader by SIGBUS; what is read says how much came.
+Bytes are read by position: a mapped file that shrinks ends its reader by SIGBUS, what is read says how much came.
 """
 
 import errno
@@ -9,6 +9,8 @@ import os
 import stat
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -88,6 +90,24 @@ def _refuse_hostile_ome(xml: str | None, folder: Path) -> None:
             begin, end, step = (float(node.get(name, 1)) for name in ("Start", "End", "Step"))
             if not abs(end - begin) < abs(step) * 10**_MOST_DIGITS:
                 raise ValueError(f"its OME metadata count steps of {step:g} from {begin:g} to {end:g}")
+
+
+@contextmanager
+def reading_as(kind: str) -> Iterator[None]:
+    """Turn what a decoder throws at a damaged file into one sentence.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        if isinstance(error, KeyError):
+            raise ValueError(f"cannot be read as {kind}: its header has no {error}") from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        detail = lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__
+        raise ValueError(f"cannot be read as {kind}: {detail}") from error
 
 
 def read_into(file: BinaryIO, offset: int, target: np.ndarray) -> None:

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.argument_types import is_table
 from utils.axes import triple
 from utils.cli import UsageError, as_usage_errors
 from utils.dataset_table import HEADERS_ONLY, NOT_GIVEN, NOTHING_STATED, DatasetTable, Stated, TableOptions
 from utils.files import expanded, list_entries, stem, stem_of_file
-from utils.names import format_level, is_patch_name, parse_level
+from utils.names import format_level, is_patch_name, is_table, parse_level
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
 
 if TYPE_CHECKING:

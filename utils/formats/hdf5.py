@@ -7,9 +7,9 @@ import numpy as np
 
 from utils import memory
 from utils.files import stem
-from utils.formats.volume_base import Region, Volume, reading_as
+from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
-from utils.reading import refuse_special
+from utils.reading import reading_as, refuse_special
 from utils.settings import DATASET, settings
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf", ".he5", ".nxs"})

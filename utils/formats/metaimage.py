@@ -12,9 +12,9 @@ from utils.files import stem
 from utils.formats.itk import open_itk
 from utils.formats.packed_data import PackedData
 from utils.formats.raw_data import RawData, RawVolume
-from utils.formats.volume_base import Volume, reading_as
+from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, nm_per
-from utils.reading import open_regular
+from utils.reading import open_regular, reading_as
 
 _TYPES = {
     "CHAR": "i1", "UCHAR": "u1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4", "LONG": "i4", "ULONG": "u4",

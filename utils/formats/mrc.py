@@ -16,8 +16,9 @@ from utils.axes import Triple, triple
 from utils.files import stem
 from utils.formats.packed_data import encoding_of, open_unpacked, read_to_the_end
 from utils.formats.raw_data import RawData, RawVolume
-from utils.formats.volume_base import DecodedVolume, Volume, reading_as
+from utils.formats.volume_base import DecodedVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked, significant
+from utils.reading import reading_as
 
 MRC_SUFFIXES = frozenset({".mrc", ".mrcs", ".rec", ".st", ".map", ".ali"})
 HEADER_BYTES = 1024

@@ -13,8 +13,9 @@ import numpy as np
 from utils.files import stem, suffix
 from utils.formats.packed_data import PackedData, encoding_of, open_unpacked
 from utils.formats.raw_data import RawData, RawVolume
-from utils.formats.volume_base import Region, Volume, reading_as
+from utils.formats.volume_base import Region, Volume
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, significant
+from utils.reading import reading_as
 
 if TYPE_CHECKING:
     from nibabel import AnalyzeHeader

@@ -15,10 +15,10 @@ from utils.files import stem
 from utils.formats.itk import open_itk
 from utils.formats.packed_data import PackedData
 from utils.formats.raw_data import RawData, RawVolume
-from utils.formats.volume_base import Volume, reading_as
+from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
 from utils.formats.writers import TYPE_NAMES
-from utils.reading import open_regular
+from utils.reading import open_regular, reading_as
 
 _TYPES = {
     **{name: code for code, name in TYPE_NAMES.items()},

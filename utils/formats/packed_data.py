@@ -12,9 +12,9 @@ from isal import igzip, isal_zlib
 
 from utils import memory
 from utils.formats.raw_data import StoredVoxels
-from utils.formats.volume_base import DecodedVolume, Volume, reading_as
+from utils.formats.volume_base import DecodedVolume, Volume
 from utils.formats.voxel_size import VoxelSize
-from utils.reading import open_regular, refuse_special
+from utils.reading import open_regular, reading_as, refuse_special
 
 _PIECE = 1 << 20
 _MOST_SPARE = 1 << 28

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.files import stem, stem_of_file, suffix
-from utils.formats.paged_volume import PagedVolume
-from utils.formats.volume_base import Volume
+from utils.formats.volume_base import PagedVolume, Volume
 from utils.formats.voxel_size import VoxelSize
 from utils.images import list_images, open_picture, read_gray
 from utils.outcomes import describe

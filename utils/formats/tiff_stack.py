@@ -15,11 +15,10 @@ import numpy as np
 
 from utils.files import stem
 from utils.foreign_text import json_object, parse_xml
-from utils.formats.paged_volume import PagedVolume
 from utils.formats.raw_data import RawData, RawVolume
-from utils.formats.volume_base import Volume, reading_as
+from utils.formats.volume_base import PagedVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked, significant
-from utils.reading import open_tiff_file
+from utils.reading import open_tiff_file, reading_as
 from utils.tiff_pages import check_page, tiff_page
 
 # Where slices hide when no axis is called Z, in order of preference.

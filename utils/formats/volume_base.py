@@ -4,8 +4,9 @@ import math
 import threading
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from utils import memory
 from utils.axes import Lengths, triple
 from utils.formats.voxel_size import VoxelSize
 from utils.luminance import luminance
-from utils.reading import DAMAGE
 
 Region = tuple[slice, slice, slice]
 
@@ -124,22 +124,60 @@ class DecodedVolume(Volume):
         self._array = self._decode = None
 
 
-@contextmanager
-def reading_as(kind: str) -> Iterator[None]:
-    """Turn what a decoder throws at a damaged file into one sentence.
+class PagedVolume(Volume):
+    """A volume of pages that are decoded one at a time; the latest stay in a cache of bounded size."""
 
-    Raises
-    ------
-    ValueError
-    """
-    try:
-        yield
-    except DAMAGE as error:
-        if isinstance(error, KeyError):
-            raise ValueError(f"cannot be read as {kind}: its header has no {error}") from error
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        detail = lines[-1].removeprefix("sitk::ERROR: ") if lines else type(error).__name__
-        raise ValueError(f"cannot be read as {kind}: {detail}") from error
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize) -> None:
+        super().__init__(name, shape, dtype, size)
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+        self._page_locks = [threading.Lock() for _ in range(64)]
+        page_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
+        self._capacity = max(1, cache_bytes() // page_bytes)
+
+    @abstractmethod
+    def _decode_page(self, z: int) -> np.ndarray:
+        """Page z, of shape (y, x)."""
+
+    def _read(self, box: Region) -> np.ndarray:
+        z, y, x = box
+        out = np.empty((z.stop - z.start, y.stop - y.start, x.stop - x.start), self.dtype)
+        for row, index in enumerate(range(z.start, z.stop)):
+            out[row] = self._page(index)[y, x]
+        return out
+
+    def _page(self, z: int) -> np.ndarray:
+        with self._page_locks[z % len(self._page_locks)]:  # two threads that need one page decode it once
+            with self._lock:
+                if z in self._cache:
+                    self._cache.move_to_end(z)
+                    return self._cache[z]
+            page = self._decode_page(z)
+            self._refuse_unlike(self._slice_name(z), page.shape, page.dtype)
+            with self._lock:
+                self._cache[z] = page
+                while len(self._cache) > self._capacity:
+                    self._cache.popitem(last=False)
+            return page
+
+    def _slice_name(self, z: int) -> str:
+        """What messages call a slice."""
+        return str(z)
+
+    def _refuse_unlike(self, name: str, shape: tuple[int, ...], dtype: np.dtype | None = None) -> None:
+        """Refuse a slice of another size, or of another dtype where that is known."""
+        if shape != self.shape[1:] or (dtype is not None and dtype != self.dtype):
+            this = f"slice {name} is {' x '.join(map(str, shape))}{f' {dtype}' if dtype else ''}"
+            first = f"the first one {self.shape[1]} x {self.shape[2]} {self.dtype}"
+            raise ValueError(f"{this}, {first}: the slices of one volume must be alike")
+
+    def close(self) -> None:
+        self._cache.clear()
+
+
+def cache_bytes() -> int:
+    """Memory that decoded pages of one volume may keep: an eighth of what there is, at least 256 MiB."""
+    return max(256 << 20, memory.total_bytes() // 8)
 
 
 def _span(key: slice | int, length: int) -> slice:

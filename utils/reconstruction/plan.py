@@ -13,8 +13,8 @@ from utils.jobs import describe
 from utils.names import dataset_of, format_name_subvolume, parse_roi, parsed
 from utils.overlap import without_overlap
 from utils.parallel import ordered_map
-from utils.reconstruction.kept_patches import KeptPatch
 from utils.reconstruction.subvolumes import Subvolume, VolumeGroup, box_of, why_outside, window
+from utils.records.kept_patch import KeptPatch
 from utils.sources import VolumeSource
 from utils.volume_index import VolumeIndex
 

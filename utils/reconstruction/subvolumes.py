@@ -10,8 +10,8 @@ from utils.axes import Box3D, Lengths, Triple, triple
 from utils.files import safe_name
 from utils.formats.writers import write_nrrd
 from utils.names import PatchName, dataset_of
-from utils.reconstruction.kept_patches import KeptPatch
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
+from utils.records.kept_patch import KeptPatch
 from utils.records.recipes import Input, Recipe
 from utils.records.standing import standing
 from utils.results import Scope

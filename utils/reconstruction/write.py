@@ -15,7 +15,6 @@ from utils.files import atomic_path
 from utils.jobs import SKIPPED, Job, SomeFailed, describe
 from utils.locks import locked
 from utils.parallel import ordered_map
-from utils.reconstruction.kept_patches import KeptPixels, read_kept
 from utils.reconstruction.subvolumes import (
     StackOptions,
     Subvolume,
@@ -27,6 +26,7 @@ from utils.reconstruction.subvolumes import (
     write_stack,
 )
 from utils.records.fingerprints import Fingerprint, fingerprint
+from utils.records.kept_patch import KeptPixels, read_kept
 from utils.records.recipes import Recipe, fingerprints, record_of, refuse_changed, save_record
 from utils.results import Scope
 from utils.volume_samples import volume_contrast
