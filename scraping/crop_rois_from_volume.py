@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def crop(args: argparse.Namespace) -> int:
     """List the volumes, then crop cubes from each; -p works as threads within one volume."""
-    from utils.sampling.renewal import claim, tell_orphans
+    from utils.sampling.orphans import claim, tell_orphans
     from utils.sampling.volume_crops import CropOptions, find_volumes, volume_target
 
     use_dataset(args)

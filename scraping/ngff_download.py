@@ -96,8 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def download(args: argparse.Namespace) -> int:
     """List the datasets, then sample (or only describe) each."""
     from utils.ngff.access import HOSTS
+    from utils.sampling.orphans import claim, tell_orphans
     from utils.sampling.plan import GRACE, PlannedRow, plan_rows
-    from utils.sampling.renewal import claim, tell_orphans
 
     rows, run = read_rows(args), Run.of(args)
     options = sampling_options(args)
@@ -174,7 +174,7 @@ def sample_row(job: Job, *, options: "SamplingOptions") -> str:
 def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: Path) -> int:
     """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
     from utils.outcomes import describe as sentence
-    from utils.sampling.fetch import describe
+    from utils.sampling.description import describe
 
     failed = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""The taking of cubes and of whole levels, and what it would be in words; what is refused."""
+"""utils/sampling/fetch.py: cubes and whole levels, budgets that are filled, outdated cubes and what replaces them."""
 
 import json
 from dataclasses import replace
@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 from conftest import visible
-from ngff_images import pyramid, write_ome_zarr
+from ngff_images import write_ome_zarr
+from test_orphans import SETTINGS, SPAN, dataset_folder, files_in, write  # noqa: F401 - a fixture
+from utils.contrast import NO_CONTRAST
 from utils.files import remove
-from utils.jobs import SKIPPED, Outdated
+from utils.jobs import SKIPPED, Outdated, SomeFailed
 from utils.names import parse_roi
-from utils.ngff.metadata import Level
 from utils.ngff.table import Dataset
-from utils.sampling.fetch import chunks_touched, describe, sample
-from utils.sampling.overview import fetch_overview, overview_path
+from utils.sampling.fetch import fill_budget, renewed, sample
 from utils.sampling.plan import SamplingOptions, plan_sampling
-from utils.sampling.rois import Roi
+from utils.sampling.roi_crops import Crops
+from utils.sampling.roi_record import RoiRecord
+from utils.sampling.rois import GB, Roi
 from utils.sampling.survey import PaddingError
 from utils.volumes import open_volume
 
@@ -147,84 +149,130 @@ def test_without_an_overview_padding_is_told_when_it_is_read(tmp_path, monkeypat
     assert said["overview_level"] is None and len(said["padding"]) == 7
 
 
-TWO_CUBES = SamplingOptions(crop_size=16, gigabytes=9e-6)  # two cubes of 16
+BOXES = [Roi((0, 4), (0, 4), (4 * i, 4 * i + 4)) for i in range(5)]  # 64 voxels each
+CUBE = np.arange(1, 65, dtype=np.uint8).reshape(4, 4, 4)
 
 
-@pytest.mark.parametrize(
-    ("kind", "roi", "chunks", "voxels"),
-    [
-        ("zarr", ((0, 4), (0, 4), (0, 4)), 1, 64),
-        ("zarr", ((3, 5), (0, 4), (0, 4)), 2, 128),
-        ("zarr", ((8, 10), (0, 4), (4, 8)), 1, 64),
-        ("n5", ((8, 10), (0, 4), (4, 8)), 1, 32),
-        ("precomputed", ((0, 10), (4, 8), (0, 4)), 3, 160),
-    ],
-)
-def test_chunks_are_counted_once_and_cut_at_the_end_where_they_are_stored_so(kind, roi, chunks, voxels):
-    level = Level("0", (10, 8, 8), (4, 4, 4), np.dtype("uint16"), grid={"kind": kind})
-    assert chunks_touched(level, [Roi(*roi)] * 2) == (chunks, 2 * voxels)
-    assert chunks_touched(level, []) == (0, 0)
+class Source:
+    """Voxels by box; counts what is read."""
+
+    def __init__(self, padding=(), broken=()):
+        self.padding, self.broken, self.reads = padding, broken, []
+
+    def __call__(self, roi):
+        number = BOXES.index(roi)
+        self.reads.append(number)
+        if number in self.broken:
+            raise OSError("no such chunk")
+        return np.zeros((4, 4, 4), np.uint8) if number in self.padding else CUBE.copy(), 0
 
 
-@pytest.fixture
-def planned(tmp_path):
-    """A level of 24 x 40 x 52 in chunks of 16, one of 24 x 20 x 26, one of 12 x 10 x 13."""
-    return plan_sampling(Dataset(str(write_ome_zarr(tmp_path / "em.zarr", pyramid())), "fly"), TWO_CUBES)
+def fill(folder, source, count, **options):
+    record = RoiRecord(folder / "fly.json", SETTINGS)
+    crops = Crops("fly", folder, source, NO_CONTRAST, None)
+    return fill_budget(crops, lambda: iter(BOXES), count * 64 / GB, record, threads=1, chunk=(1, 1, 1), **options)
 
 
-def test_words(planned, tmp_path):
-    options = SamplingOptions(crop_size=8, gigabytes=1)
-    said = describe(plan_sampling(planned.dataset, options), tmp_path)
-    first, *levels, size, candidates, would = said.splitlines()
-    assert first == f"fly  {tmp_path}/em.zarr  (zarr)"
-    assert levels == [
-        " *s0  24 x 40 x 52 (z, y, x)  30 x 8 x 6 nm  uint8  49.9 kB",
-        "  s1  24 x 20 x 26 (z, y, x)  30 x 16 x 12 nm  uint8  12.5 kB",
-        "  s2  12 x 10 x 13 (z, y, x)  60 x 32 x 24 nm  uint8  1.56 kB",
-    ]
-    assert size == "  level 0: voxel size 30 x 8 x 6 nm (z, y, x)"
-    # 3 x 5 x 7 boxes; only level 0 itself shows a cube by 8 voxels; Zarr's chunks are stored whole, 24 of 16**3
-    assert candidates == "  105 candidate cubes of 8 (before padding is told from the overview, level 0, 49.9 kB)"
-    travels = "98.3 kB in 24 chunks (before compression) and 49.9 kB for the overview"
-    assert would == f"  would download 105 cubes: {travels}, 49.9 kB written (-gb 1)"
+def there(folder):
+    return sorted(int(path.stem.split("-ROI-x")[1].split("-")[0]) // 4 for path in folder.glob("*.nrrd"))
 
 
-def test_an_overview_that_is_there_tells_of_padding(tmp_path):
-    levels = [level.copy() for level in pyramid()]
-    for level in levels:
-        level[: len(level) * 2 // 3] = 0  # the first of two layers of boxes
-    plan = plan_sampling(Dataset(str(write_ome_zarr(tmp_path / "em.zarr", levels)), "fly"), TWO_CUBES)
-    fetch_overview(plan.image, 1, overview_path(plan.image, 1, tmp_path, "fly"))
-    said = describe(plan, tmp_path)
-    assert "12 candidate cubes of 16 (told from the overview, level 1)" in said and "for the overview" not in said
+def test_as_many_as_fit_and_then_no_more(tmp_path):
+    source = Source()
+    assert fill(tmp_path, source, 2.9) == "2 cubes made, 2 there (1.28e-07 GB)"
+    assert there(tmp_path) == [0, 1] == source.reads
+    assert fill(tmp_path, source, 2) == SKIPPED and source.reads == [0, 1]
+    assert fill(tmp_path, source, 3) == "1 cubes made, 3 there (1.92e-07 GB)" and source.reads == [0, 1, 2]
 
 
-def test_without_an_overview(planned, tmp_path):
-    said = describe(replace(planned, overviews=()), tmp_path)
-    assert "24 candidate cubes of 16 (no overview: padding is told when they are read)" in said
+def test_padding_is_replaced_and_not_read_again(tmp_path):
+    source = Source(padding=[0, 2])
+    with pytest.warns(UserWarning, match="^2 cubes were read for nothing and left out: every voxel is 0"):
+        assert fill(tmp_path, source, 2).startswith("2 cubes made, 2 there")
+    assert there(tmp_path) == [1, 3] and source.reads == [0, 1, 2, 3]
+    assert len(json.loads((tmp_path / "fly.json").read_text())["padding"]) == 2
+    assert fill(tmp_path, source, 2) == SKIPPED and source.reads == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize(
-    ("gigabytes", "verdict"), [(4.992e-5, "would download"), (4.991e-5, "more than -gb 4.991e-05: refused")]
-)
-def test_a_whole_level(planned, tmp_path, gigabytes, verdict):
-    whole = replace(planned, dataset=replace(planned.dataset, crop=False))
-    said = describe(replace(whole, options=SamplingOptions(gigabytes=gigabytes)), tmp_path).splitlines()[-1]
-    assert said == f"  crop is false: the whole level, 49.9 kB read, 49.9 kB written: {verdict}"
+def test_padding_that_is_known_is_not_read(tmp_path):
+    source = Source(padding=[0])
+    assert fill(tmp_path, source, 2, padding={BOXES[0]: "read before"}).startswith("2 cubes made, 2 there")
+    assert source.reads == [1, 2]
+    source.padding = [4]
+    with pytest.warns(UserWarning, match="^1 cubes were read for nothing and left out: every voxel is 0"):
+        assert fill(tmp_path, source, 3, padding={BOXES[3]: "read before"}) == SKIPPED
 
 
-def test_a_level_that_cannot_be_read_is_named(planned, tmp_path):
-    levels = (planned.level, replace(Level.broken("1", "no array"), scale=None))
-    said = describe(replace(planned, image=replace(planned.image, levels=levels), overviews=()), tmp_path)
-    assert "  s1  cannot be read: no array" in said
-    unsized = replace(planned.image, levels=(replace(planned.level, scale=None),))
-    assert "voxel size not known" in describe(replace(planned, image=unsized, overviews=()), tmp_path)
+def test_what_is_under_way_is_said_before_it_is_made(tmp_path):
+    class Watching(Source):
+        def __call__(self, roi):
+            said.append(json.loads((tmp_path / "fly.json").read_text()))
+            return super().__call__(roi)
+
+    said: list[dict] = []
+    fill(tmp_path, Watching(), 2)
+    assert [len(record["pending"]) for record in said] == [2, 2] and said[0]["contrast"]["method"] == "none"
 
 
-@pytest.mark.parametrize(
-    ("side", "said"), [(9, "729 B"), (10, "1 kB"), (100, "1 MB"), (2000, "8 GB"), (10**5, "1 PB"), (10**6, "1e+03 PB")]
-)
-def test_bytes(planned, tmp_path, side, said):
-    level = replace(planned.level, shape=(side, side, side))
-    plan = replace(planned, image=replace(planned.image, levels=(level,)), dataset=replace(planned.dataset, crop=False))
-    assert f"the whole level, {said} read" in describe(plan, tmp_path)
+def test_failed_cubes_keep_their_place(tmp_path):
+    source = Source(broken=[1])
+    with pytest.raises(SomeFailed) as caught:
+        fill(tmp_path, source, 3)
+    assert caught.value.failures == {str(tmp_path / "fly-ROI-x4-8_y0-4_z0-4.nrrd"): "no such chunk"}
+    assert there(tmp_path) == [0, 2]
+    said = json.loads((tmp_path / "fly.json").read_text())
+    assert len(said["boxes"]) == 2 and len(said["pending"]) == len(said["failures"]) == 1
+    assert fill(tmp_path, Source(), 3).startswith("1 cubes made, 3 there")
+    assert json.loads((tmp_path / "fly.json").read_text())["failures"] == []
+
+
+def test_nothing_fits(tmp_path):
+    with pytest.raises(ValueError, match=r"-gb 6\.336e-08 is less than one cube \(6\.4e-08\)"):
+        fill(tmp_path, Source(), 0.99)
+
+
+def test_nothing_is_specimen(tmp_path):
+    with pytest.raises(ValueError, match="no specimen: 5 boxes were read, and of each every voxel is 0"):
+        fill(tmp_path, Source(padding=range(5)), 2)
+
+
+def renew(folder, settings, update, files=("b.nrrd", "c.nrrd")):
+    return renewed(folder / "fly.json", settings, update, lambda record: write(record.path.parent, settings, files))
+
+
+def test_outdated_cubes_are_named_and_stay(folder):
+    found = renew(folder, replace(SETTINGS, crop_size=8), False)
+    assert isinstance(found, Outdated) and str(found) == "made with crop_size 4, now 8"
+    assert files_in(folder) == {"a.nrrd": "out", "b.nrrd": "out"}
+
+
+@pytest.mark.parametrize("change", [{"crop_size": 8}, {"seed": 1}])
+def test_with_update_there_is_what_a_fresh_run_leaves(folder, change):
+    assert renew(folder, replace(SETTINGS, **change), True) == "made, in place of the earlier ones"
+    assert files_in(folder) == {"b.nrrd": ".fly.json.part", "c.nrrd": ".fly.json.part"}
+    said = json.loads((folder / "fly.json").read_text())
+    assert {key: said[key] for key in change} == change and not (folder / ".fly.json.part").exists()
+
+
+def test_what_is_as_wished_for_goes_on_where_it_lies(folder):
+    assert renew(folder, SETTINGS, True) == "made"
+    assert files_in(folder)["c.nrrd"] == "out" and "a.nrrd" in files_in(folder)
+    assert renew(folder, replace(SETTINGS, seed=1), False) == "made"
+
+
+def test_cubes_of_earlier_choices_go_too(folder):
+    (folder / "old.nrrd").touch()
+    write(folder, SETTINGS, ["a.nrrd"], earlier=[{"boxes": [{"file": "old.nrrd", **SPAN}]}])
+    (folder / "b.nrrd").unlink()
+    renew(folder, SETTINGS, True, ["c.nrrd"])
+    assert set(files_in(folder)) == {"c.nrrd"}
+
+
+def test_what_fails_leaves_the_earlier_ones(folder):
+    def fail(record):
+        write(record.path.parent, SETTINGS, ["c.nrrd"])
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        renewed(folder / "fly.json", replace(SETTINGS, crop_size=8), True, fail)
+    assert set(files_in(folder)) == {"a.nrrd", "b.nrrd"} and not (folder / ".fly.json.part").exists()

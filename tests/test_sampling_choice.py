@@ -12,8 +12,7 @@ from loopback import serving
 from ngff_images import write_json, write_ome_zarr, write_precomputed
 from utils.names import parse_roi
 from utils.sampling import plan as planning
-from utils.sampling.rois import Boxes, grid, spans
-from utils.sampling.selection import boxes_that_fit, shuffled, stratified
+from utils.sampling.rois import Boxes, boxes_that_fit, grid, shuffled, spans, stratified
 
 CUBES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0)]
 

@@ -12,8 +12,7 @@ from utils.ngff.access import Access
 from utils.ngff.table import Dataset
 from utils.sampling import plan as room
 from utils.sampling.plan import DEFAULT_CROP, PlannedRow, SamplingOptions, plan_rows, plan_sampling
-from utils.sampling.rois import Boxes
-from utils.sampling.selection import shuffled, stratified
+from utils.sampling.rois import Boxes, shuffled, stratified
 
 
 @pytest.fixture

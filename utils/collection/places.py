@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.axes import Box3D, Lengths, triple
+from utils.axes import Box3D, Lengths, TakenBoxes, triple
 from utils.names import parse_name, parse_roi, parsed
-from utils.overlap import TakenBoxes
 
 AXES = ("z", "y", "x")
 # The columns of a place: whole numbers, and lengths in nm.

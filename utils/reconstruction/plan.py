@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils.axes import Box3D, Triple, triple
+from utils.axes import Box3D, Triple, triple, without_overlap
 from utils.files import safe_name
 from utils.jobs import describe
 from utils.names import dataset_of, format_name_subvolume, parse_roi, parsed
-from utils.overlap import without_overlap
 from utils.parallel import ordered_map
 from utils.reconstruction.subvolumes import Subvolume, VolumeGroup, box_of, why_outside, window
 from utils.records.kept_patch import KeptPatch

@@ -1,28 +1,26 @@
-"""Sparse sampling of one NGFF dataset, the taking: cubes or a whole level, with a record of how; or in words."""
+"""The taking: cubes of a dataset until a budget is filled, or a whole level; further or anew, with a record of how."""
 
 import math
-from collections.abc import Iterable
-from itertools import product
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from utils.axes import Triple
 from utils.contrast import to_uint8
-from utils.files import atomic_path
+from utils.files import atomic_path, remove
 from utils.formats.volume_base import Region
-from utils.formats.voxel_size import nm_text
 from utils.formats.writers import nrrd_header
-from utils.jobs import SKIPPED, Outdated
-from utils.ngff.metadata import Level
+from utils.jobs import SKIPPED, Outdated, SomeFailed
 from utils.ngff.read import LevelReader
-from utils.redaction import one_line
-from utils.sampling.overview import BLOCK_BYTES, blocks, overview_path, survey, write_blocks
+from utils.sampling.orphans import cubes_of
+from utils.sampling.overview import BLOCK_BYTES, blocks, write_blocks
 from utils.sampling.plan import SamplingPlan
-from utils.sampling.renewal import renewed
-from utils.sampling.roi_crops import Crops
-from utils.sampling.roi_record import RoiRecord
-from utils.sampling.rois import GB, Boxes, Roi, is_whole
-from utils.sampling.selection import boxes_that_fit, fill_budget
+from utils.sampling.roi_crops import Crops, Failure, make_crops
+from utils.sampling.roi_record import RoiRecord, Settings
+from utils.sampling.rois import GB, Boxes, Roi, choose_without_padding, is_whole
 from utils.sampling.specimen import find_specimen, sample_cubes, specimen_contrast, survey_dataset
 from utils.sampling.survey import PaddingError, Survey, not_padding
 
@@ -115,77 +113,88 @@ def _fetch_whole(plan: SamplingPlan, record: RoiRecord, seen: Survey | None, rea
     return f"{size / GB:.3g} GB brought"
 
 
-def describe(plan: SamplingPlan, folder: Path) -> str:
-    """Levels with shape, voxel size, dtype and bytes; candidate cubes; what would be downloaded.
+def renewed(path: Path, settings: Settings, update: bool, make: Callable[[RoiRecord], str]) -> str:
+    """Make a dataset, or go on with it; what is outdated stays, unless it is to be updated.
 
-    Candidates are exact when the overview was fetched by an earlier run, else the number of boxes before padding is
-    told.
+    With `update` there is then what a fresh run would leave: other choices of earlier runs go, too. `make` makes cubes,
+    and the record beside them.
     """
-    lines = [f"{plan.dataset.name}  {plan.dataset}  ({plan.image.format})"]
-    lines += [_level_line(i, level, i == plan.index) for i, level in enumerate(plan.image.levels)]
-    lines.append(f"  level {plan.index}: voxel size {nm_text(plan.voxel_size)} (z, y, x)")
-    content = _crop_lines(plan, folder) if plan.dataset.crop else _whole_lines(plan)
-    return "\n".join(map(one_line, [*lines, *content]))
+    record = RoiRecord(path, settings)
+    reason = record.outdated
+    if reason and not update:
+        return Outdated(reason)
+    if not update or not record.earlier or (reason is None and record.is_fresh):
+        return make(record)
+    # A dead run's scratch folder is swept away with its lock, as every target's.
+    scratch = path.with_name(f".{path.name}.part")
+    remove(scratch)
+    try:
+        message = make(RoiRecord(scratch / path.name, settings))
+        _replace_cubes(path, scratch)
+    finally:
+        remove(scratch)
+    return f"{message}, in place of the earlier ones"
 
 
-def _level_line(index: int, level: Level, chosen: bool) -> str:
-    if level.problem:
-        return f"  s{index}  cannot be read: {level.problem}"
-    size = nm_text(level.voxel_size) if level.voxel_size else "voxel size not known"
-    mark, shape = "*" if chosen else " ", " x ".join(map(str, level.shape))
-    return f" {mark}s{index}  {shape} (z, y, x)  {size}  {level.dtype.name}  {_bytes(level.nbytes)}"
+def _replace_cubes(path: Path, scratch: Path) -> None:
+    """Put whole new cubes in the place of the old ones, the record last: a killed run begins again."""
+    old = set(cubes_of(path))
+    new = sorted(file for file in scratch.iterdir() if file.name.endswith(".nrrd"))
+    for file in new:
+        file.replace(path.with_name(file.name))
+    for name in old - {file.name for file in new}:
+        path.with_name(name).unlink(missing_ok=True)
+    (scratch / path.name).replace(path)
 
 
-def _crop_lines(plan: SamplingPlan, folder: Path) -> list[str]:
-    boxes, how, overview = _boxes(plan, folder)
-    taken = boxes_that_fit(plan.draw(boxes), plan.budget)
-    chunks, size = chunks_touched(plan.level, taken)
-    written = sum(roi.voxels for roi in taken)
-    also = f" and {_bytes(overview)} for the overview" if overview else ""
-    return [
-        f"  {len(boxes)} candidate cubes of {plan.crop} ({how})",
-        f"  would download {len(taken)} cubes: {_bytes(size)} in {chunks} chunks (before compression){also}, "
-        f"{_bytes(written)} written (-gb {plan.options.gigabytes:g})",
-    ]
+def fill_budget(
+    crops: Crops,
+    order: Callable[[], Iterator[Roi]],
+    gigabytes: float,
+    record: RoiRecord,
+    *,
+    threads: int,
+    chunk: Triple,
+    padding: Mapping[Roi, str] | None = None,
+) -> str:
+    """Make the cubes of a dataset that are missing; `order` and `padding` are what `choose_without_padding` takes.
+
+    Raises
+    ------
+    SomeFailed
+        If cubes failed; the others are kept.
+    ValueError
+        If there is none to make.
+    """
+    crops = replace(crops, files=record.existing(crops.folder, crops.name))
+    kept, empty = record.kept(crops.files), {**record.padding, **(padding or {})}
+    known, failures, written = len(empty), dict[Roi, Failure](), 0
+
+    def find_padding(chosen: list[Roi]) -> Mapping[Roi, str]:
+        nonlocal written
+        missing = [roi for roi in chosen if roi not in failures and not is_whole(crops.path(roi), roi)]
+        # Before the cubes: it fixes their contrast.
+        record.save(crops, chosen, kept, padding=empty, failures=failures)
+        found, failed = make_crops(crops, missing, threads, chunk)
+        failures.update(failed)
+        written += len(missing) - len(found)
+        return found
+
+    chosen = choose_without_padding(order, gigabytes * GB, empty, find_padding, kept)
+    if not chosen:
+        raise ValueError(_nothing(order(), empty, gigabytes))
+    record.save(crops, chosen, kept, padding=empty, failures=failures)
+    if len(empty) > known:
+        said = list(empty.values())[-1]
+        warnings.warn(f"{len(empty) - known} cubes were read for nothing and left out: {said}", stacklevel=2)
+    if failures:
+        raise SomeFailed({str(crops.path(roi)): failure.reason for roi, failure in failures.items()})
+    size = sum(roi.voxels for roi in chosen) / GB
+    return f"{written} cubes made, {len(chosen)} there ({size:.3g} GB)" if written else SKIPPED
 
 
-def chunks_touched(level: Level, rois: Iterable[Roi]) -> tuple[int, int]:
-    """How many chunks hold the boxes, and their bytes before compression: what travels, each chunk once."""
-    touched: set[tuple[int, ...]] = set()
-    for roi in rois:
-        sides = zip(roi, level.chunk, strict=True)
-        touched.update(product(*(range(first // n, -(-stop // n)) for (first, stop), n in sides)))
-    voxels = 0
-    for chunk in touched:
-        ends = zip(chunk, level.shape, level.chunk, strict=True)
-        # Stored whole in Zarr, cut at the border elsewhere.
-        whole = level.grid["kind"].startswith("zarr")
-        voxels += math.prod(side if whole else min(side, n - i * side) for i, n, side in ends)
-    return len(touched), voxels * level.dtype.itemsize
-
-
-def _boxes(plan: SamplingPlan, folder: Path) -> tuple[Boxes, str, int]:
-    """Boxes that would be drawn from, how that is known, and the bytes of an overview that is still to come."""
-    if not plan.overviews:
-        return Boxes(plan.spans), "no overview: padding is told when they are read", 0
-    index = plan.overviews[0]
-    path = overview_path(plan.image, index, folder, plan.dataset.name)
-    if not path.exists():
-        size = plan.image.levels[index].nbytes
-        return Boxes(plan.spans), f"before padding is told from the overview, level {index}, {_bytes(size)}", size
-    seen = survey(plan.image, index, path, plan.index, plan.spans, plan.dataset.padding_value)
-    return seen.candidates(plan.options.min_frac), f"told from the overview, level {index}", 0
-
-
-def _whole_lines(plan: SamplingPlan) -> list[str]:
-    voxels = plan.level.nbytes // plan.level.dtype.itemsize
-    verdict = "would download" if voxels <= plan.budget else f"more than -gb {plan.options.gigabytes:g}: refused"
-    return [f"  crop is false: the whole level, {_bytes(plan.level.nbytes)} read, {_bytes(voxels)} written: {verdict}"]
-
-
-def _bytes(count: float) -> str:
-    units = ["B", "kB", "MB", "GB", "TB", "PB"]
-    while count >= 1000 and len(units) > 1:
-        count /= 1000
-        units.pop(0)
-    return f"{count:.3g} {units[0]}"
+def _nothing(order: Iterator[Roi], empty: Mapping[Roi, str], gigabytes: float) -> str:
+    first = next((roi for roi in order if roi not in empty), None)
+    if first is None:
+        return f"no specimen: {len(empty)} boxes were read, and of each {next(iter(empty.values()), 'nothing')}"
+    return f"-gb {gigabytes:g} is less than one cube ({first.voxels / GB:g})"

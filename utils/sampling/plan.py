@@ -25,8 +25,7 @@ from utils.outcomes import describe
 from utils.redaction import redacted
 from utils.sampling.overview import overview_levels
 from utils.sampling.roi_record import DATASET_COORDINATES, Settings
-from utils.sampling.rois import GB, Boxes, Roi, Spans, grid
-from utils.sampling.selection import shuffled, stratified
+from utils.sampling.rois import GB, Boxes, Roi, Spans, grid, shuffled, stratified
 
 DEFAULT_CROP = 256
 # Cubes in flight may take this much memory, however many workers were asked for.

@@ -1,13 +1,13 @@
-"""The boxes of a large volume that may be cropped."""
+"""The boxes of a large volume that may be cropped: their grid, a seeded choice among them, as many as fit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, overload
 
 import numpy as np
 
-from utils.axes import Span, Triple, triple
+from utils.axes import Span, TakenBoxes, Triple, triple
 
 Spans = tuple[list[Span], list[Span], list[Span]]
 GB = 10**9
@@ -107,3 +107,90 @@ class Boxes(Sequence[Roi]):
     def places(self) -> np.ndarray:
         """Every box's place in the grid, counted in C order, shape (n,)."""
         return np.arange(len(self)) if self.chosen is None else self.chosen
+
+
+def shuffled(rois: Sequence[Roi], seed: int) -> Iterator[Roi]:
+    """Yield the boxes in the random order of a seed, the same on every machine.
+
+    Fisher and Yates' shuffle, which remembers only what it has moved: the first boxes of millions cost no more than
+    those of a few.
+    """
+    rng = np.random.default_rng(seed)
+    moved: dict[int, int] = {}
+    for first in range(len(rois)):
+        drawn = int(rng.integers(first, len(rois)))
+        yield rois[moved.get(drawn, drawn)]
+        moved[drawn] = moved.pop(first, first)
+
+
+def stratified(boxes: Boxes, seed: int) -> Iterator[Roi]:
+    """Yield the boxes in an order of which every beginning is spread evenly over them.
+
+    They are lined up along a curve that keeps neighbours together (Morton's), and drawn by a van der Corput sequence
+    with a random digital shift (Owen, 1995, doi:10.1007/978-1-4612-2552-2_19): of any 2^k equal parts of the line, the
+    first 2^k draws take one box each.
+    """
+    count = len(boxes)
+    if not count:
+        return
+    line = np.argsort(_morton(boxes), kind="stable")
+    bits = (count - 1).bit_length()
+    shift = int(np.random.default_rng(seed).integers(0, 1 << bits))
+    taken = np.zeros(count, bool)
+    for draw in range(1 << bits):
+        reverse = int(f"{draw:0{bits}b}"[::-1], 2) ^ shift
+        place = reverse * count >> bits
+        if not taken[place]:
+            taken[place] = True
+            yield boxes[int(line[place])]
+
+
+def _morton(boxes: Boxes) -> np.ndarray:
+    """Each box's place on Morton's curve: the bits of its indices along z, y and x, interleaved."""
+    codes = np.zeros(len(boxes), np.int64)
+    for axis, index in enumerate(np.unravel_index(boxes.places, boxes.counts)):
+        for bit in range(20):
+            codes |= (index.astype(np.int64) >> bit & 1) << (3 * bit + axis)
+    return codes
+
+
+def boxes_that_fit(order: Iterable[Roi], budget: float, kept: Sequence[Roi] = ()) -> list[Roi]:
+    """The boxes that fit into `budget` bytes of uint8: those `kept`, then as many as fit from the front of `order`.
+
+    None overlaps another. A larger budget gives the same boxes and more, because the choice stops at the first that
+    does not fit.
+    """
+    chosen = list(kept)
+    total = sum(roi.voxels for roi in kept)
+    taken = TakenBoxes()
+    for roi in kept:
+        taken.add(roi)
+    for roi in order:
+        if taken.covers(roi):
+            continue
+        total += roi.voxels
+        if total > budget:
+            break
+        chosen.append(roi)
+        taken.add(roi)
+    return chosen
+
+
+def choose_without_padding(
+    order: Callable[[], Iterable[Roi]],
+    budget: float,
+    padding: dict[Roi, str],
+    find_padding: Callable[[list[Roi]], Mapping[Roi, str]],
+    kept: Sequence[Roi] = (),
+) -> list[Roi]:
+    """The `boxes_that_fit` into `budget` bytes when those that turn out to be padding are left out.
+
+    `order` begins the order in which boxes are drawn. `find_padding` takes the chosen boxes, and gives those among them
+    that are padding, with what is known of them; `padding` takes them up.
+    """
+    while True:
+        chosen = boxes_that_fit((roi for roi in order() if roi not in padding), budget, kept)
+        found = find_padding(chosen)
+        if not found:
+            return chosen
+        padding.update(found)

@@ -11,8 +11,7 @@ from utils.outliers import OutlierRange
 from utils.records.recipes import discard
 from utils.sampling.overview import discard_overviews
 from utils.sampling.plan import SamplingOptions, SamplingPlan, plan_sampling
-from utils.sampling.rois import Boxes, Roi
-from utils.sampling.selection import boxes_that_fit, choose_without_padding
+from utils.sampling.rois import Boxes, Roi, boxes_that_fit, choose_without_padding
 from utils.sampling.specimen import find_specimen, survey_dataset
 from utils.sampling.survey import specimen_share
 from utils.sources import VolumeSource

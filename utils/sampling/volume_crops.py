@@ -11,11 +11,11 @@ from utils.images import IMAGE_SUFFIXES
 from utils.jobs import PassedOver
 from utils.names import parse_roi, parsed
 from utils.records.fingerprints import digest, glance
-from utils.sampling.renewal import renewed, without_cubes
+from utils.sampling.fetch import fill_budget, renewed
+from utils.sampling.orphans import without_cubes
 from utils.sampling.roi_crops import Crops
 from utils.sampling.roi_record import RoiRecord, Settings, read_record
-from utils.sampling.rois import Boxes, grid
-from utils.sampling.selection import fill_budget, shuffled
+from utils.sampling.rois import Boxes, grid, shuffled
 from utils.sampling.survey import Survey
 from utils.volume_samples import why_labels_volume
 from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name

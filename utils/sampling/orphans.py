@@ -1,9 +1,9 @@
-"""Datasets whose cubes are not what a run would make now: named and kept, or made anew and put in their place."""
+"""Datasets that are no more, or give no cubes any more: named and kept, or removed."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from utils.files import OWN_FOLDER, remove, remove_if_empty, safe_name
+from utils.files import OWN_FOLDER, remove_if_empty, safe_name
 from utils.foreign_text import json_file
 from utils.jobs import Outdated, PassedOver
 from utils.records.fingerprints import NO_FILE
@@ -13,29 +13,6 @@ from utils.sampling.overview import discard_overviews
 from utils.sampling.roi_record import RoiRecord, Settings, read_record
 
 STAGE = "sampling"
-
-
-def renewed(path: Path, settings: Settings, update: bool, make: Callable[[RoiRecord], str]) -> str:
-    """Make a dataset, or go on with it; what is outdated stays, unless it is to be updated.
-
-    With `update` there is then what a fresh run would leave: other choices of earlier runs go, too. `make` makes cubes,
-    and the record beside them.
-    """
-    record = RoiRecord(path, settings)
-    reason = record.outdated
-    if reason and not update:
-        return Outdated(reason)
-    if not update or not record.earlier or (reason is None and record.is_fresh):
-        return make(record)
-    # A dead run's scratch folder is swept away with its lock, as every target's.
-    scratch = path.with_name(f".{path.name}.part")
-    remove(scratch)
-    try:
-        message = make(RoiRecord(scratch / path.name, settings))
-        _replace_cubes(path, scratch)
-    finally:
-        remove(scratch)
-    return f"{message}, in place of the earlier ones"
 
 
 def without_cubes(path: Path, settings: Settings, update: bool, reason: str) -> str:
@@ -53,17 +30,6 @@ def without_cubes(path: Path, settings: Settings, update: bool, reason: str) -> 
         return Outdated(reason)
     _discard_dataset(path)
     raise PassedOver(reason)
-
-
-def _replace_cubes(path: Path, scratch: Path) -> None:
-    """Put whole new cubes in the place of the old ones, the record last: a killed run begins again."""
-    old = set(_cubes_of(path))
-    new = sorted(file for file in scratch.iterdir() if file.name.endswith(".nrrd"))
-    for file in new:
-        file.replace(path.with_name(file.name))
-    for name in old - {file.name for file in new}:
-        path.with_name(name).unlink(missing_ok=True)
-    (scratch / path.name).replace(path)
 
 
 def claim(listing: Path, wanted: Mapping[Path, str]) -> None:
@@ -101,13 +67,13 @@ def _was_listed(path: Path, listing: Path) -> bool:
 def _discard_dataset(path: Path) -> None:
     """Remove overviews and cubes of a dataset, then its record: a killed run leaves the record that names the rest."""
     discard_overviews(path.parent, path.stem)
-    for name in _cubes_of(path):
+    for name in cubes_of(path):
         path.with_name(safe_name(name)).unlink(missing_ok=True)
     discard(path)
     remove_if_empty(path.parent / OWN_FOLDER)
 
 
-def _cubes_of(path: Path) -> list[str]:
+def cubes_of(path: Path) -> list[str]:
     """The files of the cubes that a dataset's record names, those of earlier choices, too."""
     record = read_record(path)
     return [str(box["file"]) for entry in [record, *record.get("earlier", [])] for box in entry.get("boxes") or []]

@@ -1,4 +1,4 @@
-"""Outdated datasets are named or made anew, cubes replaced before the record; datasets without a row are named."""
+"""utils/sampling/orphans.py: datasets without a row are named; those that give no cubes any more stay, or go."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 
 from utils.jobs import Outdated, PassedOver
 from utils.records.recipes import known_record
-from utils.sampling.renewal import claim, renewed, tell_orphans, without_cubes
+from utils.sampling.orphans import claim, tell_orphans, without_cubes
 from utils.sampling.roi_record import Settings
 
 SETTINGS = Settings(source="/em", volume_name="fly", level=0, seed=0, crop_size=4)
@@ -28,54 +28,12 @@ def files_in(folder):
     return {path.name: path.read_text() for path in folder.glob("*.nrrd")}
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(name="folder")
+def dataset_folder(tmp_path):
     """A dataset of an earlier run: a.nrrd and b.nrrd."""
     folder = tmp_path / "out"
     write(folder, SETTINGS, ["a.nrrd", "b.nrrd"])
     return folder
-
-
-def renew(folder, settings, update, files=("b.nrrd", "c.nrrd")):
-    return renewed(folder / "fly.json", settings, update, lambda record: write(record.path.parent, settings, files))
-
-
-def test_outdated_cubes_are_named_and_stay(folder):
-    found = renew(folder, replace(SETTINGS, crop_size=8), False)
-    assert isinstance(found, Outdated) and str(found) == "made with crop_size 4, now 8"
-    assert files_in(folder) == {"a.nrrd": "out", "b.nrrd": "out"}
-
-
-@pytest.mark.parametrize("change", [{"crop_size": 8}, {"seed": 1}])
-def test_with_update_there_is_what_a_fresh_run_leaves(folder, change):
-    assert renew(folder, replace(SETTINGS, **change), True) == "made, in place of the earlier ones"
-    assert files_in(folder) == {"b.nrrd": ".fly.json.part", "c.nrrd": ".fly.json.part"}
-    said = json.loads((folder / "fly.json").read_text())
-    assert {key: said[key] for key in change} == change and not (folder / ".fly.json.part").exists()
-
-
-def test_what_is_as_wished_for_goes_on_where_it_lies(folder):
-    assert renew(folder, SETTINGS, True) == "made"
-    assert files_in(folder)["c.nrrd"] == "out" and "a.nrrd" in files_in(folder)
-    assert renew(folder, replace(SETTINGS, seed=1), False) == "made"
-
-
-def test_cubes_of_earlier_choices_go_too(folder):
-    (folder / "old.nrrd").touch()
-    write(folder, SETTINGS, ["a.nrrd"], earlier=[{"boxes": [{"file": "old.nrrd", **SPAN}]}])
-    (folder / "b.nrrd").unlink()
-    renew(folder, SETTINGS, True, ["c.nrrd"])
-    assert set(files_in(folder)) == {"c.nrrd"}
-
-
-def test_what_fails_leaves_the_earlier_ones(folder):
-    def fail(record):
-        write(record.path.parent, SETTINGS, ["c.nrrd"])
-        raise OSError("full")
-
-    with pytest.raises(OSError, match="full"):
-        renewed(folder / "fly.json", replace(SETTINGS, crop_size=8), True, fail)
-    assert set(files_in(folder)) == {"a.nrrd", "b.nrrd"} and not (folder / ".fly.json.part").exists()
 
 
 @pytest.fixture(params=["table", "volumes"])
