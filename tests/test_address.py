@@ -21,6 +21,7 @@ from utils.ngff.address import Address, address_name, is_state_link
 def test_addresses(url, parts):
     address = Address.parse(url)
     assert (address.driver, address.root, address.path, address.format) == parts
+    assert Address.parse(address.plain).plain == address.plain and "//" not in address.plain.partition("://")[2]
 
 
 @pytest.mark.parametrize(("scheme", "endpoint"), [("s3+https", "https://h:9"), ("s3+http", "http://h:9")])

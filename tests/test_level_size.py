@@ -90,6 +90,9 @@ def test_metadata_that_the_shape_contradicts_is_said():
     slip = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((50, 50, 50), (10.0, 5.0, 5.0)))
     with pytest.warns(UserWarning, match=r"level 1 has the shape of 20 x 10 x 10 nm .*but its metadata say 10 x 5 x 5"):
         assert level_voxel_size(slip, 1) == (10.0, 5.0, 5.0)
+    near = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((45, 50, 50), (10.0, 10.0, 10.0)))
+    with pytest.warns(UserWarning, match=r"has the shape of 22\.22 x 10 x 10 nm"):
+        level_voxel_size(near, 1)
     slight = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((45, 50, 50), (20.0, 10.0, 10.0)))
     with warnings.catch_warnings(action="error"):
         assert level_voxel_size(slight, 1) == (20.0, 10.0, 10.0)  # its shape says 22.2
@@ -99,6 +102,8 @@ def test_factors_are_the_scales_unless_the_shapes_contradict():
     assert factors(TWO, 1) == (2.0, 2.0, 2.0)
     odd = image(((100, 101, 99), (10.0, 5.0, 5.0)), ((48, 50, 50), (20.0, 10.0, 10.0)))
     assert factors(odd, 1) == (2.0, 2.0, 2.0)
+    fine = image(((100, 101, 99), (0.4, 0.2, 0.2)), ((48, 50, 50), (0.8, 0.4, 0.4)))
+    assert factors(fine, 1) == (2.0, 2.0, 2.0)
     slip = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((50, 25, 100), (10.0, 5.0, 5.0)))
     assert factors(slip, 1) == (2.0, 4.0, 1.0)
     flat = image(((100, 100, 100), (10.0, 5.0, 5.0)), ((99, 50, 50), (10.0, 10.0, 10.0)))

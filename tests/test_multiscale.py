@@ -310,6 +310,14 @@ def test_a_folder_with_one_image_is_that_image_aloud(tmp_path):
         np.testing.assert_array_equal(volume[:], pyramid()[0])
 
 
+def test_local_paths_that_are_no_folders(tmp_path):
+    (tmp_path / "a.h5").touch()
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        open_multiscale(tmp_path / "absent.h5")
+    with pytest.raises(ValueError, match="BigDataViewer HDF5 cannot be read here"):
+        open_multiscale(tmp_path / "a.h5")
+
+
 def test_servers_that_are_no_stores_are_refused_by_their_scheme():
     with pytest.raises(ValueError, match="a DVID server cannot be read here; convert it"):
         open_multiscale("DVID://host/x")

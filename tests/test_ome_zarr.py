@@ -57,6 +57,10 @@ def test_axes_of_space_with_other_names_count_in_their_order():
     space = [{"name": name, "type": "space"} for name in ("dim_0", "dim_1", "dim_2")]
     array = {**V2, "shape": [4, 5, 6], "chunks": [1, 2, 3]}
     assert level_of("0", array, space, {}, {}).axes == (0, 1, 2)
+    channel = {"name": "colour", "type": "channel"}
+    four = {**V2, "shape": [1, 4, 5, 6], "chunks": [1, 1, 2, 3]}
+    assert level_of("0", four, [channel, *space], {}, {}).axes == (1, 2, 3)
+    assert level_of("0", array, ["z", "y", "x"], {}, {}).axes == (0, 1, 2), "as versions before 0.4 name them"
     turned = [{"name": name, "type": "space"} for name in "xyz"]
     assert level_of("0", array, turned, {}, {}).axes == (2, 1, 0)
 

@@ -69,6 +69,9 @@ def test_what_an_info_says_is_read_as_z_y_x():
     }  # fmt: skip
     assert first.spec["multiscale_metadata"] == {"type": "image", "data_type": "uint16", "num_channels": 1}
     assert precomputed_levels(info({"sharding": {"@type": "x"}}))[0].grid["sharded"]
+    unsaid = info({})
+    del unsaid["num_channels"]
+    assert precomputed_levels(unsaid)[0].shape == (10, 20, 30)
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ from utils.ngff.metadata import Level
 from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.ngff.read import LevelReader, _open_view
 from utils.ngff.store import Store
-from utils.ngff.waiting import StalledError
+from utils.ngff.waiting import Connections, StalledError
 
 
 def test_a_passing_refusal_is_asked_again(tmp_path):
     root = write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=None)
     with serving(tmp_path, lambda path, nth: 403 if path.endswith("/0/0.0.0") and nth == 1 else None) as server:
         assert (open_volume_level(f"{server.url}/{root.name}")[:] == pyramid()[0]).all()
+        assert server.log.count(f"/{root.name}/0/.zarray") == 1
 
 
 @pytest.fixture
@@ -148,6 +149,18 @@ def test_what_cannot_be_read_is_said_before_it_is_asked_for(tmp_path, monkeypatc
         LevelReader(image.store, replace(image.levels[0], shape=(1 << 20,) * 3, chunk=(1 << 20,) * 3))
     with pytest.raises(OSError, match="its array has the shape"):
         LevelReader(image.store, replace(image.levels[0], shape=(24, 40, 51)))
+
+
+def test_an_answer_may_be_as_long_as_two_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.ngff.read.CONNECTIONS", known := Connections(0))
+    image = open_multiscale(write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], compressors=None))
+    reader = LevelReader(image.store, image.levels[0])
+    assert known.longest == 2 * np.prod(image.levels[0].chunk)
+    chunk = tmp_path / "a.zarr/0/0.0.0"
+    chunk.unlink()
+    chunk.mkdir()
+    with pytest.raises(OSError, match="is a folder, in the place of a chunk"):
+        reader.read((slice(0, 4),) * 3)
 
 
 @pytest.mark.usefixtures("fresh_hosts")

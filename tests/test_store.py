@@ -19,8 +19,8 @@ from ngff_images import (
 from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
 from utils.ngff.multiscale import open_multiscale, open_volume_level
-from utils.ngff.store import Store
-from utils.ngff.waiting import ForbiddenError, RedirectError, StalledError
+from utils.ngff.store import LONGEST_DIRECTORY, Store
+from utils.ngff.waiting import Connections, ForbiddenError, RedirectError, StalledError
 
 QUICK = Access(timeout=2, retries=3)
 
@@ -160,6 +160,24 @@ def test_only_a_redirect_of_http_is_looked_after(tmp_path, driver, said):
         assert store._redirected("info", error) is error and not server.log
 
 
+def test_what_is_no_json_is_nothing_unless_it_must_be(tmp_path):
+    (tmp_path / "info").write_text("<html>")
+    store = Store(Address.parse(tmp_path), QUICK)
+    assert store.read_json(["info", "absent"]) == {"info": None, "absent": None}
+    with pytest.raises(ValueError, match="expected JSON but got a web page"):
+        store.read_json(["info", "absent"], strict=True)
+
+
+def test_lists_of_zip_files_may_be_long(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.ngff.store.CONNECTIONS", known := Connections(0))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("info", "{}")
+    Store(Address.parse(tmp_path), QUICK).kvstore()
+    assert known.longest == 0
+    Store(Address.parse(tmp_path / "a.zip"), QUICK).kvstore()
+    assert known.longest == LONGEST_DIRECTORY
+
+
 def test_what_a_store_lists(served):
     folder = Store(Address.parse(served / "bucket" / "a.zarr"), QUICK)
     assert folder.lists(["absent", ".zattrs"]) and not folder.lists(["absent", ".zattr"]) and not folder.lists([])
@@ -205,6 +223,12 @@ def test_where_a_redirect_leads_to(tmp_path, key, target):
     assert str(found).startswith("the server redirects (302): http://127.0.0.1:9") and "sig" not in str(found)
 
 
+def test_a_redirect_to_no_server_stays_what_it_is(tmp_path):
+    with serving(tmp_path, lambda path, nth: "ftp://127.0.0.1/info") as server:
+        error = OSError("the server redirects (302)")
+        assert Store(Address.parse(f"{server.url}/a.zarr"), QUICK)._redirected("info", error) is error
+
+
 def test_entries_of_zip_files_that_tensorstore_passes_over(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as file:
         file.writestr("a.zarr/0/.zarray", "{}")
@@ -215,6 +239,17 @@ def test_entries_of_zip_files_that_tensorstore_passes_over(tmp_path):
     assert store.read(["0.0.0", "0.0.3"]) == {"0.0.0": bytes(8), "0.0.3": None}
     with pytest.raises(OSError, match=r"a\.zarr\.zip: a\.zarr/0/0\.0\.1 cannot be unpacked"):
         store.read_chunks(["0.0.0", "0.0.1"], [])
+
+
+@pytest.mark.parametrize(("mark", "place", "value"), [(b"PK\5\6", 12, 99), (b"PK\1\2", 6, 99)])
+def test_zip_files_that_tensorstore_alone_reads(tmp_path, mark, place, value):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("0.0.0", bytes(8))
+    harmed = bytearray((tmp_path / "a.zip").read_bytes())
+    harmed[harmed.index(mark) + place] = value  # the length of its list, the version that unpacks it
+    (tmp_path / "a.zip").write_bytes(harmed)
+    store = Store(Address.parse(tmp_path / "a.zip"), QUICK)
+    assert store.read_chunks(["0.0.0"], []) == {"0.0.0": bytes(8)}
 
 
 def test_local_files_that_are_none(tmp_path):

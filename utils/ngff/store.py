@@ -232,8 +232,8 @@ def _passed_over(archive: str, mtime_ns: int) -> frozenset[str]:
     try:
         with zipfile.ZipFile(archive) as file:
             return frozenset(info.filename for info in file.infolist() if not info.is_dir()) - listed
-    except zipfile.BadZipFile:  # what tensorstore alone can read has nothing to compare with
-        return frozenset()
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):
+        return frozenset()  # what tensorstore alone can read has nothing to compare with
 
 
 def _json_object(raw: bytes | None, what: str) -> tuple[dict[str, Any] | None, str | None]:
