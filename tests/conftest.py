@@ -1,7 +1,9 @@
 """Fixtures that several test files share, and the scripts as modules."""
 
+import argparse
 import gc
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -154,6 +156,17 @@ def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, **options)
 
     return run
+
+
+def wrong_defaults(parser: argparse.ArgumentParser) -> dict[str, object]:
+    """Defaults of options whose help names another."""
+    said = {action.dest: re.search(r"\(default ([\w.]+)", action.help or "") for action in parser._actions}
+    defaults = {name: parser.get_default(name) for name in said}
+    return {
+        name: value
+        for name, value in defaults.items()
+        if isinstance(value, int | float) and (found := said[name]) and float(found[1]) != value
+    }
 
 
 def visible(folder: Path) -> list[str]:

@@ -116,12 +116,15 @@ def test_padded_batches_say_the_same(lite):
 
 def test_beside_int8_the_precise_network_runs_in_what_auto_takes(resnet, monkeypatch):
     monkeypatch.setattr("utils.classification.precisions._cpu_has_bf16", lambda: True)
-    dtypes = [Classifier(resnet, device="cpu", precision=name).dtype for name in ("int8", "fp32")]
-    assert dtypes == [torch.bfloat16, torch.float32]
+    networks = [Classifier(resnet, device="cpu", precision=name) for name in ("int8", "bf16", "fp32")]
+    assert [network.dtype for network in networks] == [torch.bfloat16, torch.bfloat16, torch.float32]
+    levels = [[level.name for level in network.cascade.levels] for network in networks]
+    assert levels == [["bf16", "fp32"], ["bf16"], ["fp32"]]
 
 
 def test_only_lite_looks_twice_and_only_where_no_views_are_asked_for(lite, resnet):
     asked = [(lite, None), (lite, 1), (resnet, None)]
     networks = [Classifier(state, device="cpu", precision="fp32", views=views) for state, views in asked]
     assert [network.looks_twice for network in networks] == [True, False, False]
+    assert [level.name for level in Classifier(lite, device="cpu").cascade.levels] == ["fp32"]
     assert [network.is_aside for network in networks] == [False] * 3 and networks[0].account.network == "weights"

@@ -41,7 +41,8 @@ def tree(folder):
 def test_copies(images, tmp_path, processes, capsys):
     before = {path: (images / path).read_bytes() for path in tree(images)}
     out = tmp_path / "out"
-    assert cleanup2d.main(["--keep-labels", str(images), "-o", str(out), "-p", processes]) == 0
+    assert cleanup2d.main(["--keep-labels", "--verbose", str(images), "-o", str(out), "-p", processes]) == 0
+    assert f"{images}/a/deep.tif: converted from uint16\n" in capsys.readouterr().err
     assert tree(out) == ["a/deep.tif", "a/gray.png", "b/mask.tif", "b/photo.tif", "in/loose.tif"]
     for path in tree(out):
         pixels = read_gray(out / path)
@@ -57,7 +58,8 @@ def test_copies(images, tmp_path, processes, capsys):
 
 def test_in_place_is_idempotent_and_leaves_clean_bytes(images, capsys):
     gray, loose = ((images / name).read_bytes() for name in ("a/gray.png", "loose.jpg"))
-    assert cleanup2d.main(["--keep-labels", str(images)]) == 0
+    assert cleanup2d.main(["--keep-labels", "--verbose", str(images)]) == 0
+    assert f"{images}/a/deep.tif: converted from uint16\n" in capsys.readouterr().err
     assert (images / "a/gray.png").read_bytes() == gray
     assert (images / "loose.jpg").read_bytes() == loose, "a gray JPEG is never re-compressed"
     after = {path: (images / path).read_bytes() for path in tree(images)}

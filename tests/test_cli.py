@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import wrong_defaults
 from utils import cli
 from utils.argument_types import positive_int
 from utils.cli import UnavailableError, UsageError, add_run_options, as_usage_errors, make_parser, run_script
@@ -54,6 +55,7 @@ def test_options_of_all_scripts(monkeypatch):
     add_run_options(parser, seed=True)
     monkeypatch.setattr(cli.sys, "argv", ["script.py", "--max_gb", "2"])
     assert parser.parse_args().max_gb == 2.0
+    assert wrong_defaults(parser) == {}
     said = parser.parse_args(["--dask_timeout=5", "--max_gb", "2", "--shard", "1/3", "-p", "3"])
     assert (said.dask_timeout, said.max_gb, said.shard, said.processes) == (5.0, 2.0, (1, 3), 3)
     assert (said.seed, said.update, said.prune, said.dask, said.verbose, said.quiet) == (

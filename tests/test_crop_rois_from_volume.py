@@ -17,6 +17,7 @@ import crop_rois_from_volume
 from ngff_images import pyramid, write_ome_zarr
 from utils.formats.writers import write_nrrd
 from utils.names import parse_roi
+from utils.sampling.rois import GB
 from utils.volumes import volume_name
 
 SCRIPT = Path(crop_rois_from_volume.__file__)
@@ -246,8 +247,9 @@ def test_what_a_table_and_a_threshold_leave_out_is_named(tmp_path, voxels, quiet
     write_nrrd(tmp_path / "in/large.nrrd", voxels, (6, 5, 4))
     write_nrrd(tmp_path / "in/small.nrrd", voxels[:20], (6, 5, 4))
     (tmp_path / "in/datasets.csv").write_text("name,organism\nlarge,fly\ngone,bee\n")
-    options = ["-cs", "16", "--min-size-gb", "0.0002", *(["--quiet"] if quiet else [])]
+    exactly = f"{voxels[:20].nbytes / GB:g}"
+    options = ["-cs", "16", "--min-size-gb", exactly, *(["--quiet"] if quiet else [])]
     assert crop_rois_from_volume.main([str(tmp_path / "in"), str(tmp_path / "out"), *options]) == 0
     said = capsys.readouterr().err
     assert ("no volume here is called gone" in said) is not quiet
-    assert (f"left alone, up to 0.0002 GB: {tmp_path}/in/small.nrrd" in said) is not quiet
+    assert (f"left alone, up to {exactly} GB: {tmp_path}/in/small.nrrd" in said) is not quiet

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.cubes import axes_with_patches, common_region, cut, grid, side_by_side, within
+from utils.memory import limited_to
 from utils.patches import EDGES, tiles, too_small
 
 shapes = st.tuples(*[st.integers(1, 40)] * 3)
@@ -94,3 +95,9 @@ def test_cells_side_by_side_are_read_at_once(rng, monkeypatch):
     assert [len(row) for row in side_by_side(cells, 2, 9)] == [2, 2, 1] * 4
     apart = [cells[0], cells[0].shifted((0, 0, 30))]
     assert [len(row) for row in side_by_side(apart, 1, 9)] == [1, 1]
+
+
+def test_a_volume_whose_patches_alone_would_fill_the_memory_is_refused():
+    said = "60000000000 patches, which take 6960 GB of memory .* 2 GB"
+    with limited_to(2), pytest.raises(ValueError, match=said):
+        grid((100_000, 200_000, 300_000), 100, (0,), spacing=10)

@@ -18,7 +18,7 @@ import pytest
 import tifffile
 
 import export
-from conftest import ROOT
+from conftest import ROOT, wrong_defaults
 from made_collection import SIDE, add_dataset, files, image_names, pixels, small_collection, volume_names
 from utils.collection.export_formats import FORMATS
 
@@ -349,6 +349,7 @@ def test_a_folder_without_tables_is_bad_usage(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert run(tmp_path / "empty", tmp_path / "out") == 2
     assert "no tables of classify_patches.py" in capsys.readouterr().err
+    assert wrong_defaults(export.parse_options()) == {}
 
 
 def test_two_folders_of_patches_are_one_collection(tmp_path):

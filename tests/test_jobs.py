@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from conftest import ROOT
 from little_work import copy_upper, job_of
 from utils.jobs import SKIPPED, Job, Outdated, PassedOver, Run, WorkResult, run_jobs
+from utils.locks import locked
 from utils.records.recipes import load_record, record_path
 from utils.results import Scope
 
@@ -254,8 +256,8 @@ def test_a_target_that_lacks_inputs_stays_failed_until_they_can_be_read(make_job
     [job] = make_jobs(a="one")
     readable: list[str] = []
     still = lambda job, failures: {name: reason for name, reason in failures.items() if name not in readable}  # noqa: E731
-    for _ in range(2):
-        assert run_jobs(lacking, [job], still_fails=still) == 1
+    for work in (lacking, copy_upper):
+        assert run_jobs(work, [job], still_fails=still) == 1
         assert capsys.readouterr().err == f"{job.source}: it cannot be read\n"
     record = load_record(job.target)
     assert record is not None and record.failures == {"a": "it cannot be read"}
@@ -281,6 +283,19 @@ def test_shards_share_all_jobs(make_jobs):
     shares = [[job for job in jobs if Run(shard=(i, 3)).owns(job.target)] for i in (1, 2, 3)]
     assert sorted(job.target for share in shares for job in share) == sorted(job.target for job in jobs)
     assert all(5 < len(share) < 16 for share in shares)
+
+
+def test_what_another_run_holds_is_left_until_the_end(make_jobs, tmp_path):
+    first, second = make_jobs(a="one", b="two")
+    with ExitStack() as another:
+        another.enter_context(locked(first.target))
+
+        def work(job: Job, scratch: Path) -> str:
+            another.close()  # it ends once this run is at its other job
+            return copy_upper(job, scratch, tmp_path / "log")
+
+        assert run_jobs(work, [first, second]) == 0
+    assert (tmp_path / "log").read_text().split() == ["b", "a"]
 
 
 def refuse_to_work(job: Job) -> None:

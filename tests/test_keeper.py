@@ -1,5 +1,6 @@
 """The children of a worker: frames, places, what is given back, when they go."""
 
+import fcntl
 import io
 import os
 import pickle
@@ -48,6 +49,8 @@ def test_a_child_knows_one_order_at_a_time_and_goes_when_nobody_waits(tmp_path, 
         for work in (str.upper, str.lower, time.sleep)
     )
     child = keeper.Child((str(ROOT),), place=3)
+    if hasattr(fcntl, "F_GETPIPE_SZ"):
+        assert fcntl.fcntl(child._process.stdout, fcntl.F_GETPIPE_SZ) == 1 << 20, "for pixels"
     assert child.place == 3 and os.getpgid(child._process.pid) == child._process.pid  # no Ctrl-C of the terminal
     answers = [child.ask(order, pickle.dumps("aB"), lambda: True) for order in (upper, upper, lower, upper)]
     assert [pickle.loads(answer)[1] for answer in answers] == ["AB", "AB", "ab", "AB"]
@@ -133,3 +136,23 @@ def test_children_end_with_their_run(held):
     assert idle.ended and not idle.told and busy.told and not busy.ended
     held.release("run", busy, alive=True)
     assert busy.ended and held.end_run("run") == 0
+
+
+def test_children_that_nobody_asked_for_long_end(held, monkeypatch):
+    old, young = held.acquire(ORDER), held.acquire(ORDER)
+    for child in (old, young):
+        held.release("run", child, alive=True)
+    old.idle_since -= keeper.IDLE_SECONDS + 1
+    young.idle_since -= keeper.IDLE_SECONDS / 2
+    slept = []
+
+    def sleep(seconds: float) -> None:
+        if slept:
+            raise InterruptedError
+        slept.append(seconds)
+
+    monkeypatch.setattr(keeper.time, "sleep", sleep)
+    with pytest.raises(InterruptedError):
+        held._watch()
+    assert (old.ended, young.ended, held._idle["run"]) == (True, False, [young])
+    assert slept == [keeper.IDLE_SECONDS / 4]

@@ -21,7 +21,7 @@ from PIL import Image
 
 import label_patches
 from browser import browser, complaints, needs_browser, wait_for
-from conftest import ROOT
+from conftest import ROOT, wrong_defaults
 from made_collection import add_dataset, image_names, pixels, small_collection, volume_names
 from utils.training.labels import read_labelled
 
@@ -328,6 +328,16 @@ def test_training_reads_what_was_labelled(collection, tmp_path):
 def test_bad_usage(options, said, collection, tmp_path, capsys):
     assert label_patches.main([str(collection / "patches"), str(tmp_path / "l.csv"), *options]) == 2
     assert said in capsys.readouterr().err
+    assert wrong_defaults(label_patches.parse_options()) == {}
+
+
+def test_a_damaged_dictionary_costs_itself_and_the_exit_code(tmp_path, monkeypatch, capsys):
+    add_dataset(tmp_path, "fly", image_names(["a"]))
+    (tmp_path / "patches" / "bad.pkl").write_bytes(b"no")
+    monkeypatch.setattr(label_patches, "serve", lambda server, show: None)
+    assert label_patches.main([str(tmp_path / "patches"), str(tmp_path / "l.csv"), "--verbose"]) == 1
+    out, err = capsys.readouterr()
+    assert "4 of 4 patches, random first" in out and err.startswith(f"{tmp_path}/patches/bad.pkl: ")
 
 
 @pytest.mark.parametrize("show", [True, False])

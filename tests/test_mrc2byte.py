@@ -187,11 +187,12 @@ def test_constant_and_not_finite(tmp_path, capsys):
     strange[0, 0, :2] = np.nan, np.inf
     with np.errstate(all="ignore"), pytest.warns(RuntimeWarning):  # mrcfile's own statistics
         write_mrc(tmp_path / "b.mrc", strange)
-    assert mrc2byte.main([str(tmp_path)]) == 0
+    assert mrc2byte.main([str(tmp_path), "--verbose"]) == 0
     assert read_by_all(tmp_path / "a.mrc")[0].max() == 0
     assert read_by_all(tmp_path / "b.mrc")[0][0, 0, :2].tolist() == [0, 255]
     said = capsys.readouterr().err
     assert "constant" in said and "not finite" in said
+    assert said.count("float32 -> unsigned bytes") == 2
 
 
 def test_a_second_run_changes_nothing(tmp_path, capsys):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from argparse import Namespace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from loopback import serving
 from ngff_images import pyramid, write_json, write_n5_array, write_ome_zarr, write_precomputed
 from utils.cli import UsageError
 from utils.names import parse_roi
+from utils.ngff.access import HOSTS
+from utils.ngff.address import Address
 
 SCRIPT = Path(ngff_download.__file__)
 SIZES = [(8.0, 8.0, 8.0), (16.0, 16.0, 16.0), (32.0, 32.0, 32.0)]
@@ -134,7 +137,14 @@ def test_scales_that_the_shapes_contradict_do_not_move_the_boxes(tmp_path, cell,
         assert {parse_roi(path.stem)[1][2] for path in cubes(tmp_path / name)} == {(0, 32), (32, 64), (64, 96)}
     assert "warning" not in capsys.readouterr().err
     assert ngff_download.main([str(tmp_path / "same.zarr"), str(tmp_path / "s1"), "-cs", "16", "--level", "1"]) == 0
-    assert "shape of 16 x 16 x 16 nm (z, y, x), but its metadata say 8 x 8 x 8 nm" in capsys.readouterr().err
+    said = "shape of 16 x 16 x 16 nm (z, y, x), but its metadata say 8 x 8 x 8 nm"
+    assert said in capsys.readouterr().err
+    rows = [{"download_url": tmp_path / "same.zarr", "volume_name": name, "mip": 1} for name in "ab"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as PYTHONWARNINGS may say
+        argv = [str(table(tmp_path / "two.csv", *rows)), str(tmp_path / "two"), "-cs", "16", "--list"]
+        assert ngff_download.main([*argv, "--shard", "1/1000000"]) == 0, "lists all"
+    assert capsys.readouterr().err.count(said) == 2
 
 
 def test_deterministic_whatever_the_workers_and_the_seed_counts(tmp_path, cell):
@@ -150,6 +160,7 @@ def test_list_fetches_no_voxels(tmp_path, cell, capsys):
     root, _ = cell
     with serving(root) as server:
         argv = [f"{server.url}/cell.zarr", str(tmp_path / "new"), "-cs", "32", "-gb", "0.0001", "--list"]
+        HOSTS.note_silent(Address.parse(server.url), OSError("in the run before"))
         assert ngff_download.main(argv) == 0
         assert all(path.endswith((".json", ".zarray", ".zattrs", ".zgroup", "info")) for path in server.log)
     said = capsys.readouterr().out

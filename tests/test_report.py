@@ -15,6 +15,7 @@ from PIL import Image
 
 import report
 from browser import browser, complaints, needs_browser, wait_for
+from conftest import wrong_defaults
 from made_collection import SIDE, add_dataset, files, image_names, pixels, small_collection, volume_names
 from utils.collection import dataset_report
 from utils.collection.dataset_report import slug
@@ -81,14 +82,17 @@ def test_a_second_run_does_nothing_and_a_change_gives_what_a_fresh_run_gives(roo
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     capsys.readouterr()
     run(root, out)
-    assert "0 done, 3 done before" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 done, 3 done before" in said and said.endswith(f"\nopen {out}/index.html\n")
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     (out / "datasets" / "fly" / "notes.txt").write_text("mine")
     (root / "filtered" / "tem.csv").unlink()
     add_dataset(root, "worm", volume_names("worm"))
     add_dataset(root, "fly", volume_names("fly", slices=4))
     run(root, out)
-    run(root, tmp_path / "b" / "report", "-p", 2)
+    capsys.readouterr()
+    run(root, tmp_path / "b" / "report", "-p", 2, "--quiet")
+    assert capsys.readouterr().out == ""
     assert files(out) == {**files(tmp_path / "b" / "report"), "datasets/fly/notes.txt": b"mine"}
     assert not (out / "datasets" / "tem").exists()
 
@@ -225,6 +229,7 @@ def test_bad_usage(arguments, root, tmp_path, capsys):
     known = {"empty": tmp_path / "empty", "filtered": root / "filtered", "bad": tmp_path / "bad.csv"}
     assert report.main([a.format(**known) for a in arguments] + ["-o", str(tmp_path / "out")]) == 2
     assert "no tables" in (said := capsys.readouterr().err) or "expected one called name" in said
+    assert wrong_defaults(report.parse_options()) == {}
 
 
 def test_one_of_two_dictionaries_of_a_dataset_damaged_costs_its_own_patches(root, tmp_path, capsys):

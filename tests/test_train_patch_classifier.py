@@ -17,7 +17,7 @@ from PIL import Image
 
 import classify_patches
 import train_patch_classifier
-from conftest import results
+from conftest import results, wrong_defaults
 from tiny_training import TINY, labelled, table, train
 from utils.classification.classifier import Classifier, _published_size
 from utils.classification.decision import read_decision
@@ -249,6 +249,9 @@ def test_bad_usage(labels, tmp_path, capsys):
     assert train(tmp_path / "a.npy", tmp_path / "out") == 2
     assert train(labels, tmp_path / "out", "--together", "s0,nowhere") == 2
     assert "'nowhere'" in capsys.readouterr().err
+    assert train(labels, tmp_path / "out", "--leave-one-source-out", "--together", "s0,s1,s2") == 2
+    assert "needs a column 'source' with two or more" in capsys.readouterr().err
+    assert wrong_defaults(train_patch_classifier.parse_options()) == {}
     with pytest.raises(SystemExit, match="2"):
         train(tmp_path / "missing.csv", tmp_path / "out")
 
