@@ -50,7 +50,7 @@ from utils.ngff.waiting import interruptible
 from utils.redaction import say
 
 if TYPE_CHECKING:
-    from utils.ngff.table import Dataset
+    from utils.ngff.dataset import Dataset
     from utils.sampling.plan import PlannedRow, SamplingOptions
 
 
@@ -132,7 +132,8 @@ def read_rows(args: argparse.Namespace) -> "list[Dataset]":
     UsageError
         If a table is not there or is no table.
     """
-    from utils.ngff.table import dataset_of_url, read_table
+    from utils.ngff.dataset import dataset_of_url
+    from utils.ngff.table import read_table
 
     with as_usage_errors():
         if is_table(args.source):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ngff_images import pyramid, write_ome_zarr
+from utils.ngff.dataset import Dataset
 from utils.ngff.metadata import Level
-from utils.ngff.table import Dataset
 from utils.sampling.description import chunks_touched, describe
 from utils.sampling.overview import fetch_overview, overview_path
 from utils.sampling.plan import SamplingOptions, plan_sampling

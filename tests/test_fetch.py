@@ -13,7 +13,7 @@ from utils.contrast import NO_CONTRAST
 from utils.files import remove
 from utils.jobs import SKIPPED, Outdated, SomeFailed
 from utils.names import parse_roi
-from utils.ngff.table import Dataset
+from utils.ngff.dataset import Dataset
 from utils.sampling.fetch import fill_budget, renewed, sample
 from utils.sampling.plan import SamplingOptions, plan_sampling
 from utils.sampling.roi_crops import Crops

@@ -419,7 +419,8 @@ def test_delimiters_of_spreadsheets(tmp_path, cell, delimiter):
 
 
 def test_the_shipped_table_reads():
-    from utils.ngff.table import Dataset, read_table
+    from utils.ngff.dataset import Dataset
+    from utils.ngff.table import read_table
 
     path = SCRIPT.with_name("ngff_datasets.csv")
     rows = read_table(path)

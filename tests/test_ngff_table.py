@@ -1,12 +1,11 @@
 """utils/ngff/table.py: what each cell of a row means, and what a row that means nothing says."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ngff_images import SIZES, pyramid, write_ome_zarr
-from utils.ngff.table import Dataset, dataset_of_url, read_table
+from utils.ngff.dataset import Dataset
+from utils.ngff.table import read_table
 
 
 def read(tmp_path: Path, *lines: str) -> list[Dataset]:
@@ -81,39 +80,8 @@ def test_a_row_without_an_address_says_so(tmp_path):
     assert found.problem == "no address: download_url is empty"
 
 
-def test_a_level_is_the_run_s_the_row_s_or_the_finest(tmp_path):
-    assert (row(tmp_path, mip="2").chosen_level(), row(tmp_path, mip="2").chosen_level(0)) == (2, 0)
-    assert row(tmp_path).chosen_level() == 0
-
-
 @pytest.mark.parametrize(("text", "reason"), [("", "found none"), ("a,b\n1,2\n", "found a, b"), ("url\n", "no rows")])
 def test_a_table_of_something_else(tmp_path, text, reason):
     (tmp_path / "sets.csv").write_text(text)
     with pytest.raises(ValueError, match=reason):
         read_table(tmp_path / "sets.csv")
-
-
-def test_addresses_keep_their_secrets():
-    found = dataset_of_url("https://user:secret@server/a.zarr::2")
-    assert "secret" in found.url and "secret" not in f"{found}{found.address}"
-
-
-def test_a_row_opens_as_it_says(tmp_path):
-    root = write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1])
-    sizes = {"voxel_x": "1", "voxel_y": "2", "voxel_z": "3"}
-    found = replace(row(tmp_path, volume_name="mine", invert="1", padding_value="9", **sizes), url=str(root))
-    with pytest.warns(UserWarning, match="contradict each other"):
-        volume = found.open()
-    with volume:
-        assert (volume.name, volume.voxel_size, volume.padding) == ("mine_s0", (3.0, 2.0, 1.0), 255 - 9)
-        assert (volume[:] == 255 - pyramid()[0]).all()
-    with Dataset(str(root), "cell").open(0) as volume:
-        assert volume.voxel_size == SIZES[0] and volume.padding == 0
-
-
-def test_what_a_bare_address_is_called():
-    assert dataset_of_url("s3://b/cell.zarr").name == "cell"
-    assert dataset_of_url("s3://b/cell.zarr", image="em/raw").name == dataset_of_url("s3://b/cell.zarr/em/raw").name
-    assert dataset_of_url("s3://b/cell.zarr#s2").level == 2
-    assert dataset_of_url("s3://b/cell.zarr").address == "s3://b/cell.zarr"
-    assert dataset_of_url("ftp://b/cell.zarr").address == "ftp://b/cell.zarr"

@@ -9,7 +9,7 @@ import pytest
 from loopback import serving
 from ngff_images import SIZES, pyramid, write_ome_zarr
 from utils.ngff.access import Access
-from utils.ngff.table import Dataset
+from utils.ngff.dataset import Dataset
 from utils.sampling import plan as room
 from utils.sampling.plan import DEFAULT_CROP, PlannedRow, SamplingOptions, plan_rows, plan_sampling
 from utils.sampling.rois import Boxes, shuffled, stratified

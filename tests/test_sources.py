@@ -13,7 +13,7 @@ from utils import sources as room
 from utils.cli import UsageError
 from utils.dataset_table import TableOptions
 from utils.formats.writers import write_nrrd
-from utils.ngff.table import Dataset
+from utils.ngff.dataset import Dataset
 from utils.sources import VolumeSource, nested_volumes, volume_sources
 
 

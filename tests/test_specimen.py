@@ -8,8 +8,8 @@ import pytest
 
 from ngff_images import write_ome_zarr
 from utils.contrast import NO_CONTRAST, Contrast
+from utils.ngff.dataset import Dataset
 from utils.ngff.metadata import Level
-from utils.ngff.table import Dataset
 from utils.sampling import specimen as room
 from utils.sampling.plan import SamplingOptions, plan_sampling
 from utils.sampling.rois import Boxes

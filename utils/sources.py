@@ -13,7 +13,7 @@ from utils.names import format_level, is_patch_name, is_table, parse_level
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
 
 if TYPE_CHECKING:
-    from utils.ngff.table import Dataset
+    from utils.ngff.dataset import Dataset
 
 # A file of this size is worth all processes at once; smaller ones are better done side by side.
 LARGE_BYTES = 32 << 20
@@ -194,7 +194,7 @@ def _source(path: Path, level: int | None) -> VolumeSource:
 
 
 def _ngff_source(url: str, level: int | None) -> VolumeSource:
-    from utils.ngff.table import dataset_of_url
+    from utils.ngff.dataset import dataset_of_url
 
     with as_usage_errors():
         return _row_source(dataset_of_url(url), level)

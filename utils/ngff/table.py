@@ -1,20 +1,14 @@
 """Tables of NGFF datasets: the CSV columns of older lists, read row by row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 
-from utils.axes import GivenLengths
 from utils.files import LONGEST_NAME, safe_name
 from utils.formats.voxel_size import stated_size
-from utils.names import image_name, split_level
-from utils.ngff.access import Access
-from utils.ngff.address import Address, address_name, is_state_link
-from utils.ngff.level_size import level_voxel_size
-from utils.ngff.multiscale import NgffVolume, open_multiscale
-from utils.ngff.pointers import state_layer
-from utils.redaction import redacted
+from utils.names import split_level
+from utils.ngff.address import address_name
+from utils.ngff.dataset import Dataset
 from utils.table_text import NOTHING, number_in, read_rows
 
 # Characters of a table's columns that a message shows.
@@ -24,55 +18,6 @@ _REGION_BYTES = 80  # what a level and a region add to a dataset's name
 _YES, _NO = ("true", "yes", "1", "1.0", "t", "y"), ("false", "no", "0", "0.0", "f", "n")
 # Rows of these were written by hand while the metadata were not: older scripts took the metadata's voxel size.
 _METADATA_FIRST = ("cloudvolume", "cloud-volume", "precomputed", "neuroglancer")
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """One row: what to read, and how. None where the row says nothing."""
-
-    url: str
-    name: str
-    level: int | None = None
-    given_size: GivenLengths = (None, None, None)  # in nm at level 0
-    crop: bool = True
-    crop_size: int | None = None
-    invert: bool = False
-    padding_value: float = 0.0
-    metadata_first: bool = False  # the metadata's voxel size counts more than the row's
-    problem: str = ""  # why the row cannot be used; its name is then its place in the table
-
-    def __str__(self) -> str:
-        return redacted(self.url)
-
-    @property
-    def address(self) -> str:
-        """The address in one spelling, without its secrets: what a record calls the source."""
-        try:
-            return str(Address.parse(self.url))
-        except ValueError:  # who opens it says so
-            return str(self)
-
-    def chosen_level(self, level: int | None = None) -> int:
-        """The level that is asked for, the row's, or 0."""
-        return level if level is not None else self.level or 0
-
-    def open(self, level: int | None = None) -> NgffVolume:
-        """Open a level as a volume called ``{name}_s{level}``, inverted where the row says so.
-
-        Raises
-        ------
-        ValueError, OSError
-            If the row cannot be used, or the image cannot be read.
-        """
-        if self.problem:
-            raise ValueError(self.problem)
-        image = open_multiscale(self.url, Access(cache_bytes=64 << 20))
-        index = image.index(self.chosen_level(level))
-        known = any(self.given_size)
-        size = level_voxel_size(image, index, self.given_size, metadata_first=self.metadata_first) if known else None
-        volume = image.open_level(index, name=self.name, voxel_size=size, invert=self.invert)
-        volume.padding = volume.shown(self.padding_value)
-        return volume
 
 
 def read_table(path: Path) -> list[Dataset]:
@@ -94,22 +39,6 @@ def read_table(path: Path) -> list[Dataset]:
     if not datasets:
         raise ValueError(f"{path}: has no rows below its header")
     return datasets
-
-
-def dataset_of_url(url: str, layer: str | None = None, image: str | None = None) -> Dataset:
-    """A row for a bare address, or for the image layer of a Neuroglancer link.
-
-    Raises
-    ------
-    ValueError, OSError
-        If a link has no such layer, or several and none is chosen.
-    """
-    name = None
-    if is_state_link(url):
-        name, url = state_layer(url, layer)
-        name = image_name(f"layer://{name}")
-    address, level = split_level(url)
-    return Dataset(address, name or address_name(f"{address}/{image}" if image else address), level)
 
 
 def _dataset(cells: Mapping[str, str], table: Path, line: int) -> Dataset:

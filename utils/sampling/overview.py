@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from utils.axes import Lengths, Triple, triple
 from utils.files import atomic_path, list_files
 from utils.formats.volume_base import Region
-from utils.ngff.level_size import factors
+from utils.ngff.dataset import factors
 from utils.ngff.multiscale import Multiscale
 from utils.ngff.read import LevelReader
 from utils.sampling.rois import Spans

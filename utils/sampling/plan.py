@@ -16,11 +16,10 @@ from utils.axes import Lengths
 from utils.names import format_level
 from utils.ngff.access import Access, host
 from utils.ngff.address import Address
-from utils.ngff.level_size import level_voxel_size
+from utils.ngff.dataset import Dataset, level_voxel_size
 from utils.ngff.metadata import Level
 from utils.ngff.multiscale import Multiscale, open_multiscale
 from utils.ngff.read import LevelReader
-from utils.ngff.table import Dataset
 from utils.outcomes import describe
 from utils.redaction import redacted
 from utils.sampling.overview import overview_levels

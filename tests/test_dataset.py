@@ -1,13 +1,15 @@
-"""utils/ngff/level_size.py: what metadata and tables say of a level's voxel size, and which of them counts."""
+"""utils/ngff/dataset.py: what a row opens; what metadata and rows say of a level's voxel size, and which counts."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ngff_images import SIZES, pyramid, write_ome_zarr
 from utils.ngff.access import Access
 from utils.ngff.address import Address
-from utils.ngff.level_size import factors, level_voxel_size
+from utils.ngff.dataset import Dataset, dataset_of_url, factors, level_voxel_size
 from utils.ngff.metadata import Level
 from utils.ngff.multiscale import Multiscale
 from utils.ngff.store import Store
@@ -110,3 +112,33 @@ def test_factors_are_the_scales_unless_the_shapes_contradict():
     assert factors(flat, 1) == (1.0, 2.0, 2.0)
     nothing = image(((100, 100, 100), (0.0, 5.0, 5.0)), ((50, 50, 50), (0.0, 10.0, 10.0)))
     assert factors(nothing, 1) == (2.0, 2.0, 2.0)
+
+
+def test_a_level_is_the_run_s_the_row_s_or_the_finest():
+    found = Dataset("s3://b/cell.zarr", "cell", 2)
+    assert (found.chosen_level(), found.chosen_level(0), replace(found, level=None).chosen_level()) == (2, 0, 0)
+
+
+def test_addresses_keep_their_secrets():
+    found = dataset_of_url("https://user:secret@server/a.zarr::2")
+    assert "secret" in found.url and "secret" not in f"{found}{found.address}"
+
+
+def test_a_row_opens_as_it_says(tmp_path):
+    root = write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1])
+    found = Dataset(str(root), "mine", given_size=(3.0, 2.0, 1.0), invert=True, padding_value=9.0)
+    with pytest.warns(UserWarning, match="contradict each other"):
+        volume = found.open()
+    with volume:
+        assert (volume.name, volume.voxel_size, volume.padding) == ("mine_s0", (3.0, 2.0, 1.0), 255 - 9)
+        assert (volume[:] == 255 - pyramid()[0]).all()
+    with Dataset(str(root), "cell").open(0) as volume:
+        assert volume.voxel_size == SIZES[0] and volume.padding == 0
+
+
+def test_what_a_bare_address_is_called():
+    assert dataset_of_url("s3://b/cell.zarr").name == "cell"
+    assert dataset_of_url("s3://b/cell.zarr", image="em/raw").name == dataset_of_url("s3://b/cell.zarr/em/raw").name
+    assert dataset_of_url("s3://b/cell.zarr#s2").level == 2
+    assert dataset_of_url("s3://b/cell.zarr").address == "s3://b/cell.zarr"
+    assert dataset_of_url("ftp://b/cell.zarr").address == "ftp://b/cell.zarr"
