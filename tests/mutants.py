@@ -91,8 +91,8 @@ def changes(node: ast.AST) -> Iterator[tuple[str, object, object]]:
 
 
 def is_inert(value: ast.expr) -> bool:
-    """Whether a statement's value is a text or None: to take it away changes nothing, or is another change's work."""
-    return isinstance(value, ast.Constant) and (value.value is None or isinstance(value.value, str))
+    """Whether a statement's value is a text, None or False: None in its place is no change, or another one's work."""
+    return isinstance(value, ast.Constant) and (value.value is False or isinstance(value.value, str | None))
 
 
 def tests_of(room: Path) -> tuple[str, ...]:

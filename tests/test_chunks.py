@@ -81,7 +81,7 @@ def test_a_chunk_unpacks_to_twice_its_voxels_at_most(tmp_path):
     for file in [f for f in root.rglob("*_*_*") if f.is_file()]:
         file.with_name(file.name + ".gz").write_bytes(gzip.compress(bytes(10_000_000)))
         file.unlink()
-    with pytest.raises(OSError, match=r"cannot be decoded: it unpacks to more than \d+ bytes, twice what"):
+    with pytest.raises(OSError, match=r"cannot be decoded: it unpacks to more than 73728 bytes, twice what"):
         open_volume_level(root)[:]
     for packed in (b"LZ4Block\x20" + struct.pack("<III", 20, 1 << 30, 0) + bytes(20), bytes(20)):
         with pytest.raises(ValueError, match="more than 5000 bytes"):

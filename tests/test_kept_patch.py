@@ -58,7 +58,7 @@ def test_what_is_no_voxel_size(values):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.tiff")
-    with pytest.raises(ValueError, match=r"a\.tiff is a pipe"):
+    with pytest.raises(ValueError, match=r"^a\.tiff is a pipe"):
         read_description(tmp_path / "a.tiff")
 
 

@@ -64,7 +64,8 @@ def test_an_older_file_of_the_same_size_is_a_change(made, tmp_path):
     recipe, result = made
     (tmp_path / "a.tif").write_text("A.tif")
     os.utime(tmp_path / "a.tif", ns=(1, 1))
-    assert standing(recipe, result) == "a.tif has changed"
+    for _ in range(2):
+        assert standing(recipe, result) == "a.tif has changed", "however often it is asked"
 
 
 @pytest.mark.parametrize(
