@@ -134,7 +134,7 @@ def indexed(tmp_path: Path):
 
     image = texture(6)
     patches = {"a": cut(image, 0, 0), "b": cut(image, 200, 64)}
-    path = dictionary(tmp_path / "d" / "fly.pkl", patches, voxel_size=(9, 4, 4))
+    path = dictionary(tmp_path / "d" / "fly.pkl", patches, voxel_size=(9, 4, 3))
     job = Job(path, index_path(path))
     assert index_dictionary(job) == "2 patches"
     return job

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tissue import cut, excluded_deeply, texture
 from utils.duplicates import deep
-from utils.duplicates.deep import _fit_similarity, _frame_matrices, find_points
+from utils.duplicates.deep import DeepPoints, _fit_similarity, _frame_matrices, find_points
 from utils.duplicates.embedding import SIZE
 from utils.duplicates.excluded import Excluded, index_excluded, list_excluded
 from utils.duplicates.index_file import read_index
@@ -102,7 +102,10 @@ def test_scales_that_nobody_publishes_are_no_fit(scale, fits):
 
 
 def test_keypoints_of_nothing():
-    assert len(find_points(np.zeros((64, 64), np.uint8)).codes) == 0
+    nothing = find_points(np.zeros((64, 64), np.uint8))
+    assert len(nothing.codes) == 0
+    none = DeepPoints(nothing.codes, nothing.frames, np.zeros(0, np.int64))
+    assert list(none.placements(texture(3, (100, 100)))) == []
 
 
 def test_large_images_are_looked_at_in_squares(monkeypatch):
@@ -123,6 +126,8 @@ def test_noise_has_a_bounded_number_of_keypoints(monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)
     monkeypatch.setattr(deep, "DENSITY", 0.005)
     assert 0 < len(find_points(noise).codes) <= 0.005 * noise.size + 2
+    monkeypatch.setattr(deep, "DENSITY", 0.0)
+    assert len(find_points(noise).codes) == 1, "none would be all of them to OpenCV"
 
 
 def test_codes_have_no_mean_and_one_length():

@@ -1,6 +1,7 @@
 """utils/duplicates/dictionary_index.py: which dictionaries there are; names, pixels and codes of each."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,12 +20,14 @@ from utils.duplicates.dictionary_index import (
 from utils.duplicates.embedding import embed_all
 from utils.duplicates.index_file import current_index, make_index, read_index
 from utils.jobs import SKIPPED, Job
+from utils.records.fingerprints import fingerprint
 
 
 def test_an_index_gives_back_names_pixels_and_codes(indexed):
     mine = Dictionary(indexed.source, "fly", current_index(indexed.target, indexed.source))
     content = load_patches(indexed.source)
-    assert mine.names == ["a", "b"] and len(mine) == 2 and mine.index.meta["voxel_size"] == [9, 4, 4]
+    assert mine.names == ["a", "b"] and len(mine) == 2 and mine.index.meta["voxel_size"] == [9, 4, 3]
+    assert mine.digest == fingerprint([indexed.source]).digest
     assert (mine.index["offsets"] > 0).all()
     for row in (0, 1):
         assert np.array_equal(mine.patch(row), content["patches"][row])
@@ -86,12 +89,15 @@ def test_labels_tell_dictionaries_apart(tmp_path):
 
 def test_preferences(indexed, tmp_path):
     mine = Dictionary(indexed.source, "fly", read_index(indexed.target))
-    assert rank_of("name")(mine) == 0 and rank_of("finer")(mine) == 16
+    assert rank_of("name")(mine) == 0 and rank_of("finer")(mine) == 12
     table = tmp_path / "order.csv"
     table.write_text("doi,Name\n1,bee\n2,fly\n")
     assert rank_of(str(table))(mine) == 1
     table.write_text("wasp\nfly\nfly\n")
     assert rank_of(str(table))(mine) == 1
+    assert rank_of(str(table))(replace(mine, label="x/fly")) == 1
+    table.write_text("fly\nx/fly\n")
+    assert rank_of(str(table))(replace(mine, label="x/fly")) == 1, "its label says more than its name"
     table.write_text("bee\n")
     assert rank_of(str(table))(mine) == float("inf")
     table.write_text("")
