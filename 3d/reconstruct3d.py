@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from math import prod
 from operator import attrgetter
 from pathlib import Path
 
@@ -167,7 +168,8 @@ def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> 
     for group in plan.groups:
         stacks = group.wanted
         done = sum(reason is not None for reason in stands(group, options, scope))
-        print(one_line(group.source.name), len(stacks), done, sum(s.voxels() for s in stacks), sep="\t")
+        voxels = sum(prod(stop - first for first, stop in stack.box) for stack in stacks)
+        print(one_line(group.source.name), len(stacks), done, voxels, sep="\t")
         say_failures(group.refused)
     return 1 if plan.refused.total() or plan.missing or plan.ambiguous else 0
 

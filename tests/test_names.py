@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.names import (
+    PatchName,
     dataset_of,
     format_binned,
     format_level,
@@ -145,3 +146,10 @@ def test_datasets_stand_before_regions_and_places():
 
 def test_tables_are_told_from_addresses():
     assert is_table("a.CSV") and is_table("a.tsv") and not is_table("https://h/a.csv") and not is_table("a.zarr")
+
+
+def test_regions_have_the_slices_at_the_axis():
+    box = Box(1, 3, 2, 6)
+    assert PatchName("v", box, 0).region(7, 9) == PatchName("v", box).region(7, 9) == ((7, 9), (1, 3), (2, 6))
+    assert PatchName("v", box, 1).region(7, 9) == ((1, 3), (7, 9), (2, 6))
+    assert PatchName("v", box, 2).region(7, 9) == ((1, 3), (2, 6), (7, 9))

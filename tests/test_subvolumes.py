@@ -21,7 +21,6 @@ from utils.reconstruction.subvolumes import (
     Subvolume,
     VolumeGroup,
     _reflected,
-    box_of,
     cut_stack,
     stack_recipe,
     stack_voxel_size,
@@ -64,13 +63,6 @@ def test_a_stack_is_cut_along_its_patch_s_axis_and_mirrored(axis):
     assert stack.flags.c_contiguous
 
 
-def test_boxes_have_the_slices_at_the_axis():
-    assert box_of(patch(0), 7, 9) == ((7, 9), (1, 3), (2, 6))
-    assert box_of(patch(1), 7, 9) == ((1, 3), (7, 9), (2, 6))
-    assert box_of(patch(2), 7, 9) == ((1, 3), (2, 6), (7, 9))
-    assert box_of(patch(None), 7, 9) == ((7, 9), (1, 3), (2, 6))
-
-
 @pytest.mark.parametrize(
     ("axis", "first", "box", "inside"),
     [
@@ -94,7 +86,7 @@ def test_a_patch_lies_in_its_volume_or_is_another_one_s(axis, first, box, inside
 
 def test_sizes_and_files():
     wanted = Subvolume(KeptPatch(Path("a.tif"), patch(1)), 3, 8, Path("out/a.tif"))
-    assert wanted.voxels() == 5 * 2 * 4
+    assert wanted.box == ((1, 3), (3, 8), (2, 6)) and str(wanted) == "a.tif"
     assert wanted.files() == [Path("out/a.tif")] and wanted.files("gif") == [Path("out/a.tif"), Path("out/a.gif")]
 
 

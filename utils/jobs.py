@@ -1,7 +1,6 @@
 """Running jobs: what is done, outdated, open or failed; one piece of work per input, in parallel."""
 
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,19 @@ from utils.cli import UnavailableError, UsageError
 from utils.files import atomic_path
 from utils.interrupts import raise_received
 from utils.locks import BusyError, locked, sweep
-from utils.outcomes import SKIPPED, Job, Outcome, Outdated, PassedOver, SomeFailed, Work, WorkResult, describe, failed
+from utils.outcomes import (
+    SKIPPED,
+    Job,
+    Outcome,
+    Outdated,
+    PassedOver,
+    SomeFailed,
+    Work,
+    WorkResult,
+    describe,
+    failed,
+    without_clashes,
+)
 from utils.parallel import gathered_warnings
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
@@ -77,7 +88,7 @@ def run_jobs(
         0 when every job is done, was done before or is outdated, 1 when some failed.
     """
     run = run or Run()
-    possible, outcomes = _without_clashes(jobs)
+    possible, outcomes = without_clashes(jobs)
     outcomes += [failed(Job(folder, folder), reason) for folder, reason in (unlisted or {}).items()]
     orphaned = list_orphans(scope, {job.target for job in jobs}) if scope and not unlisted else []
     waiting = []
@@ -126,22 +137,6 @@ def _tidying(jobs: Sequence[Job]) -> Iterator[None]:
     finally:
         for folder in {job.target.parent for job in jobs}:
             sweep(folder)
-
-
-def _without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
-    """Jobs with a target of their own (also where case is ignored), and the failures of those that share one."""
-    by_target = defaultdict(list)
-    for job in jobs:
-        by_target[str(job.target).casefold()].append(job)
-    possible, clashes = [], []
-    for group in by_target.values():
-        if len(group) == 1:
-            possible += group
-            continue
-        for job in group:
-            others = ", ".join(str(other.source) for other in group if other is not job)
-            clashes.append(failed(job, f"would share {job.target} with {others}; rename or move one of them"))
-    return possible, clashes
 
 
 @dataclass(frozen=True)

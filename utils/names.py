@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
+from utils.axes import Box3D, triple
 from utils.files import NGFF_ENDING, stem
 from utils.patches import Box
 
@@ -36,6 +37,12 @@ class PatchName:
     axis: int | None = None
     first: int = 0
     stop: int | None = None
+
+    def region(self, first: int, stop: int) -> Box3D:
+        """The z, y, x intervals of its rows and columns in slices first..stop - 1 of its volume."""
+        spans = [(self.box.y0, self.box.y1), (self.box.x0, self.box.x1)]
+        spans.insert(self.axis or 0, (first, stop))
+        return triple(spans)
 
 
 def format_name_2d(source: str, box: Box) -> str:
@@ -103,7 +110,7 @@ def format_roi(dataset: str, z: tuple[int, int], y: tuple[int, int], x: tuple[in
     return f"{dataset}-ROI-x{x[0]}-{x[1]}_y{y[0]}-{y[1]}_z{z[0]}-{z[1]}"
 
 
-def parse_roi(name: str) -> tuple[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]]:
+def parse_roi(name: str) -> tuple[str, Box3D]:
     """Dataset and (z, y, x) intervals of a region's name.
 
     Raises
@@ -115,6 +122,16 @@ def parse_roi(name: str) -> tuple[str, tuple[tuple[int, int], tuple[int, int], t
         raise ValueError(f"{name!r} is no region's name; expected {{dataset}}-ROI-x0-x1_y0-y1_z0-z1")
     x0, x1, y0, y1, z0, z1 = (int(value) for value in found.groups()[1:])
     return found["dataset"], ((z0, z1), (y0, y1), (x0, x1))
+
+
+def in_dataset(volume: str, box: Box3D) -> tuple[str, Box3D]:
+    """The dataset that a volume is of, and a box of the volume in the dataset's voxels, a region's offset counted in.
+
+    >>> in_dataset("fly-ROI-x100-200_y0-90_z50-99", ((0, 9), (7, 8), (10, 20)))
+    ('fly', ((50, 59), (7, 8), (110, 120)))
+    """
+    dataset, region = parsed(parse_roi, volume) or (volume, ((0, 0),) * 3)
+    return dataset, triple((a + origin, b + origin) for (a, b), (origin, _) in zip(box, region, strict=True))
 
 
 def is_patch_name(name: str) -> bool:

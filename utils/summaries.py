@@ -13,11 +13,6 @@ from utils.redaction import one_line, redacted, say
 
 def lines_of(outcome: Outcome, verbose: bool) -> list[str]:
     """What is said of a job when it ends; addresses in it without their secrets."""
-    trace = [redacted(outcome.trace)] if verbose and outcome.trace else []
-    return [one_line(redacted(line)) for line in _plain_lines(outcome, verbose)] + trace
-
-
-def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
     source = outcome.job.source
     lines = [f"{source}: warning: {sentence}" for sentence in outcome.warnings]
     if outcome.status in {"outdated", "passed over"}:
@@ -26,7 +21,8 @@ def _plain_lines(outcome: Outcome, verbose: bool) -> list[str]:
         lines += [f"{path}: {reason}" for path, reason in outcome.failures]
     elif verbose:
         lines.append(f"{source}: {outcome.message or outcome.status}")
-    return lines
+    trace = [redacted(outcome.trace)] if verbose and outcome.trace else []
+    return [one_line(redacted(line)) for line in lines] + trace
 
 
 def say_failures(failures: Mapping[str, str]) -> int:

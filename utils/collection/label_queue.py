@@ -187,9 +187,7 @@ class Neighbours:
             index = place.first + step
             if volume is None or not 0 <= index < volume.shape[place.axis]:
                 return None
-            box: list[slice | int] = [slice(place.box.y0, place.box.y1), slice(place.box.x0, place.box.x1)]
-            box.insert(place.axis, index)
-            cut = volume[tuple(box)]
+            cut = volume[tuple(slice(*span) for span in place.region(index, index + 1))].squeeze(place.axis)
         # The window by which the patch itself was converted.
         meta = load_meta(item.where) if item.where.suffix == ".pkl" else read_description(item.where)
         return to_uint8(cut, possible_contrast(meta.get("contrast")) or "percentile")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.axes import Box3D, Lengths, TakenBoxes, triple
-from utils.names import parse_name, parse_roi, parsed
+from utils.axes import Box3D, Lengths, TakenBoxes
+from utils.names import in_dataset, parse_name, parsed
 
 AXES = ("z", "y", "x")
 # The columns of a place: whole numbers, and lengths in nm.
@@ -42,15 +42,10 @@ def place_of(name: str) -> Location | None:
     found = parsed(parse_name, name)
     if found is None:
         return None
-    rows, columns = (found.box.y0, found.box.y1), (found.box.x0, found.box.x1)
     if found.axis is None:
-        return Location(found.source, None, 0, ((0, 1), rows, columns))
-    slices = (found.first, found.stop or found.first + 1)
-    box = [rows, columns]
-    box.insert(found.axis, slices)
-    volume, offsets = parsed(parse_roi, found.source) or (found.source, ((0, 0),) * 3)
-    moved = triple((a + start, b + start) for (a, b), (start, _) in zip(box, offsets, strict=True))
-    return Location(volume, found.axis, found.first, moved)
+        return Location(found.source, None, 0, found.region(0, 1))
+    volume, box = in_dataset(found.source, found.region(found.first, found.stop or found.first + 1))
+    return Location(volume, found.axis, found.first, box)
 
 
 def place_columns(place: Location | None, voxel_size: Lengths | None) -> dict[str, int | float | None]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils.axes import Box3D, Triple, triple, without_overlap
+from utils.axes import Triple, without_overlap
 from utils.files import safe_name
-from utils.jobs import describe
-from utils.names import dataset_of, format_name_subvolume, parse_roi, parsed
+from utils.names import dataset_of, format_name_subvolume, in_dataset
+from utils.outcomes import Job, describe, without_clashes
 from utils.parallel import ordered_map
-from utils.reconstruction.subvolumes import Subvolume, VolumeGroup, box_of, why_outside, window
+from utils.reconstruction.subvolumes import Subvolume, VolumeGroup, why_outside, window
 from utils.records.kept_patch import KeptPatch
 from utils.sources import VolumeSource
 from utils.volume_index import VolumeIndex
@@ -98,31 +98,19 @@ def make_plan(
                 subvolume = _subvolume_of(patch, selection.slices, header.shape, savedir, suffix)
                 fits = subvolume.first >= 0 and subvolume.stop <= header.shape[patch.where.axis or 0]
                 (possible if fits or selection.pad else plan.border).append(subvolume)
-    possible = _without_clashes(possible, refused, plan)
-    chosen, plan.overlapping = choose(possible, selection)
+    alone, clashes = without_clashes([Job(subvolume, subvolume.target) for subvolume in possible])
+    for clash in clashes:
+        name = clash.job.source.patch.where.source
+        refused[name] |= dict(clash.failures)
+        plan.refused[name] += 1
+    chosen, plan.overlapping = choose([job.source for job in alone], selection)
     plan.groups = group(chosen, headers, refused, processes)
     return plan
 
 
-def _without_clashes(
-    possible: Iterable[Subvolume], refused: dict[str, dict[str, str]], plan: ReconstructionPlan
-) -> list[Subvolume]:
-    by_target: defaultdict[str, list[Subvolume]] = defaultdict(list)
-    for subvolume in possible:
-        by_target[str(subvolume.target).casefold()].append(subvolume)
-    for same in by_target.values():
-        for subvolume in same if len(same) > 1 else ():
-            others = ", ".join(str(other.patch.path) for other in same if other is not subvolume)
-            reason = f"would share {subvolume.target} with {others}; rename or move one of them"
-            refused[subvolume.patch.where.source][str(subvolume.patch.path)] = reason
-            plan.refused[subvolume.patch.where.source] += 1
-    return [same[0] for same in by_target.values() if len(same) == 1]
-
-
 def _read_headers(sources: Sequence[VolumeSource]) -> list[VolumeHeader]:
     """Read the headers of volumes, several at once; what they lack is said when they are worked on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         return list(ordered_map(_read_header, sources, min(HEADERS, len(sources))))
 
 
@@ -154,7 +142,8 @@ def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Su
     ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, selection.seed))
     free: Iterable[bool] = [True] * len(ordered)
     if selection.most_overlap is not None:
-        free = without_overlap(map(_box_in_dataset, ordered), selection.most_overlap)
+        boxes = (in_dataset(subvolume.patch.where.source, subvolume.box) for subvolume in ordered)
+        free = without_overlap(boxes, selection.most_overlap)
     chosen: list[Subvolume] = []
     taken: Counter[str] = Counter()
     overlapping: Counter[str] = Counter()
@@ -179,14 +168,6 @@ def seeded_order(name: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}:{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def _box_in_dataset(subvolume: Subvolume) -> tuple[str, Box3D]:
-    """Where a subvolume lies, and in what: regions cropped from one dataset share the dataset's coordinates."""
-    where = subvolume.patch.where
-    box = box_of(where, subvolume.first, subvolume.stop)
-    dataset, region = parsed(parse_roi, where.source) or (where.source, ((0, 0),) * 3)
-    return dataset, triple((a + origin, b + origin) for (a, b), (origin, _) in zip(box, region, strict=True))
-
-
 def group(
     chosen: Sequence[Subvolume], headers: Sequence[VolumeHeader], refused: dict[str, dict[str, str]], processes: int
 ) -> list[VolumeGroup]:
@@ -201,7 +182,7 @@ def group(
     return [
         VolumeGroup(
             header.source,
-            tuple(sorted(wanted, key=lambda s: (box_of(s.patch.where, s.first, s.stop), s.target.name))),
+            tuple(sorted(wanted, key=lambda subvolume: (subvolume.box, subvolume.target.name))),
             refused[header.source.name],
             spread=len(wanted) * processes > len(chosen) or (not header.streams and header.source.is_large()),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.axes import Box3D, Lengths, Triple, triple
+from utils.axes import Box3D, Lengths, Triple
 from utils.files import safe_name
 from utils.formats.writers import write_nrrd
 from utils.names import PatchName, dataset_of
@@ -35,10 +35,13 @@ class Subvolume:
         """What is written: the stack and, if wished for, its flipbook (``gif`` or ``mp4``)."""
         return [self.target, *([self.target.with_suffix(f".{flipbook}")] if flipbook else [])]
 
-    def voxels(self) -> int:
-        """How many voxels are written."""
-        box = self.patch.where.box
-        return (self.stop - self.first) * (box.y1 - box.y0) * (box.x1 - box.x0)
+    @property
+    def box(self) -> Box3D:
+        """Its z, y, x intervals in the volume."""
+        return self.patch.where.region(self.first, self.stop)
+
+    def __str__(self) -> str:
+        return str(self.patch.path)
 
 
 def window(index: int, slices: int) -> tuple[int, int]:
@@ -64,13 +67,6 @@ def why_outside(where: PatchName, shape: Triple) -> str:
     )
 
 
-def box_of(where: PatchName, first: int, stop: int) -> Box3D:
-    """The z, y, x intervals of a subvolume."""
-    spans = [(where.box.y0, where.box.y1), (where.box.x0, where.box.x1)]
-    spans.insert(where.axis or 0, (first, stop))
-    return triple(spans)
-
-
 def _reflected(first: int, stop: int, count: int) -> np.ndarray:
     """Slice indices first..stop - 1, (stop - first,), mirrored about the first and the last slice.
 
@@ -93,7 +89,7 @@ def cut_stack(volume: Volume, where: PatchName, first: int, stop: int) -> np.nda
     axis = where.axis or 0
     slices = _reflected(first, stop, volume.shape[axis])
     lowest = int(slices.min())
-    z, y, x = (slice(*span) for span in box_of(where, lowest, int(slices.max()) + 1))
+    z, y, x = (slice(*span) for span in where.region(lowest, int(slices.max()) + 1))
     region = np.moveaxis(volume[z, y, x], axis, 0)
     return np.ascontiguousarray(region[slices - lowest])
 

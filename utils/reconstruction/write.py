@@ -84,8 +84,7 @@ class _Maker:
     ) -> None:
         self.group, self.volume, self.volume_print = group, volume, volume_print
         self.options, self.scope = options, scope
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a patch may know what the header does not; see `warn`
+        with warnings.catch_warnings(action="ignore"):  # a patch may know what the header does not; see `warn`
             self.voxel_size = volume.voxel_size
         self._measured: Contrast | None = None
         self._notes: Counter[str] = Counter()

@@ -7,7 +7,7 @@ result it holds no time, lest two runs over the same inputs differ: a result no 
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,15 @@ def record_path(result: Path) -> Path:
     return result.parent / OWN_FOLDER / f"{result.name}.json"
 
 
-def fingerprints(recipe: Recipe) -> dict[str, Fingerprint]:
+def fingerprints(recipe: Recipe, look: Callable[[Sequence[Path]], Fingerprint] = fingerprint) -> dict[str, Fingerprint]:
     """The fingerprints of a recipe's inputs; reads their content."""
     known = recipe.inputs.items()
-    return {name: entry if isinstance(entry, Fingerprint) else fingerprint(entry) for name, entry in known}
+    return {name: entry if isinstance(entry, Fingerprint) else look(entry) for name, entry in known}
 
 
 def glances(recipe: Recipe) -> dict[str, Fingerprint]:
     """Sizes and times of a recipe's inputs."""
-    known = recipe.inputs.items()
-    return {name: entry if isinstance(entry, Fingerprint) else glance(entry) for name, entry in known}
+    return fingerprints(recipe, glance)
 
 
 def refuse_changed(recipe: Recipe, before: Mapping[str, Fingerprint]) -> None:
