@@ -17,7 +17,9 @@ from utils.collection.manifest import PartWriter
 from utils.collection.overviews import OVERVIEW_SHEET, Overviews
 from utils.collection.page_files import SHEET, THUMB, Thumbs, page_html, save_sheets
 from utils.contact_sheet import evenly
+from utils.files import remove
 from utils.jobs import SKIPPED, Job, SomeFailed
+from utils.records.fingerprints import glance
 
 VERSION = 5
 STRIP = 6
@@ -49,25 +51,17 @@ class DatasetJob:
 
     def fingerprint(self) -> str:
         """Of everything that the page is made from."""
-        paths = [path for part in self.parts for path in (part.table, part.dictionary or part.folder)]
+        # Regions of one dataset share the folder of its kept patches.
+        paths = dict.fromkeys(path for part in self.parts for path in (part.table, part.dictionary or part.folder))
         volumes = [self._volume(part) for part in self.parts]
         facts = [dict(self.free), self.split, self.threshold, volumes]
-        return digest(VERSION, self.dataset, [_stamp(path) for path in paths], *facts)
+        return digest(VERSION, self.dataset, [(path.name, glance([path])) for path in paths], *facts)
 
     def _volume(self, part: Part) -> object:
         """What tells whether the volume that overviews are cut from is the same; others beside it do not matter."""
         index = _index(self.volumes)
         found = index.find(part.name) if index else None
-        address = found.address if found else None
-        return _stamp(address) if isinstance(address, Path) else address
-
-
-def _stamp(path: Path) -> tuple[object, ...]:
-    try:
-        status = path.stat()
-    except OSError:  # absent, or a link to itself: whoever reads it says so
-        return (path.name,)
-    return path.name, status.st_size, status.st_mtime_ns
+        return {name: glance(files) for name, files in found.inputs().items()} if found else None
 
 
 def slug(dataset: str) -> str:
@@ -115,12 +109,13 @@ def _count(part: Part) -> int:
 
 
 def _make_page(dataset: DatasetJob, here: Path, thumbs: Thumbs) -> dict[str, Any]:
-    """Write the files of a dataset's page; returns its row of the table, and what failed."""
+    """Write the files of a dataset's page, none where nothing can be read; its row of the table, and what failed."""
     overviews = Overviews(_index(dataset.volumes))
     with PartWriter(here / "manifest.parquet", dataset.split, dataset.free) as rows:
         found = gather(dataset.parts, Pieces(thumbs, rows, overviews))
     if not found.parts:
-        raise SomeFailed(found.failures)
+        remove(here)
+        return {"failed": found.failures}
     order = np.argsort([d.score for d in found.decisions], kind="stable")
     save_sheets(here, "sheet", (thumbs[i] for i in order), SHEET)
     save_sheets(here, "overview", overviews.cells(), OVERVIEW_SHEET)

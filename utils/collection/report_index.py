@@ -64,7 +64,7 @@ def write_index(out: Path, jobs: Sequence[DatasetJob], unclassified: Sequence[st
     ledger = Ledger(out)
     records = {job.dataset: ledger.record(job.unit) for job in jobs}
     rows = [records[job.dataset].get("summary") or _failed(job) for job in jobs]
-    made = [job for job in jobs if records[job.dataset].get("fingerprint")]
+    made = [job for job in jobs if records[job.dataset].get("summary")]
     assets, page = asset_files(), page_html("report", "Collection")
     prints = [records[job.dataset]["fingerprint"] for job in made]
     fingerprint = digest(

@@ -14,6 +14,7 @@ from utils.collection.pixels import read_patch
 from utils.collection.places import Sample
 from utils.jobs import SKIPPED, Job, SomeFailed
 from utils.outcomes import reason_of
+from utils.records.fingerprints import glance
 
 # Of the exported bytes: a new number makes every export anew.
 VERSION = 1
@@ -37,9 +38,8 @@ class Shard:
         return self.files[i] if len(self.files) == len(self.samples) else self.files[0]
 
     def fingerprint(self, kind: str) -> str:
-        """Of all that decides the unit's bytes: rows, and size and time of each TIFF."""
-        stats = [sample.path.stat() for sample in self.samples]
-        inputs = [(status.st_size, status.st_mtime_ns) for status in stats]
+        """Of all that decides the unit's bytes: rows, and size and times of each TIFF."""
+        inputs = [glance([sample.path]) for sample in self.samples]
         repeated = [sample.name for sample in self.samples if sample.repeated]
         return digest(VERSION, kind, self.files, [list(row.items()) for row in self.rows], inputs, *repeated)
 
