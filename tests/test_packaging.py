@@ -1,5 +1,6 @@
 """`pip install .` gives the scripts as commands that run anywhere; the files beside the code agree with it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-from conftest import ROOT, SCRIPT_FOLDERS
+from conftest import ROOT, SCRIPT_FOLDERS, smooth_volume
+from utils.formats.writers import write_nrrd
+from utils.sampling.roi_record import software
 
 
 def test_every_script_is_a_command():
@@ -20,6 +23,7 @@ def test_every_script_is_a_command():
 
 
 def test_a_wheel_holds_what_the_scripts_need(tmp_path: Path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     copy = tmp_path / "project"
     archive = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in archive.decode().split("\0")[:-1]:
@@ -34,14 +38,16 @@ def test_a_wheel_holds_what_the_scripts_need(tmp_path: Path):
         held = set(package.namelist())
     code = {str(path.relative_to(ROOT)) for path in (ROOT / "utils").rglob("*") if path.suffix not in {".pyc", ""}}
     assert code <= held
-    (script,) = (tmp_path / "installed").glob("*.data/scripts/report.py")
+    (script,) = (tmp_path / "installed").glob("*.data/scripts/crop_rois_from_volume.py")
+    write_nrrd(tmp_path / "volume.nrrd", smooth_volume((32, 32, 32)), (8.0, 8.0, 8.0))
     # Away from the checkout: what is imported is what the wheel holds.
     run = subprocess.run(
-        [sys.executable, str(script), "--help"],
+        [sys.executable, str(script), "volume.nrrd", "cubes", "-cs", "16"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
         capture_output=True,
         text=True,
-        check=True,
     )
-    assert run.stdout.startswith("usage: report.py")
+    assert (run.returncode, run.stderr) == (0, "")
+    said = json.loads((tmp_path / "cubes" / "volume.json").read_text())["software"]
+    assert said == software() == f"{project['name']} {project['version']}"

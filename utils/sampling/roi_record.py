@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from utils.sampling.rois import Roi, is_whole
 CHOICE = ("level", "seed", "crop_size", "min_frac", "padding_value", "overview_level", "stratify", "mask")
 # Where these differ, cubes that are there are not what this run would make.
 CONTENT = ("crop_size", "min_frac", "padding_value", "invert", "voxel_size", "contrast_method", "mask")
+NAME = "em-patch-curation"
 # What boxes are counted from: "dataset", its own origin, which is the level's offset. Records of earlier versions do
 # not say so: theirs are counted from the level's first voxel.
 DATASET_COORDINATES = "dataset"
@@ -254,6 +256,8 @@ def _foreign(path: Path, owner: object) -> ValueError:
 
 
 def software() -> str:
-    """Name and version of this suite, as its pyproject.toml says."""
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    return f"{project['name']} {project['version']}"
+    """Name and version of this suite, as its pyproject.toml says, or pip where it is installed."""
+    checkout = Path(__file__).parents[2] / "pyproject.toml"
+    if not checkout.is_file():
+        return f"{NAME} {version(NAME)}"
+    return f"{NAME} {tomllib.loads(checkout.read_text())['project']['version']}"
