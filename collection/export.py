@@ -144,7 +144,8 @@ def say_held(plan: "ExportPlan", args: argparse.Namespace) -> None:
     for note in plan.notes:
         print(one_line(note))
     if missing := without_license(plan.rows):
-        print(f"no license is known for {len(missing)} of {len(plan.rows)} datasets (column license of datasets.csv)")
+        where = "column license of datasets.csv, --table"
+        print(f"no license is known for {len(missing)} of {len(plan.rows)} datasets ({where})")
     held = []
     for split, patches in patches_by_split(plan.shards).items():
         count = list(plan.split_of.values()).count(split)
