@@ -27,6 +27,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 from utils.argument_types import existing_file, input_dir, natural_int, output_dir, positive_float, positive_int
 from utils.cli import add_run_options, as_usage_errors, make_parser, run_script
+from utils.collection.ledger import Ledger, NothingLeftError, run_or_take_back
 from utils.collection.splits import read_pairs, split_shares
 from utils.redaction import one_line, say
 
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Choose, split, write the shards, and then the card."""
-    return run_script(export, parse_options(), argv)
+    """Choose, split, write the shards, and then the card; or take all back, where nothing is left to export."""
+    return run_script(partial(run_or_take_back, make_export, "shards"), parse_options(), argv)
 
 
 def parse_options() -> argparse.ArgumentParser:
@@ -68,13 +69,6 @@ def parse_options() -> argparse.ArgumentParser:
     return parser
 
 
-def export(args: argparse.Namespace) -> int:
-    """Make it, or take back what was made when nothing is left."""
-    from utils.collection.ledger import run_or_take_back
-
-    return run_or_take_back(make_export, args, "shards")
-
-
 def make_export(args: argparse.Namespace) -> int:
     """List, choose, write.
 
@@ -87,7 +81,6 @@ def make_export(args: argparse.Namespace) -> int:
     from utils.collection.export_formats import writer_of
     from utils.collection.export_plan import plan_export
     from utils.collection.inventory import list_parts
-    from utils.collection.ledger import Ledger, NothingLeftError
     from utils.collection.provenance import Provenance, find_tables
     from utils.collection.shards import make_shard
     from utils.jobs import Job, Run, run_jobs

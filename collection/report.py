@@ -21,12 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.argument_types import existing_dir, existing_file, fraction, input_dir, output_dir
 from utils.cli import add_run_options, make_parser, run_script
+from utils.collection.ledger import Ledger, run_or_take_back
 from utils.redaction import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make the page of every dataset that has changed, then the index."""
-    return run_script(report, parse_options(), argv)
+    """Make the page of every dataset that has changed, then the index; or take all back, where nothing is left."""
+    return run_script(partial(run_or_take_back, make_report, "datasets"), parse_options(), argv)
 
 
 def parse_options() -> argparse.ArgumentParser:
@@ -44,17 +45,9 @@ def parse_options() -> argparse.ArgumentParser:
     return parser
 
 
-def report(args: argparse.Namespace) -> int:
-    """Make it, or take back what was made when nothing is left."""
-    from utils.collection.ledger import run_or_take_back
-
-    return run_or_take_back(make_report, args, "datasets")
-
-
 def make_report(args: argparse.Namespace) -> int:
     """List, make the pages, make the index."""
     from utils.collection.dataset_report import report_dataset
-    from utils.collection.ledger import Ledger
     from utils.collection.report_index import INDEX, list_collection, write_index
     from utils.jobs import Job, Run, run_jobs
     from utils.summaries import say_failures

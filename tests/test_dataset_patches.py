@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from made_collection import SIDE, add_dataset, image_names, pixels, volume_names
-from utils.collection.dataset_patches import Gathered, Pieces, Pixels, gather, summarize
+from utils.collection.dataset_patches import Gathered, Pixels, gather, summarize
 from utils.collection.inventory import Part, list_parts
 from utils.collection.manifest import PartWriter
 from utils.collection.overviews import Overviews
@@ -30,7 +30,7 @@ def part(tmp_path):
 def gathered(folder, parts):
     overviews = Overviews()
     with PartWriter(folder / "m.parquet", "train", {}) as rows, Thumbs(folder / "thumbs") as thumbs:
-        found = gather(parts, Pieces(thumbs, rows, overviews))
+        found = gather(parts, thumbs, rows, overviews)
         small = [thumbs[i] for i in range(len(found.decisions))] if found.pictures else []
     return found, small, pq.read_table(folder / "m.parquet").to_pylist(), overviews
 

@@ -127,12 +127,12 @@ def fail(args):
 
 
 def test_what_runs_is_left_alone(args):
-    assert run_or_take_back(lambda args: 3, args, "shards") == 3
+    assert run_or_take_back(lambda args: 3, "shards", args) == 3
     assert (args.output / "sub" / "a.txt").is_file()
 
 
 def test_with_prune_all_that_is_ours_goes(args, capsys):
-    assert run_or_take_back(fail, args, "shards") == 0
+    assert run_or_take_back(fail, "shards", args) == 0
     assert not args.output.exists()
     said = capsys.readouterr()
     assert said.out == "shards: 0 done, 0 done before, 1 without their input removed, 0 failed\n"
@@ -142,7 +142,7 @@ def test_with_prune_all_that_is_ours_goes(args, capsys):
 def test_what_is_not_ours_stays(args, capsys):
     (args.output / "notes.txt").touch()
     args.quiet = True
-    assert run_or_take_back(fail, args, "shards") == 0
+    assert run_or_take_back(fail, "shards", args) == 0
     assert [path.name for path in args.output.iterdir()] == ["notes.txt"] and not capsys.readouterr().out
 
 
@@ -153,11 +153,11 @@ def test_otherwise_it_is_bad_usage(args, tmp_path, why):
     else:
         args.output = tmp_path / "empty"
     with pytest.raises(NothingLeftError, match="in: no tables"):
-        run_or_take_back(fail, args, "shards")
+        run_or_take_back(fail, "shards", args)
     assert (tmp_path / "out" / "sub" / "a.txt").is_file() and not (tmp_path / "empty").exists()
 
 
 def test_an_output_within_what_is_read_is_refused(args, tmp_path):
     args.filtered = tmp_path
     with pytest.raises(UsageError, match="out lies in what is read; name another folder"):
-        run_or_take_back(lambda args: 0, args, "shards")
+        run_or_take_back(lambda args: 0, "shards", args)

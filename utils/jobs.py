@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,24 +11,12 @@ from utils.cli import UnavailableError, UsageError
 from utils.files import atomic_path
 from utils.interrupts import raise_received
 from utils.locks import BusyError, locked, sweep
-from utils.outcomes import (
-    SKIPPED,
-    Job,
-    Outcome,
-    Outdated,
-    PassedOver,
-    SomeFailed,
-    Work,
-    WorkResult,
-    describe,
-    failed,
-    without_clashes,
-)
+from utils.outcomes import SKIPPED, Job, Outcome, Outdated, PassedOver, SomeFailed, Work, WorkResult, describe, failed
 from utils.parallel import gathered_warnings
 from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
 from utils.records.standing import fingerprints_in_background, holds_at_a_glance, is_replaced, outdated
-from utils.results import Scope, discard_orphans, list_orphans
+from utils.results import Scope, discard_orphans, list_orphans, without_clashes
 from utils.runs import Run, Tells, results
 from utils.settings import apply_settings, settings
 from utils.summaries import lines_of, progress, summarize
@@ -100,14 +87,18 @@ def run_jobs(
         else:
             waiting.append(job)
     do = _Runner(work, run.update, still_fails, scope.discard if scope and run.prune and run.update else None)
-    with _tidying(jobs), progress(len(outcomes) + len(waiting), noun, run.quiet) as step:
-        for outcome in outcomes:
-            step(lines_of(outcome, run.verbose))
-        for outcome in _outcomes(do, waiting, run, alone, spread):
-            if on_account is not None and outcome.account is not None:
-                on_account(outcome.account)
-            outcomes.append(replace(outcome, account=None))
-            step(lines_of(outcome, run.verbose))
+    try:
+        with progress(len(outcomes) + len(waiting), noun, run.quiet) as step:
+            for outcome in outcomes:
+                step(lines_of(outcome, run.verbose))
+            for outcome in _outcomes(do, waiting, run, alone, spread):
+                if on_account is not None and outcome.account is not None:
+                    on_account(outcome.account)
+                outcomes.append(replace(outcome, account=None))
+                step(lines_of(outcome, run.verbose))
+    finally:  # however the work ends, nothing of dead processes stays in the output folders
+        for folder in {job.target.parent for job in jobs}:
+            sweep(folder)
     without_input = [result for result in orphaned if result.exists()]
     if scope and run.prune:
         discard_orphans(orphaned, scope)
@@ -127,16 +118,6 @@ def _known_at_a_glance(job: Job) -> Outcome | None:
     if record.failures or not holds_at_a_glance(job.recipe, job.target, record):
         return None
     return Outcome(job, "passed over", record.passed_over) if record.passed_over else Outcome(job, "skipped")
-
-
-@contextmanager
-def _tidying(jobs: Sequence[Job]) -> Iterator[None]:
-    """However the work ends, nothing of dead processes stays in the output folders."""
-    try:
-        yield
-    finally:
-        for folder in {job.target.parent for job in jobs}:
-            sweep(folder)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """Jobs and what becomes of them: what a script asks for, what its work answers, and the outcome that is reported."""
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,22 +75,6 @@ Work = Callable[..., "str | WorkResult | None"]
 def failed(job: Job, reason: str, trace: str = "") -> Outcome:
     """The outcome of a job that failed as a whole."""
     return Outcome(job, "failed", reason, (), ((str(job.source), reason),), trace)
-
-
-def without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
-    """Jobs with a target of their own (also where case is ignored), and the failures of those that share one."""
-    by_target = defaultdict(list)
-    for job in jobs:
-        by_target[str(job.target).casefold()].append(job)
-    possible, clashes = [], []
-    for group in by_target.values():
-        if len(group) == 1:
-            possible += group
-            continue
-        for job in group:
-            others = ", ".join(str(other.source) for other in group if other is not job)
-            clashes.append(failed(job, f"would share {job.target} with {others}; rename or move one of them"))
-    return possible, clashes
 
 
 def describe(error: BaseException) -> str:

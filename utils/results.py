@@ -1,14 +1,15 @@
-"""A stage's results in an output folder: their recipes, and those whose input is gone."""
+"""A stage's results in an output folder: their recipes, those that would be one, and those whose input is gone."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
 from utils.files import OWN_FOLDER, remove_if_empty
-from utils.outcomes import Job
+from utils.outcomes import Job, Outcome, failed
 from utils.records.recipes import Input, Recipe, discard, orphans
 
 
@@ -32,6 +33,22 @@ class Scope:
         """The job that makes one of its results of a source, which is its only input, a file, by default."""
         inputs = {source.name: (source,)} if inputs is None else inputs
         return Job(source, self.folder / name, self.recipe(inputs, options))
+
+
+def without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
+    """Jobs with a target of their own (also where case is ignored), and the failures of those that share one."""
+    by_target = defaultdict(list)
+    for job in jobs:
+        by_target[str(job.target).casefold()].append(job)
+    possible, clashes = [], []
+    for group in by_target.values():
+        if len(group) == 1:
+            possible += group
+            continue
+        for job in group:
+            others = ", ".join(str(other.source) for other in group if other is not job)
+            clashes.append(failed(job, f"would share {job.target} with {others}; rename or move one of them"))
+    return possible, clashes
 
 
 def refuse_nothing_to_do(inputs: Sized, scope: Scope, prune: bool, wanted: str) -> None:

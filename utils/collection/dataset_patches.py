@@ -42,17 +42,11 @@ class Gathered:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Pieces:
-    """What is put aside on the way: small pictures and rows of the manifest on the disk, overviews of volumes."""
+def gather(parts: Sequence[Part], thumbs: Thumbs, rows: PartWriter, overviews: Overviews) -> Gathered:
+    """Look at every patch once, one dictionary after another; a dictionary that cannot be read costs its own only.
 
-    thumbs: Thumbs
-    rows: PartWriter
-    overviews: Overviews
-
-
-def gather(parts: Sequence[Part], pieces: Pieces) -> Gathered:
-    """Look at every patch once, one dictionary after another; a dictionary that cannot be read costs its own only."""
+    Small pictures, rows of the manifest and what overviews show of volumes are put aside on the way.
+    """
     found = Gathered()
     for part in parts:
         path = part.table
@@ -69,10 +63,21 @@ def gather(parts: Sequence[Part], pieces: Pieces) -> Gathered:
             found.warnings.append(f"{len(unreadable)} images of {part.name} could not be read")
         if shape:
             found.shapes[part.name] = shape
-        pieces.overviews.begin(part, said, shape)
+        overviews.begin(part, said, shape)
         with pixels:
             for decision in said:
-                _add(found, part, decision, pixels, pieces)
+                source, _, loc = decision.name.rpartition("-LOC-")
+                number = found.sources.setdefault(source, len(found.sources))
+                found.where.append((number, loc if source else decision.name))
+                patch, hash_, sha = *pixels.of(decision), ""
+                if patch is not None:
+                    thumbs[len(found.decisions)] = fit(patch, THUMB, AROUND)
+                    sha = sha256(np.ascontiguousarray(patch).tobytes()).hexdigest()
+                    found.contrast.append(float(patch[::4, ::4].std()))
+                    found.pictures += 1
+                    overviews.paste(decision.name, patch)
+                rows.add(part, decision, hash_=hash_, sha256=sha)
+                found.decisions.append(decision)
     return found
 
 
@@ -81,20 +86,6 @@ def _shape(part: Part) -> list[int] | None:
     if not isinstance(shape, list | tuple) or len(shape) != 3:
         return None
     return [int(side) for side in shape] if all(isinstance(side, Integral) for side in shape) else None
-
-
-def _add(found: Gathered, part: Part, decision: Score, pixels: "Pixels", pieces: Pieces) -> None:
-    source, _, loc = decision.name.rpartition("-LOC-")
-    found.where.append((found.sources.setdefault(source, len(found.sources)), loc if source else decision.name))
-    patch, hash_, sha = *pixels.of(decision), ""
-    if patch is not None:
-        pieces.thumbs[len(found.decisions)] = fit(patch, THUMB, AROUND)
-        sha = sha256(np.ascontiguousarray(patch).tobytes()).hexdigest()
-        found.contrast.append(float(patch[::4, ::4].std()))
-        found.pictures += 1
-        pieces.overviews.paste(decision.name, patch)
-    pieces.rows.add(part, decision, hash_=hash_, sha256=sha)
-    found.decisions.append(decision)
 
 
 class Pixels(AbstractContextManager["Pixels"]):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.collection.dataset_patches import Gathered, Pieces, gather, summarize
+from utils.collection.dataset_patches import Gathered, gather, summarize
 from utils.collection.inventory import Part
 from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.manifest import PartWriter
@@ -112,7 +112,7 @@ def _make_page(dataset: DatasetJob, here: Path, thumbs: Thumbs) -> dict[str, Any
     """Write the files of a dataset's page, none where nothing can be read; its row of the table, and what failed."""
     overviews = Overviews(_index(dataset.volumes))
     with PartWriter(here / "manifest.parquet", dataset.split, dataset.free) as rows:
-        found = gather(dataset.parts, Pieces(thumbs, rows, overviews))
+        found = gather(dataset.parts, thumbs, rows, overviews)
     if not found.parts:
         remove(here)
         return {"failed": found.failures}

@@ -40,13 +40,7 @@ class Part:
         return self.table.parent / self.dataset
 
     def decisions(self) -> Iterator[Score]:
-        """The rows of the table, one after another.
-
-        Raises
-        ------
-        ValueError
-            If it is no table, or a row is damaged.
-        """
+        """The rows of the table, one after another; raises as `read_scores` does."""
         return read_scores(self.table)
 
     def path(self, name: str) -> Path:

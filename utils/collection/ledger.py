@@ -171,7 +171,7 @@ class NothingLeftError(UsageError):
     """There is no table, or no kept patch, to make anything of."""
 
 
-def run_or_take_back(body: Callable[[argparse.Namespace], int], args: argparse.Namespace, noun: str) -> int:
+def run_or_take_back(body: Callable[[argparse.Namespace], int], noun: str, args: argparse.Namespace) -> int:
     """Run `body`; with ``--prune`` an output folder that nothing is left for is emptied of what is ours.
 
     Raises

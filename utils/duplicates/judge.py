@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple, dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,14 @@ def judge(
     Excluded patches represent nothing: what resembles them is found in the excluded images by itself, or is another
     tissue. `step` is called after every dictionary.
     """
-    leakage = Leaks(excluded, options, threads)
+    leaks_of = _leaks(excluded, options, threads)
     representatives = Representatives(dictionaries, options.similarity, within=options.within)
     basis = [VERSION, options.similarity, options.within, cell_count(int(representatives.starts[-1]))]
     rows: list[Duplicate] = []
     chain = digest_of(basis)
     for which, dictionary in enumerate(dictionaries):
         with one_blas_thread():
-            leaked = leakage.of(dictionary)
+            leaked = leaks_of(dictionary)
             # Everything before decides: when nothing of it changed, the decision stands.
             chain = digest_of(chain, dictionary.label, dictionary.digest, [row for row, _ in leaked])
             found = _duplicates(representatives, which, leaked, chain, threads)
@@ -88,28 +88,25 @@ def _duplicates(representatives: Representatives, which: int, leaked: Rows, key:
     return rows
 
 
-class Leaks:
-    """Leaks of dictionaries; the windows of excluded images are gathered when the first dictionary needs them."""
+def _leaks(excluded: Sequence[Excluded], options: ComparisonOptions, threads: int) -> Callable[[Dictionary], Rows]:
+    """Gives the patches of a dictionary that show what an excluded image shows."""
+    basis = digest_of(
+        VERSION, options.similarity, options.deep, [[e.name, e.index.meta["source"][2]] for e in excluded]
+    )
 
-    def __init__(self, excluded: Sequence[Excluded], options: ComparisonOptions, threads: int) -> None:
-        self._excluded, self._options, self._threads = excluded, options, threads
-        sources = [[each.name, each.index.meta["source"][2]] for each in excluded]
-        self._key = digest_of(VERSION, options.similarity, options.deep, sources)
+    @cache
+    def windows() -> ExcludedWindows:  # gathered when the first dictionary needs them
+        return ExcludedWindows(excluded, options.similarity, deep=options.deep)
 
-    def of(self, dictionary: Dictionary) -> Rows:
-        """The patches of a dictionary that show what an excluded image shows."""
-        if not self._excluded:
-            return []
-        key = digest_of(self._key, dictionary.label, dictionary.digest)
-        return remembered(dictionary.path, "leaks", key, lambda: self._find(dictionary))
+    def leaks_of(dictionary: Dictionary) -> Rows:
+        def decide() -> Rows:
+            found = find_leaks(windows(), dictionary, threads=threads)
+            return [(row, leaks.as_row(windows(), dictionary, row, leak)) for row, leak in found]
 
-    @cached_property
-    def _windows(self) -> ExcludedWindows:
-        return ExcludedWindows(self._excluded, self._options.similarity, deep=self._options.deep)
+        key = digest_of(basis, dictionary.label, dictionary.digest)
+        return remembered(dictionary.path, "leaks", key, decide) if excluded else []
 
-    def _find(self, dictionary: Dictionary) -> Rows:
-        found = find_leaks(self._windows, dictionary, threads=self._threads)
-        return [(row, leaks.as_row(self._windows, dictionary, row, leak)) for row, leak in found]
+    return leaks_of
 
 
 def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]) -> Rows:

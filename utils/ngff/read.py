@@ -90,10 +90,10 @@ class LevelReader:
             from utils.ngff.zarr_python import read_zarr
 
             return read_zarr(self._zarr, self.level, box, self.what), 0
-        self.store.at(self.level.path).refuse_odd(chunk_names(self.level, box), chunks=True)
-        ask = partial(self._voxels, self._view, box)
+        folder, ask = self.store.at(self.level.path), partial(self._voxels, self._view, box)
+        folder.refuse_odd(chunk_names(self.level, box), chunks=True)
         try:
-            return with_patience(ask, self.store.address, self._chunk_url(box), access), 0
+            return with_patience(ask, self.store.address, folder.url(next(chunk_names(self.level, box))), access), 0
         except ForbiddenError:
             return self._read_by_chunk(box)
 
@@ -105,7 +105,9 @@ class LevelReader:
         """Voxels of a box, chunk by chunk: those that are gone, or refused as absent ones are, are fill values."""
         shape = [part.stop - part.start for part in box]
         voxels = np.full(shape, self.level.fill, self.level.dtype)
-        todo = list(_chunks(box, self._outer_chunk()))
+        outer = self.level.grid.get("chunk")  # of shards, along the stored axes
+        chunk = self.level.chunk if outer is None else triple(outer[axis] for axis in self.level.axes)
+        todo = list(_chunks(box, chunk))
         refused = dict[int, ForbiddenError]()
         for attempt in range(1 + FORBIDDEN_RETRIES):
             if attempt:  # some servers throttle by refusing
@@ -127,15 +129,6 @@ class LevelReader:
             reason = next(iter(refused.values()))
             raise ForbiddenError(f"{count} of {voxels.size} voxels were refused: {reason}", count)
         return voxels, count
-
-    def _chunk_url(self, box: Region) -> str:
-        """Where the first chunk of a box can be asked for; empty where it cannot."""
-        return self.store.at(self.level.path).url(next(chunk_names(self.level, box)))
-
-    def _outer_chunk(self) -> Triple:
-        """The stored chunk or shard, z, y, x."""
-        outer = self.level.grid.get("chunk")
-        return self.level.chunk if outer is None else triple(outer[axis] for axis in self.level.axes)
 
     def _absent(self, names: list[str]) -> bool:
         """Whether chunks that were refused are absent: the store hides missing keys, and lists none of these."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from utils.axes import Triple, without_overlap
 from utils.files import safe_name
 from utils.names import dataset_of, format_name_subvolume, in_dataset
-from utils.outcomes import Job, describe, without_clashes
+from utils.outcomes import Job, describe
 from utils.parallel import ordered_map
 from utils.reconstruction.subvolumes import Subvolume, VolumeGroup, why_outside, window
 from utils.records.kept_patch import KeptPatch
+from utils.results import without_clashes
 from utils.sources import VolumeSource
 from utils.volume_index import VolumeIndex
 
