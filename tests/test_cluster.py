@@ -20,7 +20,7 @@ import patchify3d
 from clusters import scheduler, worker
 from conftest import ROOT, results, smooth_volume
 from little_work import copy_upper, job_of, kill_once, warn_of_itself
-from utils.cluster import client, connection, versions
+from utils.cluster import client, connection
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
 
@@ -167,7 +167,7 @@ def test_a_scheduler_without_workers_or_that_goes_is_a_sentence_and_the_same_com
 
 def test_workers_with_other_code_are_refused(address, make_jobs, monkeypatch):
     jobs = make_jobs(a="one", b="two")
-    monkeypatch.setattr(client, "versions", lambda: versions.versions() | {"numpy": "0.1"})
+    monkeypatch.setattr(client, "versions", lambda: connection.versions() | {"numpy": "0.1"})
     with pytest.raises(client.UnavailableError, match=r"a Dask worker has numpy .*, the machine that asks has 0.1"):
         run_jobs(copy_upper, jobs, Run(dask=address))
 

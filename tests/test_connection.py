@@ -1,4 +1,4 @@
-"""To a scheduler, or why not: other versions, who can be reached."""
+"""utils/cluster/connection.py: to a scheduler, or why not; what must be the same on every machine of a run."""
 
 import logging
 import socket
@@ -6,14 +6,16 @@ import sys
 
 import pytest
 
+from conftest import ROOT
 from utils.cli import UsageError
-from utils.cluster import connection, versions
+from utils.cluster import connection
+from utils.cluster.connection import disagreement, versions
 
 
 def test_other_versions_are_a_sentence(monkeypatch):
-    wanted = versions.versions() | {"numpy": "0.1"}
-    assert versions.disagreement(versions.versions()) == ""
-    assert "has numpy" in versions.disagreement(wanted) and "has 0.1" in versions.disagreement(wanted)
+    wanted = versions() | {"numpy": "0.1"}
+    assert disagreement(versions()) == ""
+    assert "has numpy" in disagreement(wanted) and "has 0.1" in disagreement(wanted)
     found = {"host": {"python": "3.9.1.final.0"}, "packages": {"distributed": "1.0"}}
     assert connection._dask_versions(found) == "Python 3.9 with distributed 1.0"
 
@@ -94,3 +96,36 @@ def test_a_run_s_client_is_nobody_else_s(monkeypatch):
     monkeypatch.setattr("distributed.Client", lambda *_, **__: other)
     with pytest.raises(UsageError, match=r"Python 3\.12"):
         connection.connect("tcp://at", 3.0)
+
+
+def test_the_same_machine_agrees_with_itself():
+    here = versions()
+    assert (
+        here["Python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
+        and len(here["the code of this suite"]) == 16
+    )
+    assert {"numpy", "pillow"} <= here.keys()
+    assert disagreement(here) == "" and disagreement({}) == ""
+
+
+def test_what_differs_is_said():
+    here = versions()
+    assert disagreement({"numpy": "0.1"}) == (
+        f"has numpy {here['numpy']}, the machine that asks has 0.1: use the same on both"
+    )
+    assert disagreement({**here, "scipy": "1"}) == (
+        "has scipy not at all, the machine that asks has 1: use the same on both"
+    )
+
+
+def test_the_code_is_told_by_names_and_content(tmp_path, monkeypatch):
+    assert connection.CHECKOUT == ROOT
+    monkeypatch.setattr(connection, "CHECKOUT", tmp_path)
+    (tmp_path / "utils" / "wing").mkdir(parents=True)
+    found = [connection._digest()]
+    for name, text in (("a.py", "1"), ("a.py", "2"), ("wing/b.py", "1"), ("c.txt", "no code")):
+        (tmp_path / "utils" / name).write_text(text)
+        found.append(connection._digest())
+    assert len(set(found)) == 4 and found[3] == found[4]
+    (tmp_path / "utils" / "wing" / "b.py").rename(tmp_path / "utils" / "b.py")
+    assert connection._digest() not in found

@@ -50,7 +50,7 @@ def _listen(stream: BinaryIO, frames: "queue.SimpleQueue[bytes]") -> None:
 def _begin(hello: dict[str, Any], work: bytes) -> Callable[[Any], Any] | str:
     """The work, or a sentence that says why it cannot be done here."""
     from utils import memory
-    from utils.cluster.versions import disagreement
+    from utils.cluster.connection import disagreement
     from utils.settings import apply_settings
 
     try:

@@ -19,9 +19,8 @@ from typing import Any
 from utils.cli import UnavailableError
 from utils.cluster.bootstrap import ask_keeper, end_run
 from utils.cluster.child import RAISED, REFUSED
-from utils.cluster.connection import connect, reaches
+from utils.cluster.connection import CHECKOUT, connect, reaches, versions
 from utils.cluster.keeper import GRACE_SECONDS, Order
-from utils.cluster.versions import CHECKOUT, versions
 from utils.settings import settings
 
 # What a batch should take, so that what is said about it costs little beside; and how often to look after the cluster.

@@ -1,12 +1,21 @@
-"""To a Dask scheduler, or a sentence that says why not."""
+"""To a Dask scheduler and its workers, or a sentence that says why not: what must be the same wherever work is done."""
 
 import logging
 import socket
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
+
+import xxhash
 
 from utils.cli import UsageError
 
 REACH_SECONDS = 1.0
+CHECKOUT = Path(__file__).resolve().parents[2]
+# Of the same release the results are the same bytes.
+PACKAGES = ("numpy", "pillow", "imagehash", "torch")
 
 
 def connect(address: str, timeout: float) -> Any:
@@ -55,3 +64,36 @@ def _refuse_other_versions(client: Any, address: str) -> None:
 def _dask_versions(found: dict[str, Any]) -> str:
     python = ".".join(found["host"]["python"].split(".")[:2])
     return f"Python {python} with distributed {found['packages']['distributed']}"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Names and versions."""
+    return (
+        {"Python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+        | {name: found for name in PACKAGES if (found := _installed(name))}
+        | {"the code of this suite": _digest()}
+    )
+
+
+def disagreement(wanted: dict[str, str]) -> str:
+    """What is different here; empty when nothing is."""
+    here = versions()
+    for name, there in wanted.items():
+        if here.get(name) != there:
+            return f"has {name} {here.get(name, 'not at all')}, the machine that asks has {there}: use the same on both"
+    return ""
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _digest() -> str:
+    digest = xxhash.xxh3_64()
+    for path in sorted((CHECKOUT / "utils").rglob("*.py")):
+        digest.update(path.relative_to(CHECKOUT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
