@@ -25,14 +25,9 @@ def triple(values: Iterable[Item]) -> tuple[Item, Item, Item]:
 
 
 def without_overlap(boxes: Iterable[tuple[Hashable, Box3D]], most: float) -> Iterator[bool]:
-    """For each box whether it is taken: unless it overlaps one taken before by more than a share of its volume.
+    """For each box whether it is taken: unless one taken before covers more than a share of its volume, 0 to 1.
 
-    Parameters
-    ----------
-    boxes : iterable of (space, box)
-        Boxes in different spaces never overlap.
-    most : float
-        Share of a box's volume, 0 to 1, that one box taken before may cover.
+    Each comes with the space that it lies in: boxes in different ones never overlap.
     """
     spaces: defaultdict[Hashable, TakenBoxes] = defaultdict(TakenBoxes)
     for space, box in boxes:

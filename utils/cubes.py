@@ -110,12 +110,7 @@ def grid(
 def side_by_side(cells: Sequence[Cell], itemsize: int, most: int) -> list[list[Cell]]:
     """Cells in their order, those together that follow each other along x: rows of voxels are then read once.
 
-    Parameters
-    ----------
-    itemsize : int
-        Bytes of a voxel: what is read at once stays below `ROW_BYTES`, unless it is one cell.
-    most : int
-        Cells that come together at most, at least one.
+    At most so many come together, at least one, and no more of these voxels than `ROW_BYTES` hold.
     """
     rows: list[list[Cell]] = []
     for cell in cells:

@@ -91,10 +91,7 @@ class _Stream:
 def load_patches(path: Path) -> dict[str, Any]:
     """Read a whole patch dictionary without running anything that is in it.
 
-    Returns
-    -------
-    dict
-        ``names`` list of str, ``patches`` list of (h, w) uint8 arrays, and whatever else it holds.
+    It has ``names``, a list of str, ``patches``, a list of (h, w) uint8 arrays, and whatever else the file holds.
 
     Raises
     ------

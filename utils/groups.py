@@ -44,12 +44,7 @@ class Groups:
 def list_groups(folder: Path, *, without: Path | None = None, recursive: bool = False) -> Groups:
     """The groups of a folder; loose images are a group named after it.
 
-    Parameters
-    ----------
-    without : Path, optional
-        An output folder that may lie inside and is no group.
-    recursive : bool
-        Take folders within groups as groups of their own.
+    An output folder that may lie inside, `without`, is none; with `recursive` folders within groups are groups, too.
     """
     found = Groups([], [], [])
     excluded = without.resolve() if without else None

@@ -37,10 +37,7 @@ class Row:
 def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[str], list[Row]]:
     """The columns of a table, in lower case, and its rows but empty ones and those that begin with ``#``.
 
-    Parameters
-    ----------
-    problems : dict, optional
-        Takes the rows with too many cells (``path:line``: reason), which are then left out.
+    `problems` take the rows with too many cells (``path:line``: reason), which are then left out.
 
     Raises
     ------

@@ -18,19 +18,8 @@ from utils.sources import VolumeSource, volume_sources
 class VolumeIndex:
     """Finds the volume of a name.
 
-    Parameters
-    ----------
-    places : sequence of str
-        Folders of volumes, single volumes, URLs, CSVs of URLs; see `utils.sources.volume_sources`.
-    table_options : TableOptions
-        Where voxel sizes come from besides headers.
-
-    Attributes
-    ----------
-    passed_over : list of Path
-        What lies there and is no volume.
-    shared : dict of str to list of VolumeSource
-        Volumes that patches cannot tell apart, by their name.
+    Places are what `utils.sources.volume_sources` takes; what lies there and is no volume is `passed_over`. Volumes
+    that patches cannot tell apart are `shared`, by their name.
 
     Raises
     ------

@@ -102,13 +102,9 @@ def volume_inputs(source: Path | str) -> dict[str, tuple[Path, ...]]:
 def list_volumes(folder: Path) -> tuple[list[Path], list[Path]]:
     """Volumes directly in a folder, and what else lies there.
 
-    Returns
-    -------
-    volumes : list of Path
-        Files of a known volume format, folders of at least two slices, OME-Zarr/N5/precomputed folders.
-    passed_over : list of Path
-        Videos, text, pictures and other files, folders without slices. The data file of a detached header belongs to
-        its header and is in neither list; hidden and system files and the table of datasets are not either.
+    Volumes are files of a known format, folders of at least two slices, OME-Zarr/N5/precomputed folders. In
+    neither list is the data file of a detached header, which belongs to its header, nor hidden and system files, nor
+    the table of datasets.
     """
     entries = list_entries(folder)
     ends = [suffix(f) for f in entries.files]

@@ -148,11 +148,8 @@ def labels_of(paths: Sequence[Path]) -> list[str]:
 def rank_of(prefer: str) -> Callable[[Dictionary], float]:
     """How dictionaries are ranked: the patches of the lowest are kept; among equals the first name counts.
 
-    Parameters
-    ----------
-    prefer : str
-        ``name``: all alike; ``finer``: smaller voxels first, those without size last; or a CSV whose column ``name``
-        (else its first) lists datasets or dictionaries, the best first, what it does not name last.
+    By ``name``: all alike; ``finer``: smaller voxels first, those without size last; or a CSV whose column ``name``,
+    else its first, lists datasets or dictionaries, the best first, what it does not name last.
 
     Raises
     ------

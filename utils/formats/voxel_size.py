@@ -57,19 +57,9 @@ def significant(number: float, digits: int) -> float:
 
 
 def checked(zyx: Sequence[float] | None, unit: str = "nm") -> VoxelSize:
-    """Take a header's voxel size, or say why it counts as missing.
+    """Take a header's voxel size, z, y, x in the unit that it names, or say why it counts as missing.
 
-    Parameters
-    ----------
-    zyx : sequence of 3 floats, or None
-        Voxel size along z, y, x as the header states it.
-    unit : str
-        The header's name for the unit.
-
-    Returns
-    -------
-    VoxelSize
-        Missing when a number is zero, negative, not finite, or outside 0.01 nm to 1 mm.
+    So it does when a number is zero, negative, not finite, or outside 0.01 nm to 1 mm.
     """
     if zyx is None:
         return VoxelSize(None, "the header has none")

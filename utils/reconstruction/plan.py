@@ -134,11 +134,7 @@ def _subvolume_of(patch: KeptPatch, slices: int, shape: Triple, savedir: Path, s
 def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Subvolume], Counter[str]]:
     """Take subvolumes in a seeded order, none that overlaps another too much, as many as are wished for.
 
-    Returns
-    -------
-    chosen : list of Subvolume
-    overlapping : Counter
-        How many were passed by because of an overlap, by the names of their volumes.
+    With them comes how many were passed by because of an overlap, by the names of their volumes.
     """
     ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, selection.seed))
     free: Iterable[bool] = [True] * len(ordered)

@@ -164,14 +164,8 @@ def _root(root: Path | None, result: Path) -> tuple[str, str]:
 def orphans(folder: Path, stage: str, root: Path, results: set[Path]) -> Iterator[Path]:
     """Results of a stage in a folder that none of its inputs is the origin of any longer.
 
-    Parameters
-    ----------
-    stage : str
-        Results of others are theirs to look after.
-    root : Path
-        Where the stage's inputs are listed from: what was made from another folder is left alone.
-    results : set of Path
-        What the inputs that are there become.
+    What other stages made, or this one from another folder than `root`, is left alone; `results` are what the inputs
+    that are there become.
     """
     own = folder / OWN_FOLDER
     if not own.is_dir():

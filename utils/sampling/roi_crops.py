@@ -93,12 +93,8 @@ def make_crops(
 ) -> tuple[dict[Roi, str], dict[Roi, Failure]]:
     """Make cubes, `threads` of them in flight, those that share chunks one after another.
 
-    Where the server stops answering, the rest fails at once: each further cube would wait as long again.
-
-    Returns
-    -------
-    padding, failures : dicts
-        Why there is none of some boxes.
+    Where the server stops answering, the rest fails at once: each further cube would wait as long again. Returned are
+    the boxes of which there is none, with the reason: those that are padding, and those that failed.
     """
     reading, stalls = threading.Semaphore(threads), 0
 
