@@ -162,14 +162,7 @@ def _depth(askers: np.ndarray, counts: np.ndarray, differences: int) -> tuple[in
 class _Shelves:
     """A few hashes of each value side by side; where there are fewer, the first of all: to be near to it means as much.
 
-    Parameters
-    ----------
-    standing : _ByValue
-    place : ndarray of int, shape (n,)
-        Of each on its shelf.
-    side : int
-        Places on a shelf.
-    piece : Piece
+    A shelf has `side` places; `place`, (n,), is that of each on its shelf.
     """
 
     def __init__(self, standing: _ByValue, place: np.ndarray, side: int, piece: Piece) -> None:

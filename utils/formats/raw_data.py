@@ -41,17 +41,7 @@ class _Piece(NamedTuple):
 
 
 class RawReader:
-    """Boxes of an array in a file; safe to use from many threads at once.
-
-    Parameters
-    ----------
-    dtype : numpy.dtype
-        With its byte order.
-    shape : tuple of int
-        As stored.
-    offset : int
-        Where the array begins.
-    """
+    """Boxes of an array that begins at an offset in a file, its dtype with its byte order; many threads may read."""
 
     def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...], offset: int) -> None:
         self._dtype, self._shape, self._offset = dtype, shape, offset
@@ -226,12 +216,8 @@ class RawData(StoredVoxels):
 class RawVolume(Volume):
     """A volume read by region from a file of raw voxels.
 
-    Parameters
-    ----------
-    axes : tuple of int
-        Which stored axes are z, y and x. Of others the first entry is taken, but for colours.
-    colours : bool, optional
-        Whether the last axis is one of colours; a fourth one is by default.
+    `axes` are the stored ones that are z, y and x; of others the first entry is taken, but of `colours`, which lie
+    along the last axis: by default along a fourth one.
     """
 
     def __init__(

@@ -28,12 +28,7 @@ _JPEG_CODECS = frozenset({b"MJPG", b"mjpg", b"jpeg", b"JPEG"})
 class Video(AbstractContextManager["Video"]):
     """An open video; iterate over it once for its frames, (h, w) uint8.
 
-    Attributes
-    ----------
-    decoded : int
-        Frames so far.
-    promised : int
-        Frames that the file says it has; 0 where it does not say.
+    So many are `decoded` so far, so many `promised` by the file; 0 where it does not say.
 
     Raises
     ------

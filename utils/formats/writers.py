@@ -27,16 +27,8 @@ _MODES = {"i1": 0, "u1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
 class SlabWriter(AbstractContextManager["SlabWriter"]):
     """Writes (z, y, x) slabs behind a header that is completed at the end; memory is one slab, whatever the volume.
 
-    Parameters
-    ----------
-    path : Path
-        Made or replaced; use a scratch of `utils.files.atomic_path` for a target that is complete or absent.
-    shape : tuple
-        (z, y, x); z is None where the number of slices is only known at the end.
-    dtype : dtype
-        As stored.
-    header : bytes
-        As long as the complete one.
+    The file is made or replaced: use a scratch of `utils.files.atomic_path` for a target that is complete or absent. Of
+    the shape z is None where the number of slices is only known at the end; the header is as long as the complete one.
     """
 
     def __init__(self, path: Path, shape: tuple[int | None, int, int], dtype: np.dtype, header: bytes) -> None:
@@ -97,10 +89,7 @@ class SlabWriter(AbstractContextManager["SlabWriter"]):
 class NrrdWriter(SlabWriter):
     """Write a raw NRRD slab by slab; see `SlabWriter`.
 
-    Parameters
-    ----------
-    voxel_size : tuple of float, optional
-        nm (z, y, x). Written as the field `spacings`, which ITK reads as x, y, z, and `units` "nm".
+    The voxel size, z, y, x in nm, becomes the field `spacings`, which ITK reads as x, y, z, and `units` "nm".
     """
 
     def __init__(
@@ -163,16 +152,10 @@ def nrrd_header(shape: tuple[int | None, int, int], dtype: DTypeLike, voxel_size
 
 
 class MrcWriter(SlabWriter):
-    """Write an MRC file slab by slab; see `SlabWriter`.
+    """Write an MRC file of 8 or 16-bit integers, half or single floats slab by slab; see `SlabWriter`.
 
-    Parameters
-    ----------
-    dtype : dtype
-        One that MRC has: 8 or 16-bit integers, half or single floats.
-    template : MrcHeader
-        Labels, origin and byte order come from it; its extended header, one entry per old section, does not.
-    voxel_size : tuple of float, optional
-        nm (z, y, x); where it is missing the template's cell stays as it is.
+    Labels, origin and byte order are the template's, not its extended header, which has one entry per old section.
+    Where the voxel size, z, y, x in nm, is missing, the template's cell stays as it is.
     """
 
     def __init__(
