@@ -40,6 +40,8 @@ def test_images_volumes_and_folders_of_slices_are_listed(tmp_path):
     slices = dict(list_excluded([bench]))["bench/deep/slices"]
     with pytest.warns(UserWarning, match="voxel size missing"):
         assert {plane.axis for plane in planes(slices)} == {1, 2}
+    Image.fromarray(texture(0, (90, 96))).save(bench / "deep" / "slices" / "50.png")
+    assert "bench/deep/slices" not in dict(list_excluded([bench])), "it is no volume any more"
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="neither images nor volumes"):
         list_excluded([tmp_path / "empty"])

@@ -86,7 +86,7 @@ def test_what_is_left_out_represents_nothing(dictionaries):
 def test_within_one_dictionary_only_where_it_is_asked_for(tmp_path, within):
     a, b = cut(texture(40), 0, 0), cut(texture(41), 0, 0)
     one = indexed(tmp_path, "one", {"a": a, "b": b, "again": a.copy(), "third": a.copy()})
-    representatives = Representatives([one], within=within)
+    representatives = Representatives([one], within=True) if within else Representatives([one])
     found = find_duplicates(representatives, 0, np.zeros(4, bool))
     assert [(row, match.owner) for row, match in found] == ([(2, 0), (3, 0)] if within else [])
     assert representatives.kept.tolist() == ([True, True, False, False] if within else [True] * 4)

@@ -72,8 +72,10 @@ def test_votes_say_plane_scale_polarity_and_turn(windows, image, side, level, vi
     assert np.allclose(matrices[alike], view_matrix(view) * side / 224)
 
 
-def test_deep_points_know_their_images(windows):
+def test_every_image_has_its_planes(windows):
     assert set(windows._deep._planes.tolist()) == {0, 1}
+    found = windows.find([cut(texture(21, (300, 280)), 40, 30)])[0]
+    assert (found.source, found.plane) == (1, 0)
 
 
 def test_a_dictionary_s_leaks_by_row(windows, image):
@@ -130,8 +132,8 @@ def test_slices_beside_the_indexed_ones_are_found(tmp_path):
     [(name, source)] = list_excluded([path.parent])
     index_excluded(Job(source, tmp_path / "index"))
     windows = ExcludedWindows([Excluded(name, read_index(tmp_path / "index"))])
-    found = windows.find([cut(volume[z], 31, 44) for z in (8, 9, 10)])
-    assert all(leak is not None for leak in found)
+    found = windows.find([*(cut(volume[z], 31, 44) for z in (8, 9, 10)), cut(texture(41), 0, 0)])
+    assert [leak is not None for leak in found] == [True, True, True, False]
     place = parse_name(windows.sources[0].place(found[1].plane, found[1].placement.box((224, 224))))
     assert place.axis == 0 and abs(place.first - 9) <= 2 and np.allclose(place.box, (31, 255, 44, 268), atol=3)
 
