@@ -52,8 +52,8 @@ NOT_COPIED = (".git", ".venv", "demo", "site", "__pycache__", ".hypothesis")
 
 def mutants(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
     """Each single change of a file: its line, what it is, and the text of the changed file. Docstrings stay."""
-    left_alone = {id(part) for node in ast.walk(tree) if is_left_alone(node) for part in ast.walk(node)}
-    for node in (node for node in ast.walk(tree) if id(node) not in left_alone):
+    kept = {id(part) for node in ast.walk(tree) for whole in left_alone(node) for part in ast.walk(whole)}
+    for node in (node for node in ast.walk(tree) if id(node) not in kept):
         for name, old, new in changes(node):
             before = ast.unparse(node)
             setattr(node, name, new)
@@ -61,19 +61,22 @@ def mutants(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
             setattr(node, name, old)
 
 
-def is_left_alone(node: ast.AST) -> bool:
-    """Whether no room's own tests could tell a change here: `GUARDS`, imports for types, a script's way to `utils`.
+def left_alone(node: ast.AST) -> list[ast.AST]:
+    """What of a node no room's own tests could tell a change of, with all that is in it.
 
-    `tests/test_docs.py` starts every script from another folder, which needs that way.
+    `GUARDS`; imports for types; a script's way to `utils`, which `tests/test_docs.py` needs when it starts each from
+    another folder; and the length that numpy is to find, which may be any negative number.
     """
     match node:
-        case ast.keyword():
-            return node.arg in GUARDS
-        case ast.If():
-            return ast.unparse(node.test) == "TYPE_CHECKING"
-        case ast.Expr(value=ast.Call(func=function)):
-            return ast.unparse(function) == "sys.path.insert"
-    return False
+        case ast.keyword() if node.arg in GUARDS:
+            return [node]
+        case ast.If() if ast.unparse(node.test) == "TYPE_CHECKING":
+            return [node]
+        case ast.Expr(value=ast.Call(func=function)) if ast.unparse(function) == "sys.path.insert":
+            return [node]
+        case ast.Call(func=ast.Attribute(attr="reshape")):
+            return [length for length in node.args if isinstance(length, ast.UnaryOp)]
+    return []
 
 
 def changes(node: ast.AST) -> Iterator[tuple[str, object, object]]:
