@@ -48,6 +48,7 @@ def test_modes_and_names(tmp_path, dtype, name):
         ({"at_76": (-100.0, 90.0)}, "int8"),
         ({"at_76": (0.0, 255.0)}, "uint8"),
         ({"at_76": (3.0, 90.0)}, "uint8"),
+        ({"at_76": (0.0, 90.0)}, "uint8"),
         ({"at_76": (-1.0, -128.0)}, "unknown"),
         ({"at_76": (0.0, 0.0)}, "unknown"),
         ({"at_76": (float("nan"), 1.0)}, "unknown"),
@@ -119,6 +120,17 @@ def test_a_broken_cell_is_a_missing_voxel_size(tmp_path, cell):
         np.testing.assert_array_equal(volume[:], VOXELS)
 
 
+@pytest.mark.parametrize("place", ["at_28", "at_40"])
+def test_a_cell_or_grid_of_nothing_is_named(tmp_path, place):
+    zeros = (0.0, 0.0, 0.0) if place == "at_40" else (0, 0, 0)
+    path = write_mrc(tmp_path / "a.mrc", VOXELS.astype(np.int16), **{place: zeros})
+    said = (
+        "200, 200, 180 Angstrom on a grid of 0, 0, 0" if place == "at_28" else "0, 0, 0 Angstrom on a grid of 5, 4, 3"
+    )
+    with open_volume(path) as volume, pytest.warns(UserWarning, match=f"the header's cell is {said}"):
+        assert volume.voxel_size is None
+
+
 def test_a_voxel_size_has_seven_digits(tmp_path):
     with open_volume(write_mrc(tmp_path / "a.mrc", VOXELS.astype(np.int16), (60, 50, 41.23456789))) as volume:
         assert volume.voxel_size == (6.0, 5.0, 4.123457)
@@ -173,8 +185,8 @@ def test_headers_that_cannot_be_true(tmp_path, patches, reason):
 
 def test_more_than_promised(tmp_path):
     path = write_mrc(tmp_path / "a.mrc", VOXELS.astype(np.int16))
-    path.write_bytes(path.read_bytes() + b"12345")
-    with pytest.warns(UserWarning, match="5 bytes more"), open_volume(path) as volume:
+    path.write_bytes(path.read_bytes() + b"1")
+    with pytest.warns(UserWarning, match="holds 1 bytes more"), open_volume(path) as volume:
         np.testing.assert_array_equal(volume[:], VOXELS)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from utils.formats.nifti import parse_header
 from utils.volumes import open_volume
 
 VOXELS = np.random.default_rng(0).integers(0, 200, (6, 4, 5)).astype(np.int16)
@@ -17,7 +18,7 @@ def nifti(order="<", version=1, units=2, pixdim=(4.0, 5.0, 6.0), slope=(0.0, 0.0
     """The bytes of a single-file NIfTI, made by hand because SimpleITK writes neither big-endian nor version 2."""
     first = version == 1
     head = bytearray(348 if first else 540)
-    code = {"int16": 4, "uint8": 2, "float32": 16}[voxels.dtype.name]
+    code = {"int16": 4, "uint8": 2, "float32": 16, "float64": 64}[voxels.dtype.name]
 
     def put(place, kind, *numbers):
         head[place : place + np.dtype(kind).itemsize * len(numbers)] = np.array(numbers, order + kind).tobytes()
@@ -75,6 +76,13 @@ def test_nifti_scaling_is_applied(tmp_path):
         assert volume.dtype == np.float32 and volume.streams
 
 
+def test_eight_bytes_are_a_number(tmp_path):
+    (tmp_path / "a.nii").write_bytes(content := nifti(voxels=VOXELS / 7))
+    assert parse_header(content, single=True).shape == VOXELS.shape
+    with open_volume(tmp_path / "a.nii") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS / 7)
+
+
 def test_nifti_with_several_volumes(tmp_path):
     (tmp_path / "a.nii").write_bytes(nifti(dim=(4, 5, 4, 6, 2), voxels=np.concatenate([VOXELS, VOXELS + 1])))
     with pytest.warns(UserWarning, match="2 volumes: the first"):
@@ -95,6 +103,13 @@ def test_pairs_are_opened_by_either_half(tmp_path, head, data):
         with open_volume(tmp_path / name) as volume:
             np.testing.assert_array_equal(volume[:], VOXELS)
             assert volume.name == "a"
+    if head.endswith("gz") == data.endswith("gz"):  # packed and plain may lie side by side
+        other = {".gz": "", "": ".gz"}[data[5:]]
+        for name, part in ((head[:5] + other, content[:348]), (data[:5] + other, content[352:][::-1])):
+            (tmp_path / name).write_bytes(gzip.compress(part) if name.endswith("gz") else part)
+        with open_volume(tmp_path / head) as volume:
+            np.testing.assert_array_equal(volume[:], VOXELS)
+        (tmp_path / (data[:5] + other)).unlink()
     (tmp_path / data).unlink()
     with pytest.raises(FileNotFoundError, match=r"a\.img, the other half of this pair, is missing"):
         open_volume(tmp_path / head)
