@@ -61,6 +61,13 @@ def test_a_folder_of_stacks_is_no_folder_of_slices(tmp_path):
         open_volume(tmp_path)
 
 
+def test_a_slice_may_have_a_thumbnail(tmp_path):
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", VOXELS[:2])
+    with pytest.warns(UserWarning, match="holds 2 pages: the first was taken"), open_volume(tmp_path) as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS[[0, 0]])
+
+
 def test_a_single_slice_is_no_volume(tmp_path):
     Image.fromarray(np.zeros((6, 7), np.uint8)).save(tmp_path / "0.png")
     with pytest.raises(ValueError, match="at least 2"):

@@ -174,11 +174,12 @@ def test_slices_inside_of_a_page_are_refused(tmp_path):
         open_tiff(tmp_path / "a.tif")
 
 
-def test_of_axes_inside_of_a_page_the_first_entry_is_taken():
+@pytest.mark.parametrize(("colours", "axes"), [((), "ZIYX"), ((3,), "ZIYXS")])
+def test_of_axes_inside_of_a_page_the_first_entry_is_taken(colours, axes):
     """Three pages of z, each with four values of another axis inside."""
-    inside = SimpleNamespace(shape=(4, 5, 6))
-    series = SimpleNamespace(shape=(3, 4, 5, 6), pages=["a", "b", "c"], keyframe=inside)
-    assert _pages(series, "ZIYX", "Z") == ["a", "b", "c"]
+    inside = SimpleNamespace(shape=(4, 5, 6, *colours))
+    series = SimpleNamespace(shape=(3, 4, 5, 6, *colours), pages=["a", "b", "c"], keyframe=inside)
+    assert _pages(series, axes, "Z") == ["a", "b", "c"]
 
 
 def test_threads_share_a_file_of_pages(tmp_path):
