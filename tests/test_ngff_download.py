@@ -18,9 +18,9 @@ import SimpleITK as sitk
 import ngff_download
 from loopback import serving
 from ngff_images import pyramid, write_json, write_n5_array, write_ome_zarr, write_precomputed
-from utils.cli import UsageError
+from utils.cli import UsageError, options_for
 from utils.names import parse_roi
-from utils.ngff.access import HOSTS
+from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
 
 SCRIPT = Path(ngff_download.__file__)
@@ -450,7 +450,11 @@ def test_a_dataset_that_cannot_be_listed(tmp_path, capsys):
     assert capsys.readouterr().err == f"{tmp_path}/absent.zarr: no such folder\n"
 
 
-def test_options_become_the_ways_to_reach_a_server():
+def test_options_become_the_ways_to_reach_a_server(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(ngff_download, "download", lambda args: said.append(args) or 0)
+    assert ngff_download.main(["a.csv", str(tmp_path / "out")]) == 0
+    assert Access(**options_for(said[0], Access)) == Access()
     args = Namespace(unit="um", workers=4, header=["a: b"], credentials=False, requester_pays=True, gb=2.0, retries=1)
     options = ngff_download.sampling_options(args)
     assert (options.unit, options.workers, options.gigabytes, options.min_frac) == ("um", 4, 2.0, 0.7)
