@@ -27,7 +27,6 @@ Example:
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from itertools import compress
@@ -174,20 +173,20 @@ def sample_row(job: Job, *, options: "SamplingOptions") -> str:
 
 def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: Path) -> int:
     """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
-    from utils.outcomes import describe as sentence
+    from utils.outcomes import describe as reason
+    from utils.parallel import gathered_warnings
     from utils.sampling.description import describe
 
     failed = 0
     for row in rows:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
+        with gathered_warnings() as said:
             try:
                 print(describe(row.result(options), folder))
             except (OSError, ValueError) as error:
                 failed += 1
-                say(f"{row}: {sentence(error)}")
-        for warning in caught:
-            say(f"{row}: warning: {warning.message}")
+                say(f"{row}: {reason(error)}")
+        for sentence in said:
+            say(f"{row}: warning: {sentence}")
     return 1 if failed else 0
 
 
