@@ -11,7 +11,8 @@ from PIL import Image
 from utils.picture_sizes import claimed_size, codec_of, picture_size
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (63, 64), (256, 128), (257, 300), (800, 960), (9, 16), (3000, 20)])
+@pytest.mark.parametrize("shape", [(8, 8), (63, 64), (256, 128), (257, 300), (800, 960), (9, 16), (3000, 20), (30, 40),
+                                   (40, 60), (40, 50), (40, 80)])  # fmt: skip
 @pytest.mark.parametrize("boxes", [False, True])
 def test_size_of_a_jpeg_xl(rng, shape, boxes):
     pixels = rng.integers(0, 255, shape, np.uint8)
