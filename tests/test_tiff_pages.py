@@ -1,5 +1,7 @@
 """Pages of TIFF files: all there or refused, and shown as a viewer shows them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,7 +10,7 @@ from PIL import Image
 from utils import memory
 from utils.images import read_gray
 from utils.luminance import LUMINANCE, luminance
-from utils.tiff_pages import is_tiff, read_first_page
+from utils.tiff_pages import _shown, is_tiff, read_first_page
 
 
 @pytest.fixture
@@ -37,6 +39,29 @@ def test_tiffs_of_other_colour_spaces(tmp_path, gray):
     options = {"compression": "jpeg", "compressionargs": {"outcolorspace": "YCBCR"}}  # what its codec turns into RGB
     tifffile.imwrite(tmp_path / "jpeg.tif", tinted, photometric="rgb", **options)
     assert np.abs(read_gray(tmp_path / "jpeg.tif") - luminance(tinted).astype(int)).max() <= 2
+
+
+def test_where_the_first_channel_is_lightness_but_for_what_jpeg_s_codec_turns_into_rgb():
+    samples = np.zeros((2, 3, 3), np.uint8)
+    for space in (2, 6, 8, 9, 10):
+        key = SimpleNamespace(photometric=space, compression=1)
+        assert _shown(samples, key).shape[-1] == (3 if space == 2 else 1)
+    for jpeg in (6, 7, 33007, 34892):
+        assert _shown(samples, SimpleNamespace(photometric=6, compression=jpeg)) is samples
+
+
+def test_of_several_planes_the_first_is_taken_aloud(tmp_path, rng):
+    voxels = rng.integers(0, 256, (16, 32, 48), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "pages.tif", voxels, photometric="minisblack")
+    within = {"volumetric": True, "tile": (16, 16, 16), "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "one.tif", voxels, **within)
+    for name in ("pages", "one"):
+        with pytest.warns(UserWarning, match=rf"{name}\.tif holds 16 pages: the first was taken"):
+            np.testing.assert_array_equal(read_first_page(tmp_path / f"{name}.tif"), voxels[0])
+    with tifffile.TiffFile(tmp_path / "one.tif", mode="r+b") as tif:
+        tif.pages.first.tags["ImageDepth"].overwrite(4000)
+    with pytest.warns(UserWarning, match="4000"), pytest.raises(ValueError, match="the header promises 6144000 bytes"):
+        read_first_page(tmp_path / "one.tif")
 
 
 def test_a_palette_of_bytes_in_a_tiff(tmp_path):
