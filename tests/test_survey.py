@@ -52,6 +52,9 @@ def test_the_sample_is_of_even_bands_of_every_plane_with_specimen(monkeypatch):
         seen.add(z, np.repeat(np.arange(32), 10).reshape(32, 10) + 100 * z)
     assert seen.sample().shape == (8, 8, 10)
     assert seen.sample()[:, 0, 0].tolist() == [100 * z + row for z in range(4) for row in (3, 19)]
+    top = Survey(grid((1, 32, 10), 8), (1, 1, 1), (1, 32, 10), -1)
+    top.add(0, np.repeat([7, 7, *[-1] * 30], 10).reshape(32, 10))
+    assert top.sample()[0, :, 0].tolist() == [7, 7, *[-1] * 6]
     few = Survey(grid((9, 32, 10), 8), (1, 1, 1), (90, 32, 10), -1)
     few.add(0, np.full((32, 10), -1))
     few.add(1, np.ones((32, 10)))
