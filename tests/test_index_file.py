@@ -27,6 +27,17 @@ def test_a_new_date_keeps_the_index_and_new_content_does_not(indexed):
     assert current_index(indexed.target, indexed.source) is None
 
 
+def test_where_nothing_can_be_written_an_index_serves_all_the_same(indexed):
+    resource = pytest.importorskip("resource")
+    os.utime(indexed.source, (2, 2))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        assert len(current_index(indexed.target, indexed.source)["codes"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.parametrize("harm", ["cut", "json", "version", "gone"])
 def test_a_damaged_index_is_made_anew(indexed, harm):
     if harm == "cut":

@@ -4,6 +4,7 @@ import json
 import math
 import mmap
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -111,7 +112,7 @@ def _mapped(path: Path, kind: str, shape: tuple[int, ...], _source: str) -> np.n
 def current_index(folder: Path, source: Path) -> Index | None:
     """The index of a source as it is now; None when it is to be made anew, or the source cannot be read.
 
-    A source of another date and the same content keeps its index, which then remembers the date.
+    A source of another date and the same content keeps its index, which then remembers the date if it can be written.
     """
     index = read_index(folder)
     if index is None:
@@ -123,6 +124,6 @@ def current_index(folder: Path, source: Path) -> Index | None:
     if not now.digest or now.digest != seen.digest:
         return None
     meta = {**index.meta, "source": now}
-    with atomic_path(folder / META) as scratch:
+    with suppress(OSError), atomic_path(folder / META) as scratch:
         scratch.write_text(json.dumps(meta), encoding="utf-8")
     return Index(folder, meta)
