@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from urllib.parse import unquote
 
 # What a fault function may return for a path and how often it was asked for: a status code, a URL (a redirect by 302,
 # or by a status before it: "308 http://...", "302 /path"), or one of "retry N" (503 with Retry-After: N), "stall",
-# "reset", "short" (body shorter than promised), "truncate" (half of the body), "html", "gzip", "endless".
+# "reset", "short" (body shorter than promised), "truncate" (half of the body), "html", "gzip", "endless", "bomb" (900
+# kB that unpack themselves to 900 MB).
 Fault = str | int | None
 
 
@@ -83,6 +85,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif fault == "endless":
             self._send(200, b" " * (1 << 16), endless=True)
+        elif fault == "bomb":
+            self._send(200, _bomb(), {"Content-Encoding": "gzip"})
         elif isinstance(fault, int):
             self._send(fault, b"")
         elif fault and fault.startswith("retry "):
@@ -137,6 +141,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
         self.wfile.write(body[: len(body) // 2] if short else body)
         self.close_connection = self.close_connection or short or endless
+
+
+def _bomb() -> bytes:
+    """Zeros packed a megabyte at a time, each block alike."""
+    packer = zlib.compressobj(9, wbits=31)
+    first, second = (packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first + 900 * second
 
 
 class Server(http.server.ThreadingHTTPServer):

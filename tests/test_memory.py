@@ -49,6 +49,15 @@ def test_a_control_group_counts(tmp_path, monkeypatch):
     assert memory._group_limits(tmp_path / "none") == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_what_a_process_uses_grows_with_it(monkeypatch, tmp_path):
+    before = memory.used_bytes()
+    held = b"1" * (1 << 26)
+    assert before + len(held) // 2 < memory.used_bytes() < memory.total_bytes()
+    monkeypatch.setattr(memory, "_PAGES", tmp_path / "none")
+    assert memory.used_bytes() == 0
+
+
 def test_what_does_not_fit_is_refused_with_both_sizes(monkeypatch):
     monkeypatch.setenv(MAX_GB, "2")
     memory.require(2_000_000_000, "the image")

@@ -30,12 +30,20 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells 
 
 @on_linux
 @pytest.mark.usefixtures("fresh_hosts")
-@pytest.mark.parametrize(("part", "failed"), [(".zattrs", ".zattrs"), ("0/.zarray", "0/.zarray"), ("0/0.0.0", "0")])
-def test_an_answer_without_end_is_cut(tmp_path, monkeypatch, part, failed):
+@pytest.mark.parametrize(
+    ("part", "failed", "answer"),
+    [
+        (".zattrs", ".zattrs", "endless"),
+        ("0/.zarray", "0/.zarray", "endless"),
+        ("0/0.0.0", "0", "endless"),
+        ("0/0.0.0", "0", "bomb"),
+    ],
+)
+def test_an_answer_without_end_is_cut(tmp_path, monkeypatch, part, failed, answer):
     monkeypatch.setattr(CONNECTIONS, "longest", 1 << 20)
     for name in "ab":
         write_ome_zarr(tmp_path / f"{name}.zarr", pyramid()[:1], compressors=None)
-    with serving(tmp_path, lambda path, nth: "endless" if path.endswith(f"a.zarr/{part}") else None) as server:
+    with serving(tmp_path, lambda path, nth: answer if path.endswith(f"a.zarr/{part}") else None) as server:
         access = Access(timeout=5, retries=0)
         with pytest.raises(OSError, match=rf"a\.zarr/{failed}: comes without end, or .* \(1 MB\)"):
             open_volume_level(f"{server.url}/a.zarr", access=access)[:]

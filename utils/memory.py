@@ -17,6 +17,7 @@ SHARE = 0.75
 # Numbers of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 BLOCK, SPARE = 32 << 20, 128 << 20
+_PAGES = Path("/proc/self/statm")
 _CGROUPS = Path("/sys/fs/cgroup")
 # Bytes that one stored byte can stand for at most. Deflate: 258 bytes in 2 bits. LZW: 3,838 bytes in 12 bits.
 # PackBits: 128 bytes in two. zstd: a block of 128 KiB in 4 bytes. LZMA and bzip2: measured on zeros, doubled.
@@ -53,6 +54,14 @@ def total_bytes() -> int:
     except (AttributeError, ValueError, OSError):  # not on Windows
         machine = 8 << 30
     return min([machine, *_group_limits()])
+
+
+def used_bytes() -> int:
+    """The memory that this process has in use; 0 where only the system knows."""
+    try:
+        return int(_PAGES.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def require(nbytes: int, what: str) -> None:

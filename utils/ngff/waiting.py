@@ -2,7 +2,8 @@
 
 tensorstore gathers the whole of an answer before anything can look at it. So the connections of this process are looked
 at while it waits: one whose answer is longer than any that was asked for is shut, and tensorstore takes it for one that
-broke off. Only Linux tells what a connection has brought.
+broke off. So is one while whose answer came this process grew by more than all answers at once may be: a small answer
+may unpack itself into a large one (``Content-Encoding``). Only Linux tells what a connection has brought.
 """
 
 import os
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # No description of an image, nor the list of a zip file, is larger.
 LONGEST = 32 << 20
 SECONDS = 0.1  # between two looks
+AT_ONCE = 32  # answers that may be in memory
 _DESCRIPTORS = Path("/proc/self/fd")
 # Where the kernel's struct tcp_info has the bytes of ours that were acknowledged, and those that came.
 _COUNTS = struct.Struct("@QQ")
@@ -39,7 +41,8 @@ class Connections:
     def __init__(self, longest: int = LONGEST) -> None:
         self.longest = longest  # bytes of one answer
         self.cut = 0  # connections that were shut
-        self._asked: dict[str, tuple[int, int]] = {}
+        # By connection: what was sent and had come when something was last asked on it, and what memory was in use.
+        self._asked: dict[str, tuple[int, int, int]] = {}
         self._looked = 0.0
         self._lock = threading.Lock()
 
@@ -57,17 +60,20 @@ class Connections:
         finally:
             self._lock.release()
 
-    def _watched(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """What was sent and had come on each connection when something was last asked."""
+    def _watched(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        """The entries of `_asked`, of all connections; those that bring too much are shut."""
+        used, growth = memory.used_bytes(), min(AT_ONCE * self.longest, memory.limit_bytes())
         for name, connection in _connections():
             with connection, suppress(OSError, AttributeError, struct.error):
                 info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
                 sent, come = _COUNTS.unpack_from(info, _COUNTS_AT)
-                before = self._asked.get(name, (sent, 0))
-                since = before if before[0] == sent else (sent, come)
-                if come - since[1] > self.longest:
-                    connection.shutdown(socket.SHUT_RDWR)
+                before = self._asked.get(name, (sent, 0, used))
+                since = before if before[0] == sent else (sent, come, used)
+                if come - since[1] > self.longest or (come > since[1] and used - since[2] > growth):
                     self.cut += 1
+                    connection.shutdown(socket.SHUT_RDWR)
+                    while connection.recv(LONGEST, socket.MSG_DONTWAIT):  # what has come would still be unpacked
+                        pass
                 yield name, since
 
 
