@@ -144,7 +144,7 @@ class LazyClassifier:
     @cached_property
     def _classifier(self) -> "Classifier":
         """Find or fetch the weights and put the network on its device."""
-        from utils.classification.devices import take_one_gpu, use_threads
+        from utils.classification.devices import share_threads, take_one_gpu, use_threads
 
         args = self.args
         if args.device == "cuda" and (args.dask or self.workers > 1):
@@ -162,6 +162,7 @@ class LazyClassifier:
         path, state = self._weights()
         options = {"precision": args.precision, "batch_size": args.batch_size, "threshold": self.threshold}
         options |= {"decision": self.decision, "views": views_of(args)}
+        options |= {"threads": share_threads(threads) if device == "cpu" else 1}
         classifier = Classifier(state, device=device, origin=str(path), **options)
         int8, note = uses_int8(args.precision, device, classifier.arch), ""
         if int8 or not classifier.cascade.is_measured:

@@ -81,9 +81,12 @@ def print_row(
 ) -> None:
     """Time one precision, its set-up apart, and compare its decisions with the loop's logits."""
     from utils.classification.classifier import Classifier
+    from utils.classification.devices import share_threads
+    from utils.classification.precisions import pick_device
 
     start = time.perf_counter()
-    classifier = Classifier(state, device=args.device, precision=precision, views=views)
+    threads = share_threads(args.threads) if pick_device(args.device) == "cpu" else 1
+    classifier = Classifier(state, device=args.device, precision=precision, views=views, threads=threads)
     classifier.measure(patches)
     classifier.scores(patches[:32])
     ready = time.perf_counter()

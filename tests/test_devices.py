@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from utils.classification import devices
-from utils.classification.devices import VISIBLE, gpus, take_one_gpu, use_threads, workers_for
+from utils.classification.devices import VISIBLE, gpus, share_threads, take_one_gpu, use_threads, workers_for
 from utils.memory import retain_freed
 from utils.settings import PLACE, place
 
@@ -125,5 +125,7 @@ def test_so_many_threads_that_sleep(monkeypatch):
         monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # the user's own word
         use_threads()
         assert torch.get_num_threads() == 1 and os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+        for count, parts, each in ((1, 1, 1), (6, 6, 1), (8, 8, 1), (40, 8, 5)):
+            assert (share_threads(count), torch.get_num_threads()) == (parts, each)
     finally:
         torch.set_num_threads(before)

@@ -141,3 +141,4 @@ def test_what_glibc_is_asked_for(monkeypatch):
     assert memory.retain_freed() and Library.asked == [(-1, memory.SPARE), (-3, memory.BLOCK)]
     assert memory.retain_freed(1 << 30, 1 << 30), "an older glibc takes less"
     assert Library.asked[2:] == [(-1, 1 << 30), (-3, 1 << 30), (-3, memory.BLOCK)]
+    assert memory.retain_freed(one_heap=True) and Library.asked[5] == (-8, 1)

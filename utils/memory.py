@@ -15,7 +15,7 @@ from utils.settings import MAX_GB, choose
 
 SHARE = 0.75
 # Numbers of glibc's malloc.h.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 BLOCK, SPARE = 32 << 20, 128 << 20
 _PAGES = Path("/proc/self/statm")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -124,15 +124,17 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def retain_freed(block: int = BLOCK, spare: int = SPARE) -> bool:
+def retain_freed(block: int = BLOCK, spare: int = SPARE, *, one_heap: bool = False) -> bool:
     """Have freed memory serve again, where glibc would give it back to the system each time.
 
     From the system memory comes page by page, each cleared first: 7 % of `patchify3d.py`'s time on a large volume, a
     third of the lite network's on a CPU. Kept are blocks of up to so many bytes, and so many spare ones at the end of
-    the heap. Returned is whether it could be had.
+    the heap; with `one_heap` threads begun later share it, whose own hold 64 MB. Returned is whether it could be had.
     """
     adjust = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if adjust is None:
         return False
+    if one_heap:
+        adjust(_ARENA_MAX, 1)
     # Some versions of glibc take no more than BLOCK.
     return bool(adjust(_TRIM_THRESHOLD, spare)) and any(adjust(_MMAP_THRESHOLD, size) for size in (block, BLOCK))

@@ -1,11 +1,17 @@
-"""Overlapping: what is read next is read on a thread, what was decided is written on others, both within bounds."""
+"""Overlapping: what is read next is read on a thread, what was decided is written on others, both within bounds.
 
-from collections.abc import Callable, Iterable, Iterator
+And parts of the patches are looked at side by side.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
+
 Item = TypeVar("Item")
+Run = Callable[[Sequence[np.ndarray]], tuple[np.ndarray, ...]]
 _END = object()
 
 
@@ -52,3 +58,27 @@ def background_calls(threads: int, bound: int) -> Iterator[BackgroundCalls]:
         calls.finish()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def side_by_side(run: Run, threads: int, part: int) -> Run:
+    """The same work, by several threads that each take up to so many patches at a time.
+
+    Threads of a layer wait for one another in each of dozens of layers: where the machine does something else too they
+    wait for most of the time.
+
+    Parameters
+    ----------
+    run : callable
+        Makes arrays, indexed like the patches, of patches (ndarray, shape (h, w)).
+    threads, part : int
+    """
+    if threads == 1:
+        return run
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="side-by-side")
+
+    def run_parts(patches: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        step = max(1, min(part, -(-len(patches) // threads)))
+        parts = [patches[start : start + step] for start in range(0, len(patches), step)] or [patches]
+        return tuple(np.concatenate(column) for column in zip(*pool.map(run, parts), strict=True))
+
+    return run_parts

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.classification.accounts import Account
+from utils.classification.background import side_by_side
 from utils.classification.cascade import Cascade, Outputs, Precision
 from utils.classification.decision import UNFITTED, Decision, Examined
 from utils.classification.folding import GrayStem, fold_batch_norms
@@ -23,6 +24,10 @@ from utils.files import sha256_of
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
 LEAST_AT_ONCE, BATCHES_AHEAD = 256, 4
+# Parts take unlike times: of several for each thread none waits long for the last one.
+PARTS_AHEAD = 8
+# What a thread takes at a time on a CPU: a ResNet34 holds 9 MB for each patch.
+PARTS = {"resnet34": 8, "lite": 64}
 DECIMALS = 4
 
 
@@ -45,6 +50,8 @@ class Classifier:
     views : int, optional
         1, or 8 to average the output over all flips and quarter turns of a patch. By default 1; the lite network looks
         twice at patches that it is not sure of or that are mostly empty (`utils.classification.second_look`).
+    threads : int
+        On a CPU so many parts of the patches are looked at side by side.
     origin : str
         Where the weights come from, for messages.
 
@@ -71,6 +78,7 @@ class Classifier:
         threshold: float | None = None,
         decision: Decision = UNFITTED,
         views: int | None = None,
+        threads: int = 1,
         origin: str = "weights",
     ) -> None:
         self.network = origin
@@ -79,6 +87,8 @@ class Classifier:
         self.device = pick_device(device)
         self.dtype = pick_dtype("auto" if precision == "int8" else precision, self.device, self.arch)
         self.batch_size = batch_size or BATCH_SIZES[self.device]
+        self.threads = threads if self.device == "cpu" else 1
+        self.part = batch_size or PARTS[self.arch]
         # CUDA's library compiles lite's kinds of convolutions anew for each number of patches, for seconds each.
         self.pads_batches = self.device == "cuda" and self.arch == "lite"
         self.decision, self.views = decision, views or 1
@@ -107,8 +117,8 @@ class Classifier:
 
     @property
     def at_once(self) -> int:
-        """How many patches it is best given at a time: a GPU has the next batches before one is done."""
-        return max(LEAST_AT_ONCE, BATCHES_AHEAD * self.batch_size)
+        """How many patches it is best given at a time: a GPU has the next batches, a CPU parts, before one is done."""
+        return max(LEAST_AT_ONCE, BATCHES_AHEAD * self.batch_size, PARTS_AHEAD * self.threads * self.part)
 
     @property
     def is_aside(self) -> bool:
@@ -197,7 +207,7 @@ class Classifier:
     def _level(self, dtype: torch.dtype) -> Precision:
         run = partial(self._outputs, batch=partial(self._batch, dtype=dtype))
         look = partial(look_twice, run, window_head=self.window_head) if self.looks_twice else run
-        return Precision(NAMES[dtype], look)
+        return Precision(NAMES[dtype], side_by_side(look, self.threads, self.part))
 
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Any]) -> Outputs:
         if self.arch == "resnet34":
