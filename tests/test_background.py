@@ -91,7 +91,7 @@ def test_two_parts_are_made_at_the_same_time_and_an_error_is_raised():
         both.wait()
         if 3 in patches:
             raise ValueError("the fourth is broken")
-        return (np.array(patches),)
+        return np.array(patches), np.array(patches)
 
     with pytest.raises(ValueError, match="the fourth is broken"):
         side_by_side(run, 2, 2)([0, 1, 2, 3])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 Item = TypeVar("Item")
-Run = Callable[[Sequence[np.ndarray]], tuple[np.ndarray, ...]]
+Run = Callable[[Sequence[np.ndarray]], tuple[np.ndarray, np.ndarray]]
 _END = object()
 
 
@@ -69,16 +69,17 @@ def side_by_side(run: Run, threads: int, part: int) -> Run:
     Parameters
     ----------
     run : callable
-        Makes arrays, indexed like the patches, of patches (ndarray, shape (h, w)).
+        Makes two arrays, indexed like the patches, of patches (ndarray, shape (h, w)).
     threads, part : int
     """
     if threads == 1:
         return run
     pool = ThreadPoolExecutor(threads, thread_name_prefix="side-by-side")
 
-    def run_parts(patches: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    def run_parts(patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         step = max(1, min(part, -(-len(patches) // threads)))
         parts = [patches[start : start + step] for start in range(0, len(patches), step)] or [patches]
-        return tuple(np.concatenate(column) for column in zip(*pool.map(run, parts), strict=True))
+        first, second = zip(*pool.map(run, parts), strict=True)
+        return np.concatenate(first), np.concatenate(second)
 
     return run_parts
