@@ -1,6 +1,5 @@
 """The children of a worker: frames, places, what is given back, when they go."""
 
-import fcntl
 import io
 import os
 import pickle
@@ -49,8 +48,6 @@ def test_a_child_knows_one_order_at_a_time_and_goes_when_nobody_waits(tmp_path, 
         for work in (str.upper, str.lower, time.sleep)
     )
     child = keeper.Child((str(ROOT),), place=3)
-    if hasattr(fcntl, "F_GETPIPE_SZ"):
-        assert fcntl.fcntl(child._process.stdout, fcntl.F_GETPIPE_SZ) == 1 << 20, "for pixels"
     assert child.place == 3 and os.getpgid(child._process.pid) == child._process.pid  # no Ctrl-C of the terminal
     answers = [child.ask(order, pickle.dumps("aB"), lambda: True) for order in (upper, upper, lower, upper)]
     assert [pickle.loads(answer)[1] for answer in answers] == ["AB", "AB", "ab", "AB"]

@@ -24,7 +24,6 @@ GRACE_SECONDS = 10.0
 IDLE_SECONDS = 60.0
 # How often one who waits for a child looks whether anybody still wants its answer.
 LOOK_SECONDS = 0.5
-PIPE_BYTES = 1 << 20
 _LENGTH = struct.Struct(">Q")
 _START = "import sys; sys.path[:1] = {paths!r}; from utils.cluster.child import main; main()"
 
@@ -56,14 +55,6 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     return content if len(content) == length else None
 
 
-def _widen(pipe: BinaryIO) -> None:
-    """Let a pipe hold more than 64 KiB, where the system can: pixels then come in fewer steps."""
-    with contextlib.suppress(ImportError, AttributeError, OSError):
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-
-
 class Child:
     """One child process; used by one thread at a time."""
 
@@ -74,7 +65,6 @@ class Child:
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         environment = {**os.environ, "EM_PLACE": str(place)}  # utils.settings.PLACE
         self._process = subprocess.Popen(command, env=environment, **streams, **own_group)  # type: ignore[call-overload]
-        _widen(self._process.stdout)
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._key = ""  # of the order that it knows: one at a time
         self.idle_since = time.monotonic()
