@@ -19,7 +19,7 @@ from ngff_images import (
 from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
 from utils.ngff.multiscale import open_multiscale, open_volume_level
-from utils.ngff.store import LONGEST_DIRECTORY, Store
+from utils.ngff.store import LONGEST_DIRECTORY, Store, _zip_names
 from utils.ngff.waiting import Connections, ForbiddenError, RedirectError, StalledError
 
 QUICK = Access(timeout=2, retries=3)
@@ -235,10 +235,27 @@ def test_entries_of_zip_files_that_tensorstore_passes_over(tmp_path):
         file.writestr("a.zarr/0/0.0.0", bytes(8))
         file.writestr("a.zarr/0/0.0.1", bytes(8), zipfile.ZIP_LZMA)
         file.writestr("a.zarr/0/0.0.2/c", b"")
-    store = Store(Address.parse(f"{tmp_path}/a.zarr.zip|zip:a.zarr/0"), QUICK)
-    assert store.read(["0.0.0", "0.0.3"]) == {"0.0.0": bytes(8), "0.0.3": None}
-    with pytest.raises(OSError, match=r"a\.zarr\.zip: a\.zarr/0/0\.0\.1 cannot be unpacked"):
-        store.read_chunks(["0.0.0", "0.0.1"], [])
+    with serving(tmp_path) as server:
+        for place in (tmp_path, server.url):
+            store = Store(Address.parse(f"{place}/a.zarr.zip|zip:a.zarr/0"), QUICK)
+            assert store.read_chunks(["0.0.0", "0.0.3"], []) == {"0.0.0": bytes(8), "0.0.3": None}
+            with pytest.raises(OSError, match=r"a\.zarr\.zip\|zip:a\.zarr/0/0\.0\.1 cannot be unpacked"):
+                store.read_chunks(["0.0.0", "0.0.1"], [])
+            with pytest.raises(OSError, match=r"a\.zarr/0/0\.0\.2 is a folder, in the place of a chunk"):
+                store.read_chunks(["0.0.2"], [])
+
+
+def test_the_list_of_a_long_zip_file_is_asked_for_at_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.ngff.store.TAILS", (100, 3000))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for i in range(9):
+            file.writestr(f"0.0.{i}", bytes(999), zipfile.ZIP_LZMA if i == 8 else None)
+    with serving(tmp_path) as server:
+        store = Store(Address.parse(f"{server.url}/a.zip"), QUICK)
+        with pytest.raises(OSError, match=r"0\.0\.8 cannot be unpacked"):
+            store.read_chunks(["0.0.8"], [])
+    with serving(tmp_path, lambda path, nth: 403) as server:
+        assert _zip_names(Store(Address.parse(f"{server.url}/a.zip"), QUICK)) == []
 
 
 @pytest.mark.parametrize(("mark", "place", "value"), [(b"PK\5\6", 12, 99), (b"PK\1\2", 6, 99)])

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -14,7 +15,16 @@ from urllib.parse import urljoin
 from utils.foreign_text import parse_json
 from utils.ngff.access import HOSTS, Access, ask, context, http_headers, kvstore_spec, with_patience
 from utils.ngff.address import Address
-from utils.ngff.waiting import CONNECTIONS, EndlessError, ForbiddenError, GoneError, RedirectError, is_silence, wait
+from utils.ngff.waiting import (
+    CONNECTIONS,
+    LONGEST,
+    EndlessError,
+    ForbiddenError,
+    GoneError,
+    RedirectError,
+    is_silence,
+    wait,
+)
 from utils.redaction import redacted
 
 if TYPE_CHECKING:
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
 
 # The list of a zip file of ten million chunks.
 LONGEST_DIRECTORY = 1 << 30
+# Bytes of a zip file's end that are asked for, the next where its list does not fit.
+TAILS = (1 << 16, 1 << 20, LONGEST)
 
 
 @dataclass(frozen=True)
@@ -105,18 +117,20 @@ class Store:
         """Refuse local files that are none, or too long: tensorstore waits for a pipe, and reads all there is.
 
         A folder in the place of one of the `chunks` is none, either: it would pass for a chunk that was never written.
-        So would an entry of a zip file that tensorstore passes over.
+        So would, also at an address, an entry of a zip file that tensorstore passes over.
 
         Raises
         ------
         OSError, EndlessError
             By their paths.
         """
-        if self.address.driver == "file" and self.address.archive is not None and chunks:
-            passed_over = _passed_over(self.address.archive, Path(self.address.archive).stat().st_mtime_ns)
-            if odd := sorted(passed_over.intersection(str(self.address.at(key).path) for key in keys)):
-                why = "encrypted, packed in a rare way, or too long"
-                raise OSError(f"{self.address.archive}: {odd[0]} cannot be unpacked: {why}")
+        if self.address.archive is not None and chunks:
+            archive = replace(self, address=replace(self.address, path=""))
+            is_local = self.address.driver == "file"
+            odd = _odd_entries(archive, Path(self.address.archive).stat().st_mtime_ns if is_local else 0)
+            for path in (str(self.address.at(key).path) for key in keys):
+                if path in odd:
+                    raise OSError(f"{archive}{path} {odd[path]}")
         for key in keys if self.address.driver == "file" and self.address.archive is None else ():
             place = Path(self.address.path, key)
             try:
@@ -221,19 +235,54 @@ class Store:
 
 
 @lru_cache(maxsize=8)
-def _passed_over(archive: str, mtime_ns: int) -> frozenset[str]:
-    """Entries of a local zip file that tensorstore does not list: they pass for chunks that were never written."""
-    import tensorstore as ts
+def _odd_entries(archive: Store, mtime_ns: int) -> dict[str, str]:
+    """Entries of a zip file that pass for chunks that were never written, and why: tensorstore does not list them."""
+    del mtime_ns  # a local file that was replaced is looked at again
+    listed = {
+        key.decode(errors="replace") for key in wait(archive.kvstore().list(), archive.access.timeout, str(archive))
+    }
+    names = _zip_names(archive)
+    passed_over = {name for name in names if not name.endswith("/")} - listed
+    why = "cannot be unpacked: encrypted, packed in a rare way, or too long"
+    return dict.fromkeys(passed_over, why) | dict.fromkeys(_folders(names), "is a folder, in the place of a chunk")
 
-    del mtime_ns  # a file that was replaced is looked at again
-    base = {"driver": "file", "path": archive}
-    keys = ts.KvStore.open({"driver": "zip", "base": base}).result().list().result()
-    listed = {key.decode(errors="replace") for key in keys}
+
+def _folders(names: Iterable[str]) -> set[str]:
+    """The folders that files lie in."""
+    found: set[str] = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
+
+
+def _zip_names(archive: Store) -> list[str]:
+    """What lies in a zip file, folders with a slash at the end; nothing where that is not told."""
+    place, access = str(archive.address.archive), archive.access
+    if archive.address.driver == "file":
+        return _names(place) or []
+    url = replace(archive, address=replace(archive.address, archive=None, path="")).url(place)
+    for nbytes in TAILS:
+        asked = [*http_headers(archive.address, access), f"Range: bytes=-{nbytes}"]
+        answer = ask(url, access.timeout, asked, body=True)
+        if answer is None or answer.status not in (200, 206):
+            return []
+        if (names := _names(BytesIO(answer.body))) is not None:
+            return names
+        if answer.status == 200:  # the whole of it, or its beginning
+            return []
+    return []
+
+
+def _names(file: str | BytesIO) -> list[str] | None:
+    """Names in a zip file, or in its end; None for what does not hold the whole list, or tensorstore alone can read."""
     try:
-        with zipfile.ZipFile(archive) as file:
-            return frozenset(info.filename for info in file.infolist() if not info.is_dir()) - listed
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):
-        return frozenset()  # what tensorstore alone can read has nothing to compare with
+        with zipfile.ZipFile(file) as content:
+            return content.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return None
 
 
 def _json_object(raw: bytes | None, what: str) -> tuple[dict[str, Any] | None, str | None]:
