@@ -74,7 +74,7 @@ def test_votes_say_plane_scale_polarity_and_turn(windows, image, side, level, vi
 
 def test_every_image_has_its_planes(windows):
     assert set(windows._deep._planes.tolist()) == {0, 1}
-    found = windows.find([cut(texture(21, (300, 280)), 40, 30)])[0]
+    found = ExcludedWindows(windows.sources).find([cut(texture(21, (300, 280)), 40, 30)])[0]
     assert (found.source, found.plane) == (1, 0)
 
 
