@@ -77,9 +77,9 @@ def test_missing_licenses_are_named():
 
 
 def test_cells_are_text():
-    rows = {"fly": {"license": "CC0", "note": "a|b\n*c* <i> `d` [e](f)! \\"}}
+    rows = {"fly": {"license": "CC0", "note": "\x1ba|b\n*c* <i> `d` [e](f)! \\"}}
     said = text(rows=rows, shards=SHARDS[:1]).splitlines()[-1]
-    assert said == r"| fly | train | 3 | CC0 | a\|b \*c\* &lt;i&gt; \`d\` \[e\](f)\! \\ |"
+    assert said == r"| fly | train | 3 | CC0 | \\x1ba\|b \*c\* &lt;i&gt; \`d\` \[e\](f)\! \\ |"
     assert "## Loading" in text(notes=()) and "- a note" not in text(notes=())
 
 

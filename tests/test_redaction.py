@@ -24,6 +24,7 @@ def test_what_is_shown(text, shown):
 
 def test_names_obey_no_terminal():
     assert one_line("a\nb\x1b[2J\u2028.png: none") == r"a\nb\x1b[2J\u2028.png: none"
+    assert one_line("a\u202egnp.exe, \u2066b\u2069, ü 電") == r"a\u202egnp.exe, \u2066b\u2069, ü 電"
 
 
 def test_what_is_said(capsys):

@@ -10,6 +10,7 @@ from typing import Any
 
 from utils.collection.export_formats import column_kind
 from utils.collection.shards import Shard, patches_by_split
+from utils.redaction import one_line
 
 LICENSES = {
     re.sub(r"[^a-z0-9]", "", name): name
@@ -154,8 +155,8 @@ def _number(count: int, noun: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that neither Markdown nor HTML reads anything into."""
-    return re.sub(r"([\\`*\[\]!|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    """Text that neither Markdown nor HTML nor a terminal reads anything into."""
+    return re.sub(r"([\\`*\[\]!|])", r"\\\1", html.escape(one_line(" ".join(text.split())), quote=False))
 
 
 def _cell(text: str) -> str:
