@@ -37,6 +37,7 @@ def stamp(flags):
         (stamp(0) | {"at_76": ("<f4", [0, 200])}, None, True),
         (stamp(1) | {"at_76": ("<f4", [0, 200])}, None, False),
         (stamp(0) | {"at_76": ("<f4", [-3, 200])}, None, False),  # SimpleITK goes by the minimum
+        (stamp(0) | {"at_76": ("<f4", [-3, -3])}, None, False),
         (stamp(0) | {"at_76": ("<f4", [-3, -9])}, None, True),  # no range at all
         (stamp(0) | {"at_76": ("<f4", [0, 200])}, True, False),
     ],
@@ -93,6 +94,12 @@ def test_what_readers_insist_on_is_mended(tmp_path):
     ]
     assert np.frombuffer(raw, "<f4", 3, 76).tolist() == [3, 5, 4.5] and np.frombuffer(raw, "<i4", 1, 92)[0] == 4
     assert np.frombuffer(raw, "<f4", 1, 216)[0] == pytest.approx(0.75**0.5)
+
+
+def test_an_order_of_axes_that_makes_sense_stays(tmp_path):
+    path = written(tmp_path / "a.mrc", SIGNED, at_64=("<i4", [2, 1, 3]))
+    raw = unsigned_header(path.read_bytes()[:1024], read_header(path, signed=True), np.eye(256, dtype=int)[0])
+    assert np.frombuffer(raw, "<i4", 3, 64).tolist() == [2, 1, 3]
 
 
 def test_flags_of_others_stay(tmp_path):

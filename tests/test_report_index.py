@@ -8,6 +8,7 @@ import pytest
 from made_collection import add_dataset, image_names
 from utils.cli import UsageError
 from utils.collection.dataset_report import report_dataset
+from utils.collection.page_files import asset_files
 from utils.collection.report_index import imbalance, list_collection, write_index
 from utils.jobs import Job
 
@@ -30,12 +31,14 @@ def args(tmp_path):
     return Namespace(**folders, **tables, threshold=0.5, volumes=[])
 
 
-def test_what_a_report_is_about(args):
+def test_what_a_report_is_about(args, tmp_path):
     found = list_collection(args)
     fly, tem = found.datasets
     assert (fly.dataset, fly.split, dict(fly.free)) == ("fly", "train", {"license": "CC0"})
     assert (tem.dataset, tem.split, tem.threshold, tem.volumes) == ("tem", "", 0.5, ())
     assert found.unclassified == ["new"] and found.unused == ["ghost"] and found.failures == {}
+    (tmp_path / "patches/tem.pkl").write_bytes(b"no dictionary")
+    assert list_collection(args).datasets[1].free == {}
     args.splits.write_text("x\n")
     with pytest.raises(UsageError, match="expected dataset,split"):
         list_collection(args)
@@ -55,6 +58,7 @@ def test_the_first_page_is_made_when_something_changed(args, tmp_path):
     assert fly["kept"] == 2 and tem["kept"] == 0 and tem["cut"] is None
     assert tem["flags"] == ["failed: could not be read; run the report again to see why"]
     assert said["totals"] == {"cut": 16, "cut_known": False, "deduplicated": 4, "across": 4, "kept": 2}
+    assert {path.name: path.read_bytes() for path in (out / "assets").iterdir()} == asset_files()
     rows = (out / "manifest.csv").read_text().splitlines()
     assert len(rows) == 5 and "license" in rows[0]
     report_dataset(out, Job(jobs[1], out / "tem"))

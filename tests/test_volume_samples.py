@@ -9,7 +9,7 @@ import tifffile
 from label_pictures import PICTURE, SHAPE, cells
 from utils.contrast import Contrast
 from utils.formats.writers import write_nrrd
-from utils.volume_samples import slabs, volume_contrast, why_labels_volume
+from utils.volume_samples import _sample_boxes, slabs, volume_contrast, why_labels_volume
 from utils.volumes import open_volume
 
 VOXEL_SIZE = (30.0, 8.0, 6.0)
@@ -128,3 +128,11 @@ def test_what_is_no_number_counts_once_in_all_slices(tmp_path, monkeypatch):
         with volume_of(tmp_path, voxels.astype(np.float32)) as volume:
             reason = why_labels_volume(volume)
         assert wanted in reason and bool(reason) == bool(wanted)
+
+
+def test_slices_that_a_sample_holds_wholly_are_not_cut_into_bands(monkeypatch):
+    monkeypatch.setattr("utils.volume_samples.SAMPLE_SLICES", 2)
+    monkeypatch.setattr("utils.volume_samples.SAMPLE_VOXELS", 2 * 6 * 5)
+    whole = slice(None)
+    assert _sample_boxes((4, 6, 5)) == [(slice(z, z + 1), slice(0, 6), whole) for z in (0, 3)]
+    assert len(_sample_boxes((4, 7, 5))) > 2
