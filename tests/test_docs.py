@@ -108,10 +108,12 @@ def test_every_script_has_its_row_in_the_readme(script):
     assert re.search(rf"^\| `{re.escape(script)}` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_every_option_of_the_readme_exists():
+def test_every_option_of_the_documents_exists():
     documented = commands(README.read_text(encoding="utf-8"))
     assert {words[0] for words in documented} >= {s for s in SCRIPTS if not s.startswith("examples/")}
-    for words in documented:
+    cookbook = commands((ROOT / "docs" / "index.md").read_text(encoding="utf-8"))
+    assert len(cookbook) > 10
+    for words in [*documented, *cookbook]:
         assert_true(words)
 
 

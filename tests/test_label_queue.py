@@ -76,6 +76,14 @@ def test_what_cannot_be_read_costs_its_own_patches(collection, tmp_path):
     assert len(list_items(tmp_path / "c/filtered", None)[0]) == 1
 
 
+def test_names_that_no_table_could_hold(collection, tmp_path):
+    shutil.copy(collection / "patches/tem.pkl", tmp_path / "tem.pkl")
+    save_patches(tmp_path / "other.pkl", ["bad\udcff-LOC-2d-0-32_0-32"], [pixels("bad")])
+    items, failures = list_items(tmp_path, None)
+    assert [item.dataset for item in items] == ["tem"] * 4
+    assert "is no UTF-8; rename" in failures[str(tmp_path / "other.pkl")]
+
+
 NAMES = image_names(["a", "b"])
 
 

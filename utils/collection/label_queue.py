@@ -51,7 +51,10 @@ def list_items(folder: Path, scores: Path | None) -> tuple[list[Item], dict[str,
     failures: dict[str, str] = {}
     for path, read in _sources(folder, scores):
         try:
-            items += read()
+            found = read()
+            for item in found:
+                f"{item.dataset} {item.name}".encode()  # as labels.csv is written
+            items += found
         except (OSError, ValueError) as error:
             failures[str(path)] = reason_of(error, path)
     return items, failures
