@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from conftest import ROOT
 from utils import interrupts
-from utils.interrupts import TerminatedError, deferred, terminable, tolerant_streams
+from utils.interrupts import TerminatedError, _is_ours, deferred, terminable, tolerant_streams
 
 SCRIPT = str(ROOT / "patchify2d.py")
 
@@ -179,6 +180,12 @@ def test_other_exceptions_that_python_drops_are_told_as_ever(monkeypatch):
     with terminable():
         sys.unraisablehook(lost := SimpleNamespace(exc_value=ValueError()))
     assert told == [lost]
+
+
+def test_scripts_of_this_suite():
+    beside_python = Path(sys.executable).parent
+    assert _is_ours(ROOT / "3d" / "reconstruct3d.py") and _is_ours(beside_python / "reconstruct3d.py")
+    assert not _is_ours(beside_python / "pytest") and not _is_ours(Path(os.sep, "tmp", "mine.py"))
 
 
 def test_other_programs_keep_their_own_signals():

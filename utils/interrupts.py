@@ -99,13 +99,21 @@ def _reraise_lost(lost: Any) -> None:
     later.start()
 
 
+def _is_ours(script: Path) -> bool:
+    """Whether a script is of this checkout, or was installed beside Python with this package."""
+    beside_python = script.suffix == ".py" and script.parent.resolve() == Path(sys.executable).parent.resolve()
+    return beside_python or script.resolve().is_relative_to(Path(__file__).resolve().parents[1])
+
+
 def _guard_start() -> None:
     """End in one line when a signal comes while a script of this suite still imports its modules."""
-    script = Path(getattr(sys.modules["__main__"], "__file__", None) or os.sep).resolve()
-    ours = script.is_relative_to(Path(__file__).resolve().parents[1])
     processes = sys.modules.get("multiprocessing.process")  # loaded by now in a process that another one started
     is_child = processes is not None and processes.parent_process() is not None
-    if ours and not is_child and threading.current_thread() is threading.main_thread():
+    if (
+        _is_ours(Path(getattr(sys.modules["__main__"], "__file__", None) or os.sep))
+        and not is_child
+        and threading.current_thread() is threading.main_thread()
+    ):
         for number in _CODES:
             signal.signal(number, _end_at_once)
         atexit.register(_ignore)  # Python takes its handlers away before it is gone: the system's would end it by -15
