@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from utils.outliers import OutlierRange, _median_of_3, window, without_outliers
+from utils.histogram import Histogram
+from utils.outliers import OutlierRange, _gap, _median_of_3, _suspects, window, without_outliers
 
 SHAPE = (400, 500)
 RNG = np.random.default_rng(3)
@@ -272,3 +273,16 @@ def test_a_picture_between_the_bands_that_are_looked_at_keeps_its_window(monkeyp
     values[5] = np.where(np.arange(64) < 62, 100 + np.arange(64) % 20, 900 * np.arange(64))
     picture, fills, lone = without_outliers(values, values.ravel())
     assert [fill.low for fill in fills] == [0] and lone == [] and picture.total == 64
+
+
+@pytest.mark.parametrize(("stray", "gap"), [(1, 100), (3, 1)])
+def test_a_picture_s_nearest_thousandth_may_be_stray(stray, gap):
+    picture = Histogram(np.array([1.0, 100.0, 101.0]), np.array([stray, 1500, 500]))
+    assert _gap(picture, 0.0) == gap
+
+
+@pytest.mark.parametrize(("common", "places"), [(9, [0, 9]), (10, [0, 9, 4])])
+def test_the_commonest_of_all_holds_more_than_half(common, places):
+    counts = np.ones(10, np.int64)
+    counts[4] = common
+    assert _suspects(Histogram(np.arange(10.0), counts)) == places
