@@ -17,6 +17,7 @@ from utils.names import (
     format_roi,
     format_video,
     image_name,
+    in_dataset,
     is_patch_name,
     is_table,
     is_video,
@@ -153,3 +154,9 @@ def test_regions_have_the_slices_at_the_axis():
     assert PatchName("v", box, 0).region(7, 9) == PatchName("v", box).region(7, 9) == ((7, 9), (1, 3), (2, 6))
     assert PatchName("v", box, 1).region(7, 9) == ((1, 3), (7, 9), (2, 6))
     assert PatchName("v", box, 2).region(7, 9) == ((1, 3), (2, 6), (7, 9))
+
+
+def test_a_box_of_a_volume_is_one_of_its_dataset_from_where_its_region_begins():
+    box = ((0, 9), (7, 8), (10, 20))
+    assert in_dataset("fly", box) == ("fly", box)
+    assert in_dataset("fly-ROI-x100-200_y0-90_z50-99", box) == ("fly", ((50, 59), (7, 8), (110, 120)))
