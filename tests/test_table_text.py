@@ -6,7 +6,7 @@ import os
 import pytest
 
 from utils import memory
-from utils.table_text import open_text, read_rows
+from utils.table_text import number_in, open_text, read_rows, write_rows
 
 ROWS = [["name", "voxel_z", "note"], ["fly", "50", "Müller"], ["", "", ""], ["# off", "1", ""], ["mouse", "", ""]]
 
@@ -97,3 +97,25 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
     (tmp_path / "b.csv").write_text("name\n" + "a\n" * 999)
     with memory.limited_to(1e-6), pytest.raises(ValueError, match=r"the table takes .*--max-gb"):
         read_rows(tmp_path / "b.csv")
+
+
+def test_what_is_written_is_read_and_names_that_are_none_keep_their_bytes(tmp_path):
+    rows = [["name", "note"], [os.fsdecode(b"M\xfcller"), 'a "b", c'], ["Müller", "d\r\ne"]]
+    write_rows(tmp_path / "a.csv", rows)
+    content = (tmp_path / "a.csv").read_bytes()
+    assert content == b'name,note\nM\xfcller,"a ""b"", c"\nM\xc3\xbcller,"d\r\ne"\n'
+    with open_text(tmp_path / "a.csv") as file:
+        assert list(csv.reader(file)) == rows
+    (tmp_path / "b.csv").write_bytes("name\n".encode("utf-16") + b"\0\xd8a\0")  # half of a character
+    with open_text(tmp_path / "b.csv") as file, pytest.raises(UnicodeDecodeError):
+        file.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1.5", 1.5), ("1,5", 1.5), ("-2", -2), ("", None), ("N/A", None), ("unknown", None)]
+)
+def test_numbers_in_cells(text, number):
+    assert number_in({"voxel_z": text}, "voxel_z") == number
+    assert number_in({}, "voxel_z") is None
+    with pytest.raises(ValueError, match="voxel_z is '4 nm'; expected a number"):
+        number_in({"voxel_z": "4 nm"}, "voxel_z")
