@@ -107,13 +107,10 @@ def _is_ours(script: Path) -> bool:
 
 def _guard_start() -> None:
     """End in one line when a signal comes while a script of this suite still imports its modules."""
+    script = Path(getattr(sys.modules["__main__"], "__file__", None) or os.sep)
     processes = sys.modules.get("multiprocessing.process")  # loaded by now in a process that another one started
     is_child = processes is not None and processes.parent_process() is not None
-    if (
-        _is_ours(Path(getattr(sys.modules["__main__"], "__file__", None) or os.sep))
-        and not is_child
-        and threading.current_thread() is threading.main_thread()
-    ):
+    if _is_ours(script) and not is_child and threading.current_thread() is threading.main_thread():
         for number in _CODES:
             signal.signal(number, _end_at_once)
         atexit.register(_ignore)  # Python takes its handlers away before it is gone: the system's would end it by -15
