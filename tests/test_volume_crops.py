@@ -149,6 +149,16 @@ def test_the_same_content_is_the_same_input(tmp_path):
     assert after[0] == 3 and after[2] != digest and after[1] != stamp
 
 
+def test_voxels_beside_their_header_are_input_too(tmp_path):
+    header, voxels = tmp_path / "a.nhdr", tmp_path / "a.raw"
+    header.write_text("NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: a.raw\n\n")
+    voxels.write_bytes(b"01234567")
+    before = input_of(header, None)
+    assert input_of(header, before) is before
+    voxels.write_bytes(b"76543210")
+    assert input_of(header, before)[2] != before[2]
+
+
 def test_chunks_of_an_image_are_read_together(tmp_path):
     zarr = write_ome_zarr(tmp_path / "em.zarr", [np.maximum(smooth_volume((32, 32, 32)), 1)], sizes=[(8.0, 8.0, 8.0)])
     assert crop_volume(zarr, OPTIONS, tmp_path / "out/em_s0.json") == "8 cubes made, 8 there (3.28e-05 GB)"

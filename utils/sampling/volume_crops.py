@@ -18,7 +18,7 @@ from utils.sampling.roi_record import RoiRecord, Settings, read_record
 from utils.sampling.rois import Boxes, grid, shuffled
 from utils.sampling.survey import Survey
 from utils.volume_samples import why_labels_volume
-from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_name
+from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_inputs, volume_name
 
 # A cube is judged by this many slices, and by this many rows and columns of each.
 SLICES, ROWS = 16, 32
@@ -147,10 +147,11 @@ def _crop(path: Path, volume: Volume, options: CropOptions, record: RoiRecord) -
 
 def input_of(path: Path, before: list[int | str] | None) -> list[int | str]:
     """Size, time and digest of a volume's files; those that were recorded where the content is the same."""
-    seen = glance([path])
+    files = volume_inputs(path)[path.name]
+    seen = glance(files)
     if before and (seen.size, seen.stamp) == (before[0], before[1]):
         return before
-    content = digest([path])
+    content = digest(files)
     return before if before and (seen.size, content) == (before[0], before[2]) else [seen.size, seen.stamp, content]
 
 
