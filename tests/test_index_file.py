@@ -62,6 +62,16 @@ def test_an_index_is_mapped_where_it_is_used(indexed, monkeypatch):
     assert len(index["codes"]) == 2 and index["codes"] is index["codes"]
 
 
+def test_voxels_beside_their_header_are_a_source_too(tmp_path):
+    header = tmp_path / "a.nhdr"
+    header.write_text("NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: a.raw\n\n")
+    (tmp_path / "a.raw").write_bytes(b"01234567")
+    make_index(tmp_path / "i", header, lambda writer, source: {})
+    assert current_index(tmp_path / "i", header)
+    (tmp_path / "a.raw").write_bytes(b"76543210")
+    assert current_index(tmp_path / "i", header) is None
+
+
 def test_arrays_come_back_as_they_were_appended(tmp_path):
     numbers = np.arange(12, dtype=">i4").reshape(4, 3)
 

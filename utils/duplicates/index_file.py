@@ -16,6 +16,7 @@ from utils.files import atomic_path
 from utils.foreign_text import parse_json
 from utils.parallel import one_blas_thread
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
+from utils.volumes import volume_inputs
 
 # Counts up when what is stored changes: older indexes are then made anew.
 VERSION = 4
@@ -76,11 +77,11 @@ def make_index(folder: Path, source: Path, fill: Callable[[IndexWriter, Path], M
     """
     if current_index(folder, source) is not None:
         return None
-    seen = fingerprint([source])
+    seen = fingerprint(_files(source))
     with one_blas_thread(), atomic_path(folder) as scratch:
         writer = IndexWriter(scratch)
         writer.finish({**fill(writer, source), "source": seen})
-        if fingerprint([source]) != seen:
+        if fingerprint(_files(source)) != seen:
             raise ValueError("it changed while it was read; repeat the command")
     return read_index(folder)
 
@@ -118,12 +119,17 @@ def current_index(folder: Path, source: Path) -> Index | None:
     if index is None:
         return None
     seen = Fingerprint(*index.meta["source"])
-    if glance([source]).looks_like(seen):
+    if glance(_files(source)).looks_like(seen):
         return index
-    now = fingerprint([source])
+    now = fingerprint(_files(source))
     if not now.digest or now.digest != seen.digest:
         return None
     meta = {**index.meta, "source": now}
     with suppress(OSError), atomic_path(folder / META) as scratch:
         scratch.write_text(json.dumps(meta), encoding="utf-8")
     return Index(folder, meta)
+
+
+def _files(source: Path) -> tuple[Path, ...]:
+    """A source, and the voxels that lie beside its header where it is a volume's."""
+    return volume_inputs(source)[source.name]
