@@ -291,6 +291,27 @@ def test_the_files_that_a_volume_is_made_of(tmp_path):
     assert volume_inputs(tmp_path / "d.mhd") == {"d.mhd": (tmp_path / "d.mhd",)}
 
 
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("s%d.raw 1 3 1", "123"),
+        ("s%01d.raw 3 1 -2 2", "31"),
+        ("LIST\ns2.raw\ns1.raw\n", "21"),
+        ("LIST 2\ns3.raw", "3"),
+        ("s%d.raw 1 3", ""),
+        ("s%0999d.raw 1 3 1", ""),
+        ("LIST", ""),
+    ],
+)
+def test_slices_that_a_header_names_are_input(tmp_path, names, found):
+    for i in (1, 2, 3):
+        (tmp_path / f"s{i}.raw").write_bytes(bytes(4))
+    (tmp_path / "a.nrrd").write_text(f"NRRD0004\ntype: uint8\ndata file: {names}")
+    (tmp_path / "b.mhd").write_text(f"ObjectType = Image\nElementDataFile = {names}")
+    for header in ("a.nrrd", "b.mhd"):
+        assert [path.name for path in volume_inputs(tmp_path / header)[header][1:]] == [f"s{i}.raw" for i in found]
+
+
 def test_a_header_takes_no_other_volume_away(tmp_path):
     """Nor does it vanish by naming itself, and a name that no file can have costs nobody else a thing."""
     write_nrrd(tmp_path / "a.nrrd", voxels_of("uint8"))

@@ -1,6 +1,7 @@
 """Volumes: open any 3D format as (z, y, x) with its voxel size in nm; list and name them."""
 
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,10 @@ PAIRED = frozenset({".hdr", ".hdr.gz", ".spr"})
 DETACHED = PAIRED | {".nhdr", ".mhd"}
 _HALVES = frozenset({".img", ".img.gz"})
 _LONGEST_INFO = 1 << 25
+# How a header numbers the files of its slices, and how many of them are looked at.
+_NUMBERED, _INTEGER = re.compile(r"[^%]*%0?\d{0,2}d[^%]*"), re.compile(r"-?\d{1,9}")
+_MOST_PARTS = 100_000
+_LONGEST_LIST = 1 << 22
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # z may differ from x and y by a quarter before slices along x and y would look squeezed.
 ANISOTROPY = 0.25
@@ -184,15 +189,29 @@ def data_files(header: Path) -> list[Path]:
         base = header.name[: -len(end)]
         return [header.with_name(base + data) for data in (".img", ".img.gz", ".sdt")]
     try:
-        if end == ".nhdr":
+        if end in (".nhdr", ".nrrd"):
             name = nrrd_reader.read_header(header).data_file
-        elif end == ".mhd":
+        elif end in (".mhd", ".mha"):
             name = metaimage.read_header(header)[0]["ElementDataFile"]
         else:
             return []
     except (ValueError, OSError):  # a damaged header fails by itself, later
         return []
-    return [header.parent / name] if name else []
+    return [header.parent / part for part in _parts(header, name)] if name else []
+
+
+def _parts(header: Path, name: str) -> list[str]:
+    """What a header names: one file, or one of each slice, which it lists or numbers (``s%03d.raw 1 20 1``)."""
+    words = name.split()
+    if len(words) > 3 and _NUMBERED.fullmatch(words[0]) and all(_INTEGER.fullmatch(word) for word in words[1:4]):
+        first, last, step = map(int, words[1:4])
+        return [words[0] % index for index in range(first, last + (1 if step > 0 else -1), step or 1)[:_MOST_PARTS]]
+    if not name.upper().startswith("LIST"):
+        return [name]
+    with header.open("rb") as file:
+        lines = [line.strip() for line in file.read(_LONGEST_LIST).decode("utf-8", "replace").splitlines()]
+    ends = [number for number, line in enumerate(lines) if re.fullmatch(rf"[\w ]+[:=]\s*{re.escape(name)}", line)]
+    return [line for line in lines[ends[-1] + 1 :] if line] if ends else []
 
 
 def own_data(header: Path) -> list[Path]:
