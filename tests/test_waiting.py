@@ -24,6 +24,7 @@ from utils.ngff.waiting import (
     is_silence,
     wait,
 )
+from utils.settings import MAX_GB
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a connection has brought")
 
@@ -41,6 +42,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells 
 )
 def test_an_answer_without_end_is_cut(tmp_path, monkeypatch, part, failed, answer):
     monkeypatch.setattr(CONNECTIONS, "longest", 1 << 20)
+    monkeypatch.setenv(MAX_GB, "0.5")
     for name in "ab":
         write_ome_zarr(tmp_path / f"{name}.zarr", pyramid()[:1], compressors=None)
     with serving(tmp_path, lambda path, nth: answer if path.endswith(f"a.zarr/{part}") else None) as server:

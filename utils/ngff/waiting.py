@@ -2,8 +2,9 @@
 
 tensorstore gathers the whole of an answer before anything can look at it. So the connections of this process are looked
 at while it waits: one whose answer is longer than any that was asked for is shut, and tensorstore takes it for one that
-broke off. So is one while whose answer came this process grew by more than all answers at once may be: a small answer
-may unpack itself into a large one (``Content-Encoding``). Only Linux tells what a connection has brought.
+broke off. So is one while whose answer came this process grew by more than all answers at once may be, and by more than
+a part of the memory: a small answer may unpack itself into a large one (``Content-Encoding``). Only Linux tells what a
+connection has brought.
 """
 
 import os
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 # No description of an image, nor the list of a zip file, is larger.
 LONGEST = 32 << 20
 SECONDS = 0.1  # between two looks
-AT_ONCE = 32  # answers that may be in memory
+# Answers that may be in memory, and the part of it that a process may take while one comes: cubes are made meanwhile.
+AT_ONCE, PART = 32, 16
 _DESCRIPTORS = Path("/proc/self/fd")
 # Where the kernel's struct tcp_info has the bytes of ours that were acknowledged, and those that came.
 _COUNTS = struct.Struct("@QQ")
@@ -62,7 +64,7 @@ class Connections:
 
     def _watched(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
         """The entries of `_asked`, of all connections; those that bring too much are shut."""
-        used, growth = memory.used_bytes(), min(AT_ONCE * self.longest, memory.limit_bytes())
+        used, growth = memory.used_bytes(), max(AT_ONCE * self.longest, memory.limit_bytes() // PART)
         for name, connection in _connections():
             with connection, suppress(OSError, AttributeError, struct.error):
                 info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
