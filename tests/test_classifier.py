@@ -130,9 +130,8 @@ def test_only_lite_looks_twice_and_only_where_no_views_are_asked_for(lite, resne
     assert [network.is_aside for network in networks] == [False] * 3 and networks[0].account.network == "weights"
 
 
-@pytest.mark.parametrize("arch", ["lite", "resnet34"])
-def test_threads_say_what_one_says(arch, lite, resnet):
-    state, patches = (lite if arch == "lite" else resnet), noise_patches(5)
-    one, two = (Classifier(state, device="cpu", precision="fp32", threads=threads) for threads in (1, 2))
+def test_threads_say_what_one_says(lite):
+    patches = noise_patches(5)
+    one, two = (Classifier(lite, device="cpu", threads=threads) for threads in (1, 2))
     assert two.scores(patches).tolist() == one.scores(patches).tolist() and two.scores([]).tolist() == []
     assert Classifier(lite, device="cpu", threads=4).at_once == 8 * 4 * 64

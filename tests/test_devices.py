@@ -102,7 +102,7 @@ def faults():
 for keeps in (False, True):
     if keeps:
         use_threads(1)
-    print(min(faults() for _ in range(6)))  # where a layer's memory lies settles within some rounds
+    print(min(faults() for _ in range(4)))  # where a layer's memory lies settles within some rounds
 assert gc.isenabled() and gc.get_freeze_count() > 100_000
 """
 
