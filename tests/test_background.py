@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from utils.classification.background import background_calls, prefetched, side_by_side
+from utils.classification.background import background_calls, in_parts, prefetched
 
 
 def test_what_comes_next_is_taken_on_a_thread():
@@ -70,18 +70,18 @@ def _fail():
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(9, [4, 4, 1]), (5, [3, 2]), (1, [1]), (0, [0])])
-def test_parts_are_made_side_by_side_and_put_together_in_order(count, sizes):
+def test_parts_are_made_by_threads_and_put_together_in_order(count, sizes):
     seen = []
 
     def run(patches):
         seen.append((len(patches), threading.current_thread()))
         return np.array(patches, int), np.array(patches, int) * 10
 
-    first, second = side_by_side(run, 2, 4)(list(range(count)))
+    first, second = in_parts(run, 2, 4)(list(range(count)))
     assert first.tolist() == list(range(count)) and second.tolist() == [10 * i for i in range(count)]
     assert sorted(size for size, _ in seen) == sorted(sizes)
     assert threading.main_thread() not in {thread for _, thread in seen}
-    assert side_by_side(run, 1, 4) is run
+    assert in_parts(run, 1, 4) is run
 
 
 def test_two_parts_are_made_at_the_same_time_and_an_error_is_raised():
@@ -94,4 +94,4 @@ def test_two_parts_are_made_at_the_same_time_and_an_error_is_raised():
         return np.array(patches), np.array(patches)
 
     with pytest.raises(ValueError, match="the fourth is broken"):
-        side_by_side(run, 2, 2)([0, 1, 2, 3])
+        in_parts(run, 2, 2)([0, 1, 2, 3])

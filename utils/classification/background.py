@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from utils.parallel import ordered_map
+
 Item = TypeVar("Item")
 Run = Callable[[Sequence[np.ndarray]], tuple[np.ndarray, np.ndarray]]
 _END = object()
@@ -60,7 +62,7 @@ def background_calls(threads: int, bound: int) -> Iterator[BackgroundCalls]:
         pool.shutdown(cancel_futures=True)
 
 
-def side_by_side(run: Run, threads: int, part: int) -> Run:
+def in_parts(run: Run, threads: int, part: int) -> Run:
     """The same work, by several threads that each take up to so many patches at a time.
 
     Threads of a layer wait for one another in each of dozens of layers: where the machine does something else too they
@@ -74,12 +76,11 @@ def side_by_side(run: Run, threads: int, part: int) -> Run:
     """
     if threads == 1:
         return run
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="side-by-side")
 
     def run_parts(patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         step = max(1, min(part, -(-len(patches) // threads)))
         parts = [patches[start : start + step] for start in range(0, len(patches), step)] or [patches]
-        first, second = zip(*pool.map(run, parts), strict=True)
+        first, second = zip(*ordered_map(run, parts, threads), strict=True)
         return np.concatenate(first), np.concatenate(second)
 
     return run_parts

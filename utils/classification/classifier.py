@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.classification.accounts import Account
-from utils.classification.background import side_by_side
+from utils.classification.background import in_parts
 from utils.classification.cascade import Cascade, Outputs, Precision
 from utils.classification.decision import UNFITTED, Decision, Examined
 from utils.classification.folding import GrayStem, fold_batch_norms
@@ -207,7 +207,7 @@ class Classifier:
     def _level(self, dtype: torch.dtype) -> Precision:
         run = partial(self._outputs, batch=partial(self._batch, dtype=dtype))
         look = partial(look_twice, run, window_head=self.window_head) if self.looks_twice else run
-        return Precision(NAMES[dtype], side_by_side(look, self.threads, self.part))
+        return Precision(NAMES[dtype], in_parts(look, self.threads, self.part))
 
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Any]) -> Outputs:
         if self.arch == "resnet34":
