@@ -100,9 +100,14 @@ def _reraise_lost(lost: Any) -> None:
 
 
 def _is_ours(script: Path) -> bool:
-    """Whether a script is of this checkout, or was installed beside Python with this package."""
-    beside_python = script.suffix == ".py" and script.parent.resolve() == Path(sys.executable).parent.resolve()
-    return beside_python or script.resolve().is_relative_to(Path(__file__).resolve().parents[1])
+    """Whether a script is of this checkout, or was installed beside Python with this package.
+
+    An environment may lie in the checkout, and the package among others in an environment: none of those is ours.
+    """
+    if script.suffix != ".py" or "site-packages" in script.parts:
+        return False
+    root = Path(__file__).resolve().parents[1]
+    return script.parent.resolve() == Path(sys.executable).parent.resolve() or script.resolve().is_relative_to(root)
 
 
 def _guard_start() -> None:
