@@ -65,7 +65,8 @@ def test_compressed_claims_are_checked_before_anything_is_read(tmp_path):
     ("s%02d.raw 1 999999999999 1", r"names 999999999999 files, s07\.raw is missing$"),
     ("s%999999999d.raw 1 6 1", "expected a number in it"), ("s%n.raw 1 6 1", "expected a number in it"),
     ("LIST\ns01.raw\ns02.raw\ns03.raw\ns04.raw\ns05.raw\ns06.raw", ""),
-    ("LIST\ns01.raw\ns02.raw", "names 2 files$"),
+    ("LIST\ns01.raw\ns02.raw", "names 2 files$"), ("s%02d.raw 6 1 -1", "counts slices down"),
+    ("s%02d.raw 1 6 0", "expected a number in it"), ("s%02d.raw 1 6", "expected a number in it"),
 ])  # fmt: skip
 def test_slices_in_files_of_their_own(tmp_path, named, said):
     for z, page in enumerate(VOXELS, 1):

@@ -1,8 +1,8 @@
 """Volumes: open any 3D format as (z, y, x) with its voxel size in nm; list and name them."""
 
 import contextlib
-import re
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from utils.contact_sheet import MONTAGES, SHEETS
@@ -12,6 +12,7 @@ from utils.formats import metaimage, nifti, nrrd_reader
 from utils.formats.hdf5 import HDF5_SUFFIXES, open_hdf5
 from utils.formats.itk import open_itk
 from utils.formats.mrc import MRC_SUFFIXES, open_mrc
+from utils.formats.slice_files import are_named, slice_files
 from utils.formats.slice_folder import open_slices
 from utils.formats.tiff_stack import open_tiff
 from utils.formats.volume_base import Volume
@@ -45,10 +46,7 @@ PAIRED = frozenset({".hdr", ".hdr.gz", ".spr"})
 DETACHED = PAIRED | {".nhdr", ".mhd"}
 _HALVES = frozenset({".img", ".img.gz"})
 _LONGEST_INFO = 1 << 25
-# How a header numbers the files of its slices, and how many of them are looked at.
-_NUMBERED, _INTEGER = re.compile(r"[^%]*%0?\d{0,2}d[^%]*"), re.compile(r"-?\d{1,9}")
-_MOST_PARTS = 100_000
-_LONGEST_LIST = 1 << 22
+_MOST_SLICES = 100_000  # of those in files of their own
 NGFF_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json", "attributes.json")
 # z may differ from x and y by a quarter before slices along x and y would look squeezed.
 ANISOTROPY = 0.25
@@ -189,29 +187,19 @@ def data_files(header: Path) -> list[Path]:
         base = header.name[: -len(end)]
         return [header.with_name(base + data) for data in (".img", ".img.gz", ".sdt")]
     try:
-        if end in (".nhdr", ".nrrd"):
-            name = nrrd_reader.read_header(header).data_file
-        elif end in (".mhd", ".mha"):
-            name = metaimage.read_header(header)[0]["ElementDataFile"]
-        else:
+        data_file = _data_file(header)
+        if data_file is None:
             return []
+        names = islice(slice_files(header, data_file)[1], _MOST_SLICES) if are_named(data_file) else [data_file]
     except (ValueError, OSError):  # a damaged header fails by itself, later
         return []
-    return [header.parent / part for part in _parts(header, name)] if name else []
+    return [header.parent / name for name in names]
 
 
-def _parts(header: Path, name: str) -> list[str]:
-    """What a header names: one file, or one of each slice, which it lists or numbers (``s%03d.raw 1 20 1``)."""
-    words = name.split()
-    if len(words) > 3 and _NUMBERED.fullmatch(words[0]) and all(_INTEGER.fullmatch(word) for word in words[1:4]):
-        first, last, step = map(int, words[1:4])
-        return [words[0] % index for index in range(first, last + (1 if step > 0 else -1), step or 1)[:_MOST_PARTS]]
-    if not name.upper().startswith("LIST"):
-        return [name]
-    with header.open("rb") as file:
-        lines = [line.strip() for line in file.read(_LONGEST_LIST).decode("utf-8", "replace").splitlines()]
-    ends = [number for number, line in enumerate(lines) if re.fullmatch(rf"[\w ]+[:=]\s*{re.escape(name)}", line)]
-    return [line for line in lines[ends[-1] + 1 :] if line] if ends else []
+def _data_file(header: Path) -> str | None:
+    if suffix(header) in (".nhdr", ".nrrd"):
+        return nrrd_reader.read_header(header).data_file
+    return metaimage.read_header(header)[0]["ElementDataFile"] if suffix(header) in (".mhd", ".mha") else None
 
 
 def own_data(header: Path) -> list[Path]:

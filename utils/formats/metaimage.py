@@ -4,6 +4,7 @@ The format: https://itk.org/Wiki/ITK/MetaIO/Documentation
 """
 
 import re
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from utils.files import stem
 from utils.formats.itk import open_itk
 from utils.formats.packed_data import PackedData
 from utils.formats.raw_data import RawData, RawVolume
+from utils.formats.slice_files import are_named, slice_files
 from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless, nm_per
 from utils.reading import open_regular, reading_as
@@ -21,7 +23,6 @@ _TYPES = {
     "LONG_LONG": "i8", "ULONG_LONG": "u8", "FLOAT": "f4", "DOUBLE": "f8",
 }  # fmt: skip
 _LONGEST_LINE = 1 << 16
-_PATTERN = re.compile(r"[^%]*%0?\d?d[^%]*")  # of the names of slices; others could ask for gigabytes of spaces
 
 
 def open_metaimage(path: Path) -> Volume:
@@ -44,11 +45,11 @@ def open_metaimage(path: Path) -> Volume:
         raise ValueError(f"its header skips {header_size} bytes from its own beginning")
     if dimensions != len(sizes) or min(sizes, default=0) < 1 or header_size < -1:
         raise ValueError(f"the header says NDims {dimensions}, DimSize {sizes} and HeaderSize {header_size}")
-    split = data_file.upper().startswith("LIST") or "%" in data_file
+    split = are_named(data_file)
     ascii_data = not _is_true(fields, "BinaryData", "True")
     size = voxel_size(fields)
     if split:
-        _check_parts(path, start, data_file, sizes[-1])
+        _check_slices(path, data_file, sizes[-1])
     if split or ascii_data or colours != 1 or len(sizes) not in (2, 3) or code is None:
         return open_itk(path, size)
     shape = tuple(reversed([*sizes, 1][:3]))
@@ -61,25 +62,15 @@ def open_metaimage(path: Path) -> Volume:
     return packed.volume(stem(path), size)
 
 
-def _check_parts(path: Path, start: int, names: str, count: int) -> None:
+def _check_slices(path: Path, data_file: str, count: int) -> None:
     """Refuse slices that lie in fewer files than there are slices: SimpleITK shows memory that nobody wrote."""
-    words = names.split()
-    if "%" in names:
-        if not _PATTERN.fullmatch(words[0]):
-            raise ValueError(f"its header names slices {words[0][:80]!r}: expected a number in it, such as s%03d.raw")
-        with reading_as("MetaImage"):
-            first, last, step = (int(word) for word in words[1:4])
-            indices = range(first, last + 1, step)
-        parts, named = [words[0] % index for index in indices[: count + 1]], len(indices)
-    else:
-        with open_regular(path) as f:
-            f.seek(start)
-            parts = [line.decode("utf-8", "replace").strip() for line in f.read(1 << 22).splitlines() if line.strip()]
-        named = len(parts)
-    missing = [name for name in parts if not (path.parent / name).is_file()]
+    named, files = slice_files(path, data_file)
+    missing = next((name for name in islice(files, count + 1) if not (path.parent / name).is_file()), None)
     if missing or named != count:
-        gone = f", {missing[0]} is missing" if missing else ""
+        gone = f", {missing} is missing" if missing else ""
         raise ValueError(f"the header promises {count} slices and names {named} files{gone}")
+    if re.search(r"%\S*\s+\S+\s+\S+\s+-", data_file):
+        raise ValueError(f"the header counts slices down ({data_file[:80]}), which SimpleITK does not read")
 
 
 def _is_true(fields: dict[str, str], key: str, default: str = "False") -> bool:

@@ -15,6 +15,7 @@ from utils.files import stem
 from utils.formats.itk import open_itk
 from utils.formats.packed_data import PackedData
 from utils.formats.raw_data import RawData, RawVolume
+from utils.formats.slice_files import are_named
 from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VoxelSize, checked, checked_unitless
 from utils.formats.writers import TYPE_NAMES
@@ -94,7 +95,7 @@ def open_nrrd(path: Path) -> Volume:
             raise ValueError(f"the header says dimension {fields['dimension']} and sizes {fields['sizes']}")
         _refuse_contradictions(fields, len(shape))
     data_file = header.data_file
-    one_file = data_file is None or not (data_file.upper().startswith("LIST") or "%" in data_file)
+    one_file = data_file is None or not are_named(data_file)
     kinds = fields.get("kinds", "").lower().split()
     components = [n for kind, n in zip(kinds, shape[::-1], strict=False) if kind not in _PLACES | {"time"}]
     if any(count not in (1, 3, 4) for count in components):  # three and four are colours
