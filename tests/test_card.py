@@ -20,7 +20,7 @@ def shard(split, dataset, count, index=0):
 SHARDS = [shard("train", "fly", 3), shard("train", "fly", 2, 1), shard("test", "mouse", 1)]
 
 
-def text(kind="webdataset", rows=ROWS, notes=("a note",), title="EM <b>", shards=SHARDS):
+def text(kind="webdataset", rows=ROWS, notes=("a note",), title="EM ü <b>", shards=SHARDS):
     return card(About(title, kind, 9, ["At most 5 a dataset."], list(notes), rows), shards)
 
 
@@ -44,7 +44,7 @@ def test_usual_names_of_licenses(said, name):
 def test_front_matter():
     head = text().split("---")[1].splitlines()
     assert head[1:] == [
-        'pretty_name: "EM <b>"', "license:", "- cc-by-4.0", "- cc0-1.0", "tags:", "- electron-microscopy",
+        'pretty_name: "EM ü <b>"', "license:", "- cc-by-4.0", "- cc0-1.0", "tags:", "- electron-microscopy",
         "task_categories:", "- feature-extraction", "configs:", "- config_name: default", "  data_files:",
         "  - split: train", '    path: "train-*.tar"', "  - split: test", '    path: "test-*.tar"',
     ]  # fmt: skip
@@ -57,7 +57,7 @@ def test_front_matter():
 
 def test_what_is_in_it():
     said = text()
-    assert "# EM &lt;b&gt;\n" in said and "| train | 1 | 5 |\n| test | 1 | 1 |" in said
+    assert "# EM ü &lt;b&gt;\n" in said and "| train | 1 | 5 |\n| test | 1 | 1 |" in said
     assert "| train | 2 | 6 |\n| test | 1 | 1 |" in text(shards=[*SHARDS, shard("train", "bee", 1, 2)])
     assert "`patches.csv` has a row per patch: where it was cut" in said and "`sha256sum -c SHA256SUMS`" in said
     assert "Of 9 kept patches. At most 5 a dataset.\n\n- a note\n\n## Loading" in said

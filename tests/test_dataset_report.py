@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from made_collection import add_dataset, image_names, pixels
@@ -96,6 +97,26 @@ def test_what_a_page_is_made_from_decides(root):
     assert second != first
     os.utime(root / "filtered/tem", (1, 1))
     assert job_of(root).source.fingerprint() == second
+
+
+def test_only_the_volume_of_a_part_decides(root):
+    folder = root / "volumes"
+    folder.mkdir()
+
+    def write(name, columns):
+        tifffile.imwrite(folder / name, np.zeros((3, 8, columns), np.uint8), photometric="minisblack")
+
+    def fingerprint():
+        return job_of(root, volumes=(str(folder),)).source.fingerprint()
+
+    write("tem.tif", 8)
+    write("other.tif", 8)
+    first = fingerprint()
+    assert first != job_of(root).source.fingerprint()
+    write("other.tif", 9)
+    assert fingerprint() == first
+    write("tem.tif", 9)
+    assert fingerprint() != first
 
 
 def test_without_a_dictionary_the_kept_patches_decide(root):

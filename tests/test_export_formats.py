@@ -105,6 +105,7 @@ def test_types_of_columns():
 
 
 def test_one_array(tmp_path, monkeypatch):
+    assert zarr_frame_files("train", 65537)[-1] == "train.zarr/names/c/1"
     monkeypatch.setattr(export_formats, "NAMES_PER_CHUNK", 2)
     files = ("train.zarr/images/c/0/0/0", "train.zarr/images/c/1/0/0")
     frame = zarr_frame_files("train", 3)

@@ -39,6 +39,7 @@ def test_shards_and_rows(parts):
     assert len(rows) == 6 == found.kept and found.splits == ["train"] and found.failures == {}
     assert {(row["dataset"], row["license"]) for row in rows} == {("bee", "CC0"), ("fly", "MIT"), ("tem", "")}
     assert {row["split"] for row in rows} == {"train"} and list(rows[0])[:2] == ["split", "name"]
+    assert found.side == (0, 0)  # only an array has one
     assert found.notes == [] == found.warnings  # one split: nothing can leak
     folders = plan(parts, format="imagefolder").shards
     assert [len(shard.files) for shard in folders] == [2, 2, 2] and folders[0].files[0].startswith("train/bee/")
