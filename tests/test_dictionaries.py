@@ -3,10 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from conftest import ROOT, on_linux
-from made_dictionary import write_dictionary
+from made_dictionary import NAMES, PATCHES, write_dictionary
 from utils.dictionaries import load_meta, load_patches
 
 
@@ -24,10 +25,19 @@ def test_meta_is_found_at_the_end(path):
         load_patches(path)
 
 
-@pytest.mark.parametrize("length", [0, 10, 2**63])
+def test_a_whole_dictionary(path):
+    content = load_patches(path)
+    assert (list(content), content["names"]) == (["hashes", "meta", "names", "patches"], NAMES)
+    for patch, expected in zip(content["patches"], PATCHES, strict=True):
+        np.testing.assert_array_equal(patch, expected)
+
+
+@pytest.mark.parametrize("length", [0, 10, None, 2**63])
 def test_a_footer_that_lies(path, length):
-    path.write_bytes(path.read_bytes()[:-16] + length.to_bytes(8, "big") + b"patchdic")
-    if length == 2**63:
+    """It leads to no pickle, to the whole dictionary, which is no meta, or before the file."""
+    content = path.read_bytes()[:-16]
+    path.write_bytes(content + (len(content) if length is None else length).to_bytes(8, "big") + b"patchdic")
+    if length in (None, 2**63):
         assert load_meta(path) == {"crop": 50}  # the pickle itself still has it
     else:
         with pytest.raises(ValueError, match="patch dictionary"):

@@ -138,13 +138,15 @@ def test_listing(tmp_path, one_of_each):
     ):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "datasets.csv").touch()
-    for name in ("empty", "brain.zarr", "plain_zarr3"):
+    for name in ("empty", "brain.zarr", "plain_zarr3", "precomputed", "noted"):
         (tmp_path / name).mkdir()
     (tmp_path / "plain_zarr3" / "zarr.json").write_text("{}")
+    (tmp_path / "precomputed" / "info").write_text('{"scales": []}')
+    (tmp_path / "noted" / "info").write_text("Cut on a Tuesday.")
     volumes, passed = list_volumes(tmp_path)
-    expected = [*(p.name for p in one_of_each), "brain.zarr", "plain_zarr3"]
+    expected = [*(p.name for p in one_of_each), "brain.zarr", "plain_zarr3", "precomputed"]
     assert sorted(p.name for p in volumes) == sorted(expected)
-    others = ["a.csv", "empty", "notes.txt", "other.raw", "patches.pkl", "video.mp4", "z.png"]
+    others = ["a.csv", "empty", "noted", "notes.txt", "other.raw", "patches.pkl", "video.mp4", "z.png"]
     assert sorted(p.name for p in passed) == others
 
 
@@ -156,12 +158,13 @@ def test_a_folder_of_kept_patches_beside_its_volume_is_no_slices(tmp_path):
         "vol": ["vol-LOC-0_00_0-9_0-9.tiff", "vol-LOC-2_12_0-9_0-9.tiff"],
         "stacks": ["vol-LOC-0_-1-4_0-9_0-9.tif", "vol-LOC-0_02-07_0-9_0-9.tif"],
         "slices": ["vol-LOC-0_00_0-9_0-9.tif", "vol_2.tif"],
+        "mixed": ["a.tif", "vol-LOC-0_00_0-9_0-9.tif", "vol-LOC-0_01_0-9_0-9.tif"],
     }.items():
         (tmp_path / folder).mkdir()
         for name in names:
             shutil.copy(tmp_path / "s0.tif", tmp_path / folder / name)
     volumes, passed = list_volumes(tmp_path)
-    assert {"vol.mrc", "slices"} <= {path.name for path in volumes} and {path.name for path in passed} == {
+    assert {"vol.mrc", "slices", "mixed"} <= {path.name for path in volumes} and {path.name for path in passed} == {
         "vol",
         "stacks",
     }
@@ -210,6 +213,12 @@ def test_listing_is_in_natural_order(tmp_path):
 )
 def test_names(source, name):
     assert volume_name(source if "://" in source else Path(source)) == name
+
+
+@pytest.mark.parametrize(("folder", "name"), [("brain.ome.zarr", "brain_s0"), ("fly.v2", "fly.v2")])
+def test_names_of_folders(tmp_path, folder, name):
+    (tmp_path / folder).mkdir()
+    assert volume_name(tmp_path / folder) == name
 
 
 @pytest.mark.parametrize(
@@ -283,6 +292,7 @@ def test_the_files_that_a_volume_is_made_of(tmp_path):
     voxels = voxels_of()
     for name in ("a.nrrd", "b.mhd", "c.hdr"):
         write_itk(tmp_path / name, voxels)
+    assert volume_inputs(tmp_path / "a.tif") == {"a.tif": (tmp_path / "a.tif",)}
     assert volume_inputs(tmp_path / "a.nrrd") == {"a.nrrd": (tmp_path / "a.nrrd",)}
     assert volume_inputs(tmp_path / "b.mhd") == {"b.mhd": (tmp_path / "b.mhd", tmp_path / "b.raw")}
     assert volume_inputs(tmp_path / "c.hdr") == {"c.hdr": (tmp_path / "c.hdr", tmp_path / "c.img")}

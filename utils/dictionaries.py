@@ -110,7 +110,7 @@ def load_meta(path: Path) -> dict[str, Any]:
         tail = f.read()
         length, magic = _FOOTER.unpack(tail) if len(tail) == _FOOTER.size else (0, b"")
         start = size - _FOOTER.size - length
-        if magic == _MAGIC and start >= 0:
+        if magic == _MAGIC and start > 0:
             f.seek(start)
             return checked_meta(in_memory(read_plain(f), f))
     with PatchFile(path) as file:
