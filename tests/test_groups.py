@@ -1,10 +1,12 @@
 """utils/groups.py: which images of a folder belong together."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from utils.groups import list_groups
+from utils.groups import groups_of, list_groups
+from utils.results import Scope
 from utils.sources import nested_volumes
 
 
@@ -25,12 +27,15 @@ def test_subfolders_and_loose_images_are_groups(tmp_path):
     assert [str(group) for group in list_groups(folder).groups][1] == str(folder / "a9")
 
 
-def test_what_is_nested_deeper_is_named_or_taken(tmp_path):
+def test_what_is_nested_deeper_is_named_or_taken(tmp_path, capsys):
     folder = made(tmp_path / "in", "a/x.png", "a/b/y.png", "a/b/c/z.png")
     found = list_groups(folder)
     assert [group.name for group in found.groups] == ["a"]
     assert found.nested == [folder / "a/b/y.png", folder / "a/b/c/z.png"]
     assert listed(folder, recursive=True) == {"a": ["x.png"], "a-b": ["y.png"], "a-b-c": ["z.png"]}
+    given = Namespace(dir=folder, recursive=False, quiet=False, prune=False)
+    assert groups_of(given, Scope("stage", folder, tmp_path / "out")) == found
+    assert "nested deeper than DIR/GROUP/IMAGE: 2 images, such as" in capsys.readouterr().err
 
 
 def test_what_is_no_image_is_passed_over(tmp_path):

@@ -174,6 +174,13 @@ def test_a_signal_s_exception_that_python_drops_is_raised_again(lost):
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_a_signal_that_was_raised_is_not_raised_again_by_what_comes_after_it():
+    with pytest.raises(TerminatedError), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError), terminable():
+        raise ZeroDivisionError
+
+
 def test_other_exceptions_that_python_drops_are_told_as_ever(monkeypatch):
     told: list[object] = []
     monkeypatch.setattr(sys, "__unraisablehook__", told.append)

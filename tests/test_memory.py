@@ -50,10 +50,17 @@ def test_a_control_group_counts(tmp_path, monkeypatch):
     assert memory._group_limits(tmp_path / "none") == []
 
 
+def test_of_a_machine_that_does_not_tell_8_gib_are_taken(monkeypatch):
+    monkeypatch.setattr(memory, "_group_limits", list)
+    monkeypatch.delattr(os, "sysconf")
+    assert memory.total_bytes.__wrapped__() == 8 * 2**30
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_what_a_process_uses_grows_with_it(monkeypatch, tmp_path):
     before = memory.used_bytes()
-    with mmap.mmap(-1, 1 << 26) as held:  # not what an earlier test's objects left
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    with mmap.mmap(-1, 1 << 26, flags=private) as held:  # not what an earlier test's objects left
         held.write(b"1" * len(held))
         assert before + len(held) // 2 < memory.used_bytes() < memory.total_bytes()
     monkeypatch.setattr(memory, "_PAGES", tmp_path / "none")

@@ -36,6 +36,7 @@ def test_describe_names_the_file(tmp_path):
             UnicodeEncodeError("utf-8", "m\udcfcll", 1, 2, "x"),
             r"'m\udcfcll' is no UTF-8; rename what it is called after",
         ),
+        (UnicodeEncodeError("utf-8", "m" * 90, 1, 2, "x"), f"'{'m' * 80}' is no UTF-8; rename what it is called after"),
         (OSError("no number"), "no number"),
         (OSError(28, "No space left on device"), "No space left on device"),
         (IndexError("out of range"), "IndexError: out of range"),

@@ -1,13 +1,14 @@
 """utils/parallel.py: results in order, few at a time, errors where they belong."""
 
 import threading
+import warnings
 from collections.abc import Iterator
 
 import numpy  # noqa: F401  brings a library of matrix products
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from utils.parallel import ordered_map
+from utils.parallel import gathered_warnings, ordered_map
 
 
 @pytest.mark.parametrize("threads", [0, 1, 2, 5])
@@ -50,3 +51,11 @@ def test_an_error_comes_at_its_item(threads):
     assert (next(results), next(results)) == (3, 6)
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_warnings_come_at_the_end_once_each_as_lines():
+    with gathered_warnings() as sentences:
+        for said, kind in [("two\n lines", UserWarning), ("zero", RuntimeWarning), ("old", DeprecationWarning)] * 2:
+            warnings.warn(said, kind, stacklevel=1)
+        assert sentences == []
+    assert sentences == ["two lines", "zero"]

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,6 +56,35 @@ def test_a_tiff(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", NUMBERS[:12].reshape(3, 4))
     with open_tiff_file(tmp_path / "a.tif") as tif:
         assert tif.pages.first.shape == (3, 4)
+
+
+OME = """<OME><Image><Pixels DimensionOrder="XYZCT" Type="uint32" SizeX="4" SizeY="3" SizeZ="1" SizeC="1" SizeT="{}">
+<TiffData PlaneCount="1"><UUID {}>urn:uuid:x</UUID></TiffData></Pixels></Image><StructuredAnnotations>
+<XMLAnnotation><Value><Modulo><AlongT Start="0" End="{}"/></Modulo></Value></XMLAnnotation>
+</StructuredAnnotations></OME>"""
+
+
+@pytest.mark.parametrize(
+    "named", ["", 'FileName=""', 'FileName="a.tif"', 'FileName="gone.tif"', f'FileName="{300 * "x"}"']
+)
+def test_a_tiff_of_ome_metadata(tmp_path, named):
+    """A plane may lie in this file without a name, or in one that is not there."""
+    tifffile.imwrite(tmp_path / "a.tif", NUMBERS[:12].reshape(3, 4), description=OME.format(1, named, 9), metadata=None)
+    with open_tiff_file(tmp_path / "a.tif") as tif:
+        assert tif.is_ome and tif.pages.first.shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("count", "end", "said"),
+    [("9" * 40, 9, f"count planes up to {'9' * 30}$"), (1, 1e7, r"count steps of 1 from 0 to 1e\+07$")],
+)
+def test_a_tiff_that_is_refused_is_closed(tmp_path, count, end, said):
+    metadata = OME.format(count, "", end)
+    tifffile.imwrite(tmp_path / "a.tif", NUMBERS[:12].reshape(3, 4), description=metadata, metadata=None)
+    with pytest.raises(ValueError, match=said) as caught:
+        open_tiff_file(tmp_path / "a.tif")
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb) if "tif" in frame.f_locals]
+    assert [frame.f_locals["tif"].filehandle.closed for frame in frames] == [True]
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path, path):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 from isal import isal_zlib
 
+from utils.files import is_there
 from utils.foreign_text import parse_xml
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def _refuse_hostile_ome(xml: str | None, folder: Path) -> None:
     root = parse_xml(xml)
     for node in () if root is None else root.iter():
         kind = node.tag.rpartition("}")[2]
-        if kind == "UUID" and (other := folder / node.get("FileName", "")).exists():
-            refuse_special(other)
+        if kind == "UUID" and (name := node.get("FileName")) and is_there(folder / name):
+            refuse_special(folder / name)
         if kind in _COUNTS and len(most := max((node.get(name, "") for name in _COUNTS[kind]), key=len)) > _MOST_DIGITS:
             raise ValueError(f"its OME metadata count planes up to {most[:30]}")
         if kind.startswith("Along") and node.get("Start"):

@@ -29,4 +29,4 @@ def redacted(text: str) -> str:
 
 def say(sentence: str) -> None:
     """Print a sentence to the log, which is stderr: on one line, without secrets."""
-    print(one_line(redacted(sentence)), file=sys.stderr, flush=True)
+    print(one_line(redacted(sentence)), file=sys.stderr)
