@@ -64,6 +64,14 @@ def test_what_goes_wrong_in_the_block_ends_the_workers():
         os.kill(pid, 0)
 
 
+def test_a_worker_begins_deaf_to_ctrl_c_and_nothing_is_begun_that_nobody_waits_for(monkeypatch):
+    monkeypatch.setattr(executors, "_start_worker", int)
+    with executor(1) as pool:
+        assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+        left = [pool.submit(sum, range(10**6)) for _ in range(9)]
+    assert left[-1].cancelled()
+
+
 def test_processes_of_one_pool_are_bounded(monkeypatch):
     monkeypatch.setattr(executors, "MOST_PROCESSES", 1)
     with executor(100) as pool:

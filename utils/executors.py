@@ -11,7 +11,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
-from multiprocessing import resource_tracker
 from typing import Any
 
 from utils import memory
@@ -30,8 +29,6 @@ GRACE_SECONDS = 10.0
 def executor(processes: int) -> Iterator[Executor]:
     """A pool of spawned processes; an interrupt stops its workers at once."""
     context = multiprocessing.get_context(_start_method())
-    if hasattr(signal, "pthread_sigmask"):
-        resource_tracker.ensure_running()  # which would unblock what `_sigint_blocked` blocks
     pool = _Pool(min(processes, MOST_PROCESSES), context, initializer=_start_worker)
     try:
         yield pool
