@@ -20,7 +20,7 @@ from utils.records.kept_patch import read_kept_record
 from utils.volumes import list_volumes, open_volume, volume_name
 
 needs_bash = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="curate.sh needs bash")
-SETTINGS = {"WEIGHTS": "lite", "CROP": 20, "THRESHOLD": 0, "LIMIT": 6, "PROCESSES": 2, "PYTHON": sys.executable}
+SETTINGS = {"WEIGHTS": "lite", "CROP": 20, "THRESHOLD": 0, "LIMIT": 6, "PROCESSES": 1, "PYTHON": sys.executable}
 
 
 def start(folder: Path, out: Path, **options: object) -> subprocess.Popen[str]:

@@ -137,7 +137,7 @@ def test_a_second_run_does_nothing(demo):
 
 def test_a_killed_run_goes_on_to_the_same_result(sample, curated, tmp_path):
     before = state(sample)
-    options = {"PROCESSES": 1, "EXPORT": "webdataset", "SPLIT": "train=.8,val=.2"}  # the demo's but for processes
+    options = {"EXPORT": "webdataset", "SPLIT": "train=.8,val=.2"}  # the demo's
     process = start(sample, tmp_path / "out", **options)
     assert process.stdout is not None
     for line in process.stdout:  # reading waits; the kill comes while volumes are being cut
@@ -160,7 +160,7 @@ def test_failures_and_news(sample, curated, tmp_path):
     (data / "3d").mkdir()
     (data / "3d" / "cut_short.nrrd").write_bytes((sample / "3d" / "neuropil_fib.nrrd").read_bytes()[:5000])
     before = state(out)
-    code, stdout, stderr = curate(data, out, PROCESSES=1)
+    code, stdout, stderr = curate(data, out)
     assert code == 1
     assert "cut_short.nrrd" in stderr and "the same command tries again what may be read by then" in stderr
     changed = [name for name in differences(state(out), before) if not OWN.intersection(Path(name).parts)]

@@ -43,7 +43,7 @@ def real(real_data, tmp_path) -> Path:
 
 def test_real_volumes_and_a_video(real, tmp_path):
     out = tmp_path / "out"
-    code, stdout, stderr = curate(real, out, CROP=400, THRESHOLD=0.5, PROCESSES=1)
+    code, stdout, stderr = curate(real, out, CROP=400, THRESHOLD=0.5)
     assert code == 0, stdout + stderr
     assert assert_traced(out) > 50
     assert assert_stacks_hold_patches(out) > 0
