@@ -37,6 +37,9 @@ def test_round_trip(weights):
     assert back.familiarity is not None and back.familiarity.limit == 0.5
     for name in ("weights", "biases"):
         assert np.array_equal(getattr(back.familiarity, name), getattr(familiarity(), name))
+    for least_or_most in (Decision(0.0, side=1), Decision(1.0, side=4096)):
+        save_decision(weights, sha256_of(weights), least_or_most)
+        assert read_decision(weights) == least_or_most
 
 
 def test_familiarity_of_the_first_release_is_passed_over(weights):

@@ -126,6 +126,13 @@ def test_requests_that_mean_nothing(server, path, body, headers, status):
     assert server.board.news(0)["revision"] == 0
 
 
+def test_a_refusal_ends_the_connection(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+    connection.request("GET", "/wrong/")
+    assert connection.getresponse().read() == b"Forbidden" and connection.sock.recv(1) == b""
+    connection.close()
+
+
 def test_a_full_disk_is_said(server, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

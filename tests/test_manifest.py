@@ -21,6 +21,7 @@ def write(folder: Path, name: str, free: dict[str, str], count: int) -> Path:
                 f"{name}-LOC-2d-{i}-{i + 9}_0-9", i / count, i % 2 == 0, "kept" if i % 2 == 0 else "low score"
             )
             rows.add(part, decision, hash_="", sha256=f"{i:x}")
+    assert pq.read_metadata(folder / f"{name}.parquet").num_rows == count  # all is written, whoever still holds rows
     return folder / f"{name}.parquet"
 
 

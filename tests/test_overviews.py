@@ -64,6 +64,7 @@ def test_no_more_than_so_many():
     for name in names:
         found.paste(name, patch(99))
     assert list(found.sizes) == [("a", -1)] and len(found.cells()) == 1
+    assert Overviews().most == 2000  # 74 MB
 
 
 class Volume:
@@ -95,6 +96,9 @@ def test_the_volume_s_own_slice_where_it_is_at_hand():
     assert (found.cells()[0][:96] == 80).all()  # a patch hides no slice
     found.paste(names[2], patch(200))
     assert ("w", 0) in found.sizes
+    few = Overviews(found.volumes, most=1)
+    few.begin(PART, decisions(*names), (8, 96, 192))
+    assert list(few.sizes) == [("v", 0)] and len(few.cells()) == 1
 
 
 def test_a_volume_that_cannot_be_read_is_said():
@@ -140,8 +144,9 @@ def test_a_slice_has_the_window_of_its_patches():
     assert found.cells()[0][0, 0] == to_uint8(voxels[0], Contrast("minmax", 0.0, 2000.0))[0, 0] == 128
 
 
-def test_a_patch_beyond_its_plane_is_not_shown():
-    found, name = Overviews(), "v-LOC-0_2_0-96_200-296"
+@pytest.mark.parametrize("place", ["0-96_200-296", "0-96_96-192", "96-192_0-96"])
+def test_a_patch_beyond_its_plane_is_not_shown(place):
+    found, name = Overviews(), f"v-LOC-0_2_{place}"
     found.begin(PART, decisions(name), (4, 96, 96))
     found.paste(name, patch(200))
     assert (found.cells()[0] == 40).all()

@@ -50,7 +50,7 @@ class Cascade:
         if self.is_measured:
             return True
         logits = np.empty((len(self.levels), 0))
-        margins = np.zeros(len(self.levels) - 1)
+        margins = np.array([])
         for start in range(0, min(len(patches), MOST), ROUND):
             part = patches[start : start + ROUND]
             logits = np.hstack([logits, [level.run(part)[0] for level in self.levels]])
