@@ -1,6 +1,7 @@
 """Downloads that end, whatever the server does: retries, Retry-After, redirects, silence, a trickle."""
 
 import hashlib
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from utils.classification.download import FetchError, RetryPolicy, _retry_after, download
+from utils.classification.download import FetchError, RetryPolicy, _copy, _retry_after, download
 from weights_server import CONTENT, Server, stalled, truncated, whole
 
 
@@ -110,6 +111,12 @@ def test_a_trickle_ends(server, fetch):
     with pytest.raises(FetchError, match="bytes in"):
         fetch(attempts=1, stall=0.1, slowest=1e6)
     done.set()
+
+
+def test_what_comes_steadily_is_waited_for(tmp_path):
+    """However little: 100 bytes within 100 s are as many as were asked for."""
+    _, size = _copy(io.BytesIO(bytes(100)), tmp_path / "model.pth", RetryPolicy(stall=0.0, slowest=1.0))
+    assert size == 100
 
 
 def test_truncated_is_tried_again(server, fetch):
