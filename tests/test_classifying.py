@@ -8,7 +8,6 @@ import pytest
 from utils.classification import classifying as room
 from utils.classification.accounts import Account
 from utils.classification.classifying import _stored_scores, classify_dictionary
-from utils.classification.shared_names import refuse_shared_files
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
 from utils.records.recipes import Recipe
@@ -118,13 +117,3 @@ def test_a_name_that_is_too_long_for_what_lies_beside_a_table(tmp_path):
     job = Job(tmp_path / "a.pkl", tmp_path / f"{'x' * 230}.csv")
     with pytest.raises(ValueError, match="of 230 bytes is too long"):
         classify_dictionary(Scorer, job, tmp_path / "scratch", threshold=0.5)
-
-
-def test_names_that_meet_on_some_file_system():
-    refuse_shared_files(["a", "b", "a.b"])
-    with pytest.raises(ValueError, match="two patches would share a file: 'a' and 'A'"):
-        refuse_shared_files(["a", "b", "A"])
-    with pytest.raises(ValueError, match=r"\.\."):
-        refuse_shared_files(["../a"])
-    with pytest.raises(ValueError, match="share a file"):
-        refuse_shared_files(["ab", "ab"])  # one string, as a pickle remembers it

@@ -53,6 +53,7 @@ def test_an_audit_that_agrees_changes_nothing():
 def test_what_lies_on_the_threshold_is_not_kept():
     assert Watch(Tally("int8"), 0.0, 0.5).passes(np.zeros(1), np.array([-0.1]))
     assert not Watch(Tally("int8"), 0.0, 0.5).passes(np.zeros(1), np.array([0.1]))
+    assert Watch(Tally("int8"), 0.0, 0.5).passes(np.array([-0.1]), np.zeros(1))
 
 
 def test_another_decision_widens_the_margin_twice_beyond_it():

@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from conftest import noise_patches
-from utils.classification.models import SIDES, build_model, detect_arch, loaded_model, prepare, resized
+from utils.classification.lite_net import LiteNet
+from utils.classification.models import (
+    SIDES,
+    _declared,
+    _operators_load,
+    build_model,
+    detect_arch,
+    loaded_model,
+    prepare,
+    resized,
+)
 
 
 @pytest.mark.parametrize("arch", ["resnet34", "lite"])
@@ -18,8 +28,14 @@ def test_architectures(arch):
         build_model("vgg")
 
 
-def test_a_network_computes_with_the_weights_that_it_is_given():
-    network = build_model("lite").eval()
+def test_what_stands_in_for_operators_is_held():
+    build_model("resnet34")
+    assert bool(_declared) is not _operators_load()
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_network_computes_with_the_weights_that_it_is_given(windows):
+    network = LiteNet(windows=windows).eval()
     loaded = loaded_model("lite", network.state_dict(), "a.pth").eval()
     x = torch.linspace(-1, 1, 2 * 96 * 96).reshape(2, 1, 96, 96)
     assert torch.equal(loaded(x), network(x))
@@ -48,6 +64,11 @@ def test_lite_does_not_mind_contrast_settings_or_padding():
     padded[:60] = 0
     y = prepare(torch.tensor(padded[None]), "lite")[0, 0, 60:]
     assert abs(float(y.mean())) < 1e-4 and float(y.std()) == pytest.approx(1, abs=1e-3)
+    padded = (image / 8 + 10).clip(11, 40).round()
+    padded[:60], padded[-1, -1] = 2, 41  # 2 is as good as black where 41 is the brightest
+    y = prepare(torch.tensor(padded[None]), "lite")[0, 0, 60:]
+    assert abs(float(y.mean())) < 1e-4
+    padded = image.copy()
     padded[:60] = 255
     y = prepare(torch.tensor(padded[None]), "lite")[0, 0, 60:]
     assert abs(float(y.mean())) < 1e-4 and float(y.std()) == pytest.approx(1, abs=1e-3)

@@ -8,10 +8,12 @@ from utils.cli import UsageError
 
 
 def test_precision_and_device_choices(monkeypatch):
-    monkeypatch.setattr("utils.classification.precisions._cpu_has_bf16", lambda: True)
+    for instructions in ("avx512_bf16", "amx_bf16", "avx2"):
+        monkeypatch.setattr("torch.cpu.get_capabilities", lambda has=instructions: {has: True})
+        chosen = pick_dtype("auto", "cpu", "resnet34")
+        assert chosen == (torch.float32 if instructions == "avx2" else torch.bfloat16)
     assert pick_dtype("auto", "cuda", "resnet34") == torch.float16
     assert pick_dtype("auto", "cuda", "lite") == torch.float32
-    assert pick_dtype("auto", "cpu", "resnet34") == torch.bfloat16
     assert pick_dtype("auto", "cpu", "lite") == torch.float32
     assert pick_dtype("auto", "mps", "resnet34") == torch.float32
     assert pick_dtype("fp16", "mps", "resnet34") == torch.float16

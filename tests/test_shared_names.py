@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import utils.classification.shared_names as shared_names_module
-from utils.classification.shared_names import shared_names
+from utils.classification.shared_names import refuse_shared_files, shared_names
 from utils.dictionaries import save_patches
 
 PATCH = np.arange(64, dtype=np.uint8).reshape(8, 8)
@@ -68,3 +68,13 @@ def test_what_cannot_be_read_stops_no_other(make, tmp_path):
     one, other = make("a", "same"), make("a-ROI-b", "same")
     (tmp_path / "a-ROI-c.pkl").write_bytes(b"nothing")
     assert shared_names([tmp_path / "a-ROI-c.pkl", one, tmp_path / "a-ROI-gone.pkl", other]).keys() == {one, other}
+
+
+def test_names_that_meet_on_some_file_system():
+    refuse_shared_files(["a", "b", "a.b"])
+    with pytest.raises(ValueError, match="two patches would share a file: 'a' and 'A'"):
+        refuse_shared_files(["a", "b", "A"])
+    with pytest.raises(ValueError, match=r"\.\."):
+        refuse_shared_files(["../a"])
+    with pytest.raises(ValueError, match="share a file"):
+        refuse_shared_files(["ab", "ab"])  # one string, as a pickle remembers it

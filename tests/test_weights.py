@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -139,6 +140,17 @@ def test_a_read_only_cache_is_enough(cache, monkeypatch):
     assert find_weights("zenodo", check) == cache / FILE_NAME
 
 
+def test_what_another_run_has_fetched_meanwhile_is_taken(server, cache, monkeypatch):
+    @contextmanager
+    def locked_when_it_was_there(target: Path) -> Iterator[None]:
+        cache.mkdir(parents=True)
+        target.write_bytes(CONTENT)
+        yield
+
+    monkeypatch.setattr("utils.classification.weights.locked", locked_when_it_was_there)
+    assert fetch(server).read_bytes() == CONTENT and server.paths == []
+
+
 def test_damaged_cache_is_fetched_again(server, cache, capsys):
     server.answers = [whole()]
     path = fetch(server)
@@ -181,6 +193,7 @@ def test_urls_that_end_alike_do_not_meet_in_the_cache(server):
     other = server.url.replace("/files/", "/other/")
     assert fetch(server).read_bytes() != find_weights(other, check).read_bytes()
     assert cache_name("http://a/..%2f..%2fx?y=/../z").count("/") == 0
+    assert cache_name("http://a/m.pth").startswith("m-") and cache_name("http://a/").startswith("weights-")
 
 
 def test_where_weights_lie(cache, tmp_path, monkeypatch):
@@ -188,6 +201,11 @@ def test_where_weights_lie(cache, tmp_path, monkeypatch):
     assert local_path("~/w.pth") == tmp_path / "w.pth" and local_path("lite") == LITE
     assert local_path("zenodo") == cache / FILE_NAME
     assert local_path("HTTPS://h/w.pth") == cache / cache_name("HTTPS://h/w.pth")
+    monkeypatch.delenv("TORCH_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert local_path("zenodo") == tmp_path / "xdg/torch/hub/checkpoints" / FILE_NAME
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert local_path("zenodo") == tmp_path / ".cache/torch/hub/checkpoints" / FILE_NAME
 
 
 def test_path_that_is_not_there(tmp_path):

@@ -56,7 +56,7 @@ def _reasons(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _sentence(path: Path, same: Mapping[Path, str]) -> str:
-    others = [other.name for other in islice(same, MOST_NAMES + 1) if other != path][:MOST_NAMES]
+    others = list(islice((other.name for other in same if other != path), MOST_NAMES))
     more = f" and {len(same) - 1 - len(others)} more" if len(same) - 1 > len(others) else ""
     folder = dataset_of(stem_of_file(path))
     return (

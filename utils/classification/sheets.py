@@ -24,7 +24,7 @@ class SheetSource:
     name: str
     tables: tuple[Path, ...]
     dictionaries: tuple[Path, ...]
-    is_unfamiliar: bool = False
+    is_unfamiliar: bool
 
     def __str__(self) -> str:
         return self.name
