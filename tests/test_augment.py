@@ -48,12 +48,25 @@ DRAWN = {
         [94.44, 41.29, 72.0, 23.0],
         [72.09, 14.65, 63.0, 47.0],
     ],
+    "covered": [
+        [108.89, 33.97, 0.19, 119.2],
+        [1.5, 7.39, 0.0, 0.0],
+        [85.87, 24.06, 81.82, 111.0],
+        [125.72, 35.24, 139.04, 136.97],
+        [200.9, 86.09, 18.0, 255.0],
+        [191.48, 84.29, 18.0, 255.0],
+        [66.43, 36.5, 39.89, 26.45],
+        [197.13, 63.43, 255.0, 255.0],
+        [96.56, 17.18, 93.29, 93.29],
+        [96.89, 46.18, 117.0, 166.0],
+    ],
 }
 DRAWS = {
     "published": lambda rng: published(rng, PATCH, 48),
     "good": lambda rng: heavy(rng, PATCH, 48, informative=True),
     "bad": lambda rng: heavy(rng, PATCH, 48, informative=False),
     "mild": lambda rng: mild(rng, PATCH, 48, informative=True),
+    "covered": lambda rng: mostly_covered(rng, PATCH, 48)[0],
 }
 
 
@@ -110,3 +123,11 @@ def test_windows_keep_the_whole_in_sight():
         window = augment._window(np.random.default_rng(seed), ramp, 32, smallest=0.55)
         assert window.shape == (32, 32) and window.dtype == np.float32
         assert 20 < window.mean() < 107 and window.max() - window.min() > 50
+
+
+def test_large_patches_are_smoothed_before_they_are_made_small():
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256)).astype(np.uint8)
+    windows = [augment._window(np.random.default_rng(seed), noise, 32, smallest=0.55) for seed in range(30)]
+    assert max(window.std() for window in windows) < 15
+    same = [augment._window(np.random.default_rng(seed), noise[:32, :32], 32, smallest=0.55) for seed in range(30)]
+    assert np.median([window.std() for window in same]) > 40
