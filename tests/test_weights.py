@@ -142,7 +142,7 @@ def test_a_read_only_cache_is_enough(cache, monkeypatch):
 
 def test_what_another_run_has_fetched_meanwhile_is_taken(server, cache, monkeypatch):
     @contextmanager
-    def locked_when_it_was_there(target: Path) -> Iterator[None]:
+    def locked_when_it_was_there(target):
         cache.mkdir(parents=True)
         target.write_bytes(CONTENT)
         yield
