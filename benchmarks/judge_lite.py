@@ -1,8 +1,9 @@
 """Judge the lite network by what it has not seen: a head for each group of sources, fitted without them.
 
 Prints accuracy and AUROC by source; the share of good and bad patches kept as they are, at a tenth of the contrast, as
-12-bit data through --contrast dtype, after a blur of 1 px, and where cells fill a fifth of the patch beside anything
-(padding, noise, gradients, grain) or beside resin; and how far each source lies from all others, and from all that are
+12-bit data through --contrast dtype, after a blur of 1 px, and where cells fill a fifth of the patch: in one piece (a
+square, a disc, a strip) beside padding or resin, or in any shape, slivers too, beside anything (padding, noise,
+gradients, grain) or beside resin; and how far each source lies from all others, and from all that are
 not of its group. The bank is that of train_patch_classifier.py.
 
 Example:
@@ -22,9 +23,11 @@ from utils.argument_types import existing_dir, existing_file, positive_int
 from utils.cli import make_parser, run_script
 
 AS_IT_IS = "as they are"
-COVER = 0.8
+COVER, SIDE = 0.8, 224
 # Resin is brighter than most of a cell (a percentile), and shows a part of the cell's deviation as noise.
 RESIN, RESIN_NOISE = 85, 0.2
+Cover = Callable[[np.random.Generator], np.ndarray]
+Fill = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,24 +75,50 @@ def changes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
     from utils.training.synthetic.negatives import cover_mask, filler
 
-    def covered(patch: np.ndarray, fill: Callable[[np.random.Generator, np.ndarray], np.ndarray]) -> np.ndarray:
-        rng, side = np.random.default_rng(int(patch.sum())), 224
-        image = cv2.resize(patch, (side, side)).astype(np.float32)
-        mask = cover_mask(rng, side, COVER)
+    def covered(patch: np.ndarray, cover: Cover, fill: Fill) -> np.ndarray:
+        rng = np.random.default_rng(int(patch.sum()))
+        image = cv2.resize(patch, (SIDE, SIDE)).astype(np.float32)
+        mask = cover(rng)
         mixed: np.ndarray = np.clip(image * (1 - mask) + fill(rng, image) * mask, 0, 255).round().astype(np.uint8)
         return mixed
 
     def resin(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         return rng.normal(np.percentile(image, RESIN), RESIN_NOISE * image.std(), image.shape)
 
+    def plain(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        gray = rng.choice([0, 255, np.median(image), np.nan])
+        return resin(rng, image) if np.isnan(gray) else np.full_like(image, gray)
+
+    def anything(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        return filler(rng, SIDE)
+
+    def any_shape(rng: np.random.Generator) -> np.ndarray:
+        return cover_mask(rng, SIDE, COVER)
+
     return {
         AS_IT_IS: lambda patch: patch,
         "a tenth of the contrast": lambda patch: np.round((patch - patch.mean()) * 0.1 + patch.mean()).astype(np.uint8),
         "12 bits as 16": lambda patch: patch // 16,
         "blurred by 1 px": lambda patch: cv2.GaussianBlur(patch, (0, 0), 1),
-        "a fifth is left": lambda patch: covered(patch, lambda rng, image: filler(rng, len(image))),
-        "a fifth beside resin": lambda patch: covered(patch, resin),
+        "a fifth in one piece": lambda patch: covered(patch, all_but_one_piece, plain),
+        "a fifth is left": lambda patch: covered(patch, any_shape, anything),
+        "a fifth beside resin": lambda patch: covered(patch, any_shape, resin),
     }
+
+
+def all_but_one_piece(rng: np.random.Generator) -> np.ndarray:
+    """What covers all but a square, a disc, or a strip along a side (1), and where the piece is (0)."""
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE
+    left, shape = 1 - COVER, rng.integers(3)
+    half = (np.sqrt(left) / 2, np.sqrt(left / np.pi))[shape % 2]
+    cy, cx = rng.uniform(half, 1 - half, 2)
+    if shape == 2:
+        piece: np.ndarray = (y, x, 1 - y, 1 - x)[rng.integers(4)] < left
+    elif shape == 1:
+        piece = np.hypot(y - cy, x - cx) < half
+    else:
+        piece = np.maximum(abs(y - cy), abs(x - cx)) < half
+    return ~piece
 
 
 def left_out_scores(
