@@ -68,6 +68,7 @@ def test_an_overview_that_is_there_tells_of_padding(tmp_path):
 def test_without_an_overview(planned, tmp_path):
     said = describe(replace(planned, overviews=()), tmp_path)
     assert "24 candidate cubes of 16 (no overview: padding is told when they are read)" in said
+    assert "for the overview" not in said
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,13 @@ def test_a_whole_level(planned, tmp_path, gigabytes, verdict):
     whole = replace(planned, dataset=replace(planned.dataset, crop=False))
     said = describe(replace(whole, options=SamplingOptions(gigabytes=gigabytes)), tmp_path).splitlines()[-1]
     assert said == f"  crop is false: the whole level, 49.9 kB read, 49.9 kB written: {verdict}"
+
+
+def test_a_whole_level_is_written_as_bytes(planned, tmp_path):
+    level = replace(planned.level, dtype=np.dtype("uint16"))
+    whole = replace(planned.dataset, crop=False), replace(planned.image, levels=(level,))
+    said = describe(replace(planned, dataset=whole[0], image=whole[1]), tmp_path).splitlines()[-1]
+    assert "the whole level, 99.8 kB read, 49.9 kB written" in said
 
 
 def test_a_level_that_cannot_be_read_is_named(planned, tmp_path):

@@ -21,6 +21,7 @@ from utils.formats.raw_data import RawReader
 from utils.names import parse_name
 from utils.near_hashes import hamming
 from utils.patches import tiles
+from utils.records.recipes import load_record
 
 
 def write(path, voxels, spacing_xyz=(10.0, 10.0, 10.0), compress=False):
@@ -278,11 +279,18 @@ def test_a_bad_row_of_a_table_stops_no_other(tmp_path, capsys):
     (tmp_path / "t.csv").write_text(
         f"download_url,volume_name,voxel_x,voxel_y,voxel_z\n{tmp_path}/a.zarr/s0,good,8,8,8\n,empty,1,1,1\n"
     )
+    assert cut(tmp_path / "t.csv", tmp_path / "out", "--list") == 1
+    out, err = capsys.readouterr()
+    listed = out.splitlines()[1].split("\t")
+    assert listed[:4] == ["good_s0", "40 x 40 x 40", "8 x 8 x 8", "0 1 2"] and "download_url is empty" in err
     assert cut(tmp_path / "t.csv", tmp_path / "out") == 1
     out, err = capsys.readouterr()
     assert out == "volumes: 1 done, 0 done before, 1 failed\n"
     assert "no address: download_url is empty" in err
-    assert load_meta(tmp_path / "out" / "good_s0.pkl")["voxel_size"] == (8.0, 8.0, 8.0)
+    target = tmp_path / "out" / "good_s0.pkl"
+    meta, record = load_meta(target), load_record(target)
+    assert (meta["voxel_size"], meta["patches"]) == ((8.0, 8.0, 8.0), int(listed[4]))
+    assert record and record.options["gb"] == 5
 
 
 def test_a_bare_folder_of_slices_is_one_volume(tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import ngff_download
 from loopback import serving
 from ngff_images import SIZES, pyramid, write_ome_zarr
 from utils.ngff.access import Access
@@ -37,6 +38,14 @@ def test_which_level(row, in_row, options, index):
     plan = plan_sampling(replace(row, level=in_row), SamplingOptions(**options))
     assert (plan.index, plan.level, plan.name) == (index, plan.image.levels[index], f"fly_s{index}")
     assert plan.voxel_size == SIZES[index]
+
+
+def test_what_is_left_out_means_what_it_means_to_ngff_download(tmp_path, monkeypatch):
+    """`patchify3d.py` takes the cubes of a table's row that it would."""
+    asked = []
+    monkeypatch.setattr(ngff_download, "download", lambda args: asked.append(ngff_download.sampling_options(args)))
+    ngff_download.main(["t.csv", str(tmp_path / "cubes")])
+    assert asked == [SamplingOptions()]
 
 
 @pytest.mark.parametrize(
