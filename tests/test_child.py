@@ -7,7 +7,7 @@ from pathlib import Path
 
 from conftest import ROOT
 from utils.cluster import child, client, keeper
-from utils.settings import MAX_GB
+from utils.settings import MAX_GB, settings
 
 
 def test_a_child_answers_and_refuses(tmp_path, capfd):
@@ -59,6 +59,14 @@ def test_where_relative_paths_lead_from(tmp_path, monkeypatch):
     said = child._stand({"folder": gone, "relative": True})
     assert said.startswith(f"does not see {gone}, from where relative paths lead")
     assert child._stand({"folder": gone, "relative": False}) == "" and Path.cwd() == Path("/")
+
+
+def test_what_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hello = {"versions": {}, "folder": str(tmp_path), "relative": True, "script": None, "settings": settings()}
+    assert (
+        child._begin(hello, b"cno_such_room\nwork\n.") == "lacks what this suite needs: No module named 'no_such_room'"
+    )
 
 
 def test_a_child_whose_parent_is_gone_tidies_up_and_goes():

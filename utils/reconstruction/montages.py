@@ -16,7 +16,7 @@ from utils.volumes import open_volume
 MOST_STACKS = 48
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class StacksOfDataset:
     """The stacks that a montage shows: of more than fit, some at even steps."""
 
