@@ -176,6 +176,12 @@ def test_a_common_value_within_three_steps_of_the_picture_is_its_end(value, fill
     assert len(measured(np.append(values, [value] * 1000))[1]) == fills
 
 
+def test_a_picture_s_steps_are_those_of_its_middle_nine_tenths():
+    """95.4 % are one apart, the rest ten; a fill that is twenty away would be the end of what has such steps."""
+    values = np.repeat([*range(100, 138), *range(150, 610, 10)], [251] * 38 + [10] * 46)
+    assert measured(np.append(values, [80] * 5000))[1] == [OutlierRange(80, 80, 5000 / (5000 + values.size))]
+
+
 def test_a_fill_beside_few_values_need_not_be_common():
     """Each of 64 values holds 1.5 % of the picture; the fill, a band of 1 %, lies further off than all are wide."""
     values = (30000 + np.arange(PICTURE.size).reshape(SHAPE) * 37 % 64).astype(np.uint16)
@@ -243,9 +249,9 @@ def test_one_row_of_pixels_has_no_neighbours():
 def test_too_many_lone_pixels_are_the_picture():
     values = np.where(np.random.default_rng(2).random(SHAPE) < 0.08, RNG.integers(9000, 60000, SHAPE), PICTURE)
     assert measured(values.astype(np.uint16))[1] == []
-    for step, shown in ((4, 0), (5, 1)):  # a sixteenth of the pixels, and a twenty-fifth
+    for rows, columns, shown in ((4, 4, 0), (4, 5, 1), (5, 5, 1)):  # a sixteenth of the pixels, a twentieth, less
         values = PICTURE.copy()
-        values[::step, ::step] = RNG.integers(9000, 60000, values[::step, ::step].shape)
+        values[::rows, ::columns] = RNG.integers(9000, 60000, values[::rows, ::columns].shape)
         assert len(measured(values)[1]) == shown
 
 

@@ -49,6 +49,9 @@ def test_matches_that_agree_are_checked_by_pixels():
     assert not _agree(first, second, places[:3], others[:3])  # so few agree by chance
     assert not _agree(first, blobs(1, 224), places, others)
     assert not _agree(first, np.zeros_like(first), places, others)
+    for stripes in np.indices(first.shape) % 2 * 200 - 100:  # of two pixels, along each axis: no scale keeps them
+        striped = np.clip(first + stripes, 0, 255).astype(np.uint8)
+        assert _agree(first, striped, places, places)
     assert not _agree(first, second, places, others + np.float32([500, 0]))  # beside each other
     for factor, found in ((2.4, True), (2.6, False), (1 / 2.4, True), (1 / 2.6, False)):
         larger = cv2.resize(first, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

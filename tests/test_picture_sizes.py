@@ -25,6 +25,19 @@ def test_a_jpeg_xl_of_many_frames():
     assert picture_size(file) == (20, 30, True)
 
 
+SQUARE = [(1, 1), (3, 5), (1, 3)]  # small, of four times eight pixels, as wide as high
+
+
+@pytest.mark.parametrize("screen", [[(0, 1)], [(1, 1), *SQUARE]])
+@pytest.mark.parametrize("animated", [False, True])
+def test_what_a_jpeg_xl_says_besides(screen, animated):
+    """Values and their bits: its size, metadata of its own and more, a turn, perhaps a screen, no preview, floats."""
+    header, begin = 0, 0
+    for value, bits in [*SQUARE, (0, 1), (1, 1), (5, 3), *screen, (0, 1), (animated, 1), (1, 1)]:
+        header, begin = header | value << begin, begin + bits
+    assert picture_size(BytesIO(b"\xff\x0a" + header.to_bytes(4, "little"))) == (32, 32, animated)
+
+
 def test_size_of_a_jpeg_xr(rng):
     file = BytesIO(imagecodecs.jpegxr_encode(rng.integers(0, 255, (63, 80), np.uint8)))
     assert (codec_of(file), picture_size(file)) == ("jpegxr", (63, 80, False))

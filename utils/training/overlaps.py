@@ -79,7 +79,7 @@ def _matches(descriptors: np.ndarray, owners: np.ndarray, groups: np.ndarray) ->
         likeness[owners[best][:, None] == owners[None]] = -1
         second = likeness.max(axis=1)
         # Distances of unit vectors, squared.
-        for row in np.flatnonzero((2 - 2 * top < RATIO**2 * (2 - 2 * second)) & (top > 0)):
+        for row in np.flatnonzero(2 - 2 * top < RATIO**2 * (2 - 2 * second)):
             yield start + int(row), int(best[row])
 
 
@@ -87,7 +87,6 @@ def _agree(first: np.ndarray, second: np.ndarray, places: np.ndarray, others: np
     """Whether `second`, laid over `first` as the matches say, looks like it, tile by tile."""
     import cv2
 
-    cv2.setRNGSeed(0)
     matrix, inside = cv2.estimateAffinePartial2D(others, places, method=cv2.RANSAC, ransacReprojThreshold=3)
     if matrix is None or int(inside.sum()) < LEAST_MATCHES or not 0.4 < np.hypot(*matrix[0, :2]) < 2.5:
         return False
