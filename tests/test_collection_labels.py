@@ -118,3 +118,9 @@ def test_half_a_row_on_a_full_disk_is_an_error_and_mended_by_the_next(tmp_path):
     assert path.read_text().endswith("\nb,b")
     table.put({"c": "none"}, {})
     assert table.labels() == LabelFile(path, "bert").labels() == {"a": "good", "c": "none"}
+
+
+def test_where_no_label_could_be_saved_is_known_before_the_first(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        LabelFile(tmp_path / "file" / "labels.csv", "anna")

@@ -31,6 +31,8 @@ class LabelFile:
     ------
     ValueError
         If the file is there and has no columns path and label.
+    OSError
+        If no label could be saved.
     """
 
     def __init__(self, path: Path, who: str) -> None:
@@ -40,7 +42,8 @@ class LabelFile:
         self._columns: list[str] = list(COLUMNS)
         self._rows: dict[str, dict[str, str]] = {}
         self._whole = True
-        self.refresh()
+        with locked(path):  # which needs what saving needs
+            self.refresh()
 
     def labels(self) -> dict[str, str]:
         """{path: label} as of the last look at the file."""
