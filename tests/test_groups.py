@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from utils.cli import UsageError
 from utils.groups import groups_of, list_groups
 from utils.results import Scope
 from utils.sources import nested_volumes
@@ -45,6 +46,13 @@ def test_what_is_no_image_is_passed_over(tmp_path):
     assert sorted(path.relative_to(folder).as_posix() for path in found.passed_over) == [
         "a/readme.md", "bare", "empty", "empty/none.txt", "notes.txt",
     ]  # fmt: skip
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    given = Namespace(dir=tmp_path / "in", recursive=False, quiet=False, prune=False)
+    with pytest.raises(UsageError, match="no image in it"):
+        groups_of(given, Scope("stage", tmp_path / "in", tmp_path / "out"))
 
 
 def test_an_output_folder_inside_is_no_group(tmp_path):

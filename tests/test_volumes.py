@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from ngff_images import write_ome_zarr
 from utils.formats.writers import write_nrrd
 from utils.records.fingerprints import fingerprint
 from utils.records.recipes import Recipe, record_of, save_record
@@ -60,6 +61,13 @@ def test_what_itk_writes_reads_back(tmp_path, name, dtype):
         assert volume.voxel_size == VOXEL_SIZE
         np.testing.assert_array_equal(volume[:], voxels)
         assert volume.streams == (name[-3:].lower() not in {".gz", "ipl", "vtk"})
+
+
+def test_a_multiscale_image_is_read_as_any_volume(tmp_path):
+    source = write_ome_zarr(tmp_path / "em.zarr", [voxels_of()], sizes=[VOXEL_SIZE])
+    with open_volume(source) as volume:
+        assert (volume.shape, volume.name, volume.voxel_size) == (SHAPE, "em_s0", VOXEL_SIZE)
+        np.testing.assert_array_equal(volume[2:5, 1:, :9], voxels_of()[2:5, 1:, :9])
 
 
 @given(data=st.data())

@@ -36,8 +36,7 @@ def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndar
     order = np.random.default_rng(seed).permutation(len(hashes))
     if last is not None:
         order = np.concatenate([order[~last[order]], order[last[order]]])
-    if len(hashes):
-        order = order[_first_of_equals(hashes[order])]
+    order = order[_first_of_equals(hashes[order])]
     return np.sort(order[_greedy(np.ascontiguousarray(hashes[order]), distance)])
 
 
