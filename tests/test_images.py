@@ -180,6 +180,12 @@ def test_an_image_must_fit_into_memory(tmp_path, gray, monkeypatch):
         Image.fromarray(gray).save(tmp_path / name)
         with pytest.raises(ValueError, match="--max-gb"):
             read_gray(tmp_path / name)
+    (tmp_path / "deep.pgm").write_bytes(b"P5 50 40 65535\n" + gray.astype(">u2").tobytes())
+    monkeypatch.setenv("EM_MAX_GB", "0.000024")  # three copies of 40 x 50 pixels of four bytes
+    assert np.array_equal(read_gray(tmp_path / "deep.pgm"), gray)
+    monkeypatch.setenv("EM_MAX_GB", "0.000023")
+    with pytest.raises(ValueError, match="--max-gb"):
+        read_gray(tmp_path / "deep.pgm")
 
 
 def test_a_picture_that_its_bytes_cannot_hold(tmp_path, gray):

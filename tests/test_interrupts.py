@@ -1,5 +1,7 @@
 """utils/interrupts.py: signals at any instant, streams that are closed."""
 
+import atexit
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -165,11 +167,15 @@ def test_signals_wait_until_what_must_be_done_whole_is():
         signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.parametrize("lost", [KeyboardInterrupt, TerminatedError])
-def test_a_signal_s_exception_that_python_drops_is_raised_again(lost):
+@pytest.mark.parametrize(("number", "lost"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError)])
+def test_a_signal_s_exception_that_python_drops_is_raised_again(number, lost):
+    class Dropping:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(lost), terminable():
-        sys.unraisablehook(SimpleNamespace(exc_value=lost()))
+        Dropping()
         threading.Event().wait(10)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
@@ -197,6 +203,21 @@ def test_scripts_of_this_suite():
     assert not any(map(_is_ours, [*others, in_checkout / "lib" / "site-packages" / "pytest" / "__main__.py"]))
 
 
+@pytest.mark.parametrize("is_child", [False, True])
+def test_the_start_of_a_script_is_guarded_and_not_that_of_its_children(monkeypatch, is_child):
+    before = {number: signal.getsignal(number) for number in interrupts._CODES}
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", SCRIPT, raising=False)
+    monkeypatch.setattr(multiprocessing.process, "parent_process", lambda: before if is_child else None)
+    try:
+        interrupts._guard_start()
+        for number, handler in before.items():
+            assert signal.getsignal(number) is (handler if is_child else interrupts._end_at_once)
+    finally:
+        atexit.unregister(interrupts._ignore)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_other_programs_keep_their_own_signals():
     interrupts._guard_start()
     assert signal.getsignal(signal.SIGTERM) is not interrupts._end_at_once
@@ -211,3 +232,12 @@ def test_what_is_written_to_nobody_goes_nowhere(monkeypatch, text):
         with tolerant_streams():
             print(text)
         assert sys.stdout is stream
+
+
+def test_a_stream_that_was_closed_is_open_while_the_script_runs(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    with tolerant_streams():
+        print("x")
+        stand_in = sys.stdout.__getattr__("buffer")
+        assert os.get_inheritable(stand_in.fileno())
+    assert stand_in.closed and sys.stdout is None

@@ -1,6 +1,7 @@
 """utils/reading.py: bytes by position, files that are none, and decoders' complaints."""
 
 import errno
+import logging
 import os
 import socket
 import traceback
@@ -54,8 +55,10 @@ def test_the_end_is_a_sentence(path):
 
 def test_a_tiff(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", NUMBERS[:12].reshape(3, 4))
+    logging.getLogger("tifffile").setLevel(logging.NOTSET)
     with open_tiff_file(tmp_path / "a.tif") as tif:
         assert tif.pages.first.shape == (3, 4)
+    assert not logging.getLogger("tifffile").isEnabledFor(logging.ERROR)
 
 
 OME = """<OME><Image><Pixels DimensionOrder="XYZCT" Type="uint32" SizeX="4" SizeY="3" SizeZ="1" SizeC="1" SizeT="{}">
