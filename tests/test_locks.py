@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,15 @@ def test_a_file_in_the_place_of_the_folder_of_locks_is_said(tmp_path):
     (tmp_path / ".recipes").touch()
     with pytest.raises(FileExistsError), locked(tmp_path / "a"):
         pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere the folder that one works in cannot go")
+def test_where_no_folder_can_be_made_there_is_no_lock(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    with pytest.raises(FileNotFoundError), locked(Path("out") / "a"):
+        pass
+    tmp_path.mkdir()  # pytest wants to see it
 
 
 def test_who_does_not_wait_is_told(tmp_path):

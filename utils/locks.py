@@ -49,6 +49,8 @@ def _acquired(target: Path, *, wait: bool) -> "FileLock":
         except (FileNotFoundError, FileExistsError):  # another run tidied up the empty folder at this moment
             if folder.is_file():
                 raise
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(parents=True)  # or there can be none: that ends here
             continue
         except Timeout as error:
             raise BusyError(f"{target}: another run is at work on it") from error
