@@ -1,4 +1,4 @@
-"""Tables of folds, doubtful labels, figures by experiment, and what is familiar."""
+"""Tables of folds, and labels that folds doubt."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from utils.classification.decision import Decision
-from utils.training.figures import auroc, by_experiment, confusion, pooled, scores_of, table_of, wilson
 from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.labels import Labelled
 
@@ -64,30 +63,3 @@ def test_doubts_are_what_all_contradict_or_one_surely():
     )
     assert [doubt.index for doubt in calibrated] == [2]
     assert calibrated[0].score == pytest.approx(1 / (1 + np.exp(15)))
-
-
-def test_figures():
-    scores, good = np.array([0.9, 0.2, 0.6, 0.4]), np.array([True, False, False, True])
-    assert scores_of(scores, good)["accuracy"] == 0.5 and auroc(scores, good) == 0.75
-    assert np.isnan(auroc(scores, np.ones(4, bool)))
-    assert confusion(scores, good) == [[1, 1], [1, 1]] and confusion(scores, good, 0.7) == [[2, 0], [1, 1]]
-    low, high = wilson(0, 10)
-    assert low == 0 and 0.2 < high < 0.35
-
-
-def test_intervals_know_experiments():
-    """Two experiments, one all right and one all wrong: redrawn whole, anything from 0 to 1 is possible."""
-    good = np.array([True, False] * 40)
-    scores = np.where(np.arange(80) < 40, good, ~good).astype(float)
-    told = pooled(scores, good, np.arange(80) // 40)
-    assert told["accuracy"] == 0.5 and told["accuracy interval"] == [0, 1]
-    assert pooled(scores, good, np.arange(80))["accuracy interval"][0] > 0.3
-
-
-def test_by_experiment():
-    data = four()
-    scores = np.array([0.9, 0.1, 0.3, 0.2])
-    figures = by_experiment(scores, data.good, np.array(data.sources))
-    assert figures["a"]["accuracy"] == 1 and figures["b"]["accuracy"] == 0.5 and figures["b"]["good"] == 1
-    text = table_of(figures, pooled(scores, data.good, np.array([0, 0, 1, 1])))
-    assert "pooled: 4 patches" in text and text.splitlines()[0].startswith("a ")
