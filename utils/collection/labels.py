@@ -139,7 +139,7 @@ class LabelFile:
         return out.getvalue()
 
     def _remember(self, entry: Mapping[str, Any]) -> None:
-        _append(self._history_path, json.dumps(entry, ensure_ascii=False) + "\n")
+        _append(self._history_path, json.dumps(entry) + "\n")
 
 
 def _entry(line: bytes) -> dict[str, Any]:
