@@ -24,7 +24,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import EllipsisType, FrameType
 from typing import Any, NoReturn
 
 import cv2  # noqa: F401  loaded for the tests, as the next ones
@@ -94,8 +94,9 @@ def changes(node: ast.AST) -> Iterator[tuple[str, object, object]]:
 
 
 def is_inert(value: ast.expr) -> bool:
-    """Whether a statement's value is a text, None or False: None in its place is no change, or another one's work."""
-    return isinstance(value, ast.Constant) and (value.value is False or isinstance(value.value, str | None))
+    """Whether a statement's value is a text, None, False or ``...``: None there is no change, or another one's work."""
+    inert = str | EllipsisType | None
+    return isinstance(value, ast.Constant) and (value.value is False or isinstance(value.value, inert))
 
 
 def tests_of(room: Path) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def _fail():
     raise OSError("the disk is full")
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(9, [4, 4, 1]), (5, [3, 2]), (1, [1]), (0, [0])])
+@pytest.mark.parametrize(("count", "sizes"), [(9, [4, 4, 1]), (5, [3, 2]), (2, [1, 1]), (1, [1]), (0, [0])])
 def test_parts_are_made_by_threads_and_put_together_in_order(count, sizes):
     seen = []
 

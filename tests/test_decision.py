@@ -52,7 +52,7 @@ def test_familiarity_of_the_first_release_is_passed_over(weights):
 
 def test_weights_alone_decide_at_half(weights):
     assert read_decision(weights) is UNFITTED and UNFITTED.threshold == 0.5
-    assert UNFITTED.scores(np.array([0.0, 1000.0, -1000.0])).tolist() == pytest.approx([0.5, 1, 0])
+    assert UNFITTED.scores(np.array([0.0, np.log(3), 1000.0, -1000.0])).tolist() == pytest.approx([0.5, 0.75, 1, 0])
 
 
 def test_other_weights_and_damage_are_refused(weights):
@@ -62,12 +62,14 @@ def test_other_weights_and_damage_are_refused(weights):
         read_decision(weights)
     weights.write_bytes(b"weights")
     content = json.loads(decision_path(weights).read_text())
+    no_base64 = {"shape": [1], "float32": "AACA!Pw=="}
     for damage in (
-        {"threshold": 7},
+        {"threshold": 1.5},
         {"threshold": None},
         {"calibration": {"scale": -1, "bias": 0}},
         {"calibration": {"scale": 0, "bias": 0}},
         {"familiarity": 3},
+        {"familiarity": {"limit": 1, "weights": no_base64, "biases": no_base64}},
         {"side": 0},
         {"side": 5000},
         {"side": "wide"},

@@ -118,16 +118,19 @@ def test_a_shard_without_damaged_patches_names_them_until_they_are_mended(shard,
     assert as_made(shard, Ledger(out)) is shard
 
 
-def test_files_of_their_own_go_with_their_patches(shard, tmp_path):
+@pytest.mark.parametrize("count", [2, 3])
+def test_files_of_their_own_go_with_their_patches(shard, tmp_path, count):
     from dataclasses import replace
 
-    each = replace(shard, files=("e/d/a.png", "e/d/b.png", "e/d/c.png"))
+    left = ["b.png", "c.png"][: count - 1]
+    files = ("e/d/a.png", *(f"e/d/{name}" for name in left))
+    each = replace(shard, files=files, samples=shard.samples[:count], rows=shard.rows[:count])
     each.samples[0].path.write_bytes(b"no")
     with pytest.raises(SomeFailed):
         make_shard(tmp_path / "out", "f", lambda s, reads, folder: [(folder / r.file).touch() for r in reads],
                    Job(each, tmp_path / "out/u"))  # fmt: skip
-    assert as_made(each, Ledger(tmp_path / "out")).files == ("e/d/b.png", "e/d/c.png")
-    assert sorted(p.name for p in (tmp_path / "out/e/d").iterdir()) == ["b.png", "c.png"]
+    assert as_made(each, Ledger(tmp_path / "out")).files == files[1:]
+    assert sorted(p.name for p in (tmp_path / "out/e/d").iterdir()) == left
 
 
 def test_a_shard_of_nothing_readable_is_there_all_the_same(shard, tmp_path):
