@@ -15,6 +15,7 @@ from utils.sampling.rois import (
     boxes_that_fit,
     choose_without_padding,
     grid,
+    is_whole,
     shuffled,
     spans,
     stratified,
@@ -22,6 +23,14 @@ from utils.sampling.rois import (
 
 lengths = st.integers(1, 400)
 sides = st.integers(1, 120)
+
+
+@pytest.mark.parametrize(("size", "whole"), [(None, False), (24, False), (25, True)])
+def test_a_file_that_was_cut_short_is_not_whole(tmp_path, size, whole):
+    """Before its voxels there is a header."""
+    if size:
+        (tmp_path / "a.nrrd").write_bytes(bytes(size))
+    assert is_whole(tmp_path / "a.nrrd", Roi((1, 3), (0, 3), (5, 9))) is whole
 
 
 def test_sides_that_no_image_has_are_refused_before_they_are_listed():

@@ -50,8 +50,8 @@ class VolumeIndex:
             if source.level is not None and not source.problem:
                 self._images[parse_level(source.name)[0]].append(source)
 
-    def _in_dataset(self, name: str) -> str:
-        """The name of a region in the dataset's own coordinates, where it counts from the level's first voxel.
+    def _in_dataset(self, name: str) -> str | None:
+        """The name in the dataset's own coordinates of a region whose name counts from the level's first voxel.
 
         Earlier versions named regions so; the record beside the cubes tells where the level begins.
         """
@@ -59,20 +59,20 @@ class VolumeIndex:
             dataset, spans = parse_roi(name)
             image, level = parse_level(dataset)
         except ValueError:
-            return name
+            return None
         for folder in self._folders:
             offset = _recorded_offset(folder / f"{image}.json", level)
             if any(offset):
                 z, y, x = ((a + shift, b + shift) for (a, b), shift in zip(spans, offset, strict=True))
                 return format_roi(dataset, z, y, x)
-        return name
+        return None
 
     def find(self, name: str) -> VolumeSource | None:
         """The volume of this very name; of an image with levels, ``x_s2`` is found where ``x_s0`` was listed."""
         if name in self._by_name:
             return self._by_name[name]
-        if renamed := self._by_name.get(self._in_dataset(name)):
-            return replace(renamed, name=name)
+        if (own := self._in_dataset(name)) in self._by_name:
+            return replace(self._by_name[own], name=name)
         found = parsed(parse_level, name)
         if found is None:
             return None
