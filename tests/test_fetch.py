@@ -262,7 +262,8 @@ def test_what_is_as_wished_for_goes_on_where_it_lies(folder):
 
 def test_cubes_of_earlier_choices_go_too(folder):
     (folder / "old.nrrd").touch()
-    write(folder, SETTINGS, ["a.nrrd"], earlier=[{"boxes": [{"file": "old.nrrd", **SPAN}]}])
+    boxes = [{"file": name, **SPAN} for name in ("old.nrrd", "taken_away.nrrd")]
+    write(folder, SETTINGS, ["a.nrrd"], earlier=[{"boxes": boxes}])
     (folder / "b.nrrd").unlink()
     renew(folder, SETTINGS, True, ["c.nrrd"])
     assert set(files_in(folder)) == {"c.nrrd"}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import crop_rois_from_volume
 from conftest import smooth_volume
 from ngff_images import pyramid, write_ome_zarr
 from utils.formats.writers import write_nrrd
@@ -35,6 +36,15 @@ def volume(tmp_path):
     voxels[..., :16] = 0
     write_nrrd(tmp_path / "fly.nrrd", voxels, (9.0, 4.0, 4.0))
     return tmp_path / "fly.nrrd"
+
+
+def test_what_is_left_out_means_what_it_means_to_the_command_line(volume, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        crop_rois_from_volume, "run_jobs", lambda work, *_, **__: asked.append(work.keywords["options"])
+    )
+    crop_rois_from_volume.main([str(volume), str(tmp_path / "out"), "-p", "1"])
+    assert asked == [CropOptions()]
 
 
 def crop(path, options=OPTIONS):
