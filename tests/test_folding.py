@@ -42,4 +42,5 @@ def test_the_folded_first_layer_knows_the_border(resnet):
     white = torch.full((1, 224, 224), 255, dtype=torch.uint8)
     with torch.inference_mode():
         whole = conv(prepare(white, "resnet34"))
-        assert torch.allclose(GrayStem(conv, 224)(white[None].float()), whole, atol=1e-4)
+        found = GrayStem(conv, 224)(white[None].float())
+    assert found.shape == whole.shape and torch.allclose(found, whole, atol=1e-4)
