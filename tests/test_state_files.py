@@ -61,6 +61,7 @@ def test_what_is_read_is_what_was_saved(tmp_path):
             "Weights only load failed. WeightsUnpickler error: Unsupported\n  operand 149 Please file",
             "Unsupported operand 149",
         ),
+        ("x" * 300, "x" * 200),
         ("bad magic. Check the documentation of torch.load", "bad magic."),
         ("WeightsUnpickler error: Unsupported global: GLOBAL os.system was not", "it asks for os.system"),
     ],
