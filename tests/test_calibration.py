@@ -14,7 +14,9 @@ def drawn(scale: float, bias: float, count: int = 20000) -> tuple[np.ndarray, np
 
 def test_calibration_finds_what_the_labels_were_drawn_from():
     logits, good = drawn(0.5, -1.0)
-    assert calibrate(logits, good) == pytest.approx((0.5, -1.0), abs=0.05)
+    scale, bias = calibrate(logits, good)
+    assert (scale, bias) == pytest.approx((0.5, -1.0), abs=0.05)
+    assert calibrate(logits / 100, good) == pytest.approx((100 * scale, bias))
 
 
 def test_weights_count_patches_more_than_once():

@@ -4,22 +4,13 @@ import numpy as np
 import pytest
 
 from utils.training.bank import Bank
-from utils.training.familiarity import (
-    FACTOR,
-    HEADS,
-    LEAST,
-    PARTS,
-    known_from,
-    known_from_bank,
-    left_out_parts,
-    limit_for,
-)
+from utils.training.familiarity import known_from, known_from_bank, left_out_parts, limit_for
 
 
 def test_what_hangs_on_one_experiment_is_unfamiliar():
     features, good, experiments = experiments_apart()
     known = known_from(features, good, experiments, 0)
-    assert len(known.weights) == HEADS and not np.isfinite(known.limit)
+    assert len(known.weights) == 8 and not np.isfinite(known.limit)
     distances = known.distances(features)
     assert distances[experiments == 0].mean() > 5 * distances[experiments > 0].mean()
     same = known_from(features, good, experiments, 0)
@@ -51,19 +42,17 @@ def test_a_bank_is_known_by_the_experiments_of_what_it_was_made_of():
 def test_the_limit_comes_from_good_experiments():
     known = known_from(*experiments_apart(), 0)
     groups, mostly_good = np.repeat([0, 1, 2, 3], 90), np.repeat([True, True, True, False], 90)
-    assert limit_for(known, np.repeat([0.1, 0.2, 0.9, 90], 90), groups, mostly_good).limit == pytest.approx(
-        0.2 * FACTOR
-    )
+    assert limit_for(known, np.repeat([0.1, 0.2, 0.9, 90], 90), groups, mostly_good).limit == pytest.approx(2.5 * 0.2)
     half = np.where(groups < 2, np.arange(360) % 2 == 0, True)  # of the first two: no more than half
-    assert limit_for(known, np.repeat([0.1, 0.2, 0.9, 0.7], 90), groups, half).limit == pytest.approx(0.8 * FACTOR)
-    assert limit_for(known, np.full(360, 0.4), groups, np.zeros(360, bool)).limit == pytest.approx(0.4 * FACTOR)
-    assert limit_for(known, np.zeros(360), groups, mostly_good).limit == LEAST
+    assert limit_for(known, np.repeat([0.1, 0.2, 0.9, 0.7], 90), groups, half).limit == pytest.approx(2.5 * 0.8)
+    assert limit_for(known, np.full(360, 0.4), groups, np.zeros(360, bool)).limit == pytest.approx(2.5 * 0.4)
+    assert limit_for(known, np.zeros(360), groups, mostly_good).limit == 0.02
 
 
 def test_left_out_parts_keep_experiments_whole():
     experiments = np.arange(100) % 25
     parts = left_out_parts(experiments, 0)
-    assert len(parts) == PARTS and np.array_equal(np.sum(parts, axis=0), np.ones(100))
+    assert len(parts) == 10 and np.array_equal(np.sum(parts, axis=0), np.ones(100))
     for part in parts:
         assert not np.intersect1d(experiments[part], experiments[~part]).size
     assert len(left_out_parts(np.array([4, 4, 7]), 0)) == 2

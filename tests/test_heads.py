@@ -6,7 +6,7 @@ import torch
 
 from utils.classification.models import build_model
 from utils.training.bank import Bank
-from utils.training.heads import FAVOUR, WINDOW_FREEDOM, fit_linear, with_head
+from utils.training.heads import fit_linear, with_head
 
 
 def test_only_the_head_is_fitted_and_says_what_its_figures_say():
@@ -29,9 +29,9 @@ def test_windows_get_a_head_of_their_own_where_both_classes_have_some():
     labels, features = (np.arange(60) % 3 == 0).astype(np.float32), rng.normal(0, 1, (60, 384)).astype(np.float32)
     windows = Bank(features[:40], labels[:40], np.arange(40))
     state, _ = with_head(start, Bank(features, labels, np.arange(60), windows))
-    weight, bias = fit_linear(features[:40], labels[:40] > 0.5, WINDOW_FREEDOM)
+    weight, bias = fit_linear(features[:40], labels[:40] > 0.5, 30.0)
     assert np.allclose(state["window_fc.weight"][0], weight, atol=1e-6)
-    assert float(state["window_fc.bias"]) == pytest.approx(bias + FAVOUR)
+    assert float(state["window_fc.bias"]) == pytest.approx(bias + 2.0)
     bad = Bank(features[:40], np.zeros(40, np.float32), np.arange(40))
     assert "window_fc.weight" not in with_head(start, Bank(features, labels, np.arange(60), bad))[0]
 

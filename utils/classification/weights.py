@@ -117,7 +117,7 @@ def cache_folder() -> Path:
 
 def cache_name(url: str) -> str:
     """A file name for a URL: its basename and a digest of all of it, since many URLs end alike."""
-    base = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(url).path.rsplit("/", 1)[-1])[-80:].lstrip(".")
+    base = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(url).path.rpartition("/")[2])[-80:].lstrip(".")
     name = Path(base or "weights.pth")
     return f"{name.stem}-{hashlib.sha256(url.encode()).hexdigest()[:16]}{name.suffix or '.pth'}"
 
