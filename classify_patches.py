@@ -210,7 +210,7 @@ def _classifier_here(key: str, *description: Any) -> LazyClassifier:
 def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision: "Decision", run: "Run") -> int:
     """Bring the contact sheet of every dataset up to date with its CSVs, and name the unfamiliar datasets."""
     from utils.classification.decision import unfamiliar_line
-    from utils.classification.sheets import SHEETS_A_PROCESS, SheetSource, draw_dataset, unfamiliar_datasets
+    from utils.classification.sheets import SHEETS_A_PROCESS, SheetSource, decided_by, draw_dataset, unfamiliar_datasets
     from utils.contact_sheet import SHEETS
     from utils.jobs import Job, run_jobs
     from utils.results import Scope
@@ -224,15 +224,15 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision:
         done = [part for part in parts if part.target.exists()]
         # In shards whoever finishes a dataset's last dictionary draws it.
         if done and (run.shard is None or len(done) == len(parts)):
-            options = {"threshold": threshold, **({"unfamiliar": True} if dataset in unfamiliar else {})}
-            recipe = scope.recipe({part.target.name: (part.target,) for part in done}, options)
             tables, dictionaries = zip(*((part.target, part.source) for part in done), strict=True)
-            source = SheetSource(dataset, tables, dictionaries, dataset in unfamiliar)
+            source = SheetSource(dataset, tables, dictionaries, dataset in unfamiliar, decided_by(tables, threshold))
+            options = {"threshold": source.threshold, **({"unfamiliar": True} if source.is_unfamiliar else {})}
+            recipe = scope.recipe({table.name: (table,) for table in tables}, options)
             sheets.append(Job(source, folder / f"{dataset}.png", recipe))
     if not sheets and not run.prune:
         return 0
     run = replace(run, processes=min(run.processes, 1 + len(sheets) // SHEETS_A_PROCESS), update=True, shard=None)
-    code = run_jobs(partial(draw_dataset, threshold), sheets, run, noun="contact sheets", scope=scope)
+    code = run_jobs(draw_dataset, sheets, run, noun="contact sheets", scope=scope)
     for dataset in unfamiliar:
         say(unfamiliar_line(dataset))
     return code

@@ -342,8 +342,9 @@ def test_when_the_last_dictionary_is_gone_its_results_go(deduped, out, capsys):
 
 
 def test_another_threshold_is_applied_to_the_stored_scores(deduped, out, tmp_path, capsys):
-    fresh = tmp_path / "fresh"
+    fresh, before = tmp_path / "fresh", results(out)
     assert classify(deduped, out, "--threshold", "0.3") == 0
+    assert results(out) == before, "sheets, too, show what was decided"
     said = capsys.readouterr()
     assert "3 outdated" in said.out and "outdated: made with --threshold 0.0, now 0.3" in said.err
     assert classify(deduped, out, "--threshold", "0.3", "--update") == 0

@@ -38,8 +38,8 @@ def parts(tmp_path):
 
 def draw(parts, folder, unfamiliar=()):
     tables, dictionaries = zip(*((part.target, part.source) for part in parts), strict=True)
-    dataset = SheetSource("fly", tables, dictionaries, "fly" in unfamiliar)
-    return draw_dataset(0.5, Job(dataset, folder / "fly.png"), folder / "s")
+    dataset = SheetSource("fly", tables, dictionaries, "fly" in unfamiliar, 0.5)
+    return draw_dataset(Job(dataset, folder / "fly.png"), folder / "s")
 
 
 def shown(section):

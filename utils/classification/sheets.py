@@ -10,6 +10,7 @@ from utils.classification.decision import Decision, unfamiliar_line
 from utils.contact_sheet import COLUMNS, Section, Tile, evenly, save_sheet
 from utils.jobs import Job
 from utils.patch_file import PatchFile
+from utils.records.recipes import known_record
 from utils.records.scores import Score, load_distances, read_scores
 
 SHOWN = 3 * COLUMNS
@@ -25,6 +26,7 @@ class SheetSource:
     tables: tuple[Path, ...]
     dictionaries: tuple[Path, ...]
     is_unfamiliar: bool
+    threshold: float
 
     def __str__(self) -> str:
         return self.name
@@ -38,13 +40,20 @@ def unfamiliar_datasets(by_dataset: Mapping[str, Sequence[Job]], decision: Decis
     return [name for name, its in distances.items() if decision.is_unfamiliar(np.concatenate([*its, []]))]
 
 
-def draw_dataset(threshold: float, job: Job, scratch: Path) -> str:
+def decided_by(tables: Sequence[Path], threshold: float) -> float:
+    """The threshold that tables were decided by: the present one, unless all of them are outdated."""
+    stored = [record.options.get("threshold", threshold) for table in tables if (record := known_record(table))]
+    return threshold if not stored or threshold in stored else stored[0]
+
+
+def draw_dataset(job: Job, scratch: Path) -> str:
     """Draw the contact sheet of one `SheetSource` over all its dictionaries.
 
     Kept and rejected patches are taken at even steps of their ranking, so that the sheet shows the range; borderline
     ones are those nearest to the threshold.
     """
     dataset: SheetSource = job.source
+    threshold = dataset.threshold
     rows = [(i, row) for i, table in enumerate(dataset.tables) for row in read_scores(table)]
     rows.sort(key=lambda row: (row[1].score, row[1].name), reverse=True)
     kept, rejected = ([row for row in rows if row[1].kept is choice] for choice in (True, False))
