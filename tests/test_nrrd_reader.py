@@ -99,6 +99,7 @@ def test_cut_short_when_packed(tmp_path):
         ({"line_skip": -1}, "skips -1 lines and 0 bytes of raw data"),
         ({"byte_skip": -1, "encoding": "gzip"}, "skips 0 lines and -1 bytes of gzip data"),
         ({"sizes": "4 3 x"}, "invalid literal for int.*'x'"),
+        ({"Sizes": "3 4 2"}, "has the field sizes twice"),
     ],
 )
 def test_headers_that_are_refused(tmp_path, fields, reason):

@@ -58,7 +58,7 @@ def read_header(path: Path) -> NrrdHeader:
     Raises
     ------
     ValueError
-        If the file does not begin as NRRD does.
+        If the file does not begin as NRRD does, or has a field twice.
     """
     with open_regular(path) as f:
         if not _MAGIC.fullmatch(f.readline(16)):
@@ -70,7 +70,10 @@ def read_header(path: Path) -> NrrdHeader:
                 break
             key, colon, value = line.partition(":")
             if colon and not line.startswith("#") and not value.startswith("="):
-                fields[key.strip().lower()] = value.strip()
+                name = key.strip().lower()
+                if name in fields:
+                    raise ValueError(f"its header has the field {name} twice")
+                fields[name] = value.strip()
         # A detached header may end in an empty line, too: its data begins where the other file does.
         detached = not {"data file", "datafile"}.isdisjoint(fields)
         return NrrdHeader(fields, 0 if detached else f.tell())
