@@ -34,7 +34,7 @@ from utils.jobs import Job, PassedOver, Run, describe, run_jobs
 from utils.names import format_name_3d, is_table
 from utils.options import add_dataset, add_dedupe_options, add_patch_options, add_recursive, dedupe_rule, use_dataset
 from utils.patches import Box
-from utils.redaction import one_line
+from utils.redaction import one_line, redacted
 from utils.results import Scope, list_orphans
 from utils.sources import VolumeSource, nested_volumes, volume_sources
 from utils.summaries import say_failures
@@ -108,7 +108,7 @@ def patchify(args: argparse.Namespace) -> int:
 def scope_of(args: argparse.Namespace) -> Scope:
     """Where results of volumes or rows that are gone are looked for."""
     if not is_table(args.source):
-        return Scope("patchify3d", Path(args.source), args.savedir)
+        return Scope("patchify3d", Path(redacted(args.source)), args.savedir)
     from utils.sampling.sampled_rows import discard_sampled
 
     return Scope("patchify3d", Path(args.source), args.savedir, discard=discard_sampled)

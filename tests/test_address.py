@@ -66,6 +66,11 @@ def test_addresses_that_are_refused(url):
         Address.parse(url)
 
 
+def test_a_bucket_has_no_user():
+    with pytest.raises(ValueError, match=r"^s3://\*\*\*@b/a: .*--credentials"):
+        Address.parse("s3://key:secret@b/a")
+
+
 def test_an_image_in_an_archive():
     address = Address.parse("https://h/x/a.zip?sig=1|zip:in/fly.zarr/|zarr3:")
     assert (address.root, address.archive, address.path) == ("https://h", "/x/a.zip", "in/fly.zarr")

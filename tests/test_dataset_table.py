@@ -89,7 +89,7 @@ def test_a_size_for_a_file_without_header():
 
 
 TABLE = """name,voxel_z,voxel_y,voxel_x,organism,license
-fly,50,4,4,Drosophila,CC0
+fly,50,4,4,Drosophila s3://key@b,CC0
 mouse.nii.gz,10,10,10,Mus musculus,
 fish.zarr,30,8,8,,
 film,,5,5,,
@@ -136,7 +136,7 @@ def test_other_names_are_other_volumes(table, volume):
 
 
 def test_free_columns_travel(table):
-    assert dict(table.of("fly_bin2").fields) == {"organism": "Drosophila", "license": "CC0"}
+    assert dict(table.of("fly_bin2").fields) == {"organism": "Drosophila s3://***@b", "license": "CC0"}
     assert table.of("fish_s0").fields == ()
 
 

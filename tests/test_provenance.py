@@ -13,11 +13,11 @@ def table(path, text):
 
 
 def test_rows_of_datasets_and_of_their_images(tmp_path):
-    text = "Name, License ,note,voxel_z,\nfly,CC0,  a\tb ,9,\nmouse_s1,MIT,,,\nmouse,BSD,,,\n,lost,,,\n"
+    text = "Name, License ,note,voxel_z,\nfly,CC0,  a\tb s3://k@b,9,\nmouse_s1,MIT,,,\nmouse,BSD,,,\n,lost,,,\n"
     found = Provenance(
         [table(tmp_path / "a.csv", text), table(tmp_path / "b.csv", "dataset,license\nfly,other\nbee,X\n")]
     )
-    assert found.of("fly") == {"license": "CC0", "note": "a b"}  # the first table that knows it; no voxel sizes
+    assert found.of("fly") == {"license": "CC0", "note": "a b s3://***@b"}  # the first table that knows it; no voxel sizes
     assert found.of("mouse_s1") == {"license": "MIT", "note": ""}
     assert found.of("mouse_s2") == {"license": "BSD", "note": ""}  # a level of the image
     assert found.of("yeast") == {} and found.unused() == ["bee"] and found.failures == {}

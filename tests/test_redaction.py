@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.redaction import one_line, redacted, say
+from utils.redaction import one_line, published, redacted, say
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,13 @@ from utils.redaction import one_line, redacted, say
 )
 def test_what_is_shown(text, shown):
     assert redacted(text) == shown
+
+
+def test_what_is_published():
+    said = "see https://me:pw@h/a?id=5&sig=abc&X-Amz-Security-Token=d&AWSAccessKeyId=e&design=f"
+    expected = "see https://***@h/a?id=5&sig=***&X-Amz-Security-Token=***&AWSAccessKeyId=***&design=f"
+    assert published(said) == expected
+    assert published("me@h wrote ?token=1") == "me@h wrote ?token=1"
 
 
 def test_names_obey_no_terminal():

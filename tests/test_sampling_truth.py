@@ -339,8 +339,10 @@ def test_secrets_of_addresses_are_written_nowhere(tmp_path, capsys):
         url = server.url.replace("://", "://me:pw@") + "/cell.pc"
         ngff_download.main([url, str(tmp_path / "out"), "-cs", "32"])
         ngff_download.main([url + "x", str(tmp_path / "out"), "-cs", "32"])
+        assert patchify3d.main([url, str(tmp_path / "out/patches"), "-cs", "32", "-p", "1"]) == 0
     said = capsys.readouterr()
-    assert "pw" not in said.out + said.err + "".join(p.read_text() for p in (tmp_path / "out").glob("*.json"))
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert "me:pw" not in said.out + said.err and b"me:pw" not in written
 
 
 def test_relative_addresses_with_dots(tmp_path, monkeypatch):

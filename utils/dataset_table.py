@@ -22,6 +22,7 @@ from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VOXEL_COLUMNS, VoxelSize, nm_text, significant, stated_size
 from utils.names import dataset_of, parse_binned, parse_level, parsed
 from utils.redaction import say
+from utils.redaction import published
 from utils.table_text import Row, read_rows
 
 TABLE_NAME = "datasets.csv"
@@ -178,7 +179,7 @@ def read_dataset_table(path: Path) -> DatasetTable:
 
 def _stated(row: Row, where: str) -> Stated:
     own = ("", "name", *VOXEL_COLUMNS)
-    fields = tuple((column, text) for column, text in row.cells.items() if text and column not in own)
+    fields = tuple((column, published(text)) for column, text in row.cells.items() if text and column not in own)
     try:
         return Stated(stated_size(row.cells), fields, where)
     except ValueError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from utils.collection.inventory import Part
 from utils.dataset_table import table_names, without_suffix
 from utils.formats.voxel_size import VOXEL_COLUMNS
+from utils.redaction import published
 from utils.table_text import read_rows
 
 NAME_COLUMNS = ("name", "dataset")
@@ -52,7 +53,7 @@ class Provenance:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    return "" if value is None else " ".join(published(str(value)).split())
 
 
 def _read(table: Path, failures: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -140,6 +140,8 @@ def _parse_url(text: str, scheme: str) -> Address:
     if scheme in ("s3", "gs", "gcs"):
         if not parts.netloc:
             raise ValueError(f"{text}: no bucket; expected {scheme}://bucket/path")
+        if "@" in parts.netloc:
+            raise ValueError(f"{redacted(text)}: a bucket has no user; --credentials takes keys from your environment")
         return Address(text, "s3" if scheme == "s3" else "gcs", parts.netloc, unquote(parts.path).strip("/"))
     known = (
         "a local path, file://, http(s)://, s3://, gs://, s3+https://, or one after precomputed://, n5:// or zarr://"
