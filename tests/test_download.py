@@ -1,5 +1,6 @@
 """Downloads that end, whatever the server does: retries, Retry-After, redirects, silence, a trickle."""
 
+import base64
 import hashlib
 import io
 import threading
@@ -75,6 +76,12 @@ def test_redirects_are_followed(server, fetch, status):
     server.answers = [whole(b"", status, Location="/moved/there.pth"), whole()]
     assert fetch() == CONTENT
     assert server.paths[1] == "/moved/there.pth"
+
+
+def test_a_user_is_known_to_the_server_that_was_asked_and_to_no_other(server, tmp_path):
+    server.answers = [whole(b"", 302, Location="/moved/there.pth"), whole()]
+    download(server.url.replace("://", "://me:p%40w@"), tmp_path / "model.pth", quick_retries([]))
+    assert server.authorizations == ["Basic " + base64.b64encode(b"me:p@w").decode(), None]
 
 
 def test_a_redirect_in_circles_ends_in_one_line(server, fetch):

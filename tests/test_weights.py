@@ -67,11 +67,13 @@ def zenodo_at(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
 
 def test_fetched_once_then_cached_with_size_and_digest(server, capsys):
     server.answers = [whole()]
-    path = fetch(server)
-    assert path == fetch(server)
-    assert server.paths == ["/files/model.pth"]
+    address = f"{server.url}?token=abc"
+    path = find_weights(address, check)
+    assert path == find_weights(address, check)
+    assert server.paths == ["/files/model.pth?token=abc"]
     digest = hashlib.sha256(CONTENT).hexdigest()
-    assert json.loads(record_of(path).read_text()) == {"origin": server.url, "size": len(CONTENT), "sha256": digest}
+    origin = f"{server.url}?token=***"
+    assert json.loads(record_of(path).read_text()) == {"origin": origin, "size": len(CONTENT), "sha256": digest}
     said = capsys.readouterr().err
     assert digest in said
     assert str(len(CONTENT)) in said

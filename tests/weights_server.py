@@ -12,11 +12,13 @@ class Server:
     def __init__(self) -> None:
         self.answers: list = []
         self.paths: list[str] = []
+        self.authorizations: list[str | None] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.paths.append(self.path)
+                outer.authorizations.append(self.headers.get("Authorization"))
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 answer(self)
 

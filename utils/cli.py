@@ -12,7 +12,7 @@ from typing import Any
 from utils import memory
 from utils.argument_types import positive_float, positive_int, shard
 from utils.interrupts import TerminatedError, terminable, tolerant_streams
-from utils.redaction import say
+from utils.redaction import redacted, say
 
 Errors = type[Exception] | tuple[type[Exception], ...]
 
@@ -165,6 +165,6 @@ def run_script(
 
 def _complain(parser: argparse.ArgumentParser, error: Exception, args: argparse.Namespace, code: int) -> int:
     if getattr(args, "verbose", False):
-        traceback.print_exc()
+        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
     say(f"{parser.prog}: error: {_sentence(error)}")
     return code

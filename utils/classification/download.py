@@ -1,5 +1,6 @@
 """Downloads that end: retries with back-off, Retry-After, dead and dripping connections, truncation."""
 
+import base64
 import hashlib
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from utils.redaction import say
@@ -64,9 +66,8 @@ def download(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:
 
 
 def _try_once(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:
-    request = Request(url, headers={"User-Agent": "em-patch-curation", "Accept-Encoding": "identity"})
     try:
-        with urlopen(request, timeout=retries.stall) as response:
+        with urlopen(_request(url), timeout=retries.stall) as response:
             length = response.headers.get("Content-Length") or ""
             expected = int(length) if length.isdigit() else None
             say(f"fetching {url}" + (f" ({expected / 1e6:.1f} MB)" if expected else ""))
@@ -79,6 +80,21 @@ def _try_once(url: str, target: Path, retries: RetryPolicy) -> tuple[str, int]:
     if expected is not None and size != expected:
         raise _TryLaterError(f"the download broke off after {size} of {expected} bytes")
     return digest, size
+
+
+def _request(url: str) -> Request:
+    """What the server is asked; a user and password in the address go to it alone, not to where it redirects."""
+    parts = urlsplit(url)
+    user, has_user, host = parts.netloc.rpartition("@")
+    request = Request(
+        parts._replace(netloc=host).geturl(),
+        headers={"User-Agent": "em-patch-curation", "Accept-Encoding": "identity"},
+    )
+    if has_user:
+        name, _, password = user.partition(":")
+        words = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {words}")
+    return request
 
 
 def _copy(response: "HTTPResponse", target: Path, retries: RetryPolicy) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from utils.cli import UsageError
 from utils.files import atomic_path, expanded, sha256_of
 from utils.foreign_text import json_file
 from utils.locks import locked
-from utils.redaction import say
+from utils.redaction import redacted, say
 
 RECORD = "https://zenodo.org/records/6458015"
 FILE_NAME = "patch_quality_classifier_nn.pth"
@@ -180,4 +180,4 @@ def _refuse_other(path: Path, wanted: str | None, origin: object) -> None:
 
 def _remember(target: Path, origin: str, digest: str, size: int) -> None:
     with atomic_path(record_of(target)) as scratch:
-        scratch.write_text(json.dumps({"origin": origin, "size": size, "sha256": digest}) + "\n")
+        scratch.write_text(json.dumps({"origin": redacted(origin), "size": size, "sha256": digest}) + "\n")
