@@ -24,6 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
+
+# isort: split
+
 from utils.argument_types import existing_dir, fraction, input_dir
 from utils.cli import UsageError, add_run_options, make_parser, run_script
 from utils.redaction import say

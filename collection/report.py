@@ -19,6 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
+
+# isort: split
+
 from utils.argument_types import existing_dir, existing_file, fraction, input_dir, output_dir
 from utils.cli import add_run_options, make_parser, run_script
 from utils.collection.ledger import Ledger, run_or_take_back

@@ -108,6 +108,12 @@ def test_only_the_runner_catches_everything():
         assert len(broad) == (1 if path.name in ("jobs.py", "child.py") else 0), path
 
 
+def test_scripts_end_in_one_line_during_their_imports():
+    for script in SCRIPTS:
+        ours = [node for node in tree_of(script).body if "utils" in ast.unparse(node) and "import" in ast.unparse(node)]
+        assert ast.unparse(ours[0]) == "import utils.interrupts", script.name
+
+
 def test_what_is_said_is_one_line_without_secrets():
     """Names of files and addresses reach the log by `say`, or as the lines of a job, which are cleaned alike."""
     speaking = [path.name for path in [*SCRIPTS, *ROOMS] if "file=sys.stderr" in path.read_text()]

@@ -17,7 +17,7 @@ def test_rows_of_datasets_and_of_their_images(tmp_path):
     found = Provenance(
         [table(tmp_path / "a.csv", text), table(tmp_path / "b.csv", "dataset,license\nfly,other\nbee,X\n")]
     )
-    assert found.of("fly") == {"license": "CC0", "note": "a b s3://***@b"}  # the first table that knows it; no voxel sizes
+    assert found.of("fly") == {"license": "CC0", "note": "a b s3://***@b"}  # the first that knows it
     assert found.of("mouse_s1") == {"license": "MIT", "note": ""}
     assert found.of("mouse_s2") == {"license": "BSD", "note": ""}  # a level of the image
     assert found.of("yeast") == {} and found.unused() == ["bee"] and found.failures == {}

@@ -12,7 +12,7 @@ from typing import Any
 from utils import memory
 from utils.argument_types import positive_float, positive_int, shard
 from utils.interrupts import TerminatedError, terminable, tolerant_streams
-from utils.redaction import redacted, say
+from utils.redaction import say
 
 Errors = type[Exception] | tuple[type[Exception], ...]
 
@@ -165,6 +165,7 @@ def run_script(
 
 def _complain(parser: argparse.ArgumentParser, error: Exception, args: argparse.Namespace, code: int) -> int:
     if getattr(args, "verbose", False):
-        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+        for line in traceback.format_exc().splitlines():
+            say(line)
     say(f"{parser.prog}: error: {_sentence(error)}")
     return code

@@ -21,8 +21,7 @@ from utils.files import NGFF_ENDING, suffix
 from utils.formats.volume_base import Volume
 from utils.formats.voxel_size import VOXEL_COLUMNS, VoxelSize, nm_text, significant, stated_size
 from utils.names import dataset_of, parse_binned, parse_level, parsed
-from utils.redaction import say
-from utils.redaction import published
+from utils.redaction import published, say
 from utils.table_text import Row, read_rows
 
 TABLE_NAME = "datasets.csv"
