@@ -112,7 +112,7 @@ def replace_volume(job: Job, factors: Triple, table: DatasetTable = NO_TABLE) ->
     if job.target.exists():
         with open_volume(source, table.of(volume_name(source))) as volume, open_volume(job.target) as result:
             _compare(result, volume, factors, _checksum(binned_slabs(volume, factors), result.dtype))
-        said = "binned before"
+        said = SKIPPED if source.is_dir() else "binned before"
     else:
         with atomic_path(job.target) as scratch:
             said = bin_volume(job, scratch, factors, table)

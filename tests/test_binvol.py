@@ -173,6 +173,8 @@ def test_a_folder_is_never_deleted(tmp_path, capsys):
     assert binvol.main([str(tmp_path), "--inplace"]) == 0
     assert (tmp_path / "s").is_dir() and (tmp_path / "s_bin2.nrrd").exists()
     assert "never deleted" in capsys.readouterr().err
+    assert binvol.main([str(tmp_path), "--inplace"]) == 0
+    assert "0 done, 1 done before" in capsys.readouterr().out
 
 
 def test_a_result_that_differs_protects_the_original(tmp_path, capsys):
