@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.training.overlaps import _agree, overlapping_pairs
+from utils.training import overlaps
+from utils.training.overlaps import _agree, _matches, overlapping_pairs
 
 
 def blobs(seed: int, side: int = 500) -> np.ndarray:
@@ -56,6 +57,21 @@ def test_matches_that_agree_are_checked_by_pixels():
     for factor, found in ((2.4, True), (2.6, False), (1 / 2.4, True), (1 / 2.6, False)):
         larger = cv2.resize(first, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         assert _agree(first, larger, places, (places + 0.5) * np.float32(factor) - 0.5) is found
+
+
+def test_a_descriptor_is_matched_where_no_third_patch_comes_near():
+    angles = np.radians([0, 10, 70])  # the third is nearly as far from the first as from the second
+    found = _matches(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.arange(3), np.arange(3))
+    assert list(found) == [(0, 1), (1, 0)]
+
+
+def test_of_many_patches_each_has_fewer_features(monkeypatch):
+    asked, described = [], overlaps._described
+    monkeypatch.setattr(overlaps, "BUDGET", 200)
+    monkeypatch.setattr(overlaps, "_described", lambda patches, most: asked.append(most) or described(patches, most))
+    for count in (1, 10, 100):
+        assert overlapping_pairs([np.zeros((5, 7), np.uint8)] * count, np.arange(count)) == []
+    assert asked == [48, 20, 4]
 
 
 def test_one_group_is_not_compared_and_blank_patches_say_nothing():

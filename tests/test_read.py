@@ -1,5 +1,6 @@
 """Voxels of one level, seen as z, y, x: what is refused, what is absent, and how they are read chunk by chunk."""
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_precomputed_chunks_that_a_store_hides_are_absent(tmp_path):
             volume[5:20, 12:30]
 
 
+def test_chunks_that_are_translated_are_read_and_none_of_them_is_refused(tmp_path):
+    root = write_precomputed(tmp_path / "cell", pyramid()[:1])
+    for chunk in list(root.rglob("*-*_*-*_*-*")):
+        chunk.with_name(f"{chunk.name}.gz").write_bytes(gzip.compress(chunk.read_bytes()))
+        chunk.unlink()
+    voxels, refused = open_volume_level(root).reader.read_counted((slice(3, 20),) * 3)
+    assert (voxels == pyramid()[0][3:20, 3:20, 3:20]).all() and refused == 0
+
+
 def test_credentials_that_expire_are_no_padding(tmp_path, waits):
     write_ome_zarr(tmp_path / "cell.zarr", pyramid()[:1], compressors=None)
     expired = []
@@ -123,14 +133,15 @@ def test_extra_axes_and_offsets_are_gone(tmp_path):
 
 
 def test_fields_that_tensorstore_does_not_know_are_left_out(tmp_path):
-    root = write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], version="0.5")
-    array = json.loads((root / "0/zarr.json").read_text())
-    for codec in array["codecs"]:
-        codec.setdefault("configuration", {})
-    array["storage_transformers"] = []
-    write_json(root / "0/zarr.json", array)
-    image = open_multiscale(root)
-    np.testing.assert_array_equal(view_of(image, image.levels[0]).read().result(), pyramid()[0])
+    for version, name in (("0.4", "0/.zarray"), ("0.5", "0/zarr.json")):
+        root = write_ome_zarr(tmp_path / "a.zarr", pyramid()[:1], version=version)
+        array = json.loads((root / name).read_text())
+        for codec in [array["compressor"]] if version == "0.4" else [c["configuration"] for c in array["codecs"][1:]]:
+            codec["nthreads"] = 1
+        array |= {} if version == "0.4" else {"storage_transformers": []}
+        write_json(root / name, array)
+        image = open_multiscale(root)
+        np.testing.assert_array_equal(view_of(image, image.levels[0]).read().result(), pyramid()[0])
 
 
 def test_a_shape_that_contradicts_the_metadata(tmp_path):

@@ -11,6 +11,7 @@ from utils.training.recipe import BANK, LITE, PUBLISHED, recipe_for
 def test_the_published_recipe_is_resnet34_s():
     assert recipe_for("resnet34", "imagenet", {"epochs": None}) == PUBLISHED
     assert (PUBLISHED.unfreeze, PUBLISHED.epochs, PUBLISHED.batch_size, PUBLISHED.lr) == ("layer4", 30, 64, 1e-3)
+    assert PUBLISHED.bank == LITE.bank == 0
 
 
 def test_options_replace_what_they_name():

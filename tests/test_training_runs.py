@@ -11,10 +11,13 @@ import torch
 
 from tiny_training import labelled
 from utils.classification.decision import read_decision
+from utils.classification.models import build_model
 from utils.files import sha256_of
 from utils.jobs import Job
 from utils.training import runs
+from utils.training.bank import Bank
 from utils.training.folds import read_folds
+from utils.training.heads import with_head
 from utils.training.labels import read_labelled
 from utils.training.recipe import LITE
 from utils.training.runs import save_training, stored, summarize_folds, train_without
@@ -86,6 +89,18 @@ def test_how_weights_are_written():
     state = {"w": torch.ones(2), "n": torch.ones(2, dtype=torch.long)}
     assert stored(state, False)["w"].dtype == torch.float32
     assert (stored(state, True)["w"].dtype, stored(state, True)["n"].dtype) == (torch.float16, torch.long)
+
+
+def test_where_a_bank_was_looked_at_only_the_head_is_taught(setting, tmp_path):
+    start, rng = build_model("lite").state_dict(), np.random.default_rng(0)
+    bank = Bank(rng.normal(0, 1, (12, 384)).astype(np.float32), np.arange(12) % 2.0, np.arange(12))
+    told = []
+    state, rows = runs._trained(
+        replace(setting, start=start, bank=bank), np.arange(2), None, tmp_path / "c.pth", told.append
+    )
+    assert {name for name in state if not torch.equal(state[name], start[name])} == {"fc.weight", "fc.bias"}
+    expected = with_head(start, bank.without(np.arange(2)))[0]
+    assert rows == told and torch.equal(state["fc.weight"], expected["fc.weight"])
 
 
 def test_what_an_experiment_is(setting):

@@ -22,8 +22,8 @@ FORBIDDEN_RETRIES = 2
 FORBIDDEN_DELAY = 0.1
 # What surely is there, beside the chunks of a level (precomputed: beside its levels).
 METADATA_FILES = {"zarr": (".zarray",), "zarr3": ("zarr.json",), "n5": ("attributes.json",), "precomputed": ("info",)}
-# Other writers add these fields to Zarr metadata; tensorstore refuses what it does not know.
-_EXTRA_FIELDS = ("nthreads", "storage_transformers")
+# Other writers add it to the parameters of codecs; tensorstore refuses what it does not know.
+_EXTRA_FIELD = "nthreads"
 
 
 class LevelReader:
@@ -173,15 +173,15 @@ def _open(kvstore: Any, level: Level, settings: Any) -> Any:
     spec = {**level.spec, "recheck_cached_data": False}
     precomputed = spec["driver"] == "neuroglancer_precomputed"
     if not precomputed:
-        spec.setdefault("metadata", _without(level.grid.get("metadata"), _EXTRA_FIELDS))
+        spec.setdefault("metadata", _without(level.grid.get("metadata"), _EXTRA_FIELD))
     below = kvstore / f"{level.path}/" if level.path and not precomputed else kvstore
     # The metadata was read before: assuming it saves a request for every level.
-    return ts.open(spec, kvstore=below, context=settings, open=True, read=True, assume_metadata=True)
+    return ts.open(spec, kvstore=below, context=settings, read=True, assume_metadata=True)
 
 
-def _without(value: Any, names: tuple[str, ...]) -> Any:
+def _without(value: Any, name: str) -> Any:
     if isinstance(value, list):
-        return [_without(item, names) for item in value]
+        return [_without(item, name) for item in value]
     if isinstance(value, dict):
-        return {key: _without(item, names) for key, item in value.items() if key not in names}
+        return {key: _without(item, name) for key, item in value.items() if key != name}
     return value
