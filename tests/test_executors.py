@@ -25,6 +25,7 @@ def test_processes_have_places_that_follow_each_other():
 def test_signals_and_exceptions_come_back():
     with executor(1) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN  # Ctrl-C is the parent's
+        assert signal.SIGINT not in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
         assert pool.submit(signal.getsignal, signal.SIGTERM).result() is executors._exit_on_sigterm
         with pytest.raises(ZeroDivisionError):
             pool.submit(divmod, 1, 0).result()
