@@ -36,6 +36,13 @@ def test_nobody_answers(monkeypatch):
     assert {logger.level for logger in loggers} == {logging.CRITICAL + 1}  # the sentence says it all
 
 
+@pytest.mark.parametrize("address", ["here", "tcp://", "http://h:1", "tcp://h:port"])
+def test_what_is_no_address_makes_no_client(monkeypatch, address):
+    monkeypatch.setattr("distributed.Client", lambda *_, **__: pytest.fail("a client was made"))
+    with pytest.raises(UsageError, match=f"^no Dask scheduler answers at {address}: "):
+        connection.connect(address, 0.2)
+
+
 def test_what_is_not_installed_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match="--dask needs the package 'distributed'; install"):
@@ -90,12 +97,12 @@ def test_a_run_s_client_is_nobody_else_s(monkeypatch):
         return Client(client=said(), scheduler=said(), workers={})
 
     monkeypatch.setattr("distributed.Client", client)
-    assert isinstance(connection.connect("tcp://at", 3.0), Client)
-    assert asked == [("tcp://at", {"timeout": 3.0, "set_as_default": False})]
+    assert isinstance(connection.connect("tcp://at:1", 3.0), Client)
+    assert asked == [("tcp://at:1", {"timeout": 3.0, "set_as_default": False})]
     other = Client(client=said(), scheduler=said("3.12.1"), workers={})
     monkeypatch.setattr("distributed.Client", lambda *_, **__: other)
     with pytest.raises(UsageError, match=r"Python 3\.12"):
-        connection.connect("tcp://at", 3.0)
+        connection.connect("tcp://at:1", 3.0)
 
 
 def test_the_same_machine_agrees_with_itself():

@@ -28,12 +28,14 @@ def connect(address: str, timeout: float) -> Any:
     """
     try:
         import distributed
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as error:
         raise UsageError("--dask needs the package 'distributed'; install requirements.txt") from error
     # What is worth knowing is said here, in a sentence.
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
+        get_address_host_port(address)  # a client of what is no address would complain again when it is collected
         client = distributed.Client(address, timeout=timeout, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:
         raise UsageError(f"no Dask scheduler answers at {address}: {error}") from error
