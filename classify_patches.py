@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.argument_types import existing_file, fraction, input_dir, output_dir, positive_int
-from utils.cli import UnavailableError, add_run_options, as_usage_errors, make_parser, run_script
+from utils.cli import UnavailableError, add_run_options, as_usage_errors, list_inputs, make_parser, run_script
 from utils.files import list_files, sha256_of, stem
 from utils.names import dataset_of
 from utils.redaction import say
@@ -79,7 +79,7 @@ def classify_command(args: argparse.Namespace) -> int:
     from utils.records.duplicates import LeftOut, read_duplicates
     from utils.results import Scope, refuse_nothing_to_do
 
-    dictionaries = list_files(args.dedupe_dir, {".pkl"})
+    dictionaries = list_inputs(args.dedupe_dir, {".pkl"}, "patch dictionaries", args.quiet)
     scope = Scope("classify_patches", args.dedupe_dir, args.save, discard=discard_table)
     refuse_nothing_to_do(dictionaries, scope, args.prune, "patch dictionaries (.pkl) in it")
     weights = local_path(args.weights)

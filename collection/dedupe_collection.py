@@ -70,7 +70,7 @@ def dedupe(args: argparse.Namespace) -> int:
         raise UsageError(f"-o {args.output}: the table is a .csv")
     if args.deep and not args.exclude:
         raise UsageError("--deep compares with excluded images: name their folders by --exclude")
-    paths = list_dictionaries(args.dedupe_dirs, may_be_empty=args.prune)
+    paths = list_dictionaries(args.dedupe_dirs, may_be_empty=args.prune, quiet=args.quiet)
     sources, rank = list_excluded(args.exclude), rank_of(args.prefer)
     dictionaries, code = index_collection(args, paths, rank)
     if args.prefer not in PREFERENCES and dictionaries and all(rank(each) == float("inf") for each in dictionaries):

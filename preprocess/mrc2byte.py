@@ -29,7 +29,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 # isort: split
 from utils.argument_types import input_dir, output_dir
-from utils.cli import add_run_options, make_parser, run_script, say_passed_over
+from utils.cli import add_run_options, list_inputs, make_parser, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.files import atomic_path, list_files, suffix
 from utils.formats.mrc import MRC_SUFFIXES, is_marked
@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def convert(args: argparse.Namespace) -> int:
     """List the files and convert what is not unsigned bytes yet."""
     refuse_own_folder(args)
-    files = list_files(args.dir, MRC_SUFFIXES if args.output is None else MRC_SUFFIXES | PACKED_MRC)
+    suffixes = MRC_SUFFIXES if args.output is None else MRC_SUFFIXES | PACKED_MRC
+    files = list_inputs(args.dir, suffixes, "MRC files", args.quiet)
     in_place = args.output is None
     scope = Scope("mrc2byte", args.dir, args.dir if in_place else args.output)
     refuse_nothing_to_do(files, scope, args.prune, f"MRC files (looked for {', '.join(sorted(MRC_SUFFIXES))})")

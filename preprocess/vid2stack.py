@@ -25,9 +25,8 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 import numpy as np
 
 from utils.argument_types import input_dir, output_dir
-from utils.cli import add_run_options, make_parser, run_script
+from utils.cli import add_run_options, list_inputs, make_parser, run_script
 from utils.dataset_table import DatasetTable, TableOptions, add_table_options
-from utils.files import list_files
 from utils.formats.video import VIDEO_SUFFIXES, Video
 from utils.formats.writers import NrrdWriter
 from utils.jobs import Job, Run, run_jobs
@@ -48,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def convert(args: argparse.Namespace) -> int:
     """List the videos and write the stacks that are not there yet."""
-    videos = list_files(args.dir, VIDEO_SUFFIXES)
+    videos = list_inputs(args.dir, VIDEO_SUFFIXES, "videos", args.quiet)
     scope = Scope("vid2stack", args.dir, args.output or args.dir)
     refuse_nothing_to_do(videos, scope, args.prune, f"videos (looked for {', '.join(sorted(VIDEO_SUFFIXES))})")
     table = TableOptions.of(args).in_folder(args.dir)

@@ -144,3 +144,12 @@ def test_what_cannot_be_read_is_bad_usage_in_a_sentence(tmp_path):
         raise OSError("the server is silent")
     with pytest.raises(UsageError, match=r"^no table$"), as_usage_errors():
         raise ValueError("no table")
+
+
+def test_pipes_that_are_called_like_inputs_are_named(tmp_path, capsys):
+    (tmp_path / "b.mrc").touch()
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "zero.MRC").symlink_to("/dev/zero")
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    assert cli.list_inputs(tmp_path, {".mrc"}, "MRC files") == [tmp_path / "b.mrc"]
+    assert capsys.readouterr().err == f"passed over, no MRC files: {tmp_path / 'zero.MRC'}\n"

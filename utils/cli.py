@@ -5,12 +5,13 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from utils import memory
 from utils.argument_types import positive_float, positive_int, shard
+from utils.files import list_entries, suffix
 from utils.interrupts import TerminatedError, terminable, tolerant_streams
 from utils.redaction import say
 
@@ -125,6 +126,13 @@ def say_passed_over(paths: Sequence[Path], expected: str, quiet: bool = False) -
     """Name, once and on stderr, what lies among the inputs and is none."""
     if paths and not quiet:
         say(f"passed over, no {expected}: {', '.join(map(str, paths))}")
+
+
+def list_inputs(folder: Path, suffixes: Collection[str], expected: str, quiet: bool = False) -> list[Path]:
+    """The files of some suffixes in a folder (see `list_files`); pipes and devices are passed over by name."""
+    entries = list_entries(folder)
+    say_passed_over([path for path in entries.special if suffix(path) in suffixes], expected, quiet)
+    return [path for path in entries.files if suffix(path) in suffixes]
 
 
 def say_nested(paths: Sequence[Path], expected: str, layout: str, quiet: bool = False) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from utils.classification.shared_names import refuse_shared_files
-from utils.cli import UsageError
+from utils.cli import UsageError, list_inputs
 from utils.dictionaries import load_patches
 from utils.duplicates.embedding import SIZE, embed_all
 from utils.duplicates.index_file import Index, IndexWriter, make_index
-from utils.files import list_files, resolved, safe_name, stem
+from utils.files import resolved, safe_name, stem
 from utils.jobs import SKIPPED, Job
 from utils.names import dataset_of
 from utils.outcomes import describe
@@ -109,7 +109,7 @@ class Dictionary:
         return list(load_patches(self.path)["patches"])
 
 
-def list_dictionaries(folders: Sequence[Path], *, may_be_empty: bool = False) -> list[Path]:
+def list_dictionaries(folders: Sequence[Path], *, may_be_empty: bool = False, quiet: bool = False) -> list[Path]:
     """The dictionaries of folders, each file once, in an order that does not depend on that of the folders.
 
     Raises
@@ -119,7 +119,7 @@ def list_dictionaries(folders: Sequence[Path], *, may_be_empty: bool = False) ->
     """
     found: dict[Path, Path] = {}
     for folder in sorted({Path(folder).resolve() for folder in folders}):
-        files = list_files(folder, {".pkl"})
+        files = list_inputs(folder, {".pkl"}, "patch dictionaries", quiet)
         if not files and not may_be_empty:
             raise UsageError(f"{folder}: no {'patch dictionaries (.pkl) in it' if folder.is_dir() else 'such folder'}")
         for path in files:
