@@ -16,6 +16,7 @@ from ngff_images import (
     write_bdv,
     write_json,
     write_n5_array,
+    write_ome_zarr,
 )
 from utils.ngff.access import Access
 from utils.ngff.address import Address
@@ -41,6 +42,22 @@ def test_containers_name_their_images(tmp_path, scheme, capsys):
             open_multiscale(url)
         argv = [url, str(tmp_path / "out"), "-cs", "16", "-gb", "0.00001"]
         assert ngff_download.main([*argv, "--image", "volumes/raw"]) == 0
+
+
+def test_archives_that_hold_folders(tmp_path):
+    """What packs a folder puts its name before all that is in it."""
+    write_ome_zarr(tmp_path / "in/a.zarr", pyramid())
+    (tmp_path / "in/__MACOSX/a.zarr").mkdir(parents=True)
+    (tmp_path / "in/__MACOSX/a.zarr/._.zattrs").write_bytes(b"x")
+    path = shutil.make_archive(str(tmp_path / "x"), "zip", tmp_path / "in")
+    with pytest.warns(UserWarning, match=r"one image lies here, a\.zarr"):
+        assert (open_multiscale(path).open_level(0)[:] == pyramid()[0]).all()
+    shutil.copytree(tmp_path / "in/a.zarr", tmp_path / "in/more/b.zarr")
+    path = shutil.make_archive(str(tmp_path / "y"), "zip", tmp_path, "in")
+    with pytest.raises(ValueError, match=r"2 images lie here \(in/a\.zarr, in/more/b\.zarr\)"):
+        open_multiscale(path)
+    with pytest.raises(ValueError, match=r"2 images lie here \(a\.zarr, more/b\.zarr\)"):
+        open_multiscale(f"{path}|zip:in")
 
 
 @pytest.mark.parametrize("key", CONVERTERS)

@@ -19,7 +19,7 @@ from ngff_images import (
 from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
 from utils.ngff.multiscale import open_multiscale, open_volume_level
-from utils.ngff.store import LONGEST_DIRECTORY, Store, _zip_names
+from utils.ngff.store import LONGEST_DIRECTORY, Store, zip_names
 from utils.ngff.waiting import Connections, ForbiddenError, RedirectError, StalledError
 
 QUICK = Access(timeout=2, retries=3)
@@ -255,7 +255,7 @@ def test_the_list_of_a_long_zip_file_is_asked_for_at_its_end(tmp_path, monkeypat
         with pytest.raises(OSError, match=r"0\.0\.8 cannot be unpacked"):
             store.read_chunks(["0.0.8"], [])
     with serving(tmp_path, lambda path, nth: 403) as server:
-        assert _zip_names(Store(Address.parse(f"{server.url}/a.zip"), QUICK)) == []
+        assert zip_names(Store(Address.parse(f"{server.url}/a.zip"), QUICK)) == []
 
 
 @pytest.mark.parametrize(("mark", "place", "value"), [(b"PK\5\6", 12, 99), (b"PK\1\2", 6, 99)])

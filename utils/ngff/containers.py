@@ -2,13 +2,14 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from utils.foreign_text import parse_xml
 from utils.ngff.access import ask
-from utils.ngff.store import Store
+from utils.ngff.store import Store, zip_names
 
 # Folders looked into, at most: a bucket may hold millions.
 MOST_FOLDERS = 400
@@ -69,6 +70,10 @@ def images_below(store: Store) -> list[str]:
     """Paths of what looks like images below a store: by listing it, else by looking at the usual places."""
     if store.address.driver == "file" and not store.address.archive:
         return sorted(_below(lambda folder: _local_entries(Path(store.address.path, folder))))
+    if store.address.archive and (names := zip_names(store)):
+        inside = f"{store.address.path}/".lstrip("/")
+        entries = _entries_of(name.removeprefix(inside) for name in names if name.startswith(inside))
+        return sorted(_below(lambda folder: entries[folder]))
     if store.address.driver in ("s3", "gcs") and not store.address.archive:
         try:
             return sorted(_below(lambda folder: _bucket_entries(store, folder)))
@@ -108,6 +113,18 @@ def _local_entries(folder: Path) -> tuple[set[str], set[str]]:
         is_folder = {entry.name: entry.is_dir() for entry in found}
     folders = {name for name, inner in is_folder.items() if inner}
     return is_folder.keys() - folders, folders
+
+
+def _entries_of(names: Iterable[str]) -> dict[str, tuple[set[str], set[str]]]:
+    """Files and folders of each folder, from the paths of all files."""
+    found: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for name in names:
+        *folders, file = name.split("/")
+        for depth, folder in enumerate(folders):
+            found["/".join(folders[:depth])][1].add(folder)
+        if file:
+            found["/".join(folders)][0].add(file)
+    return found
 
 
 def _bucket_entries(store: Store, folder: str) -> tuple[set[str], set[str]]:

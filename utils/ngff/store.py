@@ -241,7 +241,7 @@ def _odd_entries(archive: Store, mtime_ns: int) -> dict[str, str]:
     listed = {
         key.decode(errors="replace") for key in wait(archive.kvstore().list(), archive.access.timeout, str(archive))
     }
-    names = _zip_names(archive)
+    names = zip_names(archive)
     passed_over = {name for name in names if not name.endswith("/")} - listed
     why = "cannot be unpacked: encrypted, packed in a rare way, or too long"
     return dict.fromkeys(passed_over, why) | dict.fromkeys(_folders(names), "is a folder, in the place of a chunk")
@@ -258,7 +258,7 @@ def _folders(names: Iterable[str]) -> set[str]:
     return found
 
 
-def _zip_names(archive: Store) -> list[str]:
+def zip_names(archive: Store) -> list[str]:
     """What lies in a zip file, folders with a slash at the end; nothing where that is not told."""
     place, access = str(archive.address.archive), archive.access
     if archive.address.driver == "file":
