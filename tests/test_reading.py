@@ -105,8 +105,9 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, path):
         for name, kind in {"pipe": "pipe", "link": "pipe", "zero": "device", "s": "socket"}.items():
             with pytest.raises(ValueError, match=f"is a {kind}, expected a file"):
                 open_regular(tmp_path / f"{name}.tif")
-    with pytest.raises(ValueError, match="is a folder"):
-        open_regular(tmp_path)
+    for opened in (open_regular, open_tiff_file):
+        with pytest.raises(ValueError, match="is a folder"):
+            opened(tmp_path)
     with open_regular(tmp_path / "file.tif") as file:
         assert file.read(4) == NUMBERS[:1].tobytes()
 
