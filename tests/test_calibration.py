@@ -74,6 +74,7 @@ def test_threshold_for_a_precision_is_the_lowest():
     scores, good = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.8]), np.array([False, True, False, True, True, True])
     assert threshold_for(scores, good, precision=1.0) == (pytest.approx(0.35), 1.0)
     assert threshold_for(scores, good, precision=0.79) == (pytest.approx(0.15), 0.8)
+    assert threshold_for(scores[2:4], good[2:4], precision=1.0) == (pytest.approx(0.35), 1.0)  # one is kept
 
 
 def test_what_no_threshold_gives_is_said_by_what_was_reached():

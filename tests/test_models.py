@@ -7,7 +7,6 @@ import torch
 from conftest import noise_patches
 from utils.classification.lite_net import LiteNet
 from utils.classification.models import (
-    SIDES,
     _declared,
     _operators_load,
     build_model,
@@ -15,12 +14,14 @@ from utils.classification.models import (
     loaded_model,
     prepare,
     resized,
+    torchvision_models,
 )
 
 
 @pytest.mark.parametrize("arch", ["resnet34", "lite"])
 def test_architectures(arch):
-    model = build_model(arch)
+    with torch.device("meta"):  # no random weights are drawn
+        model = build_model(arch)
     assert detect_arch(model.state_dict()) == arch
     count = sum(p.numel() for p in model.parameters())
     assert count == {"resnet34": 21_285_185, "lite": 403_041}[arch]
@@ -29,7 +30,7 @@ def test_architectures(arch):
 
 
 def test_what_stands_in_for_operators_is_held():
-    build_model("resnet34")
+    torchvision_models()
     assert bool(_declared) is not _operators_load()
 
 
@@ -48,7 +49,7 @@ def test_published_input_is_imagenets():
 
 
 def test_only_other_sizes_are_resized():
-    patches, side = torch.from_numpy(noise_patches(1)), SIDES["lite"]
+    patches, side = torch.from_numpy(noise_patches(1)), 96
     assert torch.equal(prepare(patches, "resnet34")[0, 0], (patches[0].float() / 255 - 0.485) / torch.tensor(0.229))
     assert torch.equal(resized(patches[:, :side, :side])[0, 0], patches[0, :side, :side].float())
     for other in (patches, patches[:, :100], patches[:, :side, :50]):
@@ -72,6 +73,22 @@ def test_lite_does_not_mind_contrast_settings_or_padding():
     padded[:60] = 255
     y = prepare(torch.tensor(padded[None]), "lite")[0, 0, 60:]
     assert abs(float(y.mean())) < 1e-4 and float(y.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_each_patch_of_a_batch_is_measured_by_itself():
+    rng = np.random.default_rng(0)
+    patches = torch.tensor(rng.integers(10, 240, (3, 96, 96)) // np.array([1, 2, 8])[:, None, None])
+    patches[1, :60], patches[2, :60] = 0, 255
+    alone = torch.cat([prepare(patches[i : i + 1], "lite") for i in range(3)])
+    assert torch.allclose(prepare(patches, "lite"), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(("least", "white", "is_padding"), [(10, 252, True), (10, 251, False), (216, 253, False)])
+def test_what_is_nearly_white_is_padding_where_the_range_is_wide(least, white, is_padding):
+    patch = np.random.default_rng(0).integers(least, 240, (96, 96))
+    patch[:60], patch[-1, -1] = white, least
+    rest = prepare(torch.tensor(patch[None]), "lite")[0, 0, 60:]
+    assert (abs(float(rest.mean())) < 1e-4) is is_padding
 
 
 def test_weights_of_another_network_are_named_by_their_first_layers():

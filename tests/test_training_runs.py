@@ -59,6 +59,7 @@ def test_each_fold_judges_what_it_left_out(setting, tables):
 def test_folds_together(setting, tables, tmp_path):
     said = summarize_folds(tmp_path, setting, tables, "two folds")
     figures = json.loads((tmp_path / "two_folds.json").read_text())
+    assert (tmp_path / "suspects.csv").is_file() and (tmp_path / "suspects.png").is_file()
     assert set(figures) == {"pooled", "raw", "sources"} and 0 <= figures["pooled"]["auroc"] <= 1
     assert set(figures["sources"]) == set(setting.data.sources) and all(name in said for name in figures["sources"])
 
