@@ -248,6 +248,8 @@ def test_outdated_cubes_are_named_and_stay(folder):
 
 @pytest.mark.parametrize("change", [{"crop_size": 8}, {"seed": 1}])
 def test_with_update_there_is_what_a_fresh_run_leaves(folder, change):
+    (folder / ".fly.json.part").mkdir()
+    (folder / ".fly.json.part" / "of_a_killed_run.nrrd").touch()
     assert renew(folder, replace(SETTINGS, **change), True) == "made, in place of the earlier ones"
     assert files_in(folder) == {"b.nrrd": ".fly.json.part", "c.nrrd": ".fly.json.part"}
     said = json.loads((folder / "fly.json").read_text())
