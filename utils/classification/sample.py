@@ -27,11 +27,10 @@ def sample_patches(dictionaries: Sequence[Path], count: int) -> list[np.ndarray]
     -------
     list of ndarray of uint8, shape (h, w)
     """
-    # Twice the even share: some dictionaries are small, and some cannot be read.
-    share = max(LEAST_OF_EACH, -(-2 * count // max(len(dictionaries), 1)))
     chosen, size = [], 0
     for path in sorted(dictionaries, key=_draw):
-        for patch in _some(path, share):
+        # Twice the even share: some dictionaries are small, and some cannot be read.
+        for patch in _some(path, max(LEAST_OF_EACH, -(-2 * count // len(dictionaries)))):
             chosen.append(patch)
             size += patch.nbytes
         if len(chosen) >= count or size > MOST_BYTES:
