@@ -132,3 +132,11 @@ def test_large_patches_are_smoothed_before_they_are_made_small():
     board = (np.indices((32, 32)).sum(0) % 2 * 255).astype(np.uint8)  # what has the size is as sharp as before
     same = [augment._window(np.random.default_rng(seed), board, 32, smallest=1.0).max() for seed in range(30)]
     assert np.median(same) > 235
+
+
+def test_lines_run_along_rows_or_along_columns():
+    """Rows of the board are alike, and so are columns: where lines were drawn, the means of either differ far more."""
+    board = (np.indices((48, 48)).sum(0) % 2 * 255).astype(np.float32)
+    drawn = [exposure(np.random.default_rng(seed), board) for seed in range(200)]
+    rows, columns = (np.array([np.abs(np.diff(image.mean(axis))).mean() for image in drawn]) for axis in (1, 0))
+    assert min(np.sum(rows > 5 * columns + 0.1), np.sum(columns > 5 * rows + 0.1)) > 4
