@@ -54,6 +54,7 @@ def test_paths(tmp_path, monkeypatch):
         (existing_file, tmp_path, r"no such file \(it is a folder\)"), (existing_file, gone, "no such file"),
         (input_dir, file, r"no such folder \(it is a file\)"),
         (output_dir, file, r"no folder to write to \(it is a file\)"),
+        (output_dir, tmp_path / ("n" * 300), r"no folder to write to \(File name too long\)"),
     ):  # fmt: skip
         with pytest.raises(argparse.ArgumentTypeError, match=f"^{path}: {reason}$"):
             kind(str(path))

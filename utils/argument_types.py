@@ -41,10 +41,13 @@ def _path(is_wanted: Callable[[Path], bool], refusal: str) -> Callable[[str], Pa
 
     def path_of(text: str) -> Path:
         path = expanded(text)
-        if not is_wanted(path):
+        try:
+            if is_wanted(path):
+                return path
             kind = " (it is a file)" if path.is_file() else " (it is a folder)" if path.is_dir() else ""
-            raise argparse.ArgumentTypeError(f"{text}: {refusal}{kind}")
-        return path
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            kind = f" ({error.strerror})"
+        raise argparse.ArgumentTypeError(f"{text}: {refusal}{kind}")
 
     return path_of
 
