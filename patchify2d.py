@@ -150,7 +150,8 @@ def cut_group(
     Returns
     -------
     dict
-        The images' contrasts, why others were passed over, and how many patches there were with near-duplicates.
+        The images' contrasts, which ones are missing, why others were passed over, and how many patches there were with
+        near-duplicates.
 
     Yields
     ------
@@ -168,7 +169,7 @@ def cut_group(
             patches += 1
             if kept is None or name in kept:
                 yield name, patch
-    return {"images": contrasts, "passed_over": passed_over, "patches": patches}
+    return {"images": contrasts, "unreadable": list(failures), "passed_over": passed_over, "patches": patches}
 
 
 def choose_exemplars(images: Sequence[Path], cutting: GroupCutting, threads: int) -> set[str]:

@@ -133,7 +133,8 @@ def test_one_unreadable_image(groups, tmp_path, capsys):
     assert cut(groups, out) == 1
     assert capsys.readouterr().err.count(f"{bad}: ") == 1
     assert len(load_patches(out / "cells.pkl")["names"]) == 14
-    assert "bad.tif" not in load_meta(out / "cells.pkl")["images"]
+    meta = load_meta(out / "cells.pkl")
+    assert "bad.tif" not in meta["images"] and meta["unreadable"] == ["bad.tif"]
     before = contents(out)
     assert cut(groups, out) == 1
     assert "bad.tif" in capsys.readouterr().err
