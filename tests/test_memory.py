@@ -98,6 +98,10 @@ def test_what_is_possible(encoding, pack):
     memory.require_possible(10**15, 1, "jpeg2000", "pixels")
 
 
+def test_what_pack_bits_hold_is_known_exactly():
+    assert memory.EXPANSION["packbits"] * len(imagecodecs.packbits_encode(bytes(12_800))) == 12_800
+
+
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_option_of_every_script(tmp_path, capfd, processes):
     (tmp_path / "in" / "g").mkdir(parents=True)
