@@ -93,6 +93,8 @@ def test_preferences(indexed, tmp_path):
     table = tmp_path / "order.csv"
     table.write_text("doi,Name\n1,bee\n2,fly\n")
     assert rank_of(str(table))(mine) == 1
+    table.write_bytes("doi;Name\r\n1;bee\r\n2;fly\r\n".encode("utf-16"))  # as spreadsheets write
+    assert rank_of(str(table))(mine) == 1
     table.write_text("wasp\nfly\nfly\n")
     assert rank_of(str(table))(mine) == 1
     assert rank_of(str(table))(replace(mine, label="x/fly")) == 1

@@ -44,6 +44,29 @@ def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[
     ValueError
         If it is no text, two columns have one name, or a row has more cells than there are columns.
     """
+    columns: list[str] = []
+    rows: list[Row] = []
+    for line, cells in read_cells(path):
+        if not columns:
+            columns = _columns(cells, path)
+        elif any(cells[len(columns) :]):
+            where, reason = f"{path}:{line}", f"{len(cells)} cells, but {len(columns)} columns"
+            if problems is None:
+                raise ValueError(f"{where}: {reason}")
+            problems[where] = reason
+        else:
+            rows.append(Row(line, dict(zip(columns, cells + [""] * len(columns), strict=False))))
+    return columns, rows
+
+
+def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells, stripped, of all rows of a table but empty ones and those that begin with ``#``.
+
+    Raises
+    ------
+    ValueError
+        If it is no text.
+    """
     with open_regular(path) as file:
         require(_COPIES * path.stat().st_size, "the table")
         text = decode(file.read(), path)
@@ -52,22 +75,10 @@ def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[
     header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     delimiter = max(DELIMITERS, key=header.count)  # spreadsheets write what their country's decimal comma leaves free
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-    columns: list[str] = []
-    rows: list[Row] = []
     for line in rows_of(reader, path):
         cells = [cell.strip() for cell in line]
-        if not any(cells) or cells[0].startswith("#"):
-            continue
-        if not columns:
-            columns = _columns(cells, path)
-        elif any(cells[len(columns) :]):
-            where, reason = f"{path}:{reader.line_num}", f"{len(cells)} cells, but {len(columns)} columns"
-            if problems is None:
-                raise ValueError(f"{where}: {reason}")
-            problems[where] = reason
-        else:
-            rows.append(Row(reader.line_num, dict(zip(columns, cells + [""] * len(columns), strict=False))))
-    return columns, rows
+        if any(cells) and not cells[0].startswith("#"):
+            yield reader.line_num, cells
 
 
 def number_in(cells: Mapping[str, str], column: str) -> float | None:

@@ -1,6 +1,5 @@
 """The dictionaries of a collection, and the index of each: a code a patch, and where in the file its pixels lie."""
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from utils.names import dataset_of
 from utils.outcomes import describe
 from utils.patch_file import PatchFile
 from utils.records.kept_patch import possible_size
+from utils.table_text import read_cells
 
 FOLDER = ".duplicates"
 PREFERENCES = ("name", "finer")
@@ -178,15 +178,14 @@ def _pixel_area(each: Dictionary) -> float:
 def _read_order(path: Path) -> dict[str, int]:
     """Names of a CSV's column ``name``, else its first, with their places."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = [cells for _, cells in read_cells(path)]
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"--prefer {path}: neither {' nor '.join(PREFERENCES)}, nor a readable CSV ({describe(error)})"
         ) from error
     if not rows:
         raise UsageError(f"--prefer {path}: the table is empty")
-    heading = [cell.strip().lower() for cell in rows[0]]
+    heading = [cell.lower() for cell in rows[0]]
     column = heading.index("name") if "name" in heading else 0
-    names = [row[column].strip() for row in rows[1 if "name" in heading else 0 :] if len(row) > column]
+    names = [row[column] for row in rows[1 if "name" in heading else 0 :] if len(row) > column]
     return {name: place for place, name in reversed(list(enumerate(names)))}
