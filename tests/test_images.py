@@ -288,3 +288,17 @@ def test_ome_metadata_that_would_fill_the_memory_or_wait(tmp_path, gray, metadat
     tifffile.imwrite(tmp_path / "a.tif", gray, description=metadata, metadata=None)
     with pytest.raises(ValueError, match=said):
         read_gray(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("mode", "nbytes"), [("L", 1), ("RGB", 3), ("I;16", 2), ("F", 4), ("deep", 6)])
+def test_memory_is_asked_for_by_the_bytes_of_a_pixel(tmp_path, mode, nbytes):
+    path = tmp_path / ("a.tiff" if mode == "F" else "a.png")
+    if mode == "deep":
+        path.write_bytes(imagecodecs.png_encode(np.zeros((100, 100, 3), np.uint16)))
+    else:
+        Image.new(mode, (100, 100)).save(path)
+    enough = 3 * nbytes * 100 * 100 / 1e9
+    with memory.limited_to(enough):
+        assert read_gray(path).shape == (100, 100)
+    with memory.limited_to(enough * 0.9), pytest.raises(ValueError, match="--max-gb"):
+        read_gray(path)

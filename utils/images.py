@@ -91,12 +91,14 @@ def _read_picture(path: Path) -> np.ndarray:
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 warnings.warn(f"{path.name} holds {frames} frames: the first was taken", stacklevel=3)
             channels = len(image.getbands())
-            require(COPIES * channels * image.width * image.height * (4 if image.mode in "IF" else 1), "the image")
+            deep = _is_deep_colour(path)
+            nbytes = 4 if image.mode in ("I", "F") else 2 if deep or image.mode.startswith("I;16") else 1
+            require(COPIES * channels * image.width * image.height * nbytes, "the image")
             if image.format == "PNG":
                 bits = image.width * image.height * (1 if image.mode in "1P" else 8 * channels)
                 require_possible(bits // 8, path.stat().st_size, "deflate", "pixels")
                 _refuse_wrong_checksums(path)
-            if _is_deep_colour(path):
+            if deep:
                 return _decoded(path, "png")
             with _decoding(OSError, ValueError):
                 return luminance(_pillow_pixels(image))
