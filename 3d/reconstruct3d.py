@@ -212,12 +212,13 @@ def draw_montages(chosen: Sequence[Subvolume], savedir: Path, run: Run) -> int:
 def summary(plan: ReconstructionPlan, before: Sequence[str | None], after: Sequence[str | None], update: bool) -> str:
     """What became of the patches, in one line."""
     redone = [was is None or (update and was) for was in before]
+    stuck = sum(bool(update and was and now) for was, now in zip(before, after, strict=True))
     done = sum(now == "" and bool(new) for now, new in zip(after, redone, strict=True))
     parts = [
         (done, "done"),
         (sum(now == "" for now in after) - done, "done before"),
-        (sum(bool(now) for now in after), "outdated"),
-        (sum(now is None for now in after) + plan.refused.total(), "failed"),
+        (sum(bool(now) for now in after) - stuck, "outdated"),
+        (sum(now is None for now in after) + stuck + plan.refused.total(), "failed"),
         (len(plan.border), "too close to the border"),
         (plan.overlapping.total(), "overlapping"),
         (plan.missing.total(), "without their volume"),

@@ -41,6 +41,9 @@ def test_patches_that_record_no_contrast(tmp_path, capsys):
     assert "pixels of the middle slice differ from the patch" in said and "another --contrast" in said
     assert stacks_in(tmp_path / "bad") == []
     assert run(tmp_path / "other", "-vd", tmp_path, "-sd", tmp_path / "good", "--contrast", "dtype") == 0
+    assert run(tmp_path / "other", "-vd", tmp_path, "-sd", tmp_path / "good", "--update") == 1
+    assert "subvolumes: 0 done, 0 done before, 1 failed" in capsys.readouterr().out, "what stays was to be redone"
+    assert len(stacks_in(tmp_path / "good")) == 1
     assert run(tmp_path / "other", "-vd", tmp_path, "-sd", tmp_path / "as_is", "--accept-differences") == 0
     assert "written all the same" in capsys.readouterr().err
     assert run(tmp_path / "other", "-vd", tmp_path, "-sd", tmp_path / "raw", "--raw") == 0
