@@ -101,6 +101,9 @@ def test_columns_of_others_stay(path):
     path.write_text("name,label\na,b\n")
     with pytest.raises(ValueError, match=r"mine\.csv: columns are name, label; expected path,label\[,source\]"):
         LabelFile(path, "anna")
+    path.write_text("path,label\na.png,good\n", "utf-16")
+    with pytest.raises(ValueError, match=r"mine\.csv: is not in UTF-8"):
+        LabelFile(path, "anna")
 
 
 def test_half_a_row_on_a_full_disk_is_an_error_and_mended_by_the_next(tmp_path):

@@ -55,7 +55,7 @@ class LabelFile:
         Raises
         ------
         ValueError
-            If it has other columns.
+            If it has other columns, or is not in UTF-8.
         """
         try:
             seen = self._stamp()
@@ -63,7 +63,10 @@ class LabelFile:
             return False
         if seen == self._seen:
             return False
-        text = self.path.read_text(encoding="utf-8-sig")
+        try:
+            text = self.path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self.path}: is not in UTF-8, in which labels are added; save it so") from error
         self._whole = not text or text.endswith("\n")
         reader = csv.DictReader(io.StringIO(text))
         columns = list(reader.fieldnames or COLUMNS)
