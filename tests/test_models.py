@@ -92,6 +92,6 @@ def test_what_is_nearly_white_is_padding_where_the_range_is_wide(least, white, i
 
 
 def test_weights_of_another_network_are_named_by_their_first_layers():
-    said = r"fit neither network \(.*\); their first layers are \['a', 'b', 'c'\]$"
+    said = r"these weights: fits neither network \(.*\); the first layers are \['a', 'b', 'c'\]$"
     with pytest.raises(ValueError, match=said):
         detect_arch(dict.fromkeys("abcd", torch.zeros(1)))

@@ -39,7 +39,7 @@ def test_wrong_shapes_missing_and_unknown_layers(tmp_path):
         ),
         ({k: v for k, v in state.items() if k != "fc.bias"}, r"1 missing \(first: fc.bias\)"),
         ({**state, "extra": torch.zeros(1)}, r"1 unknown \(first: extra\)"),
-        ({"conv.weight": torch.zeros(1)}, "fit neither network"),
+        ({"conv.weight": torch.zeros(1)}, r"x\.pth: fits neither network"),
         ([1, 2], "plain dict of tensors"),
     ):
         torch.save(change, path)

@@ -64,12 +64,14 @@ def build_model(arch: str) -> nn.Module:
     return network
 
 
-def detect_arch(state: Mapping[str, Tensor]) -> str:
+def detect_arch(state: Mapping[str, Tensor], origin: str = "these weights") -> str:
     """Tell which network a state_dict belongs to, by the names of its layers.
 
     Parameters
     ----------
     state : mapping of Tensor, each layer's own shape
+    origin : str
+        What the sentence calls them if they fit neither.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def detect_arch(state: Mapping[str, Tensor]) -> str:
     if "stage6.0.depth.weight" in state:
         return "lite"
     raise ValueError(
-        f"these weights fit neither network ({', '.join(ARCHITECTURES)}); their first layers are {list(state)[:3]}"
+        f"{origin}: fits neither network ({', '.join(ARCHITECTURES)}); the first layers are {list(state)[:3]}"
     )
 
 

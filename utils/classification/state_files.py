@@ -24,7 +24,7 @@ def load_weights(path: Path) -> State:
         If its layers or shapes are not a network's, or its values are not finite.
     """
     state = read_state(path)
-    loaded_model(detect_arch(state), state, str(path))
+    loaded_model(detect_arch(state, str(path)), state, str(path))
     if spoilt := [name for name, values in state.items() if not torch.isfinite(values).all()]:
         raise ValueError(f"{path}: {len(spoilt)} layers hold values that are not finite, the first is {spoilt[0]}")
     return state
