@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING
 
 from utils.argument_types import existing_file, fraction, natural_int, output_dir, positive_float, positive_int
 from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, run_script
+from utils.files import expanded
 from utils.redaction import say
 
 if TYPE_CHECKING:
     from utils.records.recipes import Recipe
+    from utils.results import Scope
     from utils.training.recipe import TrainingRecipe
     from utils.training.setting import Judging, Setting
 
@@ -106,13 +108,17 @@ def train_command(args: argparse.Namespace) -> int:
     from utils.classification.devices import use_threads
 
     use_threads()
+    from utils.parallel import gathered_warnings
     from utils.training.runs import summarize_folds
 
     recipe, init = chosen_recipe(args)
     if args.log and not find_spec("tensorboard"):
         raise UsageError("--log tensorboard needs: pip install -r requirements-tensorboard.txt")
-    setting = read_setting(args, recipe)
-    judging = judging_plan(args, setting)
+    with gathered_warnings() as said:
+        setting = read_setting(args, recipe)
+        judging = judging_plan(args, setting)
+    for sentence in said:
+        say(f"{args.labels[0]}: warning: {sentence}")
     tables: list[Path] = []
     if args.leave_one_source_out or args.update or not (args.save / TARGET).exists():
         setting = with_start(args, setting, init)
@@ -155,7 +161,8 @@ def read_setting(args: argparse.Namespace, recipe: "TrainingRecipe") -> "Setting
         sources = data.joined_sources([group.split(",") for group in args.together])
     groups = group_patches(sources, len(data))
     groups = group_patches(sources, len(data), overlapping_pairs(data.patches, groups))
-    return Setting(recipe, data, groups, None, pick_device(args.device), args.half, args.quiet, args.log)
+    device, how = pick_device(args.device), (args.half, args.quiet, args.log, args.update)
+    return Setting(recipe, data, groups, None, device, *how)
 
 
 def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
@@ -172,11 +179,16 @@ def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
     from utils.training.split import fold_by_group, group_names, hold_out
 
     data, groups = setting.data, setting.groups
+    wishes = args.target_recall is not None or args.target_precision is not None
+    if wishes and (args.leave_one_source_out or not (args.folds or args.validation)):
+        raise UsageError("--target-recall and --target-precision choose a threshold by --folds or --validation")
     if args.leave_one_source_out:
         names = group_names(data.sources, groups)
         if not data.sources or len(names) < 2:
             raise UsageError(f"{args.labels[0]}: --leave-one-source-out needs a column 'source' with two or more")
         return Judging({name: np.flatnonzero(groups == k) for k, name in enumerate(names)})
+    if args.folds == 1:
+        raise UsageError("--folds 1 would leave nothing to learn from; at least 2 are needed")
     if not args.folds:
         held = hold_out(groups, data.good, args.validation, args.seed) if args.validation else ()
         if len(held) or not args.validation:
@@ -204,15 +216,25 @@ def with_start(args: argparse.Namespace, setting: "Setting", init: str) -> "Sett
 
 
 def train_folds(args: argparse.Namespace, setting: "Setting", judging: "Judging") -> tuple[int, list[Path]]:
-    """Train without each fold; returns the exit code and the tables."""
+    """Train without each fold; returns the exit code and the tables.
+
+    Raises
+    ------
+    ValueError
+        If tables of other options or labels stand where those belong that the final training is to be judged by.
+    """
     from utils.jobs import Job, Run, run_jobs
+    from utils.records.standing import standing
     from utils.training.runs import train_without
 
     if not judging.folds:
         return 0, []
     folder = args.save / ("leave_one_source_out" if args.leave_one_source_out else "folds")
-    jobs = [Job(name, folder / f"{name}.csv", made_from(args, setting)) for name in judging.folds]
-    code = run_jobs(partial(train_without, setting, judging.folds), jobs, Run.of(args), noun="folds")
+    recipe, scope = made_from(args, setting), scope_of(args, folder)
+    jobs = [Job(name, folder / f"{name}.csv", recipe) for name in judging.folds]
+    code = run_jobs(partial(train_without, setting, judging.folds), jobs, Run.of(args), noun="folds", scope=scope)
+    if code == 0 and not args.leave_one_source_out and any(standing(recipe, job.target) for job in jobs):
+        raise ValueError(f"{folder} was made with other options or labels; --update makes it anew")
     return code, [job.target for job in jobs]
 
 
@@ -227,15 +249,21 @@ def train_final(args: argparse.Namespace, setting: "Setting", judging: "Judging"
     return run_jobs(work, [job], Run.of(args), noun="trainings")
 
 
-def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
-    """What the results of this command are made from."""
+def scope_of(args: argparse.Namespace, folder: Path) -> "Scope":
+    """The results of this script in a folder."""
     from utils.results import Scope
 
-    scope = Scope("train_patch_classifier", args.labels[0].parent, args.save)
+    return Scope("train_patch_classifier", args.labels[0].parent, folder)
+
+
+def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
+    """What the results of this command are made from."""
     inputs = {**{path.name: (path,) for path in args.labels}, "patches": tuple(setting.data.paths)}
+    if args.init not in (None, "imagenet", "random", "lite"):
+        inputs["init"] = (expanded(args.init),)
     asked = {name: getattr(args, name) for name in ASKED}
     options = {**asked, "together": ";".join(args.together), **asdict(setting.recipe)}
-    return scope.recipe(inputs, {name.replace("_", "-"): value for name, value in options.items()})
+    return scope_of(args, args.save).recipe(inputs, {name.replace("_", "-"): value for name, value in options.items()})
 
 
 if __name__ == "__main__":

@@ -75,7 +75,9 @@ def test_windows_of_what_is_sparse_and_of_what_was_covered(start, tmp_path):
 def test_a_bank_of_other_labels_or_another_body_is_refused(start, tmp_path):
     make_bank(tmp_path, RULE, data(), 8, start)
     other = {**start, "stem.weight": start["stem.weight"] + 1}
-    for arguments in ((RULE, data().subset(np.arange(7)), 8, start), (RULE, data(), 8, other)):
+    repainted, elsewhere = replace(data(), patches=data().patches[::-1]), replace(data(), sources=("a",) * 8)
+    others = [(RULE, labels, 8, start) for labels in (data().subset(np.arange(7)), repainted, elsewhere)]
+    for arguments in (*others, (RULE, data(), 8, other)):
         with pytest.raises(ValueError, match=r"part1\.npz was made with other options or labels"):
             make_bank(tmp_path, *arguments)
     make_bank(tmp_path, RULE, data(), 8, {**start, "fc.bias": start["fc.bias"] + 1})

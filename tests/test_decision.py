@@ -1,5 +1,6 @@
 """What lies beside the weights: threshold, calibration, familiarity; read back, refused when damaged or foreign."""
 
+import base64
 import json
 
 import numpy as np
@@ -62,12 +63,19 @@ def test_other_weights_and_damage_are_refused(weights):
         read_decision(weights)
     weights.write_bytes(b"weights")
     content = json.loads(decision_path(weights).read_text())
+
+    def zeros(*shape):
+        return {"shape": shape, "float32": base64.b64encode(bytes(4 * int(np.prod(shape)))).decode()}
+
     no_base64 = {"shape": [1], "float32": "AACA!Pw=="}
     for damage in (
         {"threshold": 1.5},
         {"threshold": None},
         {"calibration": {"scale": -1, "bias": 0}},
         {"calibration": {"scale": 0, "bias": 0}},
+        {"calibration": {"scale": float("inf"), "bias": 0}},
+        {"familiarity": {"limit": 1, "weights": zeros(1, 2), "biases": {"shape": [1], "float32": "AADAfw=="}}},
+        {"familiarity": {"limit": 1, "weights": zeros(2, 2), "biases": zeros(3)}},
         {"familiarity": 3},
         {"familiarity": {"limit": 1, "weights": no_base64, "biases": no_base64}},
         {"side": 0},

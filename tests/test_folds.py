@@ -44,6 +44,17 @@ def test_tables_of_other_labels_are_refused(tmp_path):
     write_fold(tmp_path / "2.csv", [FoldRow("other.png", True, True, 0.0, 0.0)])
     with pytest.raises(ValueError, match=r"made from other labels.*other\.png"):
         read_folds([tmp_path / "2.csv"], data)
+    write_fold(tmp_path / "2.csv", rows(data, {2, 3}, 20)[:3])
+    with pytest.raises(ValueError, match="made from other labels"):
+        read_folds([tmp_path / "1.csv", tmp_path / "2.csv"], data)
+
+
+def test_a_patch_may_be_listed_twice(tmp_path):
+    data = four().subset(np.array([0, 1, 2, 1]))
+    for k, left in enumerate(({0, 1}, {2, 3})):
+        write_fold(tmp_path / f"{k}.csv", rows(data, left, 10 * k))
+    seen = read_folds([tmp_path / "0.csv", tmp_path / "1.csv"], data)
+    assert seen.logits.tolist() == [0, 1, 12, 13] and seen.fold_of.tolist() == [0, 0, 1, 1]
 
 
 def test_doubts_are_what_all_contradict_or_one_surely():

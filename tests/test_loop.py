@@ -61,6 +61,18 @@ def test_going_on_from_a_checkpoint_gives_the_same(labels, tmp_path):
         fit(replace(RECIPE, seed=5), data, None, None, checkpoint)
     with pytest.raises(ValueError, match="other train"):
         fit(RECIPE, data.subset(np.arange(9)), None, None, checkpoint)
+    with pytest.raises(ValueError, match="other train"):  # the same files, whose pixels are others
+        fit(RECIPE, replace(data, patches=data.patches[::-1]), None, None, checkpoint)
+    with pytest.raises(ValueError, match="other init"):
+        fit(RECIPE, data, None, build_model("lite").state_dict(), checkpoint)
+    kept, damaged = checkpoint.read_bytes(), b"PK"
+    checkpoint.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"c\.pth is damaged; delete it"):
+        fit(RECIPE, data, None, None, checkpoint)
+    for content in (kept, damaged):
+        checkpoint.write_bytes(content)
+        anew = fit(replace(RECIPE, epochs=1, seed=5), data, None, None, checkpoint, update=True)[1]
+        assert [row["epoch"] for row in anew] == [1] and anew[0]["loss"] != rows[0]["loss"]
 
 
 def test_seed_and_schedule_decide(labels):

@@ -10,6 +10,7 @@ import torch
 from utils import memory
 from utils.classification.models import build_model
 from utils.classification.state_files import _gist, load_weights, read_state
+from utils.classification.weights import LITE
 
 
 class Attack:
@@ -70,7 +71,9 @@ def test_the_gist_of_what_torch_says(said, gist):
     assert _gist(ValueError(said)) == gist
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04 cut off", bytes(range(256)) * 9])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"PK\x03\x04 cut off", bytes(range(256)) * 9, LITE.read_bytes()[:5000]]
+)
 def test_files_that_are_no_weights(tmp_path, content):
     path = tmp_path / "x.pth"
     path.write_bytes(content)

@@ -122,6 +122,9 @@ def test_the_bundled_body_gets_a_new_head(labels, tmp_path, capsys):
     (tmp_path / "out" / "patch_quality_classifier_nn.pth").unlink()
     assert train(labels, tmp_path / "out", *options, "--seed", "3") == 2
     assert "part1.npz was made with other options" in capsys.readouterr().err
+    wished = [*options, "--target-recall", "0.9"]
+    assert train(labels, tmp_path / "out", *wished) == 1  # its folds were judged without a wish
+    assert "folds was made with other options or labels; --update" in capsys.readouterr().err
     assert train(labels, tmp_path / "new", "--init", "imagenet") == 2
     assert "--init imagenet is for ResNet34" in capsys.readouterr().err
     assert train(labels, tmp_path / "new", "--unfreeze", "all", "--bank", "9", "--init", "lite") == 2
@@ -247,6 +250,11 @@ def test_bad_usage(labels, tmp_path, capsys):
     assert train(tmp_path / "a.npy", tmp_path / "b.npy", tmp_path / "out") == 2
     assert "70 paths, but" in capsys.readouterr().err
     assert train(tmp_path / "a.npy", tmp_path / "out") == 2
+    assert train(labels, tmp_path / "out", "--folds", "1") == 2
+    assert "--folds 1 would leave nothing" in capsys.readouterr().err
+    for unjudged in ("--quiet", "--leave-one-source-out"):
+        assert train(labels, tmp_path / "out", "--target-recall", "0.9", unjudged) == 2
+        assert "choose a threshold by --folds" in capsys.readouterr().err
     assert train(labels, tmp_path / "out", "--together", "s0,nowhere") == 2
     assert "'nowhere'" in capsys.readouterr().err
     assert train(labels, tmp_path / "out", "--leave-one-source-out", "--together", "s0,s1,s2") == 2

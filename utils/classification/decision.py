@@ -151,12 +151,14 @@ def read_decision(weights: Path) -> Decision:
         if known is not None and content["schema"] != OLDER:
             arrays = {name: _unpacked(known[name]) for name in ARRAYS}
             familiarity = Familiarity(**arrays, limit=float(known["limit"]))
+            if not np.isfinite(familiarity.distances(np.zeros((1, arrays["weights"].shape[1])))).all():
+                raise ValueError("what is familiar holds no usable numbers")
         threshold, scale, bias = (float(v) for v in (content["threshold"], calibration["scale"], calibration["bias"]))
         side = content.get("side")
         decision = Decision(threshold, scale, bias, familiarity, str(content["aim"]), side and int(side))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a classifier's decision ({error}); remove it to decide at 0.5") from error
-    if not (0 <= decision.threshold <= 1 and decision.scale > 0 and np.isfinite(decision.bias)):
+    if not (0 <= decision.threshold <= 1 and 0 < decision.scale < np.inf and np.isfinite(decision.bias)):
         raise ValueError(f"{path}: no usable threshold or calibration: {threshold}, {scale}, {bias}")
     if decision.side is not None and not 0 < decision.side <= LARGEST_SIDE:
         raise ValueError(f"{path}: no usable side of patches: {decision.side}")

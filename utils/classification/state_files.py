@@ -1,5 +1,6 @@
 """Weights files: a plain state_dict, read without running anything that is in it."""
 
+import hashlib
 import pickle
 import re
 from pathlib import Path
@@ -30,6 +31,15 @@ def load_weights(path: Path) -> State:
     return state
 
 
+def digest_of(state: State) -> str:
+    """What tells whether two states are the same, by the names and values of their layers."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        found.update(f"{name} {state[name].dtype} {list(state[name].shape)}\n".encode())
+        found.update(state[name].cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
 def read_state(path: Path) -> State:
     """Read a state_dict without running anything that is in the file.
 
@@ -43,7 +53,7 @@ def read_state(path: Path) -> State:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path}: refused, it holds more than plain weights or is damaged: {_gist(error)}") from error
-    except (RuntimeError, EOFError, KeyError, IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable weights file: {_gist(error) or type(error).__name__}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path}: not a state_dict: expected a plain dict of tensors, found {type(state).__name__}")

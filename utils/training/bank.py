@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.classification.classifier import Classifier
 from utils.classification.second_look import WINDOW, sparse_windows
-from utils.classification.state_files import State
+from utils.classification.state_files import State, digest_of
 from utils.files import atomic_path
 from utils.reading import DAMAGE
 from utils.training.augment import mostly_covered
@@ -82,11 +82,9 @@ def make_bank(
     ValueError
         If there are such parts, and they are not to be made anew, or damaged ones.
     """
-    labels = [(path.as_posix(), bool(good)) for path, good in zip(data.paths, data.good, strict=True)]
-    digest = hashlib.sha256(repr((rule, labels, COVERED, WINDOW)).encode())
-    for name in sorted(start.keys() - {"fc.weight", "fc.bias"}):
-        digest.update(start[name].cpu().numpy().tobytes())
-    mark = digest.hexdigest()
+    body_state = {name: values for name, values in start.items() if name not in ("fc.weight", "fc.bias")}
+    known = rule, data.digest(), digest_of(body_state), COVERED, WINDOW
+    mark = hashlib.sha256(repr(known).encode()).hexdigest()
     body = Classifier(start, device=device, precision="fp32", views=1)
     parts = []
     for epoch in range(-(-count // (rule.steps(len(data)) * rule.size))):

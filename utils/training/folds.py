@@ -70,7 +70,7 @@ def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
     ValueError
         If they do not cover the labels, each patch left out once: they come from other labels.
     """
-    place = {path.as_posix(): i for i, path in enumerate(data.paths)}
+    names = [path.as_posix() for path in data.paths]
     logits, distances = (np.full(len(data), np.nan) for _ in range(2))
     fold_of = np.full(len(data), -1)
     every = np.full((len(tables), len(data)), np.nan)
@@ -78,13 +78,14 @@ def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
         with open_text(table) as file:
             rows = list(csv.DictReader(file))
         try:
-            where = np.array([place[row["path"]] for row in rows], int)
+            if (found := [row["path"] for row in rows]) != names:
+                raise ValueError(next((name for name in found if name not in names), "some are missing"))
             own = np.array([row["left_out"] == "1" for row in rows])
             values = np.array([(float(row["logit"]), float(row["distance"])) for row in rows])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{table} was made from other labels ({error}); remove it") from error
-        every[k, where] = values[:, 0]
-        logits[where[own]], distances[where[own]], fold_of[where[own]] = values[own, 0], values[own, 1], k
+        every[k] = values[:, 0]
+        logits[own], distances[own], fold_of[own] = values[own, 0], values[own, 1], k
     if (fold_of < 0).any():
         missing = data.paths[int(np.argmin(fold_of))]
         raise ValueError(f"{tables[0].parent} holds folds of other labels: {missing} was never left out; remove it")

@@ -1,5 +1,6 @@
 """Labelled patches for training: reading the lists."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,14 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def digest(self) -> str:
+        """What tells whether two are the same: the files' names, their pixels, labels and sources."""
+        shapes = [patch.shape for patch in self.patches]
+        found = hashlib.sha256(repr((self.paths, shapes, self.good.tolist(), self.sources)).encode())
+        for patch in self.patches:
+            found.update(patch.tobytes())
+        return found.hexdigest()
 
     def subset(self, chosen: np.ndarray) -> "Labelled":
         """The patches at these indices.

@@ -1,6 +1,7 @@
 """The training loop: seeded, one checkpoint per epoch, resumable with the same result."""
 
 import math
+import pickle
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -14,8 +15,9 @@ from torch.optim import Optimizer
 from utils.classification.background import prefetched
 from utils.classification.classifier import Classifier
 from utils.classification.models import build_model, prepare
-from utils.classification.state_files import State
+from utils.classification.state_files import State, digest_of
 from utils.files import atomic_path
+from utils.reading import DAMAGE
 from utils.training.figures import scores_of
 from utils.training.labels import Labelled
 from utils.training.recipe import TrainingRecipe
@@ -46,17 +48,19 @@ def train(
     checkpoint: Path | None,
     *,
     device: str = "cpu",
+    update: bool = False,
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> tuple[State, Rows]:
     """Train a network, or go on from its checkpoint, written after every epoch; the weights kept, and figures.
 
-    Training begins with `start`, or with random weights (seeded). Without validation the last running average of the
-    weights is kept, else that of the epoch with the best validation AUROC.
+    Training begins with `start`, or with random weights (seeded); with `update` also where there is a checkpoint of
+    another recipe, other labels or another start. Without validation the last running average of the weights is kept,
+    else that of the epoch with the best validation AUROC.
 
     Raises
     ------
     ValueError
-        If the checkpoint was made with another recipe or other labels.
+        If there is such a checkpoint without `update`, or a damaged one.
     """
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.allow_tf32 = False  # as where its networks judge, which training does after every epoch
@@ -65,8 +69,8 @@ def train(
         model.load_state_dict(start)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(recipe, model)
-    mark = _fingerprint(recipe, train_set, validation)
-    now = _resume(checkpoint, mark, model, optimizer) or _begin(model, optimizer)
+    mark = _fingerprint(recipe, train_set, validation, start)
+    now = _resume(checkpoint, mark, model, optimizer, update) or _begin(model, optimizer)
     for epoch in range(now.epoch, recipe.epochs):
         if 0 < recipe.patience <= now.since_best:
             break
@@ -170,10 +174,9 @@ def _keep_better(
         now.since_best += 1
 
 
-def _fingerprint(recipe: TrainingRecipe, train_set: Labelled, validation: Labelled | None) -> Mark:
-    held = [str(path) for path in validation.paths] if validation else []
-    labels = [f"{path}:{int(good)}" for path, good in zip(train_set.paths, train_set.good, strict=True)]
-    return {**asdict(recipe), "train": labels, "validation": held}
+def _fingerprint(recipe: TrainingRecipe, train_set: Labelled, validation: Labelled | None, start: State | None) -> Mark:
+    held, begun = validation and validation.digest(), start and digest_of(start)
+    return {**asdict(recipe), "train": train_set.digest(), "validation": held, "init": begun}
 
 
 def _begin(model: nn.Module, optimizer: Optimizer) -> Progress:
@@ -181,15 +184,24 @@ def _begin(model: nn.Module, optimizer: Optimizer) -> Progress:
     return Progress(0, _copied(state), _copied(state), optimizer.state_dict(), _copied(state), (-1.0, 0.0))
 
 
-def _resume(checkpoint: Path | None, mark: Mark, model: nn.Module, optimizer: Optimizer) -> Progress | None:
+def _resume(
+    checkpoint: Path | None, mark: Mark, model: nn.Module, optimizer: Optimizer, update: bool
+) -> Progress | None:
     if checkpoint is None or not checkpoint.exists():
         return None
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    different = [k for k, v in mark.items() if stored["mark"].get(k) != v]
+    try:
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        different = [k for k, v in mark.items() if stored["mark"].get(k) != v]
+    except (OSError, ValueError, pickle.UnpicklingError, *DAMAGE) as error:
+        if not update:
+            raise ValueError(f"{checkpoint} is damaged; delete it (--update does)") from error
+        return None
+    if different and update:
+        return None
     if different:
         raise ValueError(
             f"{checkpoint} was made with other {', '.join(different)}; "
-            "repeat the options it was made with, delete it, or use another folder"
+            "repeat the options it was made with, delete it (--update does), or use another folder"
         )
     now = Progress(**stored["progress"])
     model.load_state_dict(now.model)

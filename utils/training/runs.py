@@ -39,9 +39,17 @@ def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, s
     job : Job
         Its source is a fold's name, its target the table.
     scratch : Path
+
+    Raises
+    ------
+    ValueError
+        If all good labels, or all bad ones, are in the fold.
     """
     torch.set_num_threads(1)
     data, left = setting.data, folds[str(job.source)]
+    if not has_both(known := np.delete(data.good, left)):
+        kind = "good" if known.any() else "bad"
+        raise ValueError(f"without it all labels are {kind!r}: nothing tells a network what the others look like")
     checkpoint = job.target.with_name(f"{safe_name(job.target.stem)}.checkpoint.pth")
     state, _ = _trained(setting, left, None, checkpoint)
     logits, features = _outputs(setting, stored(state, True))
@@ -180,8 +188,10 @@ def _trained(
         report(history[0])
         return state, history
     train_set = setting.data.subset(np.setdiff1d(np.arange(len(setting.data)), left_out))
-    start, device = setting.start, setting.device
-    return train(setting.recipe, train_set, validation, start, checkpoint, device=device, report=report)
+    where, again = setting.device, setting.update
+    return train(
+        setting.recipe, train_set, validation, setting.start, checkpoint, device=where, update=again, report=report
+    )
 
 
 def stored(state: State, half: bool) -> State:

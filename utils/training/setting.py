@@ -24,6 +24,8 @@ class Setting:
         Store weights as fp16.
     log : str, optional
         ``tensorboard`` writes its events too.
+    update : bool
+        Begin anew where a checkpoint was made with other options, labels or weights.
     bank : Bank, optional
         What the body of `start` sees; then only the head is fitted.
     """
@@ -36,6 +38,7 @@ class Setting:
     half: bool
     quiet: bool
     log: str | None = None
+    update: bool = False
     bank: Bank | None = None
 
 
