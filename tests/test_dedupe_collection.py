@@ -90,7 +90,7 @@ def test_the_preferred_one_is_kept(collection, capsys):
     assert dedupe(collection, "--prefer", order) == 0
     assert pairs(collection / "duplicates.csv")["b", "own"] == ("c", "turned")
     capsys.readouterr()
-    order.write_text("dataset;name\nc;b\n")
+    order.write_text("dataset;name\nc;nobody\n")  # the column that counts names none
     assert dedupe(collection, "--prefer", order) == 0
     assert "order.csv names no dataset of this collection" in capsys.readouterr().err
     order.write_text("name\nnobody\nb\n")
