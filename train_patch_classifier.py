@@ -123,6 +123,10 @@ def train_command(args: argparse.Namespace) -> int:
     if args.leave_one_source_out or args.update or not (args.save / TARGET).exists():
         setting = with_start(args, setting, init)
         code, tables = train_folds(args, setting, judging)
+        if code == 0 and (open_folds := sum(not table.exists() for table in tables)):
+            if not args.quiet:
+                say(f"{open_folds} of {len(tables)} folds are for other shares to make; whichever ends last goes on")
+            return 0
         if code == 0 and args.leave_one_source_out:
             print(summarize_folds(args.save, setting, tables, "leave one source out"))
         if code or args.leave_one_source_out:
@@ -206,7 +210,7 @@ def with_start(args: argparse.Namespace, setting: "Setting", init: str) -> "Sett
     from utils.training.first_weights import first_weights
 
     recipe, data = setting.recipe, setting.data
-    with as_usage_errors(ValueError):
+    with as_usage_errors((FileNotFoundError, ValueError)):
         start = first_weights(init, args.arch)
         if start is None or not recipe.bank:
             return replace(setting, start=start)
@@ -246,7 +250,9 @@ def train_final(args: argparse.Namespace, setting: "Setting", judging: "Judging"
 
     job = Job(args.labels[0], args.save / TARGET, made_from(args, setting))
     work = partial(save_training, setting, judging.held, tables, Wish(args.target_recall, args.target_precision))
-    return run_jobs(work, [job], Run.of(args), noun="trainings")
+    run = Run.of(args)
+    # Whatever share made the last of the folds.
+    return run_jobs(work, [job], replace(run, shard=None) if tables else run, noun="trainings")
 
 
 def scope_of(args: argparse.Namespace, folder: Path) -> "Scope":

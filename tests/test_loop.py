@@ -75,6 +75,11 @@ def test_going_on_from_a_checkpoint_gives_the_same(labels, tmp_path):
         assert [row["epoch"] for row in anew] == [1] and anew[0]["loss"] != rows[0]["loss"]
 
 
+def test_a_loss_that_is_no_number_ends_a_training(labels):
+    with pytest.raises(ValueError, match=r"epoch 2: the loss is no number any longer; try a smaller --lr than 1e\+30"):
+        fit(replace(RECIPE, lr=1e30, schedule="constant"), few(labels), None, None, None)
+
+
 def test_seed_and_schedule_decide(labels):
     once = replace(RECIPE, epochs=1, batch_size=8, seed=1)
     recipes = (once, replace(once, seed=2), replace(once, schedule="constant"))

@@ -50,6 +50,11 @@ def test_what_is_saved_is_loaded(tmp_path):
     save_distances(table, np.array([0.5, 1.25, 2.00004]))
     assert distances_path(table) == tmp_path / ".recipes" / "a.csv.distances"
     assert load_distances(table).tolist() == [0.5, 1.25, 2.0]
+    kept = distances_path(table).read_bytes()
+    distances_path(table).write_bytes(b"0.5\nnone\n")
+    with pytest.raises(ValueError, match=r"\.distances: damaged; remove it"):
+        load_distances(table)
+    distances_path(table).write_bytes(kept)
 
 
 def test_weights_that_know_no_distance_leave_none(tmp_path):

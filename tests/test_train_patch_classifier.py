@@ -92,8 +92,12 @@ def test_good_path_from_a_table(labels, tmp_path, capsys, monkeypatch):
 def test_folds_judge_every_patch_and_choose_the_threshold(labels, tmp_path, capsys):
     """Labels too few to hold any out: folds judge by themselves, and what all networks contradict is listed."""
     options = [*TINY, "--epochs", "1", "--validation", "0.15", "--target-recall", "0.9"]
-    assert train_patch_classifier.main([str(labels), str(tmp_path), *options]) == 0
-    assert "3 folds" not in capsys.readouterr().err
+    codes = [
+        train_patch_classifier.main([str(labels), str(tmp_path), *options, "--shard", f"{k}/9"]) for k in range(1, 10)
+    ]
+    said = capsys.readouterr()
+    assert codes == [0] * 9 and "3 folds" not in said.err.replace("of 3 folds are for other shares", "")
+    assert "of 3 folds are for other shares to make" in said.err and said.out.count("trainings: 1 done") == 1
     tables = sorted((tmp_path / "folds").glob("*.csv"))
     assert [table.name for table in tables] == [f"fold{k}of3.csv" for k in (1, 2, 3)]
     rows = [row for table in tables for row in csv.DictReader(table.read_text().splitlines())]
@@ -125,6 +129,8 @@ def test_the_bundled_body_gets_a_new_head(labels, tmp_path, capsys):
     wished = [*options, "--target-recall", "0.9"]
     assert train(labels, tmp_path / "out", *wished) == 1  # its folds were judged without a wish
     assert "folds was made with other options or labels; --update" in capsys.readouterr().err
+    assert train(labels, tmp_path / "new", "--init", tmp_path / "gone.pth") == 2
+    assert "gone.pth: no such weights file" in capsys.readouterr().err
     assert train(labels, tmp_path / "new", "--init", "imagenet") == 2
     assert "--init imagenet is for ResNet34" in capsys.readouterr().err
     assert train(labels, tmp_path / "new", "--unfreeze", "all", "--bank", "9", "--init", "lite") == 2

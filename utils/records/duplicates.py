@@ -58,7 +58,10 @@ def read_duplicates(path: Path) -> list[Duplicate]:
     """
     with open_text(path) as file:
         reader = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        try:
+            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: no table of duplicates ({error})") from error
         if missing:
             raise ValueError(f"{path}: no table of duplicates, the columns {', '.join(missing)} are missing")
         try:

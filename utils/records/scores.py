@@ -82,12 +82,20 @@ def load_distances(table: Path) -> "np.ndarray":
     -------
     ndarray, shape (n,)
         Empty if not known.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged.
     """
     import numpy as np
 
     path = distances_path(table)
-    values = path.read_text("utf-8").split() if path.is_file() else []
-    return np.array([float(value) for value in values])
+    try:
+        values = path.read_text("utf-8").split() if path.is_file() else []
+        return np.array([float(value) for value in values])
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged; remove it") from error
 
 
 def save_distances(table: Path, distances: "np.ndarray") -> None:

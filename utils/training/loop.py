@@ -60,7 +60,7 @@ def train(
     Raises
     ------
     ValueError
-        If there is such a checkpoint without `update`, or a damaged one.
+        If there is such a checkpoint without `update`, or a damaged one; if the loss grows beyond numbers.
     """
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.allow_tf32 = False  # as where its networks judge, which training does after every epoch
@@ -111,6 +111,8 @@ def _one_epoch(
         totals["loss"] += float(loss.detach()) * len(y)
         totals["accuracy"] += int(((logits.detach() > 0) == (y > 0.5)).sum())
         totals["count"] += len(y)
+    if not math.isfinite(totals["loss"]):
+        raise ValueError(f"epoch {epoch + 1}: the loss is no number any longer; try a smaller --lr than {recipe.lr:g}")
     count = totals.pop("count")
     return {"epoch": epoch + 1, **{name: value / count for name, value in totals.items()}}
 
