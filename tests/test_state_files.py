@@ -9,7 +9,7 @@ import torch
 
 from utils import memory
 from utils.classification.models import build_model
-from utils.classification.state_files import _gist, load_weights, read_state
+from utils.classification.state_files import _gist, digest_of, load_weights, read_state
 from utils.classification.weights import LITE
 
 
@@ -103,3 +103,10 @@ def test_weights_must_fit_into_memory_unpacked(tmp_path):
         archive.writestr("archive/data.pkl", bytes(10_000_000))
     with memory.limited_to(0.001), pytest.raises(ValueError, match=r"the weights file takes 0\.01 GB .*--max-gb"):
         read_state(tmp_path / "w.pth")
+
+
+def test_a_digest_tells_types_shapes_and_values_apart():
+    zeros = [torch.zeros(2, dtype=kind) for kind in (torch.float32, torch.bfloat16, torch.int32)]
+    states = [{"a": value} for value in (*zeros, torch.ones(2), torch.zeros(1, 2), torch.tensor(0))]
+    assert len({digest_of(state) for state in states}) == len(states)
+    assert digest_of({"a": zeros[0], "b": zeros[1]}) == digest_of({"b": zeros[1], "a": zeros[0].clone()})

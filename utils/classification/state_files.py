@@ -36,7 +36,7 @@ def digest_of(state: State) -> str:
     found = hashlib.sha256()
     for name in sorted(state):
         found.update(f"{name} {state[name].dtype} {list(state[name].shape)}\n".encode())
-        found.update(state[name].cpu().contiguous().numpy().tobytes())
+        found.update(state[name].cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 
