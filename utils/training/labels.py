@@ -1,6 +1,7 @@
 """Labelled patches for training: reading the lists."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,9 @@ def read_labelled(table: Path, labels: Path | None = None) -> Labelled:
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{len(missing)} of {len(paths)} patches do not exist, the first is {missing[0]}")
+    both = {paths[i] for i in np.flatnonzero(good)} & {paths[i] for i in np.flatnonzero(~good)}
+    if both:
+        warnings.warn(f"labelled both good and bad: {len(both)} of the patches, one is {min(both)}", stacklevel=2)
     patches = tuple(_read_patch(path) for path in paths)
     return Labelled(paths, patches, good, tuple(sources[i] for i in used) if sources else ())
 
