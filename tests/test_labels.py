@@ -38,7 +38,7 @@ def test_lists_are_read(tmp_path, monkeypatch):
         at.mkdir(exist_ok=True)
         Image.new("L", (8, 6), 9).save(at / name)
     monkeypatch.chdir(tmp_path)
-    rows = [("beside.png" if i % 2 else "here.png", kind, f"s{i % 3}") for i, kind in enumerate(kinds)]
+    rows = [("beside.png" if i % 6 < 2 else "here.png", kind, f"s{i % 3}") for i, kind in enumerate(kinds)]
     found = read_labelled(table(tmp_path / "in", rows, ("path", "label", "source")))
     assert len(found) == 80 and found.good.tolist() == [True, True, False, False] * 20
     assert {str(path) for path in found.paths} == {"here.png", str(tmp_path / "in/beside.png")}
