@@ -165,8 +165,8 @@ def read_setting(args: argparse.Namespace, recipe: "TrainingRecipe") -> "Setting
         sources = data.joined_sources([group.split(",") for group in args.together])
     groups = group_patches(sources, len(data))
     groups = group_patches(sources, len(data), overlapping_pairs(data.patches, groups))
-    device, how = pick_device(args.device), (args.half, args.quiet, args.log, args.update)
-    return Setting(recipe, data, groups, None, device, *how)
+    how = {name: getattr(args, name) for name in ("half", "quiet", "log", "update")}
+    return Setting(recipe, data, groups, None, pick_device(args.device), **how)
 
 
 def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":

@@ -15,7 +15,7 @@ from ngff_images import write_ome_zarr
 from utils.formats.writers import write_nrrd
 from utils.records.fingerprints import fingerprint
 from utils.records.recipes import Recipe, record_of, save_record
-from utils.volumes import is_isotropic, list_volumes, open_volume, own_data, volume_inputs, volume_name
+from utils.volumes import data_files, is_isotropic, list_volumes, open_volume, own_data, volume_inputs, volume_name
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHAPE = (7, 9, 11)
@@ -341,3 +341,12 @@ def test_a_header_takes_no_other_volume_away(tmp_path):
     assert volume_inputs(tmp_path / "d.nhdr") == {"d.nhdr": (tmp_path / "d.nhdr",)}
     with pytest.raises(FileNotFoundError, match=r"the data file x{220} that the header names is missing"):
         open_volume(tmp_path / "d.nhdr")
+
+
+@pytest.mark.parametrize(("data_file", "names"), [
+    ("50%.raw", ["50%.raw"]), ("s%d.raw 1 2", ["s%d.raw 1 2"]), ("s%d.raw 1 2 1", ["s1.raw", "s2.raw"]), ("", []),
+])  # fmt: skip
+def test_what_a_header_names_is_known_as_its_data(tmp_path, data_file, names):
+    header = tmp_path / "a.nhdr"
+    header.write_text(f"NRRD0004\ndata file: {data_file}\n")
+    assert [path.relative_to(tmp_path).as_posix() for path in data_files(header)] == names

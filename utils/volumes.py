@@ -1,7 +1,7 @@
 """Volumes: open any 3D format as (z, y, x) with its voxel size in nm; list and name them."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -188,11 +188,14 @@ def data_files(header: Path) -> list[Path]:
         return [header.with_name(base + data) for data in (".img", ".img.gz", ".sdt")]
     try:
         data_file = _data_file(header)
-        if data_file is None:
-            return []
-        names = islice(slice_files(header, data_file)[1], _MOST_SLICES) if are_named(data_file) else [data_file]
     except (ValueError, OSError):  # a damaged header fails by itself, later
         return []
+    if not data_file:
+        return []
+    names: Iterable[str] = [data_file]
+    if are_named(data_file):
+        with contextlib.suppress(ValueError, OSError):  # what is no numbering is the name of one file
+            names = islice(slice_files(header, data_file)[1], _MOST_SLICES)
     return [header.parent / name for name in names]
 
 
