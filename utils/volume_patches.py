@@ -23,7 +23,7 @@ from utils.volume_samples import why_labels_volume
 from utils.volumes import Volume, is_isotropic
 
 # Rows of cells are cut up so far that each thread has some, lest one has the last.
-ROWS_PER_THREAD = 16
+ROWS_PER_THREAD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
