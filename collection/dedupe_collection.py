@@ -78,8 +78,10 @@ def dedupe(args: argparse.Namespace) -> int:
     excluded, its_code = index_sources(args, sources)
     if args.prune:
         prune(args, paths, sources)
-    if args.shard is not None or not paths:
-        return max(code, its_code)  # the other shares are indexed elsewhere; a run without --shard judges
+    if args.shard is not None or not dictionaries:
+        # The other shares are indexed elsewhere, a run without --shard judges; where nothing could be read, nothing is
+        # known to be no duplicate.
+        return max(code, its_code)
     written = write_table(args, dictionaries, excluded)
     if not args.quiet and args.output.exists():
         say_left_out(args.output, sum(map(len, dictionaries)))

@@ -69,6 +69,8 @@ def test_other_weights_and_damage_are_refused(weights):
 
     no_base64 = {"shape": [1], "float32": "AACA!Pw=="}
     for damage in (
+        {"schema": "patch classifier decision 3"},
+        {"schema": None},
         {"threshold": 1.5},
         {"threshold": None},
         {"calibration": {"scale": -1, "bias": 0}},

@@ -162,6 +162,10 @@ def test_a_damaged_dictionary_costs_itself_only(collection, capsys):
     assert dedupe(collection) == 1
     assert len(pairs(collection / "duplicates.csv")) == 3
     assert "broken.pkl: not a readable patch dictionary" in capsys.readouterr().err
+    for path in collection.glob("?d/*.pkl"):
+        path.write_bytes(b"no pickle")
+    assert dedupe(collection) == 1 and len(pairs(collection / "duplicates.csv")) == 3  # of none there is no table
+    assert capsys.readouterr().out == "dictionaries: 0 done, 0 done before, 4 failed\n"
 
 
 def test_within_compares_the_patches_of_one_dictionary(tmp_path, pictures):

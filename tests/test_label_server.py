@@ -111,6 +111,8 @@ def test_labels_and_undo(server):
         ("label", '{"items": 1}', {}, 400),
         ("label", "[1]", {}, 400),
         ("label", '{"items": [1e999], "label": "good"}', {}, 400),
+        ("label", '{"items": [0.5], "label": "good"}', {}, 400),
+        ("label", '{"items": [true], "label": "good"}', {}, 400),
         ("undo", "[1]", {}, 400),
         ("undo", '{"since": "x"}', {}, 400),
         ("undo", '{"since": null}', {}, 400),

@@ -139,16 +139,18 @@ def read_decision(weights: Path) -> Decision:
     Raises
     ------
     ValueError
-        If it is damaged, or belongs to other weights.
+        If it is damaged, of a later schema, or belongs to other weights.
     """
     path = decision_path(weights)
     if not path.is_file():
         return UNFITTED
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
+        if (schema := content["schema"]) not in (SCHEMA, OLDER):
+            raise ValueError(f"its schema is {schema!r}, of which this program knows nothing")
         owner = str(content["weights_sha256"])
         calibration, known, familiarity = content["calibration"], content.get("familiarity"), None
-        if known is not None and content["schema"] != OLDER:
+        if known is not None and schema != OLDER:
             arrays = {name: _unpacked(known[name]) for name in ARRAYS}
             familiarity = Familiarity(**arrays, limit=float(known["limit"]))
             if not np.isfinite(familiarity.distances(np.zeros((1, arrays["weights"].shape[1])))).all():

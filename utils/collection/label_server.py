@@ -134,7 +134,8 @@ class Handler(BaseHTTPRequestHandler):
         board = self.server.board
         if path == "undo":
             return {"undone": board.undo()}
-        chosen, label = [int(i) for i in said["items"]], said["label"]
+        # By its digits: half an item, or a yes, is none.
+        chosen, label = [int(str(i)) for i in said["items"]], said["label"]
         if path != "label" or label not in (*LABELS, "") or not all(0 <= i < len(board.items) for i in chosen):
             raise ValueError(f"{path} {label!r}")
         board.label(chosen, label)

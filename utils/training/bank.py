@@ -16,6 +16,7 @@ from utils.classification.second_look import WINDOW, sparse_windows
 from utils.classification.state_files import State, digest_of
 from utils.files import atomic_path
 from utils.reading import DAMAGE
+from utils.redaction import say
 from utils.training.augment import mostly_covered
 from utils.training.batches import BatchRule
 from utils.training.labels import Labelled
@@ -24,6 +25,8 @@ from utils.training.labels import Labelled
 SIDE = 224
 # One in so many is covered, too, for its window.
 COVERED = 3
+# Of a part; the last one tells what was seen in windows.
+COLUMNS = ("features", "labels", "origins", "windowed")
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,12 @@ def make_bank(
     """Read a bank, or make what is missing of it: at least `count` patches, drawn as `rule` draws batches.
 
     The body of the network `start` looks. With `update` parts are made anew that were made by another rule, from other
-    labels or by another body.
+    labels or by another body; damaged ones always are.
 
     Raises
     ------
     ValueError
-        If there are such parts, and they are not to be made anew, or damaged ones.
+        If there are such parts, and they are not to be made anew.
     """
     body_state = {name: values for name, values in start.items() if name not in ("fc.weight", "fc.bias")}
     known = rule, data.digest(), digest_of(body_state), COVERED, WINDOW
@@ -89,18 +92,16 @@ def make_bank(
     parts = []
     for epoch in range(-(-count // (rule.steps(len(data)) * rule.size))):
         path = folder / f"part{epoch + 1}.npz"
-        if not path.exists() or (update and _read_part(path, mark) is None):
-            _make_part(path, mark, rule, data, epoch, body)
-        if (arrays := _read_part(path, mark)) is None:
-            raise ValueError(f"{path} was made with other options or labels; delete it, or use another folder")
-        parts.append(arrays)
+        parts.append(_read_part(path, mark, update) or _made_part(path, mark, rule, data, epoch, body))
     *columns, windowed = (np.concatenate(column) for column in zip(*parts, strict=True))
     whole, windows = (Bank(*(column[own] for column in columns)) for own in (~windowed, windowed))
     return replace(whole, windows=windows)
 
 
-def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: int, body: Classifier) -> None:
-    """Draw an epoch of batches, and look at them."""
+def _made_part(
+    path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: int, body: Classifier
+) -> list[np.ndarray]:
+    """Draw an epoch of batches, look at them, and write what is seen; returns it as `_read_part` does."""
     order = rule.order(data, epoch)
     batches = [rule.batch(data, order, epoch, step) for step in range(rule.steps(len(data)))]
     images, labels, origins = (np.concatenate(column) for column in zip(*batches, strict=True))
@@ -113,16 +114,29 @@ def _make_part(path: Path, mark: str, rule: BatchRule, data: Labelled, epoch: in
     looks = [*range(len(images)), *windows]
     features = body.outputs([*patches[: len(images)], *windows.values()])[1]
     windowed = np.arange(len(looks)) >= len(images)
+    arrays = [features, labels[looks], origins[looks], windowed]
     with atomic_path(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, mark=mark, features=features, labels=labels[looks], origins=origins[looks], windowed=windowed)
+        np.savez(file, mark=mark, **dict(zip(COLUMNS, arrays, strict=True)))
+    return arrays
 
 
-def _read_part(path: Path, mark: str) -> list[np.ndarray] | None:
-    """Its features, labels, origins and which are of windows; None where its mark is another."""
+def _read_part(path: Path, mark: str, update: bool) -> list[np.ndarray] | None:
+    """Its columns; None where it is to be made: it is not there, is damaged, or has another mark and goes.
+
+    Raises
+    ------
+    ValueError
+        If its mark is another, and it is not to be made anew.
+    """
+    if not path.exists():
+        return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            if stored["mark"] != mark:
-                return None
-            return [stored[name] for name in ("features", "labels", "origins", "windowed")]
+            if stored["mark"] == mark:
+                return [stored[name] for name in COLUMNS]
     except (*DAMAGE, ValueError, BadZipFile) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it") from error
+        say(f"{path} is damaged ({error}); it is made again")
+        return None
+    if not update:
+        raise ValueError(f"{path} was made with other options or labels; delete it, or use another folder")
+    return None
