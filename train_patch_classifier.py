@@ -229,12 +229,13 @@ def train_folds(args: argparse.Namespace, setting: "Setting", judging: "Judging"
     """
     from utils.jobs import Job, Run, run_jobs
     from utils.records.standing import standing
+    from utils.results import list_orphans
     from utils.training.runs import train_without
 
-    if not judging.folds:
-        return 0, []
     folder = args.save / ("leave_one_source_out" if args.leave_one_source_out else "folds")
     recipe, scope = made_from(args, setting), scope_of(args, folder)
+    if not judging.folds and not list_orphans(scope, set()):
+        return 0, []
     jobs = [Job(name, folder / f"{name}.csv", recipe) for name in judging.folds]
     code = run_jobs(partial(train_without, setting, judging.folds), jobs, Run.of(args), noun="folds", scope=scope)
     if code == 0 and not args.leave_one_source_out and any(standing(recipe, job.target) for job in jobs):

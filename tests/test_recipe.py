@@ -35,6 +35,14 @@ def test_from_random_weights_everything_is_trained():
         recipe_for("resnet34", "random", {"unfreeze": "layer4"})
 
 
+def test_a_batch_of_one_pixel_has_no_norm():
+    for arch, options in (("resnet34", {}), ("lite", {"unfreeze": "all"})):
+        with pytest.raises(ValueError, match="--batch-size 1 with --side 32"):
+            recipe_for(arch, None, {"batch_size": 1, "side": 32, **options})
+        for enough in ({"side": 33}, {"batch_size": 2}, {"unfreeze": "head"}):
+            recipe_for(arch, None, {"batch_size": 1, "side": 32, **options, **enough})
+
+
 @pytest.mark.parametrize(("arch", "options"), [("resnet34", {}), ("lite", {"unfreeze": "layer4"})])
 def test_a_bank_is_for_a_frozen_body(arch, options):
     with pytest.raises(ValueError, match="--bank is for the lite network with --unfreeze head"):

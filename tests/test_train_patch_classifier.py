@@ -113,6 +113,10 @@ def test_folds_judge_every_patch_and_choose_the_threshold(labels, tmp_path, caps
     with (tmp_path / "suspects.csv").open() as file:
         assert csv.DictReader(file).fieldnames == ["path", "label", "score", "against", "folds"]
     assert (tmp_path / "suspects.png").exists()
+    options = [*TINY, "--epochs", "1", "--validation", "0"]
+    assert train_patch_classifier.main([str(labels), str(tmp_path), *options, "--update", "--prune"]) == 0
+    assert "folds: 0 done, 0 done before, 3 without their input removed, 0 failed\n" in capsys.readouterr().out
+    assert not [*tmp_path.glob("folds/*.csv"), *tmp_path.glob("suspects.*")]
 
 
 def test_the_bundled_body_gets_a_new_head(labels, tmp_path, capsys):

@@ -69,6 +69,7 @@ def test_what_a_training_leaves(setting, tables, tmp_path, way):
     held = np.arange(4) if way == "held" else np.empty(0, int)
     wish = Wish(recall=0.9) if way == "folds" else Wish()
     job = Job("all", tmp_path / "w.pth")
+    (tmp_path / "suspects.csv").touch()  # of a former training
     said = save_training(setting, held, tables if way == "folds" else [], wish, job, job.target)
     title = {"folds": "2 folds, out of fold", "held": "validation"}[way]
     assert said.startswith(f"{title}: AUROC 0.") or said.startswith(f"{title}: AUROC 1.")
@@ -84,6 +85,7 @@ def test_what_a_training_leaves(setting, tables, tmp_path, way):
     assert {values.dtype for values in state.values() if values.is_floating_point()} == {torch.float16}
     assert json.loads((tmp_path / "w.decision.json").read_text())["weights_sha256"] == sha256_of(job.target)
     assert not (tmp_path / "checkpoint.pth").exists()
+    assert (tmp_path / "suspects.csv").exists() is (way == "folds")
 
 
 def test_how_weights_are_written():

@@ -25,8 +25,6 @@ from utils.training.labels import Labelled
 SIDE = 224
 # One in so many is covered, too, for its window.
 COVERED = 3
-# Of a part; the last one tells what was seen in windows.
-COLUMNS = ("features", "labels", "origins", "windowed")
 
 
 @dataclass(frozen=True)
@@ -114,10 +112,10 @@ def _made_part(
     looks = [*range(len(images)), *windows]
     features = body.outputs([*patches[: len(images)], *windows.values()])[1]
     windowed = np.arange(len(looks)) >= len(images)
-    arrays = [features, labels[looks], origins[looks], windowed]
+    labels, origins = labels[looks], origins[looks]
     with atomic_path(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, mark=mark, **dict(zip(COLUMNS, arrays, strict=True)))
-    return arrays
+        np.savez(file, mark=mark, features=features, labels=labels, origins=origins, windowed=windowed)
+    return [features, labels, origins, windowed]
 
 
 def _read_part(path: Path, mark: str, update: bool) -> list[np.ndarray] | None:
@@ -133,7 +131,7 @@ def _read_part(path: Path, mark: str, update: bool) -> list[np.ndarray] | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if stored["mark"] == mark:
-                return [stored[name] for name in COLUMNS]
+                return [stored[name] for name in ("features", "labels", "origins", "windowed")]
     except (*DAMAGE, ValueError, BadZipFile) as error:
         say(f"{path} is damaged ({error}); it is made again")
         return None

@@ -85,6 +85,8 @@ RECIPES = {"resnet34": PUBLISHED, "lite": LITE}
 FROM_RANDOM = {"epochs": 60, "batch_size": 32, "patience": 20}
 # The lite network's body stays as it is; its head is fitted at once.
 BANK = 4000
+# A network's last stage sees a patch with this side as one pixel.
+REDUCED = 32
 
 
 def recipe_for(arch: str, init: str | None, options: Mapping[str, Any]) -> TrainingRecipe:
@@ -93,7 +95,8 @@ def recipe_for(arch: str, init: str | None, options: Mapping[str, Any]) -> Train
     Raises
     ------
     ValueError
-        If random layers (init ``random``) would stay as they are, or a bank is asked for where the body is trained.
+        If random layers (init ``random``) would stay as they are, a bank is asked for where the body is trained, or
+        a batch would be one pixel.
     """
     given = {k: v for k, v in options.items() if v is not None}
     if init == "random":
@@ -105,4 +108,7 @@ def recipe_for(arch: str, init: str | None, options: Mapping[str, Any]) -> Train
         recipe = replace(recipe, bank=BANK, side=BANK_SIDE, epochs=1, augmentation="mild", generated=0.0)
     elif "bank" in given:
         raise ValueError("--bank is for the lite network with --unfreeze head; else patches are drawn for every epoch")
-    return replace(recipe, **given)
+    recipe = replace(recipe, **given)
+    if recipe.batch_size == 1 and recipe.side <= REDUCED and recipe.unfreeze != "head":
+        raise ValueError(f"--batch-size 1 with --side {recipe.side} leaves batch norms one value: raise either")
+    return recipe

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WORST = 24
 SUSPECTS = 96
+SUSPECT_FILES = ("suspects.csv", "suspects.png")
 
 
 def save_pictures(folder: Path, judged: Labelled, scores: np.ndarray, title: str) -> None:
@@ -82,19 +83,25 @@ def save_worst(path: Path, judged: Labelled, scores: np.ndarray) -> None:
 
 
 def save_suspects(folder: Path, data: Labelled, doubts: Sequence[Doubt]) -> None:
-    """Write suspects.csv and suspects.png: the labels worth a second look, most doubtful first."""
+    """Write `SUSPECT_FILES`, a table and a picture: the labels worth a second look, most doubtful first."""
     rows: list[tuple[object, ...]] = [("path", "label", "score", "against", "folds")]
     for doubt in doubts:
         label = "good" if data.good[doubt.index] else "bad"
         name = data.paths[doubt.index].as_posix()
         rows.append((name, label, f"{doubt.score:.4f}", doubt.against, doubt.folds))
-    with atomic_path(folder / "suspects.csv") as scratch:
+    with atomic_path(folder / SUSPECT_FILES[0]) as scratch:
         write_rows(scratch, rows)
     sections = []
     for marked, word in ((True, "good"), (False, "bad")):
         tiles = [_tile(data, d.index, d.score) for d in doubts[:SUSPECTS] if data.good[d.index] == marked]
         sections.append(Section(f"labelled {word}, contradicted by networks that had not seen it: {len(tiles)}", tiles))
-    save_sheet(folder / "suspects.png", sections)
+    save_sheet(folder / SUSPECT_FILES[1], sections)
+
+
+def discard_suspects(folder: Path) -> None:
+    """Remove those of another training: only networks that had not seen a label contradict it."""
+    for name in SUSPECT_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _tile(data: Labelled, index: int, score: float) -> Tile:

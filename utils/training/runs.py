@@ -24,7 +24,7 @@ from utils.training.heads import with_head
 from utils.training.labels import Labelled, has_both
 from utils.training.loop import Rows, train
 from utils.training.progress import report_epoch
-from utils.training.report import save_history, save_pictures, save_suspects
+from utils.training.report import discard_suspects, save_history, save_pictures, save_suspects
 from utils.training.setting import Setting, Wish
 
 
@@ -150,6 +150,7 @@ def save_training(
     state, history = _trained(setting, held, validation, checkpoint, partial(report_epoch, setting, folder))
     state = stored(state, setting.half)
     logits, features = _outputs(setting, state)
+    discard_suspects(folder)
     if tables:
         seen = read_folds(tables, data)
         decision, figures, scores = _judge_folds(setting, seen, wish)
