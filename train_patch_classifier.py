@@ -3,9 +3,9 @@
 
 Reads labelled patches from two .npy arrays (image paths; good, bad or none) or from one CSV with the columns path,
 label and perhaps source; relative paths are looked for in the table's own folder, then in the current one. Writes
-patch_quality_classifier_nn.pth, which classify_patches.py takes by --weights, with its
-threshold and calibration beside it, metrics.json, history.csv, an ROC curve, a confusion matrix, the worst errors and,
-from folds, suspects.csv: labels that no network agrees with. The same command goes on from the last finished epoch.
+patch_quality_classifier_nn.pth, which classify_patches.py takes by --weights, with its threshold and calibration beside
+it, metrics.json, history.csv, an ROC curve, a confusion matrix, the worst errors and, from folds, suspects.csv: labels
+that no network agrees with. The same command goes on from the last finished epoch.
 
 Example:
     python train_patch_classifier.py labels.csv trained

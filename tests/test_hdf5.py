@@ -70,13 +70,18 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
     layout[:] = h5py.VirtualSource("gone.h5", "a", (4, 4, 4))
     with h5py.File(tmp_path / "virtual.h5", "w") as f:
         f.create_virtual_dataset("a", layout)
+    layout[:] = h5py.VirtualSource("elsewhere.h5", "b", (4, 4, 4))
+    with h5py.File(tmp_path / "renamed.h5", "w") as f:
+        f.create_virtual_dataset("a", layout)
     with h5py.File(tmp_path / "huge.h5", "w") as f:
         f.create_dataset("a", (60, 1000, 1000), "u2", chunks=(60, 1000, 1000), compression="gzip")[0, 0, 0] = 1
     (tmp_path / "text.h5").write_text("no HDF5")
     monkeypatch.setenv("EM_MAX_GB", "0.1")
     for name, reason in {
-        "none": "no 3-D dataset", "empty": "holds no data", "elsewhere": "lies in another file, /dev/zero",
-        "virtual": "gone.h5 is missing", "huge": "a chunk takes 0.12 GB", "text": "is no HDF5 file",
+        "none": r"no 3-D dataset of numbers \(a is 4 x 4\)$", "empty": "holds no data",
+        "elsewhere": "lies in another file, /dev/zero",
+        "virtual": "a of gone.h5 is missing", "renamed": "b of elsewhere.h5 is missing",
+        "huge": "a chunk takes 0.12 GB", "text": "is no HDF5 file",
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=reason):
             open_volume(tmp_path / f"{name}.h5")

@@ -122,6 +122,22 @@ def test_a_table_without_a_list_tells_by_its_rows(tmp_path):
     assert not table.exists() and listed_kept(table) == set()
 
 
+@pytest.mark.parametrize("listed", ["list", "table"])
+def test_a_table_from_elsewhere_removes_nothing_outside_of_its_folder(tmp_path, listed):
+    table, precious = tmp_path / "kept" / "fly.csv", tmp_path / "precious.tiff"
+    table.parent.mkdir()
+    commit(table, row("a"))
+    precious.write_bytes(b"mine")
+    outside = ["../../precious", str(precious.with_suffix(""))]
+    if listed == "list":
+        (table.parent / ".recipes" / "fly.csv.kept").write_text("\n".join(["a", *outside]))
+    else:
+        (table.parent / ".recipes" / "fly.csv.kept").unlink()
+        save_scores(table, [row("a"), *map(row, outside)])
+    discard_table(table)
+    assert precious.exists() and not kept_folder(table).exists()
+
+
 def test_a_table_goes_with_its_patches_and_no_others(tmp_path):
     one, other = tmp_path / "fly-ROI-x0-9_y0-9_z0-9.csv", tmp_path / "fly-ROI-x9-18_y0-9_z0-9.csv"
     commit(one, row("a"))

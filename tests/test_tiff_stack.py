@@ -105,6 +105,28 @@ def test_slices_that_were_written_one_by_one_are_a_stack(tmp_path, compression):
         np.testing.assert_array_equal(volume[:], VOXELS)
 
 
+def test_slices_that_are_stored_in_different_ways_are_one_stack(tmp_path):
+    """To tifffile they are several images; in the order of the file none is missing."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as out:
+        for z, voxels in enumerate(VOXELS):
+            white = z % 3 == 1
+            stored, meaning = (255 - voxels, "miniswhite") if white else (voxels, "minisblack")
+            out.write(stored, metadata=None, photometric=meaning, compression="zlib" if z % 2 else None)
+    with open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+    with tifffile.TiffWriter(tmp_path / "a.tif", append=True) as out:
+        out.write(VOXELS[0, ::4, ::4], metadata=None, photometric="minisblack")
+    with pytest.warns(UserWarning, match="holds 5 images"), open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+
+
+def test_of_axes_without_a_name_the_last_is_z(tmp_path):
+    """As `imwrite` stores an array of four axes that is given nothing else."""
+    tifffile.imwrite(tmp_path / "a.tif", VOXELS.reshape(3, 2, 4, 40, 50), photometric="minisblack")
+    with pytest.warns(UserWarning, match="the first of q, q was taken"), open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS[:4])
+
+
 def test_two_stacks_in_a_file_are_not_joined(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as out:
         out.write(VOXELS, photometric="minisblack")

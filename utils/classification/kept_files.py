@@ -154,8 +154,9 @@ def _refuse_foreign(path: Path, dictionary: str) -> None:
 def _drop(table: Path, names: Iterable[str]) -> None:
     """Remove TIFFs of a table, and their folder where nothing is left in it."""
     folder = kept_folder(table)
-    for name in names:
-        (folder / f"{name}.tiff").unlink(missing_ok=True)
+    for path in (folder / f"{name}.tiff" for name in names):
+        if path.parent == folder:  # in a folder from elsewhere tables may name anything: what lies outside is not ours
+            path.unlink(missing_ok=True)
     remove_if_empty(folder)
 
 

@@ -1,5 +1,6 @@
 """HDF5 (.h5, .hdf5 and the like): the 3-D dataset in it, read by region; ITK's own layout among them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,26 +61,33 @@ def open_hdf5(path: Path) -> Volume:
 
 
 def _choose(file: Any, name: str | None) -> Any:
-    volumes = _volumes(file)
-    names = ", ".join(sorted(volumes)[:_MOST_NAMED]) + (" ..." if len(volumes) > _MOST_NAMED else "")
+    datasets = _datasets(file)
+    volumes = {path: dataset for path, dataset in datasets.items() if dataset.ndim == 3}
     if name is not None:
         if name.strip("/") not in volumes:
-            raise ValueError(f"has no 3-D dataset of numbers called {name!r}; it has {names or 'none'}")
+            raise ValueError(f"has no 3-D dataset of numbers called {name!r}; it has {_listed(volumes) or 'none'}")
         return volumes[name.strip("/")]
-    if len(volumes) != 1:
-        what = f"several 3-D datasets ({names}): choose one with --dataset" if volumes else "no 3-D dataset of numbers"
-        raise ValueError(f"holds {what}")
+    if len(volumes) > 1:
+        raise ValueError(f"holds several 3-D datasets ({_listed(volumes)}): choose one with --dataset")
+    if not volumes:
+        others = _listed(f"{path} is {' x '.join(map(str, dataset.shape))}" for path, dataset in datasets.items())
+        raise ValueError(f"holds no 3-D dataset of numbers{others and f' ({others})'}")
     return next(iter(volumes.values()))
 
 
-def _volumes(file: Any) -> dict[str, Any]:
-    """The 3-D datasets of numbers of a file, by name; links into other files are not followed."""
+def _listed(names: Iterable[str]) -> str:
+    named = sorted(names)
+    return ", ".join(named[:_MOST_NAMED]) + (" ..." if len(named) > _MOST_NAMED else "")
+
+
+def _datasets(file: Any) -> dict[str, Any]:
+    """The datasets of numbers of a file, by name; links into other files are not followed."""
     import h5py
 
     found: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim == 3 and item.dtype.kind in "biuf" and item.size:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.size:
             found[name] = item
 
     file.visititems(visit)
@@ -91,14 +99,25 @@ def _refuse_unstored(path: Path, dataset: Any) -> None:
     if dataset.external:
         raise ValueError(f"its dataset {dataset.name} lies in another file, {dataset.external[0][0]}")
     if dataset.is_virtual:
-        sources = {source.file_name for source in dataset.virtual_sources()}
-        missing = sorted(name for name in sources if name != "." and not (path.parent / name).is_file())
-        if missing:
-            raise ValueError(f"its dataset {dataset.name} is made of other files, and {missing[0]} is missing")
+        for name, inner in sorted({(source.file_name, source.dset_name) for source in dataset.virtual_sources()}):
+            if not _holds(path if name == "." else path.parent / name, inner):
+                raise ValueError(f"its dataset {dataset.name} is made of others, and {inner} of {name} is missing")
     elif dataset.id.get_storage_size() == 0:
         raise ValueError(f"its dataset {dataset.name} of shape {dataset.shape} holds no data")
     if dataset.chunks:
         memory.require(int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize, "a chunk")
+
+
+def _holds(path: Path, dataset: str) -> bool:
+    import h5py
+
+    if not path.is_file():
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return isinstance(file.get(dataset), h5py.Dataset)
+    except OSError:  # another kind of file
+        return False
 
 
 def _voxel_size(dataset: Any) -> VoxelSize:

@@ -54,7 +54,7 @@ def open_metaimage(path: Path) -> Volume:
         return open_itk(path, size)
     shape = tuple(reversed([*sizes, 1][:3]))
     source, begin = (path, start) if local else (path.parent / data_file, 0)
-    big = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
+    big = _is_true(fields, "ElementByteOrderMSB", fields.get("BinaryDataByteOrderMSB", "False"))
     dtype = np.dtype(code).newbyteorder(">" if big else "<")
     if not _is_true(fields, "CompressedData"):
         return RawVolume(stem(path), RawData(source, dtype, shape, begin, header_size), size)

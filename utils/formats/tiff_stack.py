@@ -69,20 +69,23 @@ def open_tiff(path: Path) -> Volume:
 
 def _open(path: Path, tif: Any) -> Volume:
     series = _main_series(tif)
+    alike = _alike(tif, series)
+    if len(tif.series) > 1 and len(alike) < len(tif.pages):
+        warnings.warn(f"holds {len(tif.series)} images: the largest, {series.shape}, was taken", stacklevel=2)
     size = voxel_size(tif)
-    axes, shape = series.axes, series.shape
+    axes, shape = _told_apart(series.axes), series.shape
     _refuse_truncated(tif, series)
     slice_axis = _slice_axis(axes, shape)
     colours = axes.endswith("S") and series.keyframe.photometric == _PHOTOMETRIC_RGB
     plain = colours or (series.keyframe.photometric == _PHOTOMETRIC_GRAY and "S" not in axes)
-    if series.dataoffset is not None and plain and series.dtype.kind != "b":
+    if series.dataoffset is not None and plain and series.dtype.kind != "b" and not alike:
         axes, shape = (axes, shape) if slice_axis else (f"I{axes}", (1, *shape))
         slice_axis = slice_axis or "I"
         raw = RawData(path, series.dtype.newbyteorder(tif.byteorder), shape, series.dataoffset)
         tif.close()
         stored = tuple(axes.index(axis) for axis in (slice_axis, "Y", "X") if axis)
         return RawVolume(stem(path), raw, size, stored, colours=colours)
-    pages = _pages(series, axes, slice_axis)
+    pages = alike or _pages(series, axes, slice_axis)
     first = tiff_page(pages[0])
     tif.filehandle.set_lock(True)
     return TiffPages(stem(path), tif, pages, (len(pages), *first.shape), first.dtype.newbyteorder("="), size)
@@ -101,10 +104,30 @@ def _main_series(tif: Any) -> Any:
     """The largest series: the others are thumbnails and overviews."""
     if not tif.series:
         raise ValueError("the TIFF holds no image")
-    series = max(tif.series, key=lambda s: s.size)
-    if len(tif.series) > 1:
-        warnings.warn(f"holds {len(tif.series)} images: the largest, {series.shape}, was taken", stacklevel=2)
-    return series
+    return max(tif.series, key=lambda s: s.size)
+
+
+def _alike(tif: Any, series: Any) -> list[Any]:
+    """All pages of the file that are as those of a series, where some of them are in another.
+
+    To tifffile slices are series of their own that are compressed, or that mean black and white, in another way.
+    """
+    key = series.keyframe
+    if series.kind != "generic" or len(tif.series) == 1:
+        return []
+    pages = [
+        p for p in tif.pages if (p.shape, p.axes, p.dtype) == (key.shape, key.axes, key.dtype) and not p.is_reduced
+    ]
+    return pages if len(pages) > len(series.pages) else []
+
+
+def _told_apart(axes: str) -> str:
+    """Axes of unknown meaning are all called Q: of several the last one, which changes fastest, stays.
+
+    >>> _told_apart("QQYX")
+    'qQYX'
+    """
+    return "".join(a.lower() if a in axes[place + 1 :] else a for place, a in enumerate(axes))
 
 
 def _slice_axis(axes: str, shape: tuple[int, ...]) -> str:
