@@ -1,9 +1,9 @@
 """Time the classifier on this machine against a plain fp32 loop with the older script's transform, in one run.
 
-For both networks and every precision: patches per second, how many times the loop's rate that is, how many decisions
-are those of the loop, and what was computed again and audited. Without --weights the ResNet34 has random convolutions,
-calibrated batch norms and a head fitted to tell two kinds of generated patches apart, so that its logits spread as a
-trained network's do; timing does not depend on the weights.
+For both networks and every precision that is quick here: patches per second, how many times the loop's rate that is,
+how many decisions are those of the loop, and what was computed again and audited. Without --weights the ResNet34 has
+random convolutions, calibrated batch norms and a head fitted to tell two kinds of generated patches apart, so that its
+logits spread as a trained network's do; timing does not depend on the weights.
 
 Example:
     python benchmarks/bench_classify.py --patches 512 --threads 1
@@ -12,6 +12,7 @@ Example:
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,13 +61,24 @@ def compare(args: argparse.Namespace) -> int:
     loop = len(patches) / (time.perf_counter() - start)
     print(f"resnet34  plain fp32 loop {loop:7.1f} patches/s")
     use_threads(args.threads)  # which the older loop knew nothing of
-    for precision in ("fp32", "bf16", "fp16", "auto"):
-        if precision != "fp16" or pick_device(args.device) != "cpu":
-            print_row("resnet34", args, precision, resnet, patches, exact, loop)
+    for precision in precisions_of(pick_device(args.device)):
+        print_row("resnet34", args, precision, resnet, patches, exact, loop)
     # Of these patches nearly all are in doubt, and are looked at six times.
     for name, views in (("lite", None), ("lite once", 1)):
         print_row(name, args, "fp32", load_weights(LITE), patches, None, loop, views)
     return 0
+
+
+def precisions_of(device: str) -> list[str]:
+    """Those that are worth a try on a device."""
+    from utils.classification.precisions import NAMES, pick_dtype, uses_int8
+
+    half = NAMES[pick_dtype("auto", device, "resnet34")]
+    return [
+        "fp32",
+        *([half, "auto"] if half != "fp32" else []),
+        *(["int8"] if uses_int8("auto", device, "resnet34") else []),
+    ]
 
 
 def print_row(
@@ -87,6 +99,8 @@ def print_row(
     start = time.perf_counter()
     threads = share_threads(args.threads) if pick_device(args.device) == "cpu" else 1
     classifier = Classifier(state, device=args.device, precision=precision, views=views, threads=threads)
+    if precision == "int8":
+        add_int8(classifier, state, patches, args.threads)
     classifier.measure(patches)
     classifier.scores(patches[:32])
     ready = time.perf_counter()
@@ -95,6 +109,18 @@ def print_row(
     agree = "" if exact is None else f", {np.mean((scores > 0.5) == (exact > 0)):.4f} of decisions its own"
     print(f"{name:9} {precision:5} {speed:7.1f} patches/s, {speed / loop:5.2f} times the loop{agree}", end="")
     print(f"; set-up {ready - start:.1f} s", *(tally.summary() for tally in classifier.cascade.tallies()), sep="; ")
+
+
+def add_int8(classifier: Any, state: dict[str, Any], patches: list[np.ndarray], threads: int) -> None:
+    """The int8 model of a network, built anew on patches."""
+    import torch
+
+    from utils.classification.openvino_models import CALIBRATION
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.pth"
+        torch.save(state, weights)
+        classifier.add_int8(patches[:CALIBRATION], weights, threads)
 
 
 def older_loop(state: dict[str, Any], patches: Sequence[np.ndarray]) -> np.ndarray:

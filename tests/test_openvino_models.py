@@ -62,7 +62,8 @@ def test_what_is_installed(monkeypatch, there, runs, builds):
 
 @pytest.mark.parametrize(("machine", "system", "capabilities", "fast"), [
     ("x86_64", "Linux", {"avx512_vnni": True}, True), ("AMD64", "Windows", {"avx_vnni": True, "avx2": True}, True),
-    ("x86_64", "Darwin", {"avx2": True, "avx512_vnni": False}, False), ("arm64", "Darwin", {}, True),
+    ("x86_64", "Linux", {"avx2": True, "avx512_vnni": False}, True), ("x86_64", "Linux", {"avx2": False}, False),
+    ("arm64", "Darwin", {}, True),
 ])  # fmt: skip
 def test_which_cpus_are_fast_at_bytes(monkeypatch, machine, system, capabilities, fast):
     monkeypatch.setattr("platform.machine", lambda: machine)

@@ -27,7 +27,8 @@ from utils.locks import locked
 # Patches that the int8 model's ranges are measured on.
 CALIBRATION = 300
 INT8, FLOAT = "int8.xml", "float.xml"
-_FAST_X86 = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
+# Instructions for products of bytes; and those that any CPU of the last ten years has: by them it is twice as fast.
+_FAST_X86 = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "avx2")
 
 
 def is_installed(*, builder: bool = False) -> bool:
@@ -36,7 +37,7 @@ def is_installed(*, builder: bool = False) -> bool:
 
 
 def has_fast_int8() -> bool:
-    """Whether this CPU has instructions for products of bytes: VNNI, AMX, or ARM's dot products."""
+    """Whether int8 is faster than fp32 on this CPU: by VNNI, AMX or AVX2, or ARM's dot products."""
     if platform.machine().lower() in ("arm64", "aarch64"):
         cpuinfo = Path("/proc/cpuinfo")
         return platform.system() == "Darwin" or (cpuinfo.is_file() and "asimddp" in cpuinfo.read_text())
