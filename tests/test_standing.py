@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from utils.records.recipes import (
     glances,
     inputs_of,
     load_record,
+    orphans,
     record_of,
     record_path,
     refuse_changed,
@@ -58,6 +60,18 @@ def test_another_date_is_no_change_and_the_next_look_is_quick(made, tmp_path):
     assert not holds_at_a_glance(recipe, result, record)
     assert standing(recipe, result) == ""
     assert holds_at_a_glance(recipe, result, load_record(result))
+
+
+def test_a_result_belongs_to_the_folder_that_its_inputs_are_listed_from_now(made, tmp_path):
+    recipe, result = made
+    renamed = replace(recipe, root=tmp_path.with_name("renamed"))
+    before = load_record(result)
+    assert before is not None and not holds_at_a_glance(renamed, result, before)
+    assert standing(renamed, result) == "" and holds_at_a_glance(renamed, result, load_record(result))
+    found = {folder: [*orphans(result.parent, "test", folder, set())] for folder in (tmp_path, renamed.root)}
+    assert found == {tmp_path: [], renamed.root: [result]}
+    for unlisted in (replace(recipe, root=None), replace(renamed, root=None)):
+        assert holds_at_a_glance(unlisted, result, load_record(result))
 
 
 def test_an_older_file_of_the_same_size_is_a_change(made, tmp_path):

@@ -79,7 +79,7 @@ def refuse_changed(recipe: Recipe, before: Mapping[str, Fingerprint]) -> None:
 def record_of(recipe: Recipe, result: Path, inputs: Mapping[str, Fingerprint], written: Fingerprint) -> Record:
     """The record of a result that is made, whose fingerprint is `written`."""
     return Record(
-        recipe.stage, _root(recipe.root, result), inputs, plain_options(recipe.options), written._replace(stamp=0)
+        recipe.stage, root_of(recipe, result), inputs, plain_options(recipe.options), written._replace(stamp=0)
     )
 
 
@@ -155,9 +155,12 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(dict(options))))
 
 
-def _root(root: Path | None, result: Path) -> tuple[str, str]:
-    if root is None:
-        return "", ""
+def root_of(recipe: Recipe, result: Path) -> tuple[str, str]:
+    """The folder that a result's inputs are listed from, as its record has it; empty where there is none."""
+    return _root(recipe.root, result) if recipe.root is not None else ("", "")
+
+
+def _root(root: Path, result: Path) -> tuple[str, str]:
     return os.path.abspath(root), os.path.relpath(root, result.parent)  # noqa: PTH100 - links stay what they are
 
 

@@ -15,10 +15,12 @@ from utils.records.recipes import (
     Record,
     fingerprints,
     glances,
+    is_of,
     known_record,
     load_record,
     plain_options,
     record_path,
+    root_of,
     save_record,
 )
 
@@ -32,7 +34,8 @@ def holds_at_a_glance(recipe: Recipe, result: Path, record: Record) -> bool:
     """Whether a record holds, told by sizes and times alone; where it does not, only a closer look tells."""
     now = glances(recipe)
     return (
-        now.keys() == record.inputs.keys()
+        _is_at_home(recipe, result, record)
+        and now.keys() == record.inputs.keys()
         and all(now[name].looks_like(entry) for name, entry in record.inputs.items())
         and _untouched(result, record)
         and not _option_reasons(record.options, recipe.options)
@@ -42,7 +45,8 @@ def holds_at_a_glance(recipe: Recipe, result: Path, record: Record) -> bool:
 def outdated(recipe: Recipe, result: Path, record: Record) -> str:
     """Why a record no longer holds, in words; empty when it does. Content decides, whatever its date says.
 
-    Where it holds under other dates, the record takes these, so that the next look is quick again.
+    Where it holds under other dates, the record takes these, so that the next look is quick again; of inputs that are
+    listed from another folder now, it takes that, so that the result goes with them when they do.
     """
     now = glances(recipe)
     common = [name for name in record.inputs if name in now]
@@ -56,8 +60,8 @@ def outdated(recipe: Recipe, result: Path, record: Record) -> str:
     untouched = _untouched(result, record)
     if not (untouched or _is_as_made(result, record)):
         reasons.append("it is not what was made")
-    if not reasons and (seen != record.inputs or not untouched):
-        save_record(result, replace(record, inputs=seen))
+    if not reasons and (seen != record.inputs or not untouched or not _is_at_home(recipe, result, record)):
+        save_record(result, replace(record, inputs=seen, root=root_of(recipe, result)))
     return ", ".join(reasons)
 
 
@@ -96,6 +100,11 @@ def same_but_for(recipe: Recipe, result: Path, record: Record, ignored: set[str]
     return all(
         _seen(recipe.inputs[name], seen[name], entry).digest == entry.digest for name, entry in record.inputs.items()
     )
+
+
+def _is_at_home(recipe: Recipe, result: Path, record: Record) -> bool:
+    """Whether a record knows the folder that its inputs are listed from."""
+    return recipe.root is None or is_of(record, recipe.root, result)
 
 
 def _untouched(result: Path, record: Record) -> bool:
