@@ -107,6 +107,13 @@ def test_names_that_are_no_utf8_cost_their_own(root):
     assert all("is no UTF-8; rename" in reason for reason in found.failures.values())
 
 
+def test_a_folder_that_may_not_be_looked_into_costs_its_own(root, lock_folder):
+    lock_folder(root / "filtered" / "mouse")
+    found = chosen(root)
+    assert found.failures == {str(root / "filtered" / "mouse"): "Permission denied"}
+    assert found.samples.keys() == {"tem"} and found.warnings == ["mouse: no kept patches"]
+
+
 def test_a_damaged_table_costs_its_own(root):
     table = root / "filtered/tem.csv"
     table.write_text(table.read_text() + "x,notanumber,True\n")

@@ -96,6 +96,8 @@ def test_no_videos_are_refused(tmp_path):
     (tmp_path / "a.avi").write_bytes(b"nothing" * 50)
     with pytest.raises(ValueError, match="is no video that OpenCV can read"):
         Video(tmp_path / "a.avi")
+    with pytest.raises(FileNotFoundError):
+        Video(tmp_path / "gone.avi")
 
 
 def test_a_frame_must_fit_into_memory(tmp_path):

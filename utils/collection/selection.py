@@ -1,5 +1,6 @@
 """The patches of an export: which of the kept ones, and how many of each dataset and volume."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -99,8 +100,12 @@ def _can_be_read(part: Part, names: _Names, failures: dict[str, str]) -> bool:
 
 def _kept(part: Part, seed: int, selection: Selection, names: _Names) -> Iterator[Sample]:
     """The kept patches of a part whose TIFFs are there."""
-    gone, there = 0, _files_in(part.folder, selection.failures)
-    source = str(part.meta.get("source") or part.name)
+    try:
+        gone, there = 0, _files_in(part.folder, selection.failures)
+        source = str(part.meta.get("source") or part.name)
+    except OSError as error:  # it may not be looked into
+        selection.failures[str(part.folder)] = reason_of(error, part.folder)
+        return
     for decision in (decision for decision in part.decisions() if decision.kept):
         selection.kept += 1
         path = part.path(decision.name)
@@ -119,7 +124,7 @@ def _kept(part: Part, seed: int, selection: Selection, names: _Names) -> Iterato
 def _files_in(folder: Path, failures: dict[str, str]) -> set[str]:
     """Names of the files in a folder; what else is called like a patch (a pipe, a link to itself) is a failure."""
     found = set()
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in map(Path, os.scandir(folder)) if folder.is_dir() else ():
         if path.suffix != ".tiff":
             continue
         try:

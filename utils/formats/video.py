@@ -16,6 +16,7 @@ import numpy as np
 
 from utils.luminance import luminance
 from utils.memory import require
+from utils.reading import open_regular
 
 _COPIES = 8  # of a frame's pixels in memory while it is decoded and becomes one channel: bytes for each
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv"})
@@ -34,11 +35,14 @@ class Video(AbstractContextManager["Video"]):
     ------
     ValueError
         If OpenCV cannot read it as a video.
+    OSError
+        If it may not be read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.decoded = 0
+        open_regular(path).close()  # OpenCV does not tell what it may not read from what it cannot
         self._capture = _open(path)
         if not self._capture.isOpened():
             raise ValueError("is no video that OpenCV can read (damaged, cut off before its index, or not a video)")
