@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import struct
 
 import imagecodecs
 import numpy as np
@@ -76,12 +77,21 @@ def test_equal_channels_are_the_channel_others_luminance(tmp_path, gray):
     assert np.array_equal(read_gray(tmp_path / "planar.tif"), expected)
 
 
-def test_sixteen_bit_colour_png_keeps_its_depth(tmp_path, gray):
-    import imagecodecs
-
+def test_sixteen_bit_colours_keep_their_depth_or_are_refused(tmp_path, gray):
     deep = np.stack([gray.astype(np.uint16) * 200] * 3, axis=-1)
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(deep))
     assert np.array_equal(read_gray(tmp_path / "a.png"), deep[..., 0])
+    for ending in ("jp2", "j2k"):
+        packed = imagecodecs.jpeg2k_encode(deep, level=0, reversible=True, codecformat=ending)
+        (tmp_path / f"a.{ending}").write_bytes(packed)
+        assert np.array_equal(read_gray(tmp_path / f"a.{ending}"), deep[..., 0])
+    height, width = gray.shape
+    (tmp_path / "a.ppm").write_bytes(b"P6 %d %d 65535\n" % (width, height) + deep.astype(">u2").tobytes())
+    head = struct.pack(">HBBHHHHII", 474, 0, 2, 2, width, height, 1, 0, 65535).ljust(512, b"\0")
+    (tmp_path / "a.sgi").write_bytes(head + deep[..., 0].astype(">u2").tobytes())
+    for name in ("a.ppm", "a.sgi"):
+        with pytest.raises(ValueError, match="16 bits, of which 8 would be left"):
+            read_gray(tmp_path / name)
 
 
 def test_palettes_are_displayed_gray(tmp_path):
@@ -95,6 +105,10 @@ def test_palettes_are_displayed_gray(tmp_path):
     expected[9] = round(0.2125 * 255)
     assert np.abs(pixels.astype(int) - expected).max() <= 1
     assert np.array_equal(np.delete(pixels, 9), np.delete(expected, 9))
+    image = Image.fromarray(indices)
+    image.putpalette(np.repeat(expected, 3).astype(np.uint8).tobytes())
+    image.save(tmp_path / "a.png", transparency=bytes(range(256)))
+    assert np.array_equal(read_gray(tmp_path / "a.png").ravel(), expected)
 
 
 def test_several_pages_the_first_aloud(tmp_path, gray):

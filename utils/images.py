@@ -27,6 +27,9 @@ IMAGE_SUFFIXES = (
     | {".pgm", ".ppm", ".pbm", ".pnm", ".pam", ".tga", ".pcx", ".qoi", ".sgi"}
 )
 
+_HEAD_BYTES = 1 << 16
+_CODESTREAM = b"\xff\x4f\xff\x51"  # how JPEG 2000's begins: with its sizes
+
 
 def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
     """The image files of a folder in natural order, and the other files in it (hidden and system files are neither)."""
@@ -91,7 +94,7 @@ def _read_picture(path: Path) -> np.ndarray:
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 warnings.warn(f"{path.name} holds {frames} frames: the first was taken", stacklevel=3)
             channels = len(image.getbands())
-            deep = _is_deep_colour(path)
+            deep = _deep_codec(path, image)
             nbytes = 4 if image.mode in ("I", "F") else 2 if deep or image.mode.startswith("I;16") else 1
             require(COPIES * channels * image.width * image.height * nbytes, "the image")
             if image.format == "PNG":
@@ -99,7 +102,7 @@ def _read_picture(path: Path) -> np.ndarray:
                 require_possible(bits // 8, path.stat().st_size, "deflate", "pixels")
                 _refuse_wrong_checksums(path)
             if deep:
-                return _decoded(path, "png")
+                return _decoded(path, deep)
             with _decoding(OSError, ValueError):
                 return luminance(_pillow_pixels(image))
     return _read_with_codecs(path)
@@ -126,16 +129,30 @@ def _refuse_wrong_checksums(path: Path) -> None:
 
 def _pillow_pixels(image: "Image.Image") -> np.ndarray:
     if image.mode in {"P", "CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBa", "La"}:
-        image = image.convert("LA" if image.mode in {"PA", "La"} else "RGB")
+        image = image.convert({"PA": "LA", "La": "LA", "P": "RGBA"}.get(image.mode, "RGB"))
     pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
 
-def _is_deep_colour(path: Path) -> bool:
-    """Whether this is a PNG of 16-bit colour, which Pillow would cut to 8 bits."""
+def _deep_codec(path: Path, image: "Image.Image") -> str:
+    """The codec for a picture of 16-bit channels that Pillow would cut to 8 bits; empty where it does not.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
     with path.open("rb") as f:
-        head = f.read(26)
-    return head[:8] == PNG and head[24] == 16 and head[25] in (2, 4, 6)
+        head = f.read(_HEAD_BYTES)
+    if image.format == "PNG":
+        return "png" if head[24] == 16 and head[25] in (2, 4, 6) else ""
+    if image.format == "JPEG2000":
+        depth = head[head.find(_CODESTREAM) :][42:43] or b"\0"  # of the first channel, less 1; signed ones have a bit
+        return "jpeg2k" if len(image.getbands()) > 1 and depth[0] & 127 > 7 else ""
+    for decoder, _, _, options in image.tile:
+        if decoder == "SGI16" or (image.format == "PPM" and image.mode == "RGB" and options[-1] > 255):
+            raise ValueError("its channels have 16 bits, of which 8 would be left: save it as TIFF or PNG")
+    return ""
 
 
 def _read_with_codecs(path: Path) -> np.ndarray:
