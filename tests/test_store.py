@@ -55,6 +55,7 @@ def test_passing_faults_are_tried_again(served, fault):
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
+        (501, "Not Implemented"),
         (503, "Service Unavailable"),
         ("truncate", "cannot be decoded"),
         ("html", "cannot be decoded"),
@@ -88,6 +89,7 @@ def test_missing_chunks_are_padding(served, status, scheme):
         (403, "forbidden"),
         (404, "no image metadata"),
         ("stall", "no answer for 1 s"),
+        (501, "Not Implemented"),
         (503, "Service Unavailable"),
     ],
 )

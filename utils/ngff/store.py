@@ -216,7 +216,7 @@ class Store:
                 found = wait(kvstore.list(ts.KvStore.KeyRange(key, key + "\0")), self.access.timeout, str(self))
                 if found:
                     return True
-        except (OSError, NotImplementedError):
+        except OSError:
             return False
         return False
 

@@ -160,7 +160,7 @@ def wait(future: "Future[T]", timeout: float, what: str) -> T:
                 raise StalledError(
                     f"{what}: no answer for {timeout:g} s; try again later or with a longer --timeout"
                 ) from error
-        except ValueError as error:
+        except (ValueError, NotImplementedError) as error:  # the latter for HTTP's 501, and what a store cannot
             if CONNECTIONS.cut > cut and re.search("CURL error|Error reading", str(error)):
                 raise EndlessError(what) from error
             raise explain(error, what) from error
@@ -179,7 +179,7 @@ def _answers() -> float:
     return total
 
 
-def explain(error: ValueError | OverflowError, what: str) -> OSError:
+def explain(error: Exception, what: str) -> OSError:
     """Turn tensorstore's report into one sentence of the right kind."""
     text = redacted(" ".join(str(error).split()))
     code = re.search(r"(?:HTTP code |http_response_code=')(\d+)", text)
