@@ -89,6 +89,11 @@ def test_sixteen_bit_colours_keep_their_depth_or_are_refused(tmp_path, gray):
     (tmp_path / "a.ppm").write_bytes(b"P6 %d %d 65535\n" % (width, height) + deep.astype(">u2").tobytes())
     head = struct.pack(">HBBHHHHII", 474, 0, 2, 2, width, height, 1, 0, 65535).ljust(512, b"\0")
     (tmp_path / "a.sgi").write_bytes(head + deep[..., 0].astype(">u2").tobytes())
+    for maxval in (255, 100):
+        (tmp_path / "b.ppm").write_bytes(
+            b"P6 %d %d %d\n" % (width, height, maxval) + (deep // 512).astype("u1").tobytes()
+        )
+        assert np.ptp(read_gray(tmp_path / "b.ppm")) > 50
     for name in ("a.ppm", "a.sgi"):
         with pytest.raises(ValueError, match="16 bits, of which 8 would be left"):
             read_gray(tmp_path / name)

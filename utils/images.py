@@ -149,8 +149,8 @@ def _deep_codec(path: Path, image: "Image.Image") -> str:
     if image.format == "JPEG2000":
         depth = head[head.find(_CODESTREAM) :][42:43] or b"\0"  # of the first channel, less 1; signed ones have a bit
         return "jpeg2k" if len(image.getbands()) > 1 and depth[0] & 127 > 7 else ""
-    for decoder, _, _, options in image.tile:
-        if decoder == "SGI16" or (image.format == "PPM" and image.mode == "RGB" and options[-1] > 255):
+    for decoder, _, _, options in getattr(image, "tile", ()):
+        if decoder == "SGI16" or (decoder.startswith("ppm") and image.mode == "RGB" and options[1] > 255):
             raise ValueError("its channels have 16 bits, of which 8 would be left: save it as TIFF or PNG")
     return ""
 
