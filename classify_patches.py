@@ -16,7 +16,6 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 # isort: split
 import argparse
 import uuid
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils.argument_types import existing_file, fraction, input_dir, output_dir, positive_int
 from utils.cli import UnavailableError, add_run_options, as_usage_errors, list_inputs, make_parser, run_script
+from utils.components import by_key
 from utils.files import list_files, sha256_of, stem
 from utils.names import dataset_of
 from utils.redaction import say
@@ -215,9 +215,7 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision:
     from utils.jobs import Job, run_jobs
     from utils.results import Scope
 
-    by_dataset: defaultdict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        by_dataset[dataset_of(job.target.stem)].append(job)
+    by_dataset = by_key(jobs, lambda job: dataset_of(job.target.stem))
     scope = Scope(SHEETS, folder, folder)
     sheets, unfamiliar = [], dict.fromkeys(unfamiliar_datasets(by_dataset, decision))
     for dataset, parts in by_dataset.items():

@@ -15,7 +15,6 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 # isort: split
 import argparse
 import warnings
-from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ import numpy as np
 
 from utils.argument_types import input_dir, output_dir
 from utils.cli import add_run_options, make_parser, run_script
+from utils.components import by_key
 from utils.contrast import NO_CONTRAST, Contrast, measure_contrast, to_uint8
 from utils.dictionaries import save_records
 from utils.exemplars import exemplars
@@ -114,12 +114,9 @@ def without_shared_names(images: Sequence[Path]) -> tuple[list[Path], dict[str, 
 
     Patches carry their image's stem, and some file systems ignore case.
     """
-    by_stem = defaultdict(list)
-    for image in images:
-        by_stem[stem(image).casefold()].append(image)
     failures = {
         image.name: f"would give its patches the names of those of {other}; rename or move one"
-        for same in by_stem.values()
+        for same in by_key(images, lambda image: stem(image).casefold()).values()
         if len(same) > 1
         for image, other in zip(same, [*same[1:], same[0]], strict=True)
     }

@@ -1,6 +1,22 @@
-"""Connected components: what pairs tie together."""
+"""What belongs together: by a key, or by pairs that tie (connected components)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+
+def by_key(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items in lists of one key each, all in the order in which they come.
+
+    >>> by_key(["fly", "mouse", "worm", "bee"], len)
+    {3: ['fly', 'bee'], 5: ['mouse'], 4: ['worm']}
+    """
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:

@@ -86,8 +86,7 @@ def shifted_correlations(image: np.ndarray, inner: np.ndarray, known: np.ndarray
     squares = np.einsum("abij,ij->ab", windows * windows, weight)
     shared = n * np.einsum("abij,ij->ab", windows, values) - total * mine
     product = (n * squares - total**2) * (n * (values * values).sum() - mine**2)
-    correlations: np.ndarray = np.divide(shared, np.sqrt(product), out=np.zeros_like(shared), where=product > 0)
-    return correlations
+    return np.asarray(np.divide(shared, np.sqrt(product), out=np.zeros_like(shared), where=product > 0))
 
 
 def _inner(values: np.ndarray, side: int) -> np.ndarray:

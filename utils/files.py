@@ -185,6 +185,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
         remove(scratch)
 
 
+def write_whole(target: Path, text: str) -> None:
+    """Write a text, completely or not at all, in UTF-8."""
+    with atomic_path(target) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
 def expanded(text: str | Path) -> Path:
     """A path with the home folder for ``~``; of a user that there is none it stays, and leads nowhere."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's raises RuntimeError

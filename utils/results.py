@@ -1,13 +1,13 @@
 """A stage's results in an output folder: their recipes, those that would be one, and those whose input is gone."""
 
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
+from utils.components import by_key
 from utils.files import OWN_FOLDER, remove_if_empty
 from utils.outcomes import Job, Outcome, failed
 from utils.records.recipes import Input, Recipe, discard, orphans
@@ -37,11 +37,8 @@ class Scope:
 
 def without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
     """Jobs with a target of their own (also where case is ignored), and the failures of those that share one."""
-    by_target = defaultdict(list)
-    for job in jobs:
-        by_target[str(job.target).casefold()].append(job)
     possible, clashes = [], []
-    for group in by_target.values():
+    for group in by_key(jobs, lambda job: str(job.target).casefold()).values():
         if len(group) == 1:
             possible += group
             continue

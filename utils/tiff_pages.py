@@ -145,8 +145,7 @@ def _palette(indices: np.ndarray, colormap: np.ndarray) -> np.ndarray:
     colours = colormap.T
     if colours.max(initial=0) < 256:  # some writers fill a TIFF colour map with 8-bit values
         colours = colours * 257
-    gray: np.ndarray = (luminance(colours) // 257).astype(np.uint8)[indices]
-    return gray
+    return np.asarray((luminance(colours) // 257).astype(np.uint8)[indices])
 
 
 def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Volumes by the names that their patches carry."""
 
 import functools
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from utils.components import by_key
 from utils.dataset_table import HEADERS_ONLY, TableOptions
 from utils.files import resolved
 from utils.foreign_text import json_file
@@ -39,16 +40,12 @@ class VolumeIndex:
                 say(f"{source}: {source.problem}")
             sources |= {(source.name, _resolved(source.address)): source for source in found}
         table_options.say_unmatched([source.name for source in sources.values()])
-        by_name: defaultdict[str, list[VolumeSource]] = defaultdict(list)
-        for source in sources.values():
-            by_name[source.name].append(source)
+        by_name = by_key(sources.values(), attrgetter("name"))
         self._folders = sorted({path.parent for s in sources.values() if isinstance(path := s.address, Path)})
         self._by_name = {name: same[0] for name, same in by_name.items()}
         self.shared = {name: same for name, same in by_name.items() if len(same) > 1}
-        self._images: defaultdict[str, list[VolumeSource]] = defaultdict(list)
-        for source in sources.values():
-            if source.level is not None and not source.problem:
-                self._images[parse_level(source.name)[0]].append(source)
+        images = [source for source in sources.values() if source.level is not None and not source.problem]
+        self._images = by_key(images, lambda source: parse_level(source.name)[0])
 
     def _in_dataset(self, name: str) -> str | None:
         """The name in the dataset's own coordinates of a region whose name counts from the level's first voxel.

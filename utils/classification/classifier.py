@@ -1,7 +1,6 @@
 """Scores of patches: a network with its weights on a CPU, CUDA or MPS device, in full or half precision."""
 
 import copy
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from utils.classification.models import SIDES, detect_arch, loaded_model, resize
 from utils.classification.precisions import NAMES, pick_device, pick_dtype
 from utils.classification.second_look import look_twice
 from utils.classification.state_files import State
+from utils.components import by_key
 from utils.files import sha256_of
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
@@ -212,11 +212,8 @@ class Classifier:
     def _outputs(self, patches: Sequence[np.ndarray], batch: Callable[[np.ndarray], Any]) -> Outputs:
         if self.arch == "resnet34":
             patches = [_published_size(patch, self.side) for patch in patches]
-        by_shape = defaultdict(list)
-        for i, patch in enumerate(patches):
-            by_shape[patch.shape].append(i)
         begun = []
-        for indices in by_shape.values():
+        for indices in by_key(range(len(patches)), lambda i: patches[i].shape).values():
             for start in range(0, len(indices), self.batch_size):
                 part = indices[start : start + self.batch_size]
                 stack = self._stacked([patches[i] for i in part])

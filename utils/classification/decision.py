@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.files import atomic_path, sha256_of
+from utils.files import sha256_of, write_whole
 from utils.foreign_text import parse_json
 
 SCHEMA = "patch classifier decision 2"
@@ -129,8 +129,7 @@ def save_decision(weights: Path, digest: str, decision: Decision) -> None:
     if (known := decision.familiarity) is not None:
         arrays = {name: _packed(getattr(known, name)) for name in ARRAYS}
         content["familiarity"] = {"limit": known.limit, **arrays}
-    with atomic_path(decision_path(weights)) as scratch:
-        scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_whole(decision_path(weights), json.dumps(content, indent=1) + "\n")
 
 
 def read_decision(weights: Path) -> Decision:

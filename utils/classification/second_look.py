@@ -109,8 +109,7 @@ def sparseness(shares: np.ndarray) -> np.ndarray:
     ndarray, shape (n,)
         0 where a patch is full, and where nothing in it differs.
     """
-    weights: np.ndarray = np.clip((SPARSE - shares) / SPARSE_FADE, 0, 1) * (shares > 0)
-    return weights
+    return np.asarray(np.clip((SPARSE - shares) / SPARSE_FADE, 0, 1) * (shares > 0))
 
 
 def turned(patch: np.ndarray) -> Iterator[np.ndarray]:
@@ -162,8 +161,7 @@ def combined(looks: np.ndarray) -> np.ndarray:
     windows = np.sort(looks[:, TURNS:], axis=1)[:, -BEST:]
     again = (looks[:, :TURNS].mean(axis=1) + windows.mean(axis=1)) / 2
     weight = np.clip((DOUBT - np.abs(first)) / FADE, 0, 1)
-    logits: np.ndarray = first + weight * (again - first)
-    return logits
+    return np.asarray(first + weight * (again - first))
 
 
 def structured_blocks(patch: np.ndarray) -> np.ndarray:
@@ -187,8 +185,7 @@ def structured_blocks(patch: np.ndarray) -> np.ndarray:
     )
     variances = squares - means**2
     busiest = np.sort(variances, axis=None)[int(BUSIEST * BLOCKS**2)]
-    structured: np.ndarray = variances > FAINT**2 * busiest
-    return structured
+    return np.asarray(variances > FAINT**2 * busiest)
 
 
 def densest_window(patch: np.ndarray, structured: np.ndarray) -> np.ndarray:

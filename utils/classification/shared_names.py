@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from utils.components import by_key
 from utils.dictionaries import load_meta
 from utils.files import safe_name, stem_of_file
 from utils.names import dataset_of
@@ -21,11 +22,8 @@ def shared_names(dictionaries: Iterable[Path]) -> dict[Path, str]:
     Most datasets have one dictionary, and those of its regions come from volumes of different names: nothing of these
     is read but their meta. What cannot be read fails by itself, later.
     """
-    by_dataset: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in dictionaries:
-        by_dataset[dataset_of(stem_of_file(path)).casefold()].append(path)
     reasons: dict[Path, str] = {}
-    for paths in by_dataset.values():
+    for paths in by_key(dictionaries, lambda path: dataset_of(stem_of_file(path)).casefold()).values():
         for alike in _of_one_source(paths) if len(paths) > 1 else ():
             reasons |= _reasons(alike)
     return reasons

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from utils.classification.download import FetchError, RetryPolicy, download
 from utils.cli import UsageError
-from utils.files import atomic_path, expanded, sha256_of
+from utils.files import atomic_path, expanded, sha256_of, write_whole
 from utils.foreign_text import json_file
 from utils.locks import locked
 from utils.redaction import redacted, say
@@ -179,5 +179,4 @@ def _refuse_other(path: Path, wanted: str | None, origin: object) -> None:
 
 
 def _remember(target: Path, origin: str, digest: str, size: int) -> None:
-    with atomic_path(record_of(target)) as scratch:
-        scratch.write_text(json.dumps({"origin": redacted(origin), "size": size, "sha256": digest}) + "\n")
+    write_whole(record_of(target), json.dumps({"origin": redacted(origin), "size": size, "sha256": digest}) + "\n")

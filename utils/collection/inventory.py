@@ -5,12 +5,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from utils.axes import Lengths
 from utils.cli import UsageError
 from utils.collection.ledger import NothingLeftError
+from utils.components import by_key
 from utils.dictionaries import load_meta
 from utils.files import list_files, walk
 from utils.names import dataset_of
@@ -89,10 +91,7 @@ def list_parts(filtered: Path, dedupe_dirs: Sequence[Path] = ()) -> list[Part]:
 
 def by_dataset(parts: Iterable[Part]) -> dict[str, list[Part]]:
     """Parts by the dataset that they belong to."""
-    found: dict[str, list[Part]] = {}
-    for part in parts:
-        found.setdefault(part.dataset, []).append(part)
-    return found
+    return by_key(parts, attrgetter("dataset"))
 
 
 def dictionaries(dedupe_dirs: Sequence[Path]) -> dict[str, list[Path]]:

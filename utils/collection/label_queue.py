@@ -14,6 +14,7 @@ from utils.cli import UsageError
 from utils.collection.inventory import Part, dictionaries, list_parts
 from utils.collection.pixels import read_patch
 from utils.collection.places import key_of
+from utils.components import by_key
 from utils.contrast import to_uint8
 from utils.dictionaries import load_meta
 from utils.names import dataset_of, parse_name, parsed
@@ -125,11 +126,8 @@ class Stock:
     def __init__(self, items: Sequence[Item], scratch: Path) -> None:
         self._items, self._scratch = items, scratch
         self._lock = threading.Lock()
-        self._wanted: dict[Path, list[int]] = {}
         self._places: dict[int, tuple[Path, int, tuple[int, int]]] = {}
-        for i, item in enumerate(items):
-            if item.where.suffix == ".pkl":
-                self._wanted.setdefault(item.where, []).append(i)
+        self._wanted = by_key(range(len(items)), lambda i: items[i].where)
 
     def pixels(self, i: int) -> np.ndarray:
         """Pixels of item `i`.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from utils.files import atomic_path
+from utils.files import write_whole
 from utils.foreign_text import parse_json
 from utils.locks import locked
 from utils.table_text import row_writer
@@ -127,8 +127,7 @@ class LabelFile:
             for path in [path for path, row in new.items() if not row["label"]]:
                 del self._rows[path]
             header = dict(zip(self._columns, self._columns, strict=True))
-            with atomic_path(self.path) as scratch:
-                scratch.write_text(self._text([header, *self._rows.values()]), encoding="utf-8")
+            write_whole(self.path, self._text([header, *self._rows.values()]))
             self._whole = True
         self._seen = self._stamp()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
-from utils.files import OWN_FOLDER, atomic_path, remove, remove_if_empty, sha256_of
+from utils.files import OWN_FOLDER, remove, remove_if_empty, sha256_of, write_whole
 from utils.foreign_text import json_file
 from utils.locks import BusyError, locked, sweep
 from utils.redaction import say
@@ -133,8 +133,7 @@ class Ledger:
             parent.rmdir()
 
     def _write(self, unit: str, content: Mapping[str, Any]) -> None:
-        with atomic_path(self._path(unit)) as scratch:
-            scratch.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+        write_whole(self._path(unit), json.dumps(content, separators=(",", ":")))
 
     @contextmanager
     def held(self) -> Iterator[None]:

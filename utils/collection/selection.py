@@ -1,15 +1,16 @@
 """The patches of an export: which of the kept ones, and how many of each dataset and volume."""
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
 from utils.collection.inventory import Part, by_dataset
 from utils.collection.places import Gaps, Sample, key_of, place_of, spread_order
+from utils.components import by_key
 from utils.outcomes import reason_of
 from utils.reading import refuse_special
 
@@ -138,9 +139,7 @@ def _files_in(folder: Path, failures: dict[str, str]) -> set[str]:
 
 def select(samples: Sequence[Sample], rules: Rules, warnings: list[str]) -> list[Sample]:
     """Choose among the patches of one dataset: its volumes in turn, each spread evenly in space."""
-    by_volume: defaultdict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        by_volume[sample.volume].append(sample)
+    by_volume = by_key(samples, attrgetter("volume"))
     if rules.min_gap_nm and any(s.voxel_size is None and s.place and s.place.axis is not None for s in samples):
         warnings.append(f"{samples[0].dataset}: voxel size missing, so that --min-gap-nm says nothing of its slices")
     volumes = sorted(by_volume, key=lambda volume: (key_of(rules.seed, volume), volume))

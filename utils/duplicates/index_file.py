@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.files import atomic_path
+from utils.files import atomic_path, write_whole
 from utils.foreign_text import parse_json
 from utils.parallel import one_blas_thread
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
@@ -125,8 +125,8 @@ def current_index(folder: Path, source: Path) -> Index | None:
     if not now.digest or now.digest != seen.digest:
         return None
     meta = {**index.meta, "source": now}
-    with suppress(OSError), atomic_path(folder / META) as scratch:
-        scratch.write_text(json.dumps(meta), encoding="utf-8")
+    with suppress(OSError):
+        write_whole(folder / META, json.dumps(meta))
     return Index(folder, meta)
 
 

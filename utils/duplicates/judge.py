@@ -20,7 +20,7 @@ from utils.duplicates.greedy import Representatives, find_duplicates
 from utils.duplicates.index_file import VERSION
 from utils.duplicates.inverted_file import cell_count
 from utils.duplicates.leaks import ExcludedWindows, find_leaks
-from utils.files import atomic_path, is_litter, remove, remove_if_empty
+from utils.files import is_litter, remove, remove_if_empty, write_whole
 from utils.foreign_text import parse_json
 from utils.parallel import one_blas_thread
 from utils.records.duplicates import Duplicate
@@ -115,9 +115,8 @@ def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]
     if (known := _read(path, key)) is not None:
         return known
     rows = decide()
-    with atomic_path(path) as scratch:
-        plain = [[row, *astuple(duplicate)] for row, duplicate in rows]
-        scratch.write_text(json.dumps({"key": key, "rows": plain}), encoding="utf-8")
+    plain = [[row, *astuple(duplicate)] for row, duplicate in rows]
+    write_whole(path, json.dumps({"key": key, "rows": plain}))
     return rows
 
 

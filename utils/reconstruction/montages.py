@@ -1,10 +1,11 @@
 """Montages: one page per dataset with the first, middle and last slice of its stacks."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
+from utils.components import by_key
 from utils.contact_sheet import Section, Tile, evenly, save_sheet
 from utils.contrast import to_uint8
 from utils.files import natural_key, stem
@@ -30,12 +31,9 @@ class StacksOfDataset:
 
 def montage_jobs(stacks: Sequence[Path], scope: Scope) -> list[Job]:
     """A job for each dataset: the folder of a stack."""
-    by_folder: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in sorted(stacks, key=natural_key):
-        if path.exists():
-            by_folder[path.parent.name].append(path)
     jobs = []
-    for name, paths in by_folder.items():
+    there = [path for path in sorted(stacks, key=natural_key) if path.exists()]
+    for name, paths in by_key(there, attrgetter("parent.name")).items():
         shown = evenly(paths, MOST_STACKS)
         recipe = scope.recipe({path.name: (path,) for path in shown}, {"stacks": len(paths)})
         jobs.append(Job(StacksOfDataset(name, tuple(shown), len(paths)), scope.folder / f"{name}.png", recipe))

@@ -2,12 +2,14 @@
 
 import hashlib
 import warnings
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from utils.axes import Triple, without_overlap
+from utils.components import by_key
 from utils.files import safe_name
 from utils.names import dataset_of, format_name_subvolume, in_dataset
 from utils.outcomes import Job, describe
@@ -77,9 +79,7 @@ def make_plan(
 ) -> ReconstructionPlan:
     """Find each patch's volume and choose what to reconstruct; patches that would become one file fail, all of them."""
     plan = ReconstructionPlan()
-    by_volume: defaultdict[str, list[KeptPatch]] = defaultdict(list)
-    for patch in patches:
-        by_volume[patch.where.source].append(patch)
+    by_volume = by_key(patches, attrgetter("where.source"))
     for name in sorted(by_volume.keys() & index.shared.keys()):
         plan.ambiguous[f"{name} ({', '.join(map(str, index.shared[name]))})"] = len(by_volume[name])
     found = {name: index.find(name) for name in sorted(by_volume) if name not in index.shared}
@@ -173,9 +173,7 @@ def group(
     A group is spread over all processes when it is more than one process's share of the work, or its volume has to be
     decoded whole and is large: several such side by side might not fit in memory.
     """
-    by_volume: defaultdict[str, list[Subvolume]] = defaultdict(list)
-    for subvolume in chosen:
-        by_volume[subvolume.patch.where.source].append(subvolume)
+    by_volume = by_key(chosen, attrgetter("patch.where.source"))
     return [
         VolumeGroup(
             header.source,
@@ -184,5 +182,5 @@ def group(
             spread=len(wanted) * processes > len(chosen) or (not header.streams and header.source.is_large()),
         )
         for header in headers
-        if (wanted := by_volume[header.source.name]) or refused[header.source.name]
+        if (wanted := by_volume.get(header.source.name, [])) or refused[header.source.name]
     ]

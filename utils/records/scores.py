@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.files import OWN_FOLDER, atomic_path
+from utils.files import OWN_FOLDER, write_whole
 from utils.table_text import open_text, rows_of, write_rows
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def save_distances(table: Path, distances: "np.ndarray") -> None:
     if not np.isfinite(distances).all():
         path.unlink(missing_ok=True)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as scratch:
-        scratch.write_text("".join(f"{value:.4f}\n" for value in distances), "utf-8")
+    write_whole(path, "".join(f"{value:.4f}\n" for value in distances))
 
 
 def distances_path(table: Path) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from utils.axes import Lengths
+from utils.components import by_key
 from utils.names import format_level
 from utils.ngff.access import Access, host
 from utils.ngff.address import Address
@@ -205,9 +206,7 @@ def plan_rows(rows: Sequence[Dataset], options: SamplingOptions, grace: float | 
         except (OSError, ValueError) as error:
             return PlannedRow(row, reason=describe(error), said=tuple(own))
 
-    queues: defaultdict[str, list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        queues[_server(row)].append(index)
+    queues = by_key(range(len(rows)), lambda index: _server(rows[index]))
     planned: dict[int, PlannedRow] = {}
     pool = ThreadPoolExecutor(THREADS)
     with warnings.catch_warnings():

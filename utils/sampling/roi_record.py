@@ -14,7 +14,7 @@ from typing import Any
 
 from utils.axes import Triple, triple
 from utils.contrast import Contrast
-from utils.files import atomic_path
+from utils.files import write_whole
 from utils.foreign_text import parse_json
 from utils.names import parse_roi, parsed
 from utils.ngff.address import is_state_link
@@ -205,8 +205,7 @@ class RoiRecord:
         said = {"version": 2, **asdict(self.settings), "contrast": contrast.as_dict(), **content, "earlier": earlier}
         text = _text({**said, "software": software()})
         if not self.path.exists() or self.path.read_text() != text:
-            with atomic_path(self.path) as scratch:
-                scratch.write_text(text)
+            write_whole(self.path, text)
 
 
 def _boxes(entry: Mapping[str, Any], key: str = "boxes") -> Iterator[tuple[Roi, Mapping[str, Any]]]:

@@ -101,8 +101,7 @@ def exposure(rng: Rng, image: Image) -> Image:
     # Clipping is part of it: overexposed and underexposed patches lose their lights or shadows.
     scale = np.exp(rng.uniform(np.log(0.06 if rng.random() < 0.3 else 0.25), np.log(1.6)))
     image = (image - image.mean()) * scale + np.clip(image.mean() + rng.normal(0, 25), 15, 240)
-    drawn: Image = np.round(np.clip(image, 0, 255)).astype(np.float32)
-    return drawn
+    return np.asarray(np.round(np.clip(image, 0, 255)).astype(np.float32))
 
 
 def _window(rng: Rng, patch: Image, size: int, smallest: float) -> Image:

@@ -108,5 +108,4 @@ def _draw_weights(data: Labelled, generated: float) -> np.ndarray:
     good_share = min(0.75, 0.45 / (1 - generated)) if generated < 1 else 0.5
     weights[data.good] *= good_share / weights[data.good].sum()
     weights[~data.good] *= (1 - good_share) / weights[~data.good].sum()
-    probabilities: np.ndarray = weights / weights.sum()
-    return probabilities
+    return np.asarray(weights / weights.sum())

@@ -13,7 +13,7 @@ import torch
 from utils.classification.classifier import Classifier
 from utils.classification.decision import Decision, Familiarity, save_decision
 from utils.classification.state_files import State
-from utils.files import atomic_path, safe_name, sha256_of
+from utils.files import safe_name, sha256_of, write_whole
 from utils.jobs import Job
 from utils.redaction import say
 from utils.training.calibration import calibrate, threshold_for
@@ -255,5 +255,4 @@ def _outputs(setting: Setting, state: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _save_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_path(path) as scratch:
-        scratch.write_text(json.dumps(content, indent=1) + "\n")
+    write_whole(path, json.dumps(content, indent=1) + "\n")

@@ -57,8 +57,7 @@ def gradient(rng: Rng, size: int) -> Image:
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
     a, b, c, d, e = rng.normal(0, 1, 5)
     ramp = a * x + b * y + rng.choice([0, 1]) * (c * x * x + d * y * y + e * x * y)
-    scaled: Image = (ramp / (np.abs(ramp).max() + 1e-6)).astype(np.float32)
-    return scaled
+    return np.asarray((ramp / (np.abs(ramp).max() + 1e-6)).astype(np.float32))
 
 
 def background(rng: Rng, size: int) -> Image:
@@ -68,11 +67,9 @@ def background(rng: Rng, size: int) -> Image:
         image += gradient(rng, size) * rng.uniform(2, 60)
     if rng.random() < 0.3:
         image += field(rng, size, rng.uniform(20, 120)) * rng.uniform(1, 15)
-    empty: Image = image + noise(rng, size) * rng.choice([0.5, 3, 10, 25, 50]) * rng.uniform(0.3, 1)
-    return empty
+    return np.asarray(image + noise(rng, size) * rng.choice([0.5, 3, 10, 25, 50]) * rng.uniform(0.3, 1))
 
 
 def standard(image: Image) -> Image:
     """Shift and scale to mean 0 and standard deviation 1."""
-    scaled: Image = ((image - image.mean()) / (image.std() + 1e-6)).astype(np.float32)
-    return scaled
+    return np.asarray(((image - image.mean()) / (image.std() + 1e-6)).astype(np.float32))

@@ -68,24 +68,21 @@ def covered(rng: Rng, good: Image) -> Image:
     """Cover at least 85 % of a good patch."""
     size = len(good)
     mask = cover_mask(rng, size, 1 - 0.15 * rng.random() ** 1.5)
-    image: Image = good * (1 - mask) + filler(rng, size) * mask
-    return image
+    return np.asarray(good * (1 - mask) + filler(rng, size) * mask)
 
 
 def blurred(rng: Rng, good: Image) -> Image:
     """Blur a good patch until no structure is left, and stretch what remains."""
     size = len(good)
     smooth = cv2.GaussianBlur(good, (0, 0), size * np.exp(rng.uniform(np.log(0.05), np.log(0.2))))
-    image: Image = 128 + standard(smooth) * rng.uniform(3, 45) + noise(rng, size) * rng.choice([0.5, 4, 15])
-    return image
+    return np.asarray(128 + standard(smooth) * rng.uniform(3, 45) + noise(rng, size) * rng.choice([0.5, 4, 15]))
 
 
 def pressed(rng: Rng, good: Image) -> Image:
     """Press the contrast of a good patch far below its noise."""
     grain = noise(rng, len(good))
     signal = standard(good) * rng.uniform(0, 0.25)
-    image: Image = rng.uniform(20, 235) + (signal + grain) * rng.choice([1.5, 6, 20, 45])
-    return image
+    return np.asarray(rng.uniform(20, 235) + (signal + grain) * rng.choice([1.5, 6, 20, 45]))
 
 
 def scrambled(rng: Rng, good: Image) -> Image:
@@ -125,8 +122,7 @@ def uninformative(rng: Rng, good: Image) -> tuple[Image, bool]:
 
 
 def _softened(rng: Rng, covered: np.ndarray) -> Image:
-    soft: Image = cv2.GaussianBlur(covered.astype(np.float32), (0, 0), rng.uniform(0.3, 2.5))
-    return soft
+    return np.asarray(cv2.GaussianBlur(covered.astype(np.float32), (0, 0), rng.uniform(0.3, 2.5)))
 
 
 def _pixel(point: np.ndarray) -> tuple[int, int]:

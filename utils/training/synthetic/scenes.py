@@ -75,8 +75,7 @@ def particles(rng: Rng, size: int) -> Image:
     if blur:
         mask, shade = cv2.GaussianBlur(mask, (0, 0), blur), cv2.GaussianBlur(shade, (0, 0), blur)
     texture = noise(rng, size) * rng.uniform(0, 12)
-    drawn: Image = image * (1 - mask) + (shade + texture) * mask
-    return drawn
+    return np.asarray(image * (1 - mask) + (shade + texture) * mask)
 
 
 def grains(rng: Rng, size: int) -> Image:
@@ -92,8 +91,7 @@ def grains(rng: Rng, size: int) -> Image:
     gray = rng.choice(phases, count) + rng.normal(0, rng.choice([0, 4, 15]), count)
     image = gray.astype(np.float32)[distance.argmin(0)]
     image += noise(rng, size) * rng.uniform(0, 14) + field(rng, size, 30) * rng.uniform(0, 8)
-    smooth: Image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.5))
-    return smooth
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.5)))
 
 
 def phases(rng: Rng, size: int) -> Image:
@@ -122,8 +120,9 @@ def minerals(rng: Rng, size: int) -> Image:
         cv2.polylines(image, [path.astype(np.int32)], False, rng.uniform(0, 60), int(rng.integers(1, 3)))
     for _ in range(rng.integers(0, 10)):
         cv2.fillPoly(image, [_outline(rng, rng.uniform(0, size, 2), rng.uniform(1, 6))], rng.uniform(200, 255))
-    drawn: Image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)) + noise(rng, size) * rng.choice([1, 8, 30])
-    return drawn
+    return np.asarray(
+        cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)) + noise(rng, size) * rng.choice([1, 8, 30])
+    )
 
 
 def relief(rng: Rng, size: int) -> Image:
@@ -163,8 +162,7 @@ def lattice(rng: Rng, size: int) -> Image:
     width = rng.uniform(0.1, 0.42) * pitch
     inside = np.hypot(u, v) < width if rng.random() < 0.5 else np.minimum(u, v) < width / 2
     mask = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), rng.uniform(0.5, 4))
-    drawn: Image = image * (1 - mask) + (level + noise(rng, size) * rng.uniform(0, 15)) * mask
-    return drawn
+    return np.asarray(image * (1 - mask) + (level + noise(rng, size) * rng.uniform(0, 15)) * mask)
 
 
 def _turned(rng: Rng, image: Image) -> Image:
@@ -189,8 +187,7 @@ def _outline(rng: Rng, centre: np.ndarray, radius: float) -> np.ndarray:
     stretch, turn = rng.uniform(0.5, 1), rng.uniform(0, np.pi)
     x, y = radius * np.cos(angles), radius * stretch * np.sin(angles)
     points = np.stack([np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y], 1)
-    outline: np.ndarray = (points + centre).round().astype(np.int32)
-    return outline
+    return np.asarray((points + centre).round().astype(np.int32))
 
 
 # As often as each is listed; what real collections are full of comes more than once.
