@@ -153,14 +153,9 @@ def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
 
     if args.unit is not None and nm_per(args.unit) is None:
         raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")
-    access = Access(
-        **{
-            **options_for(args, Access),
-            "requests": 8 * args.workers,
-            "headers": tuple(args.header),
-            "credentials": args.credentials or args.requester_pays,
-        }
-    )
+    own = {"requests": 8 * args.workers, "headers": tuple(args.header)}
+    own["credentials"] = args.credentials or args.requester_pays
+    access = Access(**options_for(args, Access) | own)
     return SamplingOptions(gigabytes=args.gb, access=access, **options_for(args, SamplingOptions))
 
 

@@ -95,15 +95,8 @@ def add_dedupe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hash", choices=HASHES, default="dhash", help="perceptual hash (default dhash)")
     hash_size = "N x N bits per hash (default 8)"
     parser.add_argument("-hs", "--hash-size", type=positive_int, default=8, metavar="N", help=hash_size)
-    parser.add_argument(
-        "-d",
-        "--distance",
-        "--min-distance",
-        type=natural_int,
-        default=12,
-        metavar="BITS",
-        help="near-duplicates differ by at most BITS (12)",
-    )
+    bits = "near-duplicates differ by at most BITS (12)"
+    parser.add_argument("-d", "--distance", "--min-distance", type=natural_int, default=12, metavar="BITS", help=bits)
 
 
 def dedupe_rule(args: argparse.Namespace) -> dict[str, Any]:

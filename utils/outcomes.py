@@ -1,7 +1,8 @@
 """Jobs and what becomes of them: what a script asks for, what its work answers, and the outcome that is reported."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,15 @@ def describe(error: BaseException) -> str:
     if not message or isinstance(error, KeyError | IndexError | AttributeError | TypeError | AssertionError):
         return f"{type(error).__name__}: {message}".rstrip(": ")
     return message
+
+
+@contextmanager
+def collecting(failures: dict[str, str], path: Path) -> Iterator[None]:
+    """Within, why a file cannot be read is put into `failures`, and what follows the block goes on."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        failures[str(path)] = reason_of(error, path)
 
 
 def reason_of(error: OSError | ValueError, path: Path) -> str:

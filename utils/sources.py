@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from utils.axes import triple
 from utils.cli import UsageError, as_usage_errors
 from utils.dataset_table import HEADERS_ONLY, NOT_GIVEN, NOTHING_STATED, DatasetTable, Stated, TableOptions
-from utils.files import expanded, list_entries, stem, stem_of_file
+from utils.files import expanded, stem, stem_of_file, walk
 from utils.names import format_level, is_patch_name, is_table, parse_level
 from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs
 
@@ -129,25 +129,18 @@ def _with_statement(source: VolumeSource, table: DatasetTable) -> VolumeSource:
     return replace(source, stated=stated)
 
 
-def nested_volumes(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
-    """Volumes deeper than directly in a folder, in natural order; `above` are folders that lead there.
+def nested_volumes(folder: Path) -> list[Path]:
+    """Volumes deeper than directly in a folder, in natural order.
 
     What lies in a folder of slices is none, nor are kept patches and stacks, which were cut from a volume.
     """
-    try:
-        inside = list_entries(folder).folders
-    except OSError:  # may not be looked into
-        return []
-    if not inside:
-        return []
-    volumes = set(list_volumes(folder)[0])
+    volumes: set[Path] = set()
     found: list[Path] = []
-    here = folder.resolve()
-    above = above | {here, *here.parents}
-    for inner in inside:
-        if inner not in volumes and inner.resolve() not in above:
-            found += [path for path in list_volumes(inner)[0] if not is_patch_name(stem_of_file(path))]
-            found += nested_volumes(inner, above)
+    for place in walk(folder, lambda inner: inner not in volumes):
+        own = list_volumes(place)[0]
+        volumes.update(own)
+        if place != folder:
+            found += [path for path in own if not is_patch_name(stem_of_file(path))]
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from numbers import Integral
@@ -16,7 +16,7 @@ from utils.collection.overviews import Overviews
 from utils.collection.page_files import AROUND, THUMB, Thumbs
 from utils.collection.pixels import read_patch
 from utils.contact_sheet import fit
-from utils.outcomes import reason_of
+from utils.outcomes import collecting, reason_of
 from utils.patch_file import PatchFile
 from utils.records.scores import Score
 
@@ -127,13 +127,9 @@ class Pixels(AbstractContextManager["Pixels"]):
 
     def _tiff(self, decision: Score) -> np.ndarray | None:
         path = self._part.path(decision.name)
-        try:
+        with collecting(self._failures, path), suppress(FileNotFoundError):
             return read_patch(path)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self._failures[str(path)] = reason_of(error, path)
-            return None
+        return None
 
 
 def summarize(dataset: str, slug: str, split: str, free: Mapping[str, str], found: Gathered) -> dict[str, Any]:

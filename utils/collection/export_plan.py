@@ -15,7 +15,7 @@ from utils.collection.provenance import Provenance
 from utils.collection.selection import Rules, Selection, balanced, choose
 from utils.collection.shards import Shard, dataset_folders, mixed_shards
 from utils.collection.splits import Pair, assign, crossing, seed_that_fills, tied
-from utils.outcomes import reason_of
+from utils.outcomes import collecting
 
 
 @dataclass
@@ -71,10 +71,8 @@ def _of_one_size(selection: Selection, plan: ExportPlan) -> None:
     """Leave out of a Zarr array what has another size than most patches, or none."""
     sizes: dict[Path, tuple[int, int]] = {}
     for sample in (sample for chosen in selection.samples.values() for sample in chosen):
-        try:
+        with collecting(plan.failures, sample.path):
             sizes[sample.path] = patch_size(sample.path)
-        except (OSError, ValueError) as error:
-            plan.failures[str(sample.path)] = reason_of(error, sample.path)
     if not sizes:
         return
     plan.side = one_size(Counter(sizes.values()))

@@ -18,7 +18,7 @@ from utils.components import by_key
 from utils.contrast import to_uint8
 from utils.dictionaries import load_meta
 from utils.names import dataset_of, parse_name, parsed
-from utils.outcomes import reason_of
+from utils.outcomes import collecting
 from utils.patch_file import PatchFile
 from utils.records.kept_patch import possible_contrast, read_description
 
@@ -51,13 +51,11 @@ def list_items(folder: Path, scores: Path | None) -> tuple[list[Item], dict[str,
     items: list[Item] = []
     failures: dict[str, str] = {}
     for path, read in _sources(folder, scores):
-        try:
+        with collecting(failures, path):
             found = read()
             for item in found:
                 f"{item.dataset} {item.name}".encode()  # as labels.csv is written
             items += found
-        except (OSError, ValueError) as error:
-            failures[str(path)] = reason_of(error, path)
     return items, failures
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from utils.collection.inventory import Part, by_dataset
 from utils.collection.places import Gaps, Sample, key_of, place_of, spread_order
 from utils.components import by_key
-from utils.outcomes import reason_of
+from utils.outcomes import collecting, reason_of
 from utils.reading import refuse_special
 
 
@@ -85,18 +85,16 @@ class _Names:
 
 def _can_be_read(part: Part, names: _Names, failures: dict[str, str]) -> bool:
     """Whether a part's table can be read, and its names stand in UTF-8; what it keeps is added to `names`."""
-    try:
+    with collecting(failures, part.table):
         kept = [decision.name for decision in part.decisions() if decision.kept]
         for name in (part.dataset, *kept):
             name.encode()
-    except (OSError, ValueError) as error:
-        failures[str(part.table)] = reason_of(error, part.table)
-        return False
-    for name in kept:
-        if owner := names.add(part, name):
-            for one, other in ((owner, part), (part, owner)):
-                failures[str(one.table)] = f"keeps {name}, as does {other.table}; names must differ"
-    return True
+        for name in kept:
+            if owner := names.add(part, name):
+                for one, other in ((owner, part), (part, owner)):
+                    failures[str(one.table)] = f"keeps {name}, as does {other.table}; names must differ"
+        return True
+    return False
 
 
 def _kept(part: Part, seed: int, selection: Selection, names: _Names) -> Iterator[Sample]:
@@ -126,14 +124,10 @@ def _files_in(folder: Path, failures: dict[str, str]) -> set[str]:
     """Names of the files in a folder; what else is called like a patch (a pipe, a link to itself) is a failure."""
     found = set()
     for path in map(Path, os.scandir(folder)) if folder.is_dir() else ():
-        if path.suffix != ".tiff":
-            continue
-        try:
-            refuse_special(path)
-        except (OSError, ValueError) as error:
-            failures[str(path)] = reason_of(error, path)
-            continue
-        found.add(path.name)
+        if path.suffix == ".tiff":
+            with collecting(failures, path):
+                refuse_special(path)
+                found.add(path.name)
     return found
 
 

@@ -10,12 +10,8 @@ from utils.names import image_name
 from utils.redaction import redacted
 
 FORMATS = {
-    "precomputed": "precomputed",
-    "neuroglancer-precomputed": "precomputed",
-    "n5": "n5",
-    "zarr": "zarr",
-    "zarr2": "zarr",
-    "zarr3": "zarr",
+    **dict.fromkeys(("precomputed", "neuroglancer-precomputed"), "precomputed"),
+    **{"n5": "n5", "zarr": "zarr", "zarr2": "zarr", "zarr3": "zarr"},
 }
 _S3_HOST = re.compile(r"^(?:(?P<bucket>[a-z0-9.-]+)\.)?s3(?:[.-](?P<region>[a-z]{2}-[a-z]+-\d))?\.amazonaws\.com$")
 # Files that people copy the address of, instead of the folder that they describe.

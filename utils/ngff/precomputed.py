@@ -77,16 +77,6 @@ def _spec(info: dict[str, Any], scale: dict[str, Any], resolution: tuple[float, 
     """One scale as tensorstore wants it, so that it reads no info again, whose other scales may be broken."""
     known = ("key", "size", "encoding", "voxel_offset", "sharding", "compressed_segmentation_block_size")
     described = {name: scale[name] for name in known if scale.get(name) is not None}
-    return {
-        "driver": "neuroglancer_precomputed",
-        "multiscale_metadata": {
-            "type": info.get("type", "image"),
-            "data_type": str(info["data_type"]).lower(),
-            "num_channels": 1,
-        },
-        "scale_metadata": {
-            **described,
-            "chunk_size": scale["chunk_sizes"][0],
-            "resolution": resolution or (1.0, 1.0, 1.0),
-        },
-    }
+    described |= {"chunk_size": scale["chunk_sizes"][0], "resolution": resolution or (1.0, 1.0, 1.0)}
+    image = {"type": info.get("type", "image"), "data_type": str(info["data_type"]).lower(), "num_channels": 1}
+    return {"driver": "neuroglancer_precomputed", "multiscale_metadata": image, "scale_metadata": described}
