@@ -36,6 +36,18 @@ def test_frames_come_one_by_one(tmp_path, name, code):
     assert np.abs(np.stack(found).astype(int) - FRAMES).max() <= 3
 
 
+@pytest.mark.parametrize("code", ["mp4v", "jpeg"])
+def test_frames_come_as_stored_whatever_turn_a_matrix_asks_for(tmp_path, code):
+    ramps = np.broadcast_to(np.arange(64, dtype=np.uint8) * 3, FRAMES.shape)
+    content = bytearray(encode(tmp_path / "a.mov", ramps, code).read_bytes())
+    matrix = content.index(b"tkhd") + 44
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)
+    (tmp_path / "a.mov").write_bytes(content)
+    with Video(tmp_path / "a.mov") as video:
+        found = np.stack(list(video))
+    assert found.shape == FRAMES.shape and np.abs(found.astype(int) - ramps).max() <= 8
+
+
 @pytest.mark.parametrize("name", ["a.avi", "c.mkv"])
 def test_what_is_cut_off_is_said(tmp_path, name):
     path = encode(tmp_path / name, np.random.default_rng(0).integers(0, 256, (6, 48, 64)).astype(np.uint8))

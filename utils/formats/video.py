@@ -47,6 +47,7 @@ class Video(AbstractContextManager["Video"]):
         if not self._capture.isOpened():
             raise ValueError("is no video that OpenCV can read (damaged, cut off before its index, or not a video)")
         cv2 = _cv2()
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # frames come as they are stored, like images
         sides = (self._capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         require(_COPIES * math.prod(max(0, int(side)) for side in sides), "a frame")
         count, self._rate = self._capture.get(cv2.CAP_PROP_FRAME_COUNT), self._capture.get(cv2.CAP_PROP_FPS)
