@@ -144,6 +144,31 @@ def test_a_full_disk_is_said(server, monkeypatch):
     assert status == 507 and json.loads(content) == {"error": "not saved: No space left on device"}
 
 
+def test_it_ends_when_what_is_being_saved_is(server, monkeypatch):
+    begun, goes_on, pixels_of = threading.Event(), threading.Event(), server.board.stock.pixels
+
+    def slow(i):
+        begun.set()
+        goes_on.wait()
+        return pixels_of(i)
+
+    monkeypatch.setattr(server.board.stock, "pixels", slow)
+    said, closing = [], threading.Thread(target=server.board.close)
+    asking = threading.Thread(target=lambda: said.append(post(server, "label", {"items": [0], "label": "good"})))
+    asking.start()
+    begun.wait()
+    closing.start()
+    closing.join(0.05)
+    assert closing.is_alive()
+    goes_on.set()
+    closing.join()
+    asking.join()
+    assert said == [(200, {"revision": 1, "changes": [[0, "good"]]})]
+    status, content, _ = ask(server, "label", "POST", '{"items": [1], "label": "good"}')
+    assert status == 507 and json.loads(content) == {"error": "not saved: the server has ended"}
+    assert list(server.board.table.labels().values()) == ["good"]
+
+
 @pytest.fixture
 def board(tmp_path):
     """A board of four patches."""
@@ -190,10 +215,12 @@ def test_what_others_write_is_news(board):
     assert board.news(0) == {"revision": 1, "changes": [[0, "informative"]]}
 
 
-def test_what_was_labelled_before_is_shown(board):
+def test_what_was_labelled_before_is_shown_and_what_a_kill_left_goes(board):
     board.label([1], "informative")
+    scratch = picture(board, 1).with_name(f".{NAMES[0]}.png.part.png")
+    scratch.touch()
     again = Board(board.items, board.stock, LabelFile(board.table.path, "me"), None)
-    assert again.news(0) == {"revision": 1, "changes": [[1, "informative"]]}
+    assert again.news(0) == {"revision": 1, "changes": [[1, "informative"]]} and not scratch.exists()
 
 
 def test_names_that_are_no_files_are_refused(board):

@@ -4,10 +4,12 @@ import hmac
 import json
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +21,7 @@ from utils.collection.page_files import PAGES
 from utils.collection.pixels import png_bytes
 from utils.files import atomic_path, safe_name
 from utils.foreign_text import parse_json
+from utils.locks import sweep
 
 STATIC = {
     "": ("label.html", "text/html; charset=utf-8"),
@@ -40,11 +43,26 @@ class Board:
         self._index = {path: i for i, path in enumerate(self._paths)}
         self._shown = [""] * len(items)
         self._log: list[int] = []
+        self._is_open = True
+        for folder in {table.path.parent, *(self._picture(i).parent for i in range(len(items)))}:
+            sweep(folder)
         self._compare()
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        with self._lock:
+            if not self._is_open:
+                raise OSError("the server has ended")
+            yield
+
+    def close(self) -> None:
+        """Wait for what is being saved; nothing is from now on."""
+        with self._lock:
+            self._is_open = False
 
     def label(self, chosen: Sequence[int], label: str) -> None:
         """Label items: pictures first, then the table, all on disk before this returns."""
-        with self._lock:
+        with self._saving():
             for i in chosen:
                 self._store_picture(i)
             self.table.put(
@@ -54,7 +72,7 @@ class Board:
 
     def undo(self) -> list[int]:
         """Take back the last step; the items that it was about."""
-        with self._lock:
+        with self._saving():
             paths = self.table.undo()
             self._compare()
             return [self._index[path] for path in paths if path in self._index]
@@ -75,8 +93,11 @@ class Board:
                 self._shown[i] = label
                 self._log.append(i)
 
+    def _picture(self, i: int) -> Path:
+        return self.table.path.parent / self._paths[i]
+
     def _store_picture(self, i: int) -> None:
-        target = self.table.path.parent / self._paths[i]
+        target = self._picture(i)
         safe_name(target.name), safe_name(target.parent.name)
         if not target.exists():
             with atomic_path(target) as scratch:
@@ -217,6 +238,11 @@ class LabelServer(ThreadingHTTPServer):
     def address(self) -> str:
         """Where the page is."""
         return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+    def server_close(self) -> None:
+        """End, but no label in the middle."""
+        super().server_close()
+        self.board.close()
 
     def describe(self) -> dict[str, object]:
         """Everything that the page needs to begin."""
