@@ -19,6 +19,7 @@
 #     EXCLUDE    a folder of benchmarks (images, volumes): no patch is kept that shows what they show
 #     PYTHON     (default: the one of make's .venv)
 set -u
+unset CDPATH # by which cd would go elsewhere, and say where
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 1
 if [ $# -ne 2 ] || [ ! -d "$1/2d" ] && [ ! -d "$1/video" ] && [ ! -d "$1/3d" ]; then

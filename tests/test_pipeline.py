@@ -80,6 +80,13 @@ def test_images_that_all_failed_are_no_misuse_of_the_next_stage(tmp_path, images
     assert (code, "== patchify2d.py" in stdout) == (0, bool(images))
 
 
+def test_where_a_shell_looks_for_folders_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in/2d/g").mkdir(parents=True)
+    code, _, stderr = curate(Path("in"), Path("in/2d/out"), PYTHON="true", CDPATH=".")
+    assert (code, "lies among what is read" in stderr) == (2, True)
+
+
 def test_every_stage_has_its_results(curated):
     groups = {"exported_colour", "sem_deep", "tem_gray"}
     volumes = {"neuropil_fib", "sections_tem", "tomogram", "drift_video", "walk_video", "sample_s0"}
