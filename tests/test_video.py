@@ -36,6 +36,13 @@ def test_frames_come_one_by_one(tmp_path, name, code):
     assert np.abs(np.stack(found).astype(int) - FRAMES).max() <= 3
 
 
+def test_a_list_of_other_files_is_no_video(tmp_path):
+    encode(tmp_path / "a.avi")
+    (tmp_path / "b.avi").write_text("ffconcat version 1.0\nfile a.avi\n")
+    with pytest.raises(ValueError, match="is no video"):
+        Video(tmp_path / "b.avi")
+
+
 @pytest.mark.parametrize("code", ["mp4v", "jpeg"])
 def test_frames_come_as_stored_whatever_turn_a_matrix_asks_for(tmp_path, code):
     ramps = np.broadcast_to(np.arange(64, dtype=np.uint8) * 3, FRAMES.shape)

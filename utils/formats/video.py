@@ -23,6 +23,8 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv"})
 # Matroska stores no number of frames: OpenCV's is duration x rate, and only time tells whether the end was reached.
 _COUNTLESS = frozenset({".mkv"})
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+# How a list of other files begins that FFmpeg plays as one video, whatever its name says.
+_LIST = b"ffconcat"
 _JPEG_CODECS = frozenset({b"MJPG", b"mjpg", b"jpeg", b"JPEG"})
 
 
@@ -42,9 +44,10 @@ class Video(AbstractContextManager["Video"]):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.decoded = 0
-        open_regular(path).close()  # OpenCV does not tell what it may not read from what it cannot
+        with open_regular(path) as f:  # OpenCV does not tell what it may not read from what it cannot
+            names_others = f.read(len(_LIST)) == _LIST
         self._capture = _open(path)
-        if not self._capture.isOpened():
+        if names_others or not self._capture.isOpened():
             raise ValueError("is no video that OpenCV can read (damaged, cut off before its index, or not a video)")
         cv2 = _cv2()
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # frames come as they are stored, like images
