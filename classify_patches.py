@@ -156,7 +156,7 @@ class LazyClassifier:
         from utils.classification.margins import LEAST, MOST
         from utils.classification.openvino_models import CALIBRATION
         from utils.classification.precisions import pick_device, uses_int8
-        from utils.classification.sample import sample_patches
+        from utils.classification.sample import are_worth_a_model, sample_patches
 
         device = pick_device(args.device)
         path, state = self._weights()
@@ -164,10 +164,13 @@ class LazyClassifier:
         options |= {"decision": self.decision, "views": views_of(args)}
         options |= {"threads": share_threads(threads) if device == "cpu" else 1}
         classifier = Classifier(state, device=device, origin=str(path), **options)
-        int8, note = uses_int8(args.precision, device, classifier.arch), ""
+        dictionaries, note = list_files(args.dedupe_dir, {".pkl"}), ""
+        int8 = uses_int8(args.precision, device, classifier.arch)
+        if args.precision == "auto":
+            int8 = int8 and are_worth_a_model(dictionaries)
         if int8 or not classifier.cascade.is_measured:
             # Of all dictionaries, done or not, so that a run that goes on decides as one that was not stopped.
-            sample = sample_patches(list_files(args.dedupe_dir, {".pkl"}), MOST + CALIBRATION)
+            sample = sample_patches(dictionaries, MOST + CALIBRATION)
             if int8 and len(sample) < LEAST + CALIBRATION:
                 note = f", not int8: building it takes {LEAST + CALIBRATION} patches, here are {len(sample)}"
             elif int8:

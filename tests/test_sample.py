@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import noise_patches
-from utils.classification.sample import sample_patches
+from utils.classification.sample import are_worth_a_model, sample_patches
 from utils.dictionaries import save_patches
 
 
@@ -36,3 +36,12 @@ def test_no_more_is_read_than_was_asked_for_or_memory_allows(tmp_path, monkeypat
         save_patches(tmp_path / f"{name}.pkl", [str(i) for i in range(16)], [np.full((8, 8), ord(name), np.uint8)] * 16)
     chosen = sample_patches([tmp_path / "a.pkl", tmp_path / "b.pkl"], count)
     assert len(chosen) == found and len({patch[0, 0] for patch in chosen}) == found // 16
+
+
+@pytest.mark.parametrize(("least", "worth"), [(80, True), (81, False)])
+def test_few_patches_are_not_worth_a_model(tmp_path, monkeypatch, least, worth):
+    monkeypatch.setattr("utils.classification.sample.WORTH_A_MODEL", least)
+    for name in "ab":
+        save_patches(tmp_path / f"{name}.pkl", [str(i) for i in range(40)], noise_patches(40, 8, 0))
+    (tmp_path / "broken.pkl").write_bytes(b"no pickle")
+    assert are_worth_a_model([tmp_path / f"{name}.pkl" for name in ("a", "broken", "b")]) is worth
