@@ -73,6 +73,7 @@ def test_an_empty_table(tmp_path):
         (b"name\nM\xfcller\n", r"a\.csv: is not a text file in UTF-8 or UTF-16: .* at byte 6"),
         (b"name,note\na,b,c\n", r"a\.csv:2: 3 cells, but 2 columns"),
         (b"name,note,Name\n", r"a\.csv: two columns are called name"),
+        (b'name,note\na,"b\nc"\nd,"e\nf,g\n', r"a\.csv:4: a quote is opened and not closed"),
     ],
 )
 def test_what_is_no_table_is_a_sentence(tmp_path, content, reason):

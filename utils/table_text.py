@@ -16,6 +16,7 @@ DELIMITERS = ",;\t"
 # What people write into a cell that says nothing.
 NOTHING = frozenset({"", "x", "-", "?", "none", "nan", "na", "n/a", "unknown"})
 _LONGEST_CELL = 1 << 24
+_END = "\0end"  # a last row of ours: a quote that is not closed swallows it
 _COPIES = 8  # of a table's bytes in memory while it is read
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -65,7 +66,7 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises
     ------
     ValueError
-        If it is no text.
+        If it is no text, or ends within a quote.
     """
     with open_regular(path) as file:
         require(_COPIES * path.stat().st_size, "the table")
@@ -74,11 +75,17 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     lines = list(io.StringIO(text, newline=""))
     header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     delimiter = max(DELIMITERS, key=header.count)  # spreadsheets write what their country's decimal comma leaves free
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-    for line in rows_of(reader, path):
-        cells = [cell.strip() for cell in line]
+    reader = csv.reader([*lines, "\n", _END], delimiter=delimiter, skipinitialspace=True)
+    begin = 1
+    for row in rows_of(reader, path):
+        if row == [_END]:
+            return
+        if row and row[-1].endswith(_END):
+            raise ValueError(f"{path}:{begin}: a quote is opened and not closed, which takes all rows that follow")
+        cells = [cell.strip() for cell in row]
         if any(cells) and not cells[0].startswith("#"):
             yield reader.line_num, cells
+        begin = reader.line_num + 1
 
 
 def number_in(cells: Mapping[str, str], column: str) -> float | None:
