@@ -98,6 +98,12 @@ def test_columns_of_others_stay(path):
     ]  # fmt: skip
     path.write_text("path,label\na,good\n")
     assert LabelFile(path, "anna").labels() == {"a": "good"}
+    path.write_text("path,label,note\na\nb,good\n")
+    LabelFile(path, "anna").put({"b": "bad"}, {})
+    assert labels(path) == {"a": "", "b": "bad"}
+    path.write_text('path,label\n"a,good\nb,bad\n')
+    with pytest.raises(ValueError, match=r"mine\.csv: a quote is not closed"):
+        LabelFile(path, "anna")
     path.write_text("name,label\na,b\n")
     with pytest.raises(ValueError, match=r"mine\.csv: columns are name, label; expected path,label\[,source\]"):
         LabelFile(path, "anna")

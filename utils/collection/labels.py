@@ -55,7 +55,7 @@ class LabelFile:
         Raises
         ------
         ValueError
-            If it has other columns, or is not in UTF-8.
+            If it has other columns, a quote that is not closed, or is not in UTF-8.
         """
         try:
             seen = self._stamp()
@@ -68,12 +68,15 @@ class LabelFile:
         except UnicodeDecodeError as error:
             raise ValueError(f"{self.path}: is not in UTF-8, in which labels are added; save it so") from error
         self._whole = not text or text.endswith("\n")
+        if text[: text.rfind("\n") + 1].count('"') % 2:
+            raise ValueError(f"{self.path}: a quote is not closed, so that labels after it would be lost: close it")
         reader = csv.DictReader(io.StringIO(text))
         columns = list(reader.fieldnames or COLUMNS)
         if not {"path", "label"} <= set(columns):
             raise ValueError(f"{self.path}: columns are {', '.join(columns)}; expected path,label[,source]")
-        # A power cut may leave the beginning of a row: it has too few cells.
-        rows = [row for row in reader if None not in row.values()]
+        rows = list(reader)
+        if rows and not self._whole and None in rows[-1].values():  # the beginning of a row, as a power cut leaves it
+            del rows[-1]
         self._columns, self._rows, self._seen = columns, {row["path"]: row for row in rows}, seen
         return True
 
