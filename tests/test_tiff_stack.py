@@ -120,6 +120,20 @@ def test_slices_that_are_stored_in_different_ways_are_one_stack(tmp_path):
         np.testing.assert_array_equal(volume[:], VOXELS)
 
 
+def test_pages_that_the_metadata_do_not_count_are_said(tmp_path):
+    said = "ImageJ=1.53\nimages=20\nslices=20\n"
+    tifffile.imwrite(tmp_path / "a.tif", VOXELS, photometric="minisblack", metadata=None, description=said)
+    with pytest.warns(UserWarning, match="count 20 of 24 pages: 4 are left out"):
+        volume = open_tiff(tmp_path / "a.tif")
+    with volume:
+        np.testing.assert_array_equal(volume[:], VOXELS[:20])
+    tifffile.imwrite(tmp_path / "a.ome.tif", VOXELS, photometric="minisblack", ome=True, metadata={"axes": "ZYX"})
+    content = (tmp_path / "a.ome.tif").read_bytes().replace(b'SizeZ="24"', b'SizeZ="20"')
+    (tmp_path / "a.ome.tif").write_bytes(content)
+    with pytest.warns(UserWarning, match="count 20 of 24 pages"), open_tiff(tmp_path / "a.ome.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS[:20])
+
+
 def test_of_axes_without_a_name_the_last_is_z(tmp_path):
     """As `imwrite` stores an array of four axes that is given nothing else."""
     tifffile.imwrite(tmp_path / "a.tif", VOXELS.reshape(3, 2, 4, 40, 50), photometric="minisblack")

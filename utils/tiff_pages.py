@@ -70,7 +70,7 @@ def check_page(page: "TiffPage | TiffFrame") -> None:
     ValueError
         If the file is cut short.
     """
-    key = cast("TiffPage", page.keyframe)
+    key = page.keyframe or page.parent.pages.first  # pages that OME's metadata do not count have none
     if not all(isinstance(side, int) and side > 0 for side in (key.imagelength, key.imagewidth)):
         raise ValueError(f"a page of it has {key.imagewidth} x {key.imagelength} pixels: damaged")
     size = page.parent.filehandle.size

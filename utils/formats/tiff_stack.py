@@ -36,15 +36,18 @@ class TiffPages(PagedVolume):
         self._pages = pages
 
     def _decode_page(self, z: int) -> np.ndarray:
-        page = self._pages[z]
-        if page is None:
-            raise ValueError(f"slice {z} is missing: it lies in another file of this OME-TIFF, or nowhere")
         with reading_as("TIFF"):
-            return np.ascontiguousarray(tiff_page(page), self.dtype)
+            return np.ascontiguousarray(_slice(self._pages, z), self.dtype)
 
     def close(self) -> None:
         super().close()
         self._tif.close()
+
+
+def _slice(pages: list[Any], z: int) -> np.ndarray:
+    if pages[z] is None:
+        raise ValueError(f"slice {z} is missing: it lies in another file of this OME-TIFF, or nowhere")
+    return tiff_page(pages[z])
 
 
 def open_tiff(path: Path) -> Volume:
@@ -86,7 +89,7 @@ def _open(path: Path, tif: Any) -> Volume:
         stored = tuple(axes.index(axis) for axis in (slice_axis, "Y", "X") if axis)
         return RawVolume(stem(path), raw, size, stored, colours=colours)
     pages = alike or _pages(series, axes, slice_axis)
-    first = tiff_page(pages[0])
+    first = _slice(pages, 0)
     tif.filehandle.set_lock(True)
     return TiffPages(stem(path), tif, pages, (len(pages), *first.shape), first.dtype.newbyteorder("="), size)
 
@@ -155,7 +158,7 @@ def _pages(series: Any, axes: str, slice_axis: str) -> list[Any]:
 
 
 def _refuse_truncated(tif: Any, series: Any) -> None:
-    """Refuse a stack whose pages are fewer, or shorter, than its metadata promise."""
+    """Refuse a stack whose pages are fewer, or shorter, than its metadata promise; that there are more is said."""
     for page in tif.pages:
         check_page(page)
     chain = _after_last_page(tif)
@@ -165,6 +168,9 @@ def _refuse_truncated(tif: Any, series: Any) -> None:
     promised = _promised_planes(tif, series)
     if found < promised:
         raise ValueError(f"the file is cut short: {found} of the {promised} slices that its metadata promise")
+    left = len(tif.pages) - found - sum(len(overview.pages) for overview in series.levels[1:])
+    if left > 0 and len(tif.series) == 1:
+        warnings.warn(f"its metadata count {found} of {len(tif.pages)} pages: {left} are left out", stacklevel=2)
 
 
 def _after_last_page(tif: Any) -> int:
