@@ -87,7 +87,7 @@ SPANS = grid((8, 12, 8), 4)
 def test_boxes_of_a_grid_in_c_order():
     assert SPANS == ([(0, 4), (4, 8)], [(0, 4), (4, 8), (8, 12)], [(0, 4), (4, 8)])
     boxes, plain = Boxes(SPANS), [Roi(z, y, x) for z in SPANS[0] for y in SPANS[1] for x in SPANS[2]]
-    assert len(boxes) == 12 and list(boxes) == plain and boxes[3:9:2] == plain[3:9:2] and boxes[-3:] == plain[-3:]
+    assert len(boxes) == 12 and list(boxes) == plain
     assert boxes.places.tolist() == list(range(12))
     for outside in (-1, 12):
         with pytest.raises(IndexError):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from utils.records.recipes import load_record
 from utils.records.scores import KEPT, LOW_SCORE, Score, read_scores, save_distances, save_scores
 from utils.records.standing import same_but_for
 
+if TYPE_CHECKING:
+    from utils.classification.classifier import Classifier
+
 # Options that decide what is kept, and how, but no score.
 NO_SCORE = {"threshold", "without", "compression"}
 # Patches that are read and written at a time where scores are known.
@@ -28,30 +31,8 @@ STORED = 256
 NO_ONE: Mapping[Path, str] = MappingProxyType({})
 
 
-class Scorer(Protocol):
-    """What gives scores 0..1 and distances to patches; `utils.classification.classifier.Classifier` is one."""
-
-    def examine(self, patches: Sequence[np.ndarray]) -> Examined: ...
-
-    @property
-    def at_once(self) -> int:
-        """How many patches it is best given at a time."""
-
-    @property
-    def is_aside(self) -> bool:
-        """Whether it computes on a device of its own, while this process may do something else."""
-
-    @property
-    def changes(self) -> int:
-        """How often what it decided before has come into doubt."""
-
-    @property
-    def account(self) -> Account:
-        """What the run is to know of it, so far."""
-
-
 class _StoredScores:
-    """Gives scores of a table, in its order, and no distances."""
+    """Gives scores of a table, in its order, and no distances; asked as a `Classifier` is."""
 
     at_once, is_aside, changes, account = STORED, False, 0, Account()
 
@@ -64,7 +45,7 @@ class _StoredScores:
 
 
 def classify_dictionary(
-    network: Callable[[], Scorer],
+    network: "Callable[[], Classifier]",
     job: Job,
     scratch: Path,
     *,
@@ -98,7 +79,7 @@ def classify_dictionary(
     with PatchFile(Path(job.source)) as file:
         refuse_shared_files(file.names)
         stored = _stored_scores(job, file.names)
-        scorer: Scorer = network() if stored is None else _StoredScores(stored)
+        scorer = network() if stored is None else _StoredScores(stored)
         before_all = scorer.account
         while True:
             with kept_files(job.target, file.meta, compression) as kept:
@@ -128,7 +109,7 @@ class _Part(NamedTuple):
     distances: np.ndarray
 
 
-def _scored(scorer: Scorer, file: PatchFile) -> Iterator[_Part]:
+def _scored(scorer: "Classifier | _StoredScores", file: PatchFile) -> Iterator[_Part]:
     """All patches with their scores; the next are read meanwhile."""
     for batch in prefetched(file.batches(count=scorer.at_once)):
         seen = scorer.examine(batch.patches)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from utils.files import atomic_path, write_whole
-from utils.foreign_text import parse_json
+from utils.foreign_text import json_file
 from utils.parallel import one_blas_thread
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 from utils.volumes import volume_inputs
@@ -88,16 +88,15 @@ def make_index(folder: Path, source: Path, fill: Callable[[IndexWriter, Path], M
 
 def read_index(folder: Path) -> Index | None:
     """Map an index; None when there is none, or it is damaged or of another version: it is to be made anew."""
-    try:
-        meta = parse_json((folder / META).read_text(encoding="utf-8"))
-        if meta["version"] != VERSION:
-            return None
+    meta = json_file(folder / META)
+    if meta.get("version") != VERSION:
+        return None
+    with suppress(OSError, ValueError, KeyError, TypeError):
         for name, (kind, shape) in meta["arrays"].items():
             if (folder / f"{name}.bin").stat().st_size != np.dtype(kind).itemsize * math.prod(shape):
                 return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Index(folder, meta)
+        return Index(folder, meta)
+    return None
 
 
 # A process may map some 65,000 parts of files, and collections have more dictionaries.

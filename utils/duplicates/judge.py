@@ -6,6 +6,7 @@ What was decided about a dictionary is kept beside its index until something tha
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from utils.duplicates.index_file import VERSION
 from utils.duplicates.inverted_file import cell_count
 from utils.duplicates.leaks import ExcludedWindows, find_leaks
 from utils.files import is_litter, remove, remove_if_empty, write_whole
-from utils.foreign_text import parse_json
+from utils.foreign_text import json_file
 from utils.parallel import one_blas_thread
 from utils.records.duplicates import Duplicate
 
@@ -121,13 +122,11 @@ def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]
 
 
 def _read(path: Path, key: str) -> Rows | None:
-    try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-        if content["key"] != key:
-            return None
-        return [(int(row), Duplicate(*fields)) for row, *fields in content["rows"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    content = json_file(path)
+    with suppress(ValueError, KeyError, TypeError):
+        if content["key"] == key:
+            return [(int(row), Duplicate(*fields)) for row, *fields in content["rows"]]
+    return None
 
 
 def digest_of(*parts: Any) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def grid(shape: Triple, crop: int) -> Spans:
     return triple(spans(length, crop) for length in shape)
 
 
-class Boxes(Sequence[Roi]):
+class Boxes:
     """Boxes of a grid, made when they are looked at: a petabyte has millions of them."""
 
     def __init__(self, spans_zyx: Sequence[list[Span]], chosen: np.ndarray | None = None) -> None:
@@ -90,13 +90,7 @@ class Boxes(Sequence[Roi]):
     def __len__(self) -> int:
         return math.prod(self.counts) if self.chosen is None else len(self.chosen)
 
-    @overload
-    def __getitem__(self, index: int) -> Roi: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Roi]: ...
-    def __getitem__(self, index: int | slice) -> Roi | list[Roi]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> Roi:
         if not 0 <= index < len(self):
             raise IndexError(index)
         place = index if self.chosen is None else int(self.chosen[index])
@@ -109,7 +103,7 @@ class Boxes(Sequence[Roi]):
         return np.arange(len(self)) if self.chosen is None else self.chosen
 
 
-def shuffled(rois: Sequence[Roi], seed: int) -> Iterator[Roi]:
+def shuffled(rois: Boxes | Sequence[Roi], seed: int) -> Iterator[Roi]:
     """Yield the boxes in the random order of a seed, the same on every machine.
 
     Fisher and Yates' shuffle, which remembers only what it has moved: the first boxes of millions cost no more than
