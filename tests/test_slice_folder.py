@@ -29,6 +29,15 @@ def test_names_that_differ_in_a_letter_are_no_sequence():
     assert missing_slices(["a1b", "a1d"]) == missing_slices(["b1", "d1"]) == (0, [])
 
 
+def test_slices_that_are_there_in_two_formats_are_said(tmp_path):
+    for z in range(3):
+        for end in ("png", "tif"):
+            Image.fromarray(np.full((6, 7), z, np.uint8)).save(tmp_path / f"{z}.{end}")
+    with pytest.warns(UserWarning, match=r"of one name in several formats \(3, such as 0\.tif\) each count"):
+        volume = open_volume(tmp_path)
+    assert volume.shape == (6, 6, 7)
+
+
 def test_slices_must_be_alike(tmp_path):
     for z, shape in enumerate([(6, 7), (6, 7), (6, 8)]):
         Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / f"{z}.png")

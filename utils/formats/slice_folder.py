@@ -58,7 +58,12 @@ def open_slices(folder: Path) -> Volume:
     if len(slices) < 2:
         raise ValueError(f"holds {len(slices)} image files, expected a folder of at least 2 slices")
     volume = SliceFolder(stem(folder), slices)
-    count, names = missing_slices([stem_of_file(path) for path in slices])
+    stems = [stem_of_file(path) for path in slices]
+    if twice := [b.name for a, b in pairwise(slices) if stem_of_file(a) == stem_of_file(b)]:
+        warnings.warn(
+            f"slices of one name in several formats ({len(twice)}, such as {twice[0]}) each count", stacklevel=2
+        )
+    count, names = missing_slices(stems)
     if count:
         more = f" and {count - len(names)} more" if count > len(names) else ""
         warnings.warn(
