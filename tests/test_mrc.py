@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import re
 
 import mrcfile
 import numpy as np
@@ -90,6 +91,18 @@ def test_axes(tmp_path, axes, packed):
     with open_volume(path) as volume:
         np.testing.assert_array_equal(volume[:], voxels)
         assert volume.voxel_size == (6.0, 5.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("group", "each", "said"),
+    [(0, 1, r"\(ISPG 0, MZ 1\) its sections are images of their own"), (401, 2, "2 volumes, 2 of each"), (1, 1, "")],
+)
+def test_sections_that_are_no_volume_are_said(tmp_path, recwarn, group, each, said):
+    voxels = VOXELS[[0, 1, 2, 0]].astype(np.int16)
+    write_mrc(tmp_path / "a.mrc", voxels, at_36=(each,), at_88=(group,))
+    with open_volume(tmp_path / "a.mrc") as volume:
+        np.testing.assert_array_equal(volume[:], voxels)
+    assert bool(said) == len(recwarn) and (not said or re.search(said, str(recwarn[0].message)))
 
 
 def test_axes_that_make_no_sense_are_the_usual_ones(tmp_path):

@@ -23,6 +23,7 @@ from utils.reading import reading_as
 MRC_SUFFIXES = frozenset({".mrc", ".mrcs", ".rec", ".st", ".map", ".ali"})
 HEADER_BYTES = 1024
 IMOD_STAMP = 1146047817
+_VOLUME_STACKS = 400  # and the space group of each volume: ISPG of a stack
 # Bits of imodFlags.
 SIGNED_BYTES = 1
 _PACKED_NIBBLES = 16
@@ -32,11 +33,11 @@ _STAMPS = {"<": ((0x44, 0x44), (0x44, 0x41)), ">": ((0x11, 0x11),)}
 _REFUSED = {3: "complex 16-bit integers", 4: "complex numbers", 101: "4-bit values"}
 HEADER = np.dtype(
     {
-        "names": ["size", "mode", "start", "grid", "cell", "angles", "axes", "min", "max", "mean", "extended", "stamp",
-                  "flags", "origin", "map", "machine", "rms"],
-        "formats": ["3i4", "i4", "3i4", "3i4", "3f4", "3f4", "3i4", "f4", "f4", "f4", "i4", "i4", "i4", "3f4", "4u1",
-                    "4u1", "f4"],
-        "offsets": [0, 12, 16, 28, 40, 52, 64, 76, 80, 84, 92, 152, 156, 196, 208, 212, 216],
+        "names": ["size", "mode", "start", "grid", "cell", "angles", "axes", "min", "max", "mean", "group", "extended",
+                  "stamp", "flags", "origin", "map", "machine", "rms"],
+        "formats": ["3i4", "i4", "3i4", "3i4", "3f4", "3f4", "3i4", "f4", "f4", "f4", "i4", "i4", "i4", "i4", "3f4",
+                    "4u1", "4u1", "f4"],
+        "offsets": [0, 12, 16, 28, 40, 52, 64, 76, 80, 84, 88, 92, 152, 156, 196, 208, 212, 216],
         "itemsize": HEADER_BYTES,
     }
 )  # fmt: skip
@@ -163,6 +164,7 @@ def read_mrc_header(path: Path, *, signed: bool | None = None) -> MrcHeader:
 def open_mrc(path: Path) -> Volume:
     """Open an MRC file; read by region, or decoded once when it is compressed (.gz, .bz2)."""
     header, encoding = read_mrc_header(path), encoding_of(path)
+    _say_what_is_stacked(header)
     if not encoding:
         raw = RawData(path, header.dtype, header.shape, header.data_start)
         return RawVolume(stem(path), raw, header.voxel_size, header.axes)
@@ -181,6 +183,17 @@ def open_mrc(path: Path) -> Volume:
         return voxels.transpose(*whole.axes, *range(3, voxels.ndim))
 
     return DecodedVolume(stem(path), decode, header.voxel_size, stored, header.dtype)
+
+
+def _say_what_is_stacked(header: MrcHeader) -> None:
+    """Say that sections are no volume: by the standard images of their own, or of several volumes one after another."""
+    group, sections, each = int(header.fields["group"]), header.shape[0], int(header.fields["grid"][2])
+    if group == 0 and each == 1 < sections:
+        what = "images of their own: only slices along axis 0 show what was seen"
+        warnings.warn(f"by its header (ISPG 0, MZ 1) its sections are {what}", stacklevel=3)
+    elif group > _VOLUME_STACKS and 0 < each < sections:
+        what = f"those of {sections // each} volumes, {each} of each: they are read as one volume"
+        warnings.warn(f"by its header (ISPG {group}, MZ {each}) its sections are {what}", stacklevel=3)
 
 
 def _fields(head: bytes) -> np.ndarray:
