@@ -61,7 +61,7 @@ def test_of_several_one_is_chosen(tmp_path, monkeypatch):
 
 def test_what_cannot_be_read(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "none.h5", "w") as f:
-        f["a"] = np.zeros((4, 4))
+        f["a"], f["b"] = np.zeros((4, 4)), h5py.ExternalLink("data.h5", "/raw")
     with h5py.File(tmp_path / "empty.h5", "w") as f:
         f.create_dataset("a", (10**6,) * 3, "u1", chunks=(64, 64, 64))
     with h5py.File(tmp_path / "elsewhere.h5", "w") as f:
@@ -78,7 +78,7 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "text.h5").write_text("no HDF5")
     monkeypatch.setenv("EM_MAX_GB", "0.1")
     for name, reason in {
-        "none": r"no 3-D dataset of numbers \(a is 4 x 4\)$", "empty": "holds no data",
+        "none": r"no 3-D dataset of numbers \(a is 4 x 4, b is a link to /raw of data\.h5\)$", "empty": "holds no data",
         "elsewhere": "lies in another file, /dev/zero",
         "virtual": "a of gone.h5 is missing", "renamed": "b of elsewhere.h5 is missing",
         "huge": "a chunk takes 0.12 GB", "text": "is no HDF5 file",

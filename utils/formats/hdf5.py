@@ -70,7 +70,8 @@ def _choose(file: Any, name: str | None) -> Any:
     if len(volumes) > 1:
         raise ValueError(f"holds several 3-D datasets ({_listed(volumes)}): choose one with --dataset")
     if not volumes:
-        others = _listed(f"{path} is {' x '.join(map(str, dataset.shape))}" for path, dataset in datasets.items())
+        shapes = {path: " x ".join(map(str, dataset.shape)) for path, dataset in datasets.items()}
+        others = _listed(f"{path} is {what}" for path, what in (shapes | _links(file)).items())
         raise ValueError(f"holds no 3-D dataset of numbers{others and f' ({others})'}")
     return next(iter(volumes.values()))
 
@@ -91,6 +92,20 @@ def _datasets(file: Any) -> dict[str, Any]:
             found[name] = item
 
     file.visititems(visit)
+    return found
+
+
+def _links(file: Any) -> dict[str, str]:
+    """What a file holds of other files only, by name."""
+    import h5py
+
+    found: dict[str, str] = {}
+
+    def visit(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            found[name] = f"a link to {link.path} of {link.filename}"
+
+    file.visititems_links(visit)
     return found
 
 
