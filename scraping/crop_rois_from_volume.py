@@ -4,8 +4,9 @@
 VOLUME|DIR is a volume, or a folder of which every volume above --min-size-gb is cropped and the others are left alone.
 Boxes that hold specimen rather than padding are found on every few slices, a random choice of them is written as
 SAVE/{volume name}-ROI-x0-x1_y0-y1_z0-z1.nrrd: uint8, scaled once per volume, with the volume's voxel size.
-SAVE/{volume name}.json records how. The same command goes on after an interruption; a larger -gb keeps what is there
-and adds to it. Formats that stream (raw NRRD, MRC, MHA, NIfTI, TIFF, OME-Zarr, N5, precomputed) are read by region.
+SAVE/{volume name}.json records how. The same command goes on after an interruption; a larger -gb adds to what is
+there, a smaller one takes nothing away. Formats that stream (raw NRRD, MRC, MHA, NIfTI, TIFF, OME-Zarr, N5,
+precomputed) are read by region.
 
 Example:
     python scraping/crop_rois_from_volume.py volumes rois -cs 256 -gb 5
