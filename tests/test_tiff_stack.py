@@ -139,6 +139,9 @@ def test_of_axes_without_a_name_the_last_is_z(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", VOXELS.reshape(3, 2, 4, 40, 50), photometric="minisblack")
     with pytest.warns(UserWarning, match="the first of q, q was taken"), open_tiff(tmp_path / "a.tif") as volume:
         np.testing.assert_array_equal(volume[:], VOXELS[:4])
+    tifffile.imwrite(tmp_path / "a.tif", VOXELS[:, np.newaxis], photometric="minisblack", compression="zlib")
+    with open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
 
 
 def test_two_stacks_in_a_file_are_not_joined(tmp_path):

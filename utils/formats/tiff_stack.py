@@ -76,7 +76,7 @@ def _open(path: Path, tif: Any) -> Volume:
     if len(tif.series) > 1 and len(alike) < len(tif.pages):
         warnings.warn(f"holds {len(tif.series)} images: the largest, {series.shape}, was taken", stacklevel=2)
     size = voxel_size(tif)
-    axes, shape = _told_apart(series.axes), series.shape
+    axes, shape = _told_apart(series.axes, series.shape), series.shape
     _refuse_truncated(tif, series)
     slice_axis = _slice_axis(axes, shape)
     colours = axes.endswith("S") and series.keyframe.photometric == _PHOTOMETRIC_RGB
@@ -124,13 +124,14 @@ def _alike(tif: Any, series: Any) -> list[Any]:
     return pages if len(pages) > len(series.pages) else []
 
 
-def _told_apart(axes: str) -> str:
-    """Axes of unknown meaning are all called Q: of several the last one, which changes fastest, stays.
+def _told_apart(axes: str, shape: tuple[int, ...]) -> str:
+    """Axes of unknown meaning are all called Q: of several the last one that is longer than 1 stays.
 
-    >>> _told_apart("QQYX")
-    'qQYX'
+    >>> _told_apart("QQYX", (2, 5, 40, 50)), _told_apart("QQYX", (5, 1, 40, 50))
+    ('qQYX', 'QqYX')
     """
-    return "".join(a.lower() if a in axes[place + 1 :] else a for place, a in enumerate(axes))
+    stays = {axes[place]: place for place in sorted(range(len(axes)), key=lambda place: (shape[place] > 1, place))}
+    return "".join(a if stays[a] == place else a.lower() for place, a in enumerate(axes))
 
 
 def _slice_axis(axes: str, shape: tuple[int, ...]) -> str:
