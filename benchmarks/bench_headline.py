@@ -48,6 +48,8 @@ SHAPES = (
 IMAGE = (2048, 2048)
 # Patches that a network judges for what its start costs.
 FEW = 64
+# What an int8 model is made of and measured on, and some more.
+ENOUGH = 512
 # The lite network judges so many times as many, a GPU this many.
 MORE = 8
 ON_GPU = 1 << 16
@@ -178,23 +180,25 @@ def cut_images(args: argparse.Namespace, folder: Path, tissue: np.ndarray, ours:
 def judge(args: argparse.Namespace, folder: Path, dictionaries: list[Path], ours: dict[str, Cost], older: Cost) -> None:
     """classify_patches with a ResNet34, in int8 where that is installed, and with the lite network; and the older loop.
 
-    All of them judge few and many patches: what many cost more is what patches cost, without the start.
+    All of them judge few and many patches: what many cost more is what patches cost, without the start; in int8 without
+    the building of the model, which the first run leaves to the others.
     """
     wanted = {"few": FEW, "many": FEW + args.judged, "more": FEW + MORE * args.judged}
-    records = sampled(dictionaries, wanted["more"])
+    wanted |= {"enough": ENOUGH, "beyond": ENOUGH + args.judged}
+    records = sampled(dictionaries, max(wanted.values()))
     paths = {name: save_sample(folder / name, records[:number]) for name, number in wanted.items()}
     weights = folder / "resnet34.pth"
     subprocess.run(own("--fit", weights), check=True)
-    runs = {"judged": (str(weights), "auto", "many"), "lite": ("lite", "auto", "more")}
+    runs = {"judged": (str(weights), "auto", "few", "many"), "lite": ("lite", "auto", "few", "more")}
     if importlib.util.find_spec("openvino"):
-        runs["int8"] = (str(weights), "int8", "many")
+        runs["int8"] = (str(weights), "int8", "enough", "beyond")
     commands = {
         (name, part): script(
             *("classify_patches.py", folder / part, folder / "judged" / name / part),
             *("--weights", network, "--device", "cpu", "--precision", precision, "--update"),
         )
-        for name, (network, precision, sample) in runs.items()
-        for part in ("few", sample)
+        for name, (network, precision, *parts) in runs.items()
+        for part in parts
     }
     for name, option in [("alone", "--network"), ("loop", "--loop")][: 1 if args.only_ours else 2]:
         commands |= {(name, part): own(option, paths[part], weights) for part in ("few", "many")}
@@ -203,11 +207,10 @@ def judge(args: argparse.Namespace, folder: Path, dictionaries: list[Path], ours
         shutil.rmtree(folder / "judged", ignore_errors=True)
         for key, command in commands.items():
             best[key] = min(best[key], measure(command)[0])
-    for name, part in commands:
-        if part != "few":
-            cost = older if name == "loop" else ours[name]
-            cost.add(best[name, part] - best[name, "few"], wanted[part] - FEW)
-            print(f"{name}: {wanted[part]} judged in {best[name, part]:.1f} CPU s, {FEW} in {best[name, 'few']:.1f}")
+    for few, many in zip(list(commands)[::2], list(commands)[1::2], strict=True):
+        name, patches = few[0], wanted[many[1]] - wanted[few[1]]
+        (older if name == "loop" else ours[name]).add(best[many] - best[few], patches)
+        print(f"{name}: {wanted[many[1]]} judged in {best[many]:.1f} CPU s, {wanted[few[1]]} in {best[few]:.1f}")
 
 
 def judge_on_gpu(args: argparse.Namespace, folder: Path, dictionaries: list[Path], cost: Cost) -> None:
