@@ -23,29 +23,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.argument_types import existing_file, fraction, input_dir, output_dir, positive_int
-from utils.classification.accounts import Accounts
-from utils.classification.classifying import classify_dictionary
-from utils.classification.decision import UNFITTED, Decision, read_decision, unfamiliar_line
-from utils.classification.devices import gpus, share_threads, take_one_gpu, use_threads, workers_for
-from utils.classification.kept_files import discard_table
-from utils.classification.margins import LEAST, MOST
-from utils.classification.sample import are_worth_a_model, sample_patches
-from utils.classification.shared_names import shared_names
-from utils.classification.sheets import SHEETS_A_PROCESS, SheetSource, decided_by, draw_dataset, unfamiliar_datasets
-from utils.classification.weights import find_weights, local_path
 from utils.cli import UnavailableError, add_run_options, as_usage_errors, list_inputs, make_parser, run_script
 from utils.components import by_key
-from utils.contact_sheet import SHEETS
 from utils.files import list_files, sha256_of, stem
-from utils.jobs import Job, Run, run_jobs
 from utils.names import dataset_of
-from utils.records.duplicates import LeftOut, read_duplicates
 from utils.redaction import say
-from utils.results import Scope, refuse_nothing_to_do
 
 if TYPE_CHECKING:
     from utils.classification.classifier import Classifier
+    from utils.classification.decision import Decision
     from utils.classification.state_files import State
+    from utils.jobs import Job, Run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,6 +68,17 @@ def parse_options() -> argparse.ArgumentParser:
 
 def classify_command(args: argparse.Namespace) -> int:
     """List, skip what is done, classify, draw."""
+    from utils.classification.accounts import Accounts
+    from utils.classification.classifying import classify_dictionary
+    from utils.classification.decision import UNFITTED, read_decision
+    from utils.classification.devices import gpus, workers_for
+    from utils.classification.kept_files import discard_table
+    from utils.classification.shared_names import shared_names
+    from utils.classification.weights import local_path
+    from utils.jobs import Run, run_jobs
+    from utils.records.duplicates import LeftOut, read_duplicates
+    from utils.results import Scope, refuse_nothing_to_do
+
     dictionaries = list_inputs(args.dedupe_dir, {".pkl"}, "patch dictionaries", args.quiet)
     scope = Scope("classify_patches", args.dedupe_dir, args.save, discard=discard_table)
     refuse_nothing_to_do(dictionaries, scope, args.prune, "patch dictionaries (.pkl) in it")
@@ -127,7 +126,7 @@ class LazyClassifier:
     `workers` is how many of these this machine has for a run without a cluster.
     """
 
-    def __init__(self, args: argparse.Namespace, decision: Decision, threshold: float, workers: int) -> None:
+    def __init__(self, args: argparse.Namespace, decision: "Decision", threshold: float, workers: int) -> None:
         self.args, self.decision, self.threshold, self.workers = args, decision, threshold, workers
         self.key = uuid.uuid4().hex
 
@@ -145,6 +144,7 @@ class LazyClassifier:
     @cached_property
     def _classifier(self) -> "Classifier":
         """Find or fetch the weights and put the network on its device."""
+        from utils.classification.devices import share_threads, take_one_gpu, use_threads
 
         args = self.args
         if args.device == "cuda" and (args.dask or self.workers > 1):
@@ -153,8 +153,10 @@ class LazyClassifier:
         threads = 1 if args.dask else max(1, args.processes // self.workers)
         use_threads(threads)
         from utils.classification.classifier import Classifier
+        from utils.classification.margins import LEAST, MOST
         from utils.classification.openvino_models import CALIBRATION
         from utils.classification.precisions import pick_device, uses_int8
+        from utils.classification.sample import are_worth_a_model, sample_patches
 
         device = pick_device(args.device)
         path, state = self._weights()
@@ -183,6 +185,7 @@ class LazyClassifier:
     def _weights(self) -> "tuple[Path, State]":
         """The weights file and what is in it, read once."""
         from utils.classification.state_files import load_weights
+        from utils.classification.weights import find_weights
 
         states: dict[Path, State] = {}
 
@@ -207,8 +210,14 @@ def _classifier_here(key: str, *description: Any) -> LazyClassifier:
     return _HERE[key]
 
 
-def draw_sheets(jobs: Sequence[Job], folder: Path, threshold: float, decision: Decision, run: Run) -> int:
+def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision: "Decision", run: "Run") -> int:
     """Bring the contact sheet of every dataset up to date with its CSVs, and name the unfamiliar datasets."""
+    from utils.classification.decision import unfamiliar_line
+    from utils.classification.sheets import SHEETS_A_PROCESS, SheetSource, decided_by, draw_dataset, unfamiliar_datasets
+    from utils.contact_sheet import SHEETS
+    from utils.jobs import Job, run_jobs
+    from utils.results import Scope
+
     by_dataset = by_key(jobs, lambda job: dataset_of(job.target.stem))
     scope = Scope(SHEETS, folder, folder)
     sheets, unfamiliar = [], dict.fromkeys(unfamiliar_datasets(by_dataset, decision))

@@ -24,20 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.argument_types import existing_file, fraction, natural_int, output_dir, positive_float, positive_int
-from utils.classification.devices import use_threads
 from utils.cli import UsageError, add_run_options, as_usage_errors, make_parser, run_script
 from utils.files import expanded
-from utils.jobs import Job, Run, run_jobs
-from utils.parallel import gathered_warnings
-from utils.records.recipes import Recipe
-from utils.records.standing import standing
 from utils.redaction import say
-from utils.results import Scope, list_orphans
-from utils.training.labels import read_labelled
-from utils.training.overlaps import overlapping_pairs
-from utils.training.split import fold_by_group, group_names, group_patches, hold_out
 
 if TYPE_CHECKING:
+    from utils.records.recipes import Recipe
+    from utils.results import Scope
     from utils.training.recipe import TrainingRecipe
     from utils.training.setting import Judging, Setting
 
@@ -112,8 +105,10 @@ def train_command(args: argparse.Namespace) -> int:
     UsageError
         If what --log needs is not installed.
     """
+    from utils.classification.devices import use_threads
 
     use_threads()
+    from utils.parallel import gathered_warnings
     from utils.training.runs import summarize_folds
 
     recipe, init = chosen_recipe(args)
@@ -158,7 +153,10 @@ def read_setting(args: argparse.Namespace, recipe: "TrainingRecipe") -> "Setting
         If the lists are none.
     """
     from utils.classification.precisions import pick_device
+    from utils.training.labels import read_labelled
+    from utils.training.overlaps import overlapping_pairs
     from utils.training.setting import Setting
+    from utils.training.split import group_patches
 
     if len(args.labels) > 2 or (len(args.labels) == 1 and args.labels[0].suffix.lower() != ".csv"):
         raise UsageError("expected LABELS.csv SAVE, or PATHS.npy LABELS.npy SAVE")
@@ -182,6 +180,7 @@ def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
     import numpy as np
 
     from utils.training.setting import Judging
+    from utils.training.split import fold_by_group, group_names, hold_out
 
     data, groups = setting.data, setting.groups
     wishes = args.target_recall is not None or args.target_precision is not None
@@ -228,6 +227,9 @@ def train_folds(args: argparse.Namespace, setting: "Setting", judging: "Judging"
     ValueError
         If tables of other options or labels stand where those belong that the final training is to be judged by.
     """
+    from utils.jobs import Job, Run, run_jobs
+    from utils.records.standing import standing
+    from utils.results import list_orphans
     from utils.training.runs import train_without
 
     folder = args.save / ("leave_one_source_out" if args.leave_one_source_out else "folds")
@@ -243,6 +245,7 @@ def train_folds(args: argparse.Namespace, setting: "Setting", judging: "Judging"
 
 def train_final(args: argparse.Namespace, setting: "Setting", judging: "Judging", tables: Sequence[Path]) -> int:
     """Train the network that is kept, by what the tables of the folds say."""
+    from utils.jobs import Job, Run, run_jobs
     from utils.training.runs import save_training
     from utils.training.setting import Wish
 
@@ -253,12 +256,14 @@ def train_final(args: argparse.Namespace, setting: "Setting", judging: "Judging"
     return run_jobs(work, [job], replace(run, shard=None) if tables else run, noun="trainings")
 
 
-def scope_of(args: argparse.Namespace, folder: Path) -> Scope:
+def scope_of(args: argparse.Namespace, folder: Path) -> "Scope":
     """The results of this script in a folder."""
+    from utils.results import Scope
+
     return Scope("train_patch_classifier", args.labels[0].parent, folder)
 
 
-def made_from(args: argparse.Namespace, setting: "Setting") -> Recipe:
+def made_from(args: argparse.Namespace, setting: "Setting") -> "Recipe":
     """What the results of this command are made from."""
     inputs = {**{path.name: (path,) for path in args.labels}, "patches": tuple(setting.data.paths)}
     if args.init not in (None, "imagenet", "random", "lite"):

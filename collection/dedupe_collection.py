@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,26 +30,11 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 from utils.argument_types import existing_dir, fraction, input_dir
 from utils.cli import UsageError, add_run_options, make_parser, run_script
-from utils.duplicates.dictionary_index import (
-    FOLDER,
-    PREFERENCES,
-    Dictionary,
-    index_dictionary,
-    index_path,
-    labels_of,
-    list_dictionaries,
-    rank_of,
-)
-from utils.duplicates.excluded import Excluded, excluded_path, index_excluded, list_excluded
-from utils.duplicates.index_file import VERSION, Index, current_index
-from utils.duplicates.judge import ComparisonOptions, discard_indexes, judge
-from utils.duplicates.pair_sheet import draw_pairs
-from utils.jobs import Job, Run, run_jobs
-from utils.records.duplicates import EXCLUDED, read_duplicates, save_duplicates
-from utils.records.fingerprints import Fingerprint
-from utils.records.recipes import Recipe, discard
 from utils.redaction import say
-from utils.summaries import progress
+
+if TYPE_CHECKING:
+    from utils.duplicates.dictionary_index import Dictionary
+    from utils.duplicates.excluded import Excluded
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,6 +63,9 @@ def dedupe(args: argparse.Namespace) -> int:
     UsageError
         If the options contradict each other.
     """
+    from utils.duplicates.dictionary_index import PREFERENCES, list_dictionaries, rank_of
+    from utils.duplicates.excluded import list_excluded
+
     if args.output.suffix.lower() != ".csv":
         raise UsageError(f"-o {args.output}: the table is a .csv")
     if args.deep and not args.exclude:
@@ -101,9 +89,13 @@ def dedupe(args: argparse.Namespace) -> int:
 
 
 def index_collection(
-    args: argparse.Namespace, paths: Sequence[Path], rank: Callable[[Dictionary], float]
-) -> tuple[list[Dictionary], int]:
+    args: argparse.Namespace, paths: Sequence[Path], rank: Callable[["Dictionary"], float]
+) -> tuple[list["Dictionary"], int]:
     """The dictionaries that could be indexed, the preferred ones first, and an exit code."""
+    from utils.duplicates.dictionary_index import Dictionary, index_dictionary, index_path, labels_of
+    from utils.duplicates.index_file import Index, current_index
+    from utils.jobs import Job, Run, run_jobs
+
     jobs = [Job(path, index_path(path)) for path in paths]
     indexes: dict[Path, Index | None] = {}
 
@@ -120,8 +112,12 @@ def index_collection(
     return sorted(found, key=lambda each: (rank(each), each.label)), code
 
 
-def index_sources(args: argparse.Namespace, sources: Sequence[tuple[str, Path]]) -> tuple[list[Excluded], int]:
+def index_sources(args: argparse.Namespace, sources: Sequence[tuple[str, Path]]) -> tuple[list["Excluded"], int]:
     """The excluded images and volumes that could be indexed, and an exit code; their indexes lie beside the table."""
+    from utils.duplicates.excluded import Excluded, excluded_path, index_excluded
+    from utils.duplicates.index_file import current_index
+    from utils.jobs import Job, Run, run_jobs
+
     if not sources:
         return [], 0
     cache = excluded_cache(args.output)
@@ -142,8 +138,18 @@ def excluded_cache(table: Path) -> Path:
     return table.parent / f".{table.stem}.excluded"
 
 
-def write_table(args: argparse.Namespace, dictionaries: Sequence[Dictionary], excluded: Sequence[Excluded]) -> int:
+def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], excluded: Sequence["Excluded"]) -> int:
     """Make the table and its sheet, unless they stand as they would be made; returns an exit code."""
+    from utils.duplicates.dictionary_index import PREFERENCES
+    from utils.duplicates.index_file import VERSION
+    from utils.duplicates.judge import ComparisonOptions, judge
+    from utils.duplicates.pair_sheet import draw_pairs
+    from utils.jobs import Job, Run, run_jobs
+    from utils.records.duplicates import EXCLUDED, read_duplicates, save_duplicates
+    from utils.records.fingerprints import Fingerprint
+    from utils.records.recipes import Recipe
+    from utils.summaries import progress
+
     inputs: dict[str, Any] = {each.label: Fingerprint(*each.index.meta["source"]) for each in dictionaries}
     inputs |= {EXCLUDED + each.name: Fingerprint(*each.index.meta["source"]) for each in excluded}
     if args.prefer not in PREFERENCES:
@@ -173,6 +179,11 @@ def write_table(args: argparse.Namespace, dictionaries: Sequence[Dictionary], ex
 
 def prune(args: argparse.Namespace, paths: Sequence[Path], sources: Sequence[tuple[str, Path]]) -> None:
     """Remove indexes of dictionaries and excluded images that are gone, and the table of a collection that is."""
+    from utils.duplicates.dictionary_index import FOLDER, index_path
+    from utils.duplicates.excluded import excluded_path
+    from utils.duplicates.judge import discard_indexes
+    from utils.records.recipes import discard
+
     kept = {index_path(path) for path in paths}
     gone = [name for folder in args.dedupe_dirs for name in discard_indexes(folder / FOLDER, kept)]
     cache = excluded_cache(args.output)
@@ -187,6 +198,8 @@ def prune(args: argparse.Namespace, paths: Sequence[Path], sources: Sequence[tup
 
 def say_left_out(table: Path, patches: int) -> None:
     """How many patches are to be left out, and why."""
+    from utils.records.duplicates import read_duplicates
+
     reasons = [row.reason for row in read_duplicates(table)]
     counts = f"{reasons.count('duplicate')} duplicates, {reasons.count('excluded')} excluded"
     print(f"patches: {patches}, {counts} -> {table}")

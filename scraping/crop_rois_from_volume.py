@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -32,10 +33,10 @@ from utils.files import resolved
 from utils.jobs import Job, Run, run_jobs
 from utils.options import add_dataset, use_dataset
 from utils.redaction import say
-from utils.sampling.orphans import claim, tell_orphans
-from utils.sampling.rois import GB
-from utils.sampling.volume_crops import CropOptions, crop_volume, find_volumes, volume_bytes, volume_target
 from utils.volumes import volume_name
+
+if TYPE_CHECKING:
+    from utils.sampling.volume_crops import CropOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def crop(args: argparse.Namespace) -> int:
     """List the volumes, then crop cubes from each; -p works as threads within one volume."""
+    from utils.sampling.orphans import claim, tell_orphans
+    from utils.sampling.volume_crops import CropOptions, find_volumes, volume_target
+
     use_dataset(args)
     options = CropOptions(gigabytes=args.gb, threads=args.processes, **options_for(args, CropOptions))
     volumes, others, many = find_volumes(args.source, args.savedir)
@@ -92,6 +96,9 @@ def refuse_no_volumes(args: argparse.Namespace, volumes: Sequence[Path]) -> None
 
 def large_volumes(args: argparse.Namespace, volumes: Sequence[Path], table: DatasetTable) -> list[Path]:
     """Those of a folder's volumes that are above the size threshold; the others are named."""
+    from utils.sampling.rois import GB
+    from utils.sampling.volume_crops import volume_bytes
+
     table.say_unmatched([volume_name(path) for path in volumes], args.quiet)
     large: list[Path] = []
     small: list[Path] = []
@@ -105,8 +112,10 @@ def large_volumes(args: argparse.Namespace, volumes: Sequence[Path], table: Data
     return large
 
 
-def crop_one(job: Job, *, options: CropOptions, table: DatasetTable) -> str:
+def crop_one(job: Job, *, options: "CropOptions", table: DatasetTable) -> str:
     """Crop one volume; the work of a job."""
+    from utils.sampling.volume_crops import crop_volume
+
     return crop_volume(Path(job.source), options, job.target, table.of(volume_name(job.source)))
 
 

@@ -32,6 +32,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import compress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -45,17 +46,12 @@ from utils.files import expanded
 from utils.formats.voxel_size import nm_per
 from utils.jobs import Job, Run, run_jobs
 from utils.names import is_table
-from utils.ngff.access import HOSTS, Access
-from utils.ngff.dataset import Dataset, dataset_of_url
-from utils.ngff.table import read_table
 from utils.ngff.waiting import interruptible
-from utils.outcomes import describe as reason
-from utils.parallel import gathered_warnings
 from utils.redaction import say
-from utils.sampling.description import describe
-from utils.sampling.fetch import sample
-from utils.sampling.orphans import claim, tell_orphans
-from utils.sampling.plan import GRACE, PlannedRow, SamplingOptions, plan_rows
+
+if TYPE_CHECKING:
+    from utils.ngff.dataset import Dataset
+    from utils.sampling.plan import PlannedRow, SamplingOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,6 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def download(args: argparse.Namespace) -> int:
     """List the datasets, then sample (or only describe) each."""
+    from utils.ngff.access import HOSTS
+    from utils.sampling.orphans import claim, tell_orphans
+    from utils.sampling.plan import GRACE, PlannedRow, plan_rows
+
     rows, run = read_rows(args), Run.of(args)
     options = sampling_options(args)
     with interruptible():
@@ -119,12 +119,12 @@ def download(args: argparse.Namespace) -> int:
     return code
 
 
-def target_of(row: Dataset, folder: Path) -> Path:
+def target_of(row: "Dataset", folder: Path) -> Path:
     """The record of a row's cubes, which is written last."""
     return folder / f"{row.name}.json"
 
 
-def read_rows(args: argparse.Namespace) -> list[Dataset]:
+def read_rows(args: argparse.Namespace) -> "list[Dataset]":
     """Rows of a table, or the one row that an address makes.
 
     Raises
@@ -132,13 +132,16 @@ def read_rows(args: argparse.Namespace) -> list[Dataset]:
     UsageError
         If a table is not there or is no table.
     """
+    from utils.ngff.dataset import dataset_of_url
+    from utils.ngff.table import read_table
+
     with as_usage_errors():
         if is_table(args.source):
             return read_table(expanded(args.source))
         return [dataset_of_url(args.source, args.layer, args.image)]
 
 
-def sampling_options(args: argparse.Namespace) -> SamplingOptions:
+def sampling_options(args: argparse.Namespace) -> "SamplingOptions":
     """The command line as options of `utils.sampling.plan`.
 
     Raises
@@ -146,6 +149,9 @@ def sampling_options(args: argparse.Namespace) -> SamplingOptions:
     UsageError
         If --unit is no unit of length.
     """
+    from utils.ngff.access import Access
+    from utils.sampling.plan import SamplingOptions
+
     if args.unit is not None and nm_per(args.unit) is None:
         raise UsageError(f"--unit {args.unit}: is no unit of length; expected nm, um, mm, m, pm or angstrom")
     own = {"requests": 8 * args.workers, "headers": tuple(args.header)}
@@ -154,13 +160,19 @@ def sampling_options(args: argparse.Namespace) -> SamplingOptions:
     return SamplingOptions(gigabytes=args.gb, access=access, **options_for(args, SamplingOptions))
 
 
-def sample_row(job: Job, *, options: SamplingOptions) -> str:
+def sample_row(job: Job, *, options: "SamplingOptions") -> str:
     """Sample the dataset of one row; the work of a job."""
+    from utils.sampling.fetch import sample
+
     return sample(job.source.result(options), job.target.parent)
 
 
-def describe_all(rows: list[PlannedRow], options: SamplingOptions, folder: Path) -> int:
+def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: Path) -> int:
     """Print what every dataset holds and what would be taken; rows that fail are said and passed."""
+    from utils.outcomes import describe as reason
+    from utils.parallel import gathered_warnings
+    from utils.sampling.description import describe
+
     failed = 0
     for row in rows:
         with gathered_warnings() as said:
