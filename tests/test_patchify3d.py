@@ -329,6 +329,7 @@ def test_parts_of_one_value_are_told_apart_before_they_are_read(tmp_path, monkey
     voxels[:40, :40, :40] = smooth_volume((40, 40, 40))
     voxels[-1, -1, -1], voxels[0, 0, 100] = 7, np.nan if dtype == "float32" else 5
     write(tmp_path / "in" / "v.nrrd", voxels)
+    monkeypatch.setattr("utils.volume_patches.ROWS_PER_THREAD", 16)  # one for each cell
     asked: list[bool] = []
     with monkeypatch.context() as patch:
         ask = RawReader.holds_one_value
