@@ -79,8 +79,10 @@ def test_equal_channels_are_the_channel_others_luminance(tmp_path, gray):
 
 def test_sixteen_bit_colours_keep_their_depth_or_are_refused(tmp_path, gray):
     deep = np.stack([gray.astype(np.uint16) * 200] * 3, axis=-1)
-    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(deep))
-    assert np.array_equal(read_gray(tmp_path / "a.png"), deep[..., 0])
+    alpha = np.full_like(deep[..., :1], 9)
+    for pixels in (deep, np.dstack([deep, alpha]), np.dstack([deep[..., :1], alpha])):
+        (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels))
+        assert np.array_equal(read_gray(tmp_path / "a.png"), deep[..., 0])
     for ending in ("jp2", "j2k"):
         packed = imagecodecs.jpeg2k_encode(deep, level=0, reversible=True, codecformat=ending)
         (tmp_path / f"a.{ending}").write_bytes(packed)
@@ -94,6 +96,8 @@ def test_sixteen_bit_colours_keep_their_depth_or_are_refused(tmp_path, gray):
             b"P6 %d %d %d\n" % (width, height, maxval) + (deep // 512).astype("u1").tobytes()
         )
         assert np.ptp(read_gray(tmp_path / "b.ppm")) > 50
+    (tmp_path / "plain.ppm").write_text("P3 2 1 255\n9 9 9 255 255 255\n")
+    assert read_gray(tmp_path / "plain.ppm").tolist() == [[9, 255]]
     for name in ("a.ppm", "a.sgi"):
         with pytest.raises(ValueError, match="16 bits, of which 8 would be left"):
             read_gray(tmp_path / name)
