@@ -164,13 +164,11 @@ class LazyClassifier:
         options |= {"decision": self.decision, "views": views_of(args)}
         options |= {"threads": share_threads(threads) if device == "cpu" else 1}
         classifier = Classifier(state, device=device, origin=str(path), **options)
-        dictionaries, note = list_files(args.dedupe_dir, {".pkl"}), ""
-        int8 = uses_int8(args.precision, device, classifier.arch)
-        if args.precision == "auto":
-            int8 = int8 and are_worth_a_model(dictionaries)
+        int8, note = uses_int8(args.precision, device, classifier.arch), ""
+        if int8 and args.precision == "auto":
+            int8 = are_worth_a_model(self._dictionaries)
         if int8 or not classifier.cascade.is_measured:
-            # Of all dictionaries, done or not, so that a run that goes on decides as one that was not stopped.
-            sample = sample_patches(dictionaries, MOST + CALIBRATION)
+            sample = sample_patches(self._dictionaries, MOST + CALIBRATION)
             if int8 and len(sample) < LEAST + CALIBRATION:
                 note = f", not int8: building it takes {LEAST + CALIBRATION} patches, here are {len(sample)}"
             elif int8:
@@ -181,6 +179,11 @@ class LazyClassifier:
         if self.is_alone and not args.quiet:
             say(classifier.network)
         return classifier
+
+    @cached_property
+    def _dictionaries(self) -> list[Path]:
+        """All there are, done or not, so that a run that goes on decides as one that was not stopped."""
+        return list_files(self.args.dedupe_dir, {".pkl"})
 
     def _weights(self) -> "tuple[Path, State]":
         """The weights file and what is in it, read once."""

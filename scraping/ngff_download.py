@@ -7,8 +7,8 @@ format is found by looking; precomputed://, n5:// or zarr:// before an address s
 level is fetched once as an overview (kept in SAVE/.overview), boxes that hold specimen rather than padding are found
 on it, and cubes at random places are written as SAVE/{volume_name}_s{level}-ROI-x0-x1_y0-y1_z0-z1.nrrd: uint8, scaled
 once per dataset, with the voxel size in nm, named in the dataset's own coordinates. SAVE/{volume_name}.json records
-how. The same command goes on after an interruption; a larger -gb adds to what is there, a
-smaller one takes nothing away.
+how. The same command goes on after an interruption; a larger -gb adds to what is there, a smaller one takes nothing
+away.
 
 Columns of a table (all but download_url may be empty or missing):
     download_url          address of the image (url, the page that describes it, serves when there is none)

@@ -142,17 +142,22 @@ def _deep_codec(path: Path, image: "Image.Image") -> str:
     ValueError
         If there is none.
     """
-    with path.open("rb") as f:
-        head = f.read(_HEAD_BYTES)
     if image.format == "PNG":
-        return "png" if head[24] == 16 and head[25] in (2, 4, 6) else ""
+        *_, bits, kind = _head(path, 26)
+        return "png" if bits == 16 and kind in (2, 4, 6) else ""
     if image.format == "JPEG2000":
+        head = _head(path, _HEAD_BYTES)
         depth = head[head.find(_CODESTREAM) :][42:43] or b"\0"  # of the first channel, less 1; signed ones have a bit
         return "jpeg2k" if len(image.getbands()) > 1 and depth[0] & 127 > 7 else ""
     for decoder, _, _, options in getattr(image, "tile", ()):
         if decoder == "SGI16" or (decoder.startswith("ppm") and image.mode == "RGB" and options[1] > 255):
             raise ValueError("its channels have 16 bits, of which 8 would be left: save it as TIFF or PNG")
     return ""
+
+
+def _head(path: Path, count: int) -> bytes:
+    with path.open("rb") as f:
+        return f.read(count)
 
 
 def _read_with_codecs(path: Path) -> np.ndarray:

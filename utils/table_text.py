@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -75,7 +76,7 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     lines = list(io.StringIO(text, newline=""))
     header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     delimiter = max(DELIMITERS, key=header.count)  # spreadsheets write what their country's decimal comma leaves free
-    reader = csv.reader([*lines, "\n", _END], delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(chain(lines, ("\n", _END)), delimiter=delimiter, skipinitialspace=True)
     begin = 1
     for row in rows_of(reader, path):
         if row == [_END]:

@@ -125,7 +125,8 @@ class Stock:
         self._items, self._scratch = items, scratch
         self._lock = threading.Lock()
         self._places: dict[int, tuple[Path, int, tuple[int, int]]] = {}
-        self._wanted = by_key(range(len(items)), lambda i: items[i].where)
+        in_dictionaries = (i for i, item in enumerate(items) if item.where.suffix == ".pkl")
+        self._wanted = by_key(in_dictionaries, lambda i: items[i].where)
 
     def pixels(self, i: int) -> np.ndarray:
         """Pixels of item `i`.

@@ -44,8 +44,8 @@ class Board:
         self._shown = [""] * len(items)
         self._log: list[int] = []
         self._is_open = True
-        for folder in {table.path.parent, *(self._picture(i).parent for i in range(len(items)))}:
-            sweep(folder)
+        for folder in {"", *(path.rpartition("/")[0] for path in self._paths)}:
+            sweep(table.path.parent / folder)
         self._compare()
 
     @contextmanager
