@@ -43,7 +43,7 @@ def test_tiffs_of_other_colour_spaces(tmp_path, gray):
 
 def test_where_the_first_channel_is_lightness_but_for_what_jpeg_s_codec_turns_into_rgb():
     samples = np.zeros((2, 3, 3), np.uint8)
-    for space in (2, 6, 8, 9, 10):
+    for space in (0, 1, 2, 6, 8, 9, 10):
         key = SimpleNamespace(photometric=space, compression=1)
         assert _shown(samples, key).shape[-1] == (3 if space == 2 else 1)
     for jpeg in (6, 7, 33007, 34892):
@@ -72,6 +72,28 @@ def test_a_palette_of_bytes_in_a_tiff(tmp_path):
         tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=colours * factor, metadata=None)
         expected = np.rint(LUMINANCE @ colours.astype(float)).reshape(16, 16)
         assert np.abs(read_gray(tmp_path / "a.tif") - expected).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_few_bits_a_pixel(tmp_path, rng, bits):
+    """Of 16 grays the brightest is white, for all viewers; 1-bit indices are no mask for numpy to index by."""
+    colours = np.linspace(65535, 0, 3 << bits).astype(int).reshape(3, -1)
+    values = rng.integers(0, 1 << bits, (16, 16), dtype=np.uint8)
+    path, stored = tmp_path / "a.tif", values.astype(bool) if bits == 1 else values
+    colourmap = [(320, 3, colours.size, colours.ravel().tolist(), True)]
+    for photometric, mode in ((0, "L"), (1, "L"), (3, "RGB")):
+        tifffile.imwrite(path, stored, bitspersample=bits, photometric=1, metadata=None, extratags=colourmap)
+        with tifffile.TiffFile(path, mode="r+b") as tif:
+            tif.pages.first.tags["PhotometricInterpretation"].overwrite(photometric)
+        if bits > 1 or photometric == 3:  # what of 1 bit is white is told by test_images.py
+            shown = np.asarray(Image.open(path).convert(mode))
+            assert np.abs(read_gray(path) - (luminance(shown) if mode == "RGB" else shown).astype(int)).max() <= 1
+
+
+def test_gray_channels_side_by_side_are_no_colours(tmp_path, rng):
+    detectors = rng.integers(0, 256, (16, 16, 5), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", detectors, photometric="minisblack", planarconfig="contig")
+    np.testing.assert_array_equal(read_gray(tmp_path / "a.tif"), detectors[..., 0])
 
 
 def test_a_tiff_cut_short(tmp_path, gray):

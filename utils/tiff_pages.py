@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".lsm", ".stk", ".svs"})
 COPIES = 3  # of an image's pixels in memory while it is decoded and becomes one channel
-# TIFF's numbers for colour spaces: ink, and those whose first channel is lightness (YCbCr and three kinds of Lab);
-# and for JPEG, which the codec turns into RGB.
-_CMYK, _GRAY_FIRST, _JPEG = 5, frozenset({6, 8, 9, 10}), frozenset({6, 7, 33007, 34892})
+# TIFF's numbers for colour spaces: ink, and those whose first channel is lightness (gray beside which others are no
+# colours, YCbCr and three kinds of Lab); and for JPEG, which the codec turns into RGB.
+_CMYK, _GRAY_FIRST, _JPEG = 5, frozenset({0, 1, 6, 8, 9, 10}), frozenset({6, 7, 33007, 34892})
 # TIFF's numbers for how pixels are compressed.
 _TIFF_ENCODINGS = {
     1: "raw", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits", 50000: "zstd", 34926: "zstd", 34925: "lzma",
@@ -109,7 +109,9 @@ def tiff_page(page: "TiffPage | TiffFrame") -> np.ndarray:
     if key.photometric == 3 and key.colormap is not None:
         return _palette(pixels, key.colormap)
     if key.photometric == 0:  # MINISWHITE
-        return _inverted(pixels, key.bitspersample)
+        pixels = _inverted(pixels, key.bitspersample)
+    if pixels.dtype == np.uint8 and key.bitspersample < 8:  # the brightest of 16 grays is white, as for a viewer
+        return np.rint(pixels * (255 / ((1 << key.bitspersample) - 1))).astype(np.uint8)
     return pixels
 
 
@@ -145,7 +147,7 @@ def _palette(indices: np.ndarray, colormap: np.ndarray) -> np.ndarray:
     colours = colormap.T
     if colours.max(initial=0) < 256:  # some writers fill a TIFF colour map with 8-bit values
         colours = colours * 257
-    return np.asarray((luminance(colours) // 257).astype(np.uint8)[indices])
+    return np.asarray((luminance(colours) // 257).astype(np.uint8)[indices.astype(np.intp)])  # of 1 bit they are bool
 
 
 def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
