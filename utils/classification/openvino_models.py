@@ -13,6 +13,7 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from utils.classification.cascade import Outputs
 from utils.cli import UsageError
 from utils.files import atomic_path, expanded
 from utils.locks import locked
+from utils.parallel import ordered_map
 
 # Patches that the int8 model's ranges are measured on.
 CALIBRATION = 300
@@ -88,22 +90,24 @@ class OpenVinoNetwork:
         import openvino as ov
 
         options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads, "INFERENCE_PRECISION_HINT": precision}
-        self._queue = ov.AsyncInferQueue(ov.Core().compile_model(path, "CPU", options), threads)
+        model = ov.Core().compile_model(path, "CPU", options)
+        self._threads, self._idle = threads, SimpleQueue[Any]()
+        for _ in range(threads):
+            self._idle.put(model.create_infer_request())
 
     def __call__(self, stack: np.ndarray) -> Outputs:
         """Logits (n,) and features (n, f) of patches (n, h, w) uint8."""
-        found: dict[int, tuple[float, np.ndarray]] = {}
+        logits, features = zip(*ordered_map(self._seen, stack, self._threads), strict=True)
+        return np.array(logits), np.stack(features)
 
-        def store(request: Any, index: int) -> None:
-            logit, features = (request.get_output_tensor(k).data for k in (0, 1))
-            found[index] = float(logit.item()), features[0].copy()
-
-        self._queue.set_callback(store)
-        for index, patch in enumerate(stack):
-            self._queue.start_async({0: np.ascontiguousarray(patch)[None, None]}, index)
-        self._queue.wait_all()
-        rows = [found[index] for index in range(len(stack))]
-        return np.array([logit for logit, _ in rows]), np.stack([features for _, features in rows])
+    def _seen(self, patch: np.ndarray) -> tuple[float, np.ndarray]:
+        """The logit and the features (f,) of one patch, by a request that no other thread has."""
+        request = self._idle.get()
+        request.infer({0: np.ascontiguousarray(patch)[None, None]})
+        logit, features = (request.get_output_tensor(k).data for k in (0, 1))
+        seen = float(logit.item()), features[0].copy()
+        self._idle.put(request)
+        return seen
 
 
 class _Whole(nn.Module):
