@@ -88,14 +88,14 @@ def classify_command(args: argparse.Namespace) -> int:
         left_out = LeftOut(read_duplicates(args.without)) if args.without else None
     threshold = decision.threshold if args.threshold is None else args.threshold
     options = {
-        "weights": sha256_of(weights) if weights.is_file() else None,  # what is not here yet has none
         "precision": args.precision,
         "threshold": threshold,
-        "views": views_of(args),
+        "views": views_of(args) or "auto",
         "compression": args.compression,
-        "calibration": None if decision is UNFITTED else f"{decision.scale:g} {decision.bias:g}",
     }
-    options = {name: value for name, value in options.items() if value is not None}
+    if weights.is_file():  # of those that are still to be fetched the work says what they were
+        calibration = None if decision is UNFITTED else f"{decision.scale:g} {decision.bias:g}"
+        options |= {"weights": sha256_of(weights), "calibration": calibration}
     jobs = [
         scope.job(path, f"{stem(path)}.csv", {**options, "without": left_out.digest(path) if left_out else None})
         for path in dictionaries
@@ -175,6 +175,7 @@ class LazyClassifier:
                 classifier.add_int8(sample[:CALIBRATION], path, threads)
                 sample = sample[CALIBRATION:]
             classifier.measure(sample[:MOST])
+        classifier.weights = sha256_of(path)
         classifier.network = f"weights {path} ({classifier.arch}) on {classifier.device}{note}"
         if self.is_alone and not args.quiet:
             say(classifier.network)

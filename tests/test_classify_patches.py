@@ -396,6 +396,8 @@ def test_unfamiliar_datasets_are_named_at_the_end(deduped, tmp_path, capsys):
 def test_eight_views_and_damaged_decisions(deduped, tmp_path, capsys):
     assert classify(deduped, tmp_path / "one") == 0 == classify(deduped, tmp_path / "eight", "--views", "8")
     assert table(tmp_path / "one" / "mouse.v1.2.csv") != table(tmp_path / "eight" / "mouse.v1.2.csv")
+    assert classify(deduped, tmp_path / "one", "--views", "8") == 0
+    assert "outdated: made with --views auto, now 8" in capsys.readouterr().err
     weights = trained_weights(tmp_path, 0.3, 1.0)
     weights.write_bytes(weights.read_bytes() + b"more")
     assert classify(deduped, tmp_path / "out", "--weights", str(weights)) == 2
@@ -434,7 +436,7 @@ def test_a_dictionary_is_streamed(tmp_path, monkeypatch):
 class Blind:
     """Keeps every fourth patch, unseen."""
 
-    at_once, is_aside, changes, account = 8, False, 0, Account()
+    at_once, is_aside, changes, account, weights = 8, False, 0, Account(), None
 
     def examine(self, patches):
         return Examined(np.where(np.arange(len(patches)) % 4 == 0, 0.9, 0.1), np.full(len(patches), np.nan))

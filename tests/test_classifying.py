@@ -10,7 +10,7 @@ from utils.classification.accounts import Account
 from utils.classification.classifying import _stored_scores, classify_dictionary
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
-from utils.records.recipes import Recipe
+from utils.records.recipes import Recipe, known_record
 from utils.records.scores import load_distances, read_scores
 
 NAMES = [f"fly-LOC-0_{i}_0-4_0-4" for i in range(5)]
@@ -20,7 +20,7 @@ SCORES = np.array([0.1, 0.5, 0.51, 0.9, 0.7])
 class Scorer:
     """Scores patches by their first pixel, two at a time; may come to doubt what it said before."""
 
-    at_once, is_aside = 2, False
+    at_once, is_aside, weights = 2, False, "abc"
 
     def __init__(self, doubts=()):
         self.changes, self.batches, self.doubts, self.account = 0, [], set(doubts), Account()
@@ -86,6 +86,8 @@ def test_another_threshold_asks_no_network(classify, tmp_path):
     scorer = Scorer()
     assert classify(scorer, 0.8, update=True)[2:] == [(False, "low score"), (True, "kept"), (False, "low score")]
     assert scorer.batches == [] and kept(tmp_path) == [NAMES[3]]
+    made = known_record(tmp_path / "out/fly.csv")
+    assert made.options["weights"] == "abc", "known or not when the run began, other weights are others"
     assert load_distances(tmp_path / "out/fly.csv").tolist() == [0, 1, 2, 3, 4]
 
 

@@ -167,7 +167,8 @@ class _Runner:
                 returned = self.work(job, scratch)
                 result = returned if isinstance(returned, WorkResult) else WorkResult(returned or "")
                 refuse_changed(job.recipe, inputs())
-                record = record_of(job.recipe, job.target, inputs(), fingerprint([scratch]))
+                made_from = replace(job.recipe, options={**job.recipe.options, **result.options})
+                record = record_of(made_from, job.target, inputs(), fingerprint([scratch]))
                 save_record(job.target, replace(record, failures=result.failures))
         except PassedOver as reason:
             discard(job.target)

@@ -40,12 +40,14 @@ class PassedOver(Exception):
 
 @dataclass(frozen=True)
 class WorkResult:
-    """What work returns that made its target without some of its inputs."""
+    """What work returns that has more to say than a line."""
 
     message: str
     # The inputs that the target lacks, by their names in the recipe, with the reason; the next run tries them again.
     failures: Mapping[str, str] = field(default_factory=dict)
     account: Any = None  # what the run is to know of how it was made, wherever that was; see `run_jobs`
+    # Options that only the work came to know; they are recorded with the recipe's.
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Outdated(str):

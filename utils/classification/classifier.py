@@ -59,6 +59,8 @@ class Classifier:
     ----------
     network : str
         What its account calls it.
+    weights : str, optional
+        SHA-256 of the file that they come from.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Classifier:
         origin: str = "weights",
     ) -> None:
         self.network = origin
+        self.weights: str | None = None
         self.arch = detect_arch(state)
         self.side = decision.side or SIDES[self.arch]
         self.device = pick_device(device)

@@ -17,7 +17,7 @@ from utils.files import safe_name
 from utils.jobs import Job, WorkResult
 from utils.patch_file import PatchFile
 from utils.records.duplicates import LeftOut
-from utils.records.recipes import load_record
+from utils.records.recipes import known_record, load_record
 from utils.records.scores import KEPT, LOW_SCORE, Score, read_scores, save_distances, save_scores
 from utils.records.standing import same_but_for
 
@@ -36,8 +36,10 @@ class _StoredScores:
 
     at_once, is_aside, changes, account = STORED, False, 0, Account()
 
-    def __init__(self, scores: np.ndarray) -> None:
+    def __init__(self, scores: np.ndarray, table: Path) -> None:
         self._left = scores
+        record = known_record(table)
+        self.weights = record.options.get("weights") if record else None
 
     def examine(self, patches: Sequence[np.ndarray]) -> Examined:
         scores, self._left = np.split(self._left, [len(patches)])
@@ -65,7 +67,7 @@ def classify_dictionary(
     Returns
     -------
     WorkResult
-        How many were kept, and the scorer's `Account`.
+        How many were kept, the scorer's `Account`, and the weights that the scores come from.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def classify_dictionary(
     with PatchFile(Path(job.source)) as file:
         refuse_shared_files(file.names)
         stored = _stored_scores(job, file.names)
-        scorer = network() if stored is None else _StoredScores(stored)
+        scorer = network() if stored is None else _StoredScores(stored, job.target)
         before_all = scorer.account
         while True:
             with kept_files(job.target, file.meta, compression) as kept:
@@ -96,9 +98,9 @@ def classify_dictionary(
     if stored is None:
         save_distances(job.target, np.concatenate([[], *distances]))
     save_scores(scratch, rows, reasons=left_out is not None)
-    return WorkResult(
-        f"{sum(row.kept for row in rows)} of {len(rows)} patches kept", account=scorer.account.since(before_all)
-    )
+    said = f"{sum(row.kept for row in rows)} of {len(rows)} patches kept"
+    made_by = {"weights": scorer.weights} if scorer.weights else {}
+    return WorkResult(said, account=scorer.account.since(before_all), options=made_by)
 
 
 class _Part(NamedTuple):
