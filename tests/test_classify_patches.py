@@ -391,6 +391,8 @@ def test_unfamiliar_datasets_are_named_at_the_end(deduped, tmp_path, capsys):
     assert "unlike" not in capsys.readouterr().err
     with Image.open(out / "fly.png") as flagged, Image.open(tmp_path / "known" / "fly.png") as plain:
         assert flagged.height > plain.height
+    assert classify(deduped, out, "--weights", str(familiar)) == 0
+    assert results(out) == results(tmp_path / "known")
 
 
 def test_eight_views_and_damaged_decisions(deduped, tmp_path, capsys):
