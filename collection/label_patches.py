@@ -73,11 +73,12 @@ def label_command(args: argparse.Namespace) -> int:
 
     items, failures = list_items(args.patches, args.scores)
     failed = say_failures(failures)
+    for name in sorted({*args.dataset} - {item.dataset for item in items}):
+        raise UsageError(f"{args.patches}: no patches of {name} to label")
     if args.dataset:
         items = [item for item in items if item.dataset in args.dataset]
     if not items:
-        named = f" of {', '.join(args.dataset)}" if args.dataset else ""
-        raise UsageError(f"{args.patches}: no patches{named} to label")
+        raise UsageError(f"{args.patches}: no patches to label")
     order = args.order or ("random" if items[0].score is None else "uncertain")
     chosen = ordered(items, order, threshold=args.threshold, seed=args.seed)[: args.limit]
     who = args.who or user_name()

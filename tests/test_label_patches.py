@@ -323,7 +323,7 @@ def test_training_reads_what_was_labelled(collection, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--order", "uncertain"], "goes by scores"), (["--dataset", "nothing"], "no patches of nothing")],
+    [(["--order", "uncertain"], "goes by scores"), (["--dataset", "fly", "--dataset", "no"], "no patches of no")],
 )
 def test_bad_usage(options, said, collection, tmp_path, capsys):
     assert label_patches.main([str(collection / "patches"), str(tmp_path / "l.csv"), *options]) == 2

@@ -189,6 +189,12 @@ def test_pictures_and_table_are_there_when_it_returns(board):
         np.testing.assert_array_equal(found, pixels(NAMES[i]))
     assert not picture(board, 0).exists()
     assert board.table.labels() == {f"mine_patches/tem/{NAMES[i]}.png": "informative" for i in (1, 3)}
+    seen = picture(board, 1).read_bytes()
+    picture(board, 1).write_bytes(b"of the dictionary before")
+    board.label([0, 1], "")
+    assert not picture(board, 0).exists() and picture(board, 1).read_bytes() != seen
+    board.label([1], "uninformative")
+    assert picture(board, 1).read_bytes() == seen, "what is labelled is what is looked at now"
 
 
 def test_each_page_is_told_once(board):

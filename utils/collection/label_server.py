@@ -63,7 +63,7 @@ class Board:
     def label(self, chosen: Sequence[int], label: str) -> None:
         """Label items: pictures first, then the table, all on disk before this returns."""
         with self._saving():
-            for i in chosen:
+            for i in chosen if label else ():
                 self._store_picture(i)
             self.table.put(
                 {self._paths[i]: label for i in chosen}, {self._paths[i]: self.items[i].dataset for i in chosen}
@@ -99,9 +99,11 @@ class Board:
     def _store_picture(self, i: int) -> None:
         target = self._picture(i)
         safe_name(target.name), safe_name(target.parent.name)
-        if not target.exists():
+        content = png_bytes(self.stock.pixels(i))
+        # A dictionary that was made anew may show something else under a name: the label is for what was looked at.
+        if not target.exists() or target.read_bytes() != content:
             with atomic_path(target) as scratch:
-                scratch.write_bytes(png_bytes(self.stock.pixels(i)))
+                scratch.write_bytes(content)
 
 
 class Handler(BaseHTTPRequestHandler):

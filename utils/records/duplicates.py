@@ -30,7 +30,7 @@ class Duplicate:
     # Mean correlation of tiles, and of all pixels (negative where one is inverted).
     similarity: float
     correlation: float
-    orientation: str  # how this patch is turned against the other
+    orientation: str  # the view of this patch that looks like the other: of one turned by rot90 it is rot270
 
     @property
     def reason(self) -> str:
