@@ -14,7 +14,7 @@ from utils.files import list_entries, suffix
 from utils.luminance import luminance
 from utils.memory import require, require_possible
 from utils.picture_sizes import PNG, codec_of, opened_by_pillow, picture_size
-from utils.reading import DAMAGE, refuse_special
+from utils.reading import DAMAGE, first_bytes, refuse_special
 from utils.tiff_pages import COPIES, TIFF_SUFFIXES, is_tiff, read_first_page
 
 if TYPE_CHECKING:
@@ -143,21 +143,16 @@ def _deep_codec(path: Path, image: "Image.Image") -> str:
         If there is none.
     """
     if image.format == "PNG":
-        *_, bits, kind = _head(path, 26)
+        *_, bits, kind = first_bytes(path, 26)
         return "png" if bits == 16 and kind in (2, 4, 6) else ""
     if image.format == "JPEG2000":
-        head = _head(path, _HEAD_BYTES)
+        head = first_bytes(path, _HEAD_BYTES)
         depth = head[head.find(_CODESTREAM) :][42:43] or b"\0"  # of the first channel, less 1; signed ones have a bit
         return "jpeg2k" if len(image.getbands()) > 1 and depth[0] & 127 > 7 else ""
     for decoder, _, _, options in getattr(image, "tile", ()):
         if decoder == "SGI16" or (decoder.startswith("ppm") and image.mode == "RGB" and options[1] > 255):
             raise ValueError("its channels have 16 bits, of which 8 would be left: save it as TIFF or PNG")
     return ""
-
-
-def _head(path: Path, count: int) -> bytes:
-    with path.open("rb") as f:
-        return f.read(count)
 
 
 def _read_with_codecs(path: Path) -> np.ndarray:

@@ -56,6 +56,12 @@ def refuse_special(path: Path) -> None:
         raise ValueError(f"{path.name} is a {kinds.get(stat.S_IFMT(mode), 'device')}, expected a file")
 
 
+def first_bytes(path: Path, count: int) -> bytes:
+    """The begin of a file, by which its format is told."""
+    with path.open("rb") as file:
+        return file.read(count)
+
+
 def open_tiff_file(path: Path, **options: Any) -> "TiffFile":
     """A regular file as `tifffile.TiffFile`; what that would log comes as exceptions where it matters.
 

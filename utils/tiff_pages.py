@@ -11,7 +11,7 @@ import numpy as np
 from utils.luminance import luminance
 from utils.memory import require, require_possible
 from utils.picture_sizes import claimed_size
-from utils.reading import DAMAGE, open_tiff_file
+from utils.reading import DAMAGE, first_bytes, open_tiff_file
 
 if TYPE_CHECKING:
     from tifffile import TiffFrame, TiffPage, TiffPageSeries
@@ -34,8 +34,7 @@ _PART_HEADER, _LEAST_PART = 1 << 16, 1 << 16
 
 def is_tiff(path: Path) -> bool:
     """Whether the content is TIFF (classic or Big), whatever the name says."""
-    with path.open("rb") as f:
-        return f.read(4) in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
+    return first_bytes(path, 4) in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 
 
 def read_first_page(path: Path) -> np.ndarray:
@@ -53,7 +52,7 @@ def read_first_page(path: Path) -> np.ndarray:
     with open_tiff_file(path) as tif:
         if not len(tif.pages):
             raise ValueError("a TIFF without a single page: empty or cut short")
-        pages = max(len(tif.pages), _planes(tif.series[0]))
+        pages = max(len(tif.pages), plane_count(tif.series[0]))
         if pages > 1:
             warnings.warn(f"{path.name} holds {pages} pages: the first was taken", stacklevel=3)
         check_page(tif.pages.first)
@@ -85,9 +84,9 @@ def check_page(page: "TiffPage | TiffFrame") -> None:
     require(COPIES * max(key.nbytes, math.prod(key.chunks) * key.bitspersample // 8), "the image")
 
 
-def _planes(series: "TiffPageSeries") -> int:
-    sizes = [n for n, axis in zip(series.shape, series.axes, strict=True) if axis not in "YXS"]
-    return int(np.prod(sizes, dtype=np.int64))
+def plane_count(series: "TiffPageSeries") -> int:
+    """How many planes of rows, columns and colours a series holds: its slices, times and channels."""
+    return math.prod(n for n, axis in zip(series.shape, series.axes, strict=True) if axis not in "YXS")
 
 
 def tiff_page(page: "TiffPage | TiffFrame") -> np.ndarray:

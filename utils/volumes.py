@@ -18,6 +18,7 @@ from utils.formats.tiff_stack import open_tiff
 from utils.formats.volume_base import Volume
 from utils.images import IMAGE_SUFFIXES
 from utils.names import is_patch_name, is_video, level_name
+from utils.reading import first_bytes
 from utils.records.recipes import stage_of
 from utils.tiff_pages import TIFF_SUFFIXES
 
@@ -157,14 +158,9 @@ def is_ngff(folder: Path) -> bool:
     info = folder / "info"  # precomputed; a name that notes beside slices may have, too
     with contextlib.suppress(OSError):  # may not be looked into
         return any((folder / name).is_file() for name in NGFF_FILES) or (
-            info.is_file() and b'"scales"' in _beginning(info)
+            info.is_file() and b'"scales"' in first_bytes(info, _LONGEST_INFO)
         )
     return False
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_LONGEST_INFO)
 
 
 def has_slices(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """HDF5 (.h5, .hdf5 and the like): the 3-D dataset in it, read by region; ITK's own layout among them."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def _refuse_unstored(path: Path, dataset: Any) -> None:
     elif dataset.id.get_storage_size() == 0:
         raise ValueError(f"its dataset {dataset.name} of shape {dataset.shape} holds no data")
     if dataset.chunks:
-        memory.require(int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize, "a chunk")
+        memory.require(math.prod(dataset.chunks) * dataset.dtype.itemsize, "a chunk")
 
 
 def _holds(path: Path, dataset: str) -> bool:

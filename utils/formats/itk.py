@@ -4,6 +4,7 @@ ITK allocates what a header claims, and some damaged headers end it by a signal.
 Where voxels are missing it shows what its memory held: whether all are there is checked here.
 """
 
+import math
 import os
 import re
 import subprocess
@@ -12,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from isal import igzip
 
 from utils import memory
 from utils.files import stem, suffix
 from utils.foreign_text import parse_json
+from utils.formats.packed_data import open_unpacked
 from utils.formats.volume_base import DecodedVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked_unitless
 from utils.luminance import luminance
@@ -55,7 +56,7 @@ def open_itk(path: Path, size: VoxelSize | None = None) -> Volume:
     size = size or (checked_unitless(spacing[-3:]) if len(spacing) >= 3 else VoxelSize(None, "a 2D image has no z"))
     dtype = np.dtype(header["dtype"])
     stored = (*shape, header["channels"])
-    nbytes = int(np.prod(stored, dtype=object)) * dtype.itemsize
+    nbytes = math.prod(stored) * dtype.itemsize
     memory.require(3 * nbytes, "the volume")
     return DecodedVolume(stem(path), partial(_decode, path, stored, dtype, nbytes), size, shape, dtype)
 
@@ -119,7 +120,7 @@ def _require_vtk(path: Path, nbytes: int, values: int) -> None:
 
 def _unpacked_size(path: Path) -> int:
     size = 0
-    with open_regular(path) as packed, igzip.IGzipFile(fileobj=packed) as f:  # type: ignore[no-untyped-call]
+    with open_unpacked(path) as f:
         while piece := f.read(_PIECE):
             size += len(piece)
     return size

@@ -169,8 +169,9 @@ def open_mrc(path: Path) -> Volume:
         raw = RawData(path, header.dtype, header.shape, header.data_start)
         return RawVolume(stem(path), raw, header.voxel_size, header.axes)
     stored = tuple(header.shape[axis] for axis in header.axes)
-    promised = header.data_start + math.prod(header.shape) * header.dtype.itemsize
-    memory.require_possible(promised - header.data_start, path.stat().st_size, encoding, "voxels")
+    nbytes = math.prod(header.shape) * header.dtype.itemsize
+    promised = header.data_start + nbytes
+    memory.require_possible(nbytes, path.stat().st_size, encoding, "voxels")
 
     def decode() -> np.ndarray:
         memory.require(2 * promised, "the volume")
@@ -178,8 +179,8 @@ def open_mrc(path: Path) -> Volume:
             data = bytearray(packed.read(promised + 1))
             read_to_the_end(packed)
         whole = parse_header(bytes(data[:HEADER_BYTES]), len(data))
-        count = int(np.prod(whole.shape, dtype=np.int64))
-        voxels = np.frombuffer(data, whole.dtype, offset=whole.data_start, count=count).reshape(whole.shape)
+        count, start = math.prod(whole.shape), whole.data_start
+        voxels = np.frombuffer(data, whole.dtype, count, start).reshape(whole.shape)
         return voxels.transpose(*whole.axes, *range(3, voxels.ndim))
 
     return DecodedVolume(stem(path), decode, header.voxel_size, stored, header.dtype)
@@ -214,7 +215,7 @@ def _fields(head: bytes) -> np.ndarray:
 def _extended(fields: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, size: int | None) -> int:
     """Bytes of extended header, or a sentence on why the file cannot hold what its header promises."""
     extended = int(fields["extended"])
-    data = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+    data = math.prod(shape) * dtype.itemsize
     if size is None:
         return max(extended, 0)
     if extended < 0 or HEADER_BYTES + extended + data > size:

@@ -19,7 +19,7 @@ from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.volume_base import PagedVolume, Volume
 from utils.formats.voxel_size import VoxelSize, checked, significant
 from utils.reading import open_tiff_file, reading_as
-from utils.tiff_pages import check_page, tiff_page
+from utils.tiff_pages import check_page, plane_count, tiff_page
 
 # Where slices hide when no axis is called Z, in order of preference.
 _SLICE_AXES = "ZIQTRCAHLEMPV"
@@ -99,8 +99,7 @@ def _is_written_slice_by_slice(tif: Any) -> bool:
     if not tif.is_shaped or len(tif.series) < 2:
         return False
     first, second = sorted(tif.series, key=lambda s: -s.size)[:2]
-    planes = first.size // math.prod(n for n, axis in zip(first.shape, first.axes, strict=True) if axis in "YXS")
-    return planes == 1 and (first.shape, first.dtype) == (second.shape, second.dtype)
+    return plane_count(first) == 1 and (first.shape, first.dtype) == (second.shape, second.dtype)
 
 
 def _main_series(tif: Any) -> Any:
@@ -148,7 +147,7 @@ def _slice_axis(axes: str, shape: tuple[int, ...]) -> str:
 def _pages(series: Any, axes: str, slice_axis: str) -> list[Any]:
     """The pages that are slices, in order of z."""
     outer = [(a, n) for a, n in zip(axes, series.shape, strict=True) if a not in "YXS"]
-    if len(series.pages) != int(np.prod([n for _, n in outer], dtype=np.int64)):
+    if len(series.pages) != math.prod(n for _, n in outer):
         in_page = len(series.keyframe.shape) - 2 - ("S" in axes)
         outer = outer[: len(outer) - in_page]
         if slice_axis and slice_axis not in {a for a, _ in outer}:
@@ -165,8 +164,7 @@ def _refuse_truncated(tif: Any, series: Any) -> None:
     chain = _after_last_page(tif)
     if chain:
         raise ValueError(f"the file is cut short or damaged: a page that should be at byte {chain} is not there")
-    found = math.prod(n for n, axis in zip(series.shape, series.axes, strict=True) if axis not in "YXS")
-    promised = _promised_planes(tif, series)
+    found, promised = plane_count(series), _promised_planes(tif, series)
     if found < promised:
         raise ValueError(f"the file is cut short: {found} of the {promised} slices that its metadata promise")
     left = len(tif.pages) - found - sum(len(overview.pages) for overview in series.levels[1:])

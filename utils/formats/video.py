@@ -173,7 +173,8 @@ def _end_of_boxes(f: BinaryIO, size: int) -> int:
 
 def _end_of_segment(f: BinaryIO) -> int | None:
     """The end of the segment, unless its length was never filled in, as in a live recording."""
-    if f.read(4) != _EBML or (header := _variable_length(f)) is None:
+    f.seek(len(_EBML))
+    if (header := _variable_length(f)) is None:
         return None
     f.seek(header, 1)
     if f.read(4) != _SEGMENT or (length := _variable_length(f)) is None:
