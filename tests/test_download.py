@@ -4,14 +4,13 @@ import base64
 import hashlib
 import io
 import threading
-import time
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from utils.classification.download import FetchError, RetryPolicy, _copy, _retry_after, download
+from utils.classification.download import FetchError, RetryPolicy, _copy, download
 from weights_server import CONTENT, Server, stalled, truncated, whole
 
 
@@ -174,11 +173,3 @@ def test_what_is_said_meanwhile(server, fetch, capsys):
         f"{server.url}: HTTP 429 Too Many Requests; trying again in 1 s",
         f"fetching {server.url} (0.0 MB)",
     ]
-
-
-def test_retry_after():
-    soon = _retry_after(formatdate(time.time() + 100, usegmt=True))
-    assert soon is not None
-    assert 90 < soon <= 100
-    assert _retry_after(None) is _retry_after("") is _retry_after("soon") is None
-    assert _retry_after(" 7 ") == 7

@@ -1,8 +1,11 @@
-"""utils/foreign_text.py: what is no JSON is a ValueError, what is no XML nothing."""
+"""utils/foreign_text.py: what is no JSON is a ValueError, what is no XML, and no time, nothing."""
+
+import time
+from email.utils import formatdate
 
 import pytest
 
-from utils.foreign_text import json_file, json_object, parse_json, parse_xml
+from utils.foreign_text import json_file, json_object, parse_json, parse_xml, retry_seconds
 
 
 def test_plain_json():
@@ -44,3 +47,9 @@ def test_the_root_of_xml(text):
 
 def test_text_is_text_whatever_it_says_of_its_bytes():
     assert parse_xml('<?xml version="1.0" encoding="latin-1"?><a>µm</a>').text == "µm"
+
+
+def test_when_to_ask_again():
+    assert 90 < retry_seconds(formatdate(time.time() + 100, usegmt=True)) <= 100
+    assert retry_seconds(None) is retry_seconds("") is retry_seconds("soon") is retry_seconds("²") is None
+    assert retry_seconds("Mon, 01 Jan 0001 00:00:00 +1400") in (None, 0)

@@ -1,6 +1,7 @@
-"""JSON and XML that others wrote: what cannot be read is one kind of error, or nothing, however it was damaged."""
+"""What others wrote, as JSON, XML or Retry-After: what cannot be read is one kind of error, or nothing."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -49,4 +50,21 @@ def parse_xml(text: str | bytes | None) -> ElementTree.Element | None:
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError:
+        return None
+
+
+def retry_seconds(said: str | None) -> float | None:
+    """Seconds to wait, from a Retry-After of seconds or of a date (RFC 9110, 10.2.3); None where it says neither.
+
+    >>> retry_seconds(" 7 "), retry_seconds("Thu, 01 Jan 1970 00:00:00 GMT"), retry_seconds("soon")
+    (7.0, 0.0, None)
+    """
+    from email.utils import parsedate_to_datetime
+
+    text = (said or "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -5,7 +5,6 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
+from utils.foreign_text import retry_seconds
 from utils.redaction import say
 
 if TYPE_CHECKING:
@@ -115,22 +115,10 @@ def _copy(response: "HTTPResponse", target: Path, retries: RetryPolicy) -> tuple
 
 def _refusal(error: HTTPError, retries: RetryPolicy) -> Exception:
     reason = " ".join(f"HTTP {error.code} {error.reason}".split())  # urllib speaks in several lines of a redirect loop
-    wait = _retry_after(error.headers.get("Retry-After"))
+    wait = retry_seconds(error.headers.get("Retry-After"))
     error.close()
     if error.code not in BUSY:
         return FetchError(reason)
     if wait is not None and wait > retries.longest_wait:
         return FetchError(f"{reason}, and the server asks to come back in {wait:.0f} s")
     return _TryLaterError(reason, wait)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from a Retry-After of seconds or of a date (RFC 9110, 10.2.3)."""
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None

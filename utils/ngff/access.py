@@ -4,7 +4,6 @@ Some do not answer, some ask to be left alone for a while.
 """
 
 import base64
-import email.utils
 import functools
 import os
 import time
@@ -14,6 +13,7 @@ from email.message import Message
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
+from utils.foreign_text import retry_seconds
 from utils.ngff.address import Address
 from utils.ngff.waiting import LONGEST, StalledError, ThrottledError, interrupted
 
@@ -202,11 +202,8 @@ def retry_after(url: str, headers: Iterable[str] = ()) -> float | None:
     answer = ask(url, ASK_SECONDS, headers)
     if answer is None or answer.status not in (429, 503):
         return None if answer is None else 0.1
-    said = answer.headers.get("Retry-After", "").strip()
-    if said.isdecimal():
-        return min(LONGEST_WAIT, float(said))
-    when = email.utils.parsedate_tz(said)
-    return min(LONGEST_WAIT, max(0.0, email.utils.mktime_tz(when) - time.time())) if when else None
+    seconds = retry_seconds(answer.headers.get("Retry-After"))
+    return None if seconds is None else min(LONGEST_WAIT, seconds)
 
 
 class Answer(NamedTuple):
