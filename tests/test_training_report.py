@@ -9,7 +9,9 @@ from PIL import Image
 from utils.training import report as room
 from utils.training.folds import Doubt
 from utils.training.labels import Labelled
-from utils.training.report import save_history, save_pictures, save_suspects, save_worst
+from utils.training.recipe import PUBLISHED
+from utils.training.report import report_epoch, save_history, save_pictures, save_suspects, save_worst
+from utils.training.setting import Setting
 
 SCORES = np.array([0.1, 0.4, 0.35, 0.8, 0.5])
 GOOD = np.array([False, False, True, True, True])
@@ -91,3 +93,12 @@ def test_doubtful_labels_are_listed_and_the_first_are_shown(tmp_path, monkeypatc
 def test_a_history_has_every_figure_that_some_epoch_has(tmp_path):
     save_history(tmp_path / "h.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "auroc": 0.9}])
     assert (tmp_path / "h.csv").read_text() == "epoch,loss,auroc\n1,0.5,\n2,0.25,0.9\n"
+
+
+@pytest.mark.parametrize(
+    ("quiet", "said"), [(False, "epoch 3.0/30: train loss 0.2500, validation auroc 0.9877\n"), (True, "")]
+)
+def test_a_line_an_epoch(capsys, quiet, said):
+    setting = Setting(PUBLISHED, DATA, np.zeros(0, int), None, "cpu", half=False, quiet=quiet)
+    report_epoch(setting, Path(), {"epoch": 3.0, "train_loss": 0.25, "validation_auroc": 0.98765})
+    assert capsys.readouterr().err == said

@@ -75,7 +75,7 @@ class TrainingRecipe:
         return layer in (LAST_STAGE[self.arch] if self.unfreeze == "layer4" else ("fc",))
 
 
-# FACTS of the published recipe: eLife 65894, "patch filtering".
+# As published: eLife 65894, "patch filtering".
 PUBLISHED = TrainingRecipe(
     *("resnet34", "layer4", 30, 64, 1e-3, 10, "constant", 0.0, 0.99, SIDES["resnet34"], 0.0, "published", "none", 0)
 )

@@ -1,4 +1,4 @@
-"""What a training shows of itself: ROC curve, confusion matrix, worst errors, doubtful labels, history."""
+"""What a training shows of itself: epochs, ROC curve, confusion matrix, worst errors, doubtful labels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,10 +8,12 @@ import numpy as np
 
 from utils.contact_sheet import Section, Tile, save_sheet
 from utils.files import atomic_path
+from utils.redaction import say
 from utils.table_text import write_rows
 from utils.training.figures import auroc, confusion
 from utils.training.folds import Doubt
 from utils.training.labels import Labelled
+from utils.training.setting import Setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +22,20 @@ if TYPE_CHECKING:
 WORST = 24
 SUSPECTS = 96
 SUSPECT_FILES = ("suspects.csv", "suspects.png")
+
+
+def report_epoch(setting: Setting, folder: Path, row: Mapping[str, float]) -> None:
+    """Say an epoch's figures: a line on stderr, and events for TensorBoard."""
+    figures = {name: value for name, value in row.items() if name != "epoch"}
+    if not setting.quiet:
+        said = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
+        say(f"epoch {row['epoch']}/{setting.recipe.epochs}: {said}")
+    if setting.log == "tensorboard":
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(str(folder / "tensorboard")) as writer:
+            for name, value in figures.items():
+                writer.add_scalar(name, value, int(row["epoch"]))
 
 
 def save_pictures(folder: Path, judged: Labelled, scores: np.ndarray, title: str) -> None:

@@ -23,8 +23,7 @@ from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, writ
 from utils.training.heads import with_head
 from utils.training.labels import Labelled, has_both
 from utils.training.loop import Rows, train
-from utils.training.progress import report_epoch
-from utils.training.report import discard_suspects, save_history, save_pictures, save_suspects
+from utils.training.report import discard_suspects, report_epoch, save_history, save_pictures, save_suspects
 from utils.training.setting import Setting, Wish
 
 

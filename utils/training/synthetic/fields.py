@@ -1,5 +1,7 @@
 """Random fields, noise and gradients: what generated images are made of. Images are float32, shape (size, size)."""
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -73,3 +75,9 @@ def background(rng: Rng, size: int) -> Image:
 def standard(image: Image) -> Image:
     """Shift and scale to mean 0 and standard deviation 1."""
     return np.asarray(((image - image.mean()) / (image.std() + 1e-6)).astype(np.float32))
+
+
+def pixel(point: Iterable[float]) -> tuple[int, int]:
+    """A point x, y as OpenCV's drawing takes it."""
+    x, y = point
+    return int(x), int(y)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from utils.training.synthetic.fields import Image, Rng, background, field, gradient, noise, standard
+from utils.training.synthetic.fields import Image, Rng, background, field, gradient, noise, pixel, standard
 from utils.training.synthetic.scenes import SCENES
 
 
@@ -24,11 +24,11 @@ def lettering(rng: Rng, size: int) -> Image:
         image[-depth:] = dark
     ink = np.zeros((size, size), np.uint8)
     for _ in range(rng.integers(1, 6)):
-        place = _pixel(rng.uniform([-0.2, 0.6], [0.7, 1.0]) * size)
+        place = pixel(rng.uniform([-0.2, 0.6], [0.7, 1.0]) * size)
         text = "".join(rng.choice(list("0123456789 kVxnmWDHTSE.=:um"), rng.integers(2, 16)))
         cv2.putText(ink, text, place, int(rng.integers(0, 5)), rng.uniform(0.3, 1.2), 255, int(rng.integers(1, 3)))
     if rng.random() < 0.6:
-        x, y = _pixel(rng.uniform([0.05, 0.6], [0.5, 0.95]) * size)
+        x, y = pixel(rng.uniform([0.05, 0.6], [0.5, 0.95]) * size)
         cv2.rectangle(ink, (x, y), (x + int(rng.uniform(0.1, 0.5) * size), y + int(rng.integers(2, 8))), 255, -1)
     image[ink > 127] = light
     return image
@@ -123,7 +123,3 @@ def uninformative(rng: Rng, good: Image) -> tuple[Image, bool]:
 
 def _softened(rng: Rng, covered: np.ndarray) -> Image:
     return np.asarray(cv2.GaussianBlur(covered.astype(np.float32), (0, 0), rng.uniform(0.3, 2.5)))
-
-
-def _pixel(point: np.ndarray) -> tuple[int, int]:
-    return int(point[0]), int(point[1])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from utils.training.synthetic.fields import Image, Rng, background, field, noise, standard
+from utils.training.synthetic.fields import Image, Rng, background, field, noise, pixel, standard
 
 
 def curtaining(rng: Rng, size: int) -> Image:
@@ -48,12 +48,12 @@ def streaks(rng: Rng, size: int) -> Image:
     for _ in range(rng.integers(8, 60)):
         shade, width = rng.uniform(-60, 60), int(rng.integers(1, 5))
         if rings:
-            cv2.circle(layer, _pixel(focus), int(rng.uniform(2, 1.5 * size)), shade, width)
+            cv2.circle(layer, pixel(focus), int(rng.uniform(2, 1.5 * size)), shade, width)
             continue
         start = focus if rng.random() < 0.6 else rng.uniform(0, 1, 2) * size
         angle = rng.uniform(0, 2 * np.pi)
         end = start + 3 * size * np.array([np.cos(angle), np.sin(angle)])
-        cv2.line(layer, _pixel(start), _pixel(end), shade, width)
+        cv2.line(layer, pixel(start), pixel(end), shade, width)
     return image + cv2.GaussianBlur(layer, (0, 0), rng.uniform(0.4, 2))
 
 
@@ -174,10 +174,6 @@ def _turned(rng: Rng, image: Image) -> Image:
     size = len(image)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(0, 180), 1.45)
     return cv2.warpAffine(image, turn, (size, size), borderMode=cv2.BORDER_REFLECT)
-
-
-def _pixel(point: np.ndarray) -> tuple[int, int]:
-    return int(point[0]), int(point[1])
 
 
 def _outline(rng: Rng, centre: np.ndarray, radius: float) -> np.ndarray:
