@@ -103,9 +103,14 @@ def classify_command(args: argparse.Namespace) -> int:
     run = Run.of(args)
     workers = 1 if args.dask else workers_for(args.device, args.processes, gpus())
     classifier = LazyClassifier(args, decision, threshold, workers)
-    how = {"threshold": threshold, "left_out": left_out, "compression": args.compression}
-    how |= {"shared": shared_names(dictionaries)}
-    work = partial(classify_dictionary, classifier, **how)
+    work = partial(
+        classify_dictionary,
+        classifier,
+        threshold=threshold,
+        left_out=left_out,
+        compression=args.compression,
+        shared=shared_names(dictionaries),
+    )
     accounts = Accounts(says_networks=not args.quiet and not classifier.is_alone)
     code = run_jobs(
         work, jobs, replace(run, processes=workers), noun="dictionaries", scope=scope, on_account=accounts.add

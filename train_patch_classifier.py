@@ -198,8 +198,7 @@ def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
         if len(held) or not args.validation:
             return Judging(held=np.array(held, int))
         if not args.quiet:
-            sentence = f"no choice of whole experiments could judge: {FOLDS} folds do; the last epoch is kept"
-            say(sentence)
+            say(f"no choice of whole experiments could judge: {FOLDS} folds do; the last epoch is kept")
     folds = fold_by_group(groups, data.good, args.folds or FOLDS, args.seed)
     return Judging({f"fold{k + 1}of{len(folds)}": fold for k, fold in enumerate(folds)})
 

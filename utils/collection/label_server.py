@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -93,11 +92,8 @@ class Board:
                 self._shown[i] = label
                 self._log.append(i)
 
-    def _picture(self, i: int) -> Path:
-        return self.table.path.parent / self._paths[i]
-
     def _store_picture(self, i: int) -> None:
-        target = self._picture(i)
+        target = self.table.path.parent / self._paths[i]
         safe_name(target.name), safe_name(target.parent.name)
         content = png_bytes(self.stock.pixels(i))
         # A dictionary that was made anew may show something else under a name: the label is for what was looked at.

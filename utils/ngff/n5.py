@@ -145,7 +145,12 @@ def _listed_paths(group: Attributes) -> list[str]:
 
 def _listed_factors(group: Attributes) -> list[Any]:
     listed = group.get("scales") or group.get("downsamplingFactors")
-    return listed if isinstance(listed, list) and listed and isinstance(listed[0], list) else []
+    return listed if _is_listing(listed) else []
+
+
+def _is_listing(value: Any) -> TypeGuard[list[Any]]:
+    """Whether factors are a list with an entry for each level, rather than those of one."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
 def _groups_within(files: AttributesBelow, folder: str) -> list[Attributes]:
@@ -230,11 +235,9 @@ def _factors(attributes: Attributes, index: int) -> Lengths | None:
     """Downsampling factors of level `index`, from an array's own attributes or from its group's list."""
     for name in ("downsamplingFactors", "scales"):
         value = attributes.get(name)
-        listed = isinstance(value, list) and bool(value) and isinstance(value[0], list)
-        if listed and value is not None and index < len(value):
-            value = value[index]
-        factors = floats(value)
-        if factors:
+        if _is_listing(value):
+            value = value[index] if index < len(value) else None
+        if factors := floats(value):
             return reversed_triple(factors)
     return None
 

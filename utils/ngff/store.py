@@ -226,12 +226,12 @@ class Store:
             return error
         answer = ask(self.url(key), self.access.timeout, http_headers(self.address, self.access))
         place = urljoin(self.url(key), answer.headers.get("Location", "")) if answer else ""
-        target = place.partition("?")
         if not place.startswith(("http://", "https://")):
             return error
-        base = target[0].removesuffix(f"/{key}")
-        moved = base != target[0] and place != self.url(key)
-        return RedirectError(f"{error}: {redacted(base)}", base + target[1] + target[2] if moved else "")
+        plain, mark, query = place.partition("?")
+        folder = plain.removesuffix(f"/{key}")
+        moved = folder != plain and place != self.url(key)
+        return RedirectError(f"{error}: {redacted(folder)}", folder + mark + query if moved else "")
 
 
 @lru_cache(maxsize=8)
