@@ -145,13 +145,13 @@ def write_table(args: argparse.Namespace, dictionaries: Sequence["Dictionary"], 
     from utils.duplicates.judge import ComparisonOptions, judge
     from utils.duplicates.pair_sheet import draw_pairs
     from utils.jobs import Job, Run, run_jobs
-    from utils.records.duplicates import EXCLUDED, read_duplicates, save_duplicates
+    from utils.records.duplicates import EXCLUDED_MARK, read_duplicates, save_duplicates
     from utils.records.fingerprints import Fingerprint
     from utils.records.recipes import Recipe
     from utils.summaries import progress
 
     inputs: dict[str, Any] = {each.label: Fingerprint(*each.index.meta["source"]) for each in dictionaries}
-    inputs |= {EXCLUDED + each.name: Fingerprint(*each.index.meta["source"]) for each in excluded}
+    inputs |= {EXCLUDED_MARK + each.name: Fingerprint(*each.index.meta["source"]) for each in excluded}
     if args.prefer not in PREFERENCES:
         inputs["--prefer"] = (Path(args.prefer),)
     options = {name: getattr(args, name) for name in ("similarity", "deep", "within", "prefer")} | {"rules": VERSION}

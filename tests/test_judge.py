@@ -10,7 +10,7 @@ from tissue import cut, excluded_deeply, texture
 from utils.duplicates import judge as room
 from utils.duplicates.dictionary_index import index_path
 from utils.duplicates.judge import KINDS, ComparisonOptions, digest_of, discard_indexes, judge, remembered
-from utils.records.duplicates import EXCLUDED, Duplicate
+from utils.records.duplicates import EXCLUDED_MARK, Duplicate
 
 OPTIONS = ComparisonOptions(0.5, False, False)
 
@@ -41,7 +41,7 @@ def test_leaks_and_duplicates_each_once(dictionaries, excluded):
     steps = []
     rows = judge(dictionaries, excluded, OPTIONS, step=lambda: steps.append(1))
     assert named(rows) == [("leak", "one", "excluded"), ("leak too", "two", "excluded"), ("again", "two", "duplicate")]
-    assert rows[0].its_dictionary == f"{EXCLUDED}bench/test.png" and len(steps) == 2
+    assert rows[0].its_dictionary == f"{EXCLUDED_MARK}bench/test.png" and len(steps) == 2
     assert named(judge(dictionaries, [], OPTIONS)) == [("again", "two", "duplicate"), ("leak too", "two", "duplicate")]
 
 

@@ -9,7 +9,7 @@ from tissue import cut, excluded_deeply, texture
 from utils.duplicates import pair_sheet
 from utils.duplicates.embedding import view_name, view_of
 from utils.duplicates.pair_sheet import GAP, _side_by_side, draw_pairs
-from utils.records.duplicates import EXCLUDED, Duplicate
+from utils.records.duplicates import Duplicate
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_leak_beside_the_part_of_the_image(tmp_path, drawn):
     (tmp_path / "bench").mkdir()
     sources = excluded_deeply(tmp_path / "bench", {"test": bench}).sources
     one = indexed(tmp_path, "one", {"leak": cut(bench, 33, 60, 112)})
-    row = Duplicate("leak", "one", "test-LOC-2d-33-257_60-284", f"{EXCLUDED}bench/test.png", 0.9, 1.0, "same, scale 2")
+    row = Duplicate("leak", "one", "test-LOC-2d-33-257_60-284", "excluded:bench/test.png", 0.9, 1.0, "same, scale 2")
     draw_pairs(tmp_path / "s.png", [row], [one], sources)
     (tile,) = drawn[1].tiles
     assert tile.patch.shape == (224, 224 + GAP + 224)

@@ -4,12 +4,12 @@ import csv
 
 import pytest
 
-from utils.records.duplicates import COLUMNS, EXCLUDED, Duplicate, LeftOut, read_duplicates, save_duplicates
+from utils.records.duplicates import COLUMNS, EXCLUDED_MARK, Duplicate, LeftOut, read_duplicates, save_duplicates
 
 
 def test_the_table_round_trips_and_says_why(tmp_path):
     rows = [
-        Duplicate("b", "2d/fly", "x-LOC-2d-0-9_0-9", f"{EXCLUDED}bench/x.png", 0.75, -0.8, "rot90 inverted"),
+        Duplicate("b", "2d/fly", "x-LOC-2d-0-9_0-9", f"{EXCLUDED_MARK}bench/x.png", 0.75, -0.8, "rot90 inverted"),
         Duplicate("a", "bee", "c", "3d/fly", 1.0, 1.0, "same"),
     ]
     path = tmp_path / "duplicates.csv"

@@ -181,7 +181,7 @@ def level(shape, size=None, offset=(0, 0, 0)):
 )
 def test_voxels_per_mask_voxel(shape, size, expected):
     plan = SimpleNamespace(level=level((100, 100, 100)), voxel_size=(8.0, 8.0, 8.0))
-    assert room.ratio(plan, level(shape, size)) == pytest.approx(expected)
+    assert room.mask_ratio(plan, level(shape, size)) == pytest.approx(expected)
 
 
 def test_where_the_image_lies_in_the_mask():

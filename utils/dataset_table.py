@@ -105,8 +105,7 @@ class DatasetTable:
 
     @cached_property
     def _aliases(self) -> dict[str, str]:
-        """The names in the table, also without suffix, and the rows' own names."""
-        return {**{without_suffix(name): name for name in self.rows}, **{name: name for name in self.rows}}
+        return aliases_of(self.rows)
 
     def of(self, volume: str) -> Stated:
         """What is stated about a volume, by the most particular row: its own, its dataset's, its original's."""
@@ -127,6 +126,12 @@ class DatasetTable:
 
 
 NO_TABLE = DatasetTable()
+
+
+def aliases_of(rows: Iterable[str]) -> dict[str, str]:
+    """What each row's name, and that without suffix, stands for: the row; a name of its own comes first."""
+    names = list(rows)
+    return {without_suffix(name): name for name in names} | {name: name for name in names}
 
 
 def without_suffix(name: str) -> str:

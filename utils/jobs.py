@@ -17,7 +17,7 @@ from utils.records.fingerprints import NO_FILE, fingerprint
 from utils.records.recipes import Recipe, discard, load_record, record_of, refuse_changed, save_record
 from utils.records.standing import fingerprints_in_background, holds_at_a_glance, is_replaced, outdated
 from utils.results import Scope, discard_orphans, list_orphans, without_clashes
-from utils.runs import Run, Tells, results
+from utils.runs import Predicate, Run, results
 from utils.settings import apply_settings, settings
 from utils.summaries import lines_of, progress, summarize
 
@@ -35,10 +35,10 @@ def run_jobs(
     *,
     noun: str = "files",
     scope: Scope | None = None,
-    alone: Tells[Job] = None,
-    spread: Tells[Job] = None,
+    alone: Predicate[Job] = None,
+    spread: Predicate[Job] = None,
     still_fails: StillFails = None,
-    is_done: Tells[Job] = None,
+    is_done: Predicate[Job] = None,
     on_account: Callable[[Any], None] | None = None,
     unlisted: Mapping[Path, str] | None = None,
 ) -> int:
@@ -208,7 +208,9 @@ def _by_path(recipe: Recipe, failures: Mapping[str, str]) -> tuple[tuple[str, st
     return tuple((str((recipe.inputs.get(name) or (name,))[0]), reason) for name, reason in failures.items())
 
 
-def _outcomes(do: _Runner, jobs: Sequence[Job], run: Run, alone: Tells[Job], spread: Tells[Job]) -> Iterator[Outcome]:
+def _outcomes(
+    do: _Runner, jobs: Sequence[Job], run: Run, alone: Predicate[Job], spread: Predicate[Job]
+) -> Iterator[Outcome]:
     """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
     busy = []
     for outcome in results(do, jobs, run, _DIED, alone=alone, spread=spread):

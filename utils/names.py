@@ -89,6 +89,10 @@ def parse_name(name: str) -> PatchName:
     )
 
 
+def _box(found: re.Match[str]) -> Box:
+    return Box(*(int(found[field]) for field in Box._fields))
+
+
 def parsed(parse: Callable[[str], Parsed], name: str) -> Parsed | None:
     """What a parser of this room reads in a name; None where it refuses it.
 
@@ -99,10 +103,6 @@ def parsed(parse: Callable[[str], Parsed], name: str) -> Parsed | None:
         return parse(name)
     except ValueError:
         return None
-
-
-def _box(found: re.Match[str]) -> Box:
-    return Box(*(int(found[field]) for field in Box._fields))
 
 
 def format_roi(dataset: str, z: tuple[int, int], y: tuple[int, int], x: tuple[int, int]) -> str:

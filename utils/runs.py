@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import xxhash
 
+from utils.cli import options_for
 from utils.files import stem
 from utils.parallel import ordered_map
 
@@ -20,7 +21,7 @@ Item = TypeVar("Item")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Do = Callable[[Job], Result]
-Tells = Callable[[Job], bool] | None
+Predicate = Callable[[Job], bool] | None
 
 # What `spread_map` uses.
 _CLUSTER: ContextVar["Cluster | None"] = ContextVar("cluster", default=None)
@@ -42,7 +43,7 @@ class Run:
     @classmethod
     def of(cls, args: argparse.Namespace) -> "Run":
         """The command line's say."""
-        return cls(**{name: getattr(args, name) for name in cls.__dataclass_fields__ if hasattr(args, name)})
+        return cls(**options_for(args, cls))
 
     def owns(self, target: Path) -> bool:
         """Whether a target belongs to this run's shard: by a hash of its name, so that new inputs move no other."""
@@ -60,8 +61,8 @@ def results(
     run: Run,
     died: Do[Job, Result],
     *,
-    alone: Tells[Job] = None,
-    spread: Tells[Job] = None,
+    alone: Predicate[Job] = None,
+    spread: Predicate[Job] = None,
 ) -> Iterator[Result]:
     """Yield what became of jobs as they end; what kills a process is one job's doing.
 
@@ -81,7 +82,7 @@ def results(
 
 
 def _on_cluster(
-    do: Do[Job, Result], jobs: Sequence[Job], connected: "Cluster", died: Do[Job, Result], spread: Tells[Job]
+    do: Do[Job, Result], jobs: Sequence[Job], connected: "Cluster", died: Do[Job, Result], spread: Predicate[Job]
 ) -> Iterator[Result]:
     from utils.cluster.client import WorkerDied
 
@@ -95,7 +96,7 @@ def _on_cluster(
 
 
 def _in_processes(
-    do: Do[Job, Result], jobs: Sequence[Job], processes: int, died: Do[Job, Result], alone: Tells[Job]
+    do: Do[Job, Result], jobs: Sequence[Job], processes: int, died: Do[Job, Result], alone: Predicate[Job]
 ) -> Iterator[Result]:
     from concurrent.futures import as_completed
 
@@ -120,7 +121,7 @@ def _in_processes(
         yield result
 
 
-def _split(jobs: Sequence[Job], chosen: Tells[Job]) -> tuple[list[Job], list[Job]]:
+def _split(jobs: Sequence[Job], chosen: Predicate[Job]) -> tuple[list[Job], list[Job]]:
     """The jobs that are chosen, and the others."""
     first, second = list[Job](), list[Job]()
     for job in jobs:

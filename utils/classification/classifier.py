@@ -21,6 +21,7 @@ from utils.classification.second_look import look_twice
 from utils.classification.state_files import State
 from utils.components import by_key
 from utils.files import sha256_of
+from utils.records.scores import DECIMALS
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256, "mps": 128}
 LEAST_AT_ONCE, BATCHES_AHEAD = 256, 4
@@ -28,7 +29,6 @@ LEAST_AT_ONCE, BATCHES_AHEAD = 256, 4
 PARTS_AHEAD = 8
 # What a thread takes at a time on a CPU: a ResNet34 holds 9 MB for each patch.
 PARTS = {"resnet34": 8, "lite": 64}
-DECIMALS = 4
 
 
 class Classifier:

@@ -11,6 +11,8 @@ from itertools import islice
 
 import numpy as np
 
+from utils.classification.cascade import Outputs
+
 # A patch is looked at as so many blocks a side, at so many pixels a block side: noise and grain average out.
 BLOCKS, PIXELS = 16, 7
 # A block shows structure when it varies by so much of what the busiest blocks do.
@@ -27,8 +29,6 @@ SPARSE, SPARSE_FADE = 0.5, 0.1
 WINDOW = 6
 # Patches looked at together: so many, or fewer large ones, which bounds the memory.
 PART, PART_BYTES = 64, 64 << 20
-
-Outputs = tuple[np.ndarray, np.ndarray]
 
 
 def look_twice(

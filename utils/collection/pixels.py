@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.picture_sizes import PNG
 from utils.records.kept_patch import open_kept
 
 # A stored block of the Deflate format holds at most so many bytes.
@@ -68,7 +69,7 @@ def png_bytes(patch: np.ndarray) -> bytes:
     rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: 0, none
     rows[:, 1:] = patch
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", _stored(rows.tobytes())) + _chunk(b"IEND")
+    return PNG + _chunk(b"IHDR", header) + _chunk(b"IDAT", _stored(rows.tobytes())) + _chunk(b"IEND")
 
 
 def _chunk(kind: bytes, content: bytes = b"") -> bytes:

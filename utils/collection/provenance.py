@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from utils.collection.inventory import Part
-from utils.dataset_table import table_names, without_suffix
+from utils.dataset_table import TABLE_NAME, aliases_of, table_names
 from utils.formats.voxel_size import VOXEL_COLUMNS
 from utils.redaction import published
 from utils.table_text import read_rows
@@ -33,7 +33,7 @@ class Provenance:
         for table in tables:
             for name, row in _read(table, self.failures):
                 self._rows.setdefault(name, row)
-        self._aliases = {**{without_suffix(name): name for name in self._rows}, **{name: name for name in self._rows}}
+        self._aliases = aliases_of(self._rows)
 
     def of(self, dataset: str, parts: Sequence[Part] = ()) -> dict[str, str]:
         """The columns of a dataset: of its row, or of what it was made of, or as its dictionaries remember them."""
@@ -68,7 +68,7 @@ def _read(table: Path, failures: dict[str, str]) -> Iterator[tuple[str, dict[str
 
 def find_tables(asked: Sequence[Path], *folders: Path) -> list[Path]:
     """The tables that were asked for, or else the ``datasets.csv`` that lie in these folders."""
-    return list(asked) or [path for folder in folders if (path := folder / "datasets.csv").is_file()]
+    return list(asked) or [path for folder in folders if (path := folder / TABLE_NAME).is_file()]
 
 
 def csv_text(value: object) -> object:

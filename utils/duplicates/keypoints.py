@@ -42,7 +42,7 @@ def find_windows(image: np.ndarray, block: int, *, most: int | None = None, doub
     block : int
         In pixels.
     most : int, optional
-        Only so many, those with the strongest _blobs.
+        Only so many, those of the strongest blobs.
     doubts : bool
         Give a window once in each view that might be canonical, not only in the likeliest.
     """

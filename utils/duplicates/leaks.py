@@ -14,7 +14,7 @@ from utils.duplicates.keypoints import BLOCK, LEVELS, find_windows, view_matrix
 from utils.duplicates.placement import Placement, Votes, place_patch, view_of_matrix
 from utils.duplicates.verify import REACH, SIMILARITY, Agreement
 from utils.parallel import ordered_map
-from utils.records.duplicates import EXCLUDED, Duplicate
+from utils.records.duplicates import EXCLUDED_MARK, Duplicate
 
 # Windows whose codes are less alike do not vote; a place needs FEW votes, or one like CERTAIN.
 ALIKE = 0.9
@@ -146,7 +146,7 @@ def as_row(windows: ExcludedWindows, dictionary: Dictionary, row: int, leak: Lea
     source = windows.sources[leak.source]
     place = source.place(leak.plane, leak.placement.box(dictionary.shape(row)))
     return Duplicate(
-        *(dictionary.names[row], dictionary.label, place, EXCLUDED + source.name),
+        *(dictionary.names[row], dictionary.label, place, EXCLUDED_MARK + source.name),
         *(leak.agreement.similarity, leak.agreement.correlation, orientation(leak)),
     )
 

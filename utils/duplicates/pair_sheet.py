@@ -10,7 +10,7 @@ from utils.duplicates.dictionary_index import Dictionary
 from utils.duplicates.embedding import VIEWS, view_name, view_of
 from utils.duplicates.excluded import Excluded
 from utils.names import parse_name
-from utils.records.duplicates import EXCLUDED, Duplicate
+from utils.records.duplicates import EXCLUDED_MARK, Duplicate
 
 SHOWN = 96
 COLUMNS = 8
@@ -22,7 +22,7 @@ def draw_pairs(
 ) -> None:
     """Draw at most `SHOWN` pairs of each reason as a PNG; each patch is turned as its partner lies."""
     patches = {each.label: each for each in dictionaries}
-    images = {EXCLUDED + each.name: each for each in excluded}
+    images = {EXCLUDED_MARK + each.name: each for each in excluded}
     sections = []
     for reason in ("duplicate", "excluded"):
         found = [row for row in rows if row.reason == reason]

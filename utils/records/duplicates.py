@@ -14,7 +14,7 @@ from utils.table_text import open_text, rows_of, write_rows
 
 COLUMNS = ("name", "dictionary", "duplicate_of", "its_dictionary", "similarity", "correlation", "orientation")
 # Marks in `its_dictionary` that the other one is an excluded image and no patch of the collection.
-EXCLUDED = "excluded:"
+EXCLUDED_MARK = "excluded:"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Duplicate:
     @property
     def reason(self) -> str:
         """Why the patch is left out: ``duplicate`` or ``excluded``."""
-        return scores.EXCLUDED if self.its_dictionary.startswith(EXCLUDED) else scores.DUPLICATE
+        return scores.EXCLUDED if self.its_dictionary.startswith(EXCLUDED_MARK) else scores.DUPLICATE
 
 
 def save_duplicates(path: Path, rows: Sequence[Duplicate]) -> None:

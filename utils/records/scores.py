@@ -112,7 +112,7 @@ def save_distances(table: Path, distances: "np.ndarray") -> None:
     if not np.isfinite(distances).all():
         path.unlink(missing_ok=True)
         return
-    write_whole(path, "".join(f"{value:.4f}\n" for value in distances))
+    write_whole(path, "".join(f"{value:.{DECIMALS}f}\n" for value in distances))
 
 
 def distances_path(table: Path) -> Path:

@@ -176,7 +176,7 @@ def _masked(boxes: Boxes, plan: SamplingPlan, folder: Path) -> Boxes:
         path = overview_path(mask, index, folder, f"{plan.dataset.name}-mask")
         fetch_overview(mask, index, path)
     level = mask.levels[index]
-    scale = ratio(plan, level)
+    scale = mask_ratio(plan, level)
     shape, shift = _alignment(plan.level, level, scale)
     seen = Survey(plan.spans, scale, shape, 0)
     for z, plane in enumerate(_aligned(path, shape, shift)):
@@ -223,7 +223,7 @@ def _moved(plane: np.ndarray, shape: tuple[int, int], shift: tuple[int, int]) ->
     return moved
 
 
-def ratio(plan: SamplingPlan, mask: Level) -> Lengths:
+def mask_ratio(plan: SamplingPlan, mask: Level) -> Lengths:
     """Image voxels per mask voxel, z, y, x: by the voxel sizes where they say that the mask covers another extent."""
     by_shape = [downsampling(a, b) for a, b in zip(plan.level.shape, mask.shape, strict=True)]
     size = mask.voxel_size
