@@ -90,6 +90,19 @@ def test_sequences_are_taken_apart_and_turns_refused():
         _simple_transforms([{"type": "rotation"}])
 
 
+def test_what_is_scaled_after_a_translation_scales_that_too():
+    moved = {"type": "translation", "translation": [0, 6, 4, 4]}
+    dataset = {"coordinateTransformations": [scale(1, 2, 4, 8), moved]}
+    for after, found in (
+        ([], (3, 1, 0.5)),
+        ([scale(1, 10, 1, 1)], (3, 1, 0.5)),
+        ([scale(1, 10, 1, 1), moved], (3.3, 2, 1)),
+    ):
+        level = level_of("0", V2, AXES, {"coordinateTransformations": after}, dataset)
+        assert level.translation == pytest.approx(found)
+    assert level_of("0", V2, AXES, {}, {"coordinateTransformations": [scale(1, 2, 4, 8)]}).translation is None
+
+
 def test_axes_of_coordinate_systems():
     assert coordinate_axes({}, {}) == list("tczyx") and coordinate_axes({"axes": AXES}, {}) == AXES
     systems = [{"name": "a", "axes": ["z"]}, {"name": "b", "axes": ["y"]}, {"name": "c"}]

@@ -9,7 +9,7 @@ import pytest
 
 import ngff_download
 from loopback import serving
-from ngff_images import write_json, write_ome_zarr, write_precomputed
+from ngff_images import write_json, write_n5_array, write_ome_zarr, write_precomputed
 from utils.names import parse_roi
 from utils.sampling import plan as planning
 from utils.sampling.rois import Boxes, boxes_that_fit, grid, shuffled, spans, stratified
@@ -106,6 +106,32 @@ def test_a_mask_with_an_offset_of_its_own(tmp_path, scale, begin):
     assert ngff_download.main([str(root), str(tmp_path / "out"), "-cs", "16", "--mask", str(mask)]) == 0
     marked = {(z, y, x) for z in (0, 16) for y in (32, 48) for x in (96, 112)}
     assert places(tmp_path / "out") == {at for at in marked if at[0] >= begin[2] and at[1] >= begin[1]}
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("kind", ["zarr", "n5"])
+def test_a_mask_that_its_metadata_moves(tmp_path, kind, scale):
+    """The mask is a part of the image, and says in nanometres which; the image does not begin at 0 itself."""
+    image = write_ome_zarr(tmp_path / "em.zarr", [noise((32, 64, 64))], sizes=CUBES)
+    _move(image, [0, 0, 80])
+    labels = np.ones([n // scale for n in (32, 32, 32)], "u1")
+    size, moved = [CUBES[0][0] * scale] * 3, [0, 16 * CUBES[0][1], 80 + 32 * CUBES[0][2]]
+    if kind == "zarr":
+        mask = write_ome_zarr(tmp_path / "seg.zarr", [labels], sizes=[size])
+        _move(mask, moved)
+    else:
+        mask = tmp_path / "seg.n5"
+        turned = {"axes": ["x", "y", "z"], "scale": size[::-1], "translate": moved[::-1], "units": ["nm"] * 3}
+        write_n5_array(mask / "s0", labels, transform=turned)
+    assert ngff_download.main([str(image), str(tmp_path / "out"), "-cs", "16", "--mask", str(mask)]) == 0
+    assert places(tmp_path / "out") == {(z, y, x) for z in (0, 16) for y in (16, 32) for x in (32, 48)}
+
+
+def _move(image, translation: list[float]) -> None:
+    attributes = json.loads((image / ".zattrs").read_text())
+    (dataset,) = attributes["multiscales"][0]["datasets"]
+    dataset["coordinateTransformations"].append({"type": "translation", "translation": translation})
+    write_json(image / ".zattrs", attributes)
 
 
 def test_shards_of_a_table_share_the_rows(tmp_path, capsys, monkeypatch):

@@ -79,6 +79,8 @@ class Level:
     scale: Lengths | None = None  # voxel size in `unit`; None where the metadata has none
     unit: str | None = None  # None where the metadata names none
     offset: Triple = (0, 0, 0)  # where the stored image begins (precomputed); all other coordinates start at 0
+    # Where the first voxel lies besides, z, y, x in voxels; None where the metadata do not say. Names do not count it.
+    translation: Lengths | None = None
     axes: Triple = (0, 1, 2)  # which stored axes are z, y and x; any other axis has one entry
     rank: int = 3  # number of stored axes
     # What tensorstore needs beside the store: driver, metadata, scale index.

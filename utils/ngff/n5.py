@@ -185,6 +185,7 @@ def _level(path: str, array: Attributes, scale_of: Callable[[], SizeAndUnit | No
         dtype=image_dtype(array["dataType"]),
         scale=scale,
         unit=own_unit or unit,
+        translation=_translation(array),
         axes=(z, y, x),
         rank=len(size),
         spec={"driver": "n5", "metadata": _clean(array)},
@@ -206,16 +207,26 @@ def _clean(array: Attributes) -> dict[str, Any]:
 
 def _transform(array: Attributes) -> SizeAndUnit | None:
     """COSEM's transform of one array, whose axes are in any order."""
+    scale, units = _along(array, "scale"), _along(array, "units") or (None, None, None)
+    numbers = floats(scale)
+    return same_unit(triple(numbers), triple(units)) if numbers else None
+
+
+def _translation(array: Attributes) -> Lengths | None:
+    """Where the first voxel lies by that transform, z, y, x in voxels."""
+    scale, moved = (floats(_along(array, key)) for key in ("scale", "translate"))
+    return triple(a / b for a, b in zip(moved, scale, strict=True)) if moved and scale and all(scale) else None
+
+
+def _along(array: Attributes, key: str) -> tuple[Any, Any, Any] | None:
+    """What that transform says along z, y and x."""
     transform = array.get("transform")
     if not isinstance(transform, dict):
         return None
-    axes = [str(axis).lower() for axis in transform.get("axes") or "zyx"]
-    scale = floats(transform.get("scale"), len(axes))
-    if scale is None or not {"z", "y", "x"} <= set(axes):
+    axes, values = [str(axis).lower() for axis in transform.get("axes") or "zyx"], transform.get(key)
+    if not isinstance(values, list) or len(values) != len(axes) or not {"z", "y", "x"} <= set(axes):
         return None
-    order = [axes.index(axis) for axis in "zyx"]
-    units = transform.get("units") or [None] * len(axes)
-    return same_unit(triple(scale[i] for i in order), [units[i] for i in order])
+    return triple(values[axes.index(axis)] for axis in "zyx")
 
 
 def _pixel_resolution(attributes: Attributes) -> SizeAndUnit | None:

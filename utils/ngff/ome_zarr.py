@@ -214,7 +214,8 @@ def level_of(
     order = pick_axes(_axis_names(axes), shape)
     units = [axes[i].get("unit") if isinstance(axes[i], dict) else None for i in order]
     scale = _scale(multiscale, dataset, len(shape), order)
-    return array_level(path, array, order, *(same_unit(scale, units) if scale else ()))
+    level = array_level(path, array, order, *(same_unit(scale, units) if scale else ()))
+    return replace(level, translation=_translation(multiscale, dataset, len(shape), order))
 
 
 def _axis_names(axes: Sequence[Any]) -> list[str]:
@@ -227,13 +228,27 @@ def _axis_names(axes: Sequence[Any]) -> list[str]:
     return names
 
 
+def _transforms(multiscale: dict[str, Any], dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    """The transformations of a level, in the order in which they apply."""
+    return [t for owner in (dataset, multiscale) for t in _simple_transforms(owner.get("coordinateTransformations"))]
+
+
 def _scale(multiscale: dict[str, Any], dataset: dict[str, Any], rank: int, order: Triple) -> Lengths | None:
-    transforms = [
-        t for owner in (dataset, multiscale) for t in _simple_transforms(owner.get("coordinateTransformations"))
-    ]
+    transforms = _transforms(multiscale, dataset)
     stated = [floats(transform.get("scale"), rank) for transform in transforms if transform.get("type") == "scale"]
     scales = [scale for scale in stated if scale]
     return triple(math.prod(scale[axis] for scale in scales) for axis in order) if scales else None
+
+
+def _translation(multiscale: dict[str, Any], dataset: dict[str, Any], rank: int, order: Triple) -> Lengths | None:
+    """Where the first voxel lies, z, y, x, in voxels: what is scaled after a translation scales that, too."""
+    scale, moved, is_stated = [1.0] * rank, [0.0] * rank, False
+    for transform in _transforms(multiscale, dataset):
+        if factors := floats(transform.get("scale"), rank):
+            scale, moved = ([a * b for a, b in zip(sides, factors, strict=True)] for sides in (scale, moved))
+        elif steps := floats(transform.get("translation"), rank):
+            moved, is_stated = [a + b for a, b in zip(moved, steps, strict=True)], True
+    return triple(moved[axis] / scale[axis] for axis in order) if is_stated and all(scale) else None
 
 
 def same_unit(scale: Lengths, units: Sequence[str | None]) -> tuple[Lengths, str | None]:

@@ -66,6 +66,7 @@ def _level(info: dict[str, Any], index: int, dtype: np.dtype) -> Level:
         scale=reversed_triple(resolution) if resolution else None,
         unit="nm",
         offset=offset,
+        translation=(0.0, 0.0, 0.0),  # the offset says it all
         axes=(2, 1, 0),
         rank=4,
         spec=_spec(info, scale, resolution),

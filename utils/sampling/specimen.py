@@ -201,8 +201,10 @@ def _level(mask: Multiscale) -> int:
 def _alignment(image: Level, mask: Level, scale: Lengths) -> tuple[Triple, Triple]:
     """Mask voxels that cover the image, and where in the mask they begin: each may have an offset of its own."""
     shape = triple(max(1, math.ceil(length / r)) for length, r in zip(image.shape, scale, strict=True))
-    offsets = zip(image.offset, scale, mask.offset, strict=True)
-    return shape, triple(round(own / r - theirs) for own, r, theirs in offsets)
+    own, theirs = (np.array(level.offset) for level in (image, mask))
+    if mask.translation is not None:  # else its voxels are counted with the image's
+        own, theirs = own + (image.translation or 0), theirs + mask.translation
+    return shape, triple(map(round, (own / scale - theirs).tolist()))
 
 
 def _aligned(path: Path, shape: Triple, shift: Triple) -> Iterator[np.ndarray]:
