@@ -30,6 +30,18 @@ def test_the_only_volume(tmp_path, options):
         volume[:]
 
 
+def test_a_volume_that_is_made_of_others(tmp_path):
+    layout = h5py.VirtualLayout(VOXELS.shape, VOXELS.dtype)
+    for z, part in enumerate(VOXELS):
+        with h5py.File(tmp_path / f"{z}.hdf5", "w") as f:
+            f["a"] = part
+        layout[z] = h5py.VirtualSource(f"{z}.hdf5", "a", part.shape)
+    with h5py.File(tmp_path / "all.h5", "w") as f:
+        f.create_virtual_dataset("raw", layout)
+    with open_volume(tmp_path / "all.h5") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+
+
 def test_itks_own_layout(tmp_path):
     image = sitk.GetImageFromArray(VOXELS)
     image.SetSpacing((4, 5, 6))

@@ -257,6 +257,12 @@ def test_checksums_of_a_png_are_compared_where_pixels_depend_on_them(tmp_path, g
         np.testing.assert_array_equal(read_gray(tmp_path / "a.png"), gray)
 
 
+def test_a_png_that_lacks_nothing_but_a_checksum_is_read(tmp_path, gray):
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-2])
+    np.testing.assert_array_equal(read_gray(tmp_path / "a.png"), gray)
+
+
 def test_of_a_moving_picture_the_first_frame_aloud(tmp_path, gray):
     first, second = Image.fromarray(gray), Image.fromarray(255 - gray)
     first.save(tmp_path / "a.png", save_all=True, append_images=[second])

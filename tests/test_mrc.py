@@ -95,7 +95,12 @@ def test_axes(tmp_path, axes, packed):
 
 @pytest.mark.parametrize(
     ("group", "each", "said"),
-    [(0, 1, r"\(ISPG 0, MZ 1\) its sections are images of their own"), (401, 2, "2 volumes, 2 of each"), (1, 1, "")],
+    [
+        (0, 1, r"\(ISPG 0, MZ 1\) its sections are images of their own"),
+        (401, 2, "2 volumes, 2 of each"),
+        (402, 1, "4 volumes, 1 of each"),
+        (1, 1, ""),
+    ],
 )
 def test_sections_that_are_no_volume_are_said(tmp_path, recwarn, group, each, said):
     voxels = VOXELS[[0, 1, 2, 0]].astype(np.int16)

@@ -27,7 +27,7 @@ def test_any_spreadsheet(tmp_path, encoding, delimiter, end):
 
 
 def test_short_rows_quotes_and_comments_before_the_header(tmp_path):
-    (tmp_path / "a.csv").write_text('# by hand\n\n Name , Note\n"a, b"\nc, "d ""e"""\nf,,,\n')
+    (tmp_path / "a.csv").write_text('# by; hand; of me\n\n Name , Note\n"a, b"\nc, "d ""e"""\nf,,,\n')
     columns, rows = read_rows(tmp_path / "a.csv")
     assert columns == ["name", "note"]
     assert [dict(row.cells) for row in rows] == [

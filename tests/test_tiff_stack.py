@@ -261,3 +261,20 @@ def test_lsm_speaks_of_metres_and_times():
 def test_what_has_no_rows_or_no_columns_is_no_image(axes):
     with pytest.raises(ValueError, match=f"its axes are {axes}: expected images of y and x"):
         _slice_axis(axes, (3,) * len(axes))
+
+
+def test_a_shape_that_is_said_promises_its_slices(tmp_path):
+    said = {"metadata": None, "description": '{"shape": [5, 40, 50]}', "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", VOXELS[:4], compression="zlib", **said)
+    with pytest.raises(ValueError, match="of the 5 slices that its metadata promise"):
+        open_tiff(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("aside", [True, False])
+def test_smaller_copies_of_the_slices_are_none_of_them(tmp_path, recwarn, aside):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(VOXELS, subifds=int(aside), metadata=None)
+        tif.write(VOXELS[:, ::2, ::2], subfiletype=1, metadata=None)
+    with open_tiff(tmp_path / "a.tif") as volume:
+        np.testing.assert_array_equal(volume[:], VOXELS)
+    assert not recwarn.list
