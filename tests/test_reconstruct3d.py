@@ -55,7 +55,7 @@ def volumes(tmp_path_factory):
 @pytest.mark.parametrize("method", ["percentile", "minmax", "dtype"])
 def test_every_patch_is_the_middle_of_its_stack(tmp_path, volumes, method, capsys):
     folder, known = volumes
-    cut = ["-cs", "18", "-d", "0", "--spacing", "6", "--contrast", method]
+    cut = ["-cs", "18", "-d", "0", "--spacing", "9", "--contrast", method]
     patchify3d.main([str(folder), str(tmp_path / "pkl"), *cut, "--quiet"])
     kept = keep_dictionaries(tmp_path / "kept", tmp_path / "pkl")
     assert run(tmp_path / "kept", "-vd", folder, "-sd", tmp_path / "out", "-nz", 5) == 0
