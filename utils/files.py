@@ -191,6 +191,17 @@ def write_whole(target: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8")
 
 
+def write_unflushed(target: Path, text: str) -> None:
+    """`write_whole` of what a power cut may take: not handed to the disk; names that are no UTF-8 keep their bytes."""
+    scratch = target.with_name(f".{target.name}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        scratch.write_text(text, "utf-8", "surrogateescape")
+        scratch.replace(target)
+    finally:  # of a full disk nothing is left
+        scratch.unlink(missing_ok=True)
+
+
 def expanded(text: str | Path) -> Path:
     """A path with the home folder for ``~``; of a user that there is none it stays, and leads nowhere."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's raises RuntimeError

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from utils.classification.background import BackgroundCalls, background_calls
-from utils.files import OWN_FOLDER, flush_all, remove, remove_if_empty, safe_name
+from utils.files import OWN_FOLDER, flush_all, remove, remove_if_empty, safe_name, write_unflushed
 from utils.names import dataset_of
 from utils.records.kept_patch import KeptRecord, read_kept_record
 from utils.records.recipes import discard
@@ -176,11 +176,7 @@ def listed_kept(table: Path) -> set[str]:
 
 
 def _list_kept(table: Path, names: Iterable[str]) -> None:
-    path = _list_of(table)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_text("".join(f"{name}\n" for name in sorted(names)), "utf-8", "surrogateescape")
-    scratch.replace(path)
+    write_unflushed(_list_of(table), "".join(f"{name}\n" for name in sorted(names)))
 
 
 def _list_of(table: Path) -> Path:

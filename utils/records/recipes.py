@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from utils.files import OWN_FOLDER, remove
+from utils.files import OWN_FOLDER, remove, write_unflushed
 from utils.foreign_text import parse_json
 from utils.records.fingerprints import Fingerprint, fingerprint, glance
 
@@ -85,15 +85,8 @@ def record_of(recipe: Recipe, result: Path, inputs: Mapping[str, Fingerprint], w
 
 def save_record(result: Path, record: Record) -> None:
     """Write a result's record, completely or not at all."""
-    path = record_path(result)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
     content = {"version": VERSION, **vars(record)}
-    try:
-        scratch.write_text(json.dumps(content, ensure_ascii=False, sort_keys=True), "utf-8", "surrogateescape")
-        scratch.replace(path)
-    finally:  # of a full disk nothing is left
-        scratch.unlink(missing_ok=True)
+    write_unflushed(record_path(result), json.dumps(content, ensure_ascii=False, sort_keys=True))
 
 
 def load_record(result: Path) -> Record | None:
