@@ -183,8 +183,8 @@ def judging_plan(args: argparse.Namespace, setting: "Setting") -> "Judging":
     from utils.training.split import fold_by_group, group_names, hold_out
 
     data, groups = setting.data, setting.groups
-    wishes = args.target_recall is not None or args.target_precision is not None
-    if wishes and (args.leave_one_source_out or not (args.folds or args.validation)):
+    has_target = args.target_recall is not None or args.target_precision is not None
+    if has_target and (args.leave_one_source_out or not (args.folds or args.validation)):
         raise UsageError("--target-recall and --target-precision choose a threshold by --folds or --validation")
     if args.leave_one_source_out:
         names = group_names(data.sources, groups)
@@ -246,10 +246,10 @@ def train_final(args: argparse.Namespace, setting: "Setting", judging: "Judging"
     """Train the network that is kept, by what the tables of the folds say."""
     from utils.jobs import Job, Run, run_jobs
     from utils.training.runs import save_training
-    from utils.training.setting import Wish
+    from utils.training.setting import Aim
 
     job = Job(args.labels[0], args.save / TARGET, made_from(args, setting))
-    work = partial(save_training, setting, judging.held, tables, Wish(args.target_recall, args.target_precision))
+    work = partial(save_training, setting, judging.held, tables, Aim(args.target_recall, args.target_precision))
     run = Run.of(args)
     # Whatever share made the last of the folds.
     return run_jobs(work, [job], replace(run, shard=None) if tables else run, noun="trainings")

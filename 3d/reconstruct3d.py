@@ -38,7 +38,7 @@ from utils.jobs import Job, Run, run_jobs
 from utils.names import dataset_of, parse_name
 from utils.options import add_dataset, add_recursive, use_dataset
 from utils.reconstruction.montages import draw_montage, montage_jobs
-from utils.reconstruction.plan import ReconstructionPlan, Selection, make_plan
+from utils.reconstruction.plan import ReconstructionPlan, Rules, make_plan
 from utils.reconstruction.subvolumes import StackOptions, Subvolume, stands
 from utils.reconstruction.write import FLIPBOOKS, reconstruct_volume
 from utils.records.kept_patch import Listing, list_kept
@@ -95,8 +95,8 @@ def reconstruct(args: argparse.Namespace) -> int:
     listing = list_patches(args, scope)
     index = VolumeIndex(args.volumes if listing.patches else [], TableOptions.of(args), recursive=args.recursive)
     say_passed_over(index.passed_over, "volumes", args.quiet)
-    selection = Selection(args.slices, args.pad is not None, args.no_overlap, args.limit, args.limit_total, args.seed)
-    whole = make_plan(listing.patches, index, selection, args.savedir, f".{args.format}", args.processes)
+    rules = Rules(args.slices, args.pad is not None, args.no_overlap, args.limit, args.limit_total, args.seed)
+    whole = make_plan(listing.patches, index, rules, args.savedir, f".{args.format}", args.processes)
     run = Run.of(args)
     plan = whole.of_volumes(lambda name: run.owns(args.savedir / dataset_of(name) / name))
     say_left_out(plan, args.slices, args.verbose)

@@ -28,7 +28,7 @@ from utils.collection.export_formats import (
     zarr_frame_files,
 )
 from utils.collection.places import Sample
-from utils.collection.shards import Read, Shard
+from utils.collection.shards import ReadPatch, Shard
 
 NAMES = ("a", "b.1", "c ü")
 ROWS = [{"name": name, "score": 0.25 * i, "z0": i or None, "note": ""} for i, name in enumerate(NAMES)]
@@ -42,7 +42,7 @@ def shard(*files):
 
 def reads(files, count=3):
     each = files if len(files) == 3 else files * 3
-    found = [Read(s, r, f, p) for s, r, f, p in zip(shard().samples, ROWS, each, PATCHES, strict=True)]
+    found = [ReadPatch(s, r, f, p) for s, r, f, p in zip(shard().samples, ROWS, each, PATCHES, strict=True)]
     return iter(found[:count])
 
 

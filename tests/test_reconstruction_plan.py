@@ -10,7 +10,7 @@ import pytest
 from stacks import write_mrc
 from utils.formats.writers import write_nrrd
 from utils.names import parse_name
-from utils.reconstruction.plan import Selection, VolumeHeader, choose, group, make_plan, seeded_order
+from utils.reconstruction.plan import Rules, VolumeHeader, choose, group, make_plan, seeded_order
 from utils.reconstruction.subvolumes import Subvolume
 from utils.records.kept_patch import KeptPatch
 from utils.sources import VolumeSource
@@ -39,7 +39,7 @@ def volumes(tmp_path):
 def plan(volumes, names, folder=None, **options):
     index = VolumeIndex([str(volumes)])
     patches = [patch(name, folder or volumes.parent) for name in names]
-    return make_plan(patches, index, Selection(**{"slices": 5, **options}), volumes.parent / "out", ".tif", 2)
+    return make_plan(patches, index, Rules(**{"slices": 5, **options}), volumes.parent / "out", ".tif", 2)
 
 
 def test_patches_meet_their_volumes(volumes):
@@ -71,7 +71,7 @@ def test_patches_that_would_become_one_file_fail_all(volumes, tmp_path):
     index = VolumeIndex([str(volumes)])
     name = "fly-LOC-0_2_0-10_0-10"
     patches = [patch(name, tmp_path / folder) for folder in ("a", "b")] + [patch("fly-LOC-0_5_0-10_0-10", tmp_path)]
-    found = make_plan(patches, index, Selection(5), tmp_path / "out", ".tif", 1)
+    found = make_plan(patches, index, Rules(5), tmp_path / "out", ".tif", 1)
     assert [s.patch.name for s in found.chosen()] == ["fly-LOC-0_5_0-10_0-10"] and found.refused == {"fly": 2}
     refused = next(each for each in found.groups if each.refused).refused
     said = f"with {tmp_path}/b/{name}.tiff; rename or move one of them"
@@ -89,7 +89,7 @@ def test_names_that_two_volumes_share(volumes):
     (volumes / "deep").mkdir()
     write_nrrd(volumes / "deep/fly.nrrd", np.zeros((10, 20, 30), np.uint8), (1.0, 1.0, 1.0))
     index = VolumeIndex([str(volumes), str(volumes / "deep")])
-    found = make_plan([patch("fly-LOC-0_2_0-10_0-10")], index, Selection(5), volumes, ".tif", 1)
+    found = make_plan([patch("fly-LOC-0_2_0-10_0-10")], index, Rules(5), volumes, ".tif", 1)
     assert (
         found.chosen() == [] and sum(found.ambiguous.values()) == 1 and "deep/fly.nrrd" in next(iter(found.ambiguous))
     )
@@ -97,27 +97,27 @@ def test_names_that_two_volumes_share(volumes):
 
 def test_limits_and_a_seeded_order():
     possible = [subvolume(source, 5 * i) for source in ("fly", "bee-ROI-x0-9_y0-9_z0-99") for i in range(6)]
-    taken, overlapping = choose(possible, Selection(5, limit=2))
+    taken, overlapping = choose(possible, Rules(5, limit=2))
     assert Counter(s.patch.where.source for s in taken) == {"fly": 2, "bee-ROI-x0-9_y0-9_z0-99": 2}
     assert overlapping.total() == 0
-    more, _ = choose(possible[::-1], Selection(5, limit=3))
+    more, _ = choose(possible[::-1], Rules(5, limit=3))
     assert set(taken) < set(more)
-    assert choose(possible, Selection(5, limit=2, seed=1))[0] != taken
-    assert len(choose(possible, Selection(5, limit_total=3))[0]) == 3 and len(choose(possible, Selection(5))[0]) == 12
-    assert choose(possible, Selection(5, limit_total=0)) == ([], {})
+    assert choose(possible, Rules(5, limit=2, seed=1))[0] != taken
+    assert len(choose(possible, Rules(5, limit_total=3))[0]) == 3 and len(choose(possible, Rules(5))[0]) == 12
+    assert choose(possible, Rules(5, limit_total=0)) == ([], {})
 
 
 def test_none_overlaps_another_too_much():
     overlapping = [subvolume("fly", 0), subvolume("fly", 1), subvolume("fly", 5)]
-    taken, passed = choose(overlapping, Selection(5, most_overlap=0.0))
+    taken, passed = choose(overlapping, Rules(5, most_overlap=0.0))
     assert (len(taken), passed["fly"]) in ((2, 1), (1, 2))
-    assert choose(overlapping, Selection(5, most_overlap=0.8)) == choose(overlapping, Selection(5))
+    assert choose(overlapping, Rules(5, most_overlap=0.8)) == choose(overlapping, Rules(5))
     regions = [subvolume("fly-ROI-x0-50_y0-50_z0-50", 2, x=40), subvolume("fly-ROI-x40-90_y0-50_z0-50", 2)]
-    assert choose(regions, Selection(5, most_overlap=0.0))[1].total() == 1  # the same place of the dataset
+    assert choose(regions, Rules(5, most_overlap=0.0))[1].total() == 1  # the same place of the dataset
     regions[0] = subvolume("fly-ROI-x0-50_y0-50_z0-50", 2)
-    assert choose(regions, Selection(5, most_overlap=0.0))[1].total() == 0
+    assert choose(regions, Rules(5, most_overlap=0.0))[1].total() == 0
     whole = [subvolume("fly", 2, x=x) for x in (30, 50)]  # on both sides of the region's
-    assert choose([*whole, regions[1]], Selection(5, most_overlap=0.0))[1].total() == 0
+    assert choose([*whole, regions[1]], Rules(5, most_overlap=0.0))[1].total() == 0
 
 
 def test_groups_in_memory_order_and_spread(tmp_path):

@@ -21,7 +21,7 @@ from utils.training.heads import with_head
 from utils.training.labels import read_labelled
 from utils.training.recipe import LITE
 from utils.training.runs import save_training, stored, summarize_folds, train_without
-from utils.training.setting import Setting, Wish
+from utils.training.setting import Aim, Setting
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_folds_together(setting, tables, tmp_path):
 @pytest.mark.parametrize("way", ["folds", "held"])
 def test_what_a_training_leaves(setting, tables, tmp_path, way):
     held = np.arange(4) if way == "held" else np.empty(0, int)
-    wish = Wish(recall=0.9) if way == "folds" else Wish()
+    wish = Aim(recall=0.9) if way == "folds" else Aim()
     job = Job("all", tmp_path / "w.pth")
     (tmp_path / "suspects.csv").touch()  # of a former training
     said = save_training(setting, held, tables if way == "folds" else [], wish, job, job.target)
@@ -114,8 +114,8 @@ def test_what_an_experiment_is(setting):
 
 def test_thresholds_for_a_wish():
     scores, good = np.array([0.1, 0.4, 0.6, 0.9]), np.array([False, True, False, True])
-    assert runs._threshold(scores, good, Wish()) == (0.5, "")
-    threshold, aim = runs._threshold(scores, good, Wish(recall=1.0))
+    assert runs._threshold(scores, good, Aim()) == (0.5, "")
+    threshold, aim = runs._threshold(scores, good, Aim(recall=1.0))
     assert threshold < 0.4 and aim == "recall 1: 1.0000 of 4 patches not trained on"
-    threshold, aim = runs._threshold(scores, good, Wish(precision=1.0))
+    threshold, aim = runs._threshold(scores, good, Aim(precision=1.0))
     assert 0.6 <= threshold < 0.9 and aim.startswith("precision 1: 1.0000")

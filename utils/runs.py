@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from utils.cluster.client import Cluster
 
 Item = TypeVar("Item")
-Job = TypeVar("Job")
 Result = TypeVar("Result")
-Do = Callable[[Job], Result]
-Predicate = Callable[[Job], bool] | None
+Do = Callable[[Item], Result]
+Predicate = Callable[[Item], bool] | None
 
 # What `spread_map` uses.
 _CLUSTER: ContextVar["Cluster | None"] = ContextVar("cluster", default=None)
@@ -56,13 +55,13 @@ class Run:
 
 
 def results(
-    do: Do[Job, Result],
-    jobs: Sequence[Job],
+    do: Do[Item, Result],
+    jobs: Sequence[Item],
     run: Run,
-    died: Do[Job, Result],
+    died: Do[Item, Result],
     *,
-    alone: Predicate[Job] = None,
-    spread: Predicate[Job] = None,
+    alone: Predicate[Item] = None,
+    spread: Predicate[Item] = None,
 ) -> Iterator[Result]:
     """Yield what became of jobs as they end; what kills a process is one job's doing.
 
@@ -82,7 +81,7 @@ def results(
 
 
 def _on_cluster(
-    do: Do[Job, Result], jobs: Sequence[Job], connected: "Cluster", died: Do[Job, Result], spread: Predicate[Job]
+    do: Do[Item, Result], jobs: Sequence[Item], connected: "Cluster", died: Do[Item, Result], spread: Predicate[Item]
 ) -> Iterator[Result]:
     from utils.cluster.client import WorkerDied
 
@@ -96,7 +95,7 @@ def _on_cluster(
 
 
 def _in_processes(
-    do: Do[Job, Result], jobs: Sequence[Job], processes: int, died: Do[Job, Result], alone: Predicate[Job]
+    do: Do[Item, Result], jobs: Sequence[Item], processes: int, died: Do[Item, Result], alone: Predicate[Item]
 ) -> Iterator[Result]:
     from concurrent.futures import as_completed
 
@@ -121,9 +120,9 @@ def _in_processes(
         yield result
 
 
-def _split(jobs: Sequence[Job], chosen: Predicate[Job]) -> tuple[list[Job], list[Job]]:
+def _split(jobs: Sequence[Item], chosen: Predicate[Item]) -> tuple[list[Item], list[Item]]:
     """The jobs that are chosen, and the others."""
-    first, second = list[Job](), list[Job]()
+    first, second = list[Item](), list[Item]()
     for job in jobs:
         (first if chosen is not None and chosen(job) else second).append(job)
     return first, second

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from utils.classification.cascade import Network, Outputs
 from utils.parallel import ordered_map
 
 Item = TypeVar("Item")
-Run = Callable[[Sequence[np.ndarray]], tuple[np.ndarray, np.ndarray]]
 _END = object()
 
 
@@ -62,7 +62,7 @@ def background_calls(threads: int, bound: int) -> Iterator[BackgroundCalls]:
         pool.shutdown(cancel_futures=True)
 
 
-def in_parts(run: Run, threads: int, part: int) -> Run:
+def in_parts(run: Network, threads: int, part: int) -> Network:
     """The same work, by several threads that each take up to so many patches at a time.
 
     Threads of a layer wait for one another in each of dozens of layers: where the machine does something else too they
@@ -77,7 +77,7 @@ def in_parts(run: Run, threads: int, part: int) -> Run:
     if threads == 1:
         return run
 
-    def run_parts(patches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def run_parts(patches: Sequence[np.ndarray]) -> Outputs:
         step = max(1, min(part, -(-len(patches) // threads)))
         parts = [patches[start : start + step] for start in range(0, len(patches), step)] or [patches]
         first, second = zip(*ordered_map(run, parts, threads), strict=True)

@@ -10,6 +10,7 @@ from utils.classification.margins import LEAST, MOST, ROUND, STABLE, Watch, is_a
 from utils.redaction import say
 
 Outputs = tuple[np.ndarray, np.ndarray]
+Network = Callable[[Sequence[np.ndarray]], Outputs]  # logits (n,) and features (n, f) of patches
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Precision:
     """One precision: its name, and what gives logits (n,) and features (n, f) of patches."""
 
     name: str
-    run: Callable[[Sequence[np.ndarray]], Outputs]
+    run: Network
 
 
 class Cascade:

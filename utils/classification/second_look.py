@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from utils.classification.cascade import Outputs
+from utils.classification.cascade import Network, Outputs
 
 # A patch is looked at as so many blocks a side, at so many pixels a block side: noise and grain average out.
 BLOCKS, PIXELS = 16, 7
@@ -32,7 +32,7 @@ PART, PART_BYTES = 64, 64 << 20
 
 
 def look_twice(
-    run: Callable[[Sequence[np.ndarray]], Outputs],
+    run: Network,
     patches: Sequence[np.ndarray],
     window_head: tuple[np.ndarray, float] | None = None,
 ) -> Outputs:
@@ -64,7 +64,7 @@ def look_twice(
 
 
 def _looked_again(
-    run: Callable[[Sequence[np.ndarray]], Outputs],
+    run: Network,
     patches: Sequence[np.ndarray] | Mapping[int, np.ndarray],
     chosen: np.ndarray,
     looks_at: Callable[[np.ndarray], Iterator[np.ndarray]],

@@ -14,7 +14,7 @@ import numpy as np
 
 from utils.collection.pixels import png_bytes
 from utils.collection.places import LENGTHS, WHOLE
-from utils.collection.shards import Read, Shard, Writer
+from utils.collection.shards import ReadPatch, Shard, Writer
 from utils.interrupts import deferred
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ROW_GROUP = 100
 NAMES_PER_CHUNK = 1 << 16
 
 
-def write_tar(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
+def write_tar(shard: Shard, reads: Iterator[ReadPatch], folder: Path) -> None:
     """A WebDataset shard: ``{key}.png`` and ``{key}.json`` of each patch, byte-identical for the same patches."""
     with tarfile.open(folder / shard.files[0], "w", format=tarfile.GNU_FORMAT) as tar:
         for read in reads:
@@ -61,13 +61,13 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(entry, io.BytesIO(content))
 
 
-def write_folder(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
+def write_folder(shard: Shard, reads: Iterator[ReadPatch], folder: Path) -> None:
     """The patches of a dataset as PNG files."""
     for read in reads:
         (folder / read.file).write_bytes(png_bytes(read.patch))
 
 
-def write_parquet(shard: Shard, reads: Iterator[Read], folder: Path) -> None:
+def write_parquet(shard: Shard, reads: Iterator[ReadPatch], folder: Path) -> None:
     """A Parquet file as the `datasets` library reads it: a column of pictures and one for all that is said of each."""
     import pyarrow.parquet as pq
 
@@ -96,7 +96,7 @@ def column_kind(name: str, value: object = None) -> str:
     return "int64" if name in WHOLE else "float64" if name in ("score", "weight", *LENGTHS) else "string"
 
 
-def _table(reads: Sequence[Read], schema: "pa.Schema") -> "pa.Table":
+def _table(reads: Sequence[ReadPatch], schema: "pa.Schema") -> "pa.Table":
     import pyarrow as pa
 
     columns: dict[str, list[Any]] = {name: [read.row[name] for read in reads] for name in reads[0].row}
@@ -104,7 +104,7 @@ def _table(reads: Sequence[Read], schema: "pa.Schema") -> "pa.Table":
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def write_zarr_shard(size: int, side: tuple[int, int], shard: Shard, reads: Iterator[Read], folder: Path) -> None:
+def write_zarr_shard(size: int, side: tuple[int, int], shard: Shard, reads: Iterator[ReadPatch], folder: Path) -> None:
     """One shard of the array, by the library itself: written as the only one of an array of its own, then moved.
 
     Raises

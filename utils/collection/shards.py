@@ -45,7 +45,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadPatch:
     """A patch of a shard with its pixels."""
 
     sample: Sample
@@ -54,10 +54,10 @@ class Read:
     patch: np.ndarray
 
 
-Writer = Callable[[Shard, Iterator[Read], Path], None]
+Writer = Callable[[Shard, Iterator[ReadPatch], Path], None]
 
 
-def readable(shard: Shard, failures: dict[str, str]) -> Iterator[Read]:
+def readable(shard: Shard, failures: dict[str, str]) -> Iterator[ReadPatch]:
     """The patches of a shard one by one; those that cannot be read are put into `failures` and left out."""
     for i, (sample, row) in enumerate(zip(shard.samples, shard.rows, strict=True)):
         try:
@@ -65,7 +65,7 @@ def readable(shard: Shard, failures: dict[str, str]) -> Iterator[Read]:
         except (OSError, ValueError) as error:
             failures[str(sample.path)] = reason_of(error, sample.path)
             continue
-        yield Read(sample, row, shard.file_of(i), patch)
+        yield ReadPatch(sample, row, shard.file_of(i), patch)
 
 
 def slices(count: int, size: int, *, even: bool) -> list[slice]:

@@ -25,7 +25,7 @@ HEADERS = 8
 
 
 @dataclass(frozen=True)
-class Selection:
+class Rules:
     """What decides which subvolumes there are."""
 
     slices: int
@@ -75,7 +75,7 @@ class VolumeHeader:
 
 
 def make_plan(
-    patches: Sequence[KeptPatch], index: VolumeIndex, selection: Selection, savedir: Path, suffix: str, processes: int
+    patches: Sequence[KeptPatch], index: VolumeIndex, rules: Rules, savedir: Path, suffix: str, processes: int
 ) -> ReconstructionPlan:
     """Find each patch's volume and choose what to reconstruct; patches that would become one file fail, all of them."""
     plan = ReconstructionPlan()
@@ -96,15 +96,15 @@ def make_plan(
         refused[name], plan.refused[name] = {str(p.path): why for p, why in outside.items()}, len(outside)
         for patch in own:
             if patch not in outside:
-                subvolume = _subvolume_of(patch, selection.slices, header.shape, savedir, suffix)
+                subvolume = _subvolume_of(patch, rules.slices, header.shape, savedir, suffix)
                 fits = subvolume.first >= 0 and subvolume.stop <= header.shape[patch.where.axis or 0]
-                (possible if fits or selection.pad else plan.border).append(subvolume)
+                (possible if fits or rules.pad else plan.border).append(subvolume)
     alone, clashes = without_clashes([Job(subvolume, subvolume.target) for subvolume in possible])
     for clash in clashes:
         name = clash.job.source.patch.where.source
         refused[name] |= dict(clash.failures)
         plan.refused[name] += 1
-    chosen, plan.overlapping = choose([job.source for job in alone], selection)
+    chosen, plan.overlapping = choose([job.source for job in alone], rules)
     plan.groups = group(chosen, headers, refused, processes)
     return plan
 
@@ -131,24 +131,24 @@ def _subvolume_of(patch: KeptPatch, slices: int, shape: Triple, savedir: Path, s
     return Subvolume(patch, first, stop, savedir / safe_name(dataset_of(where.source)) / f"{name}{suffix}")
 
 
-def choose(possible: Iterable[Subvolume], selection: Selection) -> tuple[list[Subvolume], Counter[str]]:
+def choose(possible: Iterable[Subvolume], rules: Rules) -> tuple[list[Subvolume], Counter[str]]:
     """Take subvolumes in a seeded order, none that overlaps another too much, as many as are wished for.
 
     With them comes how many were passed by because of an overlap, by the names of their volumes.
     """
-    ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, selection.seed))
+    ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, rules.seed))
     free: Iterable[bool] = [True] * len(ordered)
-    if selection.most_overlap is not None:
+    if rules.most_overlap is not None:
         boxes = (in_dataset(subvolume.patch.where.source, subvolume.box) for subvolume in ordered)
-        free = without_overlap(boxes, selection.most_overlap)
+        free = without_overlap(boxes, rules.most_overlap)
     chosen: list[Subvolume] = []
     taken: Counter[str] = Counter()
     overlapping: Counter[str] = Counter()
     for subvolume, takes in zip(ordered, free, strict=True):
-        if len(chosen) == selection.limit_total:
+        if len(chosen) == rules.limit_total:
             break
         dataset = dataset_of(subvolume.patch.where.source)
-        if taken[dataset] == selection.limit:
+        if taken[dataset] == rules.limit:
             continue
         if takes:
             chosen.append(subvolume)

@@ -26,7 +26,7 @@ SHORTFALL = 0.1
 MOST_STALLS = 2
 # Gives a box's voxels in the source's own type, as an array that may be overwritten, and how many of them the server
 # would not give, in words that may also mean "absent".
-Read = Callable[[Roi], tuple[np.ndarray, int]]
+ReadRoi = Callable[[Roi], tuple[np.ndarray, int]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Crops:
 
     name: str  # stands before -ROI-
     folder: Path
-    read: Read
+    read: ReadRoi
     contrast: Contrast
     voxel_size: Lengths | None  # z, y, x in nm
     invert: bool = False

@@ -24,7 +24,7 @@ from utils.training.heads import with_head
 from utils.training.labels import Labelled, has_both
 from utils.training.loop import Rows, train
 from utils.training.report import discard_suspects, report_epoch, save_history, save_pictures, save_suspects
-from utils.training.setting import Setting, Wish
+from utils.training.setting import Aim, Setting
 
 
 def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, scratch: Path) -> str:
@@ -69,7 +69,7 @@ def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, s
 def summarize_folds(folder: Path, setting: Setting, tables: Sequence[Path], title: str) -> str:
     """Pool what all folds say of what they left out: `title`.json, pictures, suspects; returns a table to print."""
     seen = read_folds(tables, setting.data)
-    decision, figures, scores = _judge_folds(setting, seen, Wish())
+    decision, figures, scores = _judge_folds(setting, seen, Aim())
     name = title.replace(" ", "_")
     _save_json(folder / f"{name}.json", figures)
     data = setting.data
@@ -82,7 +82,7 @@ def summarize_folds(folder: Path, setting: Setting, tables: Sequence[Path], titl
 Judgement = tuple[Decision, dict[str, Any], np.ndarray]
 
 
-def _judge_folds(setting: Setting, seen: OutOfFold, wish: Wish) -> Judgement:
+def _judge_folds(setting: Setting, seen: OutOfFold, aim: Aim) -> Judgement:
     """Judge by all patches; each fold is scored by a calibration that was fitted on the other folds."""
     good, groups = setting.data.good, setting.groups
     weights = 1 / np.sqrt(np.bincount(groups)[groups])
@@ -92,13 +92,13 @@ def _judge_folds(setting: Setting, seen: OutOfFold, wish: Wish) -> Judgement:
         others = ~own if has_both(good[~own]) else np.ones(len(good), bool)
         scores[own] = _calibrated(seen.logits[others], good[others], weights[others]).scores(seen.logits[own])
     decision = _calibrated(seen.logits, good, weights)
-    return _judged(setting, np.arange(len(good)), seen.logits, scores, decision, wish)
+    return _judged(setting, np.arange(len(good)), seen.logits, scores, decision, aim)
 
 
-def _judge_held(setting: Setting, held: np.ndarray, logits: np.ndarray, wish: Wish) -> Judgement:
+def _judge_held(setting: Setting, held: np.ndarray, logits: np.ndarray, aim: Aim) -> Judgement:
     """Judge by patches held out; calibration and figures share them, so both flatter."""
     decision = _calibrated(logits, setting.data.good[held])
-    return _judged(setting, held, logits, decision.scores(logits), decision, wish)
+    return _judged(setting, held, logits, decision.scores(logits), decision, aim)
 
 
 def _calibrated(logits: np.ndarray, good: np.ndarray, weights: np.ndarray | None = None) -> Decision:
@@ -107,29 +107,27 @@ def _calibrated(logits: np.ndarray, good: np.ndarray, weights: np.ndarray | None
 
 
 def _judged(
-    setting: Setting, rows: np.ndarray, logits: np.ndarray, scores: np.ndarray, calibrated: Decision, wish: Wish
+    setting: Setting, rows: np.ndarray, logits: np.ndarray, scores: np.ndarray, calibrated: Decision, aim: Aim
 ) -> Judgement:
     data, good = setting.data, setting.data.good[rows]
-    threshold, aim = _threshold(scores, good, wish)
+    threshold, reached = _threshold(scores, good, aim)
     figures = {
         "pooled": pooled(scores, good, setting.groups[rows], setting.recipe.seed),
         "raw": scores_of(Decision().scores(logits), good),
         "sources": by_experiment(scores, good, np.array(data.sources or ("",) * len(data))[rows]),
     }
-    return replace(calibrated, threshold=threshold, aim=aim), figures, scores
+    return replace(calibrated, threshold=threshold, aim=reached), figures, scores
 
 
-def _threshold(scores: np.ndarray, good: np.ndarray, wish: Wish) -> tuple[float, str]:
-    if wish.recall is None and wish.precision is None:
+def _threshold(scores: np.ndarray, good: np.ndarray, aim: Aim) -> tuple[float, str]:
+    if aim.recall is None and aim.precision is None:
         return 0.5, ""
-    threshold, reached = threshold_for(scores, good, recall=wish.recall, precision=wish.precision)
-    word, wanted = ("recall", wish.recall) if wish.recall is not None else ("precision", wish.precision)
+    threshold, reached = threshold_for(scores, good, recall=aim.recall, precision=aim.precision)
+    word, wanted = ("recall", aim.recall) if aim.recall is not None else ("precision", aim.precision)
     return threshold, f"{word} {wanted:g}: {reached:.4f} of {len(good)} patches not trained on"
 
 
-def save_training(
-    setting: Setting, held: np.ndarray, tables: Sequence[Path], wish: Wish, job: Job, scratch: Path
-) -> str:
+def save_training(setting: Setting, held: np.ndarray, tables: Sequence[Path], aim: Aim, job: Job, scratch: Path) -> str:
     """Train, judge, and write everything beside the job's target, which comes last.
 
     Parameters
@@ -139,7 +137,7 @@ def save_training(
         Indices held out for validation; empty when folds judge, or nothing does.
     tables : sequence of Path
         What folds said (`train_without`); then everything is trained on.
-    wish : Wish
+    aim : Aim
     job : Job
     scratch : Path
     """
@@ -152,12 +150,12 @@ def save_training(
     discard_suspects(folder)
     if tables:
         seen = read_folds(tables, data)
-        decision, figures, scores = _judge_folds(setting, seen, wish)
+        decision, figures, scores = _judge_folds(setting, seen, aim)
         decision = replace(decision, familiarity=_limited(setting, features, seen))
         save_suspects(folder, data, doubts_of(seen, data.good, decision))
         title, rows = f"{len(tables)} folds, out of fold", np.arange(len(data))
     elif validation is not None:
-        decision, figures, scores = _judge_held(setting, held, logits[held], wish)
+        decision, figures, scores = _judge_held(setting, held, logits[held], aim)
         title, rows = "validation", held
     else:
         decision, scores = Decision(), Decision().scores(logits)

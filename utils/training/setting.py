@@ -51,7 +51,7 @@ class Judging:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Aim:
     """The recall or precision that the threshold should give; 0.5 is the threshold when neither is asked for."""
 
     recall: float | None = None
