@@ -49,9 +49,9 @@ def test_no_hashes():
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 5])
-@pytest.mark.parametrize(("block", "few", "pairs"), [(8, 9999, 99), (8, 20, 7), (16, 50, 33), (7, 7, 7), (500, 500, 7)])
-def test_blocks_change_nothing(monkeypatch, words, block, few, pairs):
-    """Many candidates pass into later blocks, and are compared in parts."""
+@pytest.mark.parametrize(("few", "near", "pairs"), [(8, 0, 99), (8, 999, 7), (16, 1, 33), (7, 7, 7), (500, 0, 7)])
+def test_halves_change_nothing(monkeypatch, words, few, near, pairs):
+    """Many candidates pass into later halves, and are compared in parts."""
     rng = np.random.default_rng(words)
     centres = rng.integers(0, 2**63, (40, words), np.uint64)
     hashes = centres[rng.integers(0, 40, 200)]
@@ -61,9 +61,8 @@ def test_blocks_change_nothing(monkeypatch, words, block, few, pairs):
     for candidate in order:
         if all(hamming(hashes[candidate], hashes[k]) > 1 for k in kept):
             kept.append(candidate)
-    monkeypatch.setattr(room, "BLOCK", block)
     monkeypatch.setattr(room, "FEW", few)
-    monkeypatch.setattr(room, "SHARE", 1)
+    monkeypatch.setattr(room, "NEAR", near)
     monkeypatch.setattr(near_hashes, "PAIRS", pairs)
     monkeypatch.setattr(near_hashes, "WORTH", pairs)
     assert exemplars(hashes, 1, 3).tolist() == sorted(kept) and 40 < len(kept) < 150
@@ -81,17 +80,17 @@ def by_the_plain_rule(hashes: np.ndarray, distance: int, seed: int) -> list[int]
     return sorted(indices)
 
 
+@pytest.mark.parametrize("near", [0, 999])
 @pytest.mark.parametrize("distance", [*range(21), 24, 28, 31, 32, 33, 40, 48, 63, 64])
-def test_every_distance(monkeypatch, distance):
-    """In halves and by shelves, as thousands are."""
+def test_every_distance(monkeypatch, distance, near):
+    """In halves or by pairs, and by shelves, as thousands are."""
     rng = np.random.default_rng(distance)
     hashes = rng.integers(0, 2**64, (300, 1), dtype=np.uint64)
     hashes[150:] = hashes[:150]
     for _ in range(distance):
         hashes[150:, 0] ^= np.uint64(1) << rng.integers(0, 64, 150, dtype=np.uint64)
-    monkeypatch.setattr(room, "BLOCK", 8)
-    monkeypatch.setattr(room, "FEW", 16)
-    monkeypatch.setattr(room, "SHARE", 1)
+    monkeypatch.setattr(room, "FEW", 8)
+    monkeypatch.setattr(room, "NEAR", near)
     monkeypatch.setattr(near_hashes, "WORTH", 0)
     assert exemplars(hashes, distance, 2).tolist() == by_the_plain_rule(hashes, distance, 2)
 

@@ -5,7 +5,7 @@ import pytest
 
 from utils import near_hashes
 from utils.hash_pieces import FOUND, LOOK, pieces_of
-from utils.near_hashes import hamming, near_any
+from utils.near_hashes import hamming, near_any, near_pairs
 
 RNG = np.random.default_rng(3)
 
@@ -88,6 +88,30 @@ def test_every_distance(way, distance):
     others = scattered(40, 1, 0)
     hashes = np.concatenate([scattered(40, 1, distance, others), scattered(20, 1, 0)])
     assert near_any(hashes, others, distance).tolist() == every_pair(hashes, others, distance).tolist()
+
+
+@pytest.mark.parametrize(("words", "distance"), [(1, 0), (1, 1), (1, 12), (1, 28), (1, 64), (2, 12), (4, 20)])
+def test_pairs_are_found(way, words, distance):
+    some = scattered(70, words, 0)
+    hashes = np.concatenate([some, scattered(70, words, distance, some), some[:9]])
+    apart = hamming(hashes[:, np.newaxis], hashes)
+    pairs = near_pairs(hashes, distance, 10**6)
+    assert pairs is not None
+    assert np.array_equal(np.unique(pairs, axis=0), np.argwhere(np.triu(apart <= distance, 1)))
+    assert pairs[:, 0].tolist() == sorted(pairs[:, 0])
+
+
+def test_too_many_pairs_are_none(way):
+    hashes = scattered(90, 1, 2, scattered(30, 1, 0))
+    pairs = near_pairs(hashes, 4, 10**6)
+    assert pairs is not None and len(pairs) > 60
+    assert near_pairs(hashes, 4, 60) is None
+
+
+def test_pairs_of_crowds_are_given_up():
+    """Thousands of one value in every piece: to look is to compare all."""
+    hashes = np.tile(scattered(1, 1, 0), (9000, 1)) ^ RNG.integers(0, 4, (9000, 1), dtype=np.uint64)
+    assert near_pairs(hashes, 2, 10**9) is None
 
 
 def test_few_others_look_among_many(way):

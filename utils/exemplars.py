@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from utils.near_hashes import hamming, near_any
+from utils.near_hashes import near_any, near_pairs
 
-# So many candidates are compared all with each other. So many are few; and if a block represents less than this share
-# of all, hardly any two are alike.
-BLOCK = 128
-FEW = 1 << 13
-SHARE = 0.02
+# So few are compared all with each other. If of an eighth of the others no more are near to any of these, hashes have
+# a quarter of one near them, on average: then all pairs are looked for, if they are no more than so many of each hash.
+FEW = 128
+NEAR = 4
+PAIRS = 8
 
 
 def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndarray | None = None) -> np.ndarray:
@@ -40,19 +40,25 @@ def exemplars(hashes: np.ndarray, distance: int, seed: int = 0, *, last: np.ndar
     return np.sort(order[_greedy(np.ascontiguousarray(hashes[order]), distance)])
 
 
-def _greedy(hashes: np.ndarray, distance: int, *, halves: bool = False) -> np.ndarray:
+def _greedy(hashes: np.ndarray, distance: int) -> np.ndarray:
     """Indices of hashes that become exemplars when they come one by one.
 
-    The first are done with before the others, which then are fewer: a block, or half of many of which hardly any two
-    are alike. What thousands of exemplars represent is found faster than what each does.
+    Where many are alike, the first half is done with before the other, of which then less is left.
     """
-    if len(hashes) <= BLOCK:
-        return _pick(hashes, distance)
-    first = len(hashes) // 2 if halves else BLOCK
-    chosen = _greedy(hashes[:first], distance)
-    left = first + np.flatnonzero(~near_any(hashes[first:], hashes[chosen], distance))
-    scattered = len(left) > max(FEW, (1 - SHARE) * (len(hashes) - first))
-    return np.concatenate([chosen, left[_greedy(hashes[left], distance, halves=scattered)]])
+    if len(hashes) <= FEW or _are_scattered(hashes, distance):
+        pairs = near_pairs(hashes, distance, max(FEW**2, PAIRS * len(hashes)))
+        if pairs is not None:
+            return _one_by_one(len(hashes), pairs)
+    half = len(hashes) // 2
+    chosen = _greedy(hashes[:half], distance)
+    left = half + np.flatnonzero(~near_any(hashes[half:], hashes[chosen], distance))
+    return np.concatenate([chosen, left[_greedy(hashes[left], distance)]])
+
+
+def _are_scattered(hashes: np.ndarray, distance: int) -> bool:
+    """Whether hardly any two are alike, as far as a sample tells."""
+    sample = hashes[FEW : FEW + len(hashes) // 8]
+    return int(near_any(sample, hashes[:FEW], distance).sum()) <= NEAR
 
 
 def _first_of_equals(hashes: np.ndarray) -> np.ndarray:
@@ -64,10 +70,10 @@ def _first_of_equals(hashes: np.ndarray) -> np.ndarray:
     return np.sort(by_value[first])
 
 
-def _pick(block: np.ndarray, distance: int) -> np.ndarray:
-    """The greedy rule within one block of candidates, one by one."""
-    earlier = np.tril(hamming(block[:, np.newaxis], block) <= distance, -1)
-    picked = np.logical_not(earlier.any(axis=1))
-    for candidate in np.flatnonzero(~picked):
-        picked[candidate] = not (earlier[candidate] & picked).any()
+def _one_by_one(count: int, pairs: np.ndarray) -> np.ndarray:
+    """The greedy rule among so many, of which these pairs, (n, 2), in order, are alike."""
+    picked = [True] * count
+    for earlier, later in pairs.tolist():
+        if picked[earlier]:
+            picked[later] = False
     return np.flatnonzero(picked)

@@ -96,7 +96,11 @@ def bits_apart(hashes: np.ndarray) -> tuple[np.ndarray, int]:
     differing = np.bitwise_or.reduce(hashes ^ hashes[0], axis=0)
     bits = [bit for bit in range(64 * len(differing)) if int(differing[bit // 64]) >> bit % 64 & 1] or [0]
     parted = np.zeros((-(-len(bits) // 64), len(hashes)), np.uint64)
+    # What each value of each byte becomes is looked up.
+    becomes = np.zeros((8 * len(differing), len(parted), 256), np.uint64)
     for place, bit in enumerate(bit for first in range(EVERY) for bit in bits[first::EVERY]):
-        single = hashes[:, bit // 64] >> np.uint64(bit % 64) & np.uint64(1)
-        parted[place // 64] |= single << np.uint64(place % 64)
+        becomes[bit // 8, place // 64] |= (np.arange(256, dtype=np.uint64) >> bit % 8 & 1) << place % 64
+    for byte, words in zip(hashes.astype("<u8", copy=False).view(np.uint8).T, becomes, strict=True):
+        for word, table in zip(parted, words, strict=True):
+            word |= table[byte]
     return np.ascontiguousarray(parted.T), len(bits)

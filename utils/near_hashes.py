@@ -1,10 +1,13 @@
-"""Which hashes lie near any of others: compared with all, or with those that nearly agree in a piece of their bits.
+"""Which hashes lie near each other: all are compared, or those that nearly agree in a piece of their bits.
 
-They are compared as whole arrays. The one kind stands on shelves by the value of a piece, a few side by side; the other
-looks at all shelves whose value is near to its own. What found no room is looked for in turn among those that looked.
+They are compared as whole arrays. Of two kinds, or of one with itself, the one stands on shelves by the value of a
+piece, a few side by side; the other looks at all shelves whose value is near to its own. What found no room is looked
+for in turn among those that looked.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,9 +17,15 @@ from utils.hash_pieces import FOUND, LOOK, Piece, bits_apart, pieces_of
 # a core's cache. So many hashes stand side by side, found by one look.
 PAIRS = 1 << 15
 ASKING, LOOKS, SIDE = 1 << 12, 1 << 14, 4
-# So many pairs are worth sorting hashes; and so often may what is beyond look in turn: of crowds it is for ever more.
-WORTH = 1 << 25
+# So many comparisons are worth sorting a hash; and so often may what is beyond look in turn: of crowds it is for ever
+# more.
+WORTH = 2000
 ROUNDS = 16
+# Hashes of one kind that are compared at a time with those that follow.
+ROWS = 1 << 8
+
+# What is told of pairs that are near: the rows of either, (n,) and (n,).
+Tell = Callable[[np.ndarray, np.ndarray], None]
 
 
 def hamming(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -47,22 +56,26 @@ def near_any(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarra
     -------
     ndarray of bool, shape (n,)
     """
-    if len(hashes) * len(others) <= WORTH:
+    count = len(hashes)
+    if count * len(others) <= WORTH * (count + len(others)):
         return _near_any_of_all(hashes, others, distance)
-    near = np.zeros(len(hashes) + 1, bool)  # the last is for all of the others
+    near = np.zeros(count + len(others), bool)
+
+    def tell(rows: np.ndarray, met: np.ndarray) -> None:
+        near[rows] = near[met] = True
+
     both, bits = bits_apart(np.concatenate([hashes, others]))
-    hashes, others = both[: len(hashes)], both[len(hashes) :]
-    pieces = pieces_of(bits, distance, max(len(hashes), len(others)).bit_length())
+    pieces = pieces_of(bits, distance, max(count, len(others)).bit_length())
+    mine, theirs = _Some.of(both[:count]), _Some.of(both[count:], count)
     for done, piece in enumerate(pieces):
-        left = np.flatnonzero(~near[:-1])
-        mine = _ByValue.of(hashes[left], left, piece)
-        theirs = _ByValue.of(others, np.full(len(others), len(hashes)), piece)
-        few, many = sorted((mine, theirs), key=lambda kind: len(kind.rows))
+        left = mine[~near[:count]]
+        few, many = sorted((left, theirs), key=lambda some: len(some.rows))
         share = piece.cost / sum(other.cost for other in pieces[done:])
-        if not _look(few, many, piece, distance, near, len(left) * len(others) * share):
-            near[left] = _near_any_of_all(hashes[left], others, distance)
+        most = len(few.rows) * len(many.rows) * share
+        if not _look(_ByValue.sorted(few, piece), _ByValue.sorted(many, piece), piece, distance, tell, most):
+            near[left.rows] = _near_any_of_all(both[left.rows], both[count:], distance)
             break
-    return near[:-1]
+    return near[:count]
 
 
 def _near_any_of_all(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarray:
@@ -70,12 +83,82 @@ def _near_any_of_all(hashes: np.ndarray, others: np.ndarray, distance: int) -> n
     theirs = np.ascontiguousarray(others.T)[:, :, np.newaxis]
     for start in range(0, len(hashes), PAIRS):
         mine = np.ascontiguousarray(hashes[start : start + PAIRS].T)
-        step = PAIRS // mine.shape[1]
+        step = min(PAIRS // mine.shape[1], len(others)) or 1
         distances = _Distances(len(mine), (step, mine.shape[1]))
         for first in range(0, len(others), step):
             closest = distances.between(mine, theirs[:, first : first + step]).min(axis=0)
             near[start : start + PAIRS] |= closest <= distance
     return near
+
+
+def near_pairs(hashes: np.ndarray, distance: int, most: int) -> np.ndarray | None:
+    """The pairs of hashes that lie within a Hamming distance of each other, if they are not too many.
+
+    Parameters
+    ----------
+    hashes : ndarray of uint64, shape (n, words)
+    distance : int
+    most : int
+        So many may be found, one in several pieces counted as often.
+
+    Returns
+    -------
+    ndarray of intp, shape (pairs, 2), or None
+        In order, of each the smaller index first. None if they are more, or it costs more than to compare all.
+    """
+    count, found = len(hashes), [np.empty(0, np.intp)]
+
+    def tell(rows: np.ndarray, met: np.ndarray) -> None:
+        nonlocal most
+        most -= len(rows)
+        if most >= 0:
+            found.append(np.minimum(rows, met) * count + np.maximum(rows, met))
+
+    if count <= 2 * WORTH:
+        every = _Some.of(hashes)
+        for start in range(0, count, ROWS):
+            _compare_all(every[start : start + ROWS], every[start:], distance, tell)
+    else:
+        parted, bits = bits_apart(hashes)
+        every, pieces = _Some.of(parted), pieces_of(bits, distance, count.bit_length())
+        for piece in pieces:
+            kind = _ByValue.sorted(every, piece)
+            share = piece.cost / sum(other.cost for other in pieces)
+            if most < 0 or not _look(kind, kind, piece, distance, tell, count**2 * share):
+                return None
+    pairs = np.stack(np.divmod(np.sort(np.concatenate(found)), count), axis=1)
+    return pairs[pairs[:, 0] < pairs[:, 1]] if most >= 0 else None
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Hashes, (words, n), and their rows, (n,)."""
+
+    hashes: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, hashes: np.ndarray, first: int = 0) -> "_Some":
+        return cls(np.ascontiguousarray(hashes.T), np.arange(first, first + len(hashes)))
+
+    def __getitem__(self, some: slice | np.ndarray) -> "_Some":
+        return _Some(self.hashes[:, some], self.rows[some])
+
+
+def _compare_all(some: _Some, others: _Some, distance: int, tell: Tell) -> None:
+    """Tell which of the one are near to which of the others."""
+    few, many = sorted((some, others), key=lambda kind: len(kind.rows))
+    for start in range(0, len(many.rows), PAIRS):
+        part = many[start : start + PAIRS]
+        count = len(part.rows)
+        step = min(PAIRS // count, len(few.rows))
+        distances = _Distances(len(part.hashes), (step, count))
+        for first in range(0, len(few.rows), step or 1):
+            theirs = few.hashes[:, first : first + step, np.newaxis]
+            met = np.flatnonzero(distances.between(part.hashes, theirs) <= distance)
+            if len(met):
+                other, own = np.divmod(met, count)
+                tell(part.rows[own], few.rows[first + other])
 
 
 class _Distances:
@@ -101,36 +184,42 @@ class _Distances:
 
 
 @dataclass(frozen=True)
-class _ByValue:
-    """Hashes, (words, n), in the order of their piece's values, (n,), and the rows to mark where one is near."""
+class _ByValue(_Some):
+    """Some in the order of their piece's values, (n,)."""
 
-    hashes: np.ndarray
     values: np.ndarray
-    rows: np.ndarray
 
     @classmethod
-    def of(cls, hashes: np.ndarray, rows: np.ndarray, piece: Piece) -> "_ByValue":
-        values = piece.values(hashes)
+    def sorted(cls, some: _Some, piece: Piece) -> "_ByValue":
+        values = piece.values(some.hashes.T)
         order = np.argsort(values.astype(np.uint16 if piece.width <= 16 else np.uint32), kind="stable")
-        return cls(np.ascontiguousarray(hashes[order].T), values[order], rows[order])
+        return cls(some.hashes[:, order], some.rows[order], values[order])
 
     def __getitem__(self, some: slice | np.ndarray) -> "_ByValue":
-        return _ByValue(self.hashes[:, some], self.values[some], self.rows[some])
+        return _ByValue(self.hashes[:, some], self.rows[some], self.values[some])
+
+    def each_pair_once(self, piece: Piece) -> Iterator[tuple["_ByValue", np.ndarray]]:
+        """Who looks, and at which differences: of two that differ the one without the highest bit in which they do."""
+        yield self, piece.differences[:1]
+        bounds = np.searchsorted(piece.differences, 1 << np.arange(piece.width + 1))
+        for bit, (first, stop) in enumerate(pairwise(bounds)):
+            yield self[self.values >> bit & 1 == 0], piece.differences[first:stop]
 
 
-def _look(few: _ByValue, many: _ByValue, piece: Piece, distance: int, near: np.ndarray, most: float) -> bool:
-    """Mark those of either kind that are near to one of the other whose piece differs by one of the differences.
+def _look(few: _ByValue, many: _ByValue, piece: Piece, distance: int, tell: Tell, most: float) -> bool:
+    """Tell which of the few are near to which of the many, whose piece differs by one of the differences.
+
+    Few and many may be the same.
 
     Returns
     -------
     bool
-        False if that costs more than to compare so many pairs simply, `most`: not all are marked then.
+        False if that costs more than to compare so many pairs simply, `most`: not all is told then.
     """
     asking, standing = few, many
     for _ in range(ROUNDS):
         if len(asking.rows) * len(standing.rows) <= PAIRS:
-            met = np.nonzero(hamming(asking.hashes.T[:, np.newaxis], standing.hashes.T) <= distance)
-            near[asking.rows[met[0]]] = near[standing.rows[met[1]]] = True
+            _compare_all(asking, standing, distance, tell)
             return True
         askers, counts = (np.bincount(kind.values, minlength=1 << piece.width) for kind in (asking, standing))
         depth, cost = _depth(askers, counts, len(piece.differences))
@@ -140,7 +229,10 @@ def _look(few: _ByValue, many: _ByValue, piece: Piece, distance: int, near: np.n
         side = min(depth, SIDE)
         for first in range(0, min(depth, int(counts.max())), side):
             held = np.flatnonzero((place >= first) & (place < first + side))
-            _Shelves(standing[held], place[held] - first, side, piece).mark(asking, distance, near)
+            shelves = _Shelves(standing[held], place[held] - first, side, piece.width)
+            looks = asking.each_pair_once(piece) if asking is standing else [(asking, piece.differences)]
+            for some, differences in looks:
+                shelves.look(some, differences, distance, tell)
         asking, standing = standing[place >= depth], asking
     return False
 
@@ -165,27 +257,27 @@ class _Shelves:
     A shelf has `side` places; `place`, (n,), is that of each on its shelf.
     """
 
-    def __init__(self, standing: _ByValue, place: np.ndarray, side: int, piece: Piece) -> None:
-        self.side, self.differences = side, piece.differences
+    def __init__(self, standing: _ByValue, place: np.ndarray, side: int, width: int) -> None:
+        self.side = side
         at = standing.values * side + place
-        hashes = np.empty((len(standing.hashes), side << piece.width), np.uint64)
+        hashes = np.empty((len(standing.hashes), side << width), np.uint64)
         hashes[:] = standing.hashes[:, :1]
         hashes[:, at] = standing.hashes
         self.hashes = hashes.reshape(len(hashes), -1, side)
-        self.rows = np.full(side << piece.width, standing.rows[0])
+        self.rows = np.full(side << width, standing.rows[0])
         self.rows[at] = standing.rows
 
-    def mark(self, asking: _ByValue, distance: int, near: np.ndarray) -> None:
-        """Mark who asks and is near to what stands on a shelf that is a difference away, and that, too."""
+    def look(self, asking: _ByValue, differences: np.ndarray, distance: int, tell: Tell) -> None:
+        """Tell who asks and is near to what stands on a shelf that is a difference away, and that."""
         for start in range(0, len(asking.rows), ASKING):
             some = asking[start : start + ASKING]
             count = len(some.rows)
             mine = np.repeat(some.hashes, self.side, axis=1).reshape(-1, count, self.side)
-            step = LOOKS // count
+            step = min(LOOKS // count, len(differences))
             distances = _Distances(len(mine), (step, count, self.side))
-            for first in range(0, len(self.differences), step):
-                shelves = some.values ^ self.differences[first : first + step, np.newaxis]
+            for first in range(0, len(differences), step or 1):
+                shelves = some.values ^ differences[first : first + step, np.newaxis]
                 met = np.flatnonzero(distances.between(mine, self.hashes, shelves) <= distance)
-                look, place = np.divmod(met, self.side)
-                near[some.rows[look % count]] = True
-                near[self.rows[shelves.reshape(-1)[look] * self.side + place]] = True
+                if len(met):
+                    look, place = np.divmod(met, self.side)
+                    tell(some.rows[look % count], self.rows[shelves.reshape(-1)[look] * self.side + place])
