@@ -75,13 +75,15 @@ def classify_command(args: argparse.Namespace) -> int:
     from utils.classification.kept_files import discard_table
     from utils.classification.shared_names import shared_names
     from utils.classification.weights import local_path
+    from utils.contact_sheet import SHEETS
     from utils.jobs import Run, run_jobs
     from utils.records.duplicates import LeftOut, read_duplicates
     from utils.results import Scope, refuse_nothing_to_do
 
     dictionaries = list_inputs(args.dedupe_dir, {".pkl"}, "patch dictionaries", args.quiet)
     scope = Scope("classify_patches", args.dedupe_dir, args.save, discard=discard_table)
-    refuse_nothing_to_do(dictionaries, scope, args.prune, "patch dictionaries (.pkl) in it")
+    wanted = "patch dictionaries (.pkl) in it"
+    refuse_nothing_to_do(dictionaries, scope, args.prune, wanted, Scope(SHEETS, args.save, args.save))
     weights = local_path(args.weights)
     with as_usage_errors(ValueError):
         decision = read_decision(weights) if weights.is_file() else UNFITTED

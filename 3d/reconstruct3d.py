@@ -134,7 +134,8 @@ def list_patches(args: argparse.Namespace, scope: Scope) -> Listing:
     if listing.flat and not args.quiet:
         say(f"passed over: {len(listing.flat)} patches of 2D images, which have no volume")
     looked_for = "patch of a volume in it (looked for images named VOLUME-LOC-0_12_0-224_0-224)"
-    refuse_nothing_to_do(listing.patches, scope, args.prune, looked_for)
+    montages = [Scope(MONTAGES, args.savedir, args.savedir)] if args.montage else []
+    refuse_nothing_to_do(listing.patches, scope, args.prune, looked_for, *montages)
     return listing
 
 

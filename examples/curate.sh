@@ -68,7 +68,7 @@ holds() { # FOLDER PATTERN [TESTS OF FIND]: whether the folder holds a name like
 }
 
 due() { # FOLDER PATTERN RESULTS [TESTS OF FIND]: whether there is something to make, or to remove
-  holds "$1" "$2" "${@:4}" || { [ "${PRUNE:-}" = 1 ] && [ -d "$3/.recipes" ]; }
+  holds "$1" "$2" "${@:4}" || { [ "${PRUNE:-}" = 1 ] && holds "$3/.recipes" '*.json'; }
 }
 
 made_by() { # SCRIPT FOLDER ...: whether results of the script may have to be removed from one of the folders
@@ -121,7 +121,7 @@ link_volumes() {
   if [ "${#new[@]}" -gt 0 ]; then ln -s "${new[@]}" "$out/volumes/"; fi
 }
 
-if holds "$in/2d" '*' || made_by cleanup2d "$out"/clean2d/*; then
+if holds "$in/2d" '*' ! -type d || made_by cleanup2d "$out"/clean2d/*; then
   stage preprocess/cleanup2d.py "$in/2d" -o "$out/clean2d"
 fi
 if due "$out/clean2d" '*' "$out/patches/2d" ! -type d; then # folders of failed images are empty
@@ -129,7 +129,7 @@ if due "$out/clean2d" '*' "$out/patches/2d" ! -type d; then # folders of failed 
 fi
 
 link_volumes
-if holds "$in/video" '*' || made_by vid2stack "$out/volumes"; then
+if holds "$in/video" '*' ! -type d || made_by vid2stack "$out/volumes"; then
   stage preprocess/vid2stack.py "$in/video" -o "$out/volumes" ${KEEP_PARTIAL:+--keep-partial}
 fi
 if [ "$mrc" -gt 0 ] || made_by mrc2byte "$out/volumes"; then

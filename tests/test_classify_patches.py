@@ -341,6 +341,13 @@ def test_when_the_last_dictionary_is_gone_its_results_go(deduped, out, capsys):
     assert results(out) == {}
 
 
+def test_sheets_go_that_a_killed_run_left_without_their_tables(deduped, out):
+    for file in (*deduped.iterdir(), *out.glob("*.csv"), *(out / ".recipes").glob("*.csv.json")):
+        file.unlink()
+    assert classify(deduped, out, "--prune") == 0 and not list(out.glob("*.png"))
+    assert classify(deduped, out, "--prune") == 2
+
+
 def test_another_threshold_is_applied_to_the_stored_scores(deduped, out, tmp_path, capsys):
     fresh, before = tmp_path / "fresh", results(out)
     assert classify(deduped, out, "--threshold", "0.3") == 0

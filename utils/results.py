@@ -48,15 +48,17 @@ def without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
     return possible, clashes
 
 
-def refuse_nothing_to_do(inputs: Sized, scope: Scope, prune: bool, wanted: str) -> None:
+def refuse_nothing_to_do(inputs: Sized, scope: Scope, prune: bool, wanted: str, *more: Scope) -> None:
     """Refuse to run without input; with ``--prune`` only when there is no result to remove either.
+
+    `more` are of results that are made of the stage's: a run that was killed may have left them alone.
 
     Raises
     ------
     UsageError
         With what was looked for.
     """
-    if inputs or (prune and list_orphans(scope, set())):
+    if inputs or (prune and any(list_orphans(each, set()) for each in (scope, *more))):
         return
     raise UsageError(f"{scope.root}: no {wanted}" if scope.root.is_dir() else f"{scope.root}: no such folder")
 
