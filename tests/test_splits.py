@@ -42,6 +42,13 @@ def test_empty_urls_and_strangers_tie_nothing():
     assert groups("a", "b", rows={"a": {"url": ""}, "b": {}}, pairs=[Pair("p", "a", "q", "stranger")]) == [["a"], ["b"]]
 
 
+def test_what_is_not_exported_ties_what_is():
+    pairs = [Pair("p", "a", "q", "x_s1"), Pair("r", "c", "s", "x_s1"), Pair("t", "b", "u", "y")]
+    ties = tied(["a", "b", "c", "x_s0"], {}, {}, pairs)
+    assert ties.groups == [["a", "c", "x_s0"], ["b"]]
+    assert ties.reasons == {"near-duplicate patches": 2, "levels of one image": 1}
+
+
 def test_reasons_are_counted():
     ties = tied(["a", "b"], {}, {}, [Pair("p", "a", "q", "b"), Pair("r", "b", "s", "a")])
     assert ties.reasons == {"near-duplicate patches": 2}

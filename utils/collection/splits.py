@@ -61,14 +61,17 @@ def tied(
     datasets: Iterable[str],
     sources: Mapping[str, set[str]],
     rows: Mapping[str, Mapping[str, str]],
-    pairs: Iterable[Pair],
+    pairs: Sequence[Pair],
 ) -> Ties:
     """Ties by all that is known: duplicates, levels of an image, one address, one ``url`` in datasets.csv (`rows`).
 
+    Two may be tied by a third one of which nothing is exported: it stands in `pairs` only, and in no group.
     `sources` are the addresses (URLs) that each dataset was cut from, as its dictionaries remember them. File names
     tell nothing: many folders have an ``image_1.tif``.
     """
-    place = {dataset: i for i, dataset in enumerate(sorted(datasets))}
+    known = set(datasets)
+    ends = {end for pair in pairs for end in (pair.dataset, pair.other_dataset)}
+    place = {dataset: i for i, dataset in enumerate(sorted(known | ends))}
     urls = {dataset: {rows.get(dataset, {}).get("url", "")} for dataset in place}
     ties = [
         *((pair.dataset, pair.other_dataset, "near-duplicate patches") for pair in pairs),
@@ -76,11 +79,13 @@ def tied(
         *_alike(sources, "one volume"),
         *_alike(urls, "one url"),
     ]
-    ties = [tie for tie in ties if tie[0] in place and tie[1] in place and tie[0] != tie[1]]
+    ties = [tie for tie in ties if tie[0] != tie[1]]
+    group_of = connected(len(place), ((place[a], place[b]) for a, b, _ in ties))
     groups: defaultdict[int, list[str]] = defaultdict(list)
-    for dataset, group in zip(place, connected(len(place), ((place[a], place[b]) for a, b, _ in ties)), strict=True):
-        groups[group].append(dataset)
-    return Ties(list(groups.values()), Counter(reason for _, _, reason in ties))
+    for dataset in sorted(known):
+        groups[group_of[place[dataset]]].append(dataset)
+    together = {group for group, inside in groups.items() if len(inside) > 1}
+    return Ties(list(groups.values()), Counter(reason for a, _, reason in ties if group_of[place[a]] in together))
 
 
 def image_of(dataset: str) -> str:
