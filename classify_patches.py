@@ -238,7 +238,9 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision:
         if done and (run.shard is None or len(done) == len(parts)):
             tables, dictionaries = zip(*((part.target, part.source) for part in done), strict=True)
             source = SheetSource(dataset, tables, dictionaries, dataset in unfamiliar, decided_by(tables, threshold))
-            options = {"threshold": source.threshold, "unfamiliar": source.is_unfamiliar}
+            options: dict[str, Any] = {"threshold": source.threshold}
+            if decision.familiarity is not None:
+                options["unfamiliar"] = source.is_unfamiliar
             recipe = scope.recipe({table.name: (table,) for table in tables}, options)
             sheets.append(Job(source, folder / f"{dataset}.png", recipe))
     if not sheets and not run.prune:
