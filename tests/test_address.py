@@ -100,3 +100,4 @@ def test_names_of_addresses(url, name):
 
 def test_pages_whose_fragment_is_a_viewer_s_state():
     assert is_state_link("https://viewer/#!{}") and not is_state_link("https://h/a.zarr")
+    assert not is_state_link("folder/take#!2.zarr"), "one such name ended the run over a whole folder"

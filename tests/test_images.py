@@ -205,7 +205,8 @@ def test_an_image_must_fit_into_memory(tmp_path, gray, monkeypatch):
             read_gray(tmp_path / name)
     (tmp_path / "deep.pgm").write_bytes(b"P5 50 40 65535\n" + gray.astype(">u2").tobytes())
     monkeypatch.setenv("EM_MAX_GB", "0.000024")  # three copies of 40 x 50 pixels of four bytes
-    assert np.array_equal(read_gray(tmp_path / "deep.pgm"), gray)
+    deep = read_gray(tmp_path / "deep.pgm")
+    assert deep.dtype == np.uint16 and np.array_equal(deep, gray), "of 32 bits --contrast dtype would show one gray"
     monkeypatch.setenv("EM_MAX_GB", "0.000023")
     with pytest.raises(ValueError, match="--max-gb"):
         read_gray(tmp_path / "deep.pgm")

@@ -130,7 +130,7 @@ def _refuse_wrong_checksums(path: Path) -> None:
 def _pillow_pixels(image: "Image.Image") -> np.ndarray:
     if image.mode in {"P", "CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBa", "La"}:
         image = image.convert({"PA": "LA", "La": "LA", "P": "RGBA"}.get(image.mode, "RGB"))
-    pixels = np.asarray(image)
+    pixels = np.asarray(image, np.uint16 if (image.format, image.mode) == ("PPM", "I") else None)  # a PGM's
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
 

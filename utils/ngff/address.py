@@ -146,8 +146,9 @@ def _parse_url(text: str, scheme: str) -> Address:
 
 
 def is_state_link(url: str) -> bool:
-    """Whether an address is a page whose fragment holds, or points to, a viewer's state."""
-    return STATE_MARK in url
+    """Whether an address is a page whose fragment holds, or points to, a viewer's state; names of folders are none."""
+    page, mark, _ = url.partition(STATE_MARK)
+    return bool(mark) and "://" in page
 
 
 def address_name(url: str) -> str:
