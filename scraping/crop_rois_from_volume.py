@@ -64,8 +64,9 @@ def crop(args: argparse.Namespace) -> int:
     from utils.sampling.volume_crops import CropOptions, find_volumes, volume_target
 
     use_dataset(args)
-    options = CropOptions(gigabytes=args.gb, threads=args.processes, **options_for(args, CropOptions))
     volumes, others, many = find_volumes(args.source, args.savedir)
+    own = {"gigabytes": args.gb, "threads": args.processes, "listing": args.source if many else None}
+    options = CropOptions(**own, **options_for(args, CropOptions))
     table = TableOptions.of(args).in_folder(args.source if many else args.source.parent)
     refuse_no_volumes(args, volumes)
     say_passed_over([path for path in others if path != table.path], "volume", args.quiet)

@@ -29,6 +29,7 @@ Example:
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import compress
 from pathlib import Path
@@ -100,7 +101,8 @@ def download(args: argparse.Namespace) -> int:
     from utils.sampling.plan import GRACE, PlannedRow, plan_rows
 
     rows, run = read_rows(args), Run.of(args)
-    options = sampling_options(args)
+    table = expanded(args.source) if is_table(args.source) else None
+    options = replace(sampling_options(args), listing=table)
     with interruptible():
         HOSTS.forget()
         # What is another shard's is not asked for; only names must not clash with it.
@@ -111,8 +113,8 @@ def download(args: argparse.Namespace) -> int:
         planned += [PlannedRow(row) for row, is_own in zip(rows, own, strict=True) if not is_own]
         jobs = [Job(row, target_of(row.row, args.savedir)) for row in planned]
         code = run_jobs(partial(sample_row, options=options), jobs, run, noun="datasets")
-    if is_table(args.source):
-        table, wanted = expanded(args.source), {target_of(row, args.savedir): row.address for row in rows}
+    if table:
+        wanted = {target_of(row, args.savedir): row.address for row in rows}
         claim(table, wanted)
         if not any(row.problem for row in rows):  # which may be of a dataset that would be taken for gone
             tell_orphans(table, args.savedir, wanted, prune=args.prune, quiet=args.quiet)

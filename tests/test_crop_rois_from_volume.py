@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tifffile
 
 import crop_rois_from_volume
 from ngff_images import pyramid, write_ome_zarr
@@ -166,6 +167,11 @@ def test_prune_removes_cubes_of_volumes_that_are_gone_and_of_no_other_folder(tmp
     assert datasets_after_a_run("one") == {"a", "c"}
     (tmp_path / "two" / "c.nrrd").unlink()
     assert datasets_after_a_run("two") == {"a"}
+    (tmp_path / "one" / "a.nrrd").unlink()
+    tifffile.imwrite(tmp_path / "one" / "a.tif", voxels + 1)  # the volume is another file now
+    options.append("--update")
+    assert datasets_after_a_run("one") == {"a"}
+    assert json.loads((tmp_path / "out" / "a.json").read_text())["source"] == str(tmp_path / "one" / "a.tif")
 
 
 def test_a_collection_that_moved_as_a_whole_goes_on(tmp_path, voxels, capsys):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -443,6 +444,12 @@ def test_cubes_of_a_row_that_is_gone(tmp_path, cell, capsys):
     assert ngff_download.main([*argv, "--prune"]) == 0
     assert [path.name.partition("_")[0] for path in cubes(tmp_path / "out")] == ["two"]
     assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["two.json"]
+    moved = shutil.copytree(cell[0] / "cell.zarr", tmp_path / "moved.zarr")
+    table(listing, {"download_url": moved, "volume_name": "two"})
+    capsys.readouterr()
+    assert ngff_download.main(argv) == 0 and f"now {moved}\n" in capsys.readouterr().err
+    assert ngff_download.main([*argv, "--update"]) == 0 and len(cubes(tmp_path / "out")) == 1
+    assert json.loads((tmp_path / "out" / "two.json").read_text())["source"] == str(moved)
 
 
 def test_a_dataset_that_cannot_be_listed(tmp_path, capsys):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from utils.contrast import NO_CONTRAST, Contrast
+from utils.sampling.orphans import claim
 from utils.sampling.roi_crops import Crops, Failure
 from utils.sampling.roi_record import CHOICE, CONTENT, RoiRecord, Settings, read_record, software
 from utils.sampling.rois import Roi
@@ -105,6 +106,20 @@ def test_another_choice_keeps_the_cubes_that_are_there(saved):
 def test_what_makes_cubes_outdated(saved):
     assert record_in(saved, min_frac=0.7).outdated == "made with min_frac 0.5, now 0.7"
     assert record_in(saved, overview_level=1).padding == {}
+    (saved / A_FILE).unlink()
+    nothing = record_in(saved, min_frac=0.7)
+    assert nothing.outdated is None and nothing.contrast is None and nothing.padding == {}
+
+
+def test_of_one_listing_a_dataset_may_have_another_source(saved):
+    path, table = saved / "fly.json", saved / "table.csv"
+    claim(table, {path: SETTINGS.source})
+    moved = replace(SETTINGS, source="s3://moved/em.zarr")
+    assert RoiRecord(path, SETTINGS, table).outdated is None
+    assert RoiRecord(path, moved, table).outdated == "made of https://host/em.zarr, now s3://moved/em.zarr"
+    for listing in (None, saved / "other.csv"):
+        with pytest.raises(ValueError, match="belongs to https://host"):
+            RoiRecord(path, moved, listing)
 
 
 @pytest.mark.parametrize(("low", "window"), [(3.0, WINDOW), (7.0, None)])
@@ -189,6 +204,7 @@ OTHER = {
 
 @pytest.mark.parametrize("key", sorted(OTHER))
 def test_what_decides_the_order(tmp_path, key):
+    (tmp_path / A_FILE).write_bytes(CUBE)
     save(RoiRecord(tmp_path / "v.json", BASE), [A])
     assert RoiRecord(tmp_path / "v.json", BASE).is_fresh
     assert RoiRecord(tmp_path / "v.json", replace(BASE, **{key: OTHER[key]})).is_fresh == (key not in CHOICE)

@@ -37,7 +37,7 @@ def sample(plan: SamplingPlan, folder: Path) -> str:
     """
     # What was made otherwise is kept, and said before anything is fetched.
     path = folder / f"{plan.dataset.name}.json"
-    outdated = RoiRecord(path, plan.settings(None)).outdated
+    outdated = RoiRecord(path, plan.settings(None), plan.options.listing).outdated
     if outdated and not plan.options.update:
         return Outdated(outdated)
     reader = plan.open_level()
@@ -49,7 +49,7 @@ def sample(plan: SamplingPlan, folder: Path) -> str:
             return _fetch_cubes(plan, record, seen, reader, folder)
         return _fetch_whole(plan, record, seen, reader)
 
-    return renewed(path, settings, plan.options.update, make)
+    return renewed(path, settings, plan.options.update, make, plan.options.listing)
 
 
 def _fetch_cubes(
@@ -113,13 +113,15 @@ def _fetch_whole(plan: SamplingPlan, record: RoiRecord, seen: Survey | None, rea
     return f"{size / GB:.3g} GB brought"
 
 
-def renewed(path: Path, settings: Settings, update: bool, make: Callable[[RoiRecord], str]) -> str:
+def renewed(
+    path: Path, settings: Settings, update: bool, make: Callable[[RoiRecord], str], listing: Path | None = None
+) -> str:
     """Make a dataset, or go on with it; what is outdated stays, unless it is to be updated.
 
     With `update` there is then what a fresh run would leave: other choices of earlier runs go, too. `make` makes cubes,
-    and the record beside them.
+    and the record beside them; `listing` is `RoiRecord`'s.
     """
-    record = RoiRecord(path, settings)
+    record = RoiRecord(path, settings, listing)
     reason = record.outdated
     if reason and not update:
         return Outdated(reason)

@@ -7,15 +7,13 @@ from utils.files import OWN_FOLDER, remove_if_empty, safe_name
 from utils.foreign_text import json_file
 from utils.jobs import Outdated, PassedOver
 from utils.records.fingerprints import NO_FILE
-from utils.records.recipes import Recipe, discard, is_of, known_record, record_of, save_record
+from utils.records.recipes import Recipe, discard, known_record, record_of, save_record
 from utils.redaction import say
 from utils.sampling.overview import discard_overviews
-from utils.sampling.roi_record import RoiRecord, Settings, read_record
-
-STAGE = "sampling"
+from utils.sampling.roi_record import STAGE, RoiRecord, Settings, read_record, was_listed
 
 
-def without_cubes(path: Path, settings: Settings, update: bool, reason: str) -> str:
+def without_cubes(path: Path, settings: Settings, update: bool, reason: str, listing: Path | None = None) -> str:
     """A dataset that gives no cubes now: those that are there are outdated, and go when they are to be updated.
 
     Raises
@@ -25,7 +23,7 @@ def without_cubes(path: Path, settings: Settings, update: bool, reason: str) -> 
     ValueError
         If the record belongs to another source.
     """
-    RoiRecord(path, settings)
+    RoiRecord(path, settings, listing)
     if not update:
         return Outdated(reason)
     _discard_dataset(path)
@@ -48,7 +46,7 @@ def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune
 
     What it never listed is left alone. `wanted` are the records, in the cubes' folder, of what is listed now.
     """
-    found = [path for path in sorted(folder.glob("*.json")) if path not in wanted and _was_listed(path, listing)]
+    found = [path for path in sorted(folder.glob("*.json")) if path not in wanted and was_listed(path, listing)]
     if not found:
         return
     for path in found if prune else ():
@@ -57,11 +55,6 @@ def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune
         what = "removed" if prune else "--prune removes them"
         names = ", ".join(path.stem for path in found)
         say(f"datasets without their {'volume' if listing.is_dir() else 'row'} ({len(found)}; {what}): {names}")
-
-
-def _was_listed(path: Path, listing: Path) -> bool:
-    note = known_record(path)
-    return note is not None and note.stage == STAGE and is_of(note, listing, path)
 
 
 def _discard_dataset(path: Path) -> None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -55,6 +56,7 @@ class SamplingOptions:
     stratify: bool = False
     update: bool = False
     mask: str | None = None
+    listing: Path | None = None  # the table that is gone through
     access: Access = field(default_factory=Access)
 
 

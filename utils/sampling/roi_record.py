@@ -19,6 +19,7 @@ from utils.foreign_text import parse_json
 from utils.names import parse_roi, parsed
 from utils.ngff.address import is_state_link
 from utils.outcomes import describe
+from utils.records.recipes import is_of, known_record
 from utils.sampling.roi_crops import Crops, Failure
 from utils.sampling.rois import Roi, is_whole
 
@@ -27,6 +28,7 @@ CHOICE = ("level", "seed", "crop_size", "min_frac", "padding_value", "overview_l
 # Where these differ, cubes that are there are not what this run would make.
 CONTENT = ("crop_size", "min_frac", "padding_value", "invert", "voxel_size", "contrast_method", "mask")
 NAME = "em-patch-curation"
+STAGE = "sampling"  # of the notes that say which table or folder lists a dataset
 # What boxes are counted from: "dataset", its own origin, which is the level's offset. Records of earlier versions do
 # not say so: theirs are counted from the level's first voxel.
 DATASET_COORDINATES = "dataset"
@@ -91,18 +93,27 @@ class Settings:
 class RoiRecord:
     """A dataset's record: what an earlier run said, and what this one, with its settings, will say.
 
+    Where the table or folder of this run (`listing`) listed the dataset before, its source may be another one now.
+
     Raises
     ------
     ValueError
         If the file there belongs to another source.
     """
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, listing: Path | None = None) -> None:
         self.path, self.settings = path, settings
         self.earlier = read_record(path)
-        if self.earlier and not self._is_own():
-            raise _foreign(path, self.earlier.get("source"))
+        self._was = self.earlier.get("source") if self.earlier and not self._is_own() else None
+        if self.earlier and not self._is_own() and not (self._was and listing and was_listed(path, listing)):
+            raise _foreign(path, self._was)
         self._before = Settings.from_json(self.earlier) if self.earlier else None
+        if self.outdated and not any(path.with_name(str(box["file"])).exists() for _, box in self._entries()):
+            self.earlier, self._was, self._before = (
+                {},
+                None,
+                None,
+            )  # of a run that made nothing there is nothing to keep
 
     def _is_own(self) -> bool:
         """Whether it is of this source: the same place, or a volume of the same content that has moved here."""
@@ -123,6 +134,8 @@ class RoiRecord:
         """Why the cubes that are there are not what this run would make; None if they are."""
         if self._before is None:
             return None
+        if self._was is not None:
+            return f"made of {self._was}, now {self.settings.source}"
         if self.earlier.get("boxes") and self.earlier.get("contrast") and self.contrast is None:
             return "made with a contrast window of one value"
         return self._before.outdated(self.settings)
@@ -138,13 +151,17 @@ class RoiRecord:
             z, y, x = self.settings.offset
             named = {path.name: parsed(parse_roi, path.stem) for path in folder.glob(f"{name}-ROI-*.nrrd")}
             return {Roi(*roi[1]).shifted((-z, -y, -x)): file for file, roi in named.items() if roi and roi[0] == name}
-        entries = [_boxes(self.earlier), _boxes(self.earlier, "pending"), *map(_boxes, self.earlier.get("earlier", []))]
         found: dict[Roi, str] = {}
-        for roi, box in chain.from_iterable(entries):
+        for roi, box in self._entries():
             file = str(box["file"])
             if file.startswith(f"{name}-ROI-") and roi not in found and is_whole(folder / file, roi):
                 found[roi] = file
         return found
+
+    def _entries(self) -> Iterator[tuple[Roi, Mapping[str, Any]]]:
+        """Every box that earlier runs made, or were about to."""
+        entries = [_boxes(self.earlier), _boxes(self.earlier, "pending"), *map(_boxes, self.earlier.get("earlier", []))]
+        return chain.from_iterable(entries)
 
     def kept(self, existing: Mapping[Roi, str]) -> list[Roi]:
         """Cubes of other choices, which count first."""
@@ -248,6 +265,12 @@ def read_record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise _foreign(path, "something else")
     return record
+
+
+def was_listed(path: Path, listing: Path) -> bool:
+    """Whether a dataset, called by its record, was listed by a table or folder."""
+    note = known_record(path)
+    return note is not None and note.stage == STAGE and is_of(note, listing, path)
 
 
 def _foreign(path: Path, owner: object) -> ValueError:

@@ -37,6 +37,7 @@ class CropOptions:
     threads: int = 1
     update: bool = False
     keep_labels: bool = False
+    listing: Path | None = None  # the folder that is gone through
 
 
 def find_volumes(source: Path, cubes: Path) -> tuple[list[Path], list[Path], bool]:
@@ -119,8 +120,8 @@ def crop_volume(path: Path, options: CropOptions, target: Path, stated: Stated =
             raise PassedOver(reason)
         settings = _settings(path, volume, options, read_record(target).get("input"))
         if reason:
-            return without_cubes(target, settings, options.update, reason)
-        return renewed(target, settings, options.update, partial(_crop, path, volume, options))
+            return without_cubes(target, settings, options.update, reason, options.listing)
+        return renewed(target, settings, options.update, partial(_crop, path, volume, options), options.listing)
 
 
 def _crop(path: Path, volume: Volume, options: CropOptions, record: RoiRecord) -> str:
