@@ -14,11 +14,12 @@ from loopback import serving
 from ngff_images import pyramid, write_json, write_ome_zarr, write_precomputed
 from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
+from utils.ngff.connections import Connections
 from utils.ngff.metadata import Level
 from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.ngff.read import LevelReader, _open_view
 from utils.ngff.store import Store
-from utils.ngff.waiting import Connections, StalledError
+from utils.ngff.waiting import StalledError
 
 
 def test_a_passing_refusal_is_asked_again(tmp_path):

@@ -18,9 +18,10 @@ from ngff_images import (
 )
 from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
+from utils.ngff.connections import Connections
 from utils.ngff.multiscale import open_multiscale, open_volume_level
 from utils.ngff.store import LONGEST_DIRECTORY, Store, zip_names
-from utils.ngff.waiting import Connections, ForbiddenError, RedirectError, StalledError
+from utils.ngff.waiting import ForbiddenError, RedirectError, StalledError
 
 QUICK = Access(timeout=2, retries=3)
 

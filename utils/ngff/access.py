@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from utils.foreign_text import retry_seconds
 from utils.ngff.address import Address
-from utils.ngff.waiting import LONGEST, StalledError, ThrottledError, interrupted
+from utils.ngff.connections import LONGEST
+from utils.ngff.waiting import StalledError, ThrottledError, interrupted
 
 if TYPE_CHECKING:
     import tensorstore as ts

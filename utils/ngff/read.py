@@ -13,9 +13,10 @@ from utils.axes import Triple, triple
 from utils.formats.volume_base import Region
 from utils.ngff.access import context, with_patience
 from utils.ngff.chunks import chunk_names, translated, translation
+from utils.ngff.connections import CONNECTIONS
 from utils.ngff.metadata import Level
 from utils.ngff.store import Store
-from utils.ngff.waiting import CONNECTIONS, ForbiddenError, GoneError, StalledError, explain, wait
+from utils.ngff.waiting import ForbiddenError, GoneError, StalledError, explain, wait
 
 # A refusal is asked for again this often, after a wait of 0.2 s that doubles.
 FORBIDDEN_RETRIES = 2

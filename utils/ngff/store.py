@@ -15,16 +15,8 @@ from urllib.parse import urljoin
 from utils.foreign_text import parse_json
 from utils.ngff.access import HOSTS, Access, ask, context, http_headers, kvstore_spec, with_patience
 from utils.ngff.address import Address
-from utils.ngff.waiting import (
-    CONNECTIONS,
-    LONGEST,
-    EndlessError,
-    ForbiddenError,
-    GoneError,
-    RedirectError,
-    is_silence,
-    wait,
-)
+from utils.ngff.connections import CONNECTIONS, LONGEST
+from utils.ngff.waiting import EndlessError, ForbiddenError, GoneError, RedirectError, is_silence, wait
 from utils.redaction import redacted
 
 if TYPE_CHECKING:
