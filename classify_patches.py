@@ -146,7 +146,7 @@ class LazyClassifier:
         return self.workers == 1 and not self.args.dask
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _classifier_here, (self.key, self.args, self.decision, self.threshold, self.workers)
+        return _shared_classifier, (self.key, self.args, self.decision, self.threshold, self.workers)
 
     @cached_property
     def _classifier(self) -> "Classifier":
@@ -211,14 +211,14 @@ class LazyClassifier:
         return path, states[path] if path in states else load_weights(path)  # what was fetched had another name
 
 
-_HERE: dict[str, LazyClassifier] = {}
+_CLASSIFIERS: dict[str, LazyClassifier] = {}
 
 
-def _classifier_here(key: str, *description: Any) -> LazyClassifier:
+def _shared_classifier(key: str, *description: Any) -> LazyClassifier:
     """The run's one classifier in this process: every job brings its description, the network stays."""
-    if key not in _HERE:
-        _HERE[key] = LazyClassifier(*description)
-    return _HERE[key]
+    if key not in _CLASSIFIERS:
+        _CLASSIFIERS[key] = LazyClassifier(*description)
+    return _CLASSIFIERS[key]
 
 
 def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision: "Decision", run: "Run") -> int:

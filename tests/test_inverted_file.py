@@ -37,7 +37,7 @@ def test_search_in_cells_finds_what_looking_at_all_finds(monkeypatch):
         assert np.allclose(cosines, expected, atol=1e-5)
     assert {probe for probe, _ in found[0]} == set(range(100))  # what is inverted is not alike
     (cell,) = whole._cells
-    hits = list(cell.look(probes, 0.9, either_sign=True))
+    hits = list(cell.search(probes, 0.9, either_sign=True))
     assert {probe for hit in hits for probe in hit[0].tolist()} == set(range(200))
     assert all((hit[2] >= 0.9).all() for hit in hits)
     assert own <= found[0] and found[1] <= found[0] and len(own & found[1]) >= 97
@@ -95,5 +95,5 @@ def test_more_probes_than_products_are_looked_at_code_by_code(monkeypatch):
     cell = Cell()
     cell.extend(codes, np.arange(4))
     monkeypatch.setattr(inverted_file, "PRODUCTS", 2)
-    found = [pair for probe, owner, _ in cell.look(codes, 0.99) for pair in zip(probe, owner, strict=True)]
+    found = [pair for probe, owner, _ in cell.search(codes, 0.99) for pair in zip(probe, owner, strict=True)]
     assert found == [(i, i) for i in range(4)]

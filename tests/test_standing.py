@@ -197,11 +197,11 @@ def test_memory_that_lacks_beside_the_work_is_told(made, monkeypatch):
 
 @pytest.mark.parametrize(("more", "threads"), [(0, [True]), (1, [])])
 def test_large_inputs_have_a_thread_that_keeps_no_process_alive(made, monkeypatch, more, threads):
-    recipe, look, found = made[0], own_room._look, []
+    recipe, look, found = made[0], own_room._set_fingerprints, []
     size = sum(entry.size for entry in glances(recipe).values())
     monkeypatch.setattr(own_room, "LARGE_BYTES", size + more)
     monkeypatch.setattr(
-        own_room, "_look", lambda *given: found.append(threading.current_thread().daemon) or look(*given)
+        own_room, "_set_fingerprints", lambda *given: found.append(threading.current_thread().daemon) or look(*given)
     )
     assert fingerprints_in_background(recipe)() == fingerprints(recipe)
     assert found == threads

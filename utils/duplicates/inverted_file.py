@@ -86,7 +86,7 @@ class InvertedFile:
         nearest = self._nearest(probes[usable], probed)
         parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
         for cell, asking in by_cell(nearest.ravel(), np.repeat(usable, nearest.shape[1])):
-            for which, owner, cosine in self._cells[cell].look(probes[asking], least):
+            for which, owner, cosine in self._cells[cell].search(probes[asking], least):
                 parts.append((asking[which], owner, cosine))
         probe, owner, cosine = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.lexsort((owner, probe))
@@ -167,7 +167,9 @@ class Cell:
         self._codes[part], self._lengths[part], self._owners[part] = codes, lengths(codes), owners
         self.count = stop
 
-    def look(self, probes: np.ndarray, least: float, *, either_sign: bool = False) -> Iterator[tuple[np.ndarray, ...]]:
+    def search(
+        self, probes: np.ndarray, least: float, *, either_sign: bool = False
+    ) -> Iterator[tuple[np.ndarray, ...]]:
         """Codes whose cosine with a probe is at least `least`, some at a time.
 
         Parameters

@@ -59,7 +59,7 @@ class ViewFile:
         view, cell = np.divmod(nearest, len(self._cells))
         asking = (np.arange(len(usable))[:, np.newaxis] * len(VIEWS) + view).ravel()
         for number, asked in by_cell(cell.ravel(), asking):
-            for which, marked, cosine in self._cells[number].look(
+            for which, marked, cosine in self._cells[number].search(
                 views.reshape(-1, SIZE)[asked], least, either_sign=True
             ):
                 row, view = np.divmod(asked[which], len(VIEWS))

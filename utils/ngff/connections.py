@@ -43,7 +43,7 @@ class Connections:
         """Expect answers of up to so many bytes, if decoding may take as many."""
         self.longest = max(self.longest, min(nbytes, memory.limit_bytes()))
 
-    def look(self) -> None:
+    def shut_endless(self) -> None:
         """Shut those whose answer is too long; any number of threads may ask, one looks."""
         if time.monotonic() - self._looked < SECONDS or not self._lock.acquire(blocking=False):
             return

@@ -72,7 +72,7 @@ def wait(future: "Future[Result]", timeout: float, what: str) -> Result:
         try:
             return future.result(timeout=max(0.01, min(left, SECONDS)))
         except TimeoutError as error:
-            CONNECTIONS.look()
+            CONNECTIONS.shut_endless()
             if _interrupted.is_set():
                 future.cancel()
                 raise StalledError(f"{what}: interrupted") from error

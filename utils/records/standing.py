@@ -172,11 +172,11 @@ def fingerprints_in_background(recipe: Recipe) -> Callable[[], Fingerprints]:
         known = fingerprints(recipe)
         return lambda: known
     found: Future[Fingerprints] = Future()
-    threading.Thread(target=_look, args=(recipe, found), daemon=True).start()
+    threading.Thread(target=_set_fingerprints, args=(recipe, found), daemon=True).start()
     return lambda: {name: before[name]._replace(digest=entry.digest) for name, entry in found.result().items()}
 
 
-def _look(recipe: Recipe, found: "Future[Fingerprints]") -> None:
+def _set_fingerprints(recipe: Recipe, found: "Future[Fingerprints]") -> None:
     try:
         found.set_result(fingerprints(recipe))
     except MemoryError as error:
