@@ -79,13 +79,15 @@ def test_hyperstacks_cut_short(tmp_path):
 
 def test_several_series_and_files_of_ome(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as out:
-        out.write(VOXELS, metadata={"axes": "ZYX"}, photometric="minisblack")
-        out.write(VOXELS[:3, ::2, ::2], metadata={"axes": "ZYX"}, photometric="minisblack")
+        for voxels, nm in ((VOXELS[:3, ::2, ::2], (60, 16, 16)), (VOXELS, (30, 8, 8))):
+            size = {f"PhysicalSize{a}": side / 1000 for a, side in zip("ZYX", nm, strict=True)}
+            out.write(voxels, metadata={"axes": "ZYX", **size}, photometric="minisblack")
     with pytest.warns(UserWarning, match="holds 2 images"), open_tiff(tmp_path / "a.ome.tif") as volume:
         np.testing.assert_array_equal(volume[:], VOXELS)
+        assert volume.voxel_size == (30, 8, 8), "not that of the overview before it"
     content = (tmp_path / "a.ome.tif").read_bytes()
     (tmp_path / "a.ome.tif").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"cut short|damaged"):
+    with pytest.warns(UserWarning, match="holds 2 images"), pytest.raises(ValueError, match=r"cut short|damaged"):
         open_tiff(tmp_path / "a.ome.tif")
 
 

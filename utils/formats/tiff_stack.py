@@ -198,24 +198,24 @@ def _promised_planes(tif: Any, series: Any) -> int:
 
 
 def _ome_planes(xml: str, series: Any) -> int:
-    """Of the image that is as wide and high as the series: its sizes in z, c and t."""
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    for pixels in _ome_pixels(xml):
-        if (pixels.get("SizeX"), pixels.get("SizeY")) == (str(sizes.get("X")), str(sizes.get("Y"))):
-            samples = series.keyframe.samplesperpixel
-            return math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT") // int(samples)
+    """Of the series' image: its sizes in z, c and t."""
+    for pixels in _ome_pixels(xml, series):
+        samples = series.keyframe.samplesperpixel
+        return math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT") // int(samples)
     return 1
 
 
-def _ome_pixels(xml: str) -> list[ElementTree.Element]:
-    root = parse_xml(xml)
-    return [] if root is None else [node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"]
+def _ome_pixels(xml: str, series: Any) -> list[ElementTree.Element]:
+    """What is said of images that are as wide and high as a series: a file may hold an overview, too."""
+    root, sizes = parse_xml(xml), dict(zip(series.axes, series.shape, strict=True))
+    found = [] if root is None else [node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"]
+    return [node for node in found if all(node.get(f"Size{axis}") == str(sizes.get(axis)) for axis in "XY")]
 
 
 def voxel_size(tif: Any) -> VoxelSize:
     """Voxel size in nm from the metadata of OME, LSM, ImageJ, or JSON (tifffile's, or our own `voxel_size`)."""
     if tif.is_ome:
-        return _from_ome(tif.ome_metadata)
+        return _from_ome(tif.ome_metadata, _main_series(tif))
     if tif.is_lsm:
         lsm = tif.lsm_metadata
         return checked([lsm.get(f"VoxelSize{a}", 0) for a in "ZYX"], "m")
@@ -242,8 +242,8 @@ def _json(tif: Any) -> dict[str, Any]:
     return dict(shaped[0]) if shaped else json_object(tif.pages.first.description or "")
 
 
-def _from_ome(xml: str) -> VoxelSize:
-    pixels = next(iter(_ome_pixels(xml)), None)
+def _from_ome(xml: str, series: Any) -> VoxelSize:
+    pixels = next(iter(_ome_pixels(xml, series)), None)
     if pixels is None or any(pixels.get(f"PhysicalSize{a}") is None for a in "ZYX"):
         return checked(None)
     sizes = [
