@@ -178,6 +178,9 @@ GRID = {"resolution": (1 / 4, 1 / 5), "resolutionunit": "NONE"}
 @pytest.mark.parametrize(("options", "metadata", "size", "why"), [
     ({"imagej": True, **GRID}, {"spacing": 30.0, "unit": "nm"}, (30, 5, 4), ""),
     ({"imagej": True, "resolution": (250, 200)}, {"spacing": 0.03, "unit": "um"}, (30, 5, 4), ""),
+    ({"imagej": True, **GRID}, {"spacing": 0.03, "unit": "nm", "zunit": "um"}, (30, 5, 4), ""),
+    ({"imagej": True, **GRID}, {"spacing": 30.0, "unit": "nm", "yunit": "s"}, None,
+     "the header says 30, nan, 4 nm (z, y, x)"),
     ({"imagej": True, **GRID}, {"unit": "nm"}, None, "the header has no spacing of slices"),
     ({"imagej": True}, {"spacing": 30.0, "unit": "nm"}, (30, 1, 1), ""),
     ({"imagej": True, **GRID}, {"spacing": 30.0}, None, "the header has none"),

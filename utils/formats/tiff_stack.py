@@ -17,7 +17,7 @@ from utils.files import stem
 from utils.foreign_text import json_object, parse_xml
 from utils.formats.raw_data import RawData, RawVolume
 from utils.formats.volume_base import PagedVolume, Volume
-from utils.formats.voxel_size import VoxelSize, checked, significant
+from utils.formats.voxel_size import VoxelSize, checked, nm_per, significant
 from utils.reading import open_tiff_file, reading_as
 from utils.tiff_pages import check_page, plane_count, tiff_page
 
@@ -229,7 +229,11 @@ def voxel_size(tif: Any) -> VoxelSize:
         return VoxelSize(None, "the header has no spacing of slices")
     tags = tif.pages.first.tags
     yx = [_per_unit(tags.get(name)) for name in ("YResolution", "XResolution")]
-    return checked([float(metadata["spacing"]), *yx], unit)
+    lengths = [float(metadata["spacing"]), *yx]
+    units = [str(metadata.get(name, unit)) for name in ("zunit", "yunit", "unit")]  # ImageJ names those that differ
+    if len(set(units)) > 1:
+        lengths, unit = [a * (nm_per(name) or math.nan) for a, name in zip(lengths, units, strict=True)], "nm"
+    return checked(lengths, unit)
 
 
 def _per_unit(tag: Any) -> float:
