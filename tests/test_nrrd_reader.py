@@ -61,13 +61,14 @@ def test_layouts(tmp_path, fields, data, detached):
             (1000, 1000, 1000),
         ),
         ({"spacings": "1 1 1", "units": '"nm" "nm" "nm"'}, (1, 1, 1)),
+        ({"spacings": "4 5 0.05", "units": '"nm" "nm" "um"'}, None),
         ({"spacings": "4e-6 4e-6 5e-5"}, (50, 4, 4)),  # only as ITK's mm does this make sense
     ],
 )
 def test_voxel_sizes(tmp_path, fields, size):
     (tmp_path / "a.nrrd").write_bytes(header(**fields) + b"\n" + VOXELS.tobytes())
     with open_volume(tmp_path / "a.nrrd") as volume:
-        assert volume.voxel_size == size
+        assert volume.header_size.nm == size
 
 
 def test_colours_become_luminance(tmp_path):

@@ -150,4 +150,6 @@ def voxel_size(header: NrrdHeader) -> VoxelSize:
         return checked(None)
     zyx = numbers[2::-1]
     units = [u for u in fields.get("space units", fields.get("units", "")).split('"') if u.strip()]
+    if len(set(units[:3])) > 1:
+        return VoxelSize(None, f"the header's units differ: {', '.join(units[:3])}")
     return checked(zyx, units[0]) if units and units[0] != "???" else checked_unitless(zyx)
