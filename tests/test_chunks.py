@@ -9,14 +9,7 @@ import numpy as np
 import pytest
 
 from loopback import serving
-from ngff_images import (
-    COMPRESSIONS,
-    check,
-    pyramid,
-    write_json,
-    write_n5_array,
-    write_precomputed,
-)
+from ngff_images import COMPRESSIONS, check, pyramid, write_json, write_n5_array, write_precomputed
 from utils.ngff.chunks import _lz4_frames, _n5_lz4_to_raw, chunk_names
 from utils.ngff.metadata import Level
 from utils.ngff.multiscale import open_volume_level

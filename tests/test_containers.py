@@ -10,14 +10,7 @@ import pytest
 
 import ngff_download
 from loopback import Server, serving
-from ngff_images import (
-    SIZES,
-    pyramid,
-    write_bdv,
-    write_json,
-    write_n5_array,
-    write_ome_zarr,
-)
+from ngff_images import SIZES, pyramid, write_bdv, write_json, write_n5_array, write_ome_zarr
 from utils.ngff.access import Access
 from utils.ngff.address import Address
 from utils.ngff.containers import CONVERTERS, foreign_format, images_below, several_images

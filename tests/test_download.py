@@ -169,7 +169,4 @@ def test_what_is_said_meanwhile(server, fetch, capsys):
     server.answers = [whole(b"", 429), whole()]
     fetch()
     said = capsys.readouterr().err.splitlines()
-    assert said == [
-        f"{server.url}: HTTP 429 Too Many Requests; trying again in 1 s",
-        f"fetching {server.url} (0.0 MB)",
-    ]
+    assert said == [f"{server.url}: HTTP 429 Too Many Requests; trying again in 1 s", f"fetching {server.url} (0.0 MB)"]

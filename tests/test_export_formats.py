@@ -93,10 +93,7 @@ def test_parquet(tmp_path, monkeypatch):
 def test_types_of_columns():
     names = ("axis", "slice", "z0", "x1", "score", "z0_nm", "voxel_x", "weight", "name")
     assert [column_kind(name) for name in names] == [*["int64"] * 4, *["float64"] * 4, "string"]
-    assert [column_kind("weight", weight) for weight in (1.5, "12 g")] == [
-        "float64",
-        "string",
-    ]
+    assert [column_kind("weight", weight) for weight in (1.5, "12 g")] == ["float64", "string"]
     schema = parquet_schema(ROWS[0])
     assert schema.names == ["image", "name", "score", "z0", "note"]
     assert schema.field("z0").type == pa.int64() and schema.field("score").type == pa.float64()

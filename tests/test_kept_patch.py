@@ -13,14 +13,7 @@ from hypothesis import strategies as st
 
 from utils.contrast import Contrast
 from utils.records.fingerprints import fingerprint
-from utils.records.kept_patch import (
-    KeptRecord,
-    list_kept,
-    possible_size,
-    read_description,
-    read_kept,
-    read_kept_record,
-)
+from utils.records.kept_patch import KeptRecord, list_kept, possible_size, read_description, read_kept, read_kept_record
 from utils.records.recipes import Recipe, record_of, save_record
 
 sizes = st.none() | st.tuples(*[st.floats(0.1, 1e6)] * 3)

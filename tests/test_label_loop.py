@@ -67,20 +67,8 @@ def test_the_loop_goes_round(patches, capsys):
     assert label(patches, "labels.csv", count=70) == 0
     stored = []
     for count in (70, 82):
-        train = [
-            "labels.csv",
-            "trained",
-            "--arch",
-            "lite",
-            "--bank",
-            "64",
-            "--side",
-            "96",
-            "--validation",
-            "0",
-            "--update",
-        ]
-        assert train_patch_classifier.main(train) == 0, capsys.readouterr().err
+        train = "labels.csv trained --arch lite --bank 64 --side 96 --validation 0 --update"
+        assert train_patch_classifier.main(train.split()) == 0, capsys.readouterr().err
         assert classify_patches.main([str(patches), "again", "--weights", weights, "--update", "-p", "1"]) == 0
         stored.append((Path(weights).read_bytes(), Path("again/fly.csv").read_bytes()))
         assert label(patches, "labels.csv", "--scores", "again", count=12) == count

@@ -92,10 +92,7 @@ def collection(tmp_path_factory) -> Path:
 def page(collection, tmp_path):
     """A server over the dictionaries with their scores, and a browser that shows its page."""
     table = tmp_path / "labels.csv"
-    with (
-        opened(collection / "patches", table, "--scores", collection / "filtered") as address,
-        browser() as driver,
-    ):
+    with opened(collection / "patches", table, "--scores", collection / "filtered") as address, browser() as driver:
         driver.get(address)
         wait_for(driver, "document.body.dataset.ready")
         yield driver, table, address

@@ -7,12 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ngff_images import (
-    COMPRESSIONS,
-    SIZES,
-    pyramid,
-    write_ome_zarr,
-)
+from ngff_images import COMPRESSIONS, SIZES, pyramid, write_ome_zarr
 from utils.cli import UsageError
 from utils.names import image_name, split_level
 from utils.ngff.metadata import Level

@@ -8,14 +8,7 @@ import pytest
 import zarr
 
 import ngff_download
-from ngff_images import (
-    ome_attributes,
-    pyramid,
-    write_json,
-    write_n5_array,
-    write_ome_zarr,
-    write_precomputed,
-)
+from ngff_images import ome_attributes, pyramid, write_json, write_n5_array, write_ome_zarr, write_precomputed
 from utils.ngff.multiscale import open_multiscale
 
 

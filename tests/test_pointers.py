@@ -6,11 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from loopback import serving
-from ngff_images import (
-    check,
-    pyramid,
-    write_bdv,
-)
+from ngff_images import check, pyramid, write_bdv
 from utils.ngff.access import Access
 from utils.ngff.address import Address, is_state_link
 from utils.ngff.pointers import bdv_address, bdv_unit, image_layers, read_state, state_layer

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from ngff_images import (
-    check,
-    pyramid,
-    write_precomputed,
-)
+from ngff_images import check, pyramid, write_precomputed
 from utils.ngff.metadata import allowing_labels
 from utils.ngff.multiscale import open_multiscale
 from utils.ngff.precomputed import precomputed_levels
@@ -39,12 +35,7 @@ def test_precomputed_sharded(tmp_path):
     check(write_precomputed(tmp_path / "a", levels, sharding=sharding), levels)
 
 
-SCALE = {
-    "key": "8_8_40",
-    "size": [30, 20, 10],
-    "chunk_sizes": [[8, 16, 4]],
-    "resolution": [8, 8, 40],
-}
+SCALE = {"key": "8_8_40", "size": [30, 20, 10], "chunk_sizes": [[8, 16, 4]], "resolution": [8, 8, 40]}
 
 
 def info(*scales, **more):

@@ -62,10 +62,4 @@ def test_which_layers_are_trained(recipe, trained):
 
 def test_batches_are_made_by_the_recipe():
     rule = LITE.batches()
-    assert (rule.size, rule.side, rule.generated, rule.augmentation, rule.seed) == (
-        64,
-        LITE.side,
-        1 / 3,
-        "heavy",
-        0,
-    )
+    assert (rule.size, rule.side, rule.generated, rule.augmentation, rule.seed) == (64, LITE.side, 1 / 3, "heavy", 0)

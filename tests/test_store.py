@@ -9,13 +9,7 @@ import numcodecs
 import pytest
 
 from loopback import serving
-from ngff_images import (
-    check,
-    pyramid,
-    write_bdv,
-    write_ome_zarr,
-    write_precomputed,
-)
+from ngff_images import check, pyramid, write_bdv, write_ome_zarr, write_precomputed
 from utils.ngff.access import HOSTS, Access
 from utils.ngff.address import Address
 from utils.ngff.connections import Connections
@@ -95,10 +89,7 @@ def test_missing_chunks_are_padding(served, status, scheme):
     ],
 )
 def test_faults_of_the_metadata_end_in_a_sentence(served, fault, sentence):
-    with (
-        serving(served, lambda path, nth: fault) as server,
-        pytest.raises((OSError, ValueError), match=sentence),
-    ):
+    with serving(served, lambda path, nth: fault) as server, pytest.raises((OSError, ValueError), match=sentence):
         open_multiscale(f"{server.url}/bucket/a.zarr", Access(timeout=1, retries=1))
 
 

@@ -15,15 +15,7 @@ import classify_patches
 from utils.classification.download import FetchError, RetryPolicy
 from utils.classification.models import build_model
 from utils.classification.state_files import load_weights
-from utils.classification.weights import (
-    FILE_NAME,
-    LITE,
-    ZENODO_URLS,
-    cache_name,
-    find_weights,
-    local_path,
-    record_of,
-)
+from utils.classification.weights import FILE_NAME, LITE, ZENODO_URLS, cache_name, find_weights, local_path, record_of
 from utils.cli import UsageError
 from utils.files import sha256_of
 from weights_server import CONTENT, Server, truncated, whole

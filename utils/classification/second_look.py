@@ -32,9 +32,7 @@ PART, PART_BYTES = 64, 64 << 20
 
 
 def look_twice(
-    run: Network,
-    patches: Sequence[np.ndarray],
-    window_head: tuple[np.ndarray, float] | None = None,
+    run: Network, patches: Sequence[np.ndarray], window_head: tuple[np.ndarray, float] | None = None
 ) -> Outputs:
     """Logits and features of patches; those in doubt or with little structure are looked at again, for their logits.
 
