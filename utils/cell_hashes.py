@@ -10,6 +10,7 @@ Pillow, src/libImaging/Resample.c: ``precompute_coeffs`` and ``normalize_coeffs_
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import groupby
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from utils.hashing import is_flat, patch_hasher
 # Slices turned to float32 at a time, so that the scratch stays in a core's cache.
 SLAB = 8
 # Patches that are enlarged at a time.
-STACK = 128
+STACK = 384
 # Added to every blend: what lies between two whole numbers is rounded up, as Pillow does. Blends that do not lie there
 # are at least twice as far from it.
 UPWARDS = 2.0**-11
@@ -109,10 +110,11 @@ def _reduced(cube: np.ndarray, cell: Cell, hash_size: int) -> Iterator[np.ndarra
 
 
 def _enlarged(cube: np.ndarray, cell: Cell, crop: int, hash_size: int) -> Iterator[np.ndarray]:
-    """As `_reduced`, of patches that are made square first."""
-    for stack in _stacks(cube, cell):
-        parts = (stack[:, :, first : first + STACK] for first in range(0, stack.shape[2], STACK))
-        yield np.concatenate([_squared(part, crop, hash_size) for part in parts])
+    """As `_reduced`, of patches that are made square first, those of one size together."""
+    for _, alike in groupby(_stacks(cube, cell), lambda stack: stack.shape[:2]):
+        stack = np.concatenate(list(alike), axis=2)
+        for part in np.array_split(stack, -(-stack.shape[2] // STACK), axis=2):
+            yield _squared(part, crop, hash_size)
 
 
 def _stacks(cube: np.ndarray, cell: Cell) -> Iterator[np.ndarray]:
