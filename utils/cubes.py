@@ -80,9 +80,10 @@ class Cell:
 
     def region(self) -> Box3D:
         """The z, y, x intervals of voxels that the patches cover; along rows and columns of patches just their tile."""
-        return triple(self._extent(side) for side in range(3))
+        return triple(self.extent(side) for side in range(3))
 
-    def _extent(self, side: int) -> Span:
+    def extent(self, side: int) -> Span:
+        """The interval of the region along a side."""
         spans = [self.blocks[side].tile] if any(axis != side for axis in self.axes) else []
         if side in self.axes:
             own = self.slices(side)
@@ -203,5 +204,5 @@ def cut(cube: np.ndarray, cell: Cell, axis: int, index: int) -> np.ndarray:
     -------
     ndarray, shape (h, w)
     """
-    origin, _ = cell.region()[axis]
+    origin, _ = cell.extent(axis)
     return cube[tuple(index - origin if side == axis else slice(None) for side in range(3))]

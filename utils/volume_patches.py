@@ -193,8 +193,9 @@ def _fetch(reading: VolumeReader, chosen: Sequence[tuple[Cell, list[tuple[int, i
     return [
         (
             format_name_3d(volume.name, axis, index, volume.shape[axis], cell.box(axis)),
-            np.ascontiguousarray(cut(row[within(cell.region(), region)], cell, axis, index)),
+            np.ascontiguousarray(cut(cube, cell, axis, index)),
         )
         for cell, wanted in chosen
+        for cube in [row[within(cell.region(), region)]]
         for axis, index in wanted
     ]
