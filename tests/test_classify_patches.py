@@ -341,6 +341,14 @@ def test_when_the_last_dictionary_is_gone_its_results_go(deduped, out, capsys):
     assert results(out) == {}
 
 
+def test_a_renamed_dictionary_takes_the_place_of_its_former_results(deduped, out, tmp_path):
+    first = next(deduped.glob("fly-ROI-*"))
+    first.rename(first.with_name("fly-ROI-x0-9_y9-18_z0-9.pkl"))
+    assert classify(deduped, out, "--threshold", "0", "--update", "--prune") == 0
+    assert classify(deduped, tmp_path / "fresh", "--threshold", "0") == 0
+    assert results(out) == results(tmp_path / "fresh")
+
+
 def test_sheets_go_that_a_killed_run_left_without_their_tables(deduped, out):
     for file in (*deduped.iterdir(), *out.glob("*.csv"), *(out / ".recipes").glob("*.csv.json")):
         file.unlink()

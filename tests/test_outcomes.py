@@ -16,6 +16,10 @@ from utils.outcomes import Job, Outcome, SomeFailed, describe, failed, reason_of
             OSError("9 requested and 4 written"),
             "could not be written whole (9 requested and 4 written bytes); is the disk full?",
         ),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+            "could not be written whole (576 vs 534 bytes); is the disk full?",
+        ),
     ],
 )
 def test_describe_says_something(error, sentence):

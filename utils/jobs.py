@@ -86,6 +86,9 @@ def run_jobs(
             outcomes.append(Outcome(job, "skipped"))
         else:
             waiting.append(job)
+    without_input = [result for result in orphaned if result.exists()]
+    if scope and run.prune:  # first: a renamed input's new result may take the place of the old one's files
+        discard_orphans(orphaned, scope)
     do = _Runner(work, run.update, still_fails, scope.discard if scope and run.prune and run.update else None)
     try:
         with progress(len(outcomes) + len(waiting), noun, run.quiet) as step:
@@ -99,9 +102,6 @@ def run_jobs(
     finally:  # however the work ends, nothing of dead processes stays in the output folders
         for folder in {job.target.parent for job in jobs}:
             sweep(folder)
-    without_input = [result for result in orphaned if result.exists()]
-    if scope and run.prune:
-        discard_orphans(orphaned, scope)
     return summarize(outcomes, noun, without_input, prune=run.prune, quiet=run.quiet)
 
 

@@ -83,8 +83,9 @@ def failed(job: Job, reason: str, trace: str = "") -> Outcome:
 def describe(error: BaseException) -> str:
     """One line for an exception: its own message, or its kind when it has none."""
     message = " ".join(str(error).split())
-    if re.fullmatch(r"\d+ requested and \d+ written", message):  # numpy's words for a full disk
-        message = f"could not be written whole ({message} bytes); is the disk full?"
+    # Of a full disk numpy and torch say this.
+    if counts := re.search(r"^\d+ requested and \d+ written$|(?<=unexpected pos )\d+ vs \d+$", message):
+        message = f"could not be written whole ({counts[0]} bytes); is the disk full?"
     if isinstance(error, UnicodeEncodeError):  # names of files from before Unicode
         message = f"{error.object[:80]!r} is no UTF-8; rename what it is called after"
     if isinstance(error, OSError) and error.strerror:
