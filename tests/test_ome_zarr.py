@@ -53,6 +53,14 @@ def test_a_shard_s_inner_chunk_is_what_a_request_brings():
     assert math.isnan(found.fill) and array_level("0", V3, (0, 1, 2)).chunk == (8, 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("written", "fill"),
+    [(None, 0), (7, 7), (True, 1), ("-Infinity", -math.inf), ("Infinity", math.inf), ("0x7fc0", 0), ([0], 0)],
+)
+def test_fill_values(written, fill):
+    assert array_level("0", {**V3, "fill_value": written}, (0, 1, 2)).fill == fill
+
+
 def test_axes_of_space_with_other_names_count_in_their_order():
     space = [{"name": name, "type": "space"} for name in ("dim_0", "dim_1", "dim_2")]
     array = {**V2, "shape": [4, 5, 6], "chunks": [1, 2, 3]}

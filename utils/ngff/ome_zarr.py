@@ -270,7 +270,6 @@ def array_level(
     dtype = image_dtype(name if isinstance(name, str) else repr(name))
     outer = chunk_sides(array["chunk_grid"]["configuration"]["chunk_shape"] if v3 else array["chunks"])
     chunk = _inner_chunk(array) or outer
-    fill = array.get("fill_value")
     return Level(
         path=path,
         shape=_pick(array["shape"], order),
@@ -282,8 +281,16 @@ def array_level(
         rank=len(array["shape"]),
         spec={"driver": "zarr3" if v3 else "zarr"},
         grid={"kind": "zarr3" if v3 else "zarr", "metadata": array, "chunk": outer},
-        fill=float(fill) if isinstance(fill, int | float) else (float("nan") if fill == "NaN" else 0.0),
+        fill=_fill(array.get("fill_value")),
     )
+
+
+def _fill(value: Any) -> float:
+    """A fill value as a number: strings are NaN and the infinities, nothing and what is no number are 0."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
 
 
 def _inner_chunk(array: dict[str, Any]) -> list[int] | None:
