@@ -75,7 +75,7 @@ def parse_options() -> argparse.ArgumentParser:
     )
     recipe.add_argument("--side", type=positive_int, help=sides)
     recipe.add_argument("--bank", type=positive_int, help="patches that lite's head learns from (default 4000)")
-    recipe.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
+    recipe.add_argument("--seed", type=natural_int, default=0, help="seed of every random choice (default 0)")
     judging = parser.add_argument_group("judging (by whole experiments: sources, and what overlaps them)")
     validation = (
         "share held out to choose the best epoch (default 0.15); where no choice of experiments could judge, "

@@ -59,6 +59,8 @@ def test_options_of_all_scripts(monkeypatch):
     said = parser.parse_args(["--dask_timeout=5", "--max_gb", "2", "--shard", "1/3", "-p", "3"])
     assert (said.dask_timeout, said.max_gb, said.shard, said.processes) == (5.0, 2.0, (1, 3), 3)
     assert said.seed == 0 and said.dask is None
+    with pytest.raises(SystemExit, match="2"):  # no generator takes it: each volume failed, after its work
+        parser.parse_args(["--seed", "-1"])
     assert not any((said.update, said.prune, said.verbose, said.quiet))
     bare = make_parser("Text.")
     add_run_options(bare, dask=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import memory
-from utils.argument_types import positive_float, positive_int, shard
+from utils.argument_types import natural_int, positive_float, positive_int, shard
 from utils.files import list_entries, suffix
 from utils.interrupts import TerminatedError, terminable, tolerant_streams
 from utils.redaction import say
@@ -84,7 +84,7 @@ def add_run_options(parser: argparse.ArgumentParser, *, seed: bool = False, dask
     processes = "work with N processes (default: the CPUs that this one may use)"
     group.add_argument("-p", "--processes", type=positive_int, default=usable_cpus(), metavar="N", help=processes)
     if seed:
-        group.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
+        group.add_argument("--seed", type=natural_int, default=0, help="seed of every random choice (default 0)")
     group.add_argument("--update", action="store_true", help="redo results whose inputs or options have changed")
     group.add_argument("--prune", action="store_true", help="remove results whose input is gone")
     group.add_argument("--shard", type=shard, metavar="I/N|auto", help="do the I-th of N shares (auto: of a job array)")
