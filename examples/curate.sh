@@ -163,7 +163,7 @@ if [ -n "$(find "$out/filtered" -name '*.csv' ! -path '*/.*' -print 2>/dev/null 
   cut=()
   if [ -d "$out/patches" ]; then cut=("$out/patches"); fi
   stage collection/report.py "$out/filtered" ${cut[@]+"${cut[@]}"} -o "$out/report" \
-    ${overviews[@]+"${overviews[@]}"} ${table[@]+"${table[@]}"}
+    --threshold "${THRESHOLD:-0.5}" ${overviews[@]+"${overviews[@]}"} ${table[@]+"${table[@]}"}
 fi
 if [ -n "${EXPORT:-}" ] &&
   { holds "$out/filtered" '*.tiff' || { [ "${PRUNE:-}" = 1 ] && [ -f "$out/export/README.md" ]; }; }; then

@@ -95,6 +95,8 @@ def test_every_stage_has_its_results(curated):
         assert {dataset_of(name) for name in cut} == names
         assert {path.stem for path in (curated / "filtered" / kind).glob("*.csv")} == cut
         assert {path.stem for path in (curated / "filtered" / kind).glob("*.png")} == names
+    slider = (curated / "report" / "datasets" / "tem_gray" / "data.js").read_text()
+    assert '"threshold":0.0' in slider, "it begins where the collection was decided"
 
 
 def test_what_datasets_share_is_kept_once(demo, curated):
