@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import utils.interrupts  # noqa: F401 - first: a signal during the other imports ends in one line
 
 # isort: split
-from utils.argument_types import fraction, output_dir, positive_float, positive_int
+from utils.argument_types import fraction, natural_float, output_dir, positive_float, positive_int
 from utils.cli import UsageError, add_run_options, make_parser, options_for, run_script, say_passed_over
 from utils.contrast import CONTRASTS
 from utils.dataset_table import DatasetTable, TableOptions, add_table_options
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-cs", "--crop-size", type=positive_int, default=256, metavar="N", help="side of a cube (256)")
     parser.add_argument("-gb", "--gb", type=positive_float, default=5.0, metavar="X", help="GB per volume (default 5)")
     small = "volumes of a folder up to X GB are left alone (5)"
-    parser.add_argument("--min-size-gb", type=float, default=5.0, metavar="X", help=small)
+    parser.add_argument("--min-size-gb", type=natural_float, default=5.0, metavar="X", help=small)
     parser.add_argument("--padding-value", type=float, default=0.0, metavar="V", help="value outside of the specimen")
     parser.add_argument("--min-frac", type=fraction, default=0.7, help="least share of specimen in a box (default 0.7)")
     parser.add_argument("--contrast", choices=CONTRASTS, default="percentile", help="how intensities become uint8")

@@ -75,5 +75,6 @@ def int_from(least: int) -> Callable[[str], int]:
 
 
 natural_int, positive_int = int_from(0), int_from(1)
+natural_float = _number(float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
 positive_float = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
 fraction = _number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
