@@ -242,7 +242,8 @@ def _depth(askers: np.ndarray, counts: np.ndarray, differences: int) -> tuple[in
     in_turn = LOOK + FOUND * np.maximum(askers, SIDE)
 
     def cost(depth: int) -> float:
-        looks = askers.sum() * (LOOK + FOUND * depth) + in_turn @ np.maximum(counts - depth, 0)
+        # No dot product: BLAS would wake a thread for each core, which then waits busily for longer than this takes.
+        looks = askers.sum() * (LOOK + FOUND * depth) + (in_turn * np.maximum(counts - depth, 0)).sum()
         return float(differences * looks + (depth + counts.max() / depth) * (len(counts) + counts.sum()))
 
     depth = 1
