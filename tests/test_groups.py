@@ -29,14 +29,16 @@ def test_subfolders_and_loose_images_are_groups(tmp_path):
 
 
 def test_what_is_nested_deeper_is_named_or_taken(tmp_path, capsys):
-    folder = made(tmp_path / "in", "a/x.png", "a/b/y.png", "a/b/c/z.png")
+    folder = made(tmp_path / "in", "a/x.png", "a/b/y.png", "a/b/c/z.png", "a/notes.txt")
     found = list_groups(folder)
     assert [group.name for group in found.groups] == ["a"]
     assert found.nested == [folder / "a/b/y.png", folder / "a/b/c/z.png"]
     assert listed(folder, recursive=True) == {"a": ["x.png"], "a-b": ["y.png"], "a-b-c": ["z.png"]}
     given = Namespace(dir=folder, recursive=False, quiet=False, prune=False)
     assert groups_of(given, Scope("stage", folder, tmp_path / "out")) == found
-    assert "nested deeper than DIR/GROUP/IMAGE: 2 images, such as" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "nested deeper than DIR/GROUP/IMAGE: 2 images, such as" in said
+    assert f"passed over, no images: {folder / 'a/notes.txt'}\n" in said
 
 
 def test_what_is_no_image_is_passed_over(tmp_path):
