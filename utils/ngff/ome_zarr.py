@@ -289,7 +289,7 @@ def _fill(value: Any) -> float:
     """A fill value as a number: strings are NaN and the infinities, nothing and what is no number are 0."""
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError):
         return 0.0
 
 
