@@ -73,8 +73,8 @@ def label_command(args: argparse.Namespace) -> int:
 
     items, failures = list_items(args.patches, args.scores)
     failed = say_failures(failures)
-    for name in sorted({*args.dataset} - {item.dataset for item in items}):
-        raise UsageError(f"{args.patches}: no patches of {name} to label")
+    if absent := sorted({*args.dataset} - {item.dataset for item in items}):
+        raise UsageError(f"{args.patches}: no patches of {', '.join(absent)} to label")
     if args.dataset:
         items = [item for item in items if item.dataset in args.dataset]
     if not items:

@@ -107,7 +107,7 @@ def test_scores_stand_where_all_that_decides_them_is_the_same(classify, tmp_path
         made = Recipe("c", {"fly.pkl": (path,)}, options, tmp_path) if recipe else None
         return _stored_scores(Job(path, tmp_path / "out/fly.csv", made), names)
 
-    np.testing.assert_allclose(stored(), SCORES)
+    np.testing.assert_allclose(stored().left, SCORES)
     assert stored(NAMES[:4]) is None and stored(recipe=False) is None
     (tmp_path / "out/fly.csv").write_text("damaged")
     assert stored() is None

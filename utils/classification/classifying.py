@@ -17,7 +17,7 @@ from utils.files import safe_name
 from utils.jobs import Job, WorkResult
 from utils.patch_file import PatchFile
 from utils.records.duplicates import LeftOut
-from utils.records.recipes import known_record, load_record
+from utils.records.recipes import load_record
 from utils.records.scores import KEPT, LOW_SCORE, Score, read_scores, save_distances, save_scores
 from utils.records.standing import same_but_for
 
@@ -36,13 +36,11 @@ class _StoredScores:
 
     at_once, is_aside, changes, account = STORED, False, 0, Account()
 
-    def __init__(self, scores: np.ndarray, table: Path) -> None:
-        self._left = scores
-        record = known_record(table)
-        self.weights = record.options.get("weights") if record else None
+    def __init__(self, scores: np.ndarray, weights: str | None) -> None:
+        self.left, self.weights = scores, weights
 
     def examine(self, patches: Sequence[np.ndarray]) -> Examined:
-        scores, self._left = np.split(self._left, [len(patches)])
+        scores, self.left = np.split(self.left, [len(patches)])
         return Examined(scores, np.full(len(scores), np.nan))
 
 
@@ -81,7 +79,7 @@ def classify_dictionary(
     with PatchFile(Path(job.source)) as file:
         refuse_shared_files(file.names)
         stored = _stored_scores(job, file.names)
-        scorer = network() if stored is None else _StoredScores(stored, job.target)
+        scorer = network() if stored is None else stored
         before_all = scorer.account
         while True:
             with kept_files(job.target, file.meta, compression) as kept:
@@ -125,7 +123,7 @@ def _decided(name: str, score: float, threshold: float, left_out: str | None) ->
     return Score(name, score, kept, KEPT if kept else LOW_SCORE)
 
 
-def _stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
+def _stored_scores(job: Job, names: Sequence[str]) -> _StoredScores | None:
     """The scores of a table that is there, where everything that decides them is the same; None where it is not."""
     with suppress(ValueError, OSError):
         record = load_record(job.target)
@@ -133,5 +131,5 @@ def _stored_scores(job: Job, names: Sequence[str]) -> np.ndarray | None:
             return None
         rows = list(read_scores(job.target))
         if [row.name for row in rows] == list(names):
-            return np.array([row.score for row in rows])
+            return _StoredScores(np.array([row.score for row in rows]), record.options.get("weights"))
     return None

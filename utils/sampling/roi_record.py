@@ -104,16 +104,14 @@ class RoiRecord:
     def __init__(self, path: Path, settings: Settings, listing: Path | None = None) -> None:
         self.path, self.settings = path, settings
         self.earlier = read_record(path)
-        self._was = self.earlier.get("source") if self.earlier and not self._is_own() else None
-        if self.earlier and not self._is_own() and not (self._was and listing and was_listed(path, listing)):
+        is_other = bool(self.earlier) and not self._is_own()
+        self._was = self.earlier.get("source") if is_other else None
+        if is_other and not (self._was and listing and was_listed(path, listing)):
             raise _foreign(path, self._was)
         self._before = Settings.from_json(self.earlier) if self.earlier else None
+        # Of a run that made nothing there is nothing to keep.
         if self.outdated and not any(path.with_name(str(box["file"])).exists() for _, box in self._entries()):
-            self.earlier, self._was, self._before = (
-                {},
-                None,
-                None,
-            )  # of a run that made nothing there is nothing to keep
+            self.earlier, self._was, self._before = {}, None, None
 
     def _is_own(self) -> bool:
         """Whether it is of this source: the same place, or a volume of the same content that has moved here."""
