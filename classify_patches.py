@@ -88,6 +88,8 @@ def classify_command(args: argparse.Namespace) -> int:
     with as_usage_errors(ValueError):
         decision = read_decision(weights) if weights.is_file() else UNFITTED
         left_out = LeftOut(read_duplicates(args.without)) if args.without else None
+    if left_out and left_out.is_of_others(dictionaries):
+        say(f"warning: --without {args.without} names no dictionary of {args.dedupe_dir}")
     threshold = decision.threshold if args.threshold is None else args.threshold
     options = {
         "precision": args.precision,

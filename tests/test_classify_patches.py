@@ -311,6 +311,19 @@ def test_a_table_of_another_kind_is_refused(deduped, tmp_path, capsys):
     assert "no table of duplicates" in capsys.readouterr().err
 
 
+def test_a_table_of_other_patches_is_said(deduped, out, tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    without = ("--threshold", "0", "--without", str(table))
+    save_duplicates(table, [])  # of a collection without duplicates
+    assert classify(deduped, out, *without) == 0 and "warning" not in capsys.readouterr().err
+    save_duplicates(table, [Duplicate("a", "horse", "x", "ox", 0.9, 0.9, "same")])
+    assert classify(deduped, out, *without) == 0
+    assert f"--without {table} names no dictionary of {deduped}" in capsys.readouterr().err
+    save_duplicates(table, [Duplicate("a", "mouse.v1.2", "x", "ox", 0.9, 0.9, "same")])
+    assert classify(deduped, out, *without, "--update") == 0
+    assert "1 patches to be left out are not in it, one is a" in capsys.readouterr().err
+
+
 def test_bad_usage(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     assert classify(tmp_path / "in", tmp_path / "out") == 2

@@ -46,6 +46,12 @@ def test_a_cell_without_end_is_a_sentence(tmp_path, monkeypatch):
         csv.field_size_limit(before)
 
 
+def test_what_a_spreadsheet_has_saved_is_read(tmp_path):
+    path = tmp_path / "duplicates.csv"
+    path.write_text(";".join(COLUMNS) + "\na;b;c;excluded:d;0,9;-1;same\n", "utf-16")
+    assert read_duplicates(path) == [Duplicate("a", "b", "c", "excluded:d", 0.9, -1.0, "same")]
+
+
 def test_tables_of_another_kind_are_refused(tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("name,score\n")
@@ -55,5 +61,5 @@ def test_tables_of_another_kind_are_refused(tmp_path):
     with pytest.raises(ValueError, match="line 2"):
         read_duplicates(path)
     path.write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ValueError, match=r"other\.csv: no table of duplicates"):
+    with pytest.raises(ValueError, match=r"other\.csv: is no table"):
         read_duplicates(path)

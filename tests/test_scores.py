@@ -29,6 +29,16 @@ def test_scores_round_trip(tmp_path):
     assert (tmp_path / "b.csv").read_text().startswith("name,score,kept\n")
 
 
+@pytest.mark.parametrize(("delimiter", "encoding"), [(",", "utf-8"), (";", "utf-8-sig"), ("\t", "utf-16")])
+def test_what_a_spreadsheet_has_saved_says_the_same(tmp_path, delimiter, encoding):
+    point = "," if delimiter == ";" else "."
+    rows = [["name", "score", "kept"], ["a", f"0{point}75", "TRUE"], ["é", "0", "FALSE"]]
+    (tmp_path / "a.csv").write_text("".join(delimiter.join(row) + "\r\n" for row in rows), encoding, newline="")
+    assert is_scores_table(tmp_path / "a.csv")
+    expected = [Score("a", 0.75, True, "kept"), Score("é", 0.0, False, "low score")]
+    assert list(read_scores(tmp_path / "a.csv")) == expected
+
+
 def test_other_tables_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("path,label\n")
     with pytest.raises(ValueError, match="expected the columns name, score, kept"):
@@ -40,8 +50,10 @@ def test_other_tables_are_refused(tmp_path):
 def test_damaged_rows_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("name,score,kept\nfirst,0.5,True\nsecond,high,True\n")
     assert is_scores_table(tmp_path / "a.csv")
-    with pytest.raises(ValueError, match=r"a\.csv: a damaged table, at 'second'"):
-        list(read_scores(tmp_path / "a.csv"))
+    for damaged in ("high,True", "0.5,WAHR", "0.5"):
+        (tmp_path / "a.csv").write_text(f"name,score,kept\nfirst,0.5,True\nsecond,{damaged}\n")
+        with pytest.raises(ValueError, match=r"a\.csv: a damaged table, at 'second'"):
+            list(read_scores(tmp_path / "a.csv"))
 
 
 def test_what_is_saved_is_loaded(tmp_path):

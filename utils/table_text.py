@@ -75,8 +75,7 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     # Not `splitlines`: what copies of spreadsheets have inside of cells (form feeds, U+2028) ends no row.
     lines = list(io.StringIO(text, newline=""))
     header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
-    delimiter = max(DELIMITERS, key=header.count)  # spreadsheets write what their country's decimal comma leaves free
-    reader = csv.reader(chain(lines, ("\n", _END)), delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(chain(lines, ("\n", _END)), delimiter=_delimiter(header), skipinitialspace=True)
     begin = 1
     for row in rows_of(reader, path):
         if row == [_END]:
@@ -101,9 +100,35 @@ def number_in(cells: Mapping[str, str], column: str) -> float | None:
     if text.lower() in NOTHING:
         return None
     try:
-        return float(text.replace(",", "."))
+        return decimal(text)
     except ValueError as error:
         raise ValueError(f"{column} is {text!r}; expected a number") from error
+
+
+def decimal(text: str) -> float:
+    """A number with a point or, as spreadsheets of some countries write it, a comma."""
+    return float(text.replace(",", "."))
+
+
+def named_rows(file: TextIO, path: Path) -> tuple[list[str], "csv.DictReader[str]"]:
+    """The columns of a table of ours, by whichever delimiter a spreadsheet has saved it, and its rows, for `rows_of`.
+
+    Raises
+    ------
+    ValueError
+        If it begins with no header.
+    """
+    try:
+        header = file.readline()
+        reader = csv.DictReader(chain([header], file), delimiter=_delimiter(header))
+        return list(reader.fieldnames or []), reader
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is no table: {error}") from error
+
+
+def _delimiter(header: str) -> str:
+    """What stands between cells: spreadsheets write what their country's decimal comma leaves free."""
+    return max(DELIMITERS, key=header.count)
 
 
 def rows_of(reader: Any, path: Path) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """A dictionary classified: the scores of its patches, which of them are kept, the table that says so."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -78,6 +79,8 @@ def classify_dictionary(
     reasons = left_out.reasons(Path(job.source)) if left_out else {}
     with PatchFile(Path(job.source)) as file:
         refuse_shared_files(file.names)
+        if gone := reasons.keys() - set(file.names):
+            warnings.warn(f"{len(gone)} patches to be left out are not in it, one is {min(gone)}", stacklevel=2)
         stored = _stored_scores(job, file.names)
         scorer = network() if stored is None else stored
         before_all = scorer.account

@@ -100,6 +100,8 @@ def _split(selection: Selection, plan: ExportPlan, pairs: Sequence[Pair], args: 
         reasons = ", ".join(f"{count} by {reason}" for reason, count in sorted(ties.reasons.items()))
         note += f"; {together} datasets are tied to others ({reasons})"
     if args.duplicates:
+        if pairs and not any({pair.dataset, pair.other_dataset} & plan.split_of.keys() for pair in pairs):
+            plan.warnings.append("--duplicates names no dataset of this export: is it the table of another collection?")
         note += f"; checked: none of {len(pairs)} pairs of near-duplicates between datasets crosses a split"
     else:
         plan.warnings.append("no --duplicates: datasets that share tissue under other names are not known to the split")

@@ -1,8 +1,7 @@
 """duplicates.csv: which patches show what another one, or an excluded image, shows already."""
 
-import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import xxhash
 
 from utils.files import atomic_path, resolved
 from utils.records import scores
-from utils.table_text import open_text, rows_of, write_rows
+from utils.table_text import decimal, named_rows, open_text, rows_of, write_rows
 
 COLUMNS = ("name", "dictionary", "duplicate_of", "its_dictionary", "similarity", "correlation", "orientation")
 # Marks in `its_dictionary` that the other one is an excluded image and no patch of the collection.
@@ -57,22 +56,18 @@ def read_duplicates(path: Path) -> list[Duplicate]:
         If it lacks columns or holds no numbers where some belong.
     """
     with open_text(path) as file:
-        reader = csv.DictReader(file)
-        try:
-            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: no table of duplicates ({error})") from error
-        if missing:
+        columns, reader = named_rows(file, path)
+        if missing := [column for column in COLUMNS if column not in columns]:
             raise ValueError(f"{path}: no table of duplicates, the columns {', '.join(missing)} are missing")
         try:
             return [_parsed([row[column] for column in COLUMNS]) for row in rows_of(reader, path)]
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path}: line {reader.line_num} is damaged ({error})") from error
 
 
 def _parsed(cells: Sequence[str]) -> Duplicate:
     name, dictionary, other, its_dictionary, similarity, correlation, orientation = cells
-    return Duplicate(name, dictionary, other, its_dictionary, float(similarity), float(correlation), orientation)
+    return Duplicate(name, dictionary, other, its_dictionary, decimal(similarity), decimal(correlation), orientation)
 
 
 class LeftOut:
@@ -82,6 +77,10 @@ class LeftOut:
         self._reasons: dict[str, dict[str, str]] = {}
         for row in rows:
             self._reasons.setdefault(row.dictionary, {})[row.name] = row.reason
+
+    def is_of_others(self, dictionaries: Iterable[Path]) -> bool:
+        """Whether it leaves patches out, but none of these dictionaries."""
+        return bool(self._reasons) and not any(map(self.reasons, dictionaries))
 
     def reasons(self, dictionary: Path) -> dict[str, str]:
         """Patch name -> ``duplicate`` or ``excluded``, for a dictionary's file.

@@ -1,6 +1,5 @@
 """The table beside kept patches: the score of every patch of a dictionary, what became of it; and its distance."""
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.files import OWN_FOLDER, write_whole
-from utils.table_text import open_text, rows_of, write_rows
+from utils.table_text import decimal, named_rows, open_text, rows_of, write_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +16,8 @@ DECIMALS = 4
 COLUMNS = ("name", "score", "kept")
 # The column that says why, where there is more than the score to it.
 REASON = "reason"
+# Of the column kept, in small letters: Excel makes TRUE of True.
+WORDS = {"true": True, "false": False}
 KEPT, LOW_SCORE, DUPLICATE, EXCLUDED = "kept", "low score", "duplicate", "excluded"
 
 
@@ -38,7 +39,7 @@ def save_scores(path: Path, scores: Iterable[Score], *, reasons: bool = False) -
 
 
 def read_scores(path: Path) -> Iterator[Score]:
-    """The rows of the CSV, one after another; what Excel saves as Unicode text, too.
+    """The rows of the CSV, one after another; as spreadsheets save it, too.
 
     Raises
     ------
@@ -46,13 +47,13 @@ def read_scores(path: Path) -> Iterator[Score]:
         If it is none, or a row is damaged.
     """
     with open_text(path) as file:
-        rows = csv.DictReader(file)
-        if not is_scores_header(rows.fieldnames or []):
+        columns, rows = named_rows(file, path)
+        if not is_scores_header(columns):
             raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}")
         for row in rows_of(rows, path):
             try:
                 yield _score(row)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
                 raise ValueError(f"{path}: a damaged table, at {row['name']!r}") from error
 
 
@@ -60,8 +61,8 @@ def is_scores_table(path: Path) -> bool:
     """Whether a file is such a CSV, or may be one that cannot be read now: whoever reads it says why."""
     try:
         with open_text(path) as file:
-            return is_scores_header(next(csv.reader(file), []))
-    except (OSError, ValueError, csv.Error):
+            return is_scores_header(named_rows(file, path)[0])
+    except (OSError, ValueError):
         return True
 
 
@@ -71,8 +72,8 @@ def is_scores_header(fields: Iterable[str]) -> bool:
 
 
 def _score(row: dict[str, str]) -> Score:
-    kept = row["kept"] == "True"
-    return Score(row["name"], float(row["score"]), kept, row.get(REASON) or (KEPT if kept else LOW_SCORE))
+    kept = WORDS[row["kept"].lower()]
+    return Score(row["name"], decimal(row["score"]), kept, row.get(REASON) or (KEPT if kept else LOW_SCORE))
 
 
 def load_distances(table: Path) -> "np.ndarray":
