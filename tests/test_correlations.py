@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.correlations import correlation, shifted_correlations, tile_correlations
+from utils.correlations import correlation, tile_correlations
 
 
 @pytest.fixture
@@ -61,16 +61,3 @@ def test_correlation_and_tiles(rng):
     assert tiles[4] == pytest.approx(np.corrcoef(a[28:, 28:56].ravel(), b[28:, 28:56].ravel())[0, 1])
     assert tile_correlations(np.zeros_like(a), np.zeros_like(b)) == []
     assert tile_correlations(a, np.zeros_like(b)) == [0.0] * 6
-
-
-def test_correlations_of_shifts_are_those_of_what_is_known(rng):
-    image, known = rng.integers(0, 256, (20, 22), dtype=np.uint8), rng.random((16, 16)) < 0.5
-    inner = image[2:18, 3:19].copy()
-    inner[~known] = 7
-    found = shifted_correlations(image, inner, known)
-    assert found.shape == (5, 7) and np.unravel_index(found.argmax(), found.shape) == (2, 3)
-    for y, x in ((0, 0), (2, 3), (4, 6)):
-        seen = image[y : y + 16, x : x + 16][known]
-        assert found[y, x] == pytest.approx(np.corrcoef(seen, inner[known])[0, 1])
-    assert not shifted_correlations(image, np.full((16, 16), 9, np.uint8), known).any()
-    assert not shifted_correlations(image, inner, np.zeros((16, 16), bool)).any()

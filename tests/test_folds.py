@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from utils.classification.decision import Decision
-from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
+from utils.training.folds import OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.labels import Labelled
 
 
@@ -17,8 +17,8 @@ def four() -> Labelled:
     )
 
 
-def rows(data: Labelled, left: set[int], value: float) -> list[FoldRow]:
-    return [FoldRow(p.as_posix(), bool(data.good[i]), i in left, value + i, i / 10) for i, p in enumerate(data.paths)]
+def rows(data: Labelled, left: set[int], value: float) -> list[tuple[Path, bool, bool, float, float]]:
+    return [(p, bool(data.good[i]), i in left, value + i, i / 10) for i, p in enumerate(data.paths)]
 
 
 def test_tables_of_folds_come_together(tmp_path):
@@ -32,7 +32,7 @@ def test_tables_of_folds_come_together(tmp_path):
 
 
 def test_names_that_are_no_utf8_keep_their_bytes(tmp_path):
-    write_fold(tmp_path / "1.csv", [FoldRow("p\udce4.png", True, True, 0.5, 0.1)])
+    write_fold(tmp_path / "1.csv", [(Path("p\udce4.png"), True, True, 0.5, 0.1)])
     assert (tmp_path / "1.csv").read_bytes().splitlines()[1] == b"p\xe4.png,1,1,0.50000,0.10000"
 
 
@@ -41,7 +41,7 @@ def test_tables_of_other_labels_are_refused(tmp_path):
     write_fold(tmp_path / "1.csv", rows(data, {0, 1}, 10))
     with pytest.raises(ValueError, match=r"p2\.png was never left out"):
         read_folds([tmp_path / "1.csv"], data)
-    write_fold(tmp_path / "2.csv", [FoldRow("other.png", True, True, 0.0, 0.0)])
+    write_fold(tmp_path / "2.csv", [(Path("other.png"), True, True, 0.0, 0.0)])
     with pytest.raises(ValueError, match=r"made from other labels.*other\.png"):
         read_folds([tmp_path / "2.csv"], data)
     write_fold(tmp_path / "2.csv", rows(data, {2, 3}, 20)[:3])

@@ -9,7 +9,7 @@ from test_greedy import indexed
 from tissue import cut, excluded_deeply, texture
 from utils.duplicates import judge as room
 from utils.duplicates.dictionary_index import index_path
-from utils.duplicates.judge import KINDS, ComparisonOptions, digest_of, discard_indexes, judge, remembered
+from utils.duplicates.judge import KINDS, ComparisonOptions, digest_of, discard_indexes, judge, remember, remembered
 from utils.records.duplicates import EXCLUDED_MARK, Duplicate
 
 OPTIONS = ComparisonOptions(0.5, False, False)
@@ -75,19 +75,20 @@ def test_a_decision_that_stands_still_represents(dictionaries, tmp_path):
 
 def test_decisions_are_remembered_while_their_key_holds(indexed):
     rows = [(0, Duplicate("a", "fly", "b", "bee", 0.5, 0.7, "same"))]
-    assert remembered(indexed.source, "duplicates", digest_of(1), lambda: rows) == rows
-    assert remembered(indexed.source, "duplicates", digest_of(1), lambda: []) == rows
-    assert remembered(indexed.source, "duplicates", digest_of(2), lambda: []) == []
-    assert remembered(indexed.source, "duplicates", digest_of(1), lambda: rows) == rows
+    assert remembered(indexed.source, "duplicates", digest_of(1)) is None
+    assert remember(indexed.source, "duplicates", digest_of(1), rows) == rows
+    assert remembered(indexed.source, "duplicates", digest_of(1)) == rows
+    assert remembered(indexed.source, "duplicates", digest_of(2)) is None
+    assert remember(indexed.source, "duplicates", digest_of(2), []) == []
+    assert remembered(indexed.source, "duplicates", digest_of(1)) is None
 
 
 def test_a_decision_that_cannot_be_read_is_made_anew(indexed):
-    rows = [(0, Duplicate("a", "fly", "b", "bee", 0.5, 0.7, "same"))]
-    remembered(indexed.source, "leaks", digest_of(1), list)
+    remember(indexed.source, "leaks", digest_of(1), [])
     (path,) = indexed.target.parent.glob("*.leaks.json")
     for damaged in ("{", "[]", json.dumps({"key": digest_of(1), "rows": [[0, "a"]]})):
         path.write_text(damaged)
-        assert remembered(indexed.source, "leaks", digest_of(1), lambda: rows) == rows
+        assert remembered(indexed.source, "leaks", digest_of(1)) is None
 
 
 def test_indexes_without_a_dictionary_go_with_what_was_decided_by_them(indexed):

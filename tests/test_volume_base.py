@@ -139,7 +139,7 @@ def test_the_cache_is_bounded(monkeypatch):
     monkeypatch.setattr("utils.formats.volume_base.cache_bytes", lambda: 3 * 128)
     volume = Counted(np.zeros((10, 16, 4), np.uint16))
     volume[:]
-    assert len(volume._cache) == 3
+    assert volume._cached.cache_info().currsize == 3
     volume[7:]
     assert len(volume.decoded) == 10
     volume[7], volume[0], volume[7]  # what was not used for longest goes
@@ -147,7 +147,7 @@ def test_the_cache_is_bounded(monkeypatch):
     monkeypatch.setattr("utils.formats.volume_base.cache_bytes", lambda: 7)
     volume = Counted(np.zeros((10, 8, 8), np.uint8))
     volume[3], volume[3], volume[4]
-    assert volume.decoded == [3, 4] and len(volume._cache) == 1  # the latest, at least
+    assert volume.decoded == [3, 4] and volume._cached.cache_info().currsize == 1  # the latest, at least
     volume.close()
     volume[4]
     assert volume.decoded == [3, 4, 4]

@@ -1,4 +1,4 @@
-"""Correlations of uint8 images, of all their pixels, tile by tile, and at every shift: from exact whole sums.
+"""Correlations of uint8 images, of all their pixels, and tile by tile: from exact whole sums.
 
 Sums of bytes and of their products are whole numbers that OpenCV adds as integers, and float32 holds over a column of
 a tile: every machine finds the same, and finds it several times as fast as by way of float64.
@@ -63,30 +63,6 @@ def tile_correlations(a: np.ndarray, b: np.ndarray, known: np.ndarray | None = N
         textured &= _tile_sums(_inner(known, side).astype(np.float32), side) == n
     enough = textured.sum() >= max(1, TEXTURED * len(textured) / (1 if known is None else 4))
     return values[textured].tolist() if enough else []
-
-
-def shifted_correlations(image: np.ndarray, inner: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Correlations of a smaller image, where it is known, with every place of a larger one; 0 where one is constant.
-
-    What is not known has no say: a patch of which half lies in an image is laid there by that half alone.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (h, w)
-    inner : ndarray, shape (rows, columns)
-    known : ndarray of bool, shape (rows, columns)
-
-    Returns
-    -------
-    ndarray of float64, shape (h - rows + 1, w - columns + 1)
-    """
-    windows = np.lib.stride_tricks.sliding_window_view(image.astype(np.float64), inner.shape)
-    weight, values, n = known.astype(np.float64), inner * known.astype(np.float64), float(known.sum())
-    total, mine = np.einsum("abij,ij->ab", windows, weight), values.sum()
-    squares = np.einsum("abij,ij->ab", windows * windows, weight)
-    shared = n * np.einsum("abij,ij->ab", windows, values) - total * mine
-    product = (n * squares - total**2) * (n * (values * values).sum() - mine**2)
-    return np.asarray(np.divide(shared, np.sqrt(product), out=np.zeros_like(shared), where=product > 0))
 
 
 def _inner(values: np.ndarray, side: int) -> np.ndarray:

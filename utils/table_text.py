@@ -4,15 +4,16 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from utils.memory import require
 from utils.reading import open_regular
 
+Parsed = TypeVar("Parsed")
 DELIMITERS = ",;\t"
 # What people write into a cell that says nothing.
 NOTHING = frozenset({"", "x", "-", "?", "none", "nan", "na", "n/a", "unknown"})
@@ -126,6 +127,27 @@ def named_rows(file: TextIO, path: Path) -> tuple[list[str], "csv.DictReader[str
         raise ValueError(f"{path}: is no table: {error}") from error
 
 
+def read_written(
+    path: Path, columns: Sequence[str], parse: Callable[[dict[str, str]], Parsed], what: str
+) -> Iterator[Parsed]:
+    """What `parse` makes of the rows of a table of ours, of `what`, one after another.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or a row is damaged.
+    """
+    with open_text(path) as file:
+        known, reader = named_rows(file, path)
+        if not set(columns) <= set(known):
+            raise ValueError(f"{path}: no table of {what}, expected the columns {', '.join(columns)}")
+        for row in rows_of(reader, path):
+            try:
+                yield parse(row)
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                raise ValueError(f"{path}:{reader.line_num}: a damaged row ({error})") from error
+
+
 def _delimiter(header: str) -> str:
     """What stands between cells: spreadsheets write what their country's decimal comma leaves free."""
     return max(DELIMITERS, key=header.count)
@@ -142,7 +164,7 @@ def rows_of(reader: Any, path: Path) -> Iterator[Any]:
     csv.field_size_limit(_LONGEST_CELL)
     try:
         yield from reader
-    except csv.Error as error:
+    except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}:{reader.line_num}: is no table: {error}") from error
 
 

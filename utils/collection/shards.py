@@ -13,7 +13,7 @@ from utils.collection.ledger import Ledger, digest, unit_name
 from utils.collection.pixels import read_patch
 from utils.collection.places import Sample
 from utils.jobs import SKIPPED, Job, SomeFailed
-from utils.outcomes import reason_of
+from utils.outcomes import collecting
 from utils.records.fingerprints import glance
 
 # Of the exported bytes: a new number makes every export anew.
@@ -60,12 +60,8 @@ Writer = Callable[[Shard, Iterator[ReadPatch], Path], None]
 def readable(shard: Shard, failures: dict[str, str]) -> Iterator[ReadPatch]:
     """The patches of a shard one by one; those that cannot be read are put into `failures` and left out."""
     for i, (sample, row) in enumerate(zip(shard.samples, shard.rows, strict=True)):
-        try:
-            patch = read_patch(sample.path)
-        except (OSError, ValueError) as error:
-            failures[str(sample.path)] = reason_of(error, sample.path)
-            continue
-        yield ReadPatch(sample, row, shard.file_of(i), patch)
+        with collecting(failures, sample.path):
+            yield ReadPatch(sample, row, shard.file_of(i), read_patch(sample.path))
 
 
 def slices(count: int, size: int, *, even: bool) -> list[slice]:

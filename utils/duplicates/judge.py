@@ -74,19 +74,13 @@ def _duplicates(representatives: Representatives, which: int, leaked: Rows, key:
     dictionary = representatives.dictionaries[which]
     left_out = np.zeros(len(dictionary), bool)
     left_out[[row for row, _ in leaked]] = True
-    asked = False
-
-    def decide() -> Rows:
-        nonlocal asked
-        asked = True
-        found = find_duplicates(representatives, which, left_out, threads=threads)
-        return [(row, greedy.as_row(representatives, which, row, match)) for row, match in found]
-
-    rows = remembered(dictionary.path, "duplicates", key, decide)
-    if not asked:
-        left_out[[row for row, _ in rows]] = True
+    if (known := remembered(dictionary.path, "duplicates", key)) is not None:
+        left_out[[row for row, _ in known]] = True
         representatives.add(which, np.flatnonzero(~left_out))
-    return rows
+        return known
+    found = find_duplicates(representatives, which, left_out, threads=threads)
+    rows = [(row, greedy.as_row(representatives, which, row, match)) for row, match in found]
+    return remember(dictionary.path, "duplicates", key, rows)
 
 
 def _leaks(excluded: Sequence[Excluded], options: ComparisonOptions, threads: int) -> Callable[[Dictionary], Rows]:
@@ -100,29 +94,27 @@ def _leaks(excluded: Sequence[Excluded], options: ComparisonOptions, threads: in
         return ExcludedWindows(excluded, options.similarity, deep=options.deep)
 
     def leaks_of(dictionary: Dictionary) -> Rows:
-        def decide() -> Rows:
-            found = find_leaks(windows(), dictionary, threads=threads)
-            return [(row, leaks.as_row(windows(), dictionary, row, leak)) for row, leak in found]
-
         key = digest_of(basis, dictionary.label, dictionary.digest)
-        return remembered(dictionary.path, "leaks", key, decide) if excluded else []
+        known = remembered(dictionary.path, "leaks", key) if excluded else []
+        if known is not None:
+            return known
+        found = find_leaks(windows(), dictionary, threads=threads)
+        rows = [(row, leaks.as_row(windows(), dictionary, row, leak)) for row, leak in found]
+        return remember(dictionary.path, "leaks", key, rows)
 
     return leaks_of
 
 
-def remembered(dictionary: Path, kind: str, key: str, decide: Callable[[], Rows]) -> Rows:
-    """The rows of one of `KINDS` that were decided under a key (see `digest_of`), or what `decide` says now."""
-    path = _decision_path(index_path(dictionary), kind)
-    if (known := _read(path, key)) is not None:
-        return known
-    rows = decide()
+def remember(dictionary: Path, kind: str, key: str, rows: Rows) -> Rows:
+    """Keep the rows of one of `KINDS` that were decided under a key (see `digest_of`); gives them back."""
     plain = [[row, *astuple(duplicate)] for row, duplicate in rows]
-    write_whole(path, json.dumps({"key": key, "rows": plain}))
+    write_whole(_decision_path(index_path(dictionary), kind), json.dumps({"key": key, "rows": plain}))
     return rows
 
 
-def _read(path: Path, key: str) -> Rows | None:
-    content = json_file(path)
+def remembered(dictionary: Path, kind: str, key: str) -> Rows | None:
+    """What was decided under this very key; None where nothing was."""
+    content = json_file(_decision_path(index_path(dictionary), kind))
     with suppress(ValueError, KeyError, TypeError):
         if content["key"] == key:
             return [(int(row), Duplicate(*fields)) for row, *fields in content["rows"]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.correlations import TILE, correlation, shifted_correlations, tile_correlations
+from utils.correlations import TILE, correlation, tile_correlations
 
 # Patches are laid over each other within this many pixels, then compared tile by tile.
 REACH = 12
@@ -107,13 +107,12 @@ def _coarse_shift(first: np.ndarray, second: np.ndarray, known: np.ndarray | Non
         return None
     inner = (slice(reach, second.shape[0] - reach), slice(reach, second.shape[1] - reach))
     core = np.ascontiguousarray(second[inner])
-    if known is not None:
-        scores = np.abs(shifted_correlations(first, core, known[inner]))
-    elif np.equal(*cv2.minMaxLoc(core)[:2]):
+    # What is not known has no say: a patch of which half lies in an image is laid there by that half alone.
+    mask: Any = None if known is None else np.ascontiguousarray(known[inner]).view(np.uint8)
+    if np.equal(*cv2.minMaxLoc(core, mask)[:2]):
         return None
-    else:
-        scores = np.abs(cv2.matchTemplate(first, core, cv2.TM_CCOEFF_NORMED))
-        scores[~np.isfinite(scores)] = 0
+    scores = np.abs(cv2.matchTemplate(first, core, cv2.TM_CCOEFF_NORMED, mask=mask))
+    scores[~np.isfinite(scores)] = 0
     row, column = np.unravel_index(int(scores.argmax()), scores.shape)
     if scores[row, column] < HOPELESS:
         return None

@@ -30,15 +30,14 @@ class SliceFolder(PagedVolume):
         super().__init__(
             name, (len(slices), *first.shape), first.dtype, VoxelSize(None, "a folder of slices has no header")
         )
-        self._slices = slices
-        self._cache[0] = first
+        self._slices, self._first = slices, first
         for path in slices:
             if shape := _shape(path):
                 self._refuse_unlike(path.name, shape)
 
     def _decode_page(self, z: int) -> np.ndarray:
         try:
-            return read_gray(self._slices[z])
+            return read_gray(self._slices[z]) if z else self._first
         except (OSError, ValueError) as error:
             raise ValueError(f"slice {self._slice_name(z)}: {describe(error)}") from error
 

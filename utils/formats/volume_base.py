@@ -4,9 +4,9 @@ import math
 import threading
 import warnings
 from abc import abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import lru_cache
 
 import numpy as np
 
@@ -129,11 +129,9 @@ class PagedVolume(Volume):
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, size: VoxelSize) -> None:
         super().__init__(name, shape, dtype, size)
-        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
         self._page_locks = [threading.Lock() for _ in range(64)]
         page_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
-        self._capacity = max(1, cache_bytes() // page_bytes)
+        self._cached = lru_cache(max(1, cache_bytes() // page_bytes))(self._checked_page)
 
     @abstractmethod
     def _decode_page(self, z: int) -> np.ndarray:
@@ -148,17 +146,12 @@ class PagedVolume(Volume):
 
     def _page(self, z: int) -> np.ndarray:
         with self._page_locks[z % len(self._page_locks)]:  # two threads that need one page decode it once
-            with self._lock:
-                if z in self._cache:
-                    self._cache.move_to_end(z)
-                    return self._cache[z]
-            page = self._decode_page(z)
-            self._refuse_unlike(self._slice_name(z), page.shape, page.dtype)
-            with self._lock:
-                self._cache[z] = page
-                while len(self._cache) > self._capacity:
-                    self._cache.popitem(last=False)
-            return page
+            return self._cached(z)
+
+    def _checked_page(self, z: int) -> np.ndarray:
+        page = self._decode_page(z)
+        self._refuse_unlike(self._slice_name(z), page.shape, page.dtype)
+        return page
 
     def _slice_name(self, z: int) -> str:
         """What messages call a slice."""
@@ -172,7 +165,7 @@ class PagedVolume(Volume):
             raise ValueError(f"{this}, {first}: the slices of one volume must be alike")
 
     def close(self) -> None:
-        self._cache.clear()
+        self._cached.cache_clear()
 
 
 def cache_bytes() -> int:

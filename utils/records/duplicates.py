@@ -9,7 +9,7 @@ import xxhash
 
 from utils.files import atomic_path, resolved
 from utils.records import scores
-from utils.table_text import decimal, named_rows, open_text, rows_of, write_rows
+from utils.table_text import decimal, read_written, write_rows
 
 COLUMNS = ("name", "dictionary", "duplicate_of", "its_dictionary", "similarity", "correlation", "orientation")
 # Marks in `its_dictionary` that the other one is an excluded image and no patch of the collection.
@@ -55,18 +55,11 @@ def read_duplicates(path: Path) -> list[Duplicate]:
     ValueError
         If it lacks columns or holds no numbers where some belong.
     """
-    with open_text(path) as file:
-        columns, reader = named_rows(file, path)
-        if missing := [column for column in COLUMNS if column not in columns]:
-            raise ValueError(f"{path}: no table of duplicates, the columns {', '.join(missing)} are missing")
-        try:
-            return [_parsed([row[column] for column in COLUMNS]) for row in rows_of(reader, path)]
-        except (TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path}: line {reader.line_num} is damaged ({error})") from error
+    return list(read_written(path, COLUMNS, _parsed, "duplicates"))
 
 
-def _parsed(cells: Sequence[str]) -> Duplicate:
-    name, dictionary, other, its_dictionary, similarity, correlation, orientation = cells
+def _parsed(row: dict[str, str]) -> Duplicate:
+    name, dictionary, other, its_dictionary, similarity, correlation, orientation = (row[column] for column in COLUMNS)
     return Duplicate(name, dictionary, other, its_dictionary, decimal(similarity), decimal(correlation), orientation)
 
 

@@ -150,11 +150,9 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def root_of(recipe: Recipe, result: Path) -> tuple[str, str]:
     """The folder that a result's inputs are listed from, as its record has it; empty where there is none."""
-    return _root(recipe.root, result) if recipe.root is not None else ("", "")
-
-
-def _root(root: Path, result: Path) -> tuple[str, str]:
-    return os.path.abspath(root), os.path.relpath(root, result.parent)  # noqa: PTH100 - links stay what they are
+    if recipe.root is None:
+        return "", ""
+    return os.path.abspath(recipe.root), os.path.relpath(recipe.root, result.parent)  # noqa: PTH100 - links stay
 
 
 def orphans(folder: Path, stage: str, root: Path, results: set[Path]) -> Iterator[Path]:
@@ -178,7 +176,7 @@ def orphans(folder: Path, stage: str, root: Path, results: set[Path]) -> Iterato
 def is_of(record: Record, root: Path, result: Path) -> bool:
     """Whether the inputs of a result were listed from a folder, wherever both have moved together."""
     # That they have not is told ten times as fast.
-    return record.root[0] == os.path.abspath(root) or record.root[1] == _root(root, result)[1]  # noqa: PTH100
+    return record.root[0] == os.path.abspath(root) or record.root[1] == os.path.relpath(root, result.parent)  # noqa: PTH100
 
 
 def discard(result: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.files import OWN_FOLDER, write_whole
-from utils.table_text import decimal, named_rows, open_text, rows_of, write_rows
+from utils.table_text import decimal, named_rows, open_text, read_written, write_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,29 +46,16 @@ def read_scores(path: Path) -> Iterator[Score]:
     ValueError
         If it is none, or a row is damaged.
     """
-    with open_text(path) as file:
-        columns, rows = named_rows(file, path)
-        if not is_scores_header(columns):
-            raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-        for row in rows_of(rows, path):
-            try:
-                yield _score(row)
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
-                raise ValueError(f"{path}: a damaged table, at {row['name']!r}") from error
+    return read_written(path, COLUMNS, _score, "scores")
 
 
 def is_scores_table(path: Path) -> bool:
     """Whether a file is such a CSV, or may be one that cannot be read now: whoever reads it says why."""
     try:
         with open_text(path) as file:
-            return is_scores_header(named_rows(file, path)[0])
+            return tuple(named_rows(file, path)[0])[: len(COLUMNS)] == COLUMNS
     except (OSError, ValueError):
         return True
-
-
-def is_scores_header(fields: Iterable[str]) -> bool:
-    """Whether a table that begins so is one of scores."""
-    return tuple(fields)[: len(COLUMNS)] == COLUMNS
 
 
 def _score(row: dict[str, str]) -> Score:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from utils.contrast import measure_contrast
 from utils.dataset_table import NOTHING_STATED, Stated
-from utils.files import list_files, stem
-from utils.images import IMAGE_SUFFIXES
+from utils.files import stem
 from utils.jobs import PassedOver
 from utils.names import parse_roi, parsed
 from utils.records.fingerprints import digest, glance
@@ -18,7 +17,7 @@ from utils.sampling.roi_record import RoiRecord, Settings, read_record
 from utils.sampling.rois import Boxes, grid, shuffled
 from utils.sampling.survey import Survey
 from utils.volume_samples import why_labels_volume
-from utils.volumes import Volume, is_ngff, list_volumes, open_volume, volume_inputs, volume_name
+from utils.volumes import Volume, has_slices, is_ngff, list_volumes, open_volume, volume_inputs, volume_name
 
 # A cube is judged by this many slices, and by this many rows and columns of each.
 SLICES, ROWS = 16, 32
@@ -50,7 +49,7 @@ def find_volumes(source: Path, cubes: Path) -> tuple[list[Path], list[Path], boo
     volumes, others = list_volumes(source)
     if source.resolve() == cubes.resolve():
         volumes = [path for path in volumes if not _is_cube(path)]
-    if not volumes and sum(path.suffix.lower() in IMAGE_SUFFIXES for path in list_files(source)) > 1:
+    if not volumes and has_slices(source):
         return [source], [], False
     return volumes, others, True
 

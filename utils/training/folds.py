@@ -1,30 +1,18 @@
 """Cross-validation by group: what networks say of patches that they had not seen, in one table per fold."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from utils.classification.decision import Decision
-from utils.table_text import open_text, write_rows
+from utils.table_text import read_written, write_rows
 from utils.training.labels import Labelled
 
 COLUMNS = ("path", "good", "left_out", "logit", "distance")
 # A left-out network that is so sure of the opposite contradicts a label, whatever the networks say that learnt it.
 SURE = 0.9
-
-
-@dataclass(frozen=True)
-class FoldRow:
-    """What one fold's network says of one patch."""
-
-    path: str
-    good: bool
-    left_out: bool
-    logit: float
-    distance: float
 
 
 @dataclass(frozen=True)
@@ -56,9 +44,9 @@ class Doubt:
     folds: int
 
 
-def write_fold(path: Path, rows: Sequence[FoldRow]) -> None:
-    """Write the table of one fold."""
-    cells = ((r.path, int(r.good), int(r.left_out), f"{r.logit:.5f}", f"{r.distance:.5f}") for r in rows)
+def write_fold(path: Path, rows: Iterable[tuple[Path, bool, bool, float, float]]) -> None:
+    """Write the table of one fold: what its network says of each patch, as `COLUMNS` call it."""
+    cells = ((p.as_posix(), int(g), int(out), f"{logit:.5f}", f"{far:.5f}") for p, g, out, logit, far in rows)
     write_rows(path, [COLUMNS, *cells])
 
 
@@ -75,14 +63,13 @@ def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
     fold_of = np.full(len(data), -1)
     every = np.full((len(tables), len(data)), np.nan)
     for k, table in enumerate(tables):
-        with open_text(table) as file:
-            rows = list(csv.DictReader(file))
         try:
+            rows = list(read_written(table, COLUMNS, dict, "a fold"))
             if (found := [row["path"] for row in rows]) != names:
                 raise ValueError(next((name for name in found if name not in names), "some are missing"))
             own = np.array([row["left_out"] == "1" for row in rows])
             values = np.array([(float(row["logit"]), float(row["distance"])) for row in rows])
-        except (KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{table} was made from other labels ({error}); remove it") from error
         every[k] = values[:, 0]
         logits[own], distances[own], fold_of[own] = values[own, 0], values[own, 1], k

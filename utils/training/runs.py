@@ -19,7 +19,7 @@ from utils.redaction import say
 from utils.training.calibration import calibrate, threshold_for
 from utils.training.familiarity import known_from, known_from_bank, left_out_parts, limit_for
 from utils.training.figures import by_experiment, confusion, pooled, scores_of, table_of
-from utils.training.folds import FoldRow, OutOfFold, doubts_of, read_folds, write_fold
+from utils.training.folds import OutOfFold, doubts_of, read_folds, write_fold
 from utils.training.heads import with_head
 from utils.training.labels import Labelled, has_both
 from utils.training.loop import Rows, train
@@ -54,11 +54,7 @@ def train_without(setting: Setting, folds: Mapping[str, np.ndarray], job: Job, s
     logits, features = _outputs(setting, stored(state, True))
     distances = _known(setting, features, left).distances(features)
     out = np.isin(np.arange(len(data)), left)
-    columns = (data.paths, data.good, out, logits, distances)
-    write_fold(
-        scratch,
-        [FoldRow(p.as_posix(), bool(g), bool(o), float(z), float(d)) for p, g, o, z, d in zip(*columns, strict=True)],
-    )
+    write_fold(scratch, zip(data.paths, data.good, out, logits, distances, strict=True))
     checkpoint.unlink(missing_ok=True)
     right = float(np.mean((logits[left] > 0) == data.good[left]))
     if not setting.quiet:
