@@ -32,7 +32,10 @@ settings.register_profile("suite", max_examples=40, deadline=None, derandomize=T
 settings.register_profile(
     "fuzz", max_examples=int(os.environ.get("EXAMPLES", "1000")), deadline=None, print_blob=True, database=None
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "suite")
+settings.load_profile(PROFILE)
+FUZZED = PROFILE == "fuzz"
+only_fuzzed = pytest.mark.skipif(not FUZZED, reason="make fuzz runs it")
 
 # A file is one worker's. These are the long ones: begun last, they would leave the other workers idle.
 LONG_FIRST = ("test_pipeline", "test_train_patch_classifier", "test_pipeline_real", "test_export")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from conftest import ROOT
+from conftest import ROOT, only_fuzzed
 from curated import SETTINGS, assert_stacks_hold_patches, assert_traced, curate, needs_bash, start
 from utils.names import dataset_of, parse_name
 from utils.records.duplicates import read_duplicates
@@ -144,6 +144,8 @@ def test_a_second_run_does_nothing(demo):
     assert len(summaries) >= 9 and all(": 0 done, " in line for line in summaries)
 
 
+@pytest.mark.fuzz
+@only_fuzzed  # each stage by itself is killed in every `make test`
 def test_a_killed_run_goes_on_to_the_same_result(sample, curated, tmp_path):
     before = state(sample)
     options = {"EXPORT": "webdataset", "SPLIT": "train=.8,val=.2"}  # the demo's

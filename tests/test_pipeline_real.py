@@ -1,6 +1,5 @@
 """The whole chain over real volumes and a video, where there are some."""
 
-import os
 import runpy
 from pathlib import Path
 
@@ -9,13 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from conftest import ROOT
+from conftest import ROOT, only_fuzzed
 from curated import assert_stacks_hold_patches, assert_traced, curate, needs_bash
 from utils.files import list_entries
 
 # The same chain over made data is test_pipeline's, in every `make test`.
-on_fuzz = pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "fuzz", reason="make fuzz runs it")
-pytestmark = [needs_bash, pytest.mark.fuzz, on_fuzz]
+pytestmark = [needs_bash, pytest.mark.fuzz, only_fuzzed]
 
 
 @pytest.fixture

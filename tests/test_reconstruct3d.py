@@ -11,6 +11,7 @@ from PIL import Image
 
 import patchify3d
 import reconstruct3d
+from conftest import FUZZED
 from kept_patches import keep, keep_dictionaries, save_kept
 from ngff_images import pyramid, write_n5_array, write_ome_zarr, write_precomputed
 from stacks import BOX, SHAPE, SIZE, expected, names_in, read, run, stacks_in, voxels_of, write_itk, write_mrc
@@ -52,7 +53,8 @@ def volumes(tmp_path_factory):
     return folder, known
 
 
-@pytest.mark.parametrize("method", ["percentile", "minmax", "dtype"])
+@pytest.mark.fuzz
+@pytest.mark.parametrize("method", ["percentile", *["minmax", "dtype"] * FUZZED])
 def test_every_patch_is_the_middle_of_its_stack(tmp_path, volumes, method, capsys):
     folder, known = volumes
     cut = ["-cs", "18", "-d", "0", "--spacing", "9", "--contrast", method]

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from samples import SAMPLES
 
+from conftest import FUZZED
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="forks a reader for each file (Linux)")
 
-FUZZED = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
 # Read in a process each: `make fuzz` has the time.
 SLOW = ("vtk", "gipl", "dicom")
-DAMAGES = max(1, int(os.environ.get("EXAMPLES", "1000")) // 5) if FUZZED else 4
+DAMAGES = max(1, int(os.environ.get("EXAMPLES", "1000")) // 5) if FUZZED else 2
 # Found by `make fuzz` and mended, where no test of the room's own holds it: sample, seed and number of the damage.
 FOUND = (
     ("image tiff white", "1", 4),  # a division by zero
