@@ -55,6 +55,7 @@ def test_passing_faults_are_tried_again(served, fault):
         ("truncate", "cannot be decoded"),
         ("html", "cannot be decoded"),
         ("stall", "no answer for|stalled"),
+        (204, "1/0.0.0: the server's answer .204. is no chunk"),
     ],
 )
 def test_lasting_faults_of_a_chunk_end_in_a_sentence(served, fault, sentence):
@@ -91,6 +92,11 @@ def test_missing_chunks_are_padding(served, status, scheme):
 def test_faults_of_the_metadata_end_in_a_sentence(served, fault, sentence):
     with serving(served, lambda path, nth: fault) as server, pytest.raises((OSError, ValueError), match=sentence):
         open_multiscale(f"{server.url}/bucket/a.zarr", Access(timeout=1, retries=1))
+
+
+def test_an_answer_that_is_taken_for_absence_and_passes_is_asked_again(served):
+    with serving(served, lambda path, nth: 304 if path.endswith("1/0.0.0") and nth == 1 else None) as server:
+        assert (open_volume_level(f"{server.url}/bucket/a.zarr#s1", access=QUICK)[:] == pyramid()[1]).all()
 
 
 def test_a_server_that_is_not_there():

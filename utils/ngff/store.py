@@ -16,7 +16,16 @@ from utils.foreign_text import parse_json
 from utils.ngff.access import HOSTS, Access, ask, context, http_headers, kvstore_spec, with_patience
 from utils.ngff.address import Address
 from utils.ngff.connections import CONNECTIONS, LONGEST
-from utils.ngff.waiting import EndlessError, ForbiddenError, GoneError, RedirectError, is_silence, wait
+from utils.ngff.waiting import (
+    MISREAD,
+    EndlessError,
+    ForbiddenError,
+    GoneError,
+    RedirectError,
+    count_misread,
+    is_silence,
+    wait,
+)
 from utils.redaction import redacted
 
 if TYPE_CHECKING:
@@ -76,7 +85,10 @@ class Store:
         ForbiddenError
             If chunks were refused.
         """
+        keys, before = list(keys), count_misread()
         found, refused = self._read(keys, chunks=True)
+        if count_misread() != before:
+            self.refuse_misread(keys)
         asked_again, refused = self._read(refused) if refused else ({}, {})
         refused = {key: error for key, error in refused.items() if not isinstance(error, GoneError)}
         if refused and (not self.hides_missing_keys(self, known) or self.lists(refused)):
@@ -135,6 +147,19 @@ class Store:
                 raise OSError(f"{place}: is neither a file nor a folder")
             if status.st_size > CONNECTIONS.longest:
                 raise EndlessError(str(place))
+
+    def refuse_misread(self, keys: Iterable[str]) -> None:
+        """Refuse chunks for which a server answers what would pass for a chunk that was never written.
+
+        Raises
+        ------
+        OSError
+            By the first one's address.
+        """
+        for key in keys:
+            answer = ask(self.url(key), self.access.timeout, http_headers(self.address, self.access))
+            if answer is not None and answer.status in MISREAD:
+                raise OSError(f"{self.address.at(key)}: the server's answer ({answer.status}) is no chunk, and not 404")
 
     def _answer(self, kvstore: Any, key: str, future: Any) -> bytes | None:
         """What a key holds; a server that names a time is asked again then."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+# HTTP's answers that tensorstore takes for 'no such key', which none of them says.
+MISREAD = (204, 304, 412)
 # Set by Ctrl-C: threads that wait for a server would otherwise hold the program until their time-out.
 _interrupted = threading.Event()
 
@@ -93,13 +95,24 @@ def _answers() -> float:
     """A number that grows with every request that ended well or was answered with 'no such key'."""
     import tensorstore as ts
 
-    total = 0.0
+    total = _responses("403", "404")
     for metric in ts.experimental_collect_matching_metrics("/tensorstore/kvstore/"):
         if metric["name"].endswith("/bytes_read"):
             total += sum(value["value"] for value in metric["values"])
-    for metric in ts.experimental_collect_matching_metrics("/tensorstore/http/response_codes"):
-        total += sum(value["value"] for value in metric["values"] if value["code"] in ("403", "404"))
     return total
+
+
+def count_misread() -> float:
+    """How many answers of `MISREAD` all threads have had."""
+    return _responses(*map(str, MISREAD))
+
+
+def _responses(*codes: str) -> float:
+    import tensorstore as ts
+
+    metrics = ts.experimental_collect_matching_metrics("/tensorstore/http/response_codes")  # none before the first
+    values = [value for metric in metrics for value in metric["values"]]
+    return float(sum(value["value"] for value in values if value["code"] in codes))
 
 
 def explain(error: Exception, what: str) -> OSError:
