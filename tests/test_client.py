@@ -59,7 +59,7 @@ class Future:
 
 def connected(**known):
     """A client that is told nothing by a scheduler."""
-    cluster = client.Cluster(SimpleNamespace(status="running", nthreads=lambda: {"w": 2}, **known), "tcp://at", 5.0)
+    cluster = client.Cluster(SimpleNamespace(status="running", nthreads=lambda **_: {"w": 2}, **known), "tcp://at", 5.0)
     assert cluster._look_after()
     return cluster
 
@@ -102,14 +102,25 @@ def test_workers_that_cannot(error, sentence):
 
 def test_a_scheduler_that_is_gone_and_one_without_workers():
     cluster = connected()
-    cluster._client.nthreads = lambda: {}
+    cluster._client.nthreads = lambda **_: {}
     assert not cluster._look_after()
     cluster._workers_seen -= 6
     with pytest.raises(UnavailableError, match=r"at tcp://at had no worker for 5 s \(--dask-timeout\)"):
         cluster._look_after()
     cluster._client.status = "closed"
-    with pytest.raises(UnavailableError, match="the Dask scheduler at tcp://at is gone; what is done is kept"):
+    with pytest.raises(UnavailableError, match="the Dask scheduler at tcp://at is gone or silent; what is"):
         cluster._look_after()
+
+
+def test_a_scheduler_that_stands_still_is_waited_for_no_longer_than_the_timeout():
+    def nthreads(callback_timeout):
+        raise TimeoutError(callback_timeout)
+
+    cluster = connected()
+    cluster._client.nthreads = nthreads
+    with pytest.raises(UnavailableError, match="gone or silent") as silent:
+        cluster._look_after()
+    assert str(silent.value.__cause__) == "5.0"
 
 
 class Dask:
@@ -120,7 +131,7 @@ class Dask:
     def __init__(self, busy=(), answers=True):
         self.busy, self.answers, self.cancelled, self.closed, self.sizes = list(busy), answers, [], None, []
 
-    def nthreads(self):
+    def nthreads(self, callback_timeout=None):
         return {"w": 2}
 
     def submit(self, ask, path, order, items, key):
@@ -132,7 +143,7 @@ class Dask:
     def cancel(self, futures, force):
         self.cancelled.append((len(futures), force))
 
-    def run(self, function, *args, on_error):
+    def run(self, function, *args, on_error, callback_timeout):
         return {"w": self.busy.pop(0)}
 
     def close(self, timeout):
@@ -178,7 +189,7 @@ def test_a_script_travels_only_where_the_work_is_its_own(monkeypatch, tmp_path):
 @pytest.mark.parametrize("reachable", ["w", "x"])
 def test_a_cluster_is_known_before_it_is_used_and_left_behind(monkeypatch, reachable):
     dask = Dask(busy=[0])
-    monkeypatch.setattr(dask, "nthreads", lambda: {"w": 1, "x": 1})
+    monkeypatch.setattr(dask, "nthreads", lambda **_: {"w": 1, "x": 1})
     monkeypatch.setattr(client, "connect", lambda address, timeout: dask)
     monkeypatch.setattr(client, "reaches", lambda worker: worker == reachable)
     with client.cluster("tcp://at", 5.0) as connected:

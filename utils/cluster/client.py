@@ -168,8 +168,8 @@ class Cluster:
 
     def _gone(self) -> UnavailableError:
         return UnavailableError(
-            f"the Dask scheduler at {self._address} is gone; what is done is kept, and the same command goes on from "
-            "there"
+            f"the Dask scheduler at {self._address} is gone or silent; what is done is kept, and the same command "
+            "goes on from there"
         )
 
     def _unpacked(self, answer: bytes) -> Any:
@@ -187,7 +187,7 @@ class Cluster:
         if self._client.status != "running":
             raise self._gone()
         try:
-            threads: int = sum(self._client.nthreads().values())
+            threads: int = sum(self._client.nthreads(callback_timeout=self._timeout).values())
         except (OSError, TimeoutError) as error:
             raise self._gone() from error
         if threads:
@@ -211,7 +211,8 @@ class Cluster:
         """Tell the run's children to go; whether some are still at work."""
         if self._client.status != "running":
             return False
-        return any(self._client.run(end_run, KEEPER, self._run, on_error="ignore").values())
+        told = self._client.run(end_run, KEEPER, self._run, on_error="ignore", callback_timeout=GRACE_SECONDS)
+        return any(told.values())
 
 
 class _BatchSize:
