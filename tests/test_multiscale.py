@@ -43,6 +43,16 @@ def test_levels_by_number(image):
         broken.open_level(1)
 
 
+def test_levels_are_finest_first_however_they_are_listed(tmp_path):
+    root = write_ome_zarr(tmp_path / "cell.zarr", pyramid()[::-1], sizes=SIZES[::-1])
+    check(root, pyramid())
+    info = write_precomputed(tmp_path / "pc", pyramid()) / "info"
+    described = json.loads(info.read_text())
+    write_json(info, described | {"scales": described["scales"][::-1]})
+    check(tmp_path / "pc", pyramid())
+    assert [level.path for level in open_multiscale(root).levels] == ["2", "1", "0"]
+
+
 @pytest.mark.parametrize(("nm", "level"), [(1, 0), (8.4, 0), (8.5, 1), (12, 1), (16.9, 1), (17, 2), (900, 2)])
 def test_the_nearest_level_is_nearest_by_ratio(image, nm, level):
     assert image.nearest(nm) == level  # 6 and 12 part at 8.49, 12 and 24 at 16.97

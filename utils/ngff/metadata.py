@@ -149,7 +149,7 @@ class Level:
 
 
 def readable_levels(levels: Iterable[tuple[str, Callable[[], Level]]]) -> list[Level]:
-    """Levels by their paths and readers; one that cannot be read says why.
+    """Levels by their paths and readers, finest first, as they should be listed; one that cannot be read says why.
 
     The first must be readable: other sizes follow from it.
     """
@@ -162,7 +162,10 @@ def readable_levels(levels: Iterable[tuple[str, Callable[[], Level]]]) -> list[L
                 raise
             warnings.warn(f"level {path!r} is left out: {error}", stacklevel=3)
             found.append(Level.broken(path, str(error)))
-    return found
+    finest_first = iter(
+        sorted((level for level in found if not level.problem), key=lambda level: -math.prod(level.shape))
+    )
+    return [level if level.problem else next(finest_first) for level in found]
 
 
 def first_multiscale(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
