@@ -47,3 +47,9 @@ def kill_once(job: Job, scratch: Path, worker: int, said: Path) -> str:
 def warn_of_itself(job: Job, scratch: Path) -> None:
     warnings.warn(f"about {job.source}", stacklevel=1)
     scratch.write_text("made")
+
+
+def astray(job: Job, scratch: Path, elsewhere: Path) -> str:
+    """Work on a disk of the worker's own, at the same path."""
+    os.chdir(elsewhere)
+    return copy_upper(job, scratch)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,7 @@ import classify_patches
 import patchify3d
 from clusters import scheduler, worker
 from conftest import ROOT, results, smooth_volume
-from little_work import copy_upper, job_of, kill_once, warn_of_itself
+from little_work import astray, copy_upper, job_of, kill_once, warn_of_itself
 from utils.cluster import client, connection
 from utils.dictionaries import save_patches
 from utils.jobs import Job, Run, run_jobs
@@ -84,6 +85,14 @@ def test_a_worker_that_is_killed_takes_nothing_with_it(address, make_jobs, tmp_p
         assert run_jobs(work, jobs, Run(dask=address)) == 0
         assert killed.wait() == -signal.SIGKILL
     assert capsys.readouterr().out == "files: 8 done, 0 done before, 0 failed\n"
+
+
+def test_what_is_made_on_a_disk_of_the_workers_own_is_not_done(address, make_jobs, tmp_path):
+    make_jobs(a="one", b="two")
+    jobs = [replace(job_of(tmp_path, name), target=Path("out", name)) for name in "ab"]
+    (tmp_path / "elsewhere" / "out" / ".recipes").mkdir(parents=True)
+    with pytest.raises(client.UnavailableError, match=r"a Dask worker made out/[ab], but nothing is there"):
+        run_jobs(partial(astray, elsewhere=tmp_path / "elsewhere"), jobs, Run(dask=address))
 
 
 def run_here(tmp_path: Path, code: str, *args: object) -> subprocess.Popen[str]:

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -214,8 +215,29 @@ def _outcomes(
     """Yield outcomes as they come; what another run holds is left until the end, then waited for."""
     busy = []
     for outcome in results(do, jobs, run, _DIED, alone=alone, spread=spread):
+        if run.dask and outcome.status == "done" and outcome.job.recipe:
+            _refuse_unseen(outcome.job.target)
         if outcome.status == "busy":
             busy.append(outcome.job)
         else:
             yield outcome
     yield from results(partial(do, wait=True), busy, replace(run, processes=1), _DIED, spread=spread)
+
+
+def _refuse_unseen(target: Path) -> None:
+    """Refuse a cluster that writes where this machine does not look.
+
+    Raises
+    ------
+    UnavailableError
+        If what a worker has made is not there.
+    """
+    if target.exists():
+        return
+    with suppress(OSError):
+        list(target.parent.iterdir())  # NFS may remember that it was not there; so it looks again
+    if not target.exists():
+        raise UnavailableError(
+            f"a Dask worker made {target}, but nothing is there as this machine sees it: outputs have to lie on a file "
+            "system that all share"
+        )
