@@ -34,6 +34,8 @@ from utils.ngff.waiting import (
          "x: the server stalled; try again later or with a longer --timeout"),
         ("Error reading 1/0: DATA_LOSS", OSError,
          "x: a chunk cannot be decoded (truncated, damaged or not a chunk): Error reading 1/0: DATA_LOSS"),
+        ("Error reading c/0: FAILED_PRECONDITION: Requested byte range [0, 16) was ignored by server", OSError,
+         "x: its server sends whole files only (it ignores Range), but shards are read in parts"),
         ("DATA_LOSS", OSError, "x: DATA_LOSS"),
         ("Error reading: NOT_FOUND", OSError, "x: Error reading: NOT_FOUND"),
         ("HTTP code 500 at\n  http://me:pw@h/a?sig=1", OSError, "x: HTTP code 500 at http://***@h/a?sig=***"),

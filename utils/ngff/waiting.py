@@ -130,6 +130,8 @@ def explain(error: Exception, what: str) -> OSError:
         return OSError(f"{what}: the server redirects ({code[1]}); {advice}")
     if "Timeout was reached" in text:
         return StalledError(f"{what}: the server stalled; try again later or with a longer --timeout")
+    if "was ignored by server" in text:
+        return OSError(f"{what}: its server sends whole files only (it ignores Range), but shards are read in parts")
     if "Error reading" in text and re.search(r"DATA_LOSS|FAILED_PRECONDITION|OUT_OF_RANGE|INVALID_ARGUMENT", text):
         return OSError(f"{what}: a chunk cannot be decoded (truncated, damaged or not a chunk): {text}")
     return OSError(f"{what}: {text}")
