@@ -42,6 +42,13 @@ def test_bad_arguments_exit_2(capsys):
     assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("argv", [["-p", ""], [""], ["-p", "3", ""]])
+def test_an_empty_word_is_no_folder(argv, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run_script(body, parser_for_test(), argv)
+    assert "an argument is empty" in capsys.readouterr().err
+
+
 def test_help_shows_the_example(capsys):
     parser = parser_for_test()
     add_run_options_parser = make_parser("Text.")

@@ -180,7 +180,7 @@ def test_the_command_lines_say(tmp_path):
     assert TableOptions.of(parser.parse_args([])) == TableOptions()
     args = parser.parse_args(["--table", str(tmp_path / "a.csv"), "--voxel-size", "40", "4.5", "4.5", "--quiet"])
     assert TableOptions.of(args) == TableOptions(tmp_path / "a.csv", (40, 4.5, 4.5), quiet=True)
-    for bad in (["4", "4"], ["4", "4", "0"], ["4", "4", "x"]):
+    for bad in (["4", "4"], ["4", "4", "0"], ["4", "4", "x"], ["4e-9"] * 3, ["4", "4", "2e6"]):
         with pytest.raises(SystemExit):
             parser.parse_args(["--voxel-size", *bad])
 

@@ -57,8 +57,16 @@ existing_dir, existing_file = _path(Path.is_dir, "no such folder"), _path(Path.i
 input_dir, output_dir = _path(_may_be_dir, "no such folder"), _path(_may_be_dir, "no folder to write to")
 
 
-def _number(kind: Callable[[str], Number], accept: Callable[[float], bool], expected: str) -> Callable[[str], Number]:
-    """An argument type: numbers that are accepted."""
+def number_type(
+    kind: Callable[[str], Number], accept: Callable[[float], bool], expected: str
+) -> Callable[[str], Number]:
+    """An argument type: numbers that are accepted.
+
+    Raises
+    ------
+    ArgumentTypeError
+        By the type, with what was `expected`, for any other word.
+    """
 
     def number_of(text: str) -> Number:
         with contextlib.suppress(ValueError):
@@ -71,10 +79,10 @@ def _number(kind: Callable[[str], Number], accept: Callable[[float], bool], expe
 
 def int_from(least: int) -> Callable[[str], int]:
     """An argument type: whole numbers of at least so much."""
-    return _number(int, lambda value: value >= least, f"a whole number of at least {least}")
+    return number_type(int, lambda value: value >= least, f"a whole number of at least {least}")
 
 
 natural_int, positive_int = int_from(0), int_from(1)
-natural_float = _number(float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
-positive_float = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
-fraction = _number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+natural_float = number_type(float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
+positive_float = number_type(float, lambda value: 0 < value < float("inf"), "a number above 0")
+fraction = number_type(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")

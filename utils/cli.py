@@ -51,7 +51,10 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse, the words of long options joined by ``-``."""
-        return super().parse_known_args(_dashed(sys.argv[1:] if args is None else args), namespace)
+        words = sys.argv[1:] if args is None else args
+        if "" in words:  # as a path it would be the folder that one happens to be in
+            self.error("an argument is empty: is a variable of the shell not set?")
+        return super().parse_known_args(_dashed(words), namespace)
 
 
 def _dashed(argv: Sequence[str]) -> list[str]:

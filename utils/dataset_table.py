@@ -14,12 +14,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from utils.argument_types import existing_file, positive_float
+from utils.argument_types import existing_file, number_type
 from utils.axes import GivenLengths, Lengths, triple
 from utils.cli import as_usage_errors
 from utils.files import NGFF_ENDING, suffix
 from utils.formats.volume_base import Volume
-from utils.formats.voxel_size import VOXEL_COLUMNS, VoxelSize, nm_text, significant, stated_size
+from utils.formats.voxel_size import (
+    LARGEST_NM,
+    SMALLEST_NM,
+    VOXEL_COLUMNS,
+    VoxelSize,
+    nm_text,
+    significant,
+    stated_size,
+)
 from utils.names import dataset_of, parse_binned, parse_level, parsed
 from utils.redaction import published, say
 from utils.table_text import Row, read_rows
@@ -27,6 +35,9 @@ from utils.table_text import Row, read_rows
 TABLE_NAME = "datasets.csv"
 NOT_GIVEN: GivenLengths = (None, None, None)
 AnyVolume = TypeVar("AnyVolume", bound=Volume)
+_side = number_type(
+    float, lambda nm: SMALLEST_NM <= nm <= LARGEST_NM, f"the side of a voxel: {SMALLEST_NM:g} to {LARGEST_NM:g} nm"
+)
 # A header's number may be rounded by so much and still say the same.
 SAME = 0.01
 
@@ -234,4 +245,4 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--table", type=existing_file, metavar="FILE", help=table)
     voxel_size = "voxel size of all volumes in nm, whatever their headers and the table say"
-    parser.add_argument("--voxel-size", type=positive_float, nargs=3, metavar=("Z", "Y", "X"), help=voxel_size)
+    parser.add_argument("--voxel-size", type=_side, nargs=3, metavar=("Z", "Y", "X"), help=voxel_size)
