@@ -49,6 +49,12 @@ def test_noise_scores_low(lite):
     assert Classifier(lite, device="cpu").scores(noise_patches(4)).max() < 0.1
 
 
+def test_weights_that_overflow_give_no_scores(lite):
+    huge = {name: values * 1e30 if values.is_floating_point() else values for name, values in lite.items()}
+    with pytest.raises(ValueError, match=r"w\.pth: no score for 2 patches, the network overflows"):
+        Classifier(huge, device="cpu", origin="w.pth").examine(noise_patches(2))
+
+
 def test_scores_keep_order_over_sizes_and_batches(lite):
     patches = [
         *noise_patches(3),

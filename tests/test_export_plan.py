@@ -59,7 +59,7 @@ def test_what_is_tied_stays_together(parts):
     assert alone.notes == ["Split by dataset: 3 groups of 3 datasets."]
     assert "no --duplicates: datasets that share tissue under other names are not known to the split" in alone.warnings
     others = plan(parts, [Pair("a", "ox", "b", "horse")], split=halves, duplicates=["x.csv"])
-    assert "--duplicates names no dataset of this export: is it the table of another collection?" in others.warnings
+    assert "--duplicates names no dataset that is here: is it the table of another collection?" in others.warnings
 
 
 @pytest.mark.parametrize(("source", "groups"), [("https://em.org/v.zarr", 1), ("image_1.tif", 2)])

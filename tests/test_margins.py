@@ -39,8 +39,8 @@ def test_the_audit_is_a_sample_by_pixels():
 
 
 def test_what_lies_within_the_margin_is_doubtful():
-    assert Watch(Tally("int8"), 1.0, 0.5).doubtful(np.array([0.4, 0.5, 0.6, 1.0, 1.4, 1.5])).tolist() == [
-        False, False, True, True, True, False,
+    assert Watch(Tally("int8"), 1.0, 0.5).doubtful(np.array([0.4, 0.5, 0.6, 1.0, 1.4, 1.5, np.nan])).tolist() == [
+        False, False, True, True, True, False, True,
     ]  # fmt: skip
 
 

@@ -91,11 +91,30 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
         load_weights(tmp_path / "a.pth")
 
 
-@pytest.mark.parametrize("values", [torch.empty(2, device="meta"), torch.zeros(2, dtype=torch.complex64)])
-def test_layers_without_real_numbers_are_refused(tmp_path, values):
+@pytest.mark.parametrize(
+    "values",
+    [
+        torch.empty(2, device="meta"),
+        torch.zeros(2, dtype=torch.complex64),
+        torch.zeros(2, dtype=torch.float8_e4m3fn),
+        torch.eye(2).to_sparse(),
+    ],
+)
+def test_layers_without_plain_numbers_are_refused(tmp_path, values):
     torch.save({"fc.weight": values}, tmp_path / "w.pth")
-    with pytest.raises(ValueError, match=r"1 layers hold no real numbers, the first is fc\.weight"):
+    with pytest.raises(ValueError, match=r"1 layers hold no plain real numbers, the first is fc\.weight"):
         read_state(tmp_path / "w.pth")
+
+
+def test_one_changed_byte_is_noticed_and_parameters_are_values(tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({"fc.weight": torch.nn.Parameter(torch.ones(999))}, path)
+    assert not read_state(path)["fc.weight"].requires_grad
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.ones(9).numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.pth: damaged: the content of w/data/0 is not what its checksum says"):
+        read_state(path)
 
 
 def test_weights_must_fit_into_memory_unpacked(tmp_path):

@@ -158,8 +158,15 @@ class Classifier:
         Parameters
         ----------
         patches : sequence of ndarray of uint8, shape (h, w)
+
+        Raises
+        ------
+        ValueError
+            If the network overflows.
         """
         logits, features = self.outputs(patches)
+        if lost := int(np.isnan(logits).sum()):
+            raise ValueError(f"{self.network}: no score for {lost} patches, the network overflows: damaged weights?")
         known = self.decision.familiarity
         distances = np.full(len(patches), np.nan) if known is None else known.distances(features)
         return Examined(np.round(self.decision.scores(logits), DECIMALS), np.round(distances, DECIMALS))

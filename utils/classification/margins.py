@@ -60,7 +60,7 @@ class Watch:
         self.tally = self.tally.plus(Tally(self.tally.name, **more))
 
     def doubtful(self, logits: np.ndarray) -> np.ndarray:
-        """Which logits lie within the margin.
+        """Which logits lie within the margin, or are no numbers, as where half precision overflows.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Watch:
         -------
         ndarray of bool, shape (n,)
         """
-        return np.abs(logits - self.doubt) < self.margin
+        return ~(np.abs(logits - self.doubt) >= self.margin)
 
     def passes(self, quick: np.ndarray, exact: np.ndarray) -> bool:
         """Take note of an audit; where a decision differs, or a logit near the margin moved beyond it, widen it.

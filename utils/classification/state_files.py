@@ -14,6 +14,8 @@ from utils.memory import require
 from utils.reading import DAMAGE
 
 State = dict[str, Tensor]
+# What layers may hold: other types (quantized, 8-bit floats) compute in ways of their own.
+NUMBERS = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8}
 
 
 def load_weights(path: Path) -> State:
@@ -49,6 +51,8 @@ def read_state(path: Path) -> State:
         If the file holds anything else, or is damaged.
     """
     require(_unpacked_bytes(path), "the weights file")
+    if part := _damaged_part(path):
+        raise ValueError(f"{path}: damaged: the content of {part} is not what its checksum says")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -57,9 +61,13 @@ def read_state(path: Path) -> State:
         raise ValueError(f"{path}: not a readable weights file: {_gist(error) or type(error).__name__}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path}: not a state_dict: expected a plain dict of tensors, found {type(state).__name__}")
-    if odd := [f"{name} ({v.dtype})" for name, v in state.items() if v.is_meta or v.is_complex()]:
-        raise ValueError(f"{path}: {len(odd)} layers hold no real numbers, the first is {odd[0]}")
-    return state
+    if odd := [f"{name} ({v.dtype}, {v.layout})" for name, v in state.items() if not _is_plain(v)]:
+        raise ValueError(f"{path}: {len(odd)} layers hold no plain real numbers, the first is {odd[0]}")
+    return {name: values.detach() for name, values in state.items()}
+
+
+def _is_plain(values: Tensor) -> bool:
+    return not values.is_meta and values.layout == torch.strided and values.dtype in NUMBERS
 
 
 def _unpacked_bytes(path: Path) -> int:
@@ -70,6 +78,15 @@ def _unpacked_bytes(path: Path) -> int:
             return max(size, sum(part.file_size for part in archive.infolist()))
     except (BadZipFile, OSError, *DAMAGE):
         return size  # older weights are a pickle; what is neither, torch says
+
+
+def _damaged_part(path: Path) -> str | None:
+    """The first part of an archive that has changed since it was written: torch does not look."""
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip()
+    except (BadZipFile, OSError, *DAMAGE):
+        return None
 
 
 def _gist(error: Exception) -> str:

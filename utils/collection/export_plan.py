@@ -49,6 +49,8 @@ def plan_export(
     if args.format == "zarr":
         _of_one_size(selection, plan)
     owners = by_dataset(parts)
+    if pairs and not any({pair.dataset, pair.other_dataset} & owners.keys() for pair in pairs):
+        plan.warnings.append("--duplicates names no dataset that is here: is it the table of another collection?")
     plan.rows = {dataset: provenance.of(dataset, owners[dataset]) for dataset in selection.samples}
     _split(selection, plan, pairs, args)
     samples = balanced(selection.samples, args.balance) if args.balance else selection.samples
@@ -100,8 +102,6 @@ def _split(selection: Selection, plan: ExportPlan, pairs: Sequence[Pair], args: 
         reasons = ", ".join(f"{count} by {reason}" for reason, count in sorted(ties.reasons.items()))
         note += f"; {together} datasets are tied to others ({reasons})"
     if args.duplicates:
-        if pairs and not any({pair.dataset, pair.other_dataset} & plan.split_of.keys() for pair in pairs):
-            plan.warnings.append("--duplicates names no dataset of this export: is it the table of another collection?")
         note += f"; checked: none of {len(pairs)} pairs of near-duplicates between datasets crosses a split"
     else:
         plan.warnings.append("no --duplicates: datasets that share tissue under other names are not known to the split")
