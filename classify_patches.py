@@ -226,7 +226,14 @@ def _shared_classifier(key: str, *description: Any) -> LazyClassifier:
 def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision: "Decision", run: "Run") -> int:
     """Bring the contact sheet of every dataset up to date with its CSVs, and name the unfamiliar datasets."""
     from utils.classification.decision import unfamiliar_line
-    from utils.classification.sheets import SHEETS_A_PROCESS, SheetSource, decided_by, draw_dataset, unfamiliar_datasets
+    from utils.classification.sheets import (
+        SHEETS_A_PROCESS,
+        SheetSource,
+        decided_by,
+        draw_dataset,
+        made_from,
+        unfamiliar_datasets,
+    )
     from utils.contact_sheet import SHEETS
     from utils.jobs import Job, run_jobs
     from utils.results import Scope
@@ -243,7 +250,7 @@ def draw_sheets(jobs: "Sequence[Job]", folder: Path, threshold: float, decision:
             options: dict[str, Any] = {"threshold": source.threshold}
             if decision.familiarity is not None:
                 options["unfamiliar"] = source.is_unfamiliar
-            recipe = scope.recipe({table.name: (table,) for table in tables}, options)
+            recipe = scope.recipe({**{table.name: (table,) for table in tables}, **made_from(tables)}, options)
             sheets.append(Job(source, folder / f"{dataset}.png", recipe))
     if not sheets and not run.prune:
         return 0

@@ -354,11 +354,15 @@ def test_when_the_last_dictionary_is_gone_its_results_go(deduped, out, capsys):
     assert results(out) == {}
 
 
-def test_a_renamed_dictionary_takes_the_place_of_its_former_results(deduped, out, tmp_path):
+def test_dictionaries_renamed_and_with_other_pixels_leave_what_a_fresh_run_does(deduped, out, tmp_path):
     first = next(deduped.glob("fly-ROI-*"))
     first.rename(first.with_name("fly-ROI-x0-9_y9-18_z0-9.pkl"))
+    patches, before = cells(4), (out / "mouse.v1.2.csv").read_bytes()
+    patches[1::2] += 1
+    save_patches(deduped / "mouse.v1.2.pkl", names("mouse.v1.2", 4), patches)
     assert classify(deduped, out, "--threshold", "0", "--update", "--prune") == 0
     assert classify(deduped, tmp_path / "fresh", "--threshold", "0") == 0
+    assert (out / "mouse.v1.2.csv").read_bytes() == before, "scores of other pixels that are the same"
     assert results(out) == results(tmp_path / "fresh")
 
 

@@ -10,6 +10,7 @@ from utils.classification.decision import Decision, unfamiliar_line
 from utils.contact_sheet import COLUMNS, Section, Tile, evenly, save_sheet
 from utils.jobs import Job
 from utils.patch_file import PatchFile
+from utils.records.fingerprints import Fingerprint
 from utils.records.recipes import known_record
 from utils.records.scores import Score, load_distances, read_scores
 
@@ -44,6 +45,12 @@ def decided_by(tables: Sequence[Path], threshold: float) -> float:
     """The threshold that tables were decided by: the present one, unless all of them are outdated."""
     stored = [record.options.get("threshold", threshold) for table in tables if (record := known_record(table))]
     return threshold if not stored or threshold in stored else stored[0]
+
+
+def made_from(tables: Sequence[Path]) -> dict[str, Fingerprint]:
+    """The dictionaries that tables were made from: of other pixels the scores may be the same, a sheet is not."""
+    records = [record for table in tables if (record := known_record(table))]
+    return {name: seen for record in records for name, seen in record.inputs.items()}
 
 
 def draw_dataset(job: Job, scratch: Path) -> str:
