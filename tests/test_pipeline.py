@@ -202,6 +202,23 @@ def test_a_second_run_beside_the_first_leaves_it_alone(sample, tmp_path):
     assert "another run is at work" in stderr
 
 
+def test_links_stay_while_their_folder_cannot_be_listed(tmp_path):
+    (tmp_path / "in" / "3d").mkdir(parents=True)
+    (tmp_path / "in" / "3d" / "v.nrrd").touch()
+    command = ["bash", ROOT / "examples" / "curate.sh", tmp_path / "in", tmp_path / "out"]
+    if os.geteuid() == 0:  # whom no mode keeps out, unless that is given up
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+        if not shutil.which("setpriv"):
+            pytest.skip("no setpriv")
+    codes = []
+    for mode in (0o700, 0o300, 0o000):
+        (tmp_path / "in" / "3d").chmod(mode)
+        codes.append(subprocess.run(command, env={**os.environ, "PYTHON": "true"}, capture_output=True).returncode)
+        assert (tmp_path / "out" / "volumes" / "v.nrrd").is_symlink()
+    (tmp_path / "in" / "3d").chmod(0o700)
+    assert codes == [0, 1, 1]
+
+
 def test_bad_usage(sample, tmp_path):
     assert curate(tmp_path / "absent", tmp_path / "out")[0] == 2
     assert curate(tmp_path, tmp_path / "out")[0] == 2  # none of 2d/, video/, 3d/
