@@ -30,6 +30,7 @@ import utils.interrupts  # noqa: F401 - first: a signal during the other imports
 
 from utils.argument_types import fraction, input_dir, output_dir, positive_int
 from utils.cli import UsageError, add_run_options, make_parser, run_script, say_passed_over
+from utils.components import by_key
 from utils.contact_sheet import MONTAGES
 from utils.contrast import CONTRASTS
 from utils.dataset_table import TableOptions, add_table_options
@@ -109,9 +110,9 @@ def reconstruct(args: argparse.Namespace) -> int:
     work = partial(reconstruct_volume, options=options, scope=scope, update=args.update, processes=args.processes)
     alone = attrgetter("source.spread")
     code = run_jobs(work, jobs, run, noun="volumes", alone=alone, is_done=lambda job: job.source in done)
-    left = without_plan(whole, listing, scope, run)
+    left, staying = without_plan(whole, listing, scope, run)
     if args.montage:
-        code = max(code, draw_montages(whole.chosen(), args.savedir, run))
+        code = max(code, draw_montages(whole.chosen(), staying, args.savedir, run))
     if not args.quiet:
         after = {group: before[group] if group in done else stands(group, options, scope) for group in plan.groups}
         was, now = ([*chain.from_iterable(found.values())] for found in (before, after))
@@ -175,36 +176,46 @@ def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> 
     return 1 if plan.refused.total() or plan.missing or plan.ambiguous else 0
 
 
-def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: Run) -> str:
-    """See to stacks of an earlier run that this one would not make; a part of the summary.
+def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: Run) -> tuple[str, list[Path]]:
+    """See to stacks of an earlier run that this one would not make; a part of the summary, and those that stay.
 
-    Those whose patch is gone go with ``--prune``. Those whose patch is there, but which another --slices or --limit
-    would not give, are outdated and go with ``--update``, since their successors are there now.
+    Those whose patch or volume is gone go with ``--prune``. Those that another --slices or --limit would not give are
+    outdated and go with ``--update``, since their successors are there now. Those whose volume cannot be read at the
+    moment stay.
     """
     targets = {path for subvolume in plan.chosen() for kind in (None, *FLIPBOOKS) for path in subvolume.files(kind)}
     patches = {patch.path.name for patch in listing.patches}
-    said = ""
+    unreadable = {group.source.name for group in plan.groups if group.is_out_of_reach()}
+
+    def state(path: Path) -> str:
+        source = parse_name(stem(path)).source
+        if source in plan.missing or patches.isdisjoint(inputs_of(path)):
+            return "without their input"
+        return "" if source in unreadable else "no longer asked for"
+
     orphans = [path for path in list_orphans(scope, targets) if run.owns(path.with_name(parse_name(stem(path)).source))]
-    kept = {path: bool(patches & set(inputs_of(path))) for path in orphans}
-    for is_kept, remove, what, how in (
-        (False, run.prune, "without their input", "--prune removes them"),
-        (True, run.update, "no longer asked for", "--update removes them"),
+    by_state = by_key(orphans, state)
+    said = ""
+    for what, remove, how in (
+        ("without their input", run.prune, "--prune removes them"),
+        ("no longer asked for", run.update, "--update removes them"),
     ):
-        if chosen := [path for path in orphans if kept[path] is is_kept]:
+        if chosen := by_state.get(what):
             said += f", {len(chosen)} {what}{' removed' if remove else ''}"
             if not remove:
                 say(f"stacks {what} ({len(chosen)}; {how}): {', '.join(map(str, chosen))}")
             else:
                 discard_orphans(chosen, scope)
-    return said
+    return said, by_state.get("", [])
 
 
-def draw_montages(chosen: Sequence[Subvolume], savedir: Path, run: Run) -> int:
+def draw_montages(chosen: Sequence[Subvolume], others: Sequence[Path], savedir: Path, run: Run) -> int:
     """Bring every dataset's montage up to date with its stacks."""
     scope = Scope(MONTAGES, savedir, savedir)
     # In shards whoever makes a dataset's last stack draws it.
     open_ = {s.target.parent for s in chosen if run.shard is not None and not s.target.exists()}
-    jobs = montage_jobs([s.target for s in chosen if s.target.parent not in open_], scope)
+    stacks = [*(s.target for s in chosen), *(path for path in others if path.suffix[1:] not in FLIPBOOKS)]
+    jobs = montage_jobs([stack for stack in stacks if stack.parent not in open_], scope)
     if not jobs and not run.prune:
         return 0
     return run_jobs(draw_montage, jobs, replace(run, update=True, shard=None), noun="montages", scope=scope)

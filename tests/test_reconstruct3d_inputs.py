@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from kept_patches import keep, save_kept
-from stacks import BOX, SIZE, names_in, run, stacks_in, voxels_of, write_itk, write_mrc
+from stacks import BOX, SIZE, contents, names_in, run, stacks_in, voxels_of, write_itk, write_mrc
 from utils.formats.writers import write_nrrd
 
 
@@ -76,6 +76,28 @@ def test_a_broken_volume_costs_its_patches_only(tmp_path, capsys):
     packed.write_bytes(b"")
     assert run(tmp_path / "kept", "-vd", tmp_path, "-sd", tmp_path / "out") == 1
     assert "0 done, 2 done before, 2 failed" in capsys.readouterr().out
+
+
+def test_stacks_stay_while_their_volume_is_out_of_reach(tmp_path, capsys):
+    """An unmounted disk takes nothing away, a damaged volume does, and one that is gone with --prune."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "volumes").mkdir()
+    volume = tmp_path / "volumes" / "v.nrrd"
+    volume.symlink_to(tmp_path / "disk" / "v.nrrd")
+    for place in ("disk/v.nrrd", "volumes/other.nrrd"):
+        write_nrrd(tmp_path / place, voxels_of(), SIZE)
+    keep(tmp_path / "kept", volume, [(0, 7, BOX)])
+    options = (tmp_path / "kept", "-vd", volume.parent, "-sd", tmp_path / "out", "--montage", "--flipbook", "gif")
+    assert run(*options) == 0
+    before = contents(tmp_path / "out")
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    assert run(*options, "--update", "--prune") == 1
+    assert len(before) == 3 and contents(tmp_path / "out") == before
+    volume.unlink()
+    assert run(*options, "--update") == 1
+    assert "stacks without their input (2; --prune removes them)" in capsys.readouterr().err
+    volume.write_bytes(b"NRRD")
+    assert run(*options, "--update", "--prune") == 1 and contents(tmp_path / "out") == {}
 
 
 def test_patches_that_cannot_be_of_the_volume(tmp_path, capsys):

@@ -173,6 +173,11 @@ class VolumeGroup:
         """The files of the volume."""
         return tuple(path for paths in self.source.inputs().values() for path in paths)
 
+    def is_out_of_reach(self) -> bool:
+        """Whether the volume cannot be read at the moment; one that is damaged can be."""
+        paths = self.volume_paths()
+        return str(self.source) in self.refused and not (paths and fingerprint(paths).digest)
+
 
 def stack_recipe(
     wanted: Subvolume, volume: Fingerprint, source: VolumeSource, options: StackOptions, scope: Scope
