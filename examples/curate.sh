@@ -48,10 +48,13 @@ table=()
 if [ -f "$here/3d/datasets.csv" ] || [ -L "$here/3d/datasets.csv" ]; then table=(--table "$here/3d/datasets.csv"); fi
 
 # One run per OUT. Where flock is missing (macOS), the scripts' own locks still keep two runs from spoiling each other.
-exec 9>>"$out/.curate.lock"
-if command -v flock >/dev/null && ! flock -n 9; then
-  echo "another run is at work on $out; this one leaves it alone" >&2
-  exit 0
+exec 9>>"$out/.curate.lock" || exit 2 # it has said why: a disk that is full, or may not be written
+if command -v flock >/dev/null; then
+  flock -n 9
+  if [ $? -eq 1 ]; then # else it has no locks here, and says so
+    echo "another run is at work on $out; this one leaves it alone" >&2
+    exit 0
+  fi
 fi
 
 failed=0 misused=0

@@ -223,4 +223,6 @@ def test_bad_usage(sample, tmp_path):
     assert curate(tmp_path / "absent", tmp_path / "out")[0] == 2
     assert curate(tmp_path, tmp_path / "out")[0] == 2  # none of 2d/, video/, 3d/
     assert curate(sample, sample)[0] == 2
+    (tmp_path / "unwritable" / ".curate.lock").mkdir(parents=True)
+    assert curate(sample, tmp_path / "unwritable")[0] == 2
     assert curate(sample, sample / "3d" / "out")[0] == 2
