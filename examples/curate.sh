@@ -91,7 +91,7 @@ classify() { # PATCHES FILTERED
 shopt -s nocasematch
 mrc=0
 is_other() { # FILE: whether it is an MRC, which are counted, or no volume
-  if [ ! -f "$1" ]; then return 1; fi
+  if [ -d "$1" ]; then return 1; fi
   case $1 in
     *.json | */datasets.csv) ;; # how a region was downloaded, and the table
     *.mrc | *.mrcs | *.rec | *.st | *.map | *.ali) mrc=$((mrc + 1)) ;;

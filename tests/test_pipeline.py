@@ -205,6 +205,9 @@ def test_a_second_run_beside_the_first_leaves_it_alone(sample, tmp_path):
 def test_links_stay_while_their_folder_cannot_be_listed(tmp_path):
     (tmp_path / "in" / "3d").mkdir(parents=True)
     (tmp_path / "in" / "3d" / "v.nrrd").touch()
+    (tmp_path / "in" / "3d" / "t.mrc").symlink_to("unmounted")  # of which bytes were made before: no other input's
+    (tmp_path / "out" / "volumes").mkdir(parents=True)
+    (tmp_path / "out" / "volumes" / "t.mrc").touch()
     command = ["bash", ROOT / "examples" / "curate.sh", tmp_path / "in", tmp_path / "out"]
     if os.geteuid() == 0:  # whom no mode keeps out, unless that is given up
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
