@@ -167,11 +167,11 @@ def cells_and_contrast(
         return cells, volume_contrast(volume, cutting.contrast_method, stretch=cutting.stretch)
     from utils.sampling.sampled_rows import sampled_cubes
 
-    sampled = sampled_cubes(source, sampling(cutting), folder)
-    cells = cells_of(volume, cutting, sampled.cubes)
+    cubes, contrast = sampled_cubes(source, sampling(cutting), folder)
+    cells = cells_of(volume, cutting, cubes)
     if not cells:
         raise PassedOver(f"its cubes give no patches: --min-side {cutting.min_side}")
-    return cells, sampled.contrast
+    return cells, contrast
 
 
 def sampling(cutting: VolumeCutting) -> "SamplingOptions":

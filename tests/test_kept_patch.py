@@ -79,18 +79,18 @@ def test_what_is_no_tiff_is_said(tmp_path, caplog):
 def test_a_file_that_records_nothing(tmp_path, text):
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     tifffile.imwrite(tmp_path / "a.tif", pixels, description=text, metadata=None, photometric="minisblack")
-    found = read_kept(tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.pixels, pixels)
-    assert (found.record.contrast, found.record.voxel_size) == (None, None)
+    found, record = read_kept(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found, pixels)
+    assert (record.contrast, record.voxel_size) == (None, None)
 
 
 def test_a_file_that_records(tmp_path):
     said = {"contrast": {"method": "minmax", "low": -3, "high": 2000.5}, "voxel_size": [30, 8, 0.0]}
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 4), np.uint8), description=json.dumps(said), metadata=None)
-    found = read_kept(tmp_path / "a.tif")
-    assert (found.record.contrast, found.record.voxel_size) == (Contrast("minmax", -3, 2000.5), None)
+    _, record = read_kept(tmp_path / "a.tif")
+    assert (record.contrast, record.voxel_size) == (Contrast("minmax", -3, 2000.5), None)
     cv2.imwrite(str(tmp_path / "b.png"), np.full((3, 4), 7, np.uint8))
-    assert read_kept(tmp_path / "b.png").pixels.tolist() == [[7] * 4] * 3
+    assert read_kept(tmp_path / "b.png")[0].tolist() == [[7] * 4] * 3
 
 
 def test_what_a_folder_holds_beside_patches(tmp_path):

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from utils.collection.overviews import OVERVIEW, SAMPLED, Overviews, _corner, _middle
+from utils.collection.overviews import AROUND, OVERVIEW, SAMPLED, Overviews, _middle
+from utils.contact_sheet import fit
 from utils.contrast import Contrast, to_uint8
 from utils.records.scores import Score
 
@@ -123,9 +124,9 @@ def test_large_slices_are_thinned(side, step):
 
 
 def test_slices_keep_their_proportions():
-    cell = _corner(np.full((10, 40), 200, np.uint8))
+    cell = fit(np.full((10, 40), 200, np.uint8), OVERVIEW, AROUND, centred=False)
     assert (cell[:48] == 200).all() and (cell[48:] == 40).all()
-    assert (_corner(np.full((1, 1000), 200, np.uint8))[1:] == 40).all()
+    assert (fit(np.full((1, 1000), 200, np.uint8), OVERVIEW, AROUND, centred=False)[1:] == 40).all()
 
 
 def test_a_thin_patch_is_a_line():

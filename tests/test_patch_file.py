@@ -19,7 +19,7 @@ def test_names_and_patches_by_index(path):
     with PatchFile(path) as file:
         assert (len(file), file.names, file.meta) == (25, NAMES, {"crop": 50})
         np.testing.assert_array_equal(file.extra["hashes"], np.arange(25))
-        assert file.shape(1) == (41, 50) and file.nbytes == sum(patch.size for patch in PATCHES)
+        assert file.shape(1) == (41, 50)
         for found, index in zip(file.read([24, 3, 3]), [24, 3, 3], strict=True):
             np.testing.assert_array_equal(found, PATCHES[index])
             found[:] = 0  # what was read is the caller's own

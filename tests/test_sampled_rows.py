@@ -110,8 +110,8 @@ def test_padding_is_told_as_cubes_are_read_each_of_them_once(tmp_path, monkeypat
     monkeypatch.setattr(LevelReader, "close", lambda self: closed.append(self))
     [source], _ = volume_sources(str(table), gigabytes=10 * 16**3 / 1e9)
     with pytest.warns(UserWarning, match="has no overview"):
-        found = sampled_cubes(source, SamplingOptions(seed=1), tmp_path)
-    assert len(found.cubes) == 10 and all(roi.x[1] <= 64 for roi in found.cubes)
+        cubes, _ = sampled_cubes(source, SamplingOptions(seed=1), tmp_path)
+    assert len(cubes) == 10 and all(roi.x[1] <= 64 for roi in cubes)
     assert len(seen) == len(set(seen)) > 10 and len(closed) == 1
 
 
@@ -135,7 +135,7 @@ def test_what_an_overview_has_told_is_not_read_for_it(remote, tmp_path, monkeypa
     row = {"download_url": remote, "volume_name": "em", "mip": 1, "crop_size": 32, "padding_value": 60000}
     table = table_of(tmp_path / "t.csv", **row)
     [source], _ = volume_sources(str(table), gigabytes=1e-4)
-    assert len(sampled_cubes(source, SamplingOptions(), tmp_path).cubes) == 3
+    assert len(sampled_cubes(source, SamplingOptions(), tmp_path)[0]) == 3
     assert set(shapes) == {(32, 64, 128)}
     [source], _ = volume_sources(str(table), gigabytes=1e-5)
     with pytest.raises(ValueError, match="no cube of 32 voxels a side fits into -gb 1e-05"):

@@ -24,7 +24,7 @@ NAMES = [f"d{i}" for i in range(400)]
 
 def groups(*names: str, **known) -> list[list[str]]:
     facts = {"sources": {}, "rows": {}, "pairs": []} | known
-    return tied(names, **facts).groups
+    return tied(names, **facts)[0]
 
 
 def test_nothing_known_ties_nothing():
@@ -44,14 +44,14 @@ def test_empty_urls_and_strangers_tie_nothing():
 
 def test_what_is_not_exported_ties_what_is():
     pairs = [Pair("p", "a", "q", "x_s1"), Pair("r", "c", "s", "x_s1"), Pair("t", "b", "u", "y")]
-    ties = tied(["a", "b", "c", "x_s0"], {}, {}, pairs)
-    assert ties.groups == [["a", "c", "x_s0"], ["b"]]
-    assert ties.reasons == {"near-duplicate patches": 2, "levels of one image": 1}
+    found, reasons = tied(["a", "b", "c", "x_s0"], {}, {}, pairs)
+    assert found == [["a", "c", "x_s0"], ["b"]]
+    assert reasons == {"near-duplicate patches": 2, "levels of one image": 1}
 
 
 def test_reasons_are_counted():
-    ties = tied(["a", "b"], {}, {}, [Pair("p", "a", "q", "b"), Pair("r", "b", "s", "a")])
-    assert ties.reasons == {"near-duplicate patches": 2}
+    _, reasons = tied(["a", "b"], {}, {}, [Pair("p", "a", "q", "b"), Pair("r", "b", "s", "a")])
+    assert reasons == {"near-duplicate patches": 2}
 
 
 def test_a_group_stands_where_its_smallest_hash_stands():

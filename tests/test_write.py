@@ -15,8 +15,8 @@ from utils.formats.writers import write_nrrd
 from utils.jobs import SKIPPED, Job, SomeFailed
 from utils.names import parse_name
 from utils.reconstruction.subvolumes import StackOptions, Subvolume, VolumeGroup, stands
-from utils.reconstruction.write import _write_flipbook, difference, reconstruct_volume
-from utils.records.kept_patch import KeptPatch, KeptPixels, KeptRecord, read_kept
+from utils.reconstruction.write import FLIPBOOKS, difference, reconstruct_volume
+from utils.records.kept_patch import KeptPatch, KeptRecord, read_kept
 from utils.results import Scope
 from utils.sources import volume_sources
 from utils.volumes import open_volume
@@ -113,41 +113,37 @@ def test_what_cannot_be_made_is_named_with_the_rest_done(group, tmp_path):
     assert group.wanted[1].target.exists()
 
 
-def kept(pixels, contrast=None):
-    return KeptPixels(pixels, KeptRecord(contrast=contrast))
-
-
 def test_how_a_slice_differs():
     gray = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert difference(gray, kept(gray.copy())) == ""
+    assert difference(gray, gray.copy(), KeptRecord()) == ""
     other = gray.copy()
     other[0, 0], other[1, 2] = 200, 0
-    said = difference(gray, kept(other))
+    said = difference(gray, other, KeptRecord())
     assert said.startswith(
         "2 of 6 pixels of the middle slice differ from the patch, by up to 200: the volume has changed"
     )
     assert "or the patch was made with another --contrast" in said
     wrong = "the patch's file holds 3 x 2 uint8 pixels, its name says 2 x 3 of uint8"
-    assert difference(gray, kept(gray.T)) == wrong
-    assert difference(gray, kept(gray.astype(np.uint16))).startswith("the patch's file holds 2 x 3 uint16")
+    assert difference(gray, gray.T, KeptRecord()) == wrong
+    assert difference(gray, gray.astype(np.uint16), KeptRecord()).startswith("the patch's file holds 2 x 3 uint16")
 
 
 @pytest.mark.parametrize("shape", [(5, 32, 48), (4, 33, 47), (1, 16, 16)])
 def test_mp4_shows_the_stack(tmp_path, shape):
     stack = smooth_volume(shape)
-    _write_flipbook(tmp_path / "a.mp4", stack)
+    FLIPBOOKS["mp4"](tmp_path / "a.mp4", stack)
     movie, frames = cv2.VideoCapture(str(tmp_path / "a.mp4")), []
     while (frame := movie.read())[0]:
         frames.append(frame[1][: shape[1], : shape[2], 0])
     assert len(frames) == shape[0]
     assert np.abs(np.stack(frames).astype(int) - stack).mean() < 6
-    _write_flipbook(tmp_path / "b.mp4", stack)
+    FLIPBOOKS["mp4"](tmp_path / "b.mp4", stack)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
 def test_a_gif_repeats_the_exact_pixels_eight_times_a_second(tmp_path):
     stack = smooth_volume((5, 33, 47))
-    _write_flipbook(tmp_path / "a.gif", stack)
+    FLIPBOOKS["gif"](tmp_path / "a.gif", stack)
     with Image.open(tmp_path / "a.gif") as gif:
         assert (gif.n_frames, gif.info["duration"], gif.info["loop"]) == (5, 120, 0)
         for i, frame in enumerate(ImageSequence.Iterator(gif)):
@@ -155,7 +151,7 @@ def test_a_gif_repeats_the_exact_pixels_eight_times_a_second(tmp_path):
 
 
 def test_a_movie_has_eight_frames_a_second_and_even_sides(tmp_path):
-    _write_flipbook(tmp_path / "a.mp4", smooth_volume((3, 33, 47)))
+    FLIPBOOKS["mp4"](tmp_path / "a.mp4", smooth_volume((3, 33, 47)))
     movie = cv2.VideoCapture(str(tmp_path / "a.mp4"))
     found = [movie.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)]
     assert found == [8, 34, 48]
@@ -196,4 +192,4 @@ def test_a_voxel_size_that_nobody_knows_is_said(tmp_path):
 
 def test_a_film_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(OSError, match="choose --flipbook gif"):
-        _write_flipbook(tmp_path / "absent/a.mp4", smooth_volume((3, 32, 32)))
+        FLIPBOOKS["mp4"](tmp_path / "absent/a.mp4", smooth_volume((3, 32, 32)))

@@ -64,8 +64,8 @@ def evenly(items: Sequence[Item], most: int) -> list[Item]:
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
-def fit(patch: np.ndarray, side: int, around: int) -> np.ndarray:
-    """A patch scaled into a square, sides in proportion, gray around it.
+def fit(patch: np.ndarray, side: int, around: int, *, centred: bool = True) -> np.ndarray:
+    """A patch scaled into a square, or into its upper left corner, sides in proportion, gray around it.
 
     Parameters
     ----------
@@ -73,6 +73,7 @@ def fit(patch: np.ndarray, side: int, around: int) -> np.ndarray:
     side : int
     around : int
         The gray.
+    centred : bool
 
     Returns
     -------
@@ -84,7 +85,7 @@ def fit(patch: np.ndarray, side: int, around: int) -> np.ndarray:
     height, width = (max(1, round(length * scale)) for length in patch.shape)
     rule = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
     cell = np.full((side, side), around, np.uint8)
-    y, x = (side - height) // 2, (side - width) // 2
+    y, x = ((side - height) // 2, (side - width) // 2) if centred else (0, 0)
     small = Image.fromarray(np.ascontiguousarray(patch)).resize((width, height), rule)
     cell[y : y + height, x : x + width] = np.asarray(small)
     return cell

@@ -56,11 +56,6 @@ class PatchFile(AbstractContextManager["PatchFile"]):
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
-    def nbytes(self) -> int:
-        """Size of all patches."""
-        return sum(patch.nbytes for patch in self._patches)
-
     def shape(self, index: int) -> tuple[int, int]:
         """(h, w) of one patch."""
         height, width = self._patches[index].shape

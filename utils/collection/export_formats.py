@@ -69,12 +69,15 @@ def write_folder(shard: Shard, reads: Iterator[ReadPatch], folder: Path) -> None
 
 def write_parquet(shard: Shard, reads: Iterator[ReadPatch], folder: Path) -> None:
     """A Parquet file as the `datasets` library reads it: a column of pictures and one for all that is said of each."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = parquet_schema(shard.rows[0])
     with pq.ParquetWriter(folder / shard.files[0], schema, compression="zstd") as writer:
         while group := list(islice(reads, ROW_GROUP)):
-            writer.write_table(_table(group, schema))
+            pictures = ({"bytes": png_bytes(read.patch), "path": f"{read.sample.name}.png"} for read in group)
+            rows = [{**read.row, "image": picture} for read, picture in zip(group, pictures, strict=True)]
+            writer.write_table(pa.Table.from_pylist(rows, schema))
 
 
 def parquet_schema(row: Mapping[str, Any]) -> "pa.Schema":
@@ -94,14 +97,6 @@ def column_kind(name: str, value: object = None) -> str:
     if isinstance(value, str):
         return "string"
     return "int64" if name in WHOLE else "float64" if name in ("score", "weight", *LENGTHS) else "string"
-
-
-def _table(reads: Sequence[ReadPatch], schema: "pa.Schema") -> "pa.Table":
-    import pyarrow as pa
-
-    columns: dict[str, list[Any]] = {name: [read.row[name] for read in reads] for name in reads[0].row}
-    columns["image"] = [{"bytes": png_bytes(read.patch), "path": f"{read.sample.name}.png"} for read in reads]
-    return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
 def write_zarr_shard(size: int, side: tuple[int, int], shard: Shard, reads: Iterator[ReadPatch], folder: Path) -> None:

@@ -90,8 +90,7 @@ def _of_one_size(selection: Selection, plan: ExportPlan) -> None:
 def _split(selection: Selection, plan: ExportPlan, pairs: Sequence[Pair], args: argparse.Namespace) -> None:
     """Put every dataset into a split, check that nothing of one tissue stands in two, and say so."""
     addresses = {d: {s.source for s in chosen if "://" in s.source} for d, chosen in selection.samples.items()}
-    ties = tied(selection.samples, addresses, plan.rows, pairs)
-    plan.groups = ties.groups
+    plan.groups, why = tied(selection.samples, addresses, plan.rows, pairs)
     plan.split_of = assign(plan.groups, args.split, args.seed)
     if len(args.split) == 1:
         return
@@ -99,7 +98,7 @@ def _split(selection: Selection, plan: ExportPlan, pairs: Sequence[Pair], args: 
         raise RuntimeError(f"{apart[0].name} and {apart[0].other} show the same tissue and would come apart")
     note = f"Split by dataset: {len(plan.groups)} groups of {len(selection.samples)} datasets"
     if together := sum(len(group) for group in plan.groups if len(group) > 1):
-        reasons = ", ".join(f"{count} by {reason}" for reason, count in sorted(ties.reasons.items()))
+        reasons = ", ".join(f"{count} by {reason}" for reason, count in sorted(why.items()))
         note += f"; {together} datasets are tied to others ({reasons})"
     if args.duplicates:
         note += f"; checked: none of {len(pairs)} pairs of near-duplicates between datasets crosses a split"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -168,8 +167,8 @@ class Neighbours:
     def __init__(self, places: Sequence[str]) -> None:
         from utils.volume_index import VolumeIndex
 
-        self._index = VolumeIndex(places)
-        self._volume = lru_cache(OPEN_VOLUMES)(self._opened)
+        index = VolumeIndex(places)
+        self._volume = lru_cache(OPEN_VOLUMES)(lambda name: (found := index.find(name)) and found.open())
         self._lock = threading.Lock()
 
     def cut(self, item: Item, step: int) -> np.ndarray | None:
@@ -191,7 +190,3 @@ class Neighbours:
         # The window by which the patch itself was converted.
         meta = load_meta(item.where) if item.where.suffix == ".pkl" else read_description(item.where)
         return to_uint8(cut, possible_contrast(meta.get("contrast")) or "percentile")
-
-    def _opened(self, name: str) -> Any:
-        source = self._index.find(name)
-        return source.open() if source else None

@@ -80,9 +80,7 @@ class PartWriter(AbstractContextManager["PartWriter"]):
     def _flush(self) -> None:
         import pyarrow as pa
 
-        schema = self._writer.schema
-        columns = [pa.array([row.get(field.name) for row in self._rows], field.type) for field in schema]
-        self._writer.write_table(pa.table(columns, schema=schema))
+        self._writer.write_table(pa.Table.from_pylist(self._rows, self._writer.schema))
         self._rows.clear()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

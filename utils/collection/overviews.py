@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from utils.collection.inventory import Part
+from utils.contact_sheet import fit
 from utils.contrast import to_uint8
 from utils.names import parse_name, parsed
 from utils.outcomes import describe
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 OVERVIEW = 192
 OVERVIEW_SHEET = 6
+# Gray where nothing is shown.
+AROUND = 40
 # Of a slice so many rows and columns are read, evenly spread.
 SAMPLED = 768
 
@@ -65,7 +68,8 @@ class Overviews:
                 for axis in axes:
                     rows, columns = (side for i, side in enumerate(volume.shape) if i != axis)
                     if self._start((source, axis), (rows, columns)):
-                        self._pictures[source, axis] = _corner(to_uint8(_middle(volume, axis), window))
+                        middle = to_uint8(_middle(volume, axis), window)
+                        self._pictures[source, axis] = fit(middle, OVERVIEW, AROUND, centred=False)
                         self._whole.add((source, axis))
         except (OSError, ValueError, LookupError) as error:
             self.failures[str(found)] = f"no overview: {describe(error)}"
@@ -98,7 +102,7 @@ class Overviews:
         if key in self.sizes or len(self.sizes) >= self.most:
             return False
         self.sizes[key] = size
-        self._pictures[key] = np.full((OVERVIEW, OVERVIEW), 40, np.uint8)
+        self._pictures[key] = np.full((OVERVIEW, OVERVIEW), AROUND, np.uint8)
         return True
 
     def _add(self, key: tuple[str, int], box: tuple[int, ...], distance: float, patch: np.ndarray) -> None:
@@ -131,15 +135,3 @@ def _middle(volume: Any, axis: int) -> np.ndarray:
     cut: np.ndarray = volume[tuple(box)]
     step = max(1, max(cut.shape) // SAMPLED)
     return cut[::step, ::step]
-
-
-def _corner(gray: np.ndarray) -> np.ndarray:
-    """A slice scaled into the upper left corner of a square cell, sides in proportion."""
-    from PIL import Image
-
-    scale = OVERVIEW / max(gray.shape)
-    rows, columns = (max(1, round(side * scale)) for side in gray.shape)
-    cell = np.full((OVERVIEW, OVERVIEW), 40, np.uint8)
-    small = Image.fromarray(np.ascontiguousarray(gray)).resize((columns, rows), Image.Resampling.BOX)
-    cell[:rows, :columns] = np.asarray(small)
-    return cell

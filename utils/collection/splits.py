@@ -49,21 +49,15 @@ def read_pairs(tables: Iterable[Path]) -> list[Pair]:
     return pairs
 
 
-@dataclass(frozen=True)
-class Ties:
-    """Datasets that must not come apart: the smallest sets that no tie leaves, and how many ties there are by why."""
-
-    groups: list[list[str]]
-    reasons: Counter[str]
-
-
 def tied(
     datasets: Iterable[str],
     sources: Mapping[str, set[str]],
     rows: Mapping[str, Mapping[str, str]],
     pairs: Sequence[Pair],
-) -> Ties:
-    """Ties by all that is known: duplicates, levels of an image, one address, one ``url`` in datasets.csv (`rows`).
+) -> tuple[list[list[str]], Counter[str]]:
+    """Datasets that must not come apart: the smallest sets that no tie leaves, and how many ties there are by why.
+
+    Ties by all that is known: duplicates, levels of an image, one address, one ``url`` in datasets.csv (`rows`).
 
     Two may be tied by a third one of which nothing is exported: it stands in `pairs` only, and in no group.
     `sources` are the addresses (URLs) that each dataset was cut from, as its dictionaries remember them. File names
@@ -85,7 +79,7 @@ def tied(
     for dataset in sorted(known):
         groups[group_of[place[dataset]]].append(dataset)
     together = {group for group, inside in groups.items() if len(inside) > 1}
-    return Ties(list(groups.values()), Counter(reason for a, _, reason in ties if group_of[place[a]] in together))
+    return list(groups.values()), Counter(reason for a, _, reason in ties if group_of[place[a]] in together)
 
 
 def image_of(dataset: str) -> str:

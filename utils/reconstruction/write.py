@@ -26,7 +26,7 @@ from utils.reconstruction.subvolumes import (
     write_stack,
 )
 from utils.records.fingerprints import Fingerprint, fingerprint
-from utils.records.kept_patch import KeptPixels, read_kept
+from utils.records.kept_patch import KeptRecord, read_kept
 from utils.records.recipes import Recipe, fingerprints, record_of, refuse_changed, save_record
 from utils.results import Scope
 from utils.volume_samples import volume_contrast
@@ -35,7 +35,6 @@ from utils.volumes import Volume
 # Every file is handed to the disk before it counts: a process that waits for one can make the next.
 WRITERS = 4
 FRAMES_PER_SECOND = 8
-FLIPBOOKS = ("gif", "mp4")
 
 
 def reconstruct_volume(
@@ -95,33 +94,33 @@ class _Maker:
         try:
             recipe = stack_recipe(wanted, self.volume_print, self.group.source, self.options, self.scope)
             before = fingerprints(recipe)
-            kept = read_kept(wanted.patch.path)
+            patch, record = read_kept(wanted.patch.path)
             values = cut_stack(self.volume, wanted.patch.where, wanted.first, wanted.stop)
             plain = self.options.raw and not self.options.flipbook
-            shown = values if plain else to_uint8(values, self._contrast(kept))
-            if not self.options.raw and (unlike := difference(shown[len(shown) // 2], kept)):
+            shown = values if plain else to_uint8(values, self._contrast(record))
+            if not self.options.raw and (unlike := difference(shown[len(shown) // 2], patch, record)):
                 if self.options.verify:
                     return unlike
                 self._note("the middle slice differs from the patch; written all the same")
             refuse_changed(recipe, before)
-            size = stack_voxel_size(self._size(kept), wanted.patch.where.axis or 0)
+            size = stack_voxel_size(self._size(record), wanted.patch.where.axis or 0)
             write = partial(write_stack, stack=values if self.options.raw else shown, voxel_size=size)
             _write(wanted.target, write, recipe, before)
-            if self.options.flipbook:
-                _write(wanted.files(self.options.flipbook)[1], partial(_write_flipbook, stack=shown), recipe, before)
+            if kind := self.options.flipbook:
+                _write(wanted.files(kind)[1], partial(FLIPBOOKS[kind], stack=shown), recipe, before)
         except (OSError, ValueError, MemoryError) as error:
             return describe(error)
         return ""
 
-    def _size(self, kept: KeptPixels) -> Lengths | None:
-        size = self.voxel_size or kept.record.voxel_size
+    def _size(self, record: KeptRecord) -> Lengths | None:
+        size = self.voxel_size or record.voxel_size
         if size is None:
             self._note("voxel size missing in the volume and in the patch: none is written")
         return size
 
-    def _contrast(self, kept: KeptPixels) -> Contrast:
-        if kept.record.contrast is not None:
-            return kept.record.contrast
+    def _contrast(self, record: KeptRecord) -> Contrast:
+        if record.contrast is not None:
+            return record.contrast
         with self._lock:
             if self._measured is None:
                 self._measured = volume_contrast(self.volume, self.options.contrast_method)
@@ -148,15 +147,16 @@ def _write(path: Path, write: Callable[[Path], None], recipe: Recipe, before: Ma
         save_record(path, record_of(recipe, path, before, fingerprint([scratch])))
 
 
-def difference(middle: np.ndarray, kept: KeptPixels) -> str:
+def difference(middle: np.ndarray, patch: np.ndarray, record: KeptRecord) -> str:
     """How a subvolume's middle slice differs from the patch; empty when it is the patch, pixel for pixel.
 
     Parameters
     ----------
     middle : ndarray, shape (h, w)
-    kept : KeptPixels
+    patch : ndarray, shape (h, w)
+    record : KeptRecord
+        Of the patch.
     """
-    patch = kept.pixels
     if patch.shape != middle.shape or patch.dtype != np.uint8:
         found, named = (" x ".join(map(str, shape)) for shape in (patch.shape, middle.shape))
         return f"the patch's file holds {found} {patch.dtype} pixels, its name says {named} of uint8"
@@ -165,7 +165,7 @@ def difference(middle: np.ndarray, kept: KeptPixels) -> str:
         return ""
     most = int(np.abs(patch.astype(int) - middle).max())
     cause = "the volume has changed since"
-    if kept.record.contrast is None:
+    if record.contrast is None:
         cause += ", or the patch was made with another --contrast (its file records none)"
     return (
         f"{np.count_nonzero(differ)} of {differ.size} pixels of the middle slice differ from the patch, by up to {most}"
@@ -173,15 +173,8 @@ def difference(middle: np.ndarray, kept: KeptPixels) -> str:
     )
 
 
-def _write_flipbook(path: Path, stack: np.ndarray) -> None:
-    """Write a stack of uint8, (n, h, w), as GIF or MP4 (compressed), by the suffix.
-
-    A GIF repeats and shows the exact pixels; Pillow stores equal neighbouring frames once, shown longer.
-    """
-    (_write_mp4 if path.suffix == ".mp4" else _write_gif)(path, stack)
-
-
 def _write_gif(path: Path, stack: np.ndarray) -> None:
+    """It repeats and shows the exact pixels; Pillow stores equal neighbouring frames once, shown longer."""
     from PIL import Image
 
     first, *others = (Image.fromarray(frame) for frame in stack)
@@ -202,3 +195,7 @@ def _write_mp4(path: Path, stack: np.ndarray) -> None:
             writer.write(frame)
     finally:
         writer.release()
+
+
+# Write a stack of uint8, (n, h, w), to a path.
+FLIPBOOKS = {"gif": _write_gif, "mp4": _write_mp4}

@@ -177,16 +177,13 @@ def _is_record(path: Path, folder: Path) -> bool:
     return path.suffix == ".csv" and is_scores_table(path)
 
 
-@dataclass(frozen=True)
-class KeptPixels:
-    """A patch's pixels, and what its file remembers of the volume."""
-
-    pixels: np.ndarray
-    record: KeptRecord
-
-
-def read_kept(path: Path) -> KeptPixels:
+def read_kept(path: Path) -> tuple[np.ndarray, KeptRecord]:
     """Read a kept patch.
+
+    Returns
+    -------
+    pixels, record : ndarray, shape (h, w), and KeptRecord
+        The patch, and what its file remembers of the volume.
 
     Raises
     ------
@@ -194,7 +191,7 @@ def read_kept(path: Path) -> KeptPixels:
         If the file cannot be read as an image.
     """
     if not is_tiff(path):
-        return KeptPixels(read_gray(path), KeptRecord())
+        return read_gray(path), KeptRecord()
     with reading_as("TIFF"), open_tiff_file(path) as tif:
         page = tif.pages.first
-        return KeptPixels(tiff_page(page), KeptRecord.from_json(page.description))
+        return tiff_page(page), KeptRecord.from_json(page.description)

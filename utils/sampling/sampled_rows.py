@@ -1,6 +1,6 @@
 """A row of a table as patchify3d reads it: the cubes that ngff_download would bring, and the dataset's contrast."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,22 +17,14 @@ from utils.sampling.survey import specimen_share
 from utils.sources import VolumeSource
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """The cubes of a dataset, in z, y, x of its level, and the window of its intensities, inverted as the row says."""
-
-    cubes: list[Roi]
-    contrast: Contrast
-
-
 def candidate_cubes(source: VolumeSource, options: SamplingOptions) -> list[Roi]:
     """The cubes of a sampled row before any voxel is looked at: their number is right, padding is not yet told."""
     plan = _planned(source, options)
     return sorted(boxes_that_fit(plan.draw(Boxes(plan.spans)), plan.budget))
 
 
-def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) -> Sampled:
-    """The cubes of a sampled row that ngff_download would bring, and its contrast window.
+def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) -> tuple[list[Roi], Contrast]:
+    """The cubes of a sampled row that ngff_download would bring, and its contrast window, inverted as the row says.
 
     Level and budget are the source's; the overview is kept in `folder`.
 
@@ -60,7 +52,7 @@ def sampled_cubes(source: VolumeSource, options: SamplingOptions, folder: Path) 
     if not cubes:
         raise ValueError(f"no cube of {plan.crop} voxels a side fits into -gb {plan.options.gigabytes:g}")
     level = plan.image.open_level(plan.index, invert=plan.dataset.invert)
-    return Sampled(sorted(cubes), _shown_contrast(found.contrast, level))
+    return sorted(cubes), _shown_contrast(found.contrast, level)
 
 
 def discard_sampled(result: Path) -> None:
