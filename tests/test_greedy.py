@@ -78,7 +78,7 @@ def test_what_is_left_out_represents_nothing(dictionaries):
     assert find_duplicates(representatives, 0, np.array([True, False])) == []
     assert [row for row, _ in find_duplicates(representatives, 1, np.array([False, False, True]))] == []
     assert representatives.kept.tolist() == [False, True, True, True, False, False]
-    representatives.withdraw(2)
+    representatives.kept[2] = False
     assert find_duplicates(representatives, 2, np.zeros(1, bool)) == []
 
 
@@ -118,5 +118,5 @@ def test_candidates_are_few_and_each_comes_once(tmp_path, monkeypatch):
     monkeypatch.setattr(greedy, "MOST_NEAR", 1)
     monkeypatch.setattr(greedy, "MOST", 2)
     assert [owner for owner, _ in representatives._candidates(1, np.arange(1))[0]] == [0, 2]
-    representatives.withdraw(0)
+    representatives.kept[0] = False
     assert [owner for owner, _ in representatives._candidates(1, np.arange(1))[0]] == [1, 2]

@@ -149,11 +149,18 @@ def test_where_a_later_piece_costs_too_much_the_rest_is_compared(monkeypatch):
 
 def test_many_pay_for_shelves(monkeypatch):
     """Of 20,000 and 20,000 all pairs are never compared."""
-    monkeypatch.setattr(near_hashes, "_near_any_of_all", None)
+    compared, compare_all = [], near_hashes._compare_all
+
+    def counted(some, others, *rest):
+        compared.append(len(some.rows) * len(others.rows))
+        compare_all(some, others, *rest)
+
+    monkeypatch.setattr(near_hashes, "_compare_all", counted)
     others = scattered(20_000, 1, 0)
     hashes = np.concatenate([scattered(10_000, 1, 12, others), scattered(10_000, 1, 0)])
     found = near_any(hashes, others, 12)
     assert found[:10_000].all() and found[10_000:].mean() < 0.05
+    assert max(compared, default=0) <= near_hashes.PAIRS
 
 
 def test_a_depth_costs_least():

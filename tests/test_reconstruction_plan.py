@@ -118,6 +118,7 @@ def test_none_overlaps_another_too_much():
     assert choose(regions, Rules(5, most_overlap=0.0))[1].total() == 0
     whole = [subvolume("fly", 2, x=x) for x in (30, 50)]  # on both sides of the region's
     assert choose([*whole, regions[1]], Rules(5, most_overlap=0.0))[1].total() == 0
+    assert choose([subvolume("fly", 2), subvolume("bee", 2)], Rules(5, most_overlap=0.0))[1].total() == 0
 
 
 def test_groups_in_memory_order_and_spread(tmp_path):

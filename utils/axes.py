@@ -1,7 +1,7 @@
 """What there is along z, y and x, always in this order: shapes, voxel sizes, boxes; and which boxes overlap."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import TypeVar
@@ -22,20 +22,6 @@ def triple(values: Iterable[Item]) -> tuple[Item, Item, Item]:
     """
     z, y, x = values
     return z, y, x
-
-
-def without_overlap(boxes: Iterable[tuple[Hashable, Box3D]], most: float) -> Iterator[bool]:
-    """For each box whether it is taken: unless one taken before covers more than a share of its volume, 0 to 1.
-
-    Each comes with the space that it lies in: boxes in different ones never overlap.
-    """
-    spaces: defaultdict[Hashable, TakenBoxes] = defaultdict(TakenBoxes)
-    for space, box in boxes:
-        taken = spaces[space]
-        free = not taken.covers(box, most)
-        if free:
-            taken.add(box)
-        yield free
 
 
 class TakenBoxes:

@@ -57,13 +57,14 @@ def near_any(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarra
     ndarray of bool, shape (n,)
     """
     count = len(hashes)
-    if count * len(others) <= WORTH * (count + len(others)):
-        return _near_any_of_all(hashes, others, distance)
     near = np.zeros(count + len(others), bool)
 
     def tell(rows: np.ndarray, met: np.ndarray) -> None:
         near[rows] = near[met] = True
 
+    if count * len(others) <= WORTH * (count + len(others)):
+        _compare_all(_Some.of(hashes), _Some.of(others, count), distance, tell)
+        return near[:count]
     both, bits = bits_apart(np.concatenate([hashes, others]))
     pieces = pieces_of(bits, distance, max(count, len(others)).bit_length())
     mine, theirs = _Some.of(both[:count]), _Some.of(both[count:], count)
@@ -73,22 +74,9 @@ def near_any(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarra
         share = piece.cost / sum(other.cost for other in pieces[done:])
         most = len(few.rows) * len(many.rows) * share
         if not _look(_ByValue.sorted(few, piece), _ByValue.sorted(many, piece), piece, distance, tell, most):
-            near[left.rows] = _near_any_of_all(both[left.rows], both[count:], distance)
+            _compare_all(left, theirs, distance, tell)
             break
     return near[:count]
-
-
-def _near_any_of_all(hashes: np.ndarray, others: np.ndarray, distance: int) -> np.ndarray:
-    near = np.zeros(len(hashes), bool)
-    theirs = np.ascontiguousarray(others.T)[:, :, np.newaxis]
-    for start in range(0, len(hashes), PAIRS):
-        mine = np.ascontiguousarray(hashes[start : start + PAIRS].T)
-        step = min(PAIRS // mine.shape[1], len(others)) or 1
-        distances = _Distances(len(mine), (step, mine.shape[1]))
-        for first in range(0, len(others), step):
-            closest = distances.between(mine, theirs[:, first : first + step]).min(axis=0)
-            near[start : start + PAIRS] |= closest <= distance
-    return near
 
 
 def near_pairs(hashes: np.ndarray, distance: int, most: int) -> np.ndarray | None:

@@ -74,15 +74,13 @@ def _sample_boxes(shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice
     if z * y * x <= SAMPLE_VOXELS:
         return [(whole, whole, whole)]
     slices = min(z, SAMPLE_SLICES)
-    rows = max(1, SAMPLE_VOXELS // slices // x)
-    bands = min(SAMPLE_BANDS, rows, y)
-    height = min(rows // bands, y)
-    starts = np.linspace(0, y - height, bands).astype(int).tolist() if rows < y else [0]
-    height = height if rows < y else y
+    rows = min(y, max(1, SAMPLE_VOXELS // slices // x))
+    bands = min(SAMPLE_BANDS, rows) if rows < y else 1
+    height = rows // bands
     return [
         (slice(i, i + 1), slice(start, start + height), whole)
         for i in np.linspace(0, z - 1, slices).astype(int).tolist()
-        for start in starts
+        for start in np.linspace(0, y - height, bands).astype(int).tolist()
     ]
 
 

@@ -168,7 +168,7 @@ class Neighbours:
         from utils.volume_index import VolumeIndex
 
         index = VolumeIndex(places)
-        self._volume = lru_cache(OPEN_VOLUMES)(lambda name: (found := index.find(name)) and found.open())
+        self._volume = lru_cache(OPEN_VOLUMES)(lambda name: found.open() if (found := index.find(name)) else None)
         self._lock = threading.Lock()
 
     def cut(self, item: Item, step: int) -> np.ndarray | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli import UsageError
-from utils.files import OWN_FOLDER, remove, remove_if_empty, sha256_of, write_whole
+from utils.files import OWN_FOLDER, list_files, remove, remove_if_empty, sha256_of, write_whole
 from utils.foreign_text import json_file
 from utils.locks import BusyError, locked, sweep
 from utils.redaction import say
@@ -37,9 +37,7 @@ class Ledger:
 
     def units(self) -> list[str]:
         """The units that are recorded."""
-        folder = self.folder / OWN_FOLDER
-        names = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
-        return [name.removesuffix(".json") for name in names if not name.startswith(".")]
+        return [path.stem for path in list_files(self.folder / OWN_FOLDER, {".json"})]
 
     def record(self, unit: str) -> dict[str, Any]:
         """A unit's record; empty where there is none, or none that can be read."""

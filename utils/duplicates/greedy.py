@@ -69,10 +69,6 @@ class Representatives:
         self.kept[owners] = True
         self._file.add(np.asarray(self.dictionaries[which].index["codes"])[rows], owners)
 
-    def withdraw(self, owner: int) -> None:
-        """Keep a patch no longer."""
-        self.kept[owner] = False
-
     def matches(self, which: int, rows: np.ndarray) -> list[list[Match]]:
         """For each patch those that show the same, verified, the most alike first.
 
@@ -175,7 +171,7 @@ def find_duplicates(
         if alive:
             duplicates.append((row, alive[0]))
             if representatives.within:
-                representatives.withdraw(int(representatives.starts[which]) + row)
+                representatives.kept[representatives.starts[which] + row] = False
     if not representatives.within:
         representatives.add(which, np.setdiff1d(rows, [row for row, _ in duplicates]))
     return duplicates

@@ -2,13 +2,13 @@
 
 import hashlib
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
-from utils.axes import Triple, without_overlap
+from utils.axes import TakenBoxes, Triple
 from utils.components import by_key
 from utils.files import safe_name
 from utils.names import dataset_of, format_name_subvolume, in_dataset
@@ -136,24 +136,24 @@ def choose(possible: Iterable[Subvolume], rules: Rules) -> tuple[list[Subvolume]
 
     With them comes how many were passed by because of an overlap, by the names of their volumes.
     """
-    ordered = sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, rules.seed))
-    free: Iterable[bool] = [True] * len(ordered)
-    if rules.most_overlap is not None:
-        boxes = (in_dataset(subvolume.patch.where.source, subvolume.box) for subvolume in ordered)
-        free = without_overlap(boxes, rules.most_overlap)
     chosen: list[Subvolume] = []
     taken: Counter[str] = Counter()
+    boxes: defaultdict[str, TakenBoxes] = defaultdict(TakenBoxes)
     overlapping: Counter[str] = Counter()
-    for subvolume, takes in zip(ordered, free, strict=True):
+    for subvolume in sorted(possible, key=lambda subvolume: seeded_order(subvolume.patch.name, rules.seed)):
+        source = subvolume.patch.where.source
         if len(chosen) == rules.limit_total:
             break
-        dataset = dataset_of(subvolume.patch.where.source)
-        if taken[dataset] == rules.limit:
+        if taken[dataset_of(source)] == rules.limit:
             continue
-        if takes:
-            chosen.append(subvolume)
-            taken[dataset] += 1
-        overlapping[subvolume.patch.where.source] += not takes
+        if rules.most_overlap is not None:
+            space, box = in_dataset(source, subvolume.box)
+            if boxes[space].covers(box, rules.most_overlap):
+                overlapping[source] += 1
+                continue
+            boxes[space].add(box)
+        chosen.append(subvolume)
+        taken[dataset_of(source)] += 1
     return chosen, overlapping
 
 
