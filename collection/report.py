@@ -58,8 +58,8 @@ def make_report(args: argparse.Namespace) -> int:
 
     found = list_collection(args)
     datasets, failed = found.datasets, say_failures(found.failures)
-    for name in found.unused:
-        say(f"warning: no dataset here is called {name!r}, as a table says")
+    if found.unused:
+        say(f"warning: no dataset here is called {', '.join(found.unused)}, as a table says")
     args.output.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.output)
     jobs = [Job(dataset, args.output / "datasets" / dataset.slug) for dataset in datasets]

@@ -42,10 +42,10 @@ def manifest(out: Path) -> list[dict[str, str]]:
 
 
 def test_the_manifest_has_every_patch_with_every_decision(root, tmp_path, capsys):
-    (root / "datasets.csv").write_text("name,license,organism\nfly,CC0,=D. melanogaster\nflea,CC0,\n")
+    (root / "datasets.csv").write_text("name,license,organism\nfly,CC0,=D. melanogaster\nflea,CC0,\ngnat,,\n")
     (root / "splits.csv").write_text("dataset,split,tied_with\nfly,val,\n")
     assert run(root, tmp_path / "out", "--table", root / "datasets.csv", "--splits", root / "splits.csv") == 0
-    assert "warning: no dataset here is called 'flea', as a table says" in capsys.readouterr().err
+    assert "warning: no dataset here is called flea, gnat, as a table says" in capsys.readouterr().err
     rows = manifest(tmp_path / "out")
     names = [n for path in (root / "patches").glob("*.pkl") for n in load_patches(path)["names"]]
     assert sorted(row["name"] for row in rows) == sorted(names)
