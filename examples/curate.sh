@@ -183,7 +183,7 @@ fi
 count() { find "$out/filtered" -name '*.csv' ! -name '.*' -exec cat {} + 2>/dev/null | grep -cE ",($1)(,[a-z ]+)?$"; }
 echo "kept $(count True) of $(count 'True|False') patches; look at the contact sheets $out/filtered/*/*.png"
 if [ -f "$out/report/index.html" ]; then echo "click through the collection: $out/report/index.html"; fi
-if [ -n "${EXPORT:-}" ] && [ -d "$out/export" ]; then echo "ready to train on, with a card: $out/export"; fi
+if [ -n "${EXPORT:-}" ] && [ -f "$out/export/README.md" ]; then echo "ready to train on, with a card: $out/export"; fi
 if [ "$failed" -gt 0 ]; then
   echo "$failed of the stages report failures, named above; the same command tries again what may be read by then" >&2
 fi
