@@ -96,10 +96,10 @@ def classify_command(args: argparse.Namespace) -> int:
         "threshold": threshold,
         "views": views_of(args) or "auto",
         "compression": args.compression,
+        "calibration": None if decision is UNFITTED else f"{decision.scale:g} {decision.bias:g}",
     }
     if weights.is_file():  # of those that are still to be fetched the work says what they were
-        calibration = None if decision is UNFITTED else f"{decision.scale:g} {decision.bias:g}"
-        options |= {"weights": sha256_of(weights), "calibration": calibration}
+        options["weights"] = sha256_of(weights)
     jobs = [
         scope.job(path, f"{stem(path)}.csv", {**options, "without": left_out.digest(path) if left_out else None})
         for path in dictionaries

@@ -143,9 +143,13 @@ def test_tiffs_hold_the_patch_and_what_reconstruct3d_needs(deduped, out):
 
 
 def test_second_run_skips_without_loading_weights(deduped, out, tmp_path, capsys):
+    """Scores of the bundled network are none of weights that are not there, or are still to be fetched."""
     before = results(out)
-    assert classify(deduped, out, "--threshold", "0", "--weights", str(tmp_path / "none.pth")) == 0
-    assert "0 done, 3 done before" in capsys.readouterr().out
+    for weights, said in ((LITE, "0 done, 3 done before, 0 failed"), (tmp_path / "none.pth", "3 outdated, 0 failed")):
+        assert classify(deduped, out, "--threshold", "0", "--weights", str(weights)) == 0
+        told = capsys.readouterr()
+        assert said in told.out and "weights " not in told.err
+    assert told.err.count("outdated: made with --calibration 1.") == 3
     assert results(out) == before
 
 
