@@ -116,7 +116,7 @@ def side_by_side(cells: Sequence[Cell], itemsize: int, most: int) -> list[list[C
     rows: list[list[Cell]] = []
     for cell in cells:
         last = rows[-1] if rows else []
-        if last and len(last) < most and _follows(last[-1], cell) and _size([*last, cell]) * itemsize <= ROW_BYTES:
+        if last and len(last) < most and _follows(last[-1], cell) and _size(last[0], cell) * itemsize <= ROW_BYTES:
             last.append(cell)
         else:
             rows.append([cell])
@@ -127,8 +127,9 @@ def _follows(left: Cell, right: Cell) -> bool:
     return left.blocks[:2] == right.blocks[:2] and left.blocks[2].slices[1] == right.blocks[2].slices[0]
 
 
-def _size(cells: Sequence[Cell]) -> int:
-    return math.prod(stop - start for start, stop in common_region(cells))
+def _size(first: Cell, last: Cell) -> int:
+    """Voxels of a row, by its ends: looking at each cell for each one that follows would be quadratic."""
+    return math.prod(stop - start for start, stop in common_region([first, last]))
 
 
 def common_region(cells: Sequence[Cell]) -> Box3D:
