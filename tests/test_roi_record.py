@@ -32,7 +32,7 @@ def record_in(folder, **changes):
 
 def save(record, chosen, kept=(), padding=None, failures=None, existing=None):
     crops = replace(crops_of(record.path.parent), files=existing or {})
-    record.save(crops, chosen, kept, padding=padding or {}, failures=failures or {})
+    record.save(crops, chosen, kept, padding=padding or {}, failures=failures or {}, gigabytes=1.0)
 
 
 @pytest.fixture
@@ -66,6 +66,18 @@ def test_the_same_is_not_written_again(saved):
     assert path.stat().st_ino == before
     save(record_in(saved), [A, B], padding={C: "all 0"}, failures={B: Failure("refused")})
     assert "refused_voxels" not in json.loads(path.read_text())["failures"][0]
+
+
+def test_what_is_filled_needs_no_look_at_the_dataset(tmp_path, saved):
+    assert not record_in(saved).is_filled(1.0)  # B is to come
+    (saved / B_FILE).write_bytes(CUBE)
+    save(record_in(saved), [A, B], padding={C: "all 0"}, failures={B: Failure("refused")})
+    assert not record_in(saved).is_filled(1.0)
+    save(record_in(saved), [A, B], padding={C: "all 0"})
+    assert record_in(saved).is_filled(1.0) and not record_in(saved).is_filled(2.0)
+    assert not record_in(saved, seed=1).is_filled(1.0) and not record_in(tmp_path / "none").is_filled(1.0)
+    (saved / A_FILE).unlink()
+    assert not record_in(saved).is_filled(1.0)
 
 
 def test_it_is_read_back(saved):

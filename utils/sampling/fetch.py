@@ -176,7 +176,7 @@ def fill_budget(
         nonlocal written
         missing = [roi for roi in chosen if roi not in failures and not is_whole(crops.path(roi), roi)]
         # Before the cubes: it fixes their contrast.
-        record.save(crops, chosen, kept, padding=empty, failures=failures)
+        record.save(crops, chosen, kept, padding=empty, failures=failures, gigabytes=gigabytes)
         found, failed = make_crops(crops, missing, threads, chunk)
         failures.update(failed)
         written += len(missing) - len(found)
@@ -185,7 +185,7 @@ def fill_budget(
     chosen = choose_without_padding(order, gigabytes * GB, empty, find_padding, kept)
     if not chosen:
         raise ValueError(_nothing(order(), empty, gigabytes))
-    record.save(crops, chosen, kept, padding=empty, failures=failures)
+    record.save(crops, chosen, kept, padding=empty, failures=failures, gigabytes=gigabytes)
     if len(empty) > known:
         said = list(empty.values())[-1]
         warnings.warn(f"{len(empty) - known} cubes were read for nothing and left out: {said}", stacklevel=2)

@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -143,6 +144,15 @@ class RoiRecord:
         """Whether a fresh run would choose from the same order, and the cubes of no other choice are there."""
         return self._same_choice() and not self.earlier.get("earlier") and not self.earlier.get("kept")
 
+    def is_filled(self, gigabytes: float) -> bool:
+        """Whether an earlier run with the same settings and budget made all its cubes, and they are all there."""
+        is_same = self._before == self.settings and self.earlier.get("gb") == gigabytes
+        return (
+            is_same
+            and not any(self.earlier.get(key) for key in ("pending", "failures", "earlier"))
+            and all(is_whole(self.path.with_name(str(box["file"])), roi) for roi, box in _boxes(self.earlier))
+        )
+
     def existing(self, folder: Path, name: str) -> dict[Roi, str]:
         """Cubes of earlier runs that are there, and their files; also those a killed run left."""
         if not self.earlier:  # of cubes without a record their names tell
@@ -183,8 +193,9 @@ class RoiRecord:
         *,
         padding: Mapping[Roi, str],
         failures: Mapping[Roi, Failure],
+        gigabytes: float,
     ) -> None:
-        """Say which cubes are there, which failed, and which are still to come."""
+        """Say which cubes are there of so many gigabytes, which failed, and which are still to come."""
         # Cubes that a larger budget brought stay, so they stay in the record.
         wanted = {roi: crops.path(roi) for roi in dict.fromkeys([*chosen, *crops.files])}
         there = {roi for roi, path in wanted.items() if is_whole(path, roi)}
@@ -194,6 +205,7 @@ class RoiRecord:
 
         self._write(
             crops.contrast,
+            gb=gigabytes,
             boxes=boxes(roi for roi in wanted if roi in there),
             kept=[wanted[roi].name for roi in kept],
             pending=boxes(roi for roi in wanted if roi not in there),
@@ -275,6 +287,7 @@ def _foreign(path: Path, owner: object) -> ValueError:
     return ValueError(f"{path} belongs to {owner}; give this dataset another name or folder")
 
 
+@cache
 def software() -> str:
     """Name and version of this suite, as its pyproject.toml says, or pip where it is installed."""
     checkout = Path(__file__).parents[2] / "pyproject.toml"

@@ -7,7 +7,7 @@ from pathlib import Path
 from utils.contrast import measure_contrast
 from utils.dataset_table import NOTHING_STATED, Stated
 from utils.files import stem
-from utils.jobs import PassedOver
+from utils.jobs import SKIPPED, PassedOver
 from utils.names import parse_roi, parsed
 from utils.records.fingerprints import digest, glance
 from utils.sampling.fetch import fill_budget, renewed
@@ -124,6 +124,8 @@ def crop_volume(path: Path, options: CropOptions, target: Path, stated: Stated =
 
 
 def _crop(path: Path, volume: Volume, options: CropOptions, record: RoiRecord) -> str:
+    if record.is_filled(options.gigabytes):  # before the survey, which reads a part of all there is
+        return SKIPPED
     seen = survey_volume(volume, options)
     boxes = _candidates(seen, options)
     crops = Crops(
