@@ -103,7 +103,7 @@ is_other() { # FILE: whether it is an MRC, which are counted, or no volume
 link_volumes() {
   local entry link new=()
   mkdir -p "$out/volumes"
-  if [ -d "$here/3d" ] && ! ls "$here/3d" >/dev/null; then # it has said why; what was linked stays
+  if { [ -d "$here/3d" ] || [ -L "$here/3d" ]; } && ! ls "$here/3d/" >/dev/null; then # it has said why; what was linked stays
     failed=$((failed + 1))
     return
   fi

@@ -47,8 +47,9 @@ def test_a_share_by_what_a_scheduler_says(monkeypatch):
 
 def test_paths(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    file, gone = tmp_path / "f", tmp_path / "gone"
+    file, gone, ring = tmp_path / "f", tmp_path / "gone", tmp_path / "ring"
     file.touch()
+    ring.symlink_to(ring)
     assert existing_dir(str(tmp_path)) == input_dir(str(tmp_path)) == output_dir(str(tmp_path)) == tmp_path
     assert existing_file("~/f") == file and input_dir(str(gone)) == output_dir(str(gone)) == gone
     for kind, path, reason in (
@@ -56,6 +57,8 @@ def test_paths(tmp_path, monkeypatch):
         (existing_file, tmp_path, r"no such file \(it is a folder\)"), (existing_file, gone, "no such file"),
         (input_dir, file, r"no such folder \(it is a file\)"),
         (output_dir, file, r"no folder to write to \(it is a file\)"),
+        (input_dir, ring, r"no such folder \(a link to nowhere\)"),
+        (output_dir, ring, r"no folder to write to \(a link to nowhere\)"),
         (output_dir, tmp_path / ("n" * 300), r"no folder to write to \(File name too long\)"),
     ):  # fmt: skip
         with pytest.raises(argparse.ArgumentTypeError, match=f"^{path}: {reason}$"):

@@ -213,13 +213,21 @@ def test_links_stay_while_their_folder_cannot_be_listed(tmp_path):
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
         if not shutil.which("setpriv"):
             pytest.skip("no setpriv")
-    codes = []
-    for mode in (0o700, 0o300, 0o000):
-        (tmp_path / "in" / "3d").chmod(mode)
-        codes.append(subprocess.run(command, env={**os.environ, "PYTHON": "true"}, capture_output=True).returncode)
+
+    def code() -> int:
+        done = subprocess.run(command, env={**os.environ, "PYTHON": "true"}, capture_output=True)
         assert (tmp_path / "out" / "volumes" / "v.nrrd").is_symlink()
-    (tmp_path / "in" / "3d").chmod(0o700)
-    assert codes == [0, 1, 1]
+        return done.returncode
+
+    (tmp_path / "in" / "2d").mkdir()
+    folder = tmp_path / "in" / "3d"
+    for mode, wanted in ((0o700, 0), (0o300, 1), (0o000, 1)):
+        folder.chmod(mode)
+        assert code() == wanted
+    folder.chmod(0o700)
+    folder.rename(tmp_path / "away")
+    folder.symlink_to("unmounted")
+    assert code() == 1
 
 
 def test_bad_usage(sample, tmp_path):
