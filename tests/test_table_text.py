@@ -37,6 +37,13 @@ def test_short_rows_quotes_and_comments_before_the_header(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_spreadsheets_line_about_its_delimiter(tmp_path, delimiter):
+    (tmp_path / "a.csv").write_text(f"sep={delimiter}\nname{delimiter}note\nfly{delimiter}x\n", "utf-8-sig")
+    columns, rows = read_rows(tmp_path / "a.csv")
+    assert columns == ["name", "note"] and [dict(row.cells) for row in rows] == [{"name": "fly", "note": "x"}]
+
+
 @pytest.mark.parametrize("inside", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
 def test_what_ends_no_row(tmp_path, inside):
     """Cells that were pasted hold breaks of spreadsheets and PDFs: what follows them is still of the row."""

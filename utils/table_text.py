@@ -17,6 +17,8 @@ Parsed = TypeVar("Parsed")
 DELIMITERS = ",;\t"
 # What people write into a cell that says nothing.
 NOTHING = frozenset({"", "x", "-", "?", "none", "nan", "na", "n/a", "unknown"})
+# How rows begin that are none: comments, and the one by which a spreadsheet tells another its delimiter.
+_NO_ROW = ("#", "sep=")
 _LONGEST_CELL = 1 << 24
 _END = "\0end"  # a last row of ours: a quote that is not closed swallows it
 _COPIES = 8  # of a table's bytes in memory while it is read
@@ -38,7 +40,7 @@ class Row:
 
 
 def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[str], list[Row]]:
-    """The columns of a table, in lower case, and its rows but empty ones and those that begin with ``#``.
+    """The columns of a table, in lower case, and its rows but empty ones, comments (``#``) and ``sep=``.
 
     `problems` take the rows with too many cells (``path:line``: reason), which are then left out.
 
@@ -63,7 +65,7 @@ def read_rows(path: Path, problems: dict[str, str] | None = None) -> tuple[list[
 
 
 def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells, stripped, of all rows of a table but empty ones and those that begin with ``#``.
+    """Line and cells, stripped, of all rows of a table but empty ones, comments (``#``) and ``sep=``.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
         text = decode(file.read(), path)
     # Not `splitlines`: what copies of spreadsheets have inside of cells (form feeds, U+2028) ends no row.
     lines = list(io.StringIO(text, newline=""))
-    header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    header = next((line for line in lines if line.strip() and not line.lstrip().startswith(_NO_ROW)), "")
     reader = csv.reader(chain(lines, ("\n", _END)), delimiter=_delimiter(header), skipinitialspace=True)
     begin = 1
     for row in rows_of(reader, path):
@@ -84,7 +86,7 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
         if row and row[-1].endswith(_END):
             raise ValueError(f"{path}:{begin}: a quote is opened and not closed, which takes all rows that follow")
         cells = [cell.strip() for cell in row]
-        if any(cells) and not cells[0].startswith("#"):
+        if any(cells) and not cells[0].startswith(_NO_ROW):
             yield reader.line_num, cells
         begin = reader.line_num + 1
 
