@@ -206,8 +206,12 @@ def test_volumes_of_one_name_fail_and_the_others_are_done(volumes, tmp_path, cap
     assert cut(volumes, tmp_path / "out") == 1
     out, err = capsys.readouterr()
     assert out == "volumes: 2 done, 0 done before, 2 failed\n"
-    assert f"{volumes / 'iso.mha'}: would share {tmp_path / 'out' / 'iso.pkl'} with" in err
+    clash = f"{volumes / 'iso.mha'}: would share {tmp_path / 'out' / 'iso.pkl'} with"
+    assert clash in err
     assert not (tmp_path / "out" / "iso.pkl").exists()
+    assert cut(volumes, tmp_path / "out", "--list") == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3 and clash in err
 
 
 def test_list_says_what_would_be_done(volumes, tmp_path, capsys):
