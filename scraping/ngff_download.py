@@ -49,6 +49,8 @@ from utils.jobs import Job, Run, run_jobs
 from utils.names import is_table
 from utils.ngff.waiting import interruptible
 from utils.redaction import say
+from utils.results import without_clashes
+from utils.summaries import say_failures
 
 if TYPE_CHECKING:
     from utils.ngff.dataset import Dataset
@@ -175,17 +177,17 @@ def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: P
     from utils.parallel import gathered_warnings
     from utils.sampling.description import describe
 
-    failed = 0
-    for row in rows:
+    possible, clashes = without_clashes([Job(row, target_of(row.row, folder)) for row in rows])
+    code = say_failures(dict(failure for clash in clashes for failure in clash.failures))
+    for row in (job.source for job in possible):
         with gathered_warnings() as said:
             try:
                 print(describe(row.result(options), folder))
             except (OSError, ValueError) as error:
-                failed += 1
-                say(f"{row}: {reason(error)}")
+                code = say_failures({str(row): reason(error)})
         for sentence in said:
             say(f"{row}: warning: {sentence}")
-    return 1 if failed else 0
+    return code
 
 
 if __name__ == "__main__":

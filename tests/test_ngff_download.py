@@ -356,6 +356,10 @@ def test_tables_side_by_side(tmp_path, cell, run_script, capsys):
     assert ngff_download.main([str(path), str(tmp_path / "out"), "--list", "-gb", "0.00004"]) == 1
     said = capsys.readouterr()
     assert said.out.count("18 candidate cubes of 32 (told from the overview") == 3 and "none.zarr" in said.err
+    path = table(tmp_path / "b.csv", *rows, rows[0] | {"volume_name": "A"})
+    assert ngff_download.main([str(path), str(tmp_path / "out"), "--list", "-gb", "0.00004"]) == 1
+    said = capsys.readouterr()
+    assert said.out.count("18 candidate cubes") == 2 and "would share" in said.err
 
 
 def test_dataset_without_a_coarse_level(tmp_path, cell, capsys, monkeypatch):
