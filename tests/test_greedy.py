@@ -120,3 +120,22 @@ def test_candidates_are_few_and_each_comes_once(tmp_path, monkeypatch):
     assert [owner for owner, _ in representatives._candidates(1, np.arange(1))[0]] == [0, 2]
     representatives.kept[0] = False
     assert [owner for owner, _ in representatives._candidates(1, np.arange(1))[0]] == [1, 2]
+
+
+def test_of_any_number_of_pairs_the_most_alike_are_found_a_few_at_a_time():
+    rng = np.random.default_rng(0)
+    place, owner, view = (rng.integers(0, most, 2000) for most in (5, 60, 8))
+    cosine = rng.integers(70, 100, 2000).astype(np.float32) / 100  # many are as alike
+    expected = []
+    for p in range(5):
+        best = {}
+        for c, o, v in sorted(zip(-cosine[place == p], owner[place == p], view[place == p], strict=True)):
+            best.setdefault(o, (c, o, v))
+        expected += [(p, o, v) for _, o, v in sorted(best.values())[: greedy.MOST + greedy.MOST_NEAR]]
+    parts, least = [greedy._NO_PAIRS], np.full(5, greedy.ALIKE, np.float32)
+    for start in range(0, 2000, 130):
+        some = [column[start : start + 130] for column in (place, owner, view, cosine)]
+        enough = some[3] >= least[some[0]]
+        parts = [greedy._most_alike([*parts, tuple(column[enough] for column in some)], least)]
+    assert [tuple(row) for row in np.stack(parts[0][:3], axis=1).tolist()] == expected
+    assert (least > 0.9).all() and greedy._most_alike([greedy._NO_PAIRS], least)[0].shape == (0,)

@@ -25,6 +25,11 @@ CERTAIN = 0.9
 LEAST_SIDE = 56
 RATIO = 1.1
 CHUNK = 512
+# Pairs of codes in memory before all but the most alike of each patch go.
+PAIRS = 1 << 18
+
+Pairs = tuple[np.ndarray, ...]  # place, owner, view, cosine: (m,) each
+_NO_PAIRS: Pairs = (*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -84,17 +89,19 @@ class Representatives:
     def _candidates(self, which: int, rows: np.ndarray) -> list[list[tuple[int, int]]]:
         """(owner, view) of the kept patches whose codes are most alike, for each row."""
         codes = np.asarray(self.dictionaries[which].index["codes"])[rows]
-        parts = list(self._file.search(codes, ALIKE))
+        # Of thousands of copies, as of a film that stands still, the few most alike are enough.
+        parts, count, least = [_NO_PAIRS], 0, np.full(len(rows), ALIKE, np.float32)
+        for place, owner, view, cosine in self._file.search(codes, ALIKE):
+            usable = self.kept[owner] & (owner < self.starts[which] + rows[place]) & (cosine >= least[place])
+            parts.append((place[usable], owner[usable], view[usable], cosine[usable]))
+            count += len(parts[-1][0])
+            if count > PAIRS:
+                parts, count = [_most_alike(parts, least)], 0
         found: list[list[tuple[int, int]]] = [[] for _ in rows]
-        if not parts:
-            return found
-        place, owner, view, cosine = (np.concatenate(column) for column in zip(*parts, strict=True))
-        usable = self.kept[owner] & (owner < self.starts[which] + rows[place])
-        place, owner, view, cosine = (column[usable] for column in (place, owner, view, cosine))
-        order = np.lexsort((view, owner, -cosine, place))
+        place, owner, view, cosine = _most_alike(parts, least)
         most = np.where(cosine >= NEAR, MOST_NEAR, MOST)
-        for p, o, v, m in zip(*(column[order].tolist() for column in (place, owner, view, most)), strict=True):
-            if len(found[p]) < m and all(o != known for known, _ in found[p]):
+        for p, o, v, m in zip(*(column.tolist() for column in (place, owner, view, most)), strict=True):
+            if len(found[p]) < m:
                 found[p].append((o, v))
         return found
 
@@ -111,6 +118,29 @@ class Representatives:
                 if agreement.similarity >= CERTAIN and not self.within:
                     break
         return sorted(matches, key=lambda match: (-match.agreement.similarity, match.owner))
+
+
+def _most_alike(parts: Sequence[Pairs], least: np.ndarray) -> Pairs:
+    """The best view of each pair, and of each place as many as may count, the most alike first; `least` rises to these.
+
+    Parameters
+    ----------
+    parts : sequence of Pairs
+    least : ndarray, shape (n,)
+        The cosine below which nothing counts any more, by place.
+    """
+    pairs = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    place, owner, view, cosine = pairs
+    order = np.lexsort((view, -cosine, owner, place))
+    place, owner, view, cosine = (column[order] for column in pairs)
+    best = np.flatnonzero(np.diff(place, prepend=-1) | np.diff(owner, prepend=-1))
+    best = best[np.lexsort((owner[best], -cosine[best], place[best]))]
+    rank = np.arange(len(best)) - np.searchsorted(place[best], place[best])
+    count = MOST + MOST_NEAR
+    last = best[rank == count - 1]
+    least[place[last]] = cosine[last]
+    best = best[rank < count]
+    return place[best], owner[best], view[best], cosine[best]
 
 
 def compare_views(first: np.ndarray, second: Sequence[np.ndarray]) -> Agreement:
