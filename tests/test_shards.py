@@ -1,6 +1,7 @@
 """Units of an export: which patches lie together, when one stands, and patches that cannot be read."""
 
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import tifffile
 from utils.collection.ledger import Ledger
 from utils.collection.places import Sample
 from utils.collection.shards import (
+    Rows,
     Shard,
     as_made,
     dataset_folders,
@@ -28,6 +30,20 @@ def sample(name, dataset="fly", key=0, folder=Path("x")):
 
 def row(sample, split):
     return {"name": sample.name, "split": split}
+
+
+def rows(samples, split):
+    return [row(sample, split) for sample in samples]
+
+
+def test_rows_are_made_of_samples_when_asked_for_wherever_they_are():
+    samples = [sample("a", "fly"), sample("b", "bee")]
+    free = {"fly": {"license": "CC0"}, "bee": {"license": ""}, "elsewhere": {"license": "x" * 1000}}
+    packed = pickle.dumps(Rows(samples, "train", free))
+    assert len(packed) < 1000, "a shard carries the columns of its own datasets only"
+    for made in (Rows(samples, "train", free), pickle.loads(packed)):
+        assert [(r["split"], r["name"], r["license"]) for r in made] == [("train", "a", "CC0"), ("train", "b", "")]
+        assert len(made) == 2 and made[1]["dataset"] == "bee"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +65,7 @@ def test_slices_cover_all(count, size, even, full):
 
 def test_shards_mix_datasets_by_keys():
     samples = {"train": [sample("c", "fly", 3), sample("a", "bee", 1), sample("b", "fly", 1)], "test": [sample("d")]}
-    first, second, test = mixed_shards(samples, row, 2, "data/{split}-{index}-of-{count}.tar", even=True)
+    first, second, test = mixed_shards(samples, rows, 2, "data/{split}-{index}-of-{count}.tar", even=True)
     assert [s.name for s in first.samples] == ["a", "b"] and [s.name for s in second.samples] == ["c"]
     assert [shard.files for shard in (first, second, test)] == [
         ("data/train-0-of-2.tar",), ("data/train-1-of-2.tar",), ("data/test-0-of-1.tar",),
@@ -58,13 +74,13 @@ def test_shards_mix_datasets_by_keys():
     assert patches_by_split([first, second, test]) == {"train": 3, "test": 1}
     assert "/" not in first.name and str(first) == first.name != second.name
     four = {"train": [sample(str(i)) for i in range(4)]}
-    assert [len(s.samples) for s in mixed_shards(four, row, 3, "{index}", even=False)] == [3, 1]
-    assert [len(s.samples) for s in mixed_shards(four, row, 3, "{index}", even=True)] == [2, 2]
+    assert [len(s.samples) for s in mixed_shards(four, rows, 3, "{index}", even=False)] == [3, 1]
+    assert [len(s.samples) for s in mixed_shards(four, rows, 3, "{index}", even=True)] == [2, 2]
 
 
 def test_a_folder_for_each_dataset():
     samples = {"train": [sample("b", "fly"), sample("a", "fly"), sample("c", "bee")], "test": []}
-    bee, fly = dataset_folders(samples, row)
+    bee, fly = dataset_folders(samples, rows)
     assert bee.files == ("train/bee/c.png",) and fly.files == ("train/fly/a.png", "train/fly/b.png")
     assert [fly.file_of(i) for i in (0, 1)] == list(fly.files)
     assert [r["name"] for r in fly.rows] == ["a", "b"]

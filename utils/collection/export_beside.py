@@ -37,7 +37,7 @@ def write_beside(plan: ExportPlan, out: Path, title: str, rules: list[str], shar
         columns = uniform_columns(by_split)
         for split, own in by_split.items():
             makers[f"{split}/metadata.csv"] = partial(write_folder_metadata, shards=own, columns=columns)
-    facts = [[s.split, s.files, [list(row.items()) for row in s.rows]] for s in shards]
+    facts = [digest(s.split, s.files, [list(row.items()) for row in s.rows]) for s in shards]
     frame = [plan.groups, plan.split_of, title, rules, about.notes, plan.rows, plan.kept, shard_size, plan.side]
     fingerprint = digest(VERSION, plan.kind, sums, facts, frame)
     if ledger.is_current(ABOUT, fingerprint):

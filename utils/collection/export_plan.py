@@ -4,8 +4,8 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from utils.collection.export_formats import SHARD_FILES, one_size
 from utils.collection.inventory import Part, by_dataset
@@ -13,7 +13,7 @@ from utils.collection.pixels import patch_size
 from utils.collection.places import Sample
 from utils.collection.provenance import Provenance
 from utils.collection.selection import Rules, Selection, balanced, choose
-from utils.collection.shards import Shard, dataset_folders, mixed_shards
+from utils.collection.shards import Rows, Shard, dataset_folders, mixed_shards
 from utils.collection.splits import Pair, assign, crossing, seed_that_fills, tied
 from utils.outcomes import collecting
 
@@ -57,15 +57,14 @@ def plan_export(
     by_split: dict[str, list[Sample]] = {split: [] for split in args.split}
     for dataset, chosen in samples.items():
         by_split[plan.split_of[dataset]] += chosen
-    free = list(dict.fromkeys(name for row in plan.rows.values() for name in row))
-
-    def row(sample: Sample, split: str) -> dict[str, Any]:
-        return {"split": split, **sample.row({name: plan.rows[sample.dataset].get(name, "") for name in free})}
-
+    names = list(dict.fromkeys(name for row in plan.rows.values() for name in row))
+    rows = partial(Rows, free={d: {name: row.get(name, "") for name in names} for d, row in plan.rows.items()})
     if args.format == "imagefolder":
-        plan.shards = dataset_folders(by_split, row)
+        plan.shards = dataset_folders(by_split, rows)
     else:
-        plan.shards = mixed_shards(by_split, row, args.shard_size, SHARD_FILES[args.format], even=args.format != "zarr")
+        plan.shards = mixed_shards(
+            by_split, rows, args.shard_size, SHARD_FILES[args.format], even=args.format != "zarr"
+        )
     return plan
 
 

@@ -22,7 +22,7 @@ FINEST = 20
 PER_NM = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Location:
     """The box of a patch."""
 
@@ -65,7 +65,7 @@ def place_columns(place: Location | None, voxel_size: Lengths | None) -> dict[st
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """A patch to be exported."""
 

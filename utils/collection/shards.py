@@ -54,6 +54,25 @@ class ReadPatch:
     patch: np.ndarray
 
 
+class Rows(Sequence[Mapping[str, Any]]):
+    """What is said of each of some samples, made when it is asked for: at once it would take more than the samples.
+
+    `free` holds the free columns of each dataset.
+    """
+
+    def __init__(self, samples: Sequence[Sample], split: str, free: Mapping[str, Mapping[str, str]]) -> None:
+        self._samples, self._split = samples, split
+        self._free = {dataset: free[dataset] for dataset in {sample.dataset for sample in samples}}
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, i: Any) -> Any:
+        sample = self._samples[i]
+        return {"split": self._split, **sample.row(self._free[sample.dataset])}
+
+
+RowsOf = Callable[[Sequence[Sample], str], Sequence[Mapping[str, Any]]]  # of samples of one split
 Writer = Callable[[Shard, Iterator[ReadPatch], Path], None]
 
 
@@ -82,7 +101,7 @@ def patches_by_split(shards: Iterable[Shard]) -> Counter[str]:
 
 def mixed_shards(
     samples: Mapping[str, Sequence[Sample]],
-    rows: Callable[[Sample, str], dict[str, Any]],
+    rows: RowsOf,
     size: int,
     file: str,
     *,
@@ -100,14 +119,11 @@ def mixed_shards(
         for index, piece in enumerate(pieces):
             inside = ordered[piece]
             name = file.format(split=split, index=index, count=len(pieces))
-            own = [rows(sample, split) for sample in inside]
-            shards.append(Shard(unit_name(name.replace("/", "-")), split, inside, (name,), own))
+            shards.append(Shard(unit_name(name.replace("/", "-")), split, inside, (name,), rows(inside, split)))
     return shards
 
 
-def dataset_folders(
-    samples: Mapping[str, Sequence[Sample]], rows: Callable[[Sample, str], dict[str, Any]]
-) -> list[Shard]:
+def dataset_folders(samples: Mapping[str, Sequence[Sample]], rows: RowsOf) -> list[Shard]:
     """A folder of pictures for each split and dataset: ``{split}/{dataset}/{name}.png``."""
     shards = []
     for split, chosen in samples.items():
@@ -115,8 +131,7 @@ def dataset_folders(
         for dataset, own_samples in groupby(ordered, key=lambda sample: sample.dataset):
             inside = list(own_samples)
             files = tuple(f"{split}/{dataset}/{sample.name}.png" for sample in inside)
-            own = [rows(sample, split) for sample in inside]
-            shards.append(Shard(unit_name(split, dataset), split, inside, files, own))
+            shards.append(Shard(unit_name(split, dataset), split, inside, files, rows(inside, split)))
     return shards
 
 
