@@ -78,6 +78,8 @@ def test_what_is_filled_needs_no_look_at_the_dataset(tmp_path, saved):
     assert not record_in(saved, seed=1).is_filled(1.0) and not record_in(tmp_path / "none").is_filled(1.0)
     (saved / A_FILE).unlink()
     assert not record_in(saved).is_filled(1.0)
+    save(record_in(tmp_path / "none"), [])  # the budget was less than one cube
+    assert not record_in(tmp_path / "none").is_filled(1.0)
 
 
 def test_it_is_read_back(saved):

@@ -205,7 +205,7 @@ class RoiRecord:
 
         self._write(
             crops.contrast,
-            gb=gigabytes,
+            gb=gigabytes if chosen else None,  # for nothing there is no budget that it fills
             boxes=boxes(roi for roi in wanted if roi in there),
             kept=[wanted[roi].name for roi in kept],
             pending=boxes(roi for roi in wanted if roi not in there),
