@@ -97,6 +97,9 @@ def test_faults_of_the_metadata_end_in_a_sentence(served, fault, sentence):
 def test_an_answer_that_is_taken_for_absence_and_passes_is_asked_again(served):
     with serving(served, lambda path, nth: 304 if path.endswith("1/0.0.0") and nth == 1 else None) as server:
         assert (open_volume_level(f"{server.url}/bucket/a.zarr#s1", access=QUICK)[:] == pyramid()[1]).all()
+    with serving(served, lambda path, nth: 304 if path.endswith("1/0.0.0") and nth == 1 else None) as server:
+        store = Store(Address.parse(f"{server.url}/bucket/a.zarr/1"), QUICK)
+        assert all(store.read_chunks(["0.0.0"], [".zarray"]).values())
 
 
 def test_a_server_that_is_not_there():

@@ -16,7 +16,7 @@ from utils.ngff.chunks import chunk_names, translated, translation
 from utils.ngff.connections import CONNECTIONS
 from utils.ngff.metadata import Level
 from utils.ngff.store import Store
-from utils.ngff.waiting import ForbiddenError, GoneError, StalledError, count_misread, explain, wait
+from utils.ngff.waiting import ForbiddenError, GoneError, StalledError, explain, wait
 
 # A refusal is asked for again this often, after a wait of 0.2 s that doubles.
 FORBIDDEN_RETRIES = 2
@@ -93,15 +93,15 @@ class LevelReader:
             return read_zarr(self._zarr, self.level, box, self.what), 0
         folder, ask = self.store.at(self.level.path), partial(self._voxels, self._view, box)
         folder.refuse_odd(chunk_names(self.level, box), chunks=True)
-        try:
-            before = count_misread()
-            voxels = with_patience(ask, self.store.address, folder.url(next(chunk_names(self.level, box))), access)
-            if count_misread() != before:
-                folder.refuse_misread(chunk_names(self.level, box))
-                voxels = ask()  # it was another one's, or has passed
-            return voxels, 0
-        except ForbiddenError:
-            return self._read_by_chunk(box)
+
+        def read() -> tuple[np.ndarray, int]:
+            try:
+                url = folder.url(next(chunk_names(self.level, box)))
+                return with_patience(ask, self.store.address, url, access), 0
+            except ForbiddenError:
+                return self._read_by_chunk(box)
+
+        return folder.without_misread(read, chunk_names(self.level, box))
 
     def _voxels(self, view: Any, box: Region) -> np.ndarray:
         voxels: np.ndarray = wait(view[box].read(order="C"), self.store.access.timeout, self.what)

@@ -4,7 +4,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
@@ -22,6 +22,7 @@ from utils.ngff.waiting import (
     ForbiddenError,
     GoneError,
     RedirectError,
+    Result,
     count_misread,
     is_silence,
     wait,
@@ -85,10 +86,8 @@ class Store:
         ForbiddenError
             If chunks were refused.
         """
-        keys, before = list(keys), count_misread()
-        found, refused = self._read(keys, chunks=True)
-        if count_misread() != before:
-            self.refuse_misread(keys)
+        keys = list(keys)
+        found, refused = self.without_misread(lambda: self._read(keys, chunks=True), keys)
         asked_again, refused = self._read(refused) if refused else ({}, {})
         refused = {key: error for key, error in refused.items() if not isinstance(error, GoneError)}
         if refused and (not self.hides_missing_keys(self, known) or self.lists(refused)):
@@ -148,18 +147,23 @@ class Store:
             if status.st_size > CONNECTIONS.longest:
                 raise EndlessError(str(place))
 
-    def refuse_misread(self, keys: Iterable[str]) -> None:
-        """Refuse chunks for which a server answers what would pass for a chunk that was never written.
+    def without_misread(self, read: Callable[[], Result], keys: Iterable[str]) -> Result:
+        """What `read` makes of chunks; read again where a server's answers passed for chunks that were never written.
 
         Raises
         ------
         OSError
-            By the first one's address.
+            By the first one's address, if it answers so still.
         """
+        before = count_misread()
+        result = read()
+        if count_misread() == before:
+            return result
         for key in keys:
             answer = ask(self.url(key), self.access.timeout, http_headers(self.address, self.access))
             if answer is not None and answer.status in MISREAD:
                 raise OSError(f"{self.address.at(key)}: the server's answer ({answer.status}) is no chunk, and not 404")
+        return read()  # it was another one's, or has passed
 
     def _answer(self, kvstore: Any, key: str, future: Any) -> bytes | None:
         """What a key holds; a server that names a time is asked again then."""
