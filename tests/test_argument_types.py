@@ -58,6 +58,7 @@ def test_paths(tmp_path, monkeypatch):
         (input_dir, file, r"no such folder \(it is a file\)"),
         (output_dir, file, r"no folder to write to \(it is a file\)"),
         (input_dir, ring, r"no such folder \(a link to nowhere\)"),
+        (input_dir, ring / "in", r"no such folder \(a link to nowhere\)"),
         (output_dir, ring, r"no folder to write to \(a link to nowhere\)"),
         (output_dir, tmp_path / ("n" * 300), r"no folder to write to \(File name too long\)"),
     ):  # fmt: skip

@@ -42,7 +42,7 @@ def test_bad_arguments_exit_2(capsys):
     assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [["-p", ""], [""], ["-p", "3", ""]])
+@pytest.mark.parametrize("argv", [["-p", ""], [""], ["-p", "3", ""], ["--processes="]])
 def test_an_empty_word_is_no_folder(argv, capsys):
     with pytest.raises(SystemExit, match="2"):
         run_script(body, parser_for_test(), argv)

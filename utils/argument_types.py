@@ -33,7 +33,12 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def _may_be_dir(path: Path) -> bool:
-    return path.is_dir() or not (path.is_symlink() or path.exists())
+    return path.is_dir() or not (path.exists() or _is_cut_off(path))
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a link on the way leads nowhere: of a disk that is not mounted it is still there."""
+    return any(place.is_symlink() and not place.exists() for place in (path, *path.parents))
 
 
 def _path(is_wanted: Callable[[Path], bool], refusal: str) -> Callable[[str], Path]:
@@ -45,7 +50,7 @@ def _path(is_wanted: Callable[[Path], bool], refusal: str) -> Callable[[str], Pa
             if is_wanted(path):
                 return path
             kind = " (it is a file)" if path.is_file() else " (it is a folder)" if path.is_dir() else ""
-            kind = kind or " (a link to nowhere)" * path.is_symlink()
+            kind = kind or " (a link to nowhere)" * _is_cut_off(path)
         except OSError as error:  # a name that is too long, a folder that may not be looked into
             kind = f" ({error.strerror})"
         raise argparse.ArgumentTypeError(f"{text}: {refusal}{kind}")
@@ -54,8 +59,7 @@ def _path(is_wanted: Callable[[Path], bool], refusal: str) -> Callable[[str], Pa
 
 
 existing_dir, existing_file = _path(Path.is_dir, "no such folder"), _path(Path.is_file, "no such file")
-# A folder of inputs that is gone is for the script to refuse, or for ``--prune`` to take; one of results is made. Of a
-# disk that is not mounted the link is still there.
+# A folder of inputs that is gone is for the script to refuse, or for ``--prune`` to take; one of results is made.
 input_dir, output_dir = _path(_may_be_dir, "no such folder"), _path(_may_be_dir, "no folder to write to")
 
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -52,7 +53,8 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse, the words of long options joined by ``-``."""
         words = sys.argv[1:] if args is None else args
-        if "" in words:  # as a path it would be the folder that one happens to be in
+        # As a path it would be the folder that one happens to be in.
+        if any(re.fullmatch("(--[^=]+=)?", word) for word in words):
             self.error("an argument is empty: is a variable of the shell not set?")
         return super().parse_known_args(_dashed(words), namespace)
 
