@@ -122,7 +122,7 @@ def named_rows(file: TextIO, path: Path) -> tuple[list[str], "csv.DictReader[str
         If it begins with no header.
     """
     try:
-        header = file.readline()
+        header = next((line for line in file if not line.startswith("sep=")), "")
         reader = csv.DictReader(chain([header], file), delimiter=_delimiter(header))
         return list(reader.fieldnames or []), reader
     except (csv.Error, UnicodeDecodeError) as error:
@@ -145,8 +145,10 @@ def read_written(
             raise ValueError(f"{path}: no table of {what}, expected the columns {', '.join(columns)}")
         for row in rows_of(reader, path):
             try:
+                if None in map(row.get, columns):
+                    raise ValueError("cells are missing")
                 yield parse(row)
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
+            except ValueError as error:
                 raise ValueError(f"{path}:{reader.line_num}: a damaged row ({error})") from error
 
 

@@ -59,7 +59,9 @@ def is_scores_table(path: Path) -> bool:
 
 
 def _score(row: dict[str, str]) -> Score:
-    kept = WORDS[row["kept"].lower()]
+    kept = WORDS.get(row["kept"].lower())
+    if kept is None:
+        raise ValueError(f"kept is {row['kept']!r}; expected True or False")
     return Score(row["name"], decimal(row["score"]), kept, row.get(REASON) or (KEPT if kept else LOW_SCORE))
 
 
