@@ -1,6 +1,7 @@
 """Weights files: refused by name where they hold more than weights, are damaged, or fit no network."""
 
 import os
+import zlib
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -114,6 +115,11 @@ def test_one_changed_byte_is_noticed_and_parameters_are_values(tmp_path):
     content[content.index(torch.ones(9).numpy().tobytes())] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"w\.pth: damaged: the content of w/data/0 is not what its checksum says"):
+        read_state(path)
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("w/data.pkl", bytes(999))
+    path.write_bytes(path.read_bytes().replace(zlib.compress(bytes(999), wbits=-15), b"\xff" * 11))
+    with pytest.raises(ValueError, match=r"w\.pth: not a readable weights file"):
         read_state(path)
 
 

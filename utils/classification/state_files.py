@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import re
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -85,8 +86,8 @@ def _damaged_part(path: Path) -> str | None:
     try:
         with ZipFile(path) as archive:
             return archive.testzip()
-    except (BadZipFile, OSError, *DAMAGE):
-        return None
+    except (BadZipFile, OSError, zlib.error, *DAMAGE):
+        return None  # torch says what it is
 
 
 def _gist(error: Exception) -> str:
