@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -151,6 +152,9 @@ def test_the_cache_is_bounded(monkeypatch):
     volume.close()
     volume[4]
     assert volume.decoded == [3, 4, 4]
+    gone = weakref.ref(volume)
+    del volume
+    assert gone() is None
 
 
 def test_slices_of_one_volume_are_alike():

@@ -3,10 +3,11 @@
 import math
 import threading
 import warnings
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -131,7 +132,9 @@ class PagedVolume(Volume):
         super().__init__(name, shape, dtype, size)
         self._page_locks = [threading.Lock() for _ in range(64)]
         page_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
-        self._cached = lru_cache(max(1, cache_bytes() // page_bytes))(self._checked_page)
+        # Of a proxy: pages of a volume that nobody holds any longer go at once, not when a circle is found.
+        page = partial(PagedVolume._checked_page, weakref.proxy(self))
+        self._cached = lru_cache(max(1, cache_bytes() // page_bytes))(page)
 
     @abstractmethod
     def _decode_page(self, z: int) -> np.ndarray:
