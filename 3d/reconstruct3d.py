@@ -110,7 +110,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     work = partial(reconstruct_volume, options=options, scope=scope, update=args.update, processes=args.processes)
     alone = attrgetter("source.spread")
     code = run_jobs(work, jobs, run, noun="volumes", alone=alone, is_done=lambda job: job.source in done)
-    left, staying = without_plan(whole, listing, scope, run)
+    left, staying = without_plan(whole, index, listing, scope, run)
     if args.montage:
         code = max(code, draw_montages(whole.chosen(), staying, args.savedir, run))
     if not args.quiet:
@@ -176,22 +176,24 @@ def list_work(plan: ReconstructionPlan, options: StackOptions, scope: Scope) -> 
     return 1 if plan.refused.total() or plan.missing or plan.ambiguous else 0
 
 
-def without_plan(plan: ReconstructionPlan, listing: Listing, scope: Scope, run: Run) -> tuple[str, list[Path]]:
+def without_plan(
+    plan: ReconstructionPlan, index: VolumeIndex, listing: Listing, scope: Scope, run: Run
+) -> tuple[str, list[Path]]:
     """See to stacks of an earlier run that this one would not make; a part of the summary, and those that stay.
 
     Those whose patch or volume is gone go with ``--prune``. Those that another --slices or --limit would not give are
     outdated and go with ``--update``, since their successors are there now. Those whose volume cannot be read at the
-    moment stay.
+    moment, or told from another of its name, stay.
     """
     targets = {path for subvolume in plan.chosen() for kind in (None, *FLIPBOOKS) for path in subvolume.files(kind)}
     patches = {patch.path.name for patch in listing.patches}
-    unreadable = {group.source.name for group in plan.groups if group.is_out_of_reach()}
+    unknown = {*index.shared, *(group.source.name for group in plan.groups if group.is_out_of_reach())}
 
     def state(path: Path) -> str:
         source = parse_name(stem(path)).source
         if source in plan.missing or patches.isdisjoint(inputs_of(path)):
             return "without their input"
-        return "" if source in unreadable else "no longer asked for"
+        return "" if source in unknown else "no longer asked for"
 
     orphans = [path for path in list_orphans(scope, targets) if run.owns(path.with_name(parse_name(stem(path)).source))]
     by_state = by_key(orphans, state)

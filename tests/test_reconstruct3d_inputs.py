@@ -78,8 +78,8 @@ def test_a_broken_volume_costs_its_patches_only(tmp_path, capsys):
     assert "0 done, 2 done before, 2 failed" in capsys.readouterr().out
 
 
-def test_stacks_stay_while_their_volume_is_out_of_reach(tmp_path, capsys):
-    """An unmounted disk takes nothing away, a damaged volume does, and one that is gone with --prune."""
+def test_stacks_stay_while_their_volume_is_out_of_reach_or_one_of_two(tmp_path, capsys):
+    """Neither an unmounted disk nor a twin takes anything; a damaged volume does, and one that is gone with --prune."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "volumes").mkdir()
     volume = tmp_path / "volumes" / "v.nrrd"
@@ -90,6 +90,10 @@ def test_stacks_stay_while_their_volume_is_out_of_reach(tmp_path, capsys):
     options = (tmp_path / "kept", "-vd", volume.parent, "-sd", tmp_path / "out", "--montage", "--flipbook", "gif")
     assert run(*options) == 0
     before = contents(tmp_path / "out")
+    twin = tmp_path / "volumes" / "v.mrc"
+    write_mrc(twin, voxels_of())
+    assert run(*options, "--update", "--prune") == 1 and contents(tmp_path / "out") == before
+    twin.unlink()
     (tmp_path / "disk").rename(tmp_path / "unmounted")
     assert run(*options, "--update", "--prune") == 1
     assert len(before) == 3 and contents(tmp_path / "out") == before
