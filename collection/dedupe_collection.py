@@ -185,7 +185,7 @@ def prune(args: argparse.Namespace, paths: Sequence[Path], sources: Sequence[tup
     from utils.records.recipes import discard
 
     kept = {index_path(path) for path in paths}
-    gone = [name for folder in args.dedupe_dirs for name in discard_indexes(folder / FOLDER, kept)]
+    gone = [name for folder in args.dedupe_dirs for name in discard_indexes(folder.resolve() / FOLDER, kept)]
     cache = excluded_cache(args.output)
     gone += discard_indexes(cache, {excluded_path(cache, path, deep=args.deep) for _, path in sources})
     if not paths and args.output.exists():

@@ -143,7 +143,7 @@ def test_pruning_takes_what_is_gone(collection, capsys):
     assert dedupe(collection, "--exclude", bench) == 0
     indexes = collection / "2d" / ".duplicates"
     assert {path.name for path in indexes.iterdir()} >= {"a", "b", "a.leaks.json", "a.duplicates.json"}
-    (collection / "2d" / "a.pkl").unlink()
+    (collection / "2d" / "a.pkl").rename(collection / "3d" / "a.pkl")
     assert dedupe(collection) == 0
     assert (indexes / "a").is_dir() and (collection / ".duplicates.excluded").is_dir()
     assert dedupe(collection, "--prune") == 0

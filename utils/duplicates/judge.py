@@ -134,8 +134,8 @@ def discard_indexes(folder: Path, kept: Collection[Path]) -> list[str]:
     """Remove the indexes of a folder, and what was decided by them, but for those that are kept; their names."""
     if not folder.is_dir():
         return []
-    names = {path.name for index in kept for path in (index, *(_decision_path(index, kind) for kind in KINDS))}
-    gone = sorted(path for path in folder.iterdir() if path.name not in names and not is_litter(path))
+    paths = {path for index in kept for path in (index, *(_decision_path(index, kind) for kind in KINDS))}
+    gone = sorted(path for path in folder.iterdir() if path not in paths and not is_litter(path))
     for path in gone:
         remove(path)
     remove_if_empty(folder)
