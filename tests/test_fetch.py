@@ -1,6 +1,7 @@
 """utils/sampling/fetch.py: cubes and whole levels, budgets that are filled, outdated cubes and what replaces them."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -265,17 +266,38 @@ def test_what_is_as_wished_for_goes_on_where_it_lies(folder):
 def test_cubes_of_earlier_choices_go_too(folder):
     (folder / "old.nrrd").touch()
     boxes = [{"file": name, **SPAN} for name in ("old.nrrd", "taken_away.nrrd")]
-    write(folder, SETTINGS, ["a.nrrd"], earlier=[{"boxes": boxes}])
+    (folder / "of_a_killed_run.nrrd").touch()
+    pending = [{"file": "of_a_killed_run.nrrd", **SPAN}]
+    write(folder, SETTINGS, ["a.nrrd"], earlier=[{"boxes": boxes}], pending=pending)
     (folder / "b.nrrd").unlink()
     renew(folder, SETTINGS, True, ["c.nrrd"])
     assert set(files_in(folder)) == {"c.nrrd"}
 
 
-def test_what_fails_leaves_the_earlier_ones(folder):
+def test_what_fails_leaves_the_earlier_ones_and_is_named_as_it_would_be_there(folder):
     def fail(record):
         write(record.path.parent, SETTINGS, ["c.nrrd"])
-        raise OSError("full")
+        raise SomeFailed({str(record.path.with_name("d.nrrd")): "refused"})
 
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(SomeFailed) as failed:
         renewed(folder / "fly.json", replace(SETTINGS, crop_size=8), True, fail)
+    assert failed.value.failures == {str(folder / "d.nrrd"): "refused"}
     assert set(files_in(folder)) == {"a.nrrd", "b.nrrd"} and not (folder / ".fly.json.part").exists()
+
+
+@pytest.mark.parametrize("moment", [0, 1, 2])
+def test_a_kill_while_cubes_are_replaced_leaves_none_beside_another_record(folder, moment, monkeypatch):
+    rename, moments = os.replace, iter(range(moment))
+
+    def deadly(source, target):
+        if next(moments, None) is None:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(os, "replace", deadly)
+        renew(folder, replace(SETTINGS, crop_size=8), True)
+    said = json.loads((folder / "fly.json").read_text())
+    made_in = "out" if said["crop_size"] == SETTINGS.crop_size else ".fly.json.part"
+    assert set(files_in(folder).values()) <= {made_in}
+    assert set(files_in(folder)) <= {box["file"] for box in said["boxes"]}

@@ -15,7 +15,7 @@ from utils.formats.volume_base import Region
 from utils.formats.writers import nrrd_header
 from utils.jobs import SKIPPED, Outdated, SomeFailed
 from utils.ngff.read import LevelReader
-from utils.sampling.orphans import cubes_of
+from utils.sampling.orphans import discard_cubes
 from utils.sampling.overview import BLOCK_BYTES, blocks, write_blocks
 from utils.sampling.plan import SamplingPlan
 from utils.sampling.roi_crops import Crops, Failure, make_crops
@@ -120,6 +120,11 @@ def renewed(
 
     With `update` there is then what a fresh run would leave: other choices of earlier runs go, too. `make` makes cubes,
     and the record beside them; `listing` is `RoiRecord`'s.
+
+    Raises
+    ------
+    SomeFailed
+        If cubes failed, in `make`; what is replaced stays then as it was.
     """
     record = RoiRecord(path, settings, listing)
     reason = record.outdated
@@ -133,20 +138,23 @@ def renewed(
     try:
         message = make(RoiRecord(scratch / path.name, settings))
         _replace_cubes(path, scratch)
+    except SomeFailed as error:  # by the names that the cubes would have
+        raise SomeFailed({str(path.with_name(Path(file).name)): why for file, why in error.failures.items()}) from None
     finally:
         remove(scratch)
     return f"{message}, in place of the earlier ones"
 
 
 def _replace_cubes(path: Path, scratch: Path) -> None:
-    """Put whole new cubes in the place of the old ones, the record last: a killed run begins again."""
-    old = set(cubes_of(path))
-    new = sorted(file for file in scratch.iterdir() if file.name.endswith(".nrrd"))
-    for file in new:
-        file.replace(path.with_name(file.name))
-    for name in old - {file.name for file in new}:
-        path.with_name(name).unlink(missing_ok=True)
+    """Put whole new cubes in the place of the old ones: those go first, then comes the record.
+
+    So a kill leaves no cube beside a record that says it was made otherwise, or that does not name it.
+    """
+    discard_cubes(path)
     (scratch / path.name).replace(path)
+    for file in sorted(scratch.iterdir()):
+        if file.name.endswith(".nrrd"):
+            file.replace(path.with_name(file.name))
 
 
 def fill_budget(

@@ -60,13 +60,14 @@ def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune
 def _discard_dataset(path: Path) -> None:
     """Remove overviews and cubes of a dataset, then its record: a killed run leaves the record that names the rest."""
     discard_overviews(path.parent, path.stem)
-    for name in cubes_of(path):
-        path.with_name(safe_name(name)).unlink(missing_ok=True)
+    discard_cubes(path)
     discard(path)
     remove_if_empty(path.parent / OWN_FOLDER)
 
 
-def cubes_of(path: Path) -> list[str]:
-    """The files of the cubes that a dataset's record names, those of earlier choices, too."""
+def discard_cubes(path: Path) -> None:
+    """Remove the cubes that a dataset's record names: those of earlier choices, and of a killed run, too."""
     record = read_record(path)
-    return [str(box["file"]) for entry in [record, *record.get("earlier", [])] for box in entry.get("boxes") or []]
+    for boxes in [record.get("pending"), *(entry.get("boxes") for entry in [record, *record.get("earlier", [])])]:
+        for box in boxes or []:
+            path.with_name(safe_name(str(box["file"]))).unlink(missing_ok=True)
