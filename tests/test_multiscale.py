@@ -51,6 +51,9 @@ def test_levels_are_finest_first_however_they_are_listed(tmp_path):
     write_json(info, described | {"scales": described["scales"][::-1]})
     check(tmp_path / "pc", pyramid())
     assert [level.path for level in open_multiscale(root).levels] == ["2", "1", "0"]
+    part = pyramid()[0][:8, :8, :8]
+    of_a_part = write_ome_zarr(tmp_path / "part.zarr", [part, *pyramid()[1:]])
+    check(of_a_part, [part, *pyramid()[1:]])
 
 
 @pytest.mark.parametrize(("nm", "level"), [(1, 0), (8.4, 0), (8.5, 1), (12, 1), (16.9, 1), (17, 2), (900, 2)])

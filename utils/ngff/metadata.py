@@ -151,6 +151,8 @@ class Level:
 def readable_levels(levels: Iterable[tuple[str, Callable[[], Level]]]) -> list[Level]:
     """Levels by their paths and readers, finest first, as they should be listed; one that cannot be read says why.
 
+    Most voxels are finest, unless the voxel sizes contradict it: a finest level may cover a part of the image.
+
     The first must be readable: other sizes follow from it.
     """
     found: list[Level] = []
@@ -162,9 +164,11 @@ def readable_levels(levels: Iterable[tuple[str, Callable[[], Level]]]) -> list[L
                 raise
             warnings.warn(f"level {path!r} is left out: {error}", stacklevel=3)
             found.append(Level.broken(path, str(error)))
-    finest_first = iter(
-        sorted((level for level in found if not level.problem), key=lambda level: -math.prod(level.shape))
-    )
+    readable = sorted((level for level in found if not level.problem), key=lambda level: -math.prod(level.shape))
+    sizes = [math.prod(level.scale) for level in readable if level.scale]
+    if sizes != sorted(sizes):
+        return found
+    finest_first = iter(readable)
     return [level if level.problem else next(finest_first) for level in found]
 
 
