@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,10 @@ def test_what_a_unit_no_longer_has_goes_and_foreign_files_stay(tmp_path):
     make(tmp_path, "one", {"y": "new"}, "2")
     assert not (tmp_path / "a" / "x").exists() and (tmp_path / "a" / "mine").exists()
     assert (tmp_path / "y").read_text() == "new"
-    make(tmp_path, "two", {"b/z": "z"})
+    make(tmp_path, "two", {"b/z": "z", "c/d/z": "z"})
+    shutil.rmtree(tmp_path / "c" / "d")  # as a kill may leave it
     assert Ledger(tmp_path).drop_all_but(["one"]) == 1
-    assert not (tmp_path / "b").exists() and Ledger(tmp_path).units() == ["one"]
+    assert not (tmp_path / "b").exists() and not (tmp_path / "c").exists() and Ledger(tmp_path).units() == ["one"]
     with pytest.raises(FileExistsError, match="was not made by this script"):
         make(tmp_path, "three", {"a/mine": "ours"})
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +126,8 @@ class Ledger:
         if not path.resolve().is_relative_to(self.folder.resolve()):
             return  # a record from elsewhere: nothing outside is ours
         path.unlink(missing_ok=True)
-        for parent in path.parents:
-            if parent == self.folder or not parent.is_dir() or any(parent.iterdir()):
-                break
-            parent.rmdir()
+        for parent in takewhile(lambda parent: parent != self.folder, path.parents):  # a kill may have left the outer
+            remove_if_empty(parent)
 
     def _write(self, unit: str, content: Mapping[str, Any]) -> None:
         write_whole(self._path(unit), json.dumps(content, separators=(",", ":")))
