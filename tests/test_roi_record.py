@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from utils.contrast import NO_CONTRAST, Contrast
-from utils.sampling.orphans import claim
+from utils.sampling.orphans import claim, tell_orphans
 from utils.sampling.roi_crops import Crops, Failure
 from utils.sampling.roi_record import CHOICE, CONTENT, RoiRecord, Settings, read_record, software
 from utils.sampling.rois import Roi
@@ -261,3 +261,11 @@ def test_names_count_in_the_dataset_s_coordinates_where_the_record_says_so():
 def test_records_of_other_versions_are_read():
     assert Settings.from_json({"source": "s", "later": 1}) == Settings(source="s", volume_name="")
     assert Settings.from_json(vars(BASE)) == BASE
+
+
+def test_what_a_killed_run_made_goes_with_its_row(tmp_path):
+    listing = tmp_path / "table.csv"
+    save(RoiRecord(tmp_path / "fly.json", SETTINGS, listing), [A])  # before the cubes
+    (tmp_path / A_FILE).write_bytes(CUBE)
+    tell_orphans(listing, tmp_path, {}, prune=True, quiet=True)
+    assert list(tmp_path.iterdir()) == []

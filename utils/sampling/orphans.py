@@ -6,11 +6,10 @@ from pathlib import Path
 from utils.files import OWN_FOLDER, remove_if_empty, safe_name
 from utils.foreign_text import json_file
 from utils.jobs import Outdated, PassedOver
-from utils.records.fingerprints import NO_FILE
-from utils.records.recipes import Recipe, discard, known_record, record_of, save_record
+from utils.records.recipes import discard
 from utils.redaction import say
 from utils.sampling.overview import discard_overviews
-from utils.sampling.roi_record import STAGE, RoiRecord, Settings, read_record, was_listed
+from utils.sampling.roi_record import RoiRecord, Settings, note_listing, read_record, was_listed
 
 
 def without_cubes(path: Path, settings: Settings, update: bool, reason: str, listing: Path | None = None) -> str:
@@ -36,9 +35,8 @@ def claim(listing: Path, wanted: Mapping[Path, str]) -> None:
     Records of other sources than are `wanted` of them are left alone.
     """
     for path, source in wanted.items():
-        note = record_of(Recipe(STAGE, {}, {}, listing), path, {}, NO_FILE)
-        if known_record(path) != note and json_file(path).get("source") == source:
-            save_record(path, note)
+        if json_file(path).get("source") == source:
+            note_listing(path, listing)
 
 
 def tell_orphans(listing: Path, folder: Path, wanted: Collection[Path], *, prune: bool, quiet: bool) -> None:

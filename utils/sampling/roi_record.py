@@ -20,7 +20,8 @@ from utils.foreign_text import parse_json
 from utils.names import parse_roi, parsed
 from utils.ngff.address import is_state_link
 from utils.outcomes import describe
-from utils.records.recipes import is_of, known_record
+from utils.records.fingerprints import NO_FILE
+from utils.records.recipes import Recipe, is_of, known_record, record_of, save_record
 from utils.sampling.roi_crops import Crops, Failure
 from utils.sampling.rois import Roi, is_whole
 
@@ -103,7 +104,7 @@ class RoiRecord:
     """
 
     def __init__(self, path: Path, settings: Settings, listing: Path | None = None) -> None:
-        self.path, self.settings = path, settings
+        self.path, self.settings, self.listing = path, settings, listing
         self.earlier = read_record(path)
         is_other = bool(self.earlier) and not self._is_own()
         self._was = self.earlier.get("source") if is_other else None
@@ -233,6 +234,8 @@ class RoiRecord:
         text = _text({**said, "software": software()})
         if not self.path.exists() or self.path.read_text() != text:
             write_whole(self.path, text)
+            if self.listing:  # now, lest a killed run leave cubes that are nobody's once their row is gone
+                note_listing(self.path, self.listing)
 
 
 def _boxes(entry: Mapping[str, Any], key: str = "boxes") -> Iterator[tuple[Roi, Mapping[str, Any]]]:
@@ -281,6 +284,13 @@ def was_listed(path: Path, listing: Path) -> bool:
     """Whether a dataset, called by its record, was listed by a table or folder."""
     note = known_record(path)
     return note is not None and note.stage == STAGE and is_of(note, listing, path)
+
+
+def note_listing(path: Path, listing: Path) -> None:
+    """Note beside a dataset's record which table or folder lists it."""
+    note = record_of(Recipe(STAGE, {}, {}, listing), path, {}, NO_FILE)
+    if known_record(path) != note:
+        save_record(path, note)
 
 
 def _foreign(path: Path, owner: object) -> ValueError:
