@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from conftest import only_fuzzed
 from utils.classification import devices
 from utils.classification.devices import VISIBLE, gpus, share_threads, take_one_gpu, use_threads, workers_for
 from utils.memory import retain_freed
@@ -107,6 +108,8 @@ assert gc.isenabled() and gc.get_freeze_count() > 100_000
 """
 
 
+@pytest.mark.fuzz
+@only_fuzzed  # what it costs, not what it does
 @pytest.mark.skipif(not retain_freed(), reason="no glibc")
 def test_memory_that_one_layer_leaves_serves_the_next():
     told = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)

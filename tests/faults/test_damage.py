@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 from samples import SAMPLES
 
-from conftest import FUZZED
+from conftest import only_fuzzed
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="forks a reader for each file (Linux)")
 
-# Read in a process each: `make fuzz` has the time.
-SLOW = ("vtk", "gipl", "dicom")
-DAMAGES = max(1, int(os.environ.get("EXAMPLES", "1000")) // 5) if FUZZED else 2
+DAMAGES = max(1, int(os.environ.get("EXAMPLES", "1000")) // 5)
 # Found by `make fuzz` and mended, where no test of the room's own holds it: sample, seed and number of the damage.
 FOUND = (
     ("image tiff white", "1", 4),  # a division by zero
@@ -47,8 +45,9 @@ def reader(tmp_path_factory):
 
 
 @pytest.mark.fuzz
+@only_fuzzed
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", [name for name in SAMPLES if FUZZED or name not in SLOW])
+@pytest.mark.parametrize("name", SAMPLES)
 def test_damage_is_a_sentence(reader, request, record_property, name):
     found = reader(name, str(request.config.getoption("--hypothesis-seed")), 0, DAMAGES)
     assert found["wrong"] == []
