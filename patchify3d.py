@@ -35,7 +35,7 @@ from utils.names import format_name_3d, is_table
 from utils.options import add_dataset, add_dedupe_options, add_patch_options, add_recursive, dedupe_rule, use_dataset
 from utils.patches import Box
 from utils.redaction import one_line, redacted
-from utils.results import Scope, list_orphans, without_clashes
+from utils.results import Scope, list_orphans, possible_work
 from utils.sources import VolumeSource, nested_volumes, volume_sources
 from utils.summaries import say_failures
 from utils.volume_patches import (
@@ -201,8 +201,7 @@ def describe_volume(
 def list_work(sources: Sequence[VolumeSource], cutting: VolumeCutting, scope: Scope) -> int:
     """Print what would be done: volume, shape, voxel size, axes and number of patches, with tabs between them."""
     print("volume\tshape_zyx\tvoxel_size_zyx_nm\taxes\tpatches")
-    possible, clashes = without_clashes([Job(source, scope.folder / f"{source.name}.pkl") for source in sources])
-    failures = dict(failure for clash in clashes for failure in clash.failures)
+    possible, failures = possible_work([Job(source, scope.folder / f"{source.name}.pkl") for source in sources])
     for source in (job.source for job in possible):
         try:
             # Doubts about a header are said when it is cut; a voxel size that is missing shows as such.

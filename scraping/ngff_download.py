@@ -49,7 +49,7 @@ from utils.jobs import Job, Run, run_jobs
 from utils.names import is_table
 from utils.ngff.waiting import interruptible
 from utils.redaction import say
-from utils.results import without_clashes
+from utils.results import possible_work
 from utils.summaries import say_failures
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def describe_all(rows: "list[PlannedRow]", options: "SamplingOptions", folder: P
     from utils.parallel import gathered_warnings
     from utils.sampling.description import describe
 
-    possible, clashes = without_clashes([Job(row, target_of(row.row, folder)) for row in rows])
-    code = say_failures(dict(failure for clash in clashes for failure in clash.failures))
+    possible, failures = possible_work([Job(row, target_of(row.row, folder)) for row in rows])
+    code = say_failures(failures)
     for row in (job.source for job in possible):
         with gathered_warnings() as said:
             try:

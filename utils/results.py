@@ -48,6 +48,12 @@ def without_clashes(jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
     return possible, clashes
 
 
+def possible_work(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, str]]:
+    """As `without_clashes`, for a list of what would be done: the failures as `say_failures` takes them."""
+    possible, clashes = without_clashes(jobs)
+    return possible, dict(failure for clash in clashes for failure in clash.failures)
+
+
 def refuse_nothing_to_do(inputs: Sized, scope: Scope, prune: bool, wanted: str, *more: Scope) -> None:
     """Refuse to run without input; with ``--prune`` only when there is no result to remove either.
 

@@ -69,7 +69,7 @@ def read_folds(tables: Sequence[Path], data: Labelled) -> OutOfFold:
                 raise ValueError(next((name for name in found if name not in names), "some are missing"))
             own = np.array([row["left_out"] == "1" for row in rows])
             values = np.array([(float(row["logit"]), float(row["distance"])) for row in rows])
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise ValueError(f"{table} was made from other labels ({error}); remove it") from error
         every[k] = values[:, 0]
         logits[own], distances[own], fold_of[own] = values[own, 0], values[own, 1], k
